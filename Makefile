@@ -1,0 +1,46 @@
+# spikeport: `make demo` and `make test` set themselves up on first use.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+PACKAGES := toolchain/spikeport targets/spikeport_targets models/spikeport_models
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint format bench docs clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP)  ## a virtual environment with pinned versions
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[lava,dev]'
+	$(BIN)/python -m pip install --quiet --no-deps --ignore-requires-python lava-nc==0.10.0
+	touch $@
+
+demo: $(STAMP)  ## the main job on real handwritten digits; writes build/demo/report.html
+	$(BIN)/spikeport run digits --out build/demo
+
+test: $(STAMP)  ## the suite, under ten minutes on two cores
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-slow: $(STAMP)  ## what takes longer than the suite may
+	$(BIN)/python -m pytest -m slow
+
+lint: $(STAMP)  ## format, style, types, and who may import whom
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)  ## put the code into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP)  ## benchmarks against named peers; writes build/bench.json
+	$(BIN)/python -m pytest tests/benchmarks -m bench -s -p no:cacheprovider
+
+clean:  ## remove what was built, keep the environment
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,112 @@
+"""The neurons' equations in plain PyTorch: the tested definition, and the fallback of every faster kernel.
+
+`x` is [T, B, *neurons] (or [1, B, *neurons] where the input is the same at every step). The functions return spikes and
+membranes of all T steps and the state after the last one, so that a recurrent graph can call them a step at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, Array, CubaLIF, over_neurons, schedule_over_neurons
+
+STATE_MAX = 2**23 - 1  #: largest membrane in Loihi arithmetic; the smallest is its negative (Lava proc/lif/models.py)
+
+
+@dataclass
+class State:
+    """What a neuron layer carries from step to step."""
+
+    v: Tensor
+    current: Tensor | None = None
+
+
+@dataclass
+class Fired:
+    """What a neuron layer did in some steps."""
+
+    spikes: Tensor  #: bool [T, B, *neurons]
+    before: Tensor  #: u, before the reset
+    after: Tensor  #: v, after the reset
+    state: State
+    overflows: dict[str, int]
+
+
+def parameter(value: Array, node: LIF, like: Tensor) -> Tensor:
+    """A neuron parameter on the device and in the type of ``like``, broadcast over the layer's neurons."""
+    spread = over_neurons(value, node.shape)
+    return torch.as_tensor(np.array(spread)).to(like.device, like.dtype)
+
+
+def schedule(node: LIF, like: Tensor) -> Tensor:
+    """The thresholds as [T, 1, *neurons or ones]."""
+    spread = schedule_over_neurons(node.threshold, node.shape)
+    return torch.as_tensor(np.array(spread)).to(like.device, like.dtype).unsqueeze(1)
+
+
+def real(node: LIF, x: Tensor, state: State | None, start: int, steps: int) -> Fired:
+    """Steps ``start`` ... ``start + steps - 1`` in floating point, in the type of ``x``."""
+    decay, gain, bias = (parameter(value, node, x) for value in (node.decay, node.gain, node.bias))
+    reset_value = parameter(node.reset_value, node, x)
+    theta = schedule(node, x)
+    v = torch.zeros_like(x[0]) if state is None else state.v
+    current = torch.zeros_like(x[0]) if state is None or state.current is None else state.current
+    spikes, before, after = [], [], []
+    for t in range(steps):
+        arriving = gain * x[min(t, x.shape[0] - 1)]
+        if isinstance(node, CubaLIF):
+            current = parameter(node.current_decay, node, x) * current + arriving
+            arriving = current
+        u = decay * v + arriving + bias
+        fired = u >= theta[start + t] if node.compare == ">=" else u > theta[start + t]
+        v = _reset(node.reset, u, fired, theta[start + t], reset_value)
+        spikes.append(fired)
+        before.append(u)
+        after.append(v)
+    return Fired(torch.stack(spikes), torch.stack(before), torch.stack(after), State(v, current), {})
+
+
+def loihi(node: LIF, x: Tensor, state: State | None, start: int, steps: int) -> Fired:
+    """The same in Loihi's integers; ``x`` is int64. Sums and membranes beyond the format are counted."""
+    decay, bias = parameter(node.decay, node, x), parameter(node.bias, node, x)
+    reset_value = parameter(node.reset_value, node, x)
+    theta = schedule(node, x) << STATE_SHIFT
+    v = torch.zeros_like(x[0]) if state is None else state.v
+    current = torch.zeros_like(x[0]) if state is None or state.current is None else state.current
+    spikes, before, after = [], [], []
+    saturated = wide = 0
+    for t in range(steps):
+        arriving = x[min(t, x.shape[0] - 1)] << STATE_SHIFT
+        if isinstance(node, CubaLIF):
+            current = _decayed(current, parameter(node.current_decay, node, x)) + arriving
+            arriving = current
+        wide += int((arriving.abs() > STATE_MAX + 1).sum())
+        exact = _decayed(v, decay) + arriving + bias
+        u = exact.clamp(-STATE_MAX, STATE_MAX)
+        saturated += int((u != exact).sum())
+        fired = u > theta[start + t]
+        v = _reset(node.reset, u, fired, theta[start + t], reset_value)
+        spikes.append(fired)
+        before.append(u)
+        after.append(v)
+    overflows = {kind: n for kind, n in (("membrane saturated", saturated), ("sum beyond 24 bits", wide)) if n}
+    return Fired(torch.stack(spikes), torch.stack(before), torch.stack(after), State(v, current), overflows)
+
+
+def _decayed(v: Tensor, decay: Tensor) -> Tensor:
+    """trunc(v * decay / 4096), towards zero."""
+    return torch.div(v * decay, DECAY_ONE, rounding_mode="trunc")
+
+
+def _reset(kind: str, u: Tensor, fired: Tensor, theta: Tensor, value: Tensor) -> Tensor:
+    if kind == "zero":
+        return torch.where(fired, torch.zeros_like(u), u)
+    if kind == "subtract":
+        return torch.where(fired, u - theta, u)
+    if kind == "value":
+        return torch.where(fired, value.expand_as(u), u)
+    return u

@@ -1,0 +1,57 @@
+"""Read-only arrays, their equality to the bit, and how they spread over the neurons of a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spikeport.findings import require
+
+Array = NDArray[Any]
+
+
+def frozen(value: ArrayLike) -> Array:
+    """A read-only view of ``value``; the caller's own array stays writable, and nothing is copied."""
+    view = np.asarray(value).view()
+    view.flags.writeable = False
+    return view
+
+
+def same_bits(a: Array, b: Array) -> bool:
+    """True where dtype, shape and every bit agree (so NaN equals NaN, and 0.0 differs from -0.0)."""
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
+    return bool(np.array_equal(_bytes(a), _bytes(b)))
+
+
+def _bytes(array: Array) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+
+def over_neurons(parameter: Array, shape: Sequence[int], *, name: str = "parameter") -> Array:
+    """``parameter`` of shape [], [C] or [*shape], shaped so that it broadcasts over neurons of shape [*shape].
+
+    C is the leading axis of ``shape``. Raises SP104 for any other shape.
+    """
+    if parameter.ndim == 0 or parameter.shape == tuple(shape):
+        return parameter
+    fits = parameter.ndim == 1 and len(shape) > 0 and parameter.shape[0] == shape[0]
+    require(
+        fits,
+        "SP104",
+        f"{name} has shape {parameter.shape}, which fits neither one value, nor {tuple(shape[:1])} channels, "
+        f"nor {tuple(shape)} neurons",
+        mend="give one value, one value a channel, or one value a neuron",
+    )
+    return parameter.reshape(parameter.shape + (1,) * (len(shape) - 1))
+
+
+def schedule_over_neurons(schedule: Array, shape: Sequence[int], *, name: str = "threshold") -> Array:
+    """A schedule of shape [T], [T, C] or [T, *shape], shaped so that it broadcasts over [T, *shape]."""
+    if schedule.ndim == 1:
+        return schedule.reshape(schedule.shape + (1,) * len(shape))
+    first = over_neurons(schedule[0], shape, name=name)
+    return schedule.reshape(schedule.shape[:1] + first.shape)

@@ -1,0 +1,230 @@
+"""The Graph: what a network *is*. Frozen, and validated when it is built."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar
+
+from spikeport.findings import Finding, SpikeportError, fail
+from spikeport.graph.arithmetic import Arithmetic, Real
+from spikeport.graph.node import Node, Shape
+from spikeport.graph.plumbing import Delay, Input
+from spikeport.graph.rules import number_findings
+
+N = TypeVar("N", bound=Node)
+Edge = tuple[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Named nodes and edges; several edges into one node add (the SEW ADD, and NIR's rule).
+
+    Layer-synchronous: within a sample all layers see the same t = 0 ... timesteps-1, and state is zero before t = 0.
+    There is one `Input`, and one node without successor: the output.
+
+    Raises `SpikeportError` with every problem at once: SP106 shapes, SP110 edges, SP111 cycles, SP112 input or output,
+    SP113 schedule length, SP114 numbers that are not finite, SP115 numbers beyond the arithmetic's format.
+    """
+
+    nodes: Mapping[str, Node]
+    edges: tuple[Edge, ...]
+    timesteps: int
+    arithmetic: Arithmetic = field(default_factory=Real)
+    after_end: Literal["error", "hold", "cycle"] = "error"  #: how schedules continue past `timesteps`
+    provenance: Mapping[str, Any] = field(default_factory=dict)  #: where the graph comes from; JSON values
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nodes", MappingProxyType(dict(self.nodes)))
+        object.__setattr__(self, "edges", tuple((str(a), str(b)) for a, b in self.edges))
+        object.__setattr__(self, "provenance", MappingProxyType(dict(self.provenance)))
+        for stage in (self._edge_findings, self._shape_findings, self._number_findings):
+            if found := list(stage()):
+                raise SpikeportError(found)
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def __getitem__(self, name: str) -> Node:
+        return self.nodes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.order)
+
+    def __eq__(self, other: object) -> bool:
+        """Equal to the bit: nodes, edges (in any order), timesteps and arithmetic. Provenance does not count."""
+        if not isinstance(other, Graph):
+            return NotImplemented
+        facts = ("timesteps", "arithmetic", "after_end")
+        return (
+            all(getattr(self, name) == getattr(other, name) for name in facts)
+            and sorted(self.edges) == sorted(other.edges)
+            and dict(self.nodes) == dict(other.nodes)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def sources(self, name: str) -> tuple[str, ...]:
+        """The nodes whose outputs add up to the input of ``name``, in the order of the edges."""
+        return self._neighbours[0][name]
+
+    def targets(self, name: str) -> tuple[str, ...]:
+        """The nodes that the output of ``name`` enters."""
+        return self._neighbours[1][name]
+
+    def nodes_of(self, *kinds: type[N]) -> dict[str, N]:
+        """The nodes of some types, in the order in which data reach them."""
+        return {name: node for name in self.order if isinstance(node := self.nodes[name], kinds)}
+
+    @property
+    def input(self) -> str:
+        """Name of the input node."""
+        return next(name for name, node in self.nodes.items() if isinstance(node, Input))
+
+    @property
+    def output(self) -> str:
+        """Name of the output node: the one without successor."""
+        return next(name for name in self.nodes if not self.targets(name))
+
+    @cached_property
+    def recurrent(self) -> bool:
+        """Whether some node feeds back on itself, so that the graph must be run step by step."""
+        return len(self._sorted(cut_delays=False)) < len(self.nodes)
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """Names so that each node follows its sources; in a recurrent graph a Delay, which shows the past, need not."""
+        order = self._sorted(cut_delays=self.recurrent)
+        if len(order) < len(self.nodes):
+            stuck = sorted(set(self.nodes) - set(order))
+            fail(
+                "SP111",
+                f"a cycle without delay passes through {', '.join(map(repr, stuck))}",
+                why="at one timestep each of these would need its own result.",
+                mend="put a Delay of at least one step into the feedback edge",
+            )
+        return order
+
+    @cached_property
+    def shapes(self) -> Mapping[str, Shape]:
+        """Shape of what leaves each node, without time and batch."""
+        shapes: dict[str, Shape] = {}
+        findings: list[Finding] = []
+        for name in self.order:
+            node = self.nodes[name]
+            try:
+                shapes[name] = node.shape if isinstance(node, Delay) else self._shape_of(name, node, shapes)
+            except SpikeportError as error:
+                findings += [replace(found, where=f"node {name!r}") for found in error.findings]
+                break  # what follows would only repeat it
+        if findings:
+            raise SpikeportError(findings)
+        return MappingProxyType(shapes)
+
+    def input_shape(self, name: str) -> Shape:
+        """Shape of what enters a node."""
+        sources = self.sources(name)
+        return self.shapes[sources[0]] if sources else self.shapes[name]
+
+    # -- changing: every method returns a new graph -------------------------------------------------------------------
+
+    def with_(self, **changes: Any) -> Graph:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+    def replace(self, changes: Mapping[str, Node]) -> Graph:
+        """Put other nodes in the place of some."""
+        unknown = sorted(set(changes) - set(self.nodes))
+        if unknown:
+            fail("SP110", f"no node is called {', '.join(map(repr, unknown))}")
+        return replace(self, nodes={**self.nodes, **changes})
+
+    def bypass(self, name: str) -> Graph:
+        """Take a node out and connect its sources to its targets."""
+        edges: list[Edge] = []
+        for edge in self.edges:
+            if edge[1] == name:
+                edges += [(edge[0], target) for target in self.targets(name)]
+            elif edge[0] != name:
+                edges.append(edge)
+        return replace(self, nodes={n: node for n, node in self.nodes.items() if n != name}, edges=tuple(edges))
+
+    def insert(self, name: str, node: Node, edge: Edge) -> Graph:
+        """Put a node into an edge."""
+        if name in self.nodes:
+            fail("SP110", f"there is a node {name!r} already")
+        edges = tuple(e for old in self.edges for e in ([(old[0], name), (name, old[1])] if old == edge else [old]))
+        return replace(self, nodes={**self.nodes, name: node}, edges=edges)
+
+    # -- checking -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _neighbours(self) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
+        sources: dict[str, list[str]] = {name: [] for name in self.nodes}
+        targets: dict[str, list[str]] = {name: [] for name in self.nodes}
+        for a, b in self.edges:
+            sources[b].append(a)
+            targets[a].append(b)
+        return {n: tuple(v) for n, v in sources.items()}, {n: tuple(v) for n, v in targets.items()}
+
+    def _sorted(self, *, cut_delays: bool) -> tuple[str, ...]:
+        """As many nodes as can be put behind all their sources, the edges into delays left out if ``cut_delays``."""
+
+        def cut(name: str) -> bool:
+            return cut_delays and isinstance(self.nodes[name], Delay)
+
+        waiting = {name: 0 if cut(name) else len(self.sources(name)) for name in self.nodes}
+        ready = deque(name for name, count in waiting.items() if count == 0)
+        order: list[str] = []
+        while ready:
+            name = ready.popleft()
+            order.append(name)
+            for target in self.targets(name):
+                waiting[target] -= 1
+                if waiting[target] == 0 and not cut(target):
+                    ready.append(target)
+        return tuple(order)
+
+    def _shape_of(self, name: str, node: Node, shapes: Mapping[str, Shape]) -> Shape:
+        incoming = {shapes[source] for source in self.sources(name)}
+        if len(incoming) > 1:
+            detail = ", ".join(f"{source!r} {shapes[source]}" for source in self.sources(name))
+            fail("SP106", f"adds values of different shapes: {detail}", mend="all that add must have one shape")
+        return node.output_shape(incoming.pop() if incoming else ())
+
+    def _edge_findings(self) -> Iterable[Finding]:
+        if self.timesteps < 1:
+            yield Finding("SP113", f"timesteps is {self.timesteps}", mend="a network runs at least one timestep")
+        for edge in self.edges:
+            for end in sorted(set(edge) - set(self.nodes)):
+                yield Finding("SP110", f"the edge {edge[0]!r} -> {edge[1]!r} names {end!r}, which is no node")
+        for edge in sorted(edge for edge in set(self.edges) if self.edges.count(edge) > 1):
+            yield Finding(
+                "SP110", f"the edge {edge[0]!r} -> {edge[1]!r} is there twice", mend="put a Scale of 2 into one edge"
+            )
+        inputs = [name for name, node in self.nodes.items() if isinstance(node, Input)]
+        if len(inputs) != 1:
+            yield Finding("SP112", f"{len(inputs)} inputs: {inputs}", mend="a graph has exactly one Input")
+        ends = {a for a, _ in self.edges}
+        outputs = [name for name in self.nodes if name not in ends]
+        if len(outputs) != 1:
+            yield Finding("SP112", f"{len(outputs)} nodes lead nowhere: {outputs}", mend="a graph has one output")
+        heads = {b for _, b in self.edges}
+        for name, node in self.nodes.items():
+            if isinstance(node, Input) == (name in heads):
+                yield Finding("SP112", "an input takes no edge" if name in heads else "nothing enters it",
+                              where=f"node {name!r}")  # fmt: skip
+
+    def _shape_findings(self) -> Iterable[Finding]:
+        try:
+            for name, node in self.nodes_of(Delay).items():
+                self._shape_of(name, node, self.shapes)
+        except SpikeportError as error:
+            yield from error.findings
+
+    def _number_findings(self) -> Iterable[Finding]:
+        for name, node in self.nodes.items():
+            for found in number_findings(node, self.timesteps, self.arithmetic):
+                yield replace(found, where=f"node {name!r}")

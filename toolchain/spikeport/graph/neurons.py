@@ -1,0 +1,104 @@
+"""The spiking neurons.
+
+Each node states its semantics in full; nothing is implied by the class of somebody else's library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from spikeport.findings import require
+from spikeport.graph.arrays import Array, over_neurons, schedule_over_neurons
+from spikeport.graph.node import Node, Shape
+
+Reset = Literal["zero", "subtract", "value", "none"]
+Compare = Literal[">=", ">"]
+
+
+def _constant(value: float) -> Array:
+    return np.asarray(value, dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class LIF(Node):
+    """Leaky integrate-and-fire neurons of one layer. v[-1] = 0.
+
+    Real arithmetic (DS-ATGO, AAAI 2026, eq. 1-3; the input is not scaled by 1 - decay)::
+
+        u[t] = decay * v[t-1] + gain * x[t] + bias
+        s[t] = u[t] >= threshold[t]                    (or >, as `compare` says)
+        v[t] = u[t] where s[t] = 0, else  0            reset "zero"
+                                          u - threshold[t]   reset "subtract"
+                                          reset_value        reset "value"
+                                          u                  reset "none"
+
+    Loihi arithmetic (Lava 0.10, ``proc/lif/models.py``), all integers, gain 1, `compare` always ">"::
+
+        u[t] = clip(trunc(v[t-1] * decay / 4096) + (x[t] << 6) + bias, -(2**23 - 1), 2**23 - 1)
+        s[t] = u[t] > (threshold[t] << 6)
+    """
+
+    arrays: ClassVar[tuple[str, ...]] = ("decay", "threshold", "bias", "gain", "reset_value", "unit")
+
+    shape: Shape  #: neurons, without time and batch
+    decay: Array  #: [], [C] or shape. Real: 0 <= decay <= 1. Loihi: numerator over 4096, an integer 1 ... 4096
+    threshold: Array  #: [T], [T, C] or [T, *shape], in units of the input; Loihi: unsigned mantissas
+    bias: Array = field(default_factory=lambda: _constant(0.0))  #: [], [C] or shape, added every step, in u's unit
+    gain: Array = field(default_factory=lambda: _constant(1.0))  #: [], [C] or shape, dimensionless
+    reset: Reset = "zero"
+    reset_value: Array = field(default_factory=lambda: _constant(0.0))  #: used where reset is "value"
+    compare: Compare = ">="
+    unit: Array = field(default_factory=lambda: _constant(1.0))  #: [] or [C], real value of one unit of u (1 if Real)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            self.threshold.ndim >= 1,
+            "SP101",
+            "threshold needs a leading time axis",
+            mend="for a constant threshold pass one value per timestep",
+        )
+        require(self.reset in ("zero", "subtract", "value", "none"), "SP102", f"reset is {self.reset!r}")
+        require(self.compare in (">=", ">"), "SP102", f"compare is {self.compare!r}")
+        for name in ("decay", "bias", "gain", "reset_value", "unit"):
+            over_neurons(getattr(self, name), self.shape, name=name)
+        schedule_over_neurons(self.threshold, self.shape)
+
+    @property
+    def timesteps(self) -> int:
+        """Length of the threshold schedule."""
+        return int(self.threshold.shape[0])
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def output_shape(self, source: Shape) -> Shape:
+        require(
+            source == self.shape,
+            "SP106",
+            f"has neurons of shape {self.shape}, gets input of shape {source}",
+            mend="the layer's shape and what enters it must agree",
+        )
+        return self.shape
+
+
+@dataclass(frozen=True, eq=False)
+class CubaLIF(LIF):
+    """Neurons with a synaptic current that decays by itself. i[-1] = v[-1] = 0.
+
+    Real::   i[t] = current_decay * i[t-1] + gain * x[t]        u[t] = decay * v[t-1] + i[t] + bias
+    Loihi::  i[t] = trunc(i[t-1] * current_decay / 4096) + (x[t] << 6), and u as in `LIF` with i[t] for x[t] << 6
+    """
+
+    arrays: ClassVar[tuple[str, ...]] = (*LIF.arrays, "current_decay")
+
+    current_decay: Array = field(default_factory=lambda: _constant(0.0))  #: as `decay`; Loihi: integer 0 ... 4096
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        over_neurons(self.current_decay, self.shape, name="current_decay")

@@ -1,0 +1,50 @@
+"""What all nodes share: equality to the bit, a shape rule, and the keyword-only copy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from spikeport.graph.arrays import frozen, same_bits
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One node of a `Graph`: a frozen fact about a network, whose arrays are read-only.
+
+    Shapes leave out time and batch: an image map is [C, H, W], a vector [C].
+    """
+
+    #: the fields that hold arrays, made read-only when the node is built
+    arrays: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.arrays:
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, frozen(value))
+
+    def output_shape(self, source: Shape) -> Shape:
+        """The shape of what leaves the node when ``source`` is the shape of what enters it."""
+        raise NotImplementedError
+
+    def with_(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(_same(getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return same_bits(a, b)
+    return type(a) is type(b) and a == b

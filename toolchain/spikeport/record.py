@@ -1,0 +1,202 @@
+"""The Record: what a run *did*. The same schema from every target; everything after a run reads only this."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.findings import Finding, fail, require
+from spikeport.graph.arrays import Array
+
+Counts = NDArray[np.int64]  #: [T], exact
+
+
+@dataclass(frozen=True)
+class Train:
+    """Spikes of one layer, a bit each: [T, B, *neurons]."""
+
+    shape: tuple[int, ...]
+    bits: NDArray[np.uint8]  #: [T, B, ceil(neurons / 8)]
+
+    @classmethod
+    def pack(cls, spikes: Array) -> Self:
+        """Pack an array of zeros and ones."""
+        flat = spikes.reshape(*spikes.shape[:2], -1)
+        return cls(tuple(spikes.shape), np.packbits(flat.astype(bool, copy=False), axis=-1))
+
+    def unpack(self) -> NDArray[np.bool_]:
+        """The spikes as booleans, [T, B, *neurons]."""
+        neurons = int(np.prod(self.shape[2:], dtype=np.int64))
+        return np.unpackbits(self.bits, axis=-1, count=neurons).astype(bool).reshape(self.shape)
+
+
+@dataclass(frozen=True)
+class SynapseEvents:
+    """What one synapse did, summed over samples; every field [T] int64.
+
+    Counted at the synapse's input, after residual sums and pools.
+    """
+
+    inputs: Counts  #: inputs that are not zero
+    payload: Counts  #: sum of |input|; 0 where the input is analog
+    synops: Counts  #: non-zero inputs times the non-zero weights they reach
+    fanout: Counts  #: non-zero inputs times all the weights they reach
+    dense: Counts  #: multiply-adds of a dense execution, padding excluded
+    analog: bool  #: whether the input is analog (real numbers that are not whole)
+    constant: bool  #: whether the input is the same at every step, so that its sums can be cached
+
+
+@dataclass(frozen=True)
+class NeuronEvents:
+    """What one neuron layer did, summed over samples; every field [T] int64."""
+
+    spikes: Counts
+    updates: Counts  #: neurons updated: all of them
+    active: Counts  #: neurons that got an input, hold a state or have a bias
+
+
+Events = SynapseEvents | NeuronEvents
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run of `samples` samples did."""
+
+    target: str
+    outputs: Array  #: [B, *output]: the readout, or the spike count of each output neuron
+    neurons: Mapping[str, int]  #: size of each spiking layer, in the order of the graph
+    spike_counts: Mapping[str, Counts]  #: spikes of each layer at each step, summed over samples and neurons
+    trains: Mapping[str, Train] = field(default_factory=dict)
+    membranes: Mapping[str, Array] = field(default_factory=dict)  #: [T, B, *neurons], after the reset
+    events: Mapping[str, Events] = field(default_factory=dict)  #: synapses and neuron layers, by node name
+    overflows: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  #: node -> kind -> how often
+    seconds: float = 0.0  #: wall-clock time of the run, loading and set-up excluded
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def samples(self) -> int:
+        """How many samples were run."""
+        return int(self.outputs.shape[0])
+
+    def rates(self) -> dict[str, NDArray[np.float64]]:
+        """Share of neurons that fire, a layer and timestep, between 0 and 1."""
+        return {name: counts / (self.samples * self.neurons[name]) for name, counts in self.spike_counts.items()}
+
+    def accuracy(self, labels: Array) -> float:
+        """Share of samples whose largest output is the label's (first one on ties), between 0 and 1."""
+        return float(np.mean(self.outputs.reshape(self.samples, -1).argmax(1) == labels))
+
+    def save(self, path: Path | str) -> None:
+        """Write ``record.npz``: ``output``, ``spikes/<node>``, ``membrane/<node>`` and ``meta`` (JSON)."""
+        arrays: dict[str, Array] = {"output": self.outputs}
+        arrays |= {f"spikes/{name}": train.unpack() for name, train in self.trains.items()}
+        arrays |= {f"membrane/{name}": value for name, value in self.membranes.items()}
+        meta = {
+            "target": self.target,
+            "neurons": dict(self.neurons),
+            "spike_counts": {name: counts.tolist() for name, counts in self.spike_counts.items()},
+            "events": {name: _event_dict(events) for name, events in self.events.items()},
+            "overflows": {name: dict(kinds) for name, kinds in self.overflows.items()},
+            "seconds": self.seconds,
+            "findings": [found.as_dict() for found in self.findings],
+        }
+        path = Path(path)
+        part = path.with_name(path.name + ".part")
+        with part.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, meta=np.asarray(json.dumps(meta)), **arrays)
+        os.replace(part, path)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read what `save` wrote. Raises SP120 for anything else."""
+        path = Path(path)
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                meta = json.loads(str(file["meta"]))
+                arrays = {name: file[name] for name in file.files if name != "meta"}
+            return cls._from(meta, arrays)
+        except FileNotFoundError:
+            fail("SP120", "there is no such file", where=str(path))
+        except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            fail("SP120", f"is not a Record ({error})", where=str(path), mend="write it with spikeport simulate")
+
+    @classmethod
+    def _from(cls, meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> Self:
+        def under(prefix: str) -> dict[str, Array]:
+            return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+
+        return cls(
+            target=meta["target"],
+            outputs=arrays["output"],
+            neurons=meta["neurons"],
+            spike_counts={n: np.asarray(v, dtype=np.int64) for n, v in meta["spike_counts"].items()},
+            trains={name: Train.pack(value) for name, value in under("spikes/").items()},
+            membranes=under("membrane/"),
+            events={name: _events_from(value) for name, value in meta["events"].items()},
+            overflows=meta["overflows"],
+            seconds=meta["seconds"],
+            findings=tuple(Finding(**found) for found in meta["findings"]),
+        )
+
+
+def join(records: Sequence[Record]) -> Record:
+    """One record of several runs of the same graph, in order: samples are appended, counts and seconds added."""
+    require(len(records) > 0, "SP121", "there is no record to join", mend="run at least one sample")
+    first = records[0]
+    if len(records) == 1:
+        return first
+
+    def stacked(pick: str, name: str) -> Array:
+        return np.concatenate([getattr(record, pick)[name] for record in records], axis=1)
+
+    def train(name: str) -> Train:
+        parts = [record.trains[name] for record in records]
+        batch = sum(part.shape[1] for part in parts)
+        shape = (parts[0].shape[0], batch, *parts[0].shape[2:])
+        return Train(shape, np.concatenate([part.bits for part in parts], axis=1))
+
+    kinds = {(node, kind) for record in records for node in record.overflows for kind in record.overflows[node]}
+    overflows: dict[str, dict[str, int]] = {}
+    for node, kind in sorted(kinds):
+        count = sum(record.overflows.get(node, {}).get(kind, 0) for record in records)
+        overflows.setdefault(node, {})[kind] = count
+    return replace(
+        first,
+        outputs=np.concatenate([record.outputs for record in records]),
+        spike_counts={n: np.sum([r.spike_counts[n] for r in records], axis=0) for n in first.spike_counts},
+        trains={name: train(name) for name in first.trains},
+        membranes={name: stacked("membranes", name) for name in first.membranes},
+        events={name: _added([record.events[name] for record in records]) for name in first.events},
+        overflows=overflows,
+        seconds=sum(record.seconds for record in records),
+        findings=tuple(dict.fromkeys(found for record in records for found in record.findings)),
+    )
+
+
+def _added(parts: Sequence[Events]) -> Events:
+    first = parts[0]
+    totals = {
+        item.name: np.sum([getattr(part, item.name) for part in parts], axis=0)
+        for item in fields(first)
+        if isinstance(getattr(first, item.name), np.ndarray)
+    }
+    return replace(first, **totals)
+
+
+def _event_dict(events: Events) -> dict[str, Any]:
+    plain = {item.name: getattr(events, item.name) for item in fields(events)}
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in plain.items()}
+
+
+def _events_from(plain: Mapping[str, Any]) -> Events:
+    kind = SynapseEvents if "synops" in plain else NeuronEvents
+    values: dict[str, Any] = {n: np.asarray(v, dtype=np.int64) if isinstance(v, list) else v for n, v in plain.items()}
+    return kind(**values)

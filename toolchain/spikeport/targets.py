@@ -1,0 +1,102 @@
+"""What a target is, and where targets are found (entry-point group ``spikeport.targets``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Protocol
+
+import numpy as np
+
+from spikeport.findings import Finding, fail
+from spikeport.graph import Array, Graph
+from spikeport.record import Record
+
+GROUP = "spikeport.targets"
+
+Progress = Callable[[int, int], None]  #: called with samples done and samples in all
+
+
+def silent(done: int, total: int) -> None:
+    """The progress that shows nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Whether a target can run here, and if not, why and how to get it."""
+
+    ready: bool
+    version: str = ""
+    why: str = ""
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a run should bring back besides outputs and spike counts, and within which limits."""
+
+    trains: bool = False  #: all spike trains
+    membranes: bool = False  #: membranes after the reset
+    events: bool = False  #: event counts for the cost models
+    batch: int | None = None  #: samples at once; None lets the target choose
+    seconds: float | None = None  #: time limit; None is the target's own
+    memory: int | None = None  #: bytes; None is the target's own
+    progress: Progress = silent
+
+
+class Target(Protocol):
+    """Something that runs a Graph."""
+
+    name: str
+
+    def availability(self) -> Availability:
+        """Whether it can run here; never raises, never takes long."""
+
+    def check(self, graph: Graph) -> list[Finding]:
+        """Every node that it cannot run, or runs as something else; empty when all is well."""
+
+    def run(self, graph: Graph, samples: Array, request: Request) -> Record:
+        """Run samples: [B, *input] for `direct` coding, [T, B, *input] for `events`.
+
+        Raises `SpikeportError` with the errors of `check`, or if the target is not available.
+        """
+
+
+@cache
+def registry() -> dict[str, Target]:
+    """All targets by name, built-in and plug-ins, also those whose packages are missing."""
+    found = {entry.name: entry.load()() for entry in entry_points(group=GROUP)}
+    return dict(sorted(found.items()))
+
+
+def target(name: str) -> Target:
+    """The target of a name. Raises SP501 with the names there are."""
+    known = registry()
+    if name not in known:
+        fail("SP501", f"there is no target {name!r}", mend=f"choose one of: {', '.join(known)}")
+    return known[name]
+
+
+def check_input(graph: Graph, samples: Array) -> int:
+    """Number of samples; raises SP502 if ``samples`` has not the shape and number of steps that the graph takes."""
+    node = graph.nodes[graph.input]
+    shape: tuple[int, ...] = graph.shapes[graph.input]
+    events = getattr(node, "coding", "direct") == "events"
+    lead = samples.ndim - len(shape)
+    wanted = f"[T={graph.timesteps}, B, {shape}]" if events else f"[B, {shape}]"
+    fits = lead == (2 if events else 1) and samples.shape[lead:] == shape
+    if fits and events:
+        fits = samples.shape[0] == graph.timesteps
+    if not fits:
+        fail(
+            "SP502",
+            f"the input has shape {list(samples.shape)}, the model takes {wanted}",
+            where=f"node {graph.input!r}",
+            mend="a frame each step needs --frames and as many steps as the model has" if events else
+            "give one frame a sample, without a time axis",
+        )  # fmt: skip
+    if samples.dtype.kind == "f" and not np.isfinite(samples).all():
+        fail("SP502", "the input holds values that are not finite", where=f"node {graph.input!r}")
+    return int(samples.shape[lead - 1])
