@@ -219,8 +219,9 @@ class Graph:
 
     def _shape_findings(self) -> Iterable[Finding]:
         try:
+            shapes = self.shapes
             for name, node in self.nodes_of(Delay).items():
-                self._shape_of(name, node, self.shapes)
+                self._shape_of(name, node, shapes)
         except SpikeportError as error:
             yield from error.findings
 

@@ -1,0 +1,27 @@
+"""What all tests share: hypothesis profiles, and where data that are not part of the project lie."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True, database=None)
+settings.register_profile(
+    "dev", deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None, derandomize=False
+)
+settings.load_profile("ci" if os.environ.get("CI") else os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of data that the project may not ship; the test skips where it is absent."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("SPIKEPORT_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no shared data: set SPIKEPORT_DATA, or put a folder at {folder}")
+    return folder
