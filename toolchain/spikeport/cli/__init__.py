@@ -1,0 +1,75 @@
+"""The command line: one verb a file, each a thin layer over the function of the same name in `spikeport.api`."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from spikeport import __version__, console
+from spikeport.findings import SpikeportError
+
+#: In the order in which a user meets them.
+VERBS = (
+    "run",
+    "train",
+    "export",
+    "quantize",
+    "simulate",
+    "evaluate",
+    "compare",
+    "energy",
+    "report",
+    "targets",
+    "doctor",
+)
+
+app = typer.Typer(
+    help="From a trained PyTorch spiking network to Loihi arithmetic, with proof that it is still the same network.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"spikeport {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no remarks.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    console.settings.quiet = quiet
+
+
+def build() -> typer.Typer:
+    """The application with every verb."""
+    if not app.registered_commands:
+        for verb in VERBS:
+            function = getattr(import_module(f"spikeport.cli.{verb}"), verb)
+            app.command(verb)(function)
+    return app
+
+
+def main() -> None:
+    """Entry point. Exit status: 0 done, 1 a gate failed, 2 an error with its code, 130 interrupted."""
+    try:
+        build()()
+    except SpikeportError as error:
+        for finding in error.findings:
+            print(finding, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)

@@ -1,0 +1,61 @@
+"""``spikeport evaluate``: the accuracy of a model on a data set, with its interval."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from spikeport.api.execute import execute
+from spikeport.api.load import Model, load_data, load_model
+from spikeport.compare.intervals import wilson
+from spikeport.graph import Graph
+from spikeport.targets import Progress as Callback
+from spikeport.targets import Request, silent
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What ``spikeport evaluate --json`` prints."""
+
+    model: str
+    target: str
+    dataset: str
+    split: str
+    samples: int
+    correct: int
+    accuracy: float  #: share, 0 ... 1
+    interval: tuple[float, float]  #: Wilson's 95 % interval of the accuracy
+    seconds: float  #: wall-clock time of the run alone
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def evaluate(
+    model: Model | Graph | Path | str,
+    data: str,
+    split: str = "test",
+    target: str | None = None,
+    limit: int | None = None,
+    *,
+    batch: int | None = None,
+    progress: Callback = silent,
+) -> Evaluation:
+    """Run ``model`` on a split of a data set, or its first ``limit`` samples."""
+    loaded = load_model(model)
+    samples = load_data(data, split, loaded.graph, limit)
+    record = execute(loaded, target, samples.x, Request(batch=batch, progress=progress))
+    correct = int(round(record.accuracy(samples.y) * samples.samples))
+    return Evaluation(
+        model=loaded.name,
+        target=target or loaded.target,
+        dataset=data,
+        split=split,
+        samples=samples.samples,
+        correct=correct,
+        accuracy=correct / samples.samples,
+        interval=wilson(correct, samples.samples),
+        seconds=record.seconds,
+    )

@@ -1,0 +1,137 @@
+"""What a user may name as a model: a checkpoint, a .nir, a .onnx, or a model that ships with spikeport."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spikeport.findings import Finding, fail
+from spikeport.graph import Array, Graph, Input, Loihi
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as it was found: its graph, and the PyTorch module where there is one."""
+
+    name: str  #: as the user named it
+    kind: str  #: checkpoint, nir, onnx or graph
+    graph: Graph
+    module: nn.Module | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    path: Path | None = None
+
+    @property
+    def target(self) -> str:
+        """The target that runs it unless the user names one."""
+        if self.kind == "checkpoint":
+            return "pytorch"
+        if self.kind == "onnx":
+            return "onnxruntime"
+        return "integer" if isinstance(self.graph.arithmetic, Loihi) else "reference"
+
+
+def load_model(model: Model | Graph | Path | str, *, dt: float = 1e-4) -> Model:
+    """Read a model by path or by the name of a shipped one; ``dt`` in seconds is for NIR files that lack it.
+
+    Raises SP902 for what is no model, and the codes of the readers (SP2xx formats, SP3xx checkpoints).
+    """
+    if isinstance(model, Model):
+        return model
+    if isinstance(model, Graph):
+        return Model("graph", "graph", model)
+    path = Path(model)
+    reader = {".nir": _nir, ".onnx": _onnx, ".safetensors": _checkpoint}.get(path.suffix.lower())
+    if reader is not None:
+        if not path.exists():
+            fail("SP902", "there is no such file", where=str(model), mend="check the path")
+        if path.is_dir():
+            fail("SP902", "is a folder", where=str(model), mend="name a file")
+        return reader(path, dt)
+    return _shipped(str(model), path)
+
+
+def _nir(path: Path, dt: float) -> Model:
+    from spikeport.formats import nir
+
+    graph, findings = nir.read(path, dt=dt)
+    return Model(str(path), "nir", graph, findings=tuple(findings), path=path)
+
+
+def _onnx(path: Path, dt: float) -> Model:
+    from spikeport.formats import onnx
+
+    graph, findings = onnx.read(path)
+    return Model(str(path), "onnx", graph, findings=tuple(findings), path=path)
+
+
+def _checkpoint(path: Path, dt: float) -> Model:
+    import spikeport_models
+
+    module, metadata = spikeport_models.load(path)
+    return from_module(module, metadata, str(path), path)
+
+
+def _shipped(name: str, path: Path) -> Model:
+    import spikeport_models
+
+    shipped = spikeport_models.shipped()
+    if name not in shipped:
+        what = "has no ending that spikeport knows" if path.exists() else "is neither a file nor a shipped model"
+        fail(
+            "SP902",
+            what,
+            where=name,
+            mend=f"name a .safetensors, .nir or .onnx file, or one of: {', '.join(shipped) or 'none is shipped'}",
+        )
+    module, metadata = spikeport_models.load(name)
+    return from_module(module, metadata, name, None)
+
+
+def from_module(module: nn.Module, metadata: Mapping[str, Any], name: str, path: Path | None) -> Model:
+    """Capture a module whose metadata say which input it takes."""
+    from spikeport.capture import capture
+
+    graph = capture(module, tuple(metadata["input_shape"]), verify=False)
+    facts = ("model", "dataset", "method", "seed")
+    graph = graph.with_(provenance={fact: metadata[fact] for fact in facts if fact in metadata})
+    return Model(name, "checkpoint", graph, module, metadata, path=path)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Labelled samples: x [B, *input] (direct) or [T, B, *input] (events), y [B]."""
+
+    name: str
+    split: str
+    x: Array
+    y: Array
+
+    @property
+    def samples(self) -> int:
+        """How many there are."""
+        return len(self.y)
+
+
+def load_data(name: str, split: str, graph: Graph, limit: int | None = None) -> Data:
+    """The first ``limit`` samples of a split, in the coding that the graph takes. Raises SP36x for unknown data."""
+    from spikeport_models import datasets
+
+    if limit is not None and limit < 1:
+        fail("SP903", f"a limit of {limit} samples", mend="ask for at least one")
+    node = graph.nodes[graph.input]
+    assert isinstance(node, Input)
+    found = datasets.load(name, split)
+    x = found.x[:, :limit] if found.coding == "events" else found.x[:limit]
+    if found.coding != node.coding:
+        fail(
+            "SP904",
+            f"the data set {name!r} holds {found.coding} samples, the model takes {node.coding} ones",
+            mend="choose the data set that the model was trained on",
+        )
+    return Data(name, split, x, found.y[:limit])

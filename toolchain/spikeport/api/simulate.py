@@ -1,0 +1,62 @@
+"""``spikeport simulate``: run a model on an input file and keep the record."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from spikeport.api.execute import execute
+from spikeport.api.files import folder
+from spikeport.api.load import Model, load_model
+from spikeport.findings import fail
+from spikeport.graph import Array, Graph, Input
+from spikeport.record import Record
+from spikeport.targets import Request, silent
+from spikeport.targets import Progress as Callback
+
+
+def simulate(
+    model: Model | Graph | Path | str,
+    samples: Array | Path | str,
+    target: str | None = None,
+    out: Path | str | None = None,
+    *,
+    dt: float = 1e-4,
+    frames: bool = False,
+    membranes: bool = False,
+    batch: int | None = None,
+    progress: Callback = silent,
+) -> Record:
+    """Run ``samples`` and return the record; with ``out`` also write ``out/record.npz``.
+
+    ``samples``: an array or a .npy file, [B, ...] for direct coding or, with ``frames``, [T, B, ...]. ``dt`` in seconds
+    is for NIR files that lack it. Raises SP907 for a file that is no array, SP502 for one of the wrong shape.
+    """
+    loaded = load_model(model, dt=dt)
+    array = samples if isinstance(samples, np.ndarray) else read_array(Path(samples))
+    graph = loaded.graph
+    entry = graph.nodes[graph.input]
+    assert isinstance(entry, Input)
+    if frames and entry.coding == "direct":
+        graph = graph.replace({graph.input: entry.with_(coding="events")})
+        loaded = Model(loaded.name, loaded.kind, graph, loaded.module, loaded.metadata, loaded.findings, loaded.path)
+    request = Request(trains=True, membranes=membranes, events=True, batch=batch, progress=progress)
+    record = execute(loaded, target, array, request)
+    if out is not None:
+        record.save(folder(out) / "record.npz")
+    return record
+
+
+def read_array(path: Path) -> Array:
+    """A .npy file of numbers. Raises SP907 for anything else; never unpickles."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        fail("SP907", "there is no such file", where=str(path))
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        fail("SP907", f"is not an array of numbers ({error})", where=str(path), mend="write it with numpy.save")
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+        fail("SP907", "is not one array of numbers", where=str(path), mend="write it with numpy.save")
+    return array

@@ -1,0 +1,41 @@
+"""``spikeport evaluate``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from spikeport import console
+from spikeport.cli import show
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Checkpoint, .nir, .onnx or the name of a shipped model.")],
+    data: Annotated[str, typer.Option("--data", help="Name of a data set.")],
+    split: Annotated[str, typer.Option("--split", help="train, val or test.")] = "test",
+    target: Annotated[str | None, typer.Option("--target", help="Where to run it; `spikeport targets` lists.")] = None,
+    limit: show.Limit = None,
+    batch: show.Batch = None,
+    json: show.Json = False,
+) -> None:
+    """The accuracy of a model on a data set, with its 95 % interval.
+
+    Examples:
+
+        spikeport evaluate digits-conv --data digits --split test
+
+        spikeport evaluate model.int.nir --data digits --target lava --limit 32 --json
+    """
+    from spikeport.api.evaluate import evaluate as run
+
+    with console.progress("evaluate") as progress:
+        result = run(model, data, split, target, limit, batch=batch, progress=progress)
+    if json:
+        show.as_json(result.as_dict())
+        return
+    low, high = result.interval
+    typer.echo(
+        f"{result.accuracy:.2%} of {result.samples} samples (95 % interval {low:.2%} ... {high:.2%}), "
+        f"{result.model} on {result.target}, {result.seconds:.2f} s"
+    )

@@ -1,0 +1,43 @@
+"""How verbs print: JSON where it is asked for, tables on a terminal, plain columns in a pipe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from spikeport import console
+from spikeport.findings import Finding
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Limit = Annotated[int | None, typer.Option("--limit", help="Only the first N samples.")]
+Batch = Annotated[int | None, typer.Option("--batch", min=1, help="Samples at once.")]
+
+
+def as_json(value: Any) -> None:
+    """Print a value as JSON."""
+    typer.echo(json.dumps(value, indent=1, default=str))
+
+
+def table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table for a person, tab-separated columns for a pipe."""
+    if not console.interactive():
+        typer.echo("\t".join(head))
+        for row in rows:
+            typer.echo("\t".join(str(cell) for cell in row))
+        return
+    shown = Table(title=title, title_justify="left", header_style="bold")
+    for name in head:
+        shown.add_column(name)
+    for row in rows:
+        shown.add_row(*(str(cell) for cell in row))
+    console.stdout.print(shown)
+
+
+def findings(found: Iterable[Finding]) -> None:
+    """Say, on stderr, what was chosen or substituted on the way."""
+    for finding in found:
+        console.say(str(finding))
