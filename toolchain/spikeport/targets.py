@@ -13,6 +13,9 @@ import numpy as np
 from spikeport.findings import Finding, fail
 from spikeport.graph import Array, Graph
 from spikeport.record import Record
+from spikeport.verb import callable_room
+
+callable_room(__name__)
 
 GROUP = "spikeport.targets"
 

@@ -47,7 +47,7 @@ def evaluate(
     loaded = load_model(model)
     samples = load_data(data, split, loaded.graph, limit)
     record = execute(loaded, target, samples.x, Request(batch=batch, progress=progress))
-    correct = int(round(record.accuracy(samples.y) * samples.samples))
+    correct = round(record.accuracy(samples.y) * samples.samples)
     return Evaluation(
         model=loaded.name,
         target=target or loaded.target,

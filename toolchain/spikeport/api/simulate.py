@@ -13,8 +13,8 @@ from spikeport.api.load import Model, load_model
 from spikeport.findings import fail
 from spikeport.graph import Array, Graph, Input
 from spikeport.record import Record
-from spikeport.targets import Request, silent
 from spikeport.targets import Progress as Callback
+from spikeport.targets import Request, silent
 
 
 def simulate(
