@@ -49,6 +49,7 @@ class SynapseEvents:
     payload: Counts  #: sum of |input|; 0 where the input is analog
     synops: Counts  #: non-zero inputs times the non-zero weights they reach
     fanout: Counts  #: non-zero inputs times all the weights they reach
+    graded: Counts  #: the part of `fanout` whose input is not of size one, so that it takes a multiplication
     dense: Counts  #: multiply-adds of a dense execution, padding excluded
     analog: bool  #: whether the input is analog (real numbers that are not whole)
     constant: bool  #: whether the input is the same at every step, so that its sums can be cached
@@ -183,11 +184,13 @@ def join(records: Sequence[Record]) -> Record:
 
 def _added(parts: Sequence[Events]) -> Events:
     first = parts[0]
-    totals = {
+    totals: dict[str, Any] = {
         item.name: np.sum([getattr(part, item.name) for part in parts], axis=0)
         for item in fields(first)
         if isinstance(getattr(first, item.name), np.ndarray)
     }
+    if isinstance(first, SynapseEvents):
+        totals["analog"] = any(getattr(part, "analog", False) for part in parts)
     return replace(first, **totals)
 
 

@@ -63,6 +63,7 @@ def of_synapse(node: Synapse, x: Tensor, steps: int) -> SynapseEvents:
         whole = value.long().expand(steps) if value.shape[0] == 1 else value.long()
         return whole.cpu().numpy().copy()
 
+    graded = ((x != 0) & (x.abs() != 1)).flatten(2).sum(1).double()
     payload = torch.zeros(x.shape[0]) if analog else x.abs().flatten(1).sum(1, dtype=torch.float64)
     dense = torch.full((1,), float(reach[1].sum()) * x.shape[1], dtype=torch.float64)
     return SynapseEvents(
@@ -70,6 +71,7 @@ def of_synapse(node: Synapse, x: Tensor, steps: int) -> SynapseEvents:
         payload=count(payload),
         synops=count(per_position @ reach[0]),
         fanout=count(per_position @ reach[1]),
+        graded=count(graded @ reach[1]),
         dense=count(dense),
         analog=analog,
         constant=x.shape[0] == 1 and steps > 1,
