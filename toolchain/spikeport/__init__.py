@@ -1,6 +1,6 @@
 """spikeport: from a trained PyTorch spiking network to Loihi arithmetic, with proof that it is still the same network.
 
-The verbs of the command line are functions here: ``spikeport.run``, ``export``, ``quantize``, ``simulate``, ``compare`` …
+The verbs of the command line are functions here: ``spikeport.run``, ``export``, ``quantize``, ``simulate`` and so on.
 They are imported when first used, so that ``import spikeport`` stays light.
 """
 

@@ -1,0 +1,251 @@
+"""``spikeport run``: the main job, end to end. Train, export, quantise, simulate, compare, estimate, report."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikeport.api.execute import execute
+from spikeport.api.files import folder, write_json
+from spikeport.api.load import Data, Model, load_data, load_model
+from spikeport.api.targets import versions
+from spikeport.compare import Parity, parity
+from spikeport.energy import estimate
+from spikeport.engine import simulate
+from spikeport.engine.margins import margins
+from spikeport.findings import Finding
+from spikeport.graph import LIF, Array, Graph, Real
+from spikeport.passes.quantize import quantize
+from spikeport.record import Record
+from spikeport.targets import Progress as Callback
+from spikeport.targets import Request, silent
+
+Bar = Callable[[str], AbstractContextManager[Callback]]
+
+CALIBRATION = 256  #: training samples from which the quantiser takes its ranges
+LAVA_SAMPLES = 32  #: Lava has no batches: a checked subset of the test split
+
+
+def no_bar(title: str) -> AbstractContextManager[Callback]:
+    """The progress bar that shows nothing."""
+    return nullcontext(silent)
+
+
+@dataclass
+class Job:
+    """One run on its way: what is known so far, and how long each stage took."""
+
+    out: Path
+    bar: Bar
+    seconds: dict[str, float] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Callback]:
+        """Time a stage and show its progress."""
+        begun = time.perf_counter()
+        with self.bar(name) as progress:
+            yield progress
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - begun, 3)
+
+    def run(self, name: str, model: Model, target: str, x: Array, **wishes: Any) -> Record:
+        """Run a model and keep its record, with all spike trains."""
+        with self.stage(name) as progress:
+            record = execute(model, target, x, Request(trains=True, progress=progress, **wishes))
+        self.records[name] = record
+        self.findings += record.findings
+        return record
+
+
+def run(
+    recipe: str,
+    out: Path | str,
+    method: str | None = None,
+    *,
+    lava_samples: int = LAVA_SAMPLES,
+    seconds: float | None = None,
+    bar: Bar = no_bar,
+) -> dict[str, Any]:
+    """Do the main job for a recipe and write everything into ``out``; returns what ``result.json`` holds.
+
+    ``method``: ds-atgo, mpd-agl or fixed; None takes the recipe's. ``lava_samples`` = 0 leaves Lava out; ``seconds``
+    limits the time that Lava may take. Writes model.safetensors, model.nir, model.onnx, model.int.nir, result.json and
+    report.html. Raises whatever a stage refuses.
+    """
+    job = Job(folder(out), bar)
+    trained = _train(job, recipe, method)
+    dataset = str(trained.metadata["dataset"])
+    test = load_data(dataset, "test", trained.graph)
+    reread = _export(job, trained)
+    integer = _quantise(job, trained, dataset)
+    _simulate(job, trained, reread, integer, test, lava_samples, seconds)
+    parities = _compare(job, trained, test)
+    result = _result(job, trained, test, parities) | _energy(integer.graph, job.records["integer"])
+    write_json(job.out / "result.json", result)
+    from spikeport.report import write
+
+    write(result, job.out / "report.html")
+    return result
+
+
+def _train(job: Job, recipe: str, method: str | None) -> Model:
+    from spikeport.api.train import train
+
+    with job.stage("train"):
+        trained = train(recipe, method=method, out=job.out / "train")
+    shutil.copyfile(trained.checkpoint, job.out / "model.safetensors")
+    with job.stage("capture"):
+        return load_model(job.out / "model.safetensors")
+
+
+def _export(job: Job, trained: Model) -> dict[str, Model]:
+    from spikeport.api.export import export
+
+    files = {name: job.out / f"model.{name}" for name in ("nir", "onnx")}
+    with job.stage("export"):
+        for path in files.values():
+            job.findings += export(trained, path)
+        return {name: load_model(path) for name, path in files.items()}
+
+
+def _quantise(job: Job, trained: Model, dataset: str) -> Model:
+    from spikeport.api.export import export
+
+    with job.stage("quantize"):
+        calibration = load_data(dataset, "train", trained.graph, CALIBRATION)
+        quantised = quantize(trained.graph, calibration.x, run=simulate)
+        job.findings += quantised.findings
+        path = job.out / "model.int.nir"
+        export(quantised.graph, path)
+        return load_model(path)
+
+
+def _simulate(
+    job: Job,
+    trained: Model,
+    reread: Mapping[str, Model],
+    integer: Model,
+    test: Data,
+    lava_samples: int,
+    seconds: float | None,
+) -> None:
+    """Every execution of the network; each is warmed up first, so that speeds compare."""
+    warm = Request(trains=True, events=True)
+    job.run("pytorch", trained, "pytorch", test.x)
+    job.run("graph", trained, "reference", test.x)
+    job.run("nir", reread["nir"], "reference", test.x)
+    job.run("onnx", reread["onnx"], "onnxruntime", test.x)
+    execute(integer, "integer", test.x, warm)
+    job.run("integer", integer, "integer", test.x, events=True)
+    if lava_samples:
+        job.run("lava", integer, "lava", _first(test.x, lava_samples, trained), seconds=seconds)
+
+
+def _first(x: Array, samples: int, model: Model) -> Array:
+    return x[:, :samples] if x.ndim == len(model.graph.shapes[model.graph.input]) + 2 else x[:samples]
+
+
+def _compare(job: Job, trained: Model, test: Data) -> dict[str, Parity]:
+    records = job.records
+    with job.stage("compare"):
+        found = {
+            "graph": _judged(trained.graph, test.x, records["graph"], records["pytorch"], of="b"),
+            "nir": _judged(trained.graph, test.x, records["nir"], records["graph"], of="a"),
+            "onnx": _judged(trained.graph, test.x, records["onnx"], records["graph"], of="a"),
+            "integer": _judged(trained.graph, test.x, records["integer"], records["graph"], of="a"),
+            "graph_float64": _float64(trained, test.x),
+        }
+        if "lava" in records:
+            found["lava"] = parity(records["lava"], first_samples(records["integer"], records["lava"].samples))
+    return found
+
+
+def _judged(graph: Graph, x: Array, a: Record, b: Record, of: str) -> Parity:
+    judged = a if of == "a" else b
+    return parity(a, b, margins(graph, x, judged), judged=judged)
+
+
+def _float64(trained: Model, x: Array) -> Parity:
+    """Module and graph, both in float64: there every spike must agree."""
+    import copy
+
+    from spikeport.capture import capture
+    from spikeport.capture.observe import observe
+
+    assert trained.module is not None
+    module = copy.deepcopy(trained.module).double()
+    graph = capture(module, trained.graph.shapes[trained.graph.input], verify=False).with_(arithmetic=Real("float64"))
+    wide = np.asarray(x, dtype=np.float64)
+    return parity(simulate(graph, wide, Request(trains=True)), observe(module, graph, wide, Request(trains=True)))
+
+
+def first_samples(record: Record, count: int) -> Record:
+    """The record of the first ``count`` samples (trains and outputs; counts are counted again)."""
+    from dataclasses import replace
+
+    from spikeport.record import Train
+
+    trains = {
+        name: Train((train.shape[0], count, *train.shape[2:]), train.bits[:, :count])
+        for name, train in record.trains.items()
+    }
+    counts = {name: np.bitwise_count(train.bits).sum((1, 2), dtype=np.int64) for name, train in trains.items()}
+    return replace(record, outputs=record.outputs[:count], trains=trains, spike_counts=counts, membranes={}, events={})
+
+
+#: What each parity of result.json is measured against.
+AGAINST = {
+    "graph": "pytorch",
+    "graph_float64": "pytorch in float64",
+    "nir": "graph",
+    "onnx": "graph",
+    "integer": "graph",
+    "lava": "integer",
+}
+
+
+def _result(job: Job, trained: Model, test: Data, parities: Mapping[str, Parity]) -> dict[str, Any]:
+    stages = [name for name in ("pytorch", "nir", "onnx", "integer", "lava") if name in job.records]
+    meta, records = trained.metadata, job.records
+    rates = records["pytorch"].rates()
+    return {
+        "model": meta["model"],
+        "dataset": test.name,
+        "method": meta["method"],
+        "timesteps": trained.graph.timesteps,
+        "device": "cpu",
+        "seed": meta.get("seed"),
+        "versions": versions(),
+        "thresholds": {name: _schedule(node) for name, node in trained.graph.nodes_of(LIF).items()},
+        "firing_rate": {name: rate.tolist() for name, rate in rates.items()},
+        "samples": {name: records[name].samples for name in stages},
+        "accuracy": {name: records[name].accuracy(test.y[: records[name].samples]) for name in stages},
+        "parity": {name: parities[name].as_dict(AGAINST[name]) for name in AGAINST if name in parities},
+        "samples_per_second": {
+            name: round(records[name].samples / records[name].seconds, 2) for name in stages if name != "nir"
+        },
+        "seconds": job.seconds,
+        "findings": [found.as_dict() for found in dict.fromkeys(job.findings)],
+    }
+
+
+def _schedule(node: LIF) -> list[float]:
+    """One number a timestep: the threshold, or the mean over channels where they differ."""
+    flat = node.threshold.reshape(node.timesteps, -1)
+    return [float(value) for value in flat.mean(1)]
+
+
+def _energy(graph: Graph, record: Record) -> dict[str, Any]:
+    """Priced on the deployed network's own events."""
+    return {"energy_joule_per_sample": {name: found.as_dict() for name, found in estimate(graph, record).items()}}
+
+
+__all__ = ["AGAINST", "first_samples", "run"]
