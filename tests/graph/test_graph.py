@@ -11,8 +11,7 @@ from spikeport.graph import LIF, LOIHI2, Delay, Graph, Input, Linear, Loihi, Rea
 
 def chain(**nodes):
     """A graph of nodes in a row, four steps."""
-    names = list(nodes)
-    return Graph(nodes, tuple(zip(names, names[1:], strict=False)), timesteps=4)
+    return Graph.chain(nodes, timesteps=4)
 
 
 def lif(n=3, thresholds=(1.0, 0.9, 0.8, 1.1)):

@@ -8,7 +8,7 @@ from typing import Any
 
 from spikeport.api.execute import execute
 from spikeport.api.load import Model, load_data, load_model
-from spikeport.compare.statistics import wilson
+from spikeport.compare.intervals import wilson
 from spikeport.graph import Graph
 from spikeport.targets import Progress as Callback
 from spikeport.targets import Request, silent

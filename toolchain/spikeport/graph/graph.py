@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
@@ -44,6 +45,11 @@ class Graph:
         for stage in (self._edge_findings, self._shape_findings, self._number_findings):
             if found := list(stage()):
                 raise SpikeportError(found)
+
+    @classmethod
+    def chain(cls, nodes: Mapping[str, Node], timesteps: int, **facts: Any) -> Graph:
+        """A graph of nodes in a row, each entering the next."""
+        return cls(nodes, tuple(pairwise(nodes)), timesteps, **facts)
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
