@@ -1,0 +1,40 @@
+"""How many weights each input of a synapse reaches: exact at borders, with strides, dilation and groups."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.graph import Array, Conv, Linear, Shape, Synapse
+from spikeport.graph.synapses import window_count
+
+
+def reach(node: Synapse, shape: Shape, *, effective: bool) -> NDArray[np.int64]:
+    """Weights that each input position reaches: int64 [*shape]. ``effective`` leaves out weights that are zero.
+
+    An input at position i meets tap k of the kernel where ``i + padding - dilation * k`` is a multiple of the stride
+    and the quotient is an output position.
+    """
+    used = (node.weight != 0) if effective else np.ones(node.weight.shape, dtype=bool)
+    if isinstance(node, Linear):
+        return np.asarray(used.sum(0), dtype=np.int64)
+    assert isinstance(node, Conv)
+    group_outputs = node.channels // node.groups
+    taps = used.reshape(node.groups, group_outputs, *used.shape[1:]).sum(1, dtype=np.int64)
+    taps = taps.reshape(-1, *node.kernel)  # [C_in, *kernel]: outputs that each tap feeds
+    meets = [_meets(node, shape, axis) for axis in range(len(node.kernel))]
+    if len(meets) == 1:
+        return np.asarray(taps @ meets[0].T)
+    return np.asarray(np.einsum("cyx,iy,jx->cij", taps, *meets, optimize=True))
+
+
+def _meets(node: Conv, shape: Shape, axis: int) -> NDArray[np.int64]:
+    """[positions, taps]: 1 where an input position is under a tap of some window along one axis."""
+    size = shape[axis + 1]
+    stride, padding, dilation = node.stride[axis], node.padding[axis], node.dilation[axis]
+    taps = node.kernel[axis]
+    (outputs,) = window_count((size,), (taps,), (stride,), (padding,), (dilation,))
+    position = np.arange(size)[:, None] + padding - dilation * np.arange(taps)[None, :]
+    output, rest = np.divmod(position, stride)
+    inside: Array = (rest == 0) & (output >= 0) & (output < outputs)
+    return inside.astype(np.int64)
