@@ -1,0 +1,95 @@
+"""Batch normalisations disappear into the synapses beside them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikeport.graph import LIF, Array, Graph, Node, Norm, Pool, Scale, Synapse, over_neurons
+from spikeport.passes.linear import add_constant, feeders, real_dtype, scaled_inputs, scaled_outputs
+
+
+def fold_norm(graph: Graph) -> Graph:
+    """Merge every batch normalisation into the synapses before it, or else into what follows.
+
+    1. With g = gamma * scale / sqrt(var + eps), the synapses that alone feed it become W' = W * g and
+       b' = beta + (b - mean) * g, an output channel. `scale` is alpha * V_th where tdBN keeps it apart from gamma
+       (MPD-AGL), 1 where gamma holds it (DS-ATGO). Several synapses that add up before it are each scaled; the first
+       takes the constant. Average pools without padding may lie between, since they keep constants.
+    2. A normalisation that no synapse alone feeds becomes W' = W * g on the input channels of what follows, or the
+       gain of the neurons that follow, or a `Scale` where neither is possible. Its constant beta - mean * g is carried
+       to the biases of the next neurons; behind a padded convolution that is a bias a neuron, smaller at the border.
+
+    All in float64, rounded once to the graph's type.
+
+    Requires: Real arithmetic. Ensures: no Norm node is left; spikes as before, up to rounding.
+    Raises SP351 where the constant of rule 2 has no bias to go to, SP354 for integers.
+    """
+    real_dtype(graph, "fold_norm")
+    for name in graph.nodes_of(Norm):
+        synapses = _sources(graph, name)
+        graph = _into_sources(graph, name, synapses) if synapses else _into_targets(graph, name)
+    return graph
+
+
+def _sources(graph: Graph, name: str) -> tuple[str, ...]:
+    """The synapses before a norm that can take it in, or ()."""
+    found = feeders(graph, name, (Pool,))
+    between = _between(graph, name)
+    keeps_constants = all(isinstance(n, Pool) and n.kind == "average" and not any(n.padding) for n in between)
+    return found if keeps_constants else ()
+
+
+def _between(graph: Graph, name: str) -> list[Node]:
+    """The nodes on the way back from ``name`` to the synapses."""
+    found: list[Node] = []
+    for source in graph.sources(name):
+        if not isinstance(graph[source], Synapse):
+            found += [graph[source], *_between(graph, source)]
+    return found
+
+
+def _gain_and_shift(node: Norm) -> tuple[Array, Array]:
+    gamma, beta, mean, var = (value.astype(np.float64) for value in (node.gamma, node.beta, node.mean, node.var))
+    gain = gamma * node.scale / np.sqrt(var + node.eps)
+    return gain, beta - mean * gain
+
+
+def _into_sources(graph: Graph, name: str, synapses: tuple[str, ...]) -> Graph:
+    dtype = real_dtype(graph, "fold_norm")
+    norm = graph[name]
+    assert isinstance(norm, Norm)
+    gain, shift = _gain_and_shift(norm)
+    changes: dict[str, Synapse] = {}
+    for index, source in enumerate(synapses):
+        synapse = graph[source]
+        assert isinstance(synapse, Synapse)
+        scaled = scaled_outputs(synapse, gain, dtype)
+        if index == 0:
+            old = 0.0 if synapse.bias is None else synapse.bias.astype(np.float64) * gain
+            scaled = scaled.with_(bias=(old + shift).astype(dtype))
+        changes[source] = scaled
+    return graph.replace(changes).bypass(name)
+
+
+def _into_targets(graph: Graph, name: str) -> Graph:
+    dtype = real_dtype(graph, "fold_norm")
+    norm = graph[name]
+    assert isinstance(norm, Norm)
+    shape = graph.shapes[name]
+    gain, shift = _gain_and_shift(norm)
+    graph = graph.replace({name: Scale(gain.astype(dtype))})
+    # The constant is added behind the gain, so it passes the synapses that follow before they are scaled.
+    graph = add_constant(graph, name, np.broadcast_to(over_neurons(shift, shape), shape), "fold_norm")
+    changes: dict[str, Node] = {}
+    for target in graph.targets(name):
+        node = graph[target]
+        if graph.sources(target) != (name,) or not isinstance(node, Synapse | LIF):
+            return graph
+        changes[target] = scaled_inputs(node, gain, dtype) if isinstance(node, Synapse) else _gained(node, gain, dtype)
+    return graph.replace(changes).bypass(name)
+
+
+def _gained(node: LIF, gain: Array, dtype: np.dtype[np.floating]) -> LIF:
+    """The neurons with their gain times ``gain`` [C]."""
+    wide = over_neurons(node.gain, node.shape).astype(np.float64) * over_neurons(gain, node.shape)
+    return node.with_(gain=(wide if node.gain.ndim > 1 else wide.reshape(-1)).astype(dtype))

@@ -1,0 +1,80 @@
+"""Average pools become sum pools, which integers can do."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikeport.findings import Finding, SpikeportError
+from spikeport.graph import LIF, Delay, Flatten, Graph, Node, Pool, Readout, Scale, Synapse
+from spikeport.passes.linear import area, feeders, finding, real_dtype, scaled_inputs, scaled_outputs
+
+
+def fold_pool(graph: Graph) -> Graph:
+    """Turn every average pool into a sum pool and move its factor 1/area into the weights beside it.
+
+    1. Forward: into the weights of all synapses, the gain of all neurons and the weights of the readout that it
+       reaches through flattens, pools, scales and delays, if nothing else adds to what they get.
+    2. Otherwise backward: into the synapses before it, if they feed nothing else.
+    3. Otherwise it is a finding.
+
+    Requires: Real arithmetic. Ensures: no average pool is left; spikes as before, and to the bit where the area is a
+    power of two. Raises SP352 with every pool of rule 3, SP354 for integers.
+    """
+    real_dtype(graph, "fold_pool")
+    findings: list[Finding] = []
+    for name, node in graph.nodes_of(Pool).items():
+        if node.kind != "average":
+            continue
+        factor = 1.0 / area(node)
+        moved = _forward(graph, name, factor) or _backward(graph, name, factor)
+        if moved is None:
+            findings.append(
+                finding(
+                    "SP352",
+                    name,
+                    f"the factor 1/{area(node)} of this average pool has nowhere to go",
+                    "what follows also gets values that are not pooled, and what comes before also goes elsewhere.",
+                    "pool after the sum instead of before it, or use a sum pool in training",
+                )
+            )
+            continue
+        graph = moved.replace({name: node.with_(kind="sum")})
+    if findings:
+        raise SpikeportError(findings)
+    return graph
+
+
+def _forward(graph: Graph, name: str, factor: float) -> Graph | None:
+    dtype = real_dtype(graph, "fold_pool")
+    if not graph.targets(name):
+        return None
+    for target in graph.targets(name):
+        if graph.sources(target) != (name,):
+            return None
+        node = graph[target]
+        change: Node | None = None
+        if isinstance(node, Synapse):
+            change = scaled_inputs(node, np.asarray(factor), dtype)
+        elif isinstance(node, LIF):
+            change = node.with_(gain=(node.gain.astype(np.float64) * factor).astype(dtype))
+        elif isinstance(node, Readout):
+            weight, bias = node.weight.astype(np.float64) * factor, node.bias.astype(np.float64) / factor
+            change = node.with_(weight=weight.astype(dtype), bias=bias.astype(dtype))
+        if change is not None:
+            graph = graph.replace({target: change})
+            continue
+        moved = _forward(graph, target, factor) if isinstance(node, Flatten | Pool | Scale | Delay) else None
+        if moved is None:
+            return None
+        graph = moved
+    return graph
+
+
+def _backward(graph: Graph, name: str, factor: float) -> Graph | None:
+    dtype = real_dtype(graph, "fold_pool")
+    changes: dict[str, Node] = {}
+    for source in feeders(graph, name, (Flatten, Pool, Scale)):
+        synapse = graph[source]
+        assert isinstance(synapse, Synapse)
+        changes[source] = scaled_outputs(synapse, np.asarray(factor), dtype)
+    return graph.replace(changes) if changes else None
