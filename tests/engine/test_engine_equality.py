@@ -1,0 +1,75 @@
+"""The engine computes what the equations say: every spike, membrane and output against a step-by-step reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from random_graphs import random_graph
+from spikeport.engine import simulate
+from spikeport.graph import LIF
+from spikeport.targets import Request
+from stepwise import Stepwise
+
+SEEDS = st.integers(0, 2**32 - 1)
+ALL = Request(trains=True, membranes=True, events=True)
+
+
+def agree(graph, samples, record):
+    """Assert that a record is what the equations give, to the bit."""
+    truth = Stepwise(graph, samples)
+    for name, spikes in truth.trains().items():
+        np.testing.assert_array_equal(record.trains[name].unpack(), spikes, err_msg=name)
+        np.testing.assert_array_equal(record.membranes[name], truth.stacked(truth.after[name]), err_msg=name)
+        np.testing.assert_array_equal(record.spike_counts[name], spikes.reshape(len(spikes), -1).sum(1), err_msg=name)
+        assert record.overflows.get(name, {}).get("membrane saturated", 0) == truth.saturated.get(name, 0)
+    np.testing.assert_array_equal(record.outputs, truth.output())
+
+
+@settings(max_examples=200)
+@given(SEEDS)
+def test_integers_agree_with_the_equations_on_every_bit(seed):
+    graph, samples = random_graph(seed, integers=True)
+    agree(graph, samples, simulate(graph, samples, ALL))
+
+
+@settings(max_examples=200)
+@given(SEEDS)
+def test_real_numbers_agree_with_the_equations_where_nothing_rounds(seed):
+    graph, samples = random_graph(seed, integers=False)
+    agree(graph, samples, simulate(graph, samples, ALL))
+
+
+@settings(max_examples=30)
+@given(SEEDS, st.booleans())
+def test_results_do_not_depend_on_the_batch_size(seed, integers):
+    graph, samples = random_graph(seed, integers=integers, batch=5)
+    whole = simulate(graph, samples, ALL)
+    parts = simulate(graph, samples, Request(trains=True, membranes=True, events=True, batch=2))
+    np.testing.assert_array_equal(whole.outputs, parts.outputs)
+    for name in graph.nodes_of(LIF):
+        np.testing.assert_array_equal(whole.membranes[name], parts.membranes[name])
+        np.testing.assert_array_equal(whole.trains[name].bits, parts.trains[name].bits)
+    for name, events in whole.events.items():
+        for field in ("spikes", "active", "inputs", "synops", "fanout", "dense", "payload"):
+            np.testing.assert_array_equal(getattr(events, field, 0), getattr(parts.events[name], field, 0))
+
+
+@pytest.mark.parametrize("integers", [True, False])
+def test_the_random_graphs_fire_stay_silent_saturate_and_reach_every_node(integers):
+    """Otherwise the equality above would say little."""
+    kinds, rates, saturated, recurrent = set(), [], 0, 0
+    for seed in range(150):
+        graph, samples = random_graph(seed, integers=integers)
+        record = simulate(graph, samples)
+        kinds |= {type(node).__name__ for node in graph.nodes.values()}
+        rates += [float(rate.mean()) for rate in record.rates().values()]
+        saturated += sum(kinds.get("membrane saturated", 0) for kinds in record.overflows.values())
+        recurrent += graph.recurrent
+    wanted = {"Input", "Conv", "Linear", "Pool", "Flatten", "Scale", "LIF", "CubaLIF", "Delay", "Readout"}
+    assert kinds == wanted
+    assert np.mean([0.05 < rate < 0.95 for rate in rates]) > 0.4
+    assert recurrent > 10
+    assert saturated > 0 or not integers

@@ -1,0 +1,279 @@
+"""How far each neuron is from its threshold, and how much of that float32 rounding can account for.
+
+A spike that differs between two runs of one network is either rounding or a defect. To tell them apart every layer is
+judged on the spike trains of one record alone: the input of a layer is computed in float64 from the record's spikes
+upstream, and the membrane is reset where the record says that it fired. One flip is never counted again downstream.
+
+The bound. Write ``u = 2**-24`` for float32's unit roundoff and ``gamma(n) = n u / (1 - n u)``. A sum of n products,
+computed in any order, with or without fused multiply-add, differs from the exact one by at most
+``gamma(n) * sum |w||x|`` where nothing underflows (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed.,
+sections 3.1 and 4.2). Terms with x = 0 add nothing and round nothing, so n is the number of non-zero inputs of that
+output. A run may hold its batch normalisation apart: it sums with weights w where the graph has ``W = fl(w * g)``, then
+subtracts the mean, multiplies by g and adds beta. That is at most `FOLDING` further roundings of terms that
+``sum |W||x|``, ``|mean * g|`` and ``|beta|`` bound. The graph does not know the mean any more; it is a mean of sums, so
+it is taken to be no larger than the largest sum that the inputs seen can make, ``S = sum |W| * max |x|``, and then
+``|beta| <= |b| + S``. In all, for a synapse whose input carries an error of at most e:
+
+    error(W x + b) <= |W| e + gamma(n + FOLDING) * |W| (|x| + e) + gamma(FOLDING) * (|b| + 2 S)
+
+A neuron adds at most `STEP` roundings a step (of ``decay * v``, ``gain * x``, their sum, the bias, and of forms such as
+``v + (x - v) / tau``), and carries the error of its membrane on until it is reset:
+
+    error(u[t]) <= decay * error(v[t-1]) + gain * error(x[t])
+                   + gamma(STEP) * (decay * (|v[t-1]| + error(v[t-1])) + gain * (|x[t]| + error(x[t])) + |bias|)
+    error(v[t])  = 0 after a reset to a value, error(u[t]) + UNIT * (|u[t]| + error(u[t]) + |threshold[t]|) after a
+                   subtraction, else error(u[t])
+
+The bound does not hold for sums that are not taken term by term (Winograd or Fourier convolutions, TF32, bf16).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spikeport.engine import synapse
+from spikeport.engine.neuron import parameter, schedule
+from spikeport.findings import fail
+from spikeport.graph import (
+    LIF,
+    Array,
+    Conv,
+    CubaLIF,
+    Delay,
+    Flatten,
+    Graph,
+    Input,
+    Linear,
+    Loihi,
+    Node,
+    Norm,
+    Pool,
+    Readout,
+    Scale,
+    Synapse,
+)
+from spikeport.record import Counts, Record, Train
+from spikeport.targets import check_input
+
+UNIT = 2.0**-24  #: unit roundoff of float32, round to nearest
+FOLDING = 8  #: roundings between a sum and the current: w * g, its g (3), minus mean, times g, plus beta, plus bias
+STEP = 6  #: roundings of one membrane update
+
+
+_Number = TypeVar("_Number", float, Tensor)
+
+
+@dataclass(frozen=True)
+class Margin:
+    """One layer judged on a record's own spike trains; arrays [T, B, *neurons] float64."""
+
+    distance: Array  #: u - threshold, before the reset
+    bound: Array  #: largest error of the distance that float32 rounding can cause
+    fires_at_zero: bool  #: whether a distance of zero fires (`compare` is ">=")
+
+    def decisions(self) -> Array:
+        """What each neuron does in exact arithmetic, bool [T, B, *neurons]."""
+        return self.distance >= 0 if self.fires_at_zero else self.distance > 0
+
+    def above_rounding(self, train: Train) -> Counts:
+        """Spikes, a step, that differ from the exact decision by more than rounding: defects. [T] int64.
+
+        ``train`` must be of the record that the margins were computed on.
+        """
+        wrong = (train.unpack() != self.decisions()) & (np.abs(self.distance) > self.bound)
+        return np.asarray(wrong.reshape(len(wrong), -1).sum(1), dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """Values [T or 1, B, *shape] float64, and a bound on their error in float32 (None: exact)."""
+
+    value: Tensor
+    error: Tensor | None = None
+
+    @property
+    def size(self) -> Tensor:
+        """Largest magnitude that the float32 value can have."""
+        return self.value.abs() if self.error is None else self.value.abs() + self.error
+
+
+def margins(graph: Graph, samples: Array, reference: Record) -> dict[str, Margin]:
+    """Distance to the threshold and rounding bound of every spiking layer, on the reference's own spike trains.
+
+    ``samples`` as for `simulate`; ``reference`` holds the trains of all layers for exactly these samples. Raises SP502
+    for input of the wrong shape, SP506 without the trains, SP507 for integers (where nothing rounds and every mismatch
+    is a defect), SP508 for feedback that passes through no neuron.
+    """
+    total = check_input(graph, samples)
+    if isinstance(graph.arithmetic, Loihi):
+        fail("SP507", "margins are about rounding, and integers do not round", mend="count every mismatch as a defect")
+    layers = graph.nodes_of(LIF)
+    missing = [name for name in layers if name not in reference.trains]
+    short = [name for name in layers if name not in missing and reference.trains[name].shape[1] != total]
+    if missing or short:
+        fail(
+            "SP506",
+            f"the record lacks the spike trains of {', '.join(map(repr, missing or short))}"
+            + ("" if missing else f" for these {total} samples"),
+            mend="run with Request(trains=True) on the same samples",
+        )
+    with torch.inference_mode():
+        return _margins(graph, samples, reference.trains)
+
+
+def _margins(graph: Graph, samples: Array, trains: Mapping[str, Train]) -> dict[str, Margin]:
+    values: dict[str, Bounded] = {
+        name: Bounded(torch.as_tensor(trains[name].unpack()).double()) for name in graph.nodes_of(LIF)
+    }
+    found: dict[str, Margin] = {}
+    for name in _order(graph):
+        node = graph.nodes[name]
+        if isinstance(node, Input):
+            values[name] = _enter(node, samples)
+            continue
+        x = _added([values[source] for source in graph.sources(name)])
+        if isinstance(node, LIF):
+            found[name] = _neurons(node, x, values[name].value.bool())
+        else:
+            values[name] = _passed(node, x, graph.timesteps)
+    return {name: found[name] for name in graph.nodes_of(LIF)}
+
+
+def _order(graph: Graph) -> list[str]:
+    """Every node behind its sources, where neurons, whose spikes are known, count as sources only."""
+    known = set(graph.nodes_of(LIF))
+    waiting = list(graph.nodes)
+    order: list[str] = []
+    while waiting:
+        ready = [name for name in waiting if all(source in known for source in graph.sources(name))]
+        if not ready:
+            fail("SP508", f"feedback without a neuron passes through {', '.join(map(repr, waiting))}")
+        order += ready
+        known.update(ready)
+        waiting = [name for name in waiting if name not in set(ready)]
+    return order
+
+
+def _gamma(n: _Number) -> _Number:
+    return n * UNIT / (1 - n * UNIT)
+
+
+def _enter(node: Input, samples: Array) -> Bounded:
+    value = torch.as_tensor(np.array(samples, dtype=np.float64))
+    value = value if node.coding == "events" else value.unsqueeze(0)
+    exact = torch.equal(value.float().double(), value)
+    return Bounded(value, None if exact else value.abs() * UNIT)
+
+
+def _added(parts: list[Bounded]) -> Bounded:
+    total = parts[0]
+    for part in parts[1:]:
+        value = total.value + part.value
+        errors = [p.error for p in (total, part) if p.error is not None]
+        exact = not errors and torch.equal(value.float().double(), value)
+        total = Bounded(value, None if exact else sum(errors, (total.size + part.size) * UNIT))
+    return total
+
+
+def _passed(node: Node, x: Bounded, steps: int) -> Bounded:
+    if isinstance(node, Synapse):
+        return _synapse(node, x)
+    if isinstance(node, Delay):
+        value = _delayed(x.value, node.steps, steps)
+        return Bounded(value, None if x.error is None else _delayed(x.error, node.steps, steps))
+    if isinstance(node, Readout):
+        return x
+    value = synapse.apply(node, x.value)
+    carried = None if x.error is None else synapse.apply(_slope(node), x.error)
+    exact = carried is None and torch.equal(value.float().double(), value)
+    if isinstance(node, Flatten) or (exact and not isinstance(node, Norm)):
+        return Bounded(value, carried)  # counts and halves are float32 numbers at every step of the way
+    size = synapse.apply(_magnitude(node), x.size)
+    roundings = float(np.prod(node.kernel)) + 1 if isinstance(node, Pool) else float(FOLDING)
+    rounding = _gamma(roundings) * size
+    return Bounded(value, rounding if carried is None else carried + rounding)
+
+
+def _slope(node: Node) -> Node:
+    """The node that carries an error on: absolute factors, nothing added."""
+    if isinstance(node, Scale):
+        return Scale(np.abs(node.factor))
+    if isinstance(node, Norm):
+        return _magnitude(node.with_(beta=np.zeros_like(node.beta), mean=np.zeros_like(node.mean)))
+    return node
+
+
+def _magnitude(node: Node) -> Node:
+    """The node with every term at its absolute value; for a normalisation |g| |x| + |g mean| + |beta|."""
+    if not isinstance(node, Norm):
+        return _slope(node)
+    return Norm(np.abs(node.gamma), np.abs(node.beta), -np.abs(node.mean), node.var, node.eps, abs(node.scale))
+
+
+def _delayed(x: Tensor, by: int, steps: int) -> Tensor:
+    x = x.expand(steps, *x.shape[1:])
+    return torch.cat([x.new_zeros((by, *x.shape[1:])), x])[:steps]
+
+
+def _synapse(node: Synapse, x: Bounded) -> Bounded:
+    value = synapse.apply(node, x.value)
+    weight = np.abs(node.weight.astype(np.float64))
+    bare = node.with_(weight=weight, bias=None)
+    size = synapse.apply(bare, x.size)
+    largest = float(x.size.max()) if x.size.numel() else 0.0
+    most = weight.reshape(len(weight), -1).sum(1) * largest + 0.5 * np.abs(0.0 if node.bias is None else node.bias)
+    rest = synapse.spread(2.0 * most, value)
+    error = _gamma(_terms(node, x.size) + FOLDING) * size + _gamma(float(FOLDING)) * rest
+    return Bounded(value, error if x.error is None else error + synapse.apply(bare, x.error))
+
+
+def _terms(node: Synapse, size: Tensor) -> Tensor:
+    """For each output, how many of its inputs are not zero; broadcasts over the synapse's output."""
+    nonzero = (size != 0).double()
+    if isinstance(node, Linear):
+        return nonzero.sum(-1, keepdim=True)
+    assert isinstance(node, Conv)
+    ones = np.ones((node.groups, *node.weight.shape[1:]))
+    counted = synapse.apply(node.with_(weight=ones, bias=None), nonzero)
+    return counted.repeat_interleave(node.channels // node.groups, dim=2)
+
+
+def _neurons(node: LIF, x: Bounded, fired: Tensor) -> Margin:
+    """The membrane of every step from the spikes that the record holds."""
+    like = x.value
+    decay, gain, bias, reset = (parameter(v, node, like) for v in (node.decay, node.gain, node.bias, node.reset_value))
+    theta = schedule(node, like)
+    error = torch.zeros_like(like[:1]) if x.error is None else x.error
+    v, e = torch.zeros_like(like[0]), torch.zeros_like(like[0])
+    current, drift = torch.zeros_like(v), torch.zeros_like(v)
+    distance, bound = [], []
+    step = _gamma(float(STEP))
+    for t in range(fired.shape[0]):
+        arriving, carried = gain * like[min(t, len(like) - 1)], gain.abs() * error[min(t, len(error) - 1)]
+        if isinstance(node, CubaLIF):
+            leak = parameter(node.current_decay, node, like)
+            drift = leak * drift + carried + step * (leak * (current.abs() + drift) + arriving.abs() + carried)
+            current = leak * current + arriving
+            arriving, carried = current, drift
+        u = decay * v + arriving + bias
+        e = decay * e + carried + step * (decay * (v.abs() + e) + arriving.abs() + carried + bias.abs())
+        distance.append(u - theta[t])
+        bound.append(e)
+        v, e = _reset(node, u, e, fired[t], theta[t], reset)
+    return Margin(torch.stack(distance).numpy(), torch.stack(bound).numpy(), node.compare == ">=")
+
+
+def _reset(node: LIF, u: Tensor, e: Tensor, fired: Tensor, theta: Tensor, to: Tensor) -> tuple[Tensor, Tensor]:
+    if node.reset == "none":
+        return u, e
+    if node.reset == "subtract":
+        after = e + UNIT * (u.abs() + e + theta.abs())
+        return torch.where(fired, u - theta, u), torch.where(fired, after, e)
+    value = to if node.reset == "value" else torch.zeros((), dtype=u.dtype)
+    return torch.where(fired, value.expand_as(u), u), torch.where(fired, torch.zeros_like(e), e)
