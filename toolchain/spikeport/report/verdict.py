@@ -1,0 +1,109 @@
+"""The verdict: one sentence that says whether the deployed network is still the trained one, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from spikeport.report.numbers import percent, si, whole
+
+Mood = Literal["same", "close", "apart"]
+NAMES = {
+    "pytorch": "PyTorch",
+    "graph": "captured graph",
+    "nir": "NIR, read back",
+    "onnx": "ONNX",
+    "integer": "integer engine",
+    "lava": "Lava",
+}
+POINTS = 0.005  #: accuracy lost, above which a network counts as another one: half a point, the project's own goal
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to think of a run."""
+
+    mood: Mood
+    sentence: str
+    details: tuple[str, ...]
+
+
+def name_of(stage: str) -> str:
+    """A stage as people call it."""
+    return NAMES.get(stage, stage)
+
+
+def verdict(result: Mapping[str, Any]) -> Verdict:
+    """Judge a run by its ``result.json``."""
+    accuracy, parities = result.get("accuracy", {}), result.get("parity", {})
+    details = [_stage(stage, entry) for stage, entry in parities.items()]
+    broken = [stage for stage, entry in parities.items() if _broken(stage, entry)]
+    drop = accuracy["pytorch"] - accuracy["integer"] if {"pytorch", "integer"} <= set(accuracy) else 0.0
+    if cost := energy_verdict(result.get("energy_joule_per_sample", {})):
+        details.append(cost)
+    if broken:
+        names = " and ".join(name_of(stage) for stage in broken)
+        return Verdict("apart", f"Not the same network: {names} parts from its reference.", tuple(details))
+    if drop > POINTS:
+        lost = f"{100 * drop:.2f} points"
+        return Verdict("apart", f"The integer network loses {lost} of accuracy against PyTorch.", tuple(details))
+    return Verdict(*_good(accuracy, parities), tuple(details))
+
+
+def _good(accuracy: Mapping[str, float], parities: Mapping[str, Any]) -> tuple[Mood, str]:
+    if "integer" not in accuracy:
+        exact = all(entry.get("spike_mismatches") == 0 for entry in parities.values())
+        return ("same", "Every spike agrees.") if exact else ("close", "The runs agree up to rounding.")
+    numbers = percent(accuracy["integer"])
+    if "pytorch" in accuracy:
+        numbers += f" of the test samples right in integers, {percent(accuracy['pytorch'])} in PyTorch"
+    tail = ", and Lava agrees on every spike" if parities.get("lava", {}).get("spike_mismatches") == 0 else ""
+    return "same", f"Still the trained network: {numbers}{tail}."
+
+
+def _broken(stage: str, entry: Mapping[str, Any]) -> bool:
+    """Quantising moves spikes, so integers are judged by accuracy; all else must agree beyond rounding."""
+    if stage == "integer":
+        return False
+    if "mismatches_above_rounding" in entry:
+        return bool(entry["mismatches_above_rounding"])
+    return bool(entry.get("spike_mismatches", 0))
+
+
+def _stage(stage: str, entry: Mapping[str, Any]) -> str:
+    compared, apart = entry.get("spikes_compared", 0), entry.get("spike_mismatches", 0)
+    against = name_of(entry.get("against", "?"))
+    if not compared:
+        return f"{name_of(stage)} against {against}: no spikes were recorded"
+    text = f"{name_of(stage)} against {against}: {whole(apart)} of {whole(compared)} spikes and silences differ"
+    if apart and "mismatches_above_rounding" in entry:
+        above = entry["mismatches_above_rounding"]
+        text += ", all within rounding" if above == 0 else f", {whole(above)} of them beyond rounding"
+    return text
+
+
+def energy_verdict(models: Mapping[str, Any]) -> str:
+    """Which of the two networks costs less under the model that knows both; empty where none does."""
+    ann = {n: entry for n, entry in models.items() if is_ann(n, entry)}
+    for name, entry in ann.items():
+        base = entry.get("model", name.removeprefix("ann-").removesuffix("-ann"))
+        for other, spiking in models.items():
+            if other not in ann and spiking.get("model", other) == base:
+                return _duel(spiking, entry)
+    return ""
+
+
+def is_ann(name: str, entry: Mapping[str, Any]) -> bool:
+    """Whether an energy entry is about the conventional network of the same architecture."""
+    return bool(entry.get("network") == "ann" or name.startswith("ann") or name.endswith("ann"))
+
+
+def _duel(spiking: Mapping[str, Any], ann: Mapping[str, Any]) -> str:
+    ours, theirs = si(spiking["nominal"], "J"), si(ann["nominal"], "J")
+    if spiking["low"] <= ann["high"] and ann["low"] <= spiking["high"]:
+        winner = "the ranges overlap, so neither wins for certain"
+        winner += "; nominally the ANN does" if ann["nominal"] < spiking["nominal"] else "; nominally the SNN does"
+    else:
+        winner = "the ANN wins" if ann["nominal"] < spiking["nominal"] else "the SNN wins"
+    return f"Energy a sample in the same technology: {ours} spiking, {theirs} conventional; {winner}"
