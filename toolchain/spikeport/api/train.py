@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import nn
 
 import spikeport
+from spikeport import console
 from spikeport.findings import fail
 from spikeport.train import checkpoint
 from spikeport.train.loop import Epoch, Part, accuracy, fit
@@ -39,7 +40,7 @@ def train(
     out: Path | str = "build/train",
     overrides: Mapping[str, Any] | None = None,
     *,
-    progress: bool = True,
+    progress: bool | None = None,
 ) -> Trained:
     """Train what a recipe says; ``recipe`` is a shipped recipe's name or a TOML file.
 
@@ -47,6 +48,7 @@ def train(
     is evaluated once, at the end, and stands in the metadata.
     """
     chosen = read(find(recipe), {**(overrides or {}), **({"method": method} if method else {})})
+    shown = console.interactive() if progress is None else progress
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         fail("SP317", "is a file; the results need a folder", where=str(folder))
@@ -64,7 +66,7 @@ def train(
         options=chosen.architecture,
     )
     train_part, val, test = (Part.of(part.x, part.y, part.coding) for part in parts.values())
-    state, best, epochs = _fit(module, train_part, val, chosen, progress)
+    state, best, epochs = _fit(module, train_part, val, chosen, shown)
     module.load_state_dict(state)
     module.eval()
     seconds = time.perf_counter() - start
@@ -76,7 +78,7 @@ def train(
 
 def _fit(module: nn.Module, train: Part, val: Part, recipe: Recipe, progress: bool) -> Any:
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[now]}"), TimeElapsedColumn())
-    with Progress(*columns, disable=not progress) as bar:
+    with Progress(*columns, console=console.stderr, disable=not progress) as bar:
         task = bar.add_task(f"train {recipe.model} ({recipe.method})", total=recipe.epochs, now="")
 
         def watch(epoch: Epoch, module: nn.Module) -> None:

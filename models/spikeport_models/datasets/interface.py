@@ -1,0 +1,73 @@
+"""The one interface of all data sets, and the table of their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.findings import fail
+from spikeport_models.datasets.digits import digits
+from spikeport_models.datasets.parts import Split
+
+Reader = Callable[[Split], "tuple[NDArray[np.float32], NDArray[np.int64]]"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One split, in memory."""
+
+    x: NDArray[np.float32]  #: direct: [N, C, H, W]; events: [T, N, C, H, W]
+    y: NDArray[np.int64]  #: [N], class numbers from 0
+    coding: Literal["direct", "events"]
+    classes: int
+    name: str
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one frame, [C, H, W]."""
+        return tuple(self.x.shape[1:] if self.coding == "direct" else self.x.shape[2:])
+
+    def take(self, limit: int | None) -> Dataset:
+        """The first ``limit`` samples."""
+        x = self.x[:limit] if self.coding == "direct" else self.x[:, :limit]
+        return replace(self, x=x, y=self.y[:limit])
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """How a data set is read."""
+
+    read: Reader
+    classes: int
+    coding: Literal["direct", "events"] = "direct"
+    status: Callable[[], str] = lambda: "ships with scikit-learn"
+
+
+DATASETS: dict[str, Source] = {"digits": Source(digits, 10)}
+
+
+def load(name: str, split: str = "test") -> Dataset:
+    """A split (train, val or test) of a data set, always the same samples in the same order.
+
+    Raises SP360 for an unknown name, SP361 where the data are missing (with how to get them), SP362 for damaged files,
+    SP363 for an unknown split.
+    """
+    if name not in DATASETS:
+        fail("SP360", f"there is no data set {name!r}", mend=f"choose one of: {', '.join(sorted(DATASETS))}")
+    if split not in get_args(Split):
+        fail("SP363", f"there is no split {split!r}", mend=f"choose one of: {', '.join(get_args(Split))}")
+    source = DATASETS[name]
+    x, y = source.read(cast(Split, split))
+    return Dataset(x, y, source.coding, source.classes, name)
+
+
+def status() -> dict[str, str]:
+    """Each data set's name with where it is, or how to get it."""
+    return {name: source.status() for name, source in DATASETS.items()}

@@ -1,0 +1,38 @@
+"""Networks by name. Each is a function ``(input_shape, classes, timesteps, method, **size) -> nn.Module``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from spikeport.findings import fail
+from spikeport.train.methods import Method, method
+from spikeport_models.networks.conv import conv
+
+Network = Callable[..., nn.Module]
+
+NETWORKS: dict[str, Network] = {"conv": conv}
+
+
+def build(
+    network: str,
+    *,
+    input_shape: tuple[int, ...],
+    classes: int,
+    timesteps: int,
+    train_with: Method | str = "fixed",
+    options: Mapping[str, Any] | None = None,
+) -> nn.Module:
+    """A fresh network. ``input_shape`` is [C, H, W]. Raises SP314 for an unknown network or option."""
+    if network not in NETWORKS:
+        fail("SP314", f"there is no network {network!r}", mend=f"choose one of: {', '.join(NETWORKS)}")
+    maker = NETWORKS[network]
+    known = set(inspect.signature(maker).parameters) - {"input_shape", "classes", "timesteps", "method"}
+    unknown = sorted(set(options or {}) - known)
+    if unknown:
+        fail("SP314", f"the network {network!r} has no option {', '.join(unknown)}", mend=f"it has: {', '.join(known)}")
+    by = method(train_with) if isinstance(train_with, str) else train_with
+    return maker(input_shape=tuple(input_shape), classes=classes, timesteps=timesteps, method=by, **(options or {}))

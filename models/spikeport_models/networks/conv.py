@@ -1,0 +1,56 @@
+"""A small convolutional network: spiking convolutions, one spiking dense layer, and a readout."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from torch import nn
+
+from spikeport.findings import require
+from spikeport.train.layers import Flatten, Linear, Readout, Repeat, start_weights
+from spikeport.train.methods import Method
+from spikeport_models.networks.blocks import spiking_conv, spiking_linear
+
+
+def conv(
+    input_shape: tuple[int, ...],
+    classes: int,
+    timesteps: int,
+    method: Method,
+    *,
+    channels: Sequence[int] = (16, 32),
+    strides: Sequence[int] = (1, 2),
+    hidden: int = 64,
+    events: bool = False,
+    neuron: str = "plif",
+    reset: str = "zero",
+    width: float = 1.0,
+) -> nn.Module:
+    """conv3x3-tdBN-neuron for each of ``channels``, then Linear-tdBN-neuron, then Linear and the mean over time.
+
+    ``width`` multiplies ``channels`` and ``hidden``; ``events`` expects [T, B, C, H, W] instead of [B, C, H, W].
+    """
+    require(len(channels) == len(strides), "SP314", f"{len(channels)} channels and {len(strides)} strides",
+            mend="give one stride a convolution")  # fmt: skip
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    if not events:
+        layers["repeat"] = Repeat(timesteps)
+    inputs, *size = input_shape
+    for number, (wanted, stride) in enumerate(zip(channels, strides, strict=True), 1):
+        outputs = max(1, round(wanted * width))
+        layers[f"conv{number}"] = spiking_conv(
+            inputs, outputs, method, timesteps, stride=stride, neuron=neuron, reset=reset
+        )
+        inputs, size = outputs, [(n - 1) // stride + 1 for n in size]
+    features = inputs
+    for n in size:
+        features *= n
+    dense = max(1, round(hidden * width))
+    layers["flatten"] = Flatten()
+    layers["dense"] = spiking_linear(features, dense, method, timesteps, neuron=neuron, reset=reset)
+    layers["classify"] = Linear(dense, classes)
+    layers["readout"] = Readout(timesteps)
+    module = nn.Sequential(layers)
+    start_weights(module)
+    return module

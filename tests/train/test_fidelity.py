@@ -1,0 +1,127 @@
+"""Stacks of synapse, tdBN and neurons against a plain step-by-step implementation of the papers' equations, float64."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+from spikeport.train import LIF, PLIF, DsAtgo, Fixed, MpdAgl, TdBatchNorm
+
+_SPEC = importlib.util.spec_from_file_location("reference", Path(__file__).with_name("reference.py"))
+plain = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(plain)
+
+TOLERANCE = 1e-10
+
+
+def close(a, b):
+    torch.testing.assert_close(a, b, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(7)
+
+
+def layer(method, shape=(3, 5, 4, 6, 6), kind=PLIF, **options):
+    """tdBN and neurons with numbers away from their start values, an input, and a weighting of the spikes."""
+    norm = TdBatchNorm(shape[2], method).double()
+    neuron = kind(method, shape[0], norm=norm, channels=shape[2], **options).double()
+    with torch.no_grad():
+        norm.weight.mul_(torch.rand(shape[2]).double() + 0.5)
+        norm.bias.add_(0.3 * torch.randn(shape[2]).double())
+        if kind is PLIF:
+            neuron.w.fill_(-0.4)
+    x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn(shape, dtype=torch.float64)
+    return norm, neuron, x, weights
+
+
+def reference(norm, neuron, x, *, shape="rectangular"):
+    method, v_th = neuron.method, torch.tensor(neuron.method.threshold).double()
+    leaves = [p.detach().clone().requires_grad_() for p in (x, norm.weight, norm.bias)]
+    y = plain.tdbn(*leaves, norm.scale)
+    w = neuron.w.detach().clone().requires_grad_() if isinstance(neuron, PLIF) else None
+    decay = torch.sigmoid(w) if w is not None else neuron.decay
+    if isinstance(method, DsAtgo):
+        thresholds = lambda t, u: plain.atgo_threshold(u, method.f_c)  # noqa: E731
+        if method.width_from == "sigma":
+            widths = lambda t, u, th: plain.atgo_width(u)  # noqa: E731
+        else:
+            widths = lambda t, u, th: 1 + torch.tanh(th - 1.0)  # noqa: E731
+    else:
+        thresholds = lambda t, u: v_th  # noqa: E731
+        agl = isinstance(method, MpdAgl)
+        widths = lambda t, u, th: (  # noqa: E731
+            plain.agl_width(t, leaves[1].detach(), decay.detach(), v_th) if agl else torch.tensor(method.width).double()
+        )
+    options = {"reset": neuron.reset, "detach": neuron.detach_reset, "shape": shape}
+    spikes, used = plain.neurons(y, decay, thresholds, widths, **options)
+    return spikes, used, leaves, w
+
+
+METHODS = [
+    MpdAgl(),
+    DsAtgo(),
+    DsAtgo(f_c=1.3),
+    DsAtgo(width_from="threshold"),
+    Fixed(),
+    Fixed(threshold=0.75, width=0.625),
+]
+
+
+@pytest.mark.parametrize("detach", [False, True])
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+@pytest.mark.parametrize("kind", [PLIF, LIF])
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_spikes_and_gradients_follow_the_equations(method, kind, reset, detach):
+    norm, neuron, x, weights = layer(method, kind=kind, reset=reset, detach_reset=detach)
+    spikes = neuron(norm(x))
+    (spikes * weights).sum().backward()
+    expected, _, (rx, rgamma, rbeta), w = reference(norm, neuron, x)
+    (expected * weights).sum().backward()
+    assert torch.equal(spikes, expected)
+    assert 0.02 < spikes.mean() < 0.5
+    close(x.grad, rx.grad)
+    close(norm.weight.grad, rgamma.grad)
+    close(norm.bias.grad, rbeta.grad)
+    if w is not None:
+        close(neuron.w.grad, w.grad)
+        assert w.grad.abs() > 0
+
+
+@pytest.mark.parametrize("shape", ["rectangular", "triangular", "sigmoid", "atan"])
+def test_every_surrogate_shape_follows_its_formula(shape):
+    norm, neuron, x, weights = layer(MpdAgl(shape=shape))
+    (neuron(norm(x)) * weights).sum().backward()
+    expected, _, (rx, *_), w = reference(norm, neuron, x, shape=shape)
+    (expected * weights).sum().backward()
+    close(x.grad, rx.grad)
+    close(neuron.w.grad, w.grad)
+
+
+def test_the_moving_average_follows_the_batch_thresholds():
+    norm, neuron, x, _ = layer(DsAtgo())
+    _, used, *_ = reference(norm, neuron, x)
+    neuron(norm(x))
+    close(neuron.threshold, 0.9 * torch.ones(3).double() + 0.1 * torch.stack(used))
+
+
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+def test_a_trained_schedule_gets_its_gradient(reset):
+    norm, neuron, x, weights = layer(Fixed(threshold=0.75), reset=reset, train_threshold=True)
+    (neuron(norm(x)) * weights).sum().backward()
+    theta = torch.full((3,), 0.75, dtype=torch.float64, requires_grad=True)
+    y = norm(x).detach()
+    width = torch.tensor(1.0).double()
+    spikes, _ = plain.neurons(y, neuron.decay.detach(), lambda t, u: theta[t], lambda t, u, th: width, reset=reset)
+    (spikes * weights).sum().backward()
+    close(neuron.threshold.grad, theta.grad)
+    assert theta.grad.abs().min() > 0
+
+
+def test_a_membrane_exactly_at_its_threshold_fires():
+    neuron = LIF(Fixed(threshold=0.5), 2, decay=0.5).eval()
+    x = torch.tensor([[[0.5], [0.25]], [[0.25], [0.375]]])  # u: 0.5, 0.25 then 0.25, 0.5
+    assert neuron(x).flatten().tolist() == [1, 0, 0, 1]

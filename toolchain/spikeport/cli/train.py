@@ -1,0 +1,37 @@
+"""``spikeport train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spikeport import console
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a shipped recipe, or a .toml file.")],
+    method: Annotated[str | None, typer.Option("--method", help="ds-atgo, mpd-agl, fixed, …")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("build/train"),
+    override: Annotated[
+        list[str] | None, typer.Option("--set", help="field=value; replaces a field of the recipe. May be repeated.")
+    ] = None,
+) -> None:
+    """Train what a recipe says: fields, data, network and method are in one TOML file.
+
+    Examples:
+
+        spikeport train digits-conv --out build/digits
+
+        spikeport train digits-conv --method mpd-agl --set epochs=5 --set architecture.hidden=32 --out build/short
+    """
+    from spikeport.api.train import train as run
+    from spikeport.train.recipe import parse_overrides
+
+    result = run(recipe, method, out, parse_overrides(override or []), progress=console.interactive())
+    facts = result.metadata
+    console.say(
+        f"wrote {result.checkpoint}: epoch {facts['epoch']}, validation {facts['val_accuracy']:.2%}, "
+        f"test {facts['test_accuracy']:.2%}, {result.seconds:.1f} s"
+    )

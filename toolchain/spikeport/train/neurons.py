@@ -1,0 +1,122 @@
+"""Spiking neurons over [T, B, ...]. State is local to a call: there is nothing to reset between batches."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from spikeport.findings import require
+from spikeport.train.dynamics import Reset, Rules, fire
+from spikeport.train.methods import Method
+from spikeport.train.norm import TdBatchNorm
+
+
+class Neuron(nn.Module):
+    """One layer of spiking neurons; `dynamics` has the equations. Input and output [T, B, *neurons].
+
+    `threshold` is a buffer [T] (or [T, C]) and part of every checkpoint: with an adaptive method it is the moving
+    average that inference fires with. With ``train_threshold`` it is an ordinary parameter.
+    Raises SP310 where the input has another number of steps.
+    """
+
+    compare: Literal[">="] = ">="  #: a neuron whose membrane equals its threshold fires
+    threshold: Tensor
+
+    def __init__(
+        self,
+        method: Method,
+        timesteps: int,
+        *,
+        norm: TdBatchNorm | None = None,
+        reset: Reset = "zero",
+        detach_reset: bool = False,
+        train_threshold: bool = False,
+        channels: int | None = None,
+    ) -> None:
+        super().__init__()
+        require(reset in ("zero", "subtract"), "SP316", f"a neuron resets to zero or by subtraction, not {reset!r}")
+        per_channel = bool(getattr(method, "per_channel", False))
+        require(not per_channel or channels is not None, "SP316", "thresholds a channel need the number of channels")
+        self.method = method
+        self.timesteps = timesteps
+        self.reset: Reset = reset
+        self.detach_reset = detach_reset
+        # A tuple, so that the norm is no child of the neuron: MPD-AGL's width reads its gamma.
+        self.norm_before = (norm,)
+        shape = (timesteps, channels) if per_channel and channels else (timesteps,)
+        start = torch.full(shape, float(method.threshold))
+        if train_threshold:
+            self.threshold = nn.Parameter(start)
+        else:
+            self.register_buffer("threshold", start)
+
+    @property
+    def decay(self) -> Tensor:
+        """[], share of the membrane that is left after a step, 0 <= decay <= 1."""
+        raise NotImplementedError
+
+    @property
+    def adapts(self) -> bool:
+        """Whether thresholds follow the batch now."""
+        return self.training and self.method.adaptive and not isinstance(self.threshold, nn.Parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        require(
+            x.shape[0] == self.timesteps,
+            "SP310",
+            f"the neurons have thresholds for {self.timesteps} timesteps, the input has {x.shape[0]}",
+            mend="run the number of steps that the model was trained with; input is [T, B, ...]",
+        )
+        adapts = self.adapts
+        decay = self.decay
+        norm = self.norm_before[0]
+        gamma = None if norm is None else norm.weight.detach()
+        widths = self.threshold.detach() if adapts else self.method.widths(self.threshold, decay.detach(), gamma)
+        rules = Rules(self.method, self.reset, self.detach_reset, adapts)
+        spikes, used = fire(x, decay, self.threshold, widths, rules)
+        if adapts:
+            with torch.no_grad():
+                self.threshold.lerp_(used.to(self.threshold.dtype), self.method.momentum)  # type: ignore[attr-defined]
+        return spikes
+
+    def extra_repr(self) -> str:
+        return f"{self.method.name}, timesteps={self.timesteps}, reset={self.reset!r}"
+
+
+class PLIF(Neuron):
+    """Leaky neurons with one learned decay a layer: decay = sigmoid(w), 0.2 at the start (w = -ln(a - 1), a = 5)."""
+
+    def __init__(self, method: Method, timesteps: int, *, decay: float = 0.2, **options: object) -> None:
+        super().__init__(method, timesteps, **options)  # type: ignore[arg-type]
+        self.w = nn.Parameter(torch.tensor(math.log(decay / (1 - decay))))
+
+    @property
+    def decay(self) -> Tensor:
+        return torch.sigmoid(self.w)
+
+
+class LIF(Neuron):
+    """Leaky neurons with a constant decay (0.2 in both papers)."""
+
+    constant: Tensor
+
+    def __init__(self, method: Method, timesteps: int, *, decay: float = 0.2, **options: object) -> None:
+        super().__init__(method, timesteps, **options)  # type: ignore[arg-type]
+        self.register_buffer("constant", torch.tensor(float(decay)))
+
+    @property
+    def decay(self) -> Tensor:
+        return self.constant
+
+
+class IF(LIF):
+    """Neurons that integrate without leak."""
+
+    def __init__(self, method: Method, timesteps: int, **options: object) -> None:
+        super().__init__(method, timesteps, decay=1.0, **options)
+
+
+NEURONS: dict[str, type[Neuron]] = {"plif": PLIF, "lif": LIF, "if": IF}

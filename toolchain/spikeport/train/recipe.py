@@ -1,0 +1,89 @@
+"""A recipe: everything that decides a training, in one TOML file. Unknown fields are errors."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from spikeport.findings import Finding, SpikeportError, fail
+
+
+class Recipe(BaseModel):
+    """The fields of a recipe; the published codes' defaults where they have one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str  #: name of the trained model
+    dataset: str
+    network: str
+    architecture: dict[str, Any] = Field(default_factory=dict)  #: options of the network
+    timesteps: int = Field(ge=1)
+    method: str = "ds-atgo"
+    method_options: dict[str, Any] = Field(default_factory=dict)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    epochs: int = Field(ge=1)
+    batch: int = Field(default=100, ge=2)
+    optimiser: Literal["sgd", "adam", "adamw"] = "sgd"
+    lr: float = Field(default=0.1, gt=0)  #: at the start; follows a cosine to 0
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    warmup: float = Field(default=0.0, ge=0, lt=1)  #: share of the steps in which lr rises from 0
+    shift: int = Field(default=0, ge=0)  #: augmentation: pixels by which a sample is moved, at most, in x and y
+    flip: bool = False  #: augmentation: half of the samples are mirrored
+    precision: Literal["float32", "bf16"] = "float32"
+    seed: int = 2025
+
+
+def parse(fields: Mapping[str, Any], where: str = "") -> Recipe:
+    """A recipe from plain values. Raises SP312 with every field that does not fit."""
+    try:
+        return Recipe(**fields)
+    except ValidationError as error:
+        raise SpikeportError([_finding(one, where) for one in error.errors()]) from None
+
+
+def _finding(error: Any, where: str) -> Finding:
+    field = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        known = ", ".join(Recipe.model_fields)
+        return Finding("SP312", f"{field!r} is no field of a recipe", where=where, mend=f"the fields are: {known}")
+    return Finding("SP312", f"{field}: {error['msg']}", where=where)
+
+
+def read(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe in a TOML file, with some fields replaced; ``architecture.hidden`` names one of a table.
+
+    Raises SP311 (no such file), SP312 (not TOML, unknown fields, values out of range).
+    """
+    path = Path(path)
+    if not path.is_file():
+        fail("SP311", "there is no such recipe", where=str(path))
+    try:
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        fail("SP312", f"is not TOML ({error})", where=str(path))
+    for name, value in (overrides or {}).items():
+        table, *inner = name.split(".")
+        if inner and isinstance(fields.setdefault(table, {}), dict):
+            fields[table][".".join(inner)] = value
+        else:
+            fields[name] = value
+    return parse(fields, str(path))
+
+
+def parse_overrides(texts: Sequence[str]) -> dict[str, Any]:
+    """``["epochs=5", "architecture.channels=[8, 16]", "method=fixed"]`` as values. Raises SP312 without "="."""
+    values: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            fail("SP312", f"{text!r} sets nothing", mend="write field=value, for instance epochs=5")
+        try:
+            values[name.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            values[name.strip()] = value.strip()  # a bare word is text
+    return values
