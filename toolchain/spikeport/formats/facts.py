@@ -1,0 +1,152 @@
+"""A graph as plain facts (JSON values) and arrays, and back to the bit: what both formats store beside their own words.
+
+`version` is raised when a reader of the old version would misread the new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+import numpy as np
+
+from spikeport.findings import SpikeportError, fail
+from spikeport.graph import (
+    LIF,
+    Arithmetic,
+    Array,
+    Conv,
+    CubaLIF,
+    Delay,
+    Flatten,
+    Graph,
+    Input,
+    Linear,
+    Loihi,
+    Node,
+    Norm,
+    Pool,
+    Profile,
+    Readout,
+    Real,
+    Scale,
+)
+
+VERSION = 1
+
+Facts = dict[str, Any]
+KINDS: dict[str, type[Node]] = {
+    kind.__name__: kind
+    for kind in (Input, Conv, Linear, Pool, Flatten, Scale, Norm, LIF, CubaLIF, Delay, Readout)
+}  # fmt: skip
+
+
+def node_facts(node: Node) -> tuple[Facts, dict[str, Array]]:
+    """The fields of a node that are plain values, and those that are arrays (None stands among the plain ones)."""
+    facts: Facts = {"type": type(node).__name__}
+    arrays: dict[str, Array] = {}
+    for field in fields(node):
+        value = getattr(node, field.name)
+        if isinstance(value, np.ndarray):
+            arrays[field.name] = value
+        else:
+            facts[field.name] = _plain(value)
+    return facts, arrays
+
+
+def node_from(facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> Node:
+    """The node that `node_facts` described. Raises KeyError, TypeError or SpikeportError for anything else."""
+    values = dict(facts)
+    kind = KINDS[values.pop("type")]
+    known = {field.name for field in fields(kind)}
+    if set(values) | set(arrays) != known:
+        raise TypeError(f"a {kind.__name__} has the fields {sorted(known)}, not {sorted(set(values) | set(arrays))}")
+    return kind(**{name: _value(value) for name, value in values.items()}, **arrays)
+
+
+def graph_facts(graph: Graph) -> Facts:
+    """What belongs to the graph as a whole."""
+    return {
+        "timesteps": graph.timesteps,
+        "after_end": graph.after_end,
+        "arithmetic": _arithmetic(graph.arithmetic),
+        "provenance": dict(graph.provenance),
+    }
+
+
+def graph_from(facts: Mapping[str, Any], nodes: Mapping[str, Node], edges: Iterable[tuple[str, str]]) -> Graph:
+    """The graph that `graph_facts` described."""
+    return Graph(
+        nodes,
+        tuple(edges),
+        timesteps=facts["timesteps"],
+        arithmetic=_arithmetic_from(facts["arithmetic"]),
+        after_end=facts["after_end"],
+        provenance=facts["provenance"],
+    )
+
+
+def to_json(facts: Mapping[str, Any]) -> str:
+    """Canonical JSON: sorted keys, no spaces. Raises SP206 for values that JSON cannot hold."""
+    try:
+        return json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        fail("SP206", f"the provenance of the graph holds what JSON cannot say ({error})",
+             mend="use text, numbers, lists and dictionaries only")  # fmt: skip
+
+
+def digest(parts: Iterable[tuple[str, str | Array]]) -> str:
+    """SHA-256 over named texts and arrays; an array counts with its type, shape and every bit."""
+    total = hashlib.sha256()
+    for name, value in parts:
+        if isinstance(value, str):
+            head, body = f"{name}\0text\0{len(value)}\0", value.encode("utf-8", "surrogatepass")
+            total.update(head.encode("utf-8", "surrogatepass") + body)
+        else:
+            head = f"{name}\0{value.dtype.newbyteorder('<').str}\0{list(value.shape)}\0"
+            total.update(head.encode("utf-8", "surrogatepass"))
+            total.update(np.ascontiguousarray(value, value.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data)
+    return total.hexdigest()
+
+
+def misread(error: Exception) -> str:
+    """One line that says what a damaged file made of a fact."""
+    if isinstance(error, SpikeportError):
+        return "; ".join(f"{found.where}: {found.what}" if found.where else found.what for found in error.findings[:3])
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(value)}  # JSON has no infinity
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return float(value["float"])
+    if isinstance(value, list):
+        return tuple(_value(item) for item in value)
+    return value
+
+
+def _arithmetic(arithmetic: Arithmetic) -> Facts:
+    if isinstance(arithmetic, Real):
+        return {"kind": "real", "dtype": arithmetic.dtype}
+    return {"kind": "loihi", "profile": {name: _plain(value) for name, value in asdict(arithmetic.profile).items()}}
+
+
+def _arithmetic_from(facts: Mapping[str, Any]) -> Arithmetic:
+    if facts["kind"] == "real":
+        if facts["dtype"] not in ("float32", "float64"):
+            raise ValueError(f"no arithmetic has the type {facts['dtype']!r}")
+        return Real(facts["dtype"])
+    return Loihi(Profile(**{name: _value(value) for name, value in facts["profile"].items()}))
