@@ -1,0 +1,223 @@
+"""A graph in real numbers and the scale of each layer become a graph in Loihi's integers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from spikeport.findings import Finding
+from spikeport.graph import (
+    DECAY_ONE,
+    LIF,
+    Array,
+    CubaLIF,
+    Graph,
+    Input,
+    Loihi,
+    Node,
+    Profile,
+    Readout,
+    Scale,
+    Synapse,
+    over_neurons,
+    schedule_over_neurons,
+)
+from spikeport.passes.quantize.inputs import Grid
+from spikeport.passes.quantize.layers import Layer
+from spikeport.passes.quantize.scales import SUM_ONE, LayerScale
+
+READOUT_ONE = 2**12  #: whole-number weights of a readout whose real ones differ: the largest becomes this
+
+
+def integers(
+    graph: Graph, grid: Grid, layers: tuple[Layer, ...], scales: Mapping[str, LayerScale], profile: Profile
+) -> tuple[Graph, tuple[Finding, ...]]:
+    """The integer graph.
+
+    1. A mantissa is the weight over its unit, to the nearest (ties to even), within the bits of the layer.
+    2. Decay is the nearest numerator over 4096, at least 1; a decay of 0 becomes 1/4096 with a finding.
+    3. Thresholds: `threshold_mantissas`. Biases: the nearest multiple of the layer's smallest sufficient power of two.
+    4. A readout's uniform weights become ones, others whole numbers of up to 12 bits; its unit takes what is left.
+
+    Raises SP410 for weights that all round to zero, SP414 for thresholds that an unsigned mantissa cannot hold.
+    """
+    changes: dict[str, Node] = {}
+    findings: list[Finding] = []
+    node = graph[graph.input]
+    assert isinstance(node, Input)
+    changes[graph.input] = node.with_(unit=np.asarray(grid.unit), low=float(grid.low), high=float(grid.high))
+    for layer in layers:
+        scale = scales[layer.name]
+        for term in layer.terms:
+            source = graph[term.name]
+            if isinstance(source, Scale):
+                changes[term.name] = _factor(source, term.value.unit, scale)
+            else:
+                assert isinstance(source, Synapse)
+                changes[term.name], found = _mantissas(source, term.name, term.value.unit, scale)
+                findings += found
+        for name in layer.sinks:
+            sink = graph[name]
+            if isinstance(sink, Readout):
+                changes[name] = _readout(sink, scale)
+            else:
+                assert isinstance(sink, LIF)
+                changes[name], found = _neurons(sink, name, scale, profile, layer)
+                findings += found
+    for name, scaling in graph.nodes_of(Scale).items():
+        if name not in changes:
+            whole = np.array_equal(scaling.factor, np.rint(scaling.factor))
+            changes[name] = scaling.with_(factor=(scaling.factor if whole else np.ones(())).astype(np.int32))
+    most = max((bits for scale in scales.values() for bits in scale.bits.values()), default=profile.weight_bits)
+    arithmetic = Loihi(replace(profile, weight_bits=max(most, 1)))
+    errors = [found for found in findings if found.severity == "error"]
+    if errors:
+        return graph, tuple(findings)
+    return graph.with_(nodes={**graph.nodes, **changes}, arithmetic=arithmetic), tuple(findings)
+
+
+def _mantissas(node: Synapse, name: str, input_unit: float, scale: LayerScale) -> tuple[Synapse, list[Finding]]:
+    exponent, bits = scale.exponents[name], scale.bits[name]
+    unit = scale.unit * (SUM_ONE * 2.0**exponent / input_unit)  # real weight of one mantissa step, [] or [C]
+    spread = unit.reshape(-1, *(1,) * (node.weight.ndim - 1)) if unit.ndim else unit
+    wanted = np.rint(node.weight.astype(np.float64) / spread)
+    mantissas = np.clip(wanted, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1).astype(np.int8)
+    return node.with_(weight=mantissas, bias=None, exponent=exponent), _weight_findings(node, name, mantissas)
+
+
+def _weight_findings(node: Synapse, name: str, mantissas: Array) -> list[Finding]:
+    where = f"node {name!r}"
+    if not mantissas.any():
+        return [Finding("SP410", "all its weights round to zero", where, why="nothing would pass through it.",
+                        mend="use more weight bits, or per-channel scales")]  # fmt: skip
+    flat, real = mantissas.reshape(len(mantissas), -1), node.weight.reshape(len(mantissas), -1)
+    lost = int(np.count_nonzero(~flat.any(axis=1) & real.any(axis=1)))
+    if not lost:
+        return []
+    return [Finding("SP415", f"the weights of {lost} of {len(flat)} channels all round to zero", where,
+                    why="these channels are too small beside the largest one.",
+                    mend="use more weight bits, or per-channel scales", severity="substituted")]  # fmt: skip
+
+
+def _factor(node: Scale, input_unit: float, scale: LayerScale) -> Scale:
+    factor = np.rint(node.factor.astype(np.float64) * input_unit / (scale.unit * SUM_ONE))
+    return node.with_(factor=factor.astype(np.int32))
+
+
+def _neurons(node: LIF, name: str, scale: LayerScale, profile: Profile, layer: Layer) -> tuple[LIF, list[Finding]]:
+    unit = over_neurons(scale.unit, node.shape)
+    where = f"node {name!r}"
+    bias, found = _bias(node, unit, profile, where)
+    decay = np.rint(node.decay.astype(np.float64) * DECAY_ONE)
+    if (decay < 1).any():
+        found.append(Finding("SP416", f"a decay of {float(node.decay.min()):g} becomes 1/{DECAY_ONE}", where,
+                             why="the format has no zero.", severity="note"))  # fmt: skip
+    on_lattice = bool(np.isin(decay, (0, DECAY_ONE)).all() and (bias % SUM_ONE == 0).all())
+    threshold = threshold_mantissas(node, unit, coarse=on_lattice)
+    top = 2**profile.threshold_bits - 1
+    found += _threshold_findings(node, threshold, top, where)
+    changes = {
+        "decay": np.maximum(decay, 1).astype(np.int32),
+        "threshold": np.clip(threshold, 0, top).astype(np.int32),
+        "bias": bias.astype(np.int32),
+        "reset_value": np.rint(_compact(over_neurons(node.reset_value, node.shape) / unit)).astype(np.int32),
+        "gain": np.ones((), np.int32),
+        "unit": scale.unit,
+    }
+    if isinstance(node, CubaLIF):
+        current = np.rint(node.current_decay.astype(np.float64) * DECAY_ONE)
+        if (current > DECAY_ONE - 1).any():
+            found.append(Finding("SP416", "a current decay of 1 becomes 4095/4096", where,
+                                 why="the format has no larger one.", severity="note"))  # fmt: skip
+        changes["current_decay"] = np.minimum(current, DECAY_ONE - 1).astype(np.int32)
+    return node.with_(**changes, compare=">"), found
+
+
+def threshold_mantissas(node: LIF, unit: Array, *, coarse: bool) -> Array:
+    """The mantissa m for which ``u > m << 6`` comes nearest to ``u * unit >= threshold``; [T], [T, C] or [T, *shape].
+
+    Integers u at or above k = ceil(threshold / unit) are to fire, that is u > k - 1 (training reference 1.1). The
+    mantissa has steps of 64 units, so m = round((k - 1) / 64). Where the membrane itself only takes multiples of 64
+    (decay 1 or none, biases that are such multiples), m = ceil(threshold / (64 unit)) - 1 is exact. A strict real
+    comparison fires above floor(threshold / unit) instead. Infinity stays infinity.
+    """
+    theta = _compact_schedule(schedule_over_neurons(node.threshold.astype(np.float64), node.shape) / unit)
+    if coarse:
+        coarser = theta / SUM_ONE
+        edge = np.ceil(_snapped(coarser)) - 1 if node.compare == ">=" else np.floor(_snapped(coarser))
+        return np.asarray(edge)
+    first = np.ceil(_snapped(theta)) - 1 if node.compare == ">=" else np.floor(_snapped(theta))
+    return np.asarray(np.rint(first / SUM_ONE))
+
+
+def _snapped(value: Array) -> Array:
+    """Whole numbers that float rounding moved by a hair are whole again, so that ceil does not add one."""
+    near = np.rint(value)
+    with np.errstate(invalid="ignore"):
+        return np.where(np.abs(value - near) <= 1e-9 * np.maximum(np.abs(value), 1), near, value)
+
+
+def _threshold_findings(node: LIF, mantissas: Array, top: int, where: str) -> list[Finding]:
+    found = []
+    if (node.threshold <= 0).any():
+        found.append(Finding("SP414", f"thresholds reach down to {float(node.threshold.min()):g}", where,
+                             why="a mantissa is unsigned: these neurons would fire later than they should.",
+                             mend="train with positive thresholds"))  # fmt: skip
+    elif (mantissas < 1).any():
+        found.append(Finding("SP414", f"{int((mantissas < 1).sum())} thresholds round to zero", where,
+                             why="they are smaller than one unit of the sums, so any input would fire the neuron.",
+                             mend="use more weight bits, or look for weights that are far too large beside the "
+                             "thresholds"))  # fmt: skip
+    never = int(np.isinf(node.threshold).sum())
+    if never:
+        what = f"{never} thresholds are infinite; they become the largest mantissa, {top}"
+        why = "membranes of 24 bits pass it by 63 units at most."
+        found.append(Finding("SP417", what, where, why, severity="substituted"))
+    elif (mantissas > top).any():
+        found.append(Finding("SP414", f"thresholds need {mantissas.max():.0f}, the mantissa holds {top}", where,
+                             mend="scale the layer so that its thresholds are nearer to its weights"))  # fmt: skip
+    return found
+
+
+def _bias(node: LIF, unit: Array, profile: Profile, where: str) -> tuple[Array, list[Finding]]:
+    """The bias in membrane units: mantissas times the layer's smallest power of two that holds the largest."""
+    wanted = _compact(over_neurons(node.bias, node.shape).astype(np.float64) / unit)
+    largest = 2 ** (profile.bias_bits - 1) - 1
+    low, high = profile.bias_exponent
+    need = float(np.abs(wanted).max())
+    exponent = int(np.clip(np.ceil(np.log2(max(need / largest, 1.0))), low, high))
+    mantissas = np.rint(wanted / 2**exponent)
+    found = []
+    if (np.abs(mantissas) > largest).any():
+        found.append(Finding("SP418", f"biases need {need:.0f} units, the format holds {largest << high}", where,
+                             mend="use fewer weight bits for this layer"))  # fmt: skip
+    return np.clip(mantissas, -largest, largest) * 2**exponent, found
+
+
+def _compact(value: Array) -> Array:
+    """[] or [C] where a parameter holds one value, or one a channel; what over_neurons spread is put back."""
+    if value.ndim > 1 and all(size == 1 for size in value.shape[1:]):
+        return value.reshape(-1)
+    return value
+
+
+def _compact_schedule(value: Array) -> Array:
+    """The same for a schedule: [T], [T, C] or [T, *shape]."""
+    if all(size == 1 for size in value.shape[2:]):
+        flat = value.reshape(len(value), -1)
+        return flat[:, 0] if flat.shape[1] == 1 else flat
+    return value
+
+
+def _readout(node: Readout, scale: LayerScale) -> Readout:
+    real = node.weight.astype(np.float64)
+    largest = float(np.abs(real).max()) or 1.0
+    uniform = bool((real == real[0]).all()) and bool(real.any())
+    one = float(real[0]) if uniform else largest / READOUT_ONE
+    weight = np.ones(real.shape) if uniform else np.rint(real / one)
+    bias = np.rint(node.bias.astype(np.float64) / over_neurons(scale.unit, node.shape))
+    return node.with_(
+        weight=weight.astype(np.int32), bias=bias.astype(np.int32), unit=np.asarray(scale.unit * one, np.float64)
+    )
