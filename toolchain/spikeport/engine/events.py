@@ -64,14 +64,15 @@ def of_synapse(node: Synapse, x: Tensor, steps: int) -> SynapseEvents:
         return whole.cpu().numpy().copy()
 
     graded = ((x != 0) & (x.abs() != 1)).flatten(2).sum(1).double()
-    payload = torch.zeros(x.shape[0]) if analog else x.abs().flatten(1).sum(1, dtype=torch.float64)
+    size = torch.zeros_like(per_position) if analog else x.abs().sum(1, dtype=torch.float64).flatten(1)
     dense = torch.full((1,), float(reach[1].sum()) * x.shape[1], dtype=torch.float64)
     return SynapseEvents(
         inputs=count(per_position.sum(1)),
-        payload=count(payload),
+        payload=count(size.sum(1)),
         synops=count(per_position @ reach[0]),
         fanout=count(per_position @ reach[1]),
         graded=count(graded @ reach[1]),
+        unary=count(size @ reach[1]),
         dense=count(dense),
         analog=analog,
         constant=x.shape[0] == 1 and steps > 1,
