@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from spikeport.train import LIF, PLIF, DsAtgo, Fixed, MpdAgl, TdBatchNorm
+from spikeport.train import LIF, PLIF, DsAtgo, Fixed, MpdAgl, TdBatchNorm, fused
 
 _SPEC = importlib.util.spec_from_file_location("reference", Path(__file__).with_name("reference.py"))
 plain = importlib.util.module_from_spec(_SPEC)
@@ -19,8 +19,11 @@ def close(a, b):
     torch.testing.assert_close(a, b, rtol=TOLERANCE, atol=TOLERANCE)
 
 
-@pytest.fixture(autouse=True)
-def _seed():
+@pytest.fixture(autouse=True, params=["compiled", "torch"])
+def _loops(request, monkeypatch):
+    """Every fact holds for the compiled loops and for torch's operations."""
+    if request.param == "torch":
+        monkeypatch.setattr(fused, "applies", lambda *_: False)
     torch.manual_seed(7)
 
 

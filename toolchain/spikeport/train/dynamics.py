@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from spikeport.train import fused
 from spikeport.train.methods import Method
 from spikeport.train.reduce import mean_and_std
 from spikeport.train.surrogates import slope
@@ -64,6 +65,19 @@ class _Fire(torch.autograd.Function):
         ctx: Any, x: Tensor, decay: Tensor, threshold: Tensor, width: Tensor, rules: Rules
     ) -> tuple[Tensor, Tensor]:
         state = torch.promote_types(x.dtype, torch.float32)  # membranes are never held in half precision
+        zero, shape = rules.reset == "zero", rules.method.shape
+        ctx.rules = rules
+        if fused.applies(x, threshold, shape):
+            beta, given, used = decay.to(state), fused.dense(x), threshold.to(state)
+            wide = width.to(state)
+            if rules.adapt:
+                spikes, u, used, wide = fused.forward_adapting(given, beta, used, rules.method, zero)
+            else:
+                spikes, u = fused.forward(given, beta, used, zero, any(ctx.needs_input_grad))
+                used = used.clone()
+            ctx.save_for_backward(u, beta, used, wide)
+            ctx.mark_non_differentiable(used)
+            return spikes, used
         thresholds, widths = list(threshold.to(state)), list(width.to(state))
         beta = decay.to(state)
         u = torch.empty_like(x, dtype=state)
@@ -91,6 +105,9 @@ class _Fire(torch.autograd.Function):
         u, beta, thresholds, widths = ctx.saved_tensors
         rules: Rules = ctx.rules
         zero = rules.reset == "zero"
+        if fused.applies(u, thresholds, rules.method.shape):
+            g_x, g_decay, g_theta = fused.backward(grad, u, beta, thresholds, widths, zero, rules.detach_reset)
+            return g_x, g_decay, None if rules.adapt else g_theta, None, None
         g_x = torch.empty_like(u, dtype=grad.dtype)
         g_decay = torch.zeros_like(beta)
         g_theta = torch.zeros_like(thresholds)

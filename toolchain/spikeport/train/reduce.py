@@ -21,12 +21,21 @@ def mean_and_std(u: Tensor, *, per_channel: bool = False) -> tuple[Tensor, Tenso
         std = var.sqrt()
     else:
         var, mean = torch.var_mean(flat.double(), dim=1, correction=0)
-        # [count, sum, sum of squares] add over ranks, in float64: squares of float32 means lose no digit that matters
-        one = torch.full_like(mean, count)
-        sums = torch.stack([one, one * mean, one * (var + mean * mean)])
-        dist.all_reduce(sums)
-        total, mean = sums[0], sums[1] / sums[0]
-        std = ((sums[2] - total * mean * mean) / (total - 1)).clamp(min=0).sqrt()
+        mean, std = _merged(torch.stack([torch.full_like(mean, count), count * mean, count * (var + mean * mean)]))
     if not per_channel:
         mean, std = mean[0], std[0]
     return mean.to(u.dtype), std.to(u.dtype)
+
+
+def mean_and_std_of_sums(count: int, total: float, squares: float) -> tuple[Tensor, Tensor]:
+    """The same, [] each and in float64, from this rank's count, sum and sum of squares."""
+    return _merged(torch.tensor([count, total, squares], dtype=torch.float64))
+
+
+def _merged(sums: Tensor) -> tuple[Tensor, Tensor]:
+    """Count, sum and sum of squares add over ranks; in float64 the difference below loses no digit that matters."""
+    if ranks() > 1:
+        dist.all_reduce(sums)
+    count, mean = sums[0], sums[1] / sums[0]
+    var = (sums[2] - count * mean * mean) / (count - 1).clamp(min=1)
+    return mean, var.clamp(min=0).sqrt()
