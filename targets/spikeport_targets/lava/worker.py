@@ -1,0 +1,133 @@
+"""The child process: builds the planned network in Lava and runs it. Imports no torch, nor anything that does."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import multiprocessing.process
+import multiprocessing.shared_memory
+import os
+import secrets
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikeport_targets.lava import shim
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def main(folder: Path, segments: str) -> None:
+    """Run the plan in ``folder``; ends without Lava's own clean-up, which the guard does better."""
+    die_with_parent()
+    report_exceptions(folder)
+    name_shared_memory(segments)
+    shim.install()
+    try:
+        run(folder)
+    except BaseException:
+        (folder / "failure.txt").write_text(traceback.format_exc())
+        status = 1
+    else:
+        status = 0
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # Lava's stop() may hang for ever; the guard ends the group
+
+
+def die_with_parent() -> None:
+    """Ask the kernel for SIGKILL when the parent dies."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def report_exceptions(folder: Path) -> None:
+    """Let every process that Lava forks write its traceback to a file: Lava itself only says that there was one."""
+    original = multiprocessing.process.BaseProcess.run
+
+    def run_and_report(process: multiprocessing.process.BaseProcess) -> None:
+        die_with_parent()
+        try:
+            original(process)
+        except BaseException:
+            part = folder / f"exception-{os.getpid()}.part"
+            part.write_text(traceback.format_exc())
+            part.rename(part.with_suffix(".txt"))
+            raise
+
+    multiprocessing.process.BaseProcess.run = run_and_report  # type: ignore[method-assign]
+
+
+def name_shared_memory(prefix: str) -> None:
+    """Name the shared memory of this run so that the guard finds it, and only it."""
+    kind = multiprocessing.shared_memory.SharedMemory
+    original: Callable[..., None] = kind.__init__
+
+    def named(self: Any, name: str | None = None, *args: Any, **kwargs: Any) -> None:
+        create = kwargs.get("create", args[0] if args else False)
+        original(self, prefix + secrets.token_hex(4) if create and name is None else name, *args, **kwargs)
+
+    kind.__init__ = named  # type: ignore[method-assign]
+
+
+def run(folder: Path) -> None:
+    """Build the processes and wires of the plan and run all steps."""
+    from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.run_configs import Loihi2SimCfg
+
+    plan = json.loads((folder / "plan.json").read_text())
+    with np.load(folder / "plan.npz", allow_pickle=False) as file:
+        arrays = {tuple(name): file[str(i)] for i, name in enumerate(plan["arrays"])}
+    built: dict[str, Any] = {}
+    for spec in plan["processes"]:
+        own = {key: value for (name, key), value in arrays.items() if name == spec["name"]}
+        built[spec["name"]] = build(spec["kind"], own, spec["options"], folder, built)
+    for source, target, shape in plan["wires"]:
+        outlet = port(built[source], ("s_out", "a_out"))
+        outlet = outlet if shape is None else outlet.reshape(tuple(shape))
+        outlet.connect(port(built[target], ("a_in", "s_in")))
+    first = next(iter(built.values()))
+    first.run(condition=RunSteps(num_steps=plan["steps"]), run_cfg=Loihi2SimCfg(select_tag=plan["tag"]))
+
+
+def build(kind: str, arrays: dict[str, Any], options: dict[str, Any], folder: Path, built: dict[str, Any]) -> Any:
+    """One process. Lists become tuples, and names of logs become paths."""
+    from lava.proc.conv.process import Conv
+    from lava.proc.dense.process import Dense
+    from lava.proc.io.source import RingBuffer
+    from lava.proc.lif.process import LIFReset
+    from lava.utils.weightutils import SignMode
+
+    from spikeport_targets.lava.processes import process as ours
+
+    classes = {
+        "source": RingBuffer, "dense": Dense, "conv": Conv, "lif": LIFReset, "scheduled lif": ours.ScheduledLIF,
+        "ring delay": ours.RingDelay, "window sum": ours.WindowSum, "shifted conv": ours.ShiftedConv,
+        "channels first": ours.ChannelsFirst, "multiply": ours.Multiply, "recorder": ours.Recorder, "probe": ours.Probe,
+    }  # fmt: skip
+    arguments = dict(arrays)
+    for key, value in options.items():
+        if key.endswith("_log") and value is not None:
+            value = str(folder / value)
+        short = {"file_log": "log", "progress_log": "progress"}.get(key, key)
+        arguments[short] = tuple(value) if isinstance(value, list) else value
+    observed = arguments.pop("of", None)
+    if kind == "dense":
+        arguments["sign_mode"] = SignMode.MIXED
+    made = classes[kind](**arguments)
+    if observed is not None:
+        made.state.connect_var(built[observed].v)
+    return made
+
+
+def port(process: Any, names: tuple[str, ...]) -> Any:
+    """The one input or output of a process."""
+    return next(getattr(process, name) for name in names if hasattr(process, name))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

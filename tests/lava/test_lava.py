@@ -1,0 +1,60 @@
+"""Lava's fixed-point models compute what the integer engine computes: every spike, every membrane, every output."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from spikeport_targets.lava import Lava
+
+from spikeport.engine import simulate
+from spikeport.graph import LIF, LOIHI2, Conv, Flatten, Graph, Input, Linear, Loihi, Pool, Readout
+from spikeport.targets import Request
+
+pytestmark = [
+    pytest.mark.lava,
+    pytest.mark.skipif(not Lava().availability().ready, reason=Lava().availability().why),
+]
+EVERYTHING = Request(trains=True, membranes=True)
+
+
+def mismatches(graph, samples):
+    """Spikes, membranes and outputs that differ, and how many spikes there were to compare."""
+    lava, engine = Lava().run(graph, samples, EVERYTHING), simulate(graph, samples, EVERYTHING)
+    spikes = sum(int((lava.trains[n].unpack() != engine.trains[n].unpack()).sum()) for n in engine.trains)
+    membranes = sum(int((lava.membranes[n] != engine.membranes[n]).sum()) for n in engine.membranes)
+    outputs = int((lava.outputs != engine.outputs).sum())
+    assert {n: c.tolist() for n, c in lava.spike_counts.items()} == {
+        n: c.tolist() for n, c in engine.spike_counts.items()
+    }
+    return spikes, membranes, outputs, sum(int(c.sum()) for c in engine.spike_counts.values())
+
+
+def test_a_convolutional_network_with_scheduled_thresholds_is_the_same_network_on_lava():
+    rng = np.random.default_rng(3)
+    steps = 4
+
+    def neurons(shape, thresholds, bias=0):
+        decay, bias = np.asarray(rng.integers(2000, 4097)), np.asarray(bias)
+        return LIF(shape, decay=decay, threshold=thresholds, bias=bias, compare=">")
+
+    def weights(*shape):
+        return rng.integers(-60, 60, shape).astype(np.int8)
+
+    nodes = {
+        "input": Input((1, 8, 8), unit=np.asarray(1 / 15), low=0, high=15),
+        "conv1": Conv(weights(6, 1, 3, 3), padding=(1, 1)),
+        "lif1": neurons((6, 8, 8), rng.integers(300, 1500, steps)),
+        "pool1": Pool("sum", (2, 2), (2, 2)),
+        "conv2": Conv(weights(8, 6, 3, 3), padding=(1, 1), exponent=-1),
+        "lif2": neurons((8, 4, 4), rng.integers(20, 200, (steps, 8)), bias=rng.integers(-4000, 4000, 8)),
+        "flatten": Flatten(),
+        "fc": Linear(weights(20, 128)),
+        "lif3": neurons((20,), np.full(steps, 100)),
+        "fc2": Linear(weights(10, 20)),
+        "out": Readout((10,), np.ones(steps, int)),
+    }
+    names = list(nodes)
+    graph = Graph(nodes, tuple(zip(names, names[1:], strict=False)), steps, Loihi(LOIHI2))
+    spikes, membranes, outputs, fired = mismatches(graph, rng.random((8, 1, 8, 8)))
+    assert (spikes, membranes, outputs) == (0, 0, 0)
+    assert fired > 500
