@@ -80,7 +80,8 @@ def test_loihi_pays_operations_updates_and_messages(ran):
     spikes = sum(record.spike_counts[n].sum() for n in ("lif1", "lif2")) / B
     updates = (3 * 36 + 4 * 4 + 2) * T
     active = sum(events[n].active.sum() for n in ("lif1", "lif2")) / B + 2 * T
-    expected = operations * 23.6 + active * 81 + (updates - active) * 52 + spikes * 1.7
+    messages = spikes + 36 * T  # every pixel of the frame, at each step
+    expected = operations * 23.6 + active * 81 + (updates - active) * 52 + messages * 1.7
     assert found.nominal == pytest.approx(expected * 1e-12, rel=1e-12)
     assert found.low < found.nominal <= found.high
 
@@ -96,12 +97,14 @@ def test_static_energy_stands_apart_and_takes_chips_and_step_time(ran):
 
 def test_every_shipped_model_prices_a_run_in_order(ran):
     graph, record = ran
-    for found in estimate(graph, record).values():
+    for found in estimate(graph, record, list(shipped())).values():
         assert 0 <= found.low <= found.nominal <= found.high, found.model
         assert sum(part.nominal for part in found.breakdown.values()) == pytest.approx(found.nominal)
         assert sum(part.nominal for part in found.layers.values()) == pytest.approx(found.nominal)
         assert found.source
-    assert set(shipped()) <= set(estimate(graph, record))
+    assert {name for name, model in shipped().items() if not model.on_request} <= set(estimate(graph, record))
+    assert "loihi2-bracket" not in estimate(graph, record)
+    assert "loihi2-bracket" in estimate(graph, record, ["loihi2-bracket"])
 
 
 def test_the_break_even_rate_makes_both_cost_the_same(ran):

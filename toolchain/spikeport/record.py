@@ -50,7 +50,7 @@ class SynapseEvents:
     synops: Counts  #: non-zero inputs times the non-zero weights they reach
     fanout: Counts  #: non-zero inputs times all the weights they reach
     graded: Counts  #: the part of `fanout` whose input is not of size one, so that it takes a multiplication
-    unary: Counts  #: |input| times all the weights it reaches: where a message is one spike; 0 where the input is analog
+    unary: Counts  #: |input| times all the weights it reaches, as where a message is one spike; 0 where analog
     dense: Counts  #: multiply-adds of a dense execution, padding excluded
     analog: bool  #: whether the input is analog (real numbers that are not whole)
     constant: bool  #: whether the input is the same at every step, so that its sums can be cached

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikeport.energy.model import Range, exactly
+from spikeport.energy.paths import receivers, senders
 from spikeport.energy.reach import reach
 from spikeport.findings import fail
-from spikeport.graph import LIF, Graph, Readout, Synapse
+from spikeport.graph import LIF, Conv, Graph, Input, Readout, Synapse
 from spikeport.record import NeuronEvents, Record, SynapseEvents
 
 
@@ -18,11 +19,26 @@ from spikeport.record import NeuronEvents, Record, SynapseEvents
 class SynapseCounts:
     """One synapse, per sample, summed over the timesteps."""
 
+    conv: bool
     inputs: float  #: inputs that are not zero
     accumulates: Range  #: additions: operations by inputs of size one; low leaves out weights that are zero
     macs: Range  #: multiply-adds by other inputs; once where the input is constant, `high`: at every step
-    operations: Range  #: all synaptic operations, at every step; low leaves out weights that are zero
+    operations: Range  #: on an event-driven chip: one a spike and weight, at every step; low leaves out zeros
+    steps: Range  #: multiply-adds of dense steps; low takes a constant input once
     dense: Range  #: multiply-adds of the same layer in an ANN: one dense pass; low leaves out weights that are zero
+    sizes: Sizes
+    analog: bool  #: priced as multiply-adds of a dense frame
+    constant: bool  #: whether the input is the same at every step, and so does not follow the firing rate
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much one synapse holds, in numbers."""
+
+    weights: int
+    inputs: int
+    outputs: int
+    taps: int  #: positions of the kernel; 1 for a matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,66 +51,114 @@ class NeuronCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Traffic:
+    """Messages that one layer sends, per sample, and the mesh hops they take."""
+
+    messages: float  #: one a spike and destination core
+    east_west: float = 0.0
+    north_south: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """All layers, by node name, per sample."""
 
     timesteps: int
     synapses: Mapping[str, SynapseCounts]
     neurons: Mapping[str, NeuronCounts]
-    constant: frozenset[str]  #: synapses whose input is the same at every step, and so does not follow the firing rate
+    traffic: Mapping[str, Traffic]  #: by sending layer
+    mapped: bool  #: whether the traffic comes from a mapping, or is one message a spike and layer that it reaches
     rate: float  #: spikes per neuron and step, over all spiking layers
 
 
-def counts(graph: Graph, record: Record) -> Counts:
-    """The counts per sample. Raises SP704 where the record has no events, or those of another graph."""
+def counts(graph: Graph, record: Record, *, traffic: Mapping[str, Traffic] | None = None, drain: int = 0) -> Counts:
+    """The counts per sample. Raises SP704 where the record lacks events.
+
+    ``traffic`` is that of a mapping; ``drain`` the steps for which all neurons run on after the last sample until a
+    pipeline is empty, shared among the samples.
+    """
     missing = [name for name in graph.nodes_of(Synapse, LIF) if name not in record.events]
     if missing:
         fail(
             "SP704",
             f"the record has no events of {', '.join(map(repr, missing[:3]))}",
             where=f"a record of {record.target!r} with {record.samples} samples",
-            mend="run with Request(events=True), or derive them from the spike trains: energy.events.derive",
+            mend="run with Request(events=True), or derive them from the spike trains: energy.derive",
         )
-    samples = record.samples
-    synapses, neurons = {}, {}
-    for name, node in graph.nodes_of(Synapse).items():
-        events = record.events[name]
-        assert isinstance(events, SynapseEvents)
-        synapses[name] = _synapse(node, reach(node, graph.input_shape(name), effective=True).sum(), events, samples)
-    for name in graph.nodes_of(LIF):
-        fired = record.events[name]
-        assert isinstance(fired, NeuronEvents)
-        spikes, updates, active = (float(v.sum()) / samples for v in (fired.spikes, fired.updates, fired.active))
-        neurons[name] = NeuronCounts(spikes, updates, active)
-    total = sum(layer.updates for layer in neurons.values())
-    rate = sum(layer.spikes for layer in neurons.values()) / total if total else 0.0
+    synapses = {name: _synapse(graph, name, node, record) for name, node in graph.nodes_of(Synapse).items()}
+    neurons = {name: _neurons(record, name, node.size * drain) for name, node in graph.nodes_of(LIF).items()}
+    spikes, updates = (sum(getattr(layer, what) for layer in neurons.values()) for what in ("spikes", "updates"))
     for name, out in graph.nodes_of(Readout).items():
-        updates = float(np.prod(out.shape, dtype=np.int64) * graph.timesteps)
-        neurons[name] = NeuronCounts(0.0, updates, updates)
-    constant = frozenset(n for n, e in record.events.items() if isinstance(e, SynapseEvents) and e.constant)
-    return Counts(graph.timesteps, synapses, neurons, constant, rate)
+        size = int(np.prod(out.shape, dtype=np.int64))
+        active = float(size * graph.timesteps)
+        neurons[name] = NeuronCounts(0.0, active + size * drain / record.samples, active)
+    return Counts(
+        graph.timesteps,
+        synapses,
+        neurons,
+        _unmapped(graph, synapses, neurons) if traffic is None else traffic,
+        traffic is not None,
+        spikes / updates if updates else 0.0,
+    )
 
 
-def _synapse(node: Synapse, weights: int, events: SynapseEvents, samples: int) -> SynapseCounts:
+def _neurons(record: Record, name: str, drained: int) -> NeuronCounts:
+    events = record.events[name]
+    assert isinstance(events, NeuronEvents)
+    spikes, updates, active = (float(v.sum()) for v in (events.spikes, events.updates, events.active))
+    return NeuronCounts(spikes / record.samples, (updates + drained) / record.samples, active / record.samples)
+
+
+def _synapse(graph: Graph, name: str, node: Synapse, record: Record) -> SynapseCounts:
     """Inputs of size one are added, all others multiplied: an analog frame, a graded message, an average.
 
-    A constant analog frame is multiplied by every weight, zeros in it or not, once: the sums are cached.
+    A constant analog frame is multiplied by every weight, zeros in it or not, once: the sums are cached. On a chip a
+    spike is an operation a weight, so that two which add up at a residual are two; an input frame is sent as it is.
     """
-    inputs, synops, fanout, graded, dense = (
-        float(value.sum()) / samples
-        for value in (events.inputs, events.synops, events.fanout, events.graded, events.dense)
+    events = record.events[name]
+    assert isinstance(events, SynapseEvents)
+    inputs, synops, fanout, graded, unary, dense = (
+        float(value.sum()) / record.samples
+        for value in (events.inputs, events.synops, events.fanout, events.graded, events.unary, events.dense)
     )
+    shape = graph.input_shape(name)
     steps = len(events.inputs)
     once = dense / steps
-    operations = Range(synops, fanout, fanout)
-    ann = Range(float(weights), once, once)
-    if events.constant and (events.analog or graded):
-        return SynapseCounts(inputs, exactly(0.0), Range(synops / steps, once, dense), operations, ann)
-    if events.analog:
-        return SynapseCounts(inputs, exactly(0.0), operations, operations, ann)
-    kept = synops / fanout if fanout else 0.0
-    macs = Range(graded * kept, graded, graded)
-    units = Range(synops - macs.low, fanout - graded, fanout - graded)
-    if events.constant:
-        units = Range(units.low / steps, units.nominal / steps, units.high)
-    return SynapseCounts(inputs, units, macs, operations, ann)
+    framed = events.constant and bool(events.analog or graded)
+    if framed:
+        units, macs = exactly(0.0), Range(synops / steps, once, dense)
+    elif events.analog:
+        units, macs = exactly(0.0), Range(synops, fanout, fanout)
+    else:
+        kept = synops / fanout if fanout else 0.0
+        macs = Range(graded * kept, graded, graded)
+        share = 1 / steps if events.constant else 1.0
+        units = Range((synops - macs.low) * share, (fanout - graded) * share, fanout - graded)
+    sent = any(isinstance(graph.nodes[source], Input) for source in senders(graph, name))
+    whole = fanout if sent or events.analog else unary
+    return SynapseCounts(
+        conv=isinstance(node, Conv),
+        inputs=inputs,
+        accumulates=units,
+        macs=macs,
+        operations=Range(min(synops, whole), whole, whole),
+        steps=Range(once if events.constant else dense, dense, dense),
+        dense=Range(float(reach(node, shape, effective=True).sum()), once, once),
+        sizes=Sizes(node.weight.size, int(np.prod(shape)), int(np.prod(graph.shapes[name])),
+                    int(np.prod(node.weight.shape[2:]))),
+        analog=framed or events.analog,
+        constant=events.constant,
+    )  # fmt: skip
+
+
+def _unmapped(
+    graph: Graph, synapses: Mapping[str, SynapseCounts], neurons: Mapping[str, NeuronCounts]
+) -> dict[str, Traffic]:
+    """One message a spike and layer that it reaches: the least that any mapping can do."""
+    found = {}
+    for name in graph.nodes_of(Input, LIF):
+        reached = receivers(graph, name)
+        inputs = [synapses[to].inputs for to in reached if to in synapses]
+        sent = neurons[name].spikes if name in neurons else min(inputs, default=0.0)
+        found[name] = Traffic(sent * len(reached))
+    return found

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from spikeport.energy.counts import Counts, counts
-from spikeport.energy.functions import FUNCTIONS, Function, Term
+from spikeport.energy.counts import Counts, Traffic, counts
+from spikeport.energy.functions import FUNCTIONS, Function, Terms
 from spikeport.energy.model import Model, Range, exactly, find, shipped
+from spikeport.energy.terms import Term
 from spikeport.findings import fail
 from spikeport.graph import Graph
 from spikeport.record import Record
@@ -55,14 +56,18 @@ def estimate(
     *,
     chips: int = 1,
     step_seconds: float | None = None,
+    traffic: Mapping[str, Traffic] | None = None,
+    drain: int = 0,
 ) -> dict[str, Estimate]:
-    """Joule per sample under each model, all shipped ones where ``models`` is None.
+    """Joule per sample under each model, all shipped ones but those on request where ``models`` is None.
 
-    Where a model can price an ANN, the same architecture run once with dense multiply-adds follows under
-    ``<model>-ann``. Raises SP701 ... SP703 for a model that cannot be used, SP704 for a record without events.
+    Where a model can price an ANN, the same architecture run once follows under ``<model>-ann``. ``chips`` and
+    ``step_seconds`` set the static energy, ``traffic`` the messages and hops of a mapping, ``drain`` the steps until a
+    pipeline is empty. Raises SP701 ... SP703, SP705 for a model that cannot be used, SP704 for a record without events.
     """
-    chosen = [find(model) for model in (shipped() if models is None else models)]
-    counted = counts(graph, record)
+    default = [model for model in shipped().values() if not model.on_request]
+    chosen = [find(model) for model in (default if models is None else models)]
+    counted = counts(graph, record, traffic=traffic, drain=drain)
     found: dict[str, Estimate] = {}
     for model in chosen:
         function = function_of(model)
@@ -96,7 +101,7 @@ def function_of(model: Model) -> Function:
 def _priced(
     model: Model,
     network: Literal["snn", "ann"],
-    terms_of: Callable[[Counts, Model], list[Term]],
+    terms_of: Terms,
     counted: Counts,
     static: Range | None,
 ) -> Estimate:

@@ -3,88 +3,106 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from spikeport.energy.counts import Counts, NeuronCounts, SynapseCounts
+from spikeport.energy import memory
+from spikeport.energy.counts import Counts, NeuronCounts
 from spikeport.energy.model import Model, Range, exactly
+from spikeport.energy.terms import Term
 
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """Energy that one kind of event of one layer costs, in joule per sample."""
-
-    layer: str
-    label: str
-    count: Range  #: events per sample
-    energy: Range  #: joule per sample
-    by_spikes: bool  #: whether the count goes with the firing rate
+Terms = Callable[[Counts, Model], list[Term]]
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
     """A function of the events: its terms for the spiking network and, where it has one, for the same ANN."""
 
+    about: str  #: the formula, as the documentation prints it
     needs: tuple[str, ...]  #: constants it reads
-    terms: Callable[[Counts, Model], list[Term]]
-    ann: Callable[[Counts, Model], list[Term]] | None = None
-    allows: tuple[str, ...] = field(default=())  #: constants that may be absent
+    terms: Terms
+    ann: Terms | None = None
+    allows: tuple[str, ...] = ()  #: constants that may be absent
 
 
 def _arithmetic(counts: Counts, model: Model) -> list[Term]:
-    """accumulates * ac + macs * mac, the usual figure of papers (Attention-SNN, Spikformer)."""
     terms = []
     for name, layer in counts.synapses.items():
+        moving = not layer.constant
         terms += [
-            Term(name, "accumulates", layer.accumulates, layer.accumulates * model["ac"], True),
-            Term(name, "multiply-adds", layer.macs, layer.macs * model["mac"], name not in counts.constant),
+            Term(name, "accumulates", layer.accumulates, layer.accumulates * model["ac"], moving),
+            Term(name, "multiply-adds", layer.macs, layer.macs * model["mac"], moving),
         ]
     return terms
 
 
-def _arithmetic_ann(counts: Counts, model: Model) -> list[Term]:
+def _dense_once(counts: Counts, model: Model) -> list[Term]:
     return [
         Term(name, "multiply-adds", layer.dense, layer.dense * model["mac"], False)
         for name, layer in counts.synapses.items()
     ]
 
 
-def _chip(counts: Counts, model: Model) -> list[Term]:
-    """Synaptic operations, neuron updates, spikes and messages of a chip that is driven by events.
+def _dense_steps(counts: Counts, model: Model) -> list[Term]:
+    return [
+        Term(name, "multiply-adds", layer.steps, layer.steps * model["mac"], False)
+        for name, layer in counts.synapses.items()
+    ]
 
-    A neuron updated while nothing reaches it pays the inactive price; `low` takes that price for all, `high` the
-    active one. Without a mapping each spike is one message and no hop is counted.
-    """
+
+def _bracket(counts: Counts, model: Model) -> list[Term]:
+    return [
+        Term(name, "synaptic operations", layer.operations, layer.operations * model["operation"], not layer.constant)
+        for name, layer in counts.synapses.items()
+    ]
+
+
+def _chip(counts: Counts, model: Model) -> list[Term]:
     terms = []
     for name, synapse in counts.synapses.items():
-        terms.append(_operations(name, synapse, counts, model))
+        price = model["synapse_conv" if synapse.conv else "synapse_dense"]
+        energy = synapse.operations * price
+        terms.append(Term(name, "synaptic operations", synapse.operations, energy, not synapse.constant))
     for name, layer in counts.neurons.items():
         terms.append(_updates(name, layer, model))
-        terms.append(_term(name, "spikes", layer.spikes, model["spike"]))
-        terms.append(_term(name, "messages", layer.spikes, model["message"]))
+        terms.append(_term(name, "spikes", layer.spikes, model["spike"], True))
+    for name, traffic in counts.traffic.items():
+        moving = name in counts.neurons
+        terms.append(_term(name, "messages", traffic.messages, model["message"], moving))
+        for label, count in (("hop_east_west", traffic.east_west), ("hop_north_south", traffic.north_south)):
+            if label in model.constants and counts.mapped:
+                terms.append(_term(name, label.replace("_", " "), count, model[label], moving))
     return terms
 
 
-def _operations(name: str, layer: SynapseCounts, counts: Counts, model: Model) -> Term:
-    energy = layer.operations * model["synaptic_operation"]
-    return Term(name, "synaptic operations", layer.operations, energy, name not in counts.constant)
-
-
 def _updates(name: str, layer: NeuronCounts, model: Model) -> Term:
+    """A neuron that nothing reaches pays the inactive price; `low` takes that price for all, `high` the active one."""
     active, inactive = model["update_active"], model["update_inactive"]
     nominal = layer.active * active.nominal + (layer.updates - layer.active) * inactive.nominal
-    energy = Range(layer.updates * inactive.low, nominal, layer.updates * active.high)
+    energy = Range(layer.updates * inactive.low, nominal, layer.updates * max(active.high, inactive.high))
     return Term(name, "neuron updates", exactly(layer.updates), energy, False)
 
 
-def _term(name: str, label: str, count: float, constant: Range) -> Term:
-    return Term(name, label, exactly(count), exactly(count) * constant, True)
+def _term(name: str, label: str, count: float, constant: Range, moving: bool) -> Term:
+    return Term(name, label, exactly(count), exactly(count) * constant, moving)
 
 
 FUNCTIONS: Mapping[str, Function] = {
-    "arithmetic": Function(("mac", "ac"), _arithmetic, _arithmetic_ann),
+    "arithmetic": Function(
+        "additions of spikes * ac + multiply-adds of other inputs * mac; the ANN: dense multiply-adds once * mac",
+        ("mac", "ac"), _arithmetic, _dense_once,
+    ),
+    "memory": Function(
+        "arithmetic, addressing and memory accesses, each memory as large as what it holds",
+        memory.NEEDS, memory.spiking, memory.conventional,
+    ),
     "chip": Function(
-        ("synaptic_operation", "update_active", "update_inactive", "spike", "message"),
-        _chip,
+        "synaptic operations (one a spike and weight), neuron updates, spikes, messages and hops, each * its constant",
+        ("synapse_dense", "synapse_conv", "update_active", "update_inactive", "spike", "message"), _chip,
         allows=("hop_east_west", "hop_north_south", "static_power", "step_time"),
     ),
-}
+    "dense": Function(
+        "dense multiply-adds of all steps * mac; the ANN: of one step", ("mac",), _dense_steps, _dense_once,
+        allows=("static_power", "step_time"),
+    ),
+    "bracket": Function("synaptic operations * operation", ("operation",), _bracket),
+}  # fmt: skip

@@ -59,6 +59,7 @@ class Model(BaseModel):
     title: str = Field(min_length=1)
     function: str = Field(min_length=1)  #: which function of the events prices with these constants
     about: str = Field(min_length=1)
+    on_request: bool = False  #: whether it is left out unless it is named
     constants: Mapping[str, Constant]
 
     def __getitem__(self, name: str) -> Range:

@@ -80,7 +80,7 @@ class Values:
             return np.asarray(x * over_neurons(gain, x.shape[2:]) + over_neurons(shift, x.shape[2:]))
         if isinstance(node, Delay):
             x = np.broadcast_to(x, (self.graph.timesteps, *x.shape[1:]))
-            return np.concatenate([np.zeros((node.steps, *x.shape[1:])), x])[: self.graph.timesteps]
+            return np.asarray(np.concatenate([np.zeros((node.steps, *x.shape[1:])), x])[: self.graph.timesteps])
         assert isinstance(node, Readout), type(node)
         return x
 
