@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from spikeport.api.files import output
 from spikeport.api.load import Model, load_model
@@ -10,7 +11,7 @@ from spikeport.findings import Finding
 from spikeport.graph import Graph
 
 
-def export(model: Model | Graph | Path | str, out: Path | str, **options: str) -> tuple[Finding, ...]:
+def export(model: Model | Graph | Path | str, out: Path | str, **options: Any) -> tuple[Finding, ...]:
     """Write ``model`` to ``out``; the ending, .nir or .onnx, chooses the format.
 
     ``options`` go to the writer: ``thresholds`` for NIR (guard, approx), ``time`` for ONNX (scan, unroll, step).

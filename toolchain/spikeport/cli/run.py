@@ -35,10 +35,10 @@ def run(
         return
     rows = [(stage, f"{result['accuracy'][stage]:.2%}", result["samples"][stage]) for stage in result["accuracy"]]
     show.table(f"{result['model']} on {result['dataset']}, {result['method']}", ("stage", "accuracy", "samples"), rows)
-    rows = [
+    agreed = [
         (name, found["against"], f"{found['spike_mismatches']:,} of {found['spikes_compared']:,}",
          f"{found['argmax_agreement']:.2%}")
         for name, found in result["parity"].items()
     ]  # fmt: skip
-    show.table("parity", ("what", "against", "spikes that differ", "same answer"), rows)
+    show.table("parity", ("what", "against", "spikes that differ", "same answer"), agreed)
     console.say(f"wrote {out / 'report.html'}")
