@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import h5py
 import nir as peer
@@ -18,8 +19,7 @@ T = 4
 
 
 def chain(extra_edges=(), **nodes):
-    names = list(nodes)
-    return Graph(nodes, (*zip(names, names[1:], strict=False), *extra_edges), timesteps=T)
+    return Graph(nodes, (*pairwise(nodes), *extra_edges), timesteps=T)
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_node_that_lost_its_metadata_is_named(graph, tmp_path):
     nir.write(graph, tmp_path / "a.nir")
     with h5py.File(tmp_path / "a.nir", "r+") as file:
         del file["node/nodes/lif__/metadata"]
-    with pytest.raises(SpikeportError, match="'lif.ä'") as caught:
+    with pytest.raises(SpikeportError, match=r"'lif\.ä'") as caught:
         nir.read(tmp_path / "a.nir")
     assert caught.value.code == "SP203"
 

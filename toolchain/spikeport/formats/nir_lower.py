@@ -223,10 +223,9 @@ def _threshold(node: LIF, dtype: np.dtype[Any], *, real: bool) -> Array:
     value: Array = schedule[0] if constant else schedule.mean(0, dtype=np.float64)
     value = value.astype(dtype)
     if not real:
-        return value + dtype.type(2.0 ** -(STATE_SHIFT + 1))  # half a unit of u: right for > and >= alike
-    if node.compare == ">=" and np.isfinite(value).all():
-        value = np.nextafter(value, dtype.type(-np.inf))
-    return value
+        return np.asarray(value + 2.0 ** -(STATE_SHIFT + 1), dtype)  # half a unit of u: right for > and >= alike
+    lower_by_one: Array = np.nextafter(value, dtype.type(-np.inf))
+    return lower_by_one if node.compare == ">=" and np.isfinite(value).all() else value
 
 
 _RULES: dict[type[Node], Callable[[Any, Context], Lowered]] = {
