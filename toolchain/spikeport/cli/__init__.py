@@ -12,7 +12,7 @@ from spikeport import __version__, console
 from spikeport.findings import SpikeportError
 
 #: In the order in which a user meets them.
-VERBS = ("run", "train", "export", "quantize", "simulate", "evaluate", "targets", "doctor")
+VERBS = ("run", "train", "export", "quantize", "simulate", "evaluate", "events", "energy", "targets", "doctor")
 
 app = typer.Typer(
     help="From a trained PyTorch spiking network to Loihi arithmetic, with proof that it is still the same network.",

@@ -1,0 +1,63 @@
+"""``spikeport energy``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spikeport import console
+from spikeport.cli import show
+
+
+def energy(
+    model: Annotated[str, typer.Argument(help="Checkpoint, .nir, .onnx or the name of a shipped model.")],
+    data: Annotated[str | None, typer.Option("--data", help="Name of a data set.")] = None,
+    input: Annotated[Path | None, typer.Option("--input", help="A .npy file instead: [B, ...] or [T, B, ...].")] = None,
+    split: Annotated[str, typer.Option("--split", help="train, val or test.")] = "test",
+    target: Annotated[str | None, typer.Option("--target", help="Where to run it; `spikeport targets` lists.")] = None,
+    limit: show.Limit = None,
+    batch: show.Batch = None,
+    models: Annotated[
+        list[str] | None, typer.Option("--model", help="A further cost model: a name, or your own .toml file.")
+    ] = None,
+    chips: Annotated[int, typer.Option("--chips", min=1, help="Chips that draw static power.")] = 1,
+    step_seconds: Annotated[float | None, typer.Option("--step-time", help="Seconds a step, for static power.")] = None,
+    json: show.Json = False,
+) -> None:
+    """What a sample costs under named cost models, side by side, with the same-architecture ANN.
+
+    Examples:
+
+        spikeport energy digits-conv --data digits --limit 100
+
+        spikeport energy model.int.nir --data digits --model my.toml --model loihi2-bracket --json
+    """
+    from spikeport.api.energy import energy as run
+
+    with console.progress("energy") as progress:
+        found = run(
+            model, data, samples=input, split=split, target=target, limit=limit, batch=batch, models=models or (),
+            chips=chips, step_seconds=step_seconds, progress=progress,
+        )  # fmt: skip
+    if json:
+        show.as_json(found.as_dict())
+        return
+    rows = [
+        (name, *(micro(value) for value in (each.low, each.nominal, each.high)),
+         micro(each.static.nominal) if each.static else "", each.basis)
+        for name, each in found.estimates.items()
+    ]  # fmt: skip
+    show.table(
+        f"modelled energy of one sample in microjoule ({found.samples} samples on {found.target})",
+        ("model", "low", "nominal", "high", "static, apart", "basis"),
+        rows,
+    )
+    for verdict in found.verdicts.values():
+        typer.echo(verdict.sentence)
+
+
+def micro(joule: float) -> str:
+    """Joule as microjoule."""
+    return f"{joule * 1e6:.4g}"
