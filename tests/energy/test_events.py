@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeport.energy.events import derive
-from spikeport.energy.reach import reach
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, LOIHI2, Conv, CubaLIF, Delay, Flatten, Graph, Input, Linear, Loihi, Pool, Readout
+from spikeport.graph.reach import reach
 from spikeport.record import SynapseEvents
 from spikeport.targets import Request
 

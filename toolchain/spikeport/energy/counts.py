@@ -9,9 +9,9 @@ import numpy as np
 
 from spikeport.energy.model import Range, exactly
 from spikeport.energy.paths import receivers, senders
-from spikeport.energy.reach import reach
 from spikeport.findings import fail
 from spikeport.graph import LIF, Conv, Graph, Input, Readout, Synapse
+from spikeport.graph.reach import reach
 from spikeport.record import NeuronEvents, Record, SynapseEvents
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from spikeport.energy.reach import reach
 from spikeport.energy.values import Values
 from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, Array, CubaLIF, Graph, Loihi, Synapse
 from spikeport.graph.arrays import over_neurons, schedule_over_neurons
+from spikeport.graph.reach import reach
 from spikeport.record import Counts, Events, NeuronEvents, Record, SynapseEvents
 
 STATE_MAX = 2**23 - 1  #: largest membrane in Loihi arithmetic (Lava 0.10, proc/lif/models.py)

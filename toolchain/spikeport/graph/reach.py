@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.graph import Array, Conv, Linear, Shape, Synapse
-from spikeport.graph.synapses import window_count
+from spikeport.graph.arrays import Array
+from spikeport.graph.node import Shape
+from spikeport.graph.synapses import Conv, Linear, Synapse, window_count
 
 
 def reach(node: Synapse, shape: Shape, *, effective: bool) -> NDArray[np.int64]:
