@@ -1,0 +1,339 @@
+"""Runs a module once on a probe batch and follows every tensor that comes from the input.
+
+The module's own Python runs, with real tensors: loops, branches on shapes and reshapes by computed sizes need no care.
+What it does to tensors is caught at the level of torch functions; what cannot be said in a graph is reported with the
+module and the line that did it, and the run goes on, so that all of it is reported at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from spikeport.capture.draft import Draft
+from spikeport.capture.registry import Registered, array, registered
+from spikeport.capture.symbols import Known, Lost, State, Symbol, Unsupported
+from spikeport.findings import Finding
+from spikeport.graph import Array, Norm, Shape
+from spikeport.train.norm import TdBatchNorm
+
+SUPPORTED = (
+    "Conv1d, Conv2d, Linear, BatchNorm1d, BatchNorm2d (in evaluation), AvgPool1d, AvgPool2d, AdaptiveAvgPool, Flatten, "
+    "Dropout and Identity (in evaluation), their functional forms; +, -, sums and multiples by constants; reshapes "
+    "that keep or flatten the features; mean and sum over time or over all of space; the neurons, tdBN, Repeat and "
+    "Readout of spikeport.train; registered neurons"
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One torch function, called on at least one tensor that is followed."""
+
+    tracer: Tracer
+    name: str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    out: Any
+
+    def get(self, index: int, name: str, default: Any = None) -> Any:
+        """An argument by place or name."""
+        return self.args[index] if index < len(self.args) else self.kwargs.get(name, default)
+
+    def symbol(self, value: Any) -> Symbol | None:
+        """What is known of an argument."""
+        known = self.tracer.known_of(value)
+        if isinstance(known, State):
+            raise Unsupported("reads a neuron's membrane; only spikes pass between layers")
+        return known if isinstance(known, Symbol) else None
+
+    def input(self) -> Symbol:
+        """The first argument, which must be followed."""
+        found = self.symbol(self.get(0, "input"))
+        if found is None:
+            raise Unsupported("works on a constant with values that depend on the input")
+        if found.layout != "frame" and found.weights is not None:
+            raise Unsupported("follows weights over time; only a sum over time can follow them")
+        return found
+
+    def constant(self, value: Any) -> Array | None:
+        """A tensor of parameters as an array in the graph's type; None stays None."""
+        if value is None:
+            return None
+        if self.symbol(value) is not None:
+            raise Unsupported("uses values that depend on the input where a graph has parameters")
+        return self.tracer.draft.number(array(value) if isinstance(value, Tensor) else value)
+
+    def apply(self, node: Any, x: Symbol) -> Symbol:
+        """Put a node behind ``x``."""
+        path, alone = self.tracer.place()
+        return self.tracer.draft.apply(node, x, path, alone, self.name.strip("_"))
+
+
+Handler = Callable[[Call], Any]
+
+
+@dataclass
+class Tracer(TorchFunctionMode):
+    """The tensors that are followed, and the graph that comes of it."""
+
+    root: nn.Module
+    batch: int
+    dtype: np.dtype[Any]
+    handlers: Mapping[str, Handler]
+    timesteps: int | None = None
+    findings: list[Finding] = field(default_factory=list)
+    neurons: list[tuple[str, nn.Module]] = field(default_factory=list)  #: in the order of their first calls
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.draft = Draft(self.dtype)
+        self._known: dict[int, tuple[Tensor, Known]] = {}
+        self._paths = {id(module): path for path, module in self.root.named_modules(remove_duplicate=True)}
+        self._stack: list[tuple[str, nn.Module]] = []
+        self._calls: dict[int, int] = {}
+        self._nodes: dict[int, str] = {}
+
+    # -- what is known ------------------------------------------------------------------------------------------------
+
+    def known_of(self, value: Any) -> Known | None:
+        """What is known of a tensor, None for constants and for what is no tensor."""
+        found = self._known.get(id(value)) if isinstance(value, Tensor) else None
+        return found[1] if found else None
+
+    def know(self, value: Tensor, known: Known) -> None:
+        """Follow a tensor (and keep it, so that its id stays its own)."""
+        self._known[id(value)] = (value, known)
+
+    def steps(self, count: int) -> None:
+        """The model runs so many timesteps. Raises `Unsupported` if it was another number before."""
+        if self.timesteps not in (None, count):
+            raise Unsupported(f"runs {count} timesteps here, {self.timesteps} elsewhere")
+        self.timesteps = count
+
+    def place(self) -> tuple[str, bool]:
+        """The module that runs now, and whether it has no parts (so that the node can carry its name)."""
+        if not self._stack:
+            return "", False
+        path, module = self._stack[-1]
+        return path, not any(True for _ in module.children())
+
+    def report(self, what: str, why: str = "", mend: str = "", code: str = "SP380") -> None:
+        """One finding about the module that runs now."""
+        path, module = self._stack[-1] if self._stack else ("", self.root)
+        where = f"module {path!r} ({type(module).__name__})" if path else f"module {type(module).__name__}"
+        found = Finding(code, what, where + _line(), why, mend)
+        if found not in self.findings:
+            self.findings.append(found)
+
+    # -- functions ----------------------------------------------------------------------------------------------------
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        known = [k for value in _tensors((args, kwargs)) if (k := self.known_of(value)) is not None]
+        if not known:
+            return func(*args, **kwargs)
+        name = _name(func)
+        lost = any(isinstance(k, Lost) for k in known)
+        out = func(*args, **kwargs)
+        if not any(True for _ in _tensors(out)) and name != "__iter__":
+            if name in READS and not lost:
+                self.report(f"{READS[name]} (Tensor.{name})", "what the module does would depend on the sample.",
+                            "compute with tensors only", "SP381")  # fmt: skip
+            return out
+        return self._follow(name, args, kwargs, out, lost)
+
+    def _follow(self, name: str, args: Any, kwargs: Any, out: Any, lost: bool) -> Any:
+        handler = self.handlers.get(name)
+        result: Any = None
+        if not lost:
+            try:
+                if handler is None:
+                    raise Unsupported("is no operation that a graph can hold")
+                result = handler(Call(self, name, tuple(args), kwargs, out))
+            except Unsupported as reason:
+                self.report(f"{name.strip('_')}: {reason}", mend=f"supported are: {SUPPORTED}")
+        if name == "__iter__":
+            out = list(out)
+        self._mark(out, result)
+        return iter(out) if name == "__iter__" else out
+
+    def _mark(self, out: Any, result: Any) -> None:
+        for index, tensor in enumerate(_tensors(out)):
+            known = result[index] if isinstance(result, list) else result
+            self.know(tensor, Lost() if known is None else known)
+
+    # -- modules ------------------------------------------------------------------------------------------------------
+
+    def call(self, module: nn.Module, original: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """A module is called: neurons and tdBN become nodes as a whole, others run as they are."""
+        path = self._paths.get(id(module))
+        if path is None:
+            path = ".".join(part for part in (self.place()[0], type(module).__name__) if part)
+        self._stack.append((path, module))
+        try:
+            kind = registered(module)
+            if kind is None and not (type(module) is TdBatchNorm and not module.training):
+                return original(module, *args, **kwargs)
+            with torch._C.DisableTorchFunction():
+                out = original(module, *args, **kwargs)
+            followed = any(self.known_of(value) is not None for value in _tensors((args, kwargs)))
+            if followed or kind is not None:
+                self._whole(module, kind, args, kwargs, out)
+            return out
+        finally:
+            self._stack.pop()
+
+    def _whole(self, module: nn.Module, kind: Registered | None, args: Any, kwargs: Any, out: Any) -> None:
+        values = [*args, *kwargs.values()]
+        known = [self.known_of(value) for value in values]
+        result: list[Known] | None = None
+        if not any(isinstance(k, Lost) for k in known):
+            try:
+                x = known[0] if known else None
+                if not isinstance(x, Symbol):
+                    raise Unsupported("its input does not come from the network's input, as far as can be followed")
+                result = [self._norm(module, x)] if kind is None else self._fire(module, kind, x, values[1:], out)
+            except Unsupported as reason:
+                self.report(str(reason), code="SP383")
+        self._mark(out, result)
+
+    def _norm(self, module: Any, x: Symbol) -> Symbol:
+        number = self.draft.number
+        node = Norm(
+            gamma=number(array(module.weight)),
+            beta=number(array(module.bias)),
+            mean=number(array(module.running_mean)),
+            var=number(array(module.running_var)),
+            eps=module.eps,
+            scale=module.scale,
+        )
+        return self.draft.apply(node, x, self._stack[-1][0], True, "norm")
+
+    def _fire(self, module: nn.Module, kind: Registered, x: Symbol, rest: list[Any], out: Any) -> list[Known]:
+        if x.weights is not None:
+            raise Unsupported("gets a sum over time; neurons take one step at a time")
+        path, call = self._stack[-1][0], self._calls.get(id(module), 0)
+        self._calls[id(module)] = call + 1
+        every = kind.steps(module) == "all"
+        if every and x.layout not in ("all", "one"):
+            raise Unsupported(f"takes [T, B, ...], gets {_layout(x)}")
+        if not every and x.layout != "frame":
+            raise Unsupported(f"takes one step [B, ...] a call, gets {_layout(x)}")
+        if every and x.layout == "one":
+            self.steps(1)
+        stateful = not every or kind.stateful
+        if stateful and x.step not in (None, call):
+            raise Unsupported(f"gets step {x.step} at its call number {call}; a step must enter at its own time")
+        name = self.draft.neurons(module, kind, x, path)
+        if stateful and self._nodes.setdefault(id(module), name) != name:
+            raise Unsupported("its state would pass between two places: it is called on different inputs")
+        if stateful and every and call:
+            raise Unsupported("its state would pass from one call to the next; call it once, or reset it")
+        self._check_states(module, rest, call)
+        if (name, module) not in self.neurons:
+            self.neurons.append((name, module))
+        spikes = Symbol({name: 1}, x.shape, x.layout, None if every else call)
+        return [spikes, *(State(id(module), call) for _ in list(_tensors(out))[1:])]
+
+    def _check_states(self, module: nn.Module, states: list[Any], call: int) -> None:
+        for value in states:
+            known = self.known_of(value)
+            if isinstance(known, State):
+                if (known.module, known.step) != (id(module), call - 1):
+                    raise Unsupported("gets the state of another layer or step")
+            elif known is not None or (isinstance(value, Tensor) and (call or bool(value.any()))):
+                raise Unsupported("starts from a state that is not zero")
+
+    def length(self) -> int | None:
+        """The number of timesteps: as seen, or the number of calls of neurons that take one step a call."""
+        counts = {self._calls[id(module)] for _, module in self.neurons if self._single(module)}
+        if len(counts) > 1:
+            raise Unsupported(f"its neurons are called {sorted(counts)} times: one timestep is one call of each")
+        if counts:
+            self.steps(counts.pop())
+        return self.timesteps
+
+    @staticmethod
+    def _single(module: nn.Module) -> bool:
+        kind = registered(module)
+        return kind is not None and kind.steps(module) == "one"
+
+
+class following:  # noqa: N801  (a context manager, read as a verb)
+    """While open, calls of modules and torch functions go through a tracer."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self.tracer = tracer
+
+    def __enter__(self) -> None:
+        self.original = nn.Module.__call__
+        tracer, original = self.tracer, self.original
+
+        def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            return tracer.call(module, original, args, kwargs)
+
+        nn.Module.__call__ = call  # type: ignore[method-assign]
+        tracer.__enter__()  # type: ignore[no-untyped-call]
+
+    def __exit__(self, *error: Any) -> None:
+        nn.Module.__call__ = self.original  # type: ignore[method-assign]
+        self.tracer.__exit__(*error)  # type: ignore[no-untyped-call]
+
+
+#: functions that read values out of tensors into Python
+READS = {
+    "__bool__": "branches on values",
+    "item": "reads a value",
+    "tolist": "reads values",
+    "__float__": "reads a value",
+    "__int__": "reads a value",
+    "__index__": "reads a value",
+    "numpy": "leaves torch",
+    "__array__": "leaves torch",
+    "equal": "compares values",
+    "allclose": "compares values",
+    "is_nonzero": "branches on values",
+    "__contains__": "searches values",
+}
+
+
+def _name(func: Any) -> str:
+    name = str(getattr(func, "__name__", func))
+    return f"get_{func.__self__.__name__}" if name == "__get__" else name
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from _tensors(part)
+    elif isinstance(value, Mapping):
+        yield from _tensors(list(value.values()))
+
+
+def _layout(x: Symbol) -> str:
+    steps = {"frame": "[B, ...]", "all": "[T, B, ...]", "one": "[1, B, ...]", "merged": "[T * B, ...]"}
+    return steps[x.layout]
+
+
+def _line() -> str:
+    """The line of the user's code that runs now."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not any(part in file for part in ("/torch/", "/spikeport/", "<frozen", "importlib")):
+            return f", {Path(file).name} line {frame.f_lineno}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return ""
+
+
+__all__ = ["SUPPORTED", "Call", "Handler", "Shape", "Tracer", "following"]
