@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from spikeport_targets.lava import Lava
 
 from spikeport.engine import simulate
 from spikeport.graph import LIF, LOIHI2, Conv, Flatten, Graph, Input, Linear, Loihi, Pool, Readout
 from spikeport.targets import Request
+from spikeport_targets.lava import Lava
 
 pytestmark = [
     pytest.mark.lava,
@@ -53,8 +53,7 @@ def test_a_convolutional_network_with_scheduled_thresholds_is_the_same_network_o
         "fc2": Linear(weights(10, 20)),
         "out": Readout((10,), np.ones(steps, int)),
     }
-    names = list(nodes)
-    graph = Graph(nodes, tuple(zip(names, names[1:], strict=False)), steps, Loihi(LOIHI2))
+    graph = Graph.chain(nodes, steps, arithmetic=Loihi(LOIHI2))
     spikes, membranes, outputs, fired = mismatches(graph, rng.random((8, 1, 8, 8)))
     assert (spikes, membranes, outputs) == (0, 0, 0)
     assert fired > 500

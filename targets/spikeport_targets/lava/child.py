@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,31 +20,42 @@ import spikeport_targets
 from spikeport.findings import fail
 from spikeport.graph import Array
 from spikeport.targets import Progress
-from spikeport_targets.lava.plan import Plan
+from spikeport_targets.lava.plan import CLOCK, Plan
 
 TAIL = 4000  #: characters of a traceback or of stderr that an error shows
 POLL = 0.05  #: seconds
 
 
 @contextlib.contextmanager
-def execute(plan: Plan, seconds: float, memory: int | None, progress: Progress) -> Iterator[Mapping[str, Array]]:
-    """Run the plan; inside the context its logs can be read, afterwards they are gone.
+def execute(
+    plans: Sequence[Plan], seconds: float, memory: int | None, progress: Progress
+) -> Iterator[list[Mapping[str, Array]]]:
+    """Run the plans one after the other; inside the context their logs can be read, afterwards they are gone.
 
-    ``seconds`` and ``memory`` (bytes) limit the run; ``progress`` is called with steps done and steps in all.
-    Raises SP620 for an exception inside Lava, SP621 past the time, SP622 past the memory, SP623 where the worker was
-    killed.
+    ``seconds`` and ``memory`` (bytes) limit the whole; ``progress`` is called with steps done and steps in all. A plan
+    has a log ``clock`` besides its own: steps done, and the times of the first and the last step in seconds. Raises
+    SP620 for an exception inside Lava, SP621 past the time, SP622 past the memory, SP623 where the worker was killed.
     """
     folder = Path(tempfile.mkdtemp(prefix="spikeport-lava-"))
     try:
-        plan.write(folder)
-        verdict = _supervised(plan, folder, seconds, memory, progress)
-        _judge(verdict, folder, plan, seconds, memory)
-        yield {name: np.load(folder / plan.file(name), mmap_mode="r") for name in plan.logs}
+        for place, plan in enumerate(plans):
+            plan.write(folder / f"plan-{place:05}")
+        files = [folder / f"plan-{place:05}" for place in range(len(plans))]
+        total = sum(plan.steps for plan in plans)
+        clocks = [np.load(file / CLOCK, mmap_mode="r") for file in files]
+
+        def done() -> int:
+            return int(sum(clock[0] for clock in clocks))
+
+        verdict = _watched(folder, seconds, memory, lambda: progress(done(), total))
+        _judge(verdict, folder, f"Lava, step {done()} of {total}", seconds, memory)
+        yield [plan.read(file) for plan, file in zip(plans, files, strict=True)]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _supervised(plan: Plan, folder: Path, seconds: float, memory: int | None, progress: Progress) -> dict[str, Any]:
+def _watched(folder: Path, seconds: float, memory: int | None, show: Callable[[], None]) -> dict[str, Any]:
+    """Start the guard, show progress until it ends, and read its verdict."""
     segments = f"psm_spikeport_{os.getpid()}_{secrets.token_hex(4)}_"
     root = str(Path(spikeport_targets.__path__[0]).parent)
     environment = dict(os.environ)
@@ -68,13 +79,12 @@ def _supervised(plan: Plan, folder: Path, seconds: float, memory: int | None, pr
             stderr=log,
             start_new_session=True,
         )
-    done = np.load(folder / "progress.npy", mmap_mode="r")
     try:
         while guard.poll() is None:
-            progress(int(done[0]), plan.steps)
+            show()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 guard.wait(POLL)
-        progress(int(done[0]), plan.steps)
+        show()
     finally:
         assert guard.stdin is not None
         guard.stdin.close()  # the guard ends the group now, if it has not yet
@@ -86,10 +96,9 @@ def _supervised(plan: Plan, folder: Path, seconds: float, memory: int | None, pr
     return verdict
 
 
-def _judge(verdict: Mapping[str, Any], folder: Path, plan: Plan, seconds: float, memory: int | None) -> None:
+def _judge(verdict: Mapping[str, Any], folder: Path, where: str, seconds: float, memory: int | None) -> None:
+    """Raise what the verdict says, if it is not success."""
     reason = verdict["reason"]
-    done = int(np.load(folder / "progress.npy")[0])
-    where = f"Lava, step {done} of {plan.steps}"
     texts = sorted(folder.glob("exception-*.txt"))
     if texts or (folder / "failure.txt").exists():
         text = "\n".join(file.read_text() for file in texts or [folder / "failure.txt"])[-TAIL:].rstrip()

@@ -11,7 +11,7 @@ PRODUCT = 4e-9  #: seconds a multiplication (measured 1e-9 to 3e-9)
 PROCESS = 2e-3  #: seconds a Lava process a step (measured 0.25e-3 with few to 0.7e-3 with 70 processes)
 START = 120.0  #: seconds for imports, compilation, forks (measured 2 to 6)
 SAFETY = 20.0  #: how much slower a loaded machine may be
-STREAM = 2**27  #: values of input that one run holds at most; longer streams are cut
+STREAM = 2**25  #: values of input that one run holds at most; longer streams are cut
 
 
 def seconds_a_step(graph: Graph) -> float:

@@ -32,6 +32,7 @@ from spikeport.passes.align_delays import Link, Pipeline, align_delays
 from spikeport_targets.lava.layout import columns, kernels, lava_shape, pair, to_lava
 from spikeport_targets.lava.support import bias_parts, flattens_by_port, placements
 
+CLOCK = "clock.npy"  #: the file in which the output's recorder counts and times the steps
 MESSAGE_BITS = 24  #: Lava asks only whether there are any; 0 would turn every message into a bool
 
 
@@ -90,26 +91,30 @@ class Plan:
         return f"log-{list(self.logs).index(name)}.npy"
 
     def write(self, folder: Path) -> None:
-        """``plan.json`` and ``plan.npz``, and an empty file for each log."""
-        arrays = {f"{p.name}\0{k}": v for p in self.processes.values() for k, v in p.arrays.items()}
-        names = list(arrays)
+        """``plan.json`` and ``plan.npz`` into a new folder, and a file of zeros for each log."""
+        folder.mkdir()
+        arrays = {(p.name, key): value for p in self.processes.values() for key, value in p.arrays.items()}
         with (folder / "plan.npz").open("wb") as file:
-            np.savez(file, allow_pickle=False, **{str(i): arrays[name] for i, name in enumerate(names)})
+            np.savez(file, allow_pickle=False, **{str(i): value for i, value in enumerate(arrays.values())})
         described = {
             "steps": self.steps,
             "tag": self.tag,
-            "arrays": [name.split("\0") for name in names],
+            "arrays": list(arrays),
             "processes": [
                 {"name": p.name, "kind": p.kind, "options": dict(p.options)} for p in self.processes.values()
             ],
             "wires": [[w.source, w.target, w.shape] for w in self.wires],
-            "progress": "progress.npy",
         }
         (folder / "plan.json").write_text(json.dumps(described))
         for name, log in self.logs.items():
             shape = (self.steps, *log.shape) if log.rows else log.shape
             np.lib.format.open_memmap(folder / self.file(name), "w+", np.dtype(log.dtype), shape)
-        np.lib.format.open_memmap(folder / "progress.npy", "w+", np.dtype(np.int64), (1,))
+        np.lib.format.open_memmap(folder / CLOCK, "w+", np.dtype(np.float64), (3,))
+
+    def read(self, folder: Path) -> dict[str, Array]:
+        """The logs, and ``clock``: steps done, time of the first step, time of the last one (seconds)."""
+        files = {name: self.file(name) for name in self.logs} | {"clock": CLOCK}
+        return {name: np.load(folder / file, mmap_mode="r") for name, file in files.items()}
 
 
 def plan(graph: Graph, samples: Array, *, membranes: bool) -> Plan:
@@ -318,7 +323,7 @@ class Builder:
         name = self.graph.output
         shape = lava_shape(self.graph.shapes[name])
         log = self.plan.log("output", shape, self.number.__name__)
-        self.plan.add(f"{name}\0output", "recorder", shape=shape, file_log=log, progress_log="progress.npy")
+        self.plan.add(f"{name}\0output", "recorder", shape=shape, file_log=log, clock_log=CLOCK)
         if name in self.plan.processes:
             self.plan.wires.append(Wire(name, f"{name}\0output"))
 

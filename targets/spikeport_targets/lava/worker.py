@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import json
 import multiprocessing.process
 import multiprocessing.shared_memory
@@ -18,26 +19,60 @@ from typing import Any
 import numpy as np
 
 from spikeport_targets.lava import shim
+from spikeport_targets.lava.guard import unlink_shared_memory
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main(folder: Path, segments: str) -> None:
-    """Run the plan in ``folder``; ends without Lava's own clean-up, which the guard does better."""
+    """Run the plans in ``folder`` one after the other, each in a fork of its own: Lava is imported once.
+
+    Ends without Lava's own clean-up, which may hang for ever; the guard does it better.
+    """
     die_with_parent()
     report_exceptions(folder)
     name_shared_memory(segments)
     shim.install()
+    status = 1
     try:
-        run(folder)
+        import_lava()
+        status = 0
+        for plan in sorted(folder.glob("plan-*")):
+            status = status or in_a_fork(plan)
+            unlink_shared_memory(segments)
     except BaseException:
         (folder / "failure.txt").write_text(traceback.format_exc())
-        status = 1
-    else:
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def in_a_fork(plan: Path) -> int:
+    """Run one plan; what Lava forks for it ends with the fork. Returns 0 for success."""
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    status = 1
+    try:
+        die_with_parent()
+        run(plan)
         status = 0
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)  # Lava's stop() may hang for ever; the guard ends the group
+    except BaseException:
+        (plan.parent / "failure.txt").write_text(traceback.format_exc())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def import_lava() -> None:
+    """Load what the plans need, so that the forks share it."""
+    parts = ("magma.core.run_conditions", "magma.core.run_configs", "magma.runtime.runtime", "magma.compiler.compiler")
+    models = ("proc.conv.models", "proc.dense.models", "proc.lif.models", "proc.io.source")
+    for name in (*parts, *models):
+        importlib.import_module(f"lava.{name}")
+    importlib.import_module("spikeport_targets.lava.processes.plumbing_models")
 
 
 def die_with_parent() -> None:
@@ -113,7 +148,7 @@ def build(kind: str, arrays: dict[str, Any], options: dict[str, Any], folder: Pa
     for key, value in options.items():
         if key.endswith("_log") and value is not None:
             value = str(folder / value)
-        short = {"file_log": "log", "progress_log": "progress"}.get(key, key)
+        short = {"file_log": "log", "clock_log": "clock"}.get(key, key)
         arguments[short] = tuple(value) if isinstance(value, list) else value
     observed = arguments.pop("of", None)
     if kind == "dense":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
@@ -207,16 +209,17 @@ class AbstractRecorder(PyLoihiProcessModel):
     def __init__(self, proc_params):
         super().__init__(proc_params)
         self.log = None
-        self.progress = None
+        self.clock = None
 
     def run_spk(self):
         if self.log is None:
             self.log = np.load(self.proc_params["log"], mmap_mode="r+")
-            progress = self.proc_params["progress"]
-            self.progress = None if progress is None else np.load(progress, mmap_mode="r+")
+            clock = self.proc_params["clock"]
+            self.clock = None if clock is None else np.load(clock, mmap_mode="r+")
         self.log[self.time_step - 1] = self.a_in.recv()
-        if self.progress is not None:
-            self.progress[0] = self.time_step
+        if self.clock is not None:
+            now = time.monotonic()
+            self.clock[:] = self.time_step, self.clock[1] or now, now
 
 
 @implements(proc=Recorder, protocol=LoihiProtocol)

@@ -137,10 +137,10 @@ class Multiply(AbstractProcess):
 
 
 class Recorder(AbstractProcess):
-    """Writes what arrives to a memory map, a row a step, and the number of steps done to ``progress`` if given."""
+    """Writes what arrives to a memory map, a row a step; ``clock`` gets steps done, times of first and last step."""
 
-    def __init__(self, *, shape: tuple[int, ...], log: str, progress: str | None = None) -> None:
-        super().__init__(log=log, progress=progress)
+    def __init__(self, *, shape: tuple[int, ...], log: str, clock: str | None = None) -> None:
+        super().__init__(log=log, clock=clock)
         self.a_in = InPort(shape=shape)
 
 

@@ -1,0 +1,78 @@
+"""Samples on their way in, and what Lava wrote down as a Record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from spikeport.findings import fail
+from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Input, Loihi, Readout, over_neurons
+from spikeport.record import Record, Train
+from spikeport.targets import Request
+from spikeport_targets.lava.layout import from_lava
+from spikeport_targets.lava.plan import Plan
+
+KINDS = ("membrane saturated", "sum beyond 24 bits")  #: the order in which ScheduledLIF counts them
+
+
+def entering(graph: Graph, samples: Array) -> Array:
+    """The samples as [N, T, *input], integers in units of the input, or floats."""
+    node = graph.nodes[graph.input]
+    assert isinstance(node, Input)
+    values = np.asarray(samples)
+    if isinstance(graph.arithmetic, Loihi):
+        values = np.rint(values.astype(np.float64) / node.unit).astype(np.int64)
+        low, high = int(values.min(initial=0)), int(values.max(initial=0))
+        if values.size and (values.min() < node.low or values.max() > node.high):
+            fail(
+                "SP504",
+                f"input spans {low} ... {high} units of {float(node.unit):g}, the graph was made for "
+                f"{node.low:g} ... {node.high:g}",
+                where=f"node {graph.input!r}",
+                mend="scale the input as the calibration data were, or quantise again with data that span it",
+            )
+    if node.coding == "events":
+        return values.swapaxes(0, 1)
+    return np.repeat(values[:, None], graph.timesteps, axis=1)
+
+
+def recorded(graph: Graph, planned: Plan, logs: Mapping[str, Array], count: int, request: Request) -> Record:
+    """The Record of one stream: each layer's rows begin at its depth."""
+    steps = graph.timesteps
+    depth = planned.pipeline.depth
+
+    def unpacked(name: str, log: str) -> Array:
+        rows = logs[log][depth[name] : depth[name] + count * steps]
+        shape = graph.shapes[name]
+        return from_lava(rows, shape).reshape(count, steps, *shape).swapaxes(0, 1)
+
+    neurons = graph.nodes_of(LIF)
+    spikes = {name: unpacked(name, f"spikes/{name}") for name in neurons}
+    overflows = {
+        name: {kind: int(n) for kind, n in zip(KINDS, logs[f"overflow/{name}"], strict=True) if n}
+        for name in neurons
+        if f"overflow/{name}" in logs
+    }
+    return Record(
+        target="lava",
+        outputs=read_out(graph, unpacked(graph.output, "output")),
+        neurons={name: node.size for name, node in neurons.items()},
+        spike_counts={n: s.reshape(steps, -1).sum(1, dtype=np.int64) for n, s in spikes.items()},
+        trains={name: Train.pack(value) for name, value in spikes.items()} if request.trains else {},
+        membranes={n: np.array(unpacked(n, f"membrane/{n}")) for n in neurons} if request.membranes else {},
+        overflows={name: kinds for name, kinds in overflows.items() if kinds},
+        seconds=float(logs["clock"][2] - logs["clock"][1]),
+    )
+
+
+def read_out(graph: Graph, output: Array) -> Array:
+    """[T, B, *output] to [B, *output]: the readout's sum over time, or how often each output neuron fired."""
+    node = graph.nodes[graph.output]
+    if not isinstance(node, Readout):
+        return np.asarray(output.sum(0))
+    integers = isinstance(graph.arithmetic, Loihi)
+    arriving = output.astype(np.int64) << STATE_SHIFT if integers else output.astype(np.float64)
+    bias = over_neurons(node.bias, node.shape).astype(arriving.dtype)
+    weight = node.weight.astype(arriving.dtype).reshape(-1, *(1,) * (output.ndim - 1))
+    return np.asarray((weight * (arriving + bias)).sum(0))

@@ -1,0 +1,206 @@
+"""Whatever happens to a Lava run, it ends with one coded error, and leaves no process and no shared memory behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spikeport.findings import SpikeportError
+from spikeport.graph import LIF, LOIHI2, Graph, Input, Linear, Loihi
+from spikeport.targets import Request
+from spikeport_targets.lava import Lava
+from spikeport_targets.lava.child import execute
+from spikeport_targets.lava.plan import plan
+from spikeport_targets.lava.records import entering
+
+needs_lava = pytest.mark.skipif(not Lava().availability().ready, reason=Lava().availability().why)
+
+
+def small(steps=4, size=3):
+    nodes = {
+        "input": Input((size,), low=0, high=1),
+        "fc": Linear(np.full((2, size), 10, np.int8)),
+        "lif": LIF((2,), decay=np.asarray(4096), threshold=np.arange(steps) + 5, bias=np.asarray(0), compare=">"),
+    }
+    return Graph.chain(nodes, steps, arithmetic=Loihi(LOIHI2))
+
+
+def planned(samples=2):
+    graph = small()
+    return plan(graph, entering(graph, np.ones((samples, 3))), membranes=False)
+
+
+def left_behind():
+    """Segments and processes of Lava runs that this process, or a child of it, started."""
+    segments = [file.name for file in Path("/dev/shm").glob("psm_spikeport_*")]
+    workers = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes().decode(errors="replace")
+                state = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0]
+            except OSError:
+                continue
+            if "spikeport_targets" in command and "worker" in command and state != "Z":
+                workers.append(command.replace("\0", " "))
+    return segments, workers
+
+
+@pytest.fixture
+def nothing_left():
+    """Others may run Lava on the machine at the same time; what was there before is theirs."""
+    before = left_behind()
+    yield
+    for _ in range(100):
+        segments, workers = left_behind()
+        new = set(segments) - set(before[0]), set(workers) - set(before[1])
+        if not any(new):
+            return
+        time.sleep(0.1)
+    pytest.fail(f"left behind: {new}")
+
+
+def test_a_lava_that_is_not_installed_is_said_with_the_way_to_get_it(monkeypatch):
+    def absent(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", absent)
+    available = Lava().availability()
+    assert not available.ready
+    assert "lava-nc==0.10.0" in available.mend
+    with pytest.raises(SpikeportError, match="--ignore-requires-python") as caught:
+        Lava().run(small(), np.ones((1, 3)), Request())
+    assert caught.value.code == "SP600"
+
+
+def test_a_numpy_that_breaks_lavas_ports_is_said(monkeypatch):
+    monkeypatch.setattr(np, "__version__", "2.4.0")
+    monkeypatch.setattr(metadata, "version", lambda name: "0.10.0")
+    available = Lava().availability()
+    assert not available.ready
+    assert "numpy<2.4" in available.mend
+
+
+def test_asking_whether_lava_is_there_does_not_import_it():
+    code = """
+        import sys
+        from spikeport_targets.lava import Lava
+        Lava().availability()
+        assert not [name for name in sys.modules if name.split(".")[0] == "lava"]
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
+
+
+def test_the_worker_imports_neither_torch_nor_what_imports_it():
+    code = """
+        import sys
+        from spikeport_targets.lava import worker
+        worker.shim.install()
+        worker.import_lava()
+        assert "lava.magma.compiler.compiler" in sys.modules
+        assert not {"torch", "onnx", "numba"} & set(sys.modules)
+    """
+    if not Lava().availability().ready:
+        pytest.skip(Lava().availability().why)
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
+
+
+@pytest.mark.lava
+@needs_lava
+@pytest.mark.usefixtures("nothing_left")
+def test_an_exception_inside_a_lava_process_comes_back_with_its_traceback():
+    broken = planned()
+    arrays = dict(broken.processes["lif"].arrays)
+    arrays["decay"] = np.ones(7, np.int32)  # does not broadcast over two neurons
+    object.__setattr__(broken.processes["lif"], "arrays", arrays)
+    with pytest.raises(SpikeportError) as caught, execute([broken], 60, None, lambda done, total: None):
+        pass
+    assert caught.value.code == "SP620"
+    assert "models.py" in str(caught.value)
+    assert "could not be broadcast" in str(caught.value)
+
+
+@pytest.mark.lava
+@needs_lava
+@pytest.mark.usefixtures("nothing_left")
+def test_a_hang_ends_at_the_time_limit():
+    endless = planned(samples=300_000)
+    begun = time.monotonic()
+    with pytest.raises(SpikeportError) as caught, execute([endless], 6, None, lambda done, total: None):
+        pass
+    assert caught.value.code == "SP621"
+    assert time.monotonic() - begun < 30
+
+
+@pytest.mark.lava
+@needs_lava
+@pytest.mark.usefixtures("nothing_left")
+def test_a_run_past_its_memory_is_ended():
+    with pytest.raises(SpikeportError) as caught, execute([planned()], 60, 2**20, lambda done, total: None):
+        pass
+    assert caught.value.code == "SP622"
+
+
+PARENT = """
+    import numpy as np
+    from test_failures import planned
+    from spikeport_targets.lava.child import execute
+    with execute([planned(samples=300_000)], 300, None, lambda done, total: done and print(done, flush=True)):
+        pass
+"""
+
+
+def running_parent():
+    """A process in the middle of a Lava run."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(PARENT)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        start_new_session=True,
+    )
+    assert parent.stdout is not None
+    assert parent.stdout.readline().strip().isdigit()  # it is under way
+    return parent
+
+
+@pytest.mark.lava
+@needs_lava
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_parent_that_is_killed_or_interrupted_leaves_nothing(kind):
+    parent = running_parent()
+    with parent:
+        assert left_behind()[1]
+        parent.send_signal(kind)
+        parent.wait(30)
+    assert parent.returncode != 0
+
+
+@pytest.mark.lava
+@needs_lava
+def test_runs_follow_each_other_in_one_session():
+    graph, samples = small(), np.eye(3)
+    first, second = (Lava().run(graph, samples, Request(trains=True)) for _ in range(2))
+    np.testing.assert_array_equal(first.trains["lif"].unpack(), second.trains["lif"].unpack())
+    assert first.trains["lif"].unpack().any()
+    assert first.seconds > 0
+
+
+@pytest.mark.lava
+@needs_lava
+def test_progress_counts_the_samples():
+    told = []
+    Lava().run(small(), np.ones((50, 3)), Request(progress=lambda done, total: told.append((done, total))))
+    assert told[-1] == (50, 50)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
