@@ -28,8 +28,11 @@ def record(trains, outputs=None, target="a", membranes=None):
 
 @dataclass(frozen=True)
 class Judged:
-    margin: np.ndarray
+    distance: np.ndarray
     bound: np.ndarray
+
+    def decisions(self):
+        return self.distance >= 0
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 4), st.integers(1, 19))

@@ -96,6 +96,23 @@ class Record:
         """Share of samples whose largest output is the label's (first one on ties), between 0 and 1."""
         return float(np.mean(self.outputs.reshape(self.samples, -1).argmax(1) == labels))
 
+    def first(self, count: int) -> Self:
+        """The record of the first ``count`` samples. Events belong to all samples and are left out.
+
+        Spike counts are counted again from the trains; layers without a train have none.
+        """
+        if count >= self.samples:
+            return self
+        trains = {
+            name: Train((train.shape[0], count, *train.shape[2:]), train.bits[:, :count])
+            for name, train in self.trains.items()
+        }
+        counts = {name: np.bitwise_count(train.bits).sum((1, 2), dtype=np.int64) for name, train in trains.items()}
+        membranes = {name: value[:, :count] for name, value in self.membranes.items()}
+        return replace(
+            self, outputs=self.outputs[:count], trains=trains, spike_counts=counts, membranes=membranes, events={}
+        )
+
     def save(self, path: Path | str) -> None:
         """Write ``record.npz``: ``output``, ``spikes/<node>``, ``membrane/<node>`` and ``meta`` (JSON)."""
         arrays: dict[str, Array] = {"output": self.outputs}

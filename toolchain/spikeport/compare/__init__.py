@@ -1,8 +1,16 @@
 """Where two runs part, and why. Reads Records and Graphs; needs numpy only."""
 
+from spikeport.compare.causes import Cause, causes
+from spikeport.compare.comparison import Comparison, comparison
 from spikeport.compare.divergence import Divergence, first_divergence
 from spikeport.compare.intervals import Share, share, wilson
 from spikeport.compare.mcnemar import mcnemar
 from spikeport.compare.parity import Judgement, Parity, parity
+from spikeport.verb import callable_room
 
-__all__ = ["Divergence", "Judgement", "Parity", "Share", "first_divergence", "mcnemar", "parity", "share", "wilson"]
+__all__ = [
+    "Cause", "Comparison", "Divergence", "Judgement", "Parity", "Share", "causes", "comparison", "first_divergence",
+    "mcnemar", "parity", "share", "wilson",
+]  # fmt: skip
+
+callable_room(__name__)

@@ -15,15 +15,18 @@ from spikeport.record import Record, Train
 
 
 class Judgement(Protocol):
-    """What `spikeport.engine.margins` says of one layer; both fields [T, B, *neurons]."""
+    """What `spikeport.engine.margins` says of one layer; arrays [T, B, *neurons]."""
 
     @property
-    def margin(self) -> Array:
+    def distance(self) -> Array:
         """Membrane before the reset minus threshold, in the membrane's unit."""
 
     @property
     def bound(self) -> Array:
-        """How far rounding may have moved the margin, >= 0, in the same unit."""
+        """How far rounding may have moved the distance, >= 0, in the same unit."""
+
+    def decisions(self) -> Array:
+        """Whether each neuron fires in exact arithmetic."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +124,10 @@ def above_rounding(judged: Record, margins: Mapping[str, Judgement]) -> int:
     count = 0
     for name, layer in margins.items():
         spikes = judged.trains[name].unpack()
-        if spikes.shape != layer.margin.shape:
-            fail("SP803", f"spikes of shape {list(spikes.shape)}, margins of {list(layer.margin.shape)}",
+        if spikes.shape != layer.distance.shape:
+            fail("SP803", f"spikes of shape {list(spikes.shape)}, margins of {list(layer.distance.shape)}",
                  where=f"node {name!r}", mend="compute the margins from the record that they judge")  # fmt: skip
-        wrong = np.where(spikes, -layer.margin, layer.margin) > layer.bound
+        wrong = (spikes != layer.decisions()) & (np.abs(layer.distance) > layer.bound)
         count += int(np.count_nonzero(wrong))
     return count
 

@@ -17,6 +17,9 @@ WIDTH, HEIGHT = 260, 150  #: of a small plot, in its own units; the page scales 
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 12, 26
 
 
+Show = Callable[[float], str]
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """A bar from low to high with a mark at the value, placed on a common axis; positions in percent."""
@@ -43,9 +46,9 @@ def ticks(low: float, high: float, count: int = 3) -> list[float]:
 
 
 def line(
-    values: Sequence[float], *, name: str, what: str, from_zero: bool = False, show: Callable[[float], str] = plain
+    values: Sequence[float], *, name: str, what: str, from_zero: bool = False, show: Show = plain, tick: Show = plain
 ) -> Markup:
-    """One quantity over timesteps, as a small SVG; ``show`` writes its numbers."""
+    """One quantity over timesteps, as a small SVG; ``show`` writes its numbers, ``tick`` those on the axis."""
     low, high = min(values), max(values)
     if from_zero:
         low = min(low, 0.0)
@@ -60,7 +63,7 @@ def line(
     def y(value: float) -> float:
         return TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low)
 
-    parts = [_grid(y(mark), show(mark)) for mark in marks]
+    parts = [_grid(y(mark), tick(mark)) for mark in marks]
     every = max(1, math.ceil(len(values) / 8))
     parts += [
         f'<text class="tick" x="{x(t):.1f}" y="{HEIGHT - 8}" text-anchor="middle">{t}</text>'

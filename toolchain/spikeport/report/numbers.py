@@ -17,6 +17,11 @@ def percent(value: float) -> str:
     return f"{text}\u202f%"
 
 
+def short_percent(value: float) -> str:
+    """A share for an axis."""
+    return f"{100 * value:.3g}\u202f%"
+
+
 def si(value: float, unit: str) -> str:
     """Three digits with an SI prefix: ``si(3.2e-7, "J")`` is 320 nJ, joined by a thin space that does not break."""
     if value == 0 or not math.isfinite(value):

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from spikeport.compare import wilson
 from spikeport.report import charts
 from spikeport.report.charts import Interval
-from spikeport.report.numbers import percent, plain, si, whole
+from spikeport.report.numbers import percent, plain, short_percent, si, whole
 from spikeport.report.verdict import is_ann, name_of
 
 
@@ -94,9 +94,13 @@ class Curve:
 
 def over_time(layers: Mapping[str, Sequence[float]], what: str, *, from_zero: bool) -> list[Curve]:
     """A small plot a layer; what starts from zero is a share and shown in percent."""
-    show = percent if from_zero else plain
+    show, tick = (percent, short_percent) if from_zero else (plain, plain)
     return [
-        Curve(name, charts.line(values, name=name, what=what, from_zero=from_zero, show=show), tuple(map(show, values)))
+        Curve(
+            name,
+            charts.line(values, name=name, what=what, from_zero=from_zero, show=show, tick=tick),
+            tuple(map(show, values)),
+        )
         for name, values in layers.items()
         if len(values) and all(math.isfinite(value) for value in values)
     ]
