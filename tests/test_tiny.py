@@ -70,8 +70,13 @@ def test_integers_keep_the_network(network, integers, images):
     found = parity(whole, real)
     assert found.spikes_compared == 24 * 4 * (6 * 4 * 4 + 20)
     assert found.spike_mismatches < 0.01 * found.spikes_compared
-    unit = float(integers["output"].unit)
-    assert np.abs(whole.outputs * unit - real.outputs).max() < 0.05 * np.abs(real.outputs).max()
+    # where the last spikes agree, only the rounding of weights and bias is left: half a unit for each
+    agree = (whole.trains["lif2"].unpack() == real.trains["lif2"].unpack()).all(axis=(0, 2))
+    step = 4 * float(integers["output"].unit)  # the mean over T = 4 makes a unit of the output a quarter
+    weight_step = step * 2**6 * 2 ** integers["head"].exponent
+    difference = np.abs(whole.outputs * integers["output"].unit - real.outputs)[agree]
+    assert len(difference) > 12
+    assert difference.max() <= 20 * weight_step / 2 + step
 
 
 def test_results_do_not_depend_on_the_batch(integers, images):
