@@ -12,7 +12,10 @@ from spikeport import __version__, console
 from spikeport.findings import SpikeportError
 
 #: In the order in which a user meets them.
-VERBS = ("run", "train", "export", "quantize", "simulate", "evaluate", "events", "energy", "targets", "doctor")
+VERBS = (
+    "run", "train", "export", "quantize", "simulate", "evaluate", "compare", "events", "energy", "report",
+    "targets", "doctor",
+)  # fmt: skip
 
 app = typer.Typer(
     help="From a trained PyTorch spiking network to Loihi arithmetic, with proof that it is still the same network.",
