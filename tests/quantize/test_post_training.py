@@ -118,7 +118,7 @@ def test_data_without_a_step_are_rounded_and_that_is_said():
 
 def test_all_numbers_mean_what_the_real_ones_meant():
     """Weight, threshold and bias times their units are the real ones to within half a step of each format."""
-    graph, made = convolutional(), quantize(convolutional(), images(), run=simulate).graph
+    graph, made = convolutional(), quantize(convolutional(), images(), run=simulate, steps=["normalise"]).graph
     assert isinstance(made.arithmetic, Loihi)
     for synapse, neurons, area in (("conv", "lif1", 1), ("fc", "lif2", 4)):
         unit = made[neurons].unit  # [C]

@@ -1,9 +1,6 @@
-"""A graph in real numbers and the scale of each layer become a graph in Loihi's integers."""
+"""Nodes of real numbers become nodes of Loihi's integers, in the unit of their layer."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -13,10 +10,6 @@ from spikeport.graph import (
     LIF,
     Array,
     CubaLIF,
-    Graph,
-    Input,
-    Loihi,
-    Node,
     Profile,
     Readout,
     Scale,
@@ -24,67 +17,24 @@ from spikeport.graph import (
     over_neurons,
     schedule_over_neurons,
 )
-from spikeport.passes.quantize.inputs import Grid
-from spikeport.passes.quantize.layers import Layer
 from spikeport.passes.quantize.scales import SUM_ONE, LayerScale
 
 READOUT_ONE = 2**12  #: whole-number weights of a readout whose real ones differ: the largest becomes this
 
 
-def integers(
-    graph: Graph, grid: Grid, layers: tuple[Layer, ...], scales: Mapping[str, LayerScale], profile: Profile
-) -> tuple[Graph, tuple[Finding, ...]]:
-    """The integer graph.
-
-    1. A mantissa is the weight over its unit, to the nearest (ties to even), within the bits of the layer.
-    2. Decay is the nearest numerator over 4096, at least 1; a decay of 0 becomes 1/4096 with a finding.
-    3. Thresholds: `threshold_mantissas`. Biases: the nearest multiple of the layer's smallest sufficient power of two.
-    4. A readout's uniform weights become ones, others whole numbers of up to 12 bits; its unit takes what is left.
-
-    Raises SP410 for weights that all round to zero, SP414 for thresholds that an unsigned mantissa cannot hold.
-    """
-    changes: dict[str, Node] = {}
-    findings: list[Finding] = []
-    node = graph[graph.input]
-    assert isinstance(node, Input)
-    changes[graph.input] = node.with_(unit=np.asarray(grid.unit), low=float(grid.low), high=float(grid.high))
-    for layer in layers:
-        scale = scales[layer.name]
-        for term in layer.terms:
-            source = graph[term.name]
-            if isinstance(source, Scale):
-                changes[term.name] = _factor(source, term.value.unit, scale)
-            else:
-                assert isinstance(source, Synapse)
-                changes[term.name], found = _mantissas(source, term.name, term.value.unit, scale)
-                findings += found
-        for name in layer.sinks:
-            sink = graph[name]
-            if isinstance(sink, Readout):
-                changes[name] = _readout(sink, scale)
-            else:
-                assert isinstance(sink, LIF)
-                changes[name], found = _neurons(sink, name, scale, profile, layer)
-                findings += found
-    for name, scaling in graph.nodes_of(Scale).items():
-        if name not in changes:
-            whole = np.array_equal(scaling.factor, np.rint(scaling.factor))
-            changes[name] = scaling.with_(factor=(scaling.factor if whole else np.ones(())).astype(np.int32))
-    most = max((bits for scale in scales.values() for bits in scale.bits.values()), default=profile.weight_bits)
-    arithmetic = Loihi(replace(profile, weight_bits=max(most, 1)))
-    errors = [found for found in findings if found.severity == "error"]
-    if errors:
-        return graph, tuple(findings)
-    return graph.with_(nodes={**graph.nodes, **changes}, arithmetic=arithmetic), tuple(findings)
-
-
-def _mantissas(node: Synapse, name: str, input_unit: float, scale: LayerScale) -> tuple[Synapse, list[Finding]]:
+def mantissas(node: Synapse, name: str, input_unit: float, scale: LayerScale) -> tuple[Synapse, list[Finding]]:
+    """The weights over their unit, to the nearest (ties to even), within the bits of the synapse."""
     exponent, bits = scale.exponents[name], scale.bits[name]
-    unit = scale.unit * (SUM_ONE * 2.0**exponent / input_unit)  # real weight of one mantissa step, [] or [C]
+    wanted = np.rint(before_rounding(node, name, input_unit, scale))
+    whole = np.clip(wanted, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1).astype(np.int8)
+    return node.with_(weight=whole, bias=None, exponent=exponent), _weight_findings(node, name, whole)
+
+
+def before_rounding(node: Synapse, name: str, input_unit: float, scale: LayerScale) -> Array:
+    """The weights in units of their mantissas, not yet rounded, float64."""
+    unit = scale.unit * (SUM_ONE * 2.0 ** scale.exponents[name] / input_unit)  # real weight of one step, [] or [C]
     spread = unit.reshape(-1, *(1,) * (node.weight.ndim - 1)) if unit.ndim else unit
-    wanted = np.rint(node.weight.astype(np.float64) / spread)
-    mantissas = np.clip(wanted, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1).astype(np.int8)
-    return node.with_(weight=mantissas, bias=None, exponent=exponent), _weight_findings(node, name, mantissas)
+    return np.asarray(node.weight.astype(np.float64) / spread)
 
 
 def _weight_findings(node: Synapse, name: str, mantissas: Array) -> list[Finding]:
@@ -101,16 +51,25 @@ def _weight_findings(node: Synapse, name: str, mantissas: Array) -> list[Finding
                     mend="use more weight bits, or per-channel scales", severity="substituted")]  # fmt: skip
 
 
-def _factor(node: Scale, input_unit: float, scale: LayerScale) -> Scale:
+def factor_integers(node: Scale, input_unit: float, scale: LayerScale) -> Scale:
+    """The factor of a `Scale` straight before neurons, in the layer's unit."""
     factor = np.rint(node.factor.astype(np.float64) * input_unit / (scale.unit * SUM_ONE))
     return node.with_(factor=factor.astype(np.int32))
 
 
-def _neurons(node: LIF, name: str, scale: LayerScale, profile: Profile, layer: Layer) -> tuple[LIF, list[Finding]]:
+def neuron_integers(
+    node: LIF, name: str, scale: LayerScale, profile: Profile, decay: Array | None = None
+) -> tuple[LIF, list[Finding]]:
+    """The neurons in integers.
+
+    1. Decay is the nearest numerator over 4096 unless ``decay`` names another, at least 1, which stands for 0 too.
+    2. Thresholds: `threshold_mantissas`.
+    3. Biases: the nearest multiple of the smallest power of two with which the layer's largest fits 13 bits.
+    """
     unit = over_neurons(scale.unit, node.shape)
     where = f"node {name!r}"
     bias, found = _bias(node, unit, profile, where)
-    decay = np.rint(node.decay.astype(np.float64) * DECAY_ONE)
+    decay = np.rint(node.decay.astype(np.float64) * DECAY_ONE) if decay is None else decay
     if (decay < 1).any():
         found.append(Finding("SP416", f"a decay of {float(node.decay.min()):g} becomes 1/{DECAY_ONE}", where,
                              why="the format has no zero.", severity="note"))  # fmt: skip
@@ -211,7 +170,8 @@ def _compact_schedule(value: Array) -> Array:
     return value
 
 
-def _readout(node: Readout, scale: LayerScale) -> Readout:
+def readout_integers(node: Readout, scale: LayerScale) -> Readout:
+    """A readout's uniform weights become ones, others whole numbers of up to 12 bits; the unit takes what is left."""
     real = node.weight.astype(np.float64)
     largest = float(np.abs(real).max()) or 1.0
     uniform = bool((real == real[0]).all()) and bool(real.any())

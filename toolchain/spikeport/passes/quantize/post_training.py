@@ -1,25 +1,38 @@
-"""Post-training quantisation: a trained graph to integers, one step after the other."""
+"""Post-training quantisation: a trained graph to integers, one step after the other, each with its effect."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
 
 from spikeport.findings import Finding, fail, raise_errors
-from spikeport.graph import LOIHI2, Array, Graph, Input, Profile, Real, Synapse
+from spikeport.graph import LIF, LOIHI2, Array, Graph, Input, Profile, Readout, Real, Synapse
 from spikeport.passes.fold_gain import fold_gain
 from spikeport.passes.fold_norm import fold_norm
 from spikeport.passes.fold_pool import fold_pool
 from spikeport.passes.move_bias import move_bias
+from spikeport.passes.quantize.bias import bias
+from spikeport.passes.quantize.collapse import collapse
+from spikeport.passes.quantize.decay import decay
 from spikeport.passes.quantize.inputs import input_grid
-from spikeport.passes.quantize.integers import integers
 from spikeport.passes.quantize.layers import find_layers, separate
-from spikeport.passes.quantize.scales import largest_weights, layer_scale
+from spikeport.passes.quantize.normalise import normalise
+from spikeport.passes.quantize.plan import Plan
+from spikeport.passes.quantize.ranges import RANGE_METHODS, RangeMethod, ranges
+from spikeport.passes.quantize.sweep import Calibration, Run, batch_size, mismatches
+from spikeport.passes.quantize.thresholds import thresholds
 from spikeport.record import Record
-from spikeport.targets import Request
+from spikeport.targets import Progress, Request, silent
 
-Run = Callable[[Graph, Array, Request], Record]
+Step = Callable[[Plan, Calibration], Plan]
+
+#: Every step that can be switched off, in the order in which they run.
+STEPS = ("normalise", "ranges", "decay", "bias", "thresholds")
 
 
 @dataclass(frozen=True)
@@ -29,41 +42,58 @@ class Quantised:
     graph: Graph  #: Loihi arithmetic
     findings: tuple[Finding, ...]
     report: Mapping[str, Any]  #: what each step did, JSON values
+    plan: Plan  #: the real graph as adjusted, and the format of each layer
+    calibration: Calibration = field(repr=False)
 
 
 def quantize(
     graph: Graph,
     calibration: Array,
     profile: Profile = LOIHI2,
-    weight_bits: int = 8,
+    weight_bits: int | Mapping[str, int] = 8,
     *,
     run: Run,
+    ranges: RangeMethod = "mse",
+    steps: Sequence[str] = STEPS,
+    collapse_thresholds: Literal["mean", "first"] | None = None,
+    progress: Progress = silent,
 ) -> Quantised:
     """Turn a graph of real numbers into one of the profile's integers.
 
     ``calibration``: training samples as the graph takes them, [B, *input], or [T, B, *input] for events.
-    ``run`` executes a graph (`spikeport.engine.simulate`). Deterministic.
+    ``weight_bits``: of every synapse, or of each by name. ``run`` executes a graph (`spikeport.engine.simulate`).
+    ``steps``: those of STEPS to take; each one's effect on a part of the calibration samples is in the report, and a
+    step that makes the output worse there is taken back. Deterministic.
 
     Raises SP400 for options that cannot be, SP401 for calibration data without content, SP410 for layers without
-    weights, SP414 for thresholds and SP418 for biases beyond the format, and what the folding passes raise (SP35x).
+    weights, SP414 for thresholds and SP418 for biases beyond the format, SP419 for a network that never fires, and what
+    the folding passes raise (SP35x).
     """
-    if not 1 <= weight_bits <= profile.weight_bits:
-        fail("SP400", f"{weight_bits} weight bits; the profile {profile.name!r} holds 1 to {profile.weight_bits}")
+    _check(profile, weight_bits, ranges, steps)
     real = prepare(graph)
-    node = real[real.input]
-    assert isinstance(node, Input)
-    grid, found = input_grid(node, calibration, profile, real.input)
-    findings = list(found)
-    layers = find_layers(real, grid)
-    scales = {}
-    for layer in layers:
-        bits = {term.name: weight_bits for term in layer.terms if isinstance(real[term.name], Synapse)}
-        scales[layer.name], found = layer_scale(real, layer, largest_weights(real, layer), bits, profile)
+    findings: list[Finding] = []
+    if collapse_thresholds is not None:
+        real, found = collapse(real, collapse_thresholds)
         findings += found
-    made, found = integers(real, grid, layers, scales, profile)
-    raise_errors(findings := [*findings, *found])
-    run(made, calibration, Request())
-    return Quantised(made, tuple(findings), {})
+    plan, found = first_plan(real, calibration, profile, weight_bits)
+    findings += found
+    raise_errors([*findings, *plan.build()[1]])
+    seen = Calibration.of(run, real, calibration)
+    findings += silent_layers(seen.reference)
+    raise_errors(findings)
+    plan, effects = refined(plan, seen, ranges, steps, progress)
+    made, found = plan.build()
+    raise_errors(findings := [*findings, *dict.fromkeys(found)])
+    assert made is not None
+    findings += _overflows(seen.run(made, seen.samples, Request(batch=batch_size(made))))
+    report = {
+        "profile": profile.name,
+        "weight_bits": dict(plan.bits),
+        "ranges": ranges,
+        "calibration_samples": int(seen.reference.samples),
+        "steps": effects,
+    }
+    return Quantised(made, tuple(findings), report, plan, seen)
 
 
 def prepare(graph: Graph) -> Graph:
@@ -74,3 +104,102 @@ def prepare(graph: Graph) -> Graph:
     if not isinstance(graph.arithmetic, Real):
         fail("SP400", "the graph holds integers already", mend="quantise the graph of real numbers")
     return separate(move_bias(fold_gain(fold_pool(fold_norm(graph)))))
+
+
+def first_plan(
+    real: Graph, samples: Array, profile: Profile, weight_bits: int | Mapping[str, int]
+) -> tuple[Plan, tuple[Finding, ...]]:
+    """The plainest plan for a prepared graph."""
+    node = real[real.input]
+    assert isinstance(node, Input)
+    grid, findings = input_grid(node, samples, profile, real.input)
+    names = list(real.nodes_of(Synapse))
+    bits = {name: weight_bits if isinstance(weight_bits, int) else weight_bits.get(name, 8) for name in names}
+    return Plan.first(real, grid, find_layers(real, grid), profile, bits), findings
+
+
+def refined(
+    plan: Plan, seen: Calibration, method: RangeMethod, names: Sequence[str], progress: Progress = silent
+) -> tuple[Plan, list[dict[str, Any]]]:
+    """Take the steps named, measure each, and take back those that make the output worse."""
+    steps: dict[str, Step] = {
+        "normalise": normalise,
+        "ranges": partial(ranges, method=method),
+        "decay": decay,
+        "bias": bias,
+        "thresholds": thresholds,
+    }
+    before = measure(plan, seen)
+    effects: list[dict[str, Any]] = [{"step": "none", "kept": True, "seconds": 0.0, **before}]
+    taken = [name for name in STEPS if name in names]
+    for index, name in enumerate(taken):
+        progress(index, len(taken))
+        begun = time.perf_counter()
+        candidate = steps[name](plan, seen)
+        after = measure(candidate, seen)
+        kept = after["output_error"] <= before["output_error"]
+        effects.append({"step": name, "kept": kept, "seconds": round(time.perf_counter() - begun, 3), **after})
+        if kept:
+            plan, before = candidate, after
+    progress(len(taken), len(taken))
+    return plan, effects
+
+
+def measure(plan: Plan, seen: Calibration) -> dict[str, float]:
+    """How far a plan's integers are from the real network on the calibration samples.
+
+    `output_error`: root mean square difference of the outputs over their root mean square. `spike_mismatch`: share of
+    all spikes that differ, between 0 and 1. `argmax_agreement`: share of samples with the same largest output.
+    """
+    made, _ = plan.build()
+    if made is None:
+        return {"output_error": float("inf"), "spike_mismatch": 1.0, "argmax_agreement": 0.0}
+    record = seen.run(made, seen.samples, Request(trains=True, batch=batch_size(made)))
+    node = made[made.output]
+    unit = float(node.unit) if isinstance(node, Readout) else 1.0
+    a = seen.reference.outputs.reshape(record.samples, -1).astype(np.float64)
+    b = record.outputs.reshape(record.samples, -1) * unit
+    norm = float(np.sqrt(np.square(a).mean())) or 1.0
+    pairs = [(train.unpack(), record.trains[name].unpack()) for name, train in seen.reference.trains.items()]
+    differ, compared = sum(mismatches(*pair) for pair in pairs), sum(pair[0].size for pair in pairs)
+    return {
+        "output_error": float(np.sqrt(np.square(a - b).mean())) / norm,
+        "spike_mismatch": differ / max(compared, 1),
+        "argmax_agreement": float(np.mean(a.argmax(1) == b.argmax(1))),
+    }
+
+
+def silent_layers(record: Record) -> list[Finding]:
+    """Layers of the real network that the calibration data never make fire."""
+    quiet = [name for name, counts in record.spike_counts.items() if not counts.any()]
+    if quiet and len(quiet) == len(record.spike_counts):
+        return [Finding("SP419", "the calibration data make no neuron of the network fire", f"layer {quiet[0]!r}",
+                        why="nothing can be compared, and nothing would be classified.",
+                        mend="calibrate with data scaled as the training data were")]  # fmt: skip
+    return [Finding("SP420", "no calibration sample makes it fire", f"layer {name!r}",
+                    why="its thresholds and ranges are rounded without having been seen at work.",
+                    mend="calibrate with more samples; if it never fires, prune it", severity="note")
+            for name in quiet]  # fmt: skip
+
+
+def _overflows(record: Record) -> list[Finding]:
+    return [Finding("SP421", f"{kind}: {count} times on {record.samples} calibration samples", f"layer {name!r}",
+                    why="hardware would wrap or clip these values.", mend="use fewer weight bits for this layer",
+                    severity="substituted")
+            for name, kinds in record.overflows.items() for kind, count in kinds.items()]  # fmt: skip
+
+
+def _check(profile: Profile, weight_bits: int | Mapping[str, int], method: str, steps: Sequence[str]) -> None:
+    for bits in [weight_bits] if isinstance(weight_bits, int) else weight_bits.values():
+        if not 1 <= bits <= profile.weight_bits:
+            fail("SP400", f"{bits} weight bits; the profile {profile.name!r} holds 1 to {profile.weight_bits}",
+                 mend="choose a number of bits that it holds")  # fmt: skip
+    if method not in RANGE_METHODS:
+        fail("SP400", f"there is no range method {method!r}", mend=f"choose one of: {', '.join(RANGE_METHODS)}")
+    if unknown := sorted(set(steps) - set(STEPS)):
+        fail("SP400", f"there is no step {', '.join(unknown)}", mend=f"choose among: {', '.join(STEPS)}")
+
+
+def has_schedule(graph: Graph) -> bool:
+    """Whether some layer's thresholds vary over time."""
+    return any(bool((node.threshold != node.threshold[:1]).any()) for node in graph.nodes_of(LIF).values())

@@ -1,0 +1,56 @@
+"""The step `bias`: the mean error of rounded weights goes into the bias."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikeport.graph import LIF, Array, Node, Readout, Scale, Synapse, over_neurons
+from spikeport.passes.quantize.layers import Layer
+from spikeport.passes.quantize.plan import Plan
+from spikeport.passes.quantize.scales import SUM_ONE
+from spikeport.passes.quantize.sweep import Calibration, Sweep
+
+
+def bias(plan: Plan, calibration: Calibration) -> Plan:
+    """Add to each channel's bias the mean of what its real weights give minus what its mantissas give.
+
+    Both for the integers that the layers before it send on the calibration batch, over samples, steps and positions
+    (Nagel et al., Data-Free Quantization, ICCV 2019, section 4.2, with measured instead of derived means). Layers
+    whose neurons filter the current (`CubaLIF`) take a constant otherwise, and stay as they are.
+    """
+    sweep = Sweep(plan, calibration)
+    for layer in plan.layers:
+        nodes, _ = plan.nodes(layer)
+        scale, _ = plan.scale(layer)
+        for name in layer.sinks:
+            node = plan.real[name]
+            if type(node) is LIF or isinstance(node, Readout):
+                wanted = _mean(sweep.sums(_in_message_units(plan, layer), layer, name))
+                got = _mean(sweep.sums(nodes, layer, name)) * scale.unit * SUM_ONE
+                plan = plan.with_(real=plan.real.replace({name: _more(node, wanted - got)}))
+        if all(isinstance(plan.real[name], LIF) for name in layer.sinks):
+            sweep.settle(plan, layer)
+    return plan
+
+
+def _mean(sums: Array) -> Array:
+    """The mean of each channel, [C]."""
+    return np.asarray(np.moveaxis(sums, 2, 0).reshape(sums.shape[2], -1).mean(1, dtype=np.float64))
+
+
+def _in_message_units(plan: Plan, layer: Layer) -> dict[str, Node]:
+    """The real terms, their weights times the unit of the integers that enter them."""
+    found: dict[str, Node] = {}
+    for term in layer.terms:
+        node = plan.real[term.name]
+        if isinstance(node, Synapse):
+            found[term.name] = node.with_(weight=node.weight.astype(np.float64) * term.value.unit)
+        elif isinstance(node, Scale):
+            found[term.name] = node.with_(factor=node.factor.astype(np.float64) * term.value.unit)
+    return found
+
+
+def _more(node: LIF | Readout, change: Array) -> LIF | Readout:
+    spread = over_neurons(node.bias, node.shape).astype(np.float64) + over_neurons(change, node.shape)
+    compact = spread.reshape(-1) if all(size == 1 for size in spread.shape[1:]) else spread
+    return node.with_(bias=compact.astype(node.bias.dtype))

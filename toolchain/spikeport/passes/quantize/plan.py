@@ -1,0 +1,129 @@
+"""Everything that quantisation has decided so far; the steps refine it, and any plan can be built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+
+from spikeport.findings import Finding
+from spikeport.graph import LIF, Array, Graph, Input, Loihi, Node, Profile, Readout, Scale, Synapse
+from spikeport.passes.quantize.inputs import Grid
+from spikeport.passes.quantize.integers import (
+    before_rounding,
+    factor_integers,
+    mantissas,
+    neuron_integers,
+    readout_integers,
+)
+from spikeport.passes.quantize.layers import Layer
+from spikeport.passes.quantize.scales import LayerScale, largest_weights, layer_scale
+
+Limits = Mapping[str, Array]  #: of each term the real weight that becomes the largest mantissa, [] or [C]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A graph of real numbers, and how each layer becomes integers.
+
+    Steps that move biases or thresholds change ``real``; steps that choose formats change the rest.
+    """
+
+    real: Graph
+    grid: Grid
+    layers: tuple[Layer, ...]
+    profile: Profile
+    bits: Mapping[str, int]  #: of each synapse's mantissas
+    limits: Mapping[str, Limits]  #: by layer
+    free: bool = False  #: whether units may be any number, so that the largest weight fills its mantissa
+    decays: Mapping[str, Array] = field(default_factory=dict)  #: numerators chosen in place of the nearest
+
+    @classmethod
+    def first(
+        cls, real: Graph, grid: Grid, layers: tuple[Layer, ...], profile: Profile, bits: Mapping[str, int]
+    ) -> Self:
+        """The plainest plan: the largest weight decides, units are powers of two."""
+        return cls(real, grid, layers, profile, bits, {layer.name: largest_weights(real, layer) for layer in layers})
+
+    def with_(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+    def with_limits(self, layer: Layer, limits: Limits) -> Self:
+        """A copy with other limits for one layer."""
+        return replace(self, limits={**self.limits, layer.name: limits})
+
+    def scale(self, layer: Layer) -> tuple[LayerScale, tuple[Finding, ...]]:
+        """The unit and the exponents of one layer."""
+        limits = self.limits[layer.name]
+        if not self.free:
+            limits = {name: _power_of_two(limit, self.bits.get(name, 0)) for name, limit in limits.items()}
+        return layer_scale(self.real, layer, limits, self.bits, self.profile)
+
+    def nodes(self, layer: Layer) -> tuple[dict[str, Node], tuple[Finding, ...]]:
+        """The integer nodes of one layer."""
+        scale, found = self.scale(layer)
+        findings = list(found)
+        made: dict[str, Node] = {}
+        for term in layer.terms:
+            node = self.real[term.name]
+            if isinstance(node, Scale):
+                made[term.name] = factor_integers(node, term.value.unit, scale)
+            elif isinstance(node, Synapse):
+                made[term.name], more = mantissas(node, term.name, term.value.unit, scale)
+                findings += more
+        for name in layer.sinks:
+            sink = self.real[name]
+            if isinstance(sink, Readout):
+                made[name] = readout_integers(sink, scale)
+            elif isinstance(sink, LIF):
+                made[name], more = neuron_integers(sink, name, scale, self.profile, self.decays.get(name))
+                findings += more
+        return made, tuple(findings)
+
+    def before_rounding(self) -> dict[str, Array]:
+        """Each synapse's weights in units of its mantissas, where fine-tuning starts from."""
+        found: dict[str, Array] = {}
+        for layer in self.layers:
+            scale, _ = self.scale(layer)
+            for term in layer.terms:
+                node = self.real[term.name]
+                if isinstance(node, Synapse):
+                    found[term.name] = before_rounding(node, term.name, term.value.unit, scale)
+        return found
+
+    def build(self) -> tuple[Graph | None, tuple[Finding, ...]]:
+        """The integer graph, and what there is to say; None if one of the findings is an error."""
+        made: dict[str, Node] = {}
+        findings: list[Finding] = []
+        for layer in self.layers:
+            nodes, found = self.nodes(layer)
+            made |= nodes
+            findings += found
+        if any(found.severity == "error" for found in findings):
+            return None, tuple(findings)
+        node = self.real[self.real.input]
+        assert isinstance(node, Input)
+        grid = self.grid
+        made[self.real.input] = node.with_(unit=np.asarray(grid.unit), low=float(grid.low), high=float(grid.high))
+        for name, scaling in self.real.nodes_of(Scale).items():
+            if name not in made:  # between messages: whole factors stay, others went into the unit
+                whole = np.array_equal(scaling.factor, np.rint(scaling.factor))
+                made[name] = scaling.with_(factor=(scaling.factor if whole else np.ones(())).astype(np.int32))
+        most = max(self.bits.values(), default=self.profile.weight_bits)
+        arithmetic = Loihi(replace(self.profile, weight_bits=most))
+        facts = {"profile": self.profile.name, "weight_bits": dict(self.bits)}
+        provenance = {**self.real.provenance, "quantised": facts}
+        both = {**self.real.nodes, **made}
+        return self.real.with_(nodes=both, arithmetic=arithmetic, provenance=provenance), tuple(findings)
+
+
+def _power_of_two(limit: Array, bits: int) -> Array:
+    """The limit raised so that one step of the mantissa is a power of two."""
+    if not bits:
+        return limit
+    top = max(1, 2 ** (bits - 1) - 1)
+    steps = np.where(limit > 0, limit, 1.0) / top
+    return np.where(limit > 0, top * 2.0 ** np.ceil(np.log2(steps) - 1e-12), 0.0)
