@@ -146,8 +146,19 @@ def page(tally, seconds, first, count, networks):
         *(f"| {name} | {number} |" for name, number in sorted(tally.kinds.items())),
     ]
     if networks:
-        lines += ["", "## Whole networks", "", "| network | samples | T | layers | spikes | fired | mismatches in "
-                  "spikes / membranes / outputs | Lava, seconds |", "|---|---|---|---|---|---|---|---|", *networks]  # fmt: skip
+        columns = (
+            "network",
+            "samples",
+            "T",
+            "layers",
+            "spikes",
+            "fired",
+            "mismatches: spikes",
+            "membranes",
+            "outputs",
+            "s",
+        )
+        lines += ["", "## Whole networks", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", *networks]
     return "\n".join([*lines, ""])
 
 
