@@ -34,6 +34,7 @@ class Draft:
     edges: list[Edge] = field(default_factory=list)
     keys: dict[tuple[Any, ...], str] = field(default_factory=dict)
     constant: set[str] = field(default_factory=set)  #: nodes that give the same at every step
+    _graded: dict[str, str] = field(default_factory=dict)  #: neurons whose spikes leave through a Scale
 
     def number(self, value: Any) -> Array:
         """An array in the graph's float type."""
@@ -107,7 +108,8 @@ class Draft:
     def finish(self, output: Symbol, timesteps: int, provenance: Mapping[str, Any]) -> Graph:
         """The graph: neurons converted, a readout at the end, and nothing that leads nowhere."""
         self._convert(timesteps)
-        self._end(output, timesteps)
+        ends = {self._graded.get(name, name): count for name, count in output.terms.items()}
+        self._end(output.at(ends, output.shape), timesteps)
         return Graph(
             self.nodes,  # type: ignore[arg-type]  # _convert has replaced what was pending
             tuple(self.edges),
@@ -145,6 +147,7 @@ class Draft:
             back = {edge for edge in self.edges if edge[0] == name and isinstance(self.nodes[edge[1]], Delay)}
             moved = [(graded, b) if a == name and (a, b) not in back else (a, b) for a, b in self.edges]
             self.nodes[graded] = Scale(self.number(cells.graded))
+            self._graded[name] = graded
             self.edges = [*moved, (name, graded)]
 
     def _end(self, output: Symbol, timesteps: int) -> None:

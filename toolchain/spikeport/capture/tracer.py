@@ -184,6 +184,7 @@ class Tracer(TorchFunctionMode):
                 return original(module, *args, **kwargs)
             with torch._C.DisableTorchFunction():
                 out = original(module, *args, **kwargs)
+                out = out if kind is None else _in_type_of(args, out)
             followed = any(self.known_of(value) is not None for value in _tensors((args, kwargs)))
             if followed or kind is not None:
                 self._whole(module, kind, args, kwargs, out)
@@ -318,6 +319,16 @@ def _tensors(value: Any) -> Iterator[Tensor]:
             yield from _tensors(part)
     elif isinstance(value, Mapping):
         yield from _tensors(list(value.values()))
+
+
+def _in_type_of(args: Any, out: Any) -> Any:
+    """A neuron's result with its spikes in the type of its input; some libraries fire in float32 whatever comes in."""
+    like = next(_tensors(args), None)
+    if like is None:
+        return out
+    if isinstance(out, Tensor):
+        return out.to(like.dtype)
+    return (out[0].to(like.dtype), *out[1:])
 
 
 def _layout(x: Symbol) -> str:
