@@ -128,3 +128,21 @@ def test_a_membrane_exactly_at_its_threshold_fires():
     neuron = LIF(Fixed(threshold=0.5), 2, decay=0.5).eval()
     x = torch.tensor([[[0.5], [0.25]], [[0.25], [0.375]]])  # u: 0.5, 0.25 then 0.25, 0.5
     assert neuron(x).flatten().tolist() == [1, 0, 0, 1]
+
+
+@pytest.mark.parametrize("method", [MpdAgl(), DsAtgo()], ids=str)
+def test_a_repeated_input_is_normalised_as_if_it_were_written_out(method):
+    x = torch.randn(5, 4, 6, 6, dtype=torch.float64)
+    once, written = TdBatchNorm(4, method).double(), TdBatchNorm(4, method).double()
+    leaves = x.clone().requires_grad_(), x.clone().requires_grad_()
+    a, b = once(leaves[0].expand(3, *x.shape)), written(leaves[1].repeat(3, 1, 1, 1, 1))
+    close(a, b)
+    weights = torch.randn_like(a)
+    for y in (a, b):
+        (y * weights).sum().backward()
+    close(leaves[0].grad, leaves[1].grad)
+    close(once.weight.grad, written.weight.grad)
+    close(once.running_var, written.running_var)
+    close(once.running_mean, written.running_mean)
+    n = x.numel() // 4
+    close(once.running_var, 0.9 + 0.1 * x.transpose(0, 1).flatten(1).var(1, correction=0) * 3 * n / (3 * n - 1))

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, cast, get_args
+from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.findings import fail
 from spikeport_models.datasets.digits import digits
+from spikeport_models.datasets.idx import FASHION, fashion
+from spikeport_models.datasets.nmnist import PLACE as NMNIST
+from spikeport_models.datasets.nmnist import nmnist
 from spikeport_models.datasets.parts import Split
 
-Reader = Callable[[Split], "tuple[NDArray[np.float32], NDArray[np.int64]]"]
+Reader = Callable[..., "tuple[NDArray[np.float32], NDArray[np.int64]]"]
 
 
 @dataclass(frozen=True)
@@ -50,21 +54,28 @@ class Source:
     status: Callable[[], str] = lambda: "ships with scikit-learn"
 
 
-DATASETS: dict[str, Source] = {"digits": Source(digits, 10)}
+DATASETS: dict[str, Source] = {
+    "digits": Source(digits, 10),
+    "fashion-mnist": Source(fashion, 10, "direct", FASHION.status),
+    "n-mnist": Source(nmnist, 10, "events", NMNIST.status),
+}
+ALIASES = {"fmnist": "fashion-mnist", "nmnist": "n-mnist"}
 
 
-def load(name: str, split: str = "test") -> Dataset:
+def load(name: str, split: str = "test", folder: Path | str | None = None) -> Dataset:
     """A split (train, val or test) of a data set, always the same samples in the same order.
 
-    Raises SP360 for an unknown name, SP361 where the data are missing (with how to get them), SP362 for damaged files,
-    SP363 for an unknown split.
+    ``folder`` names where the data lie, in place of the usual places. Raises SP360 for an unknown name, SP361 where
+    the data are missing (with how to get them), SP362 for damaged files, SP363 for an unknown split.
     """
+    name = ALIASES.get(name, name)
     if name not in DATASETS:
         fail("SP360", f"there is no data set {name!r}", mend=f"choose one of: {', '.join(sorted(DATASETS))}")
     if split not in get_args(Split):
         fail("SP363", f"there is no split {split!r}", mend=f"choose one of: {', '.join(get_args(Split))}")
     source = DATASETS[name]
-    x, y = source.read(cast(Split, split))
+    options = {} if folder is None else {"folder": Path(folder)}
+    x, y = source.read(split, **options)
     return Dataset(x, y, source.coding, source.classes, name)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from spikeport.findings import require
-from spikeport.train.layers import Flatten, Linear, Readout, Repeat, start_weights
+from spikeport.train.layers import AvgPool2d, Flatten, Linear, Readout, Repeat, start_weights
 from spikeport.train.methods import Method
 from spikeport_models.networks.blocks import spiking_conv, spiking_linear
 
@@ -21,28 +21,37 @@ def conv(
     *,
     channels: Sequence[int] = (16, 32),
     strides: Sequence[int] = (1, 2),
+    kernels: Sequence[int] | None = None,
     hidden: int = 64,
+    pool: int = 1,
     events: bool = False,
     neuron: str = "plif",
     reset: str = "zero",
     width: float = 1.0,
 ) -> nn.Module:
-    """conv3x3-tdBN-neuron for each of ``channels``, then Linear-tdBN-neuron, then Linear and the mean over time.
+    """Convolutions with tdBN and neurons, then Linear-tdBN-neurons, then Linear and the mean over time.
 
-    ``width`` multiplies ``channels`` and ``hidden``; ``events`` expects [T, B, C, H, W] instead of [B, C, H, W].
+    ``channels``, ``strides`` and ``kernels`` (3 each by default) have one entry a convolution; ``pool`` averages
+    windows of that size before the dense layer; ``width`` multiplies ``channels`` and ``hidden``; ``events`` takes
+    [T, B, C, H, W] instead of [B, C, H, W].
     """
-    require(len(channels) == len(strides), "SP314", f"{len(channels)} channels and {len(strides)} strides",
-            mend="give one stride a convolution")  # fmt: skip
+    kernels = (3,) * len(channels) if kernels is None else kernels
+    require(len(channels) == len(strides) == len(kernels), "SP314",
+            f"{len(channels)} channels, {len(strides)} strides and {len(kernels)} kernels",
+            mend="give one stride and one kernel a convolution")  # fmt: skip
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     if not events:
         layers["repeat"] = Repeat(timesteps)
     inputs, *size = input_shape
-    for number, (wanted, stride) in enumerate(zip(channels, strides, strict=True), 1):
+    for number, (wanted, stride, kernel) in enumerate(zip(channels, strides, kernels, strict=True), 1):
         outputs = max(1, round(wanted * width))
         layers[f"conv{number}"] = spiking_conv(
-            inputs, outputs, method, timesteps, stride=stride, neuron=neuron, reset=reset
+            inputs, outputs, method, timesteps, kernel=kernel, stride=stride, neuron=neuron, reset=reset
         )
         inputs, size = outputs, [(n - 1) // stride + 1 for n in size]
+    if pool > 1:
+        layers["pool"] = AvgPool2d(pool)
+        size = [n // pool for n in size]
     features = inputs
     for n in size:
         features *= n

@@ -64,7 +64,7 @@ def train(
         timesteps=chosen.timesteps,
         train_with=method_of(chosen.method, **chosen.method_options),
         options=chosen.architecture,
-    )
+    ).to(memory_format=torch.channels_last)  # what the convolutions are fastest with
     train_part, val, test = (Part.of(part.x, part.y, part.coding) for part in parts.values())
     state, best, epochs = _fit(module, train_part, val, chosen, shown)
     module.load_state_dict(state)
@@ -84,6 +84,8 @@ def _fit(module: nn.Module, train: Part, val: Part, recipe: Recipe, progress: bo
         def watch(epoch: Epoch, module: nn.Module) -> None:
             now = f"loss {epoch.loss:.3f}  train {epoch.train_accuracy:.1%}  val {epoch.val_accuracy:.1%}"
             bar.update(task, advance=1, now=now)
+            if not progress:
+                console.say(f"epoch {epoch.epoch}/{recipe.epochs}  {now}  {epoch.seconds:.1f} s")
 
         return fit(module, train, val, recipe, watch)
 

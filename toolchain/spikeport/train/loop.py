@@ -65,10 +65,10 @@ def optimiser_for(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The optimiser that a recipe names, over all parameters."""
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(
-            module.parameters(), recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+            module.parameters(), recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True
         )
     kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
-    return kind(module.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
+    return kind(module.parameters(), recipe.lr, weight_decay=recipe.weight_decay, fused=True)
 
 
 def rate_at(step: int, steps: int, warmup: float) -> float:

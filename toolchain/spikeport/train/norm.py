@@ -35,12 +35,26 @@ class TdBatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        flat = x.flatten(0, 1)
+        if x.shape[0] > 1 and x.stride(0) == 0:  # the same values at each step, as after `Repeat`: normalise them once
+            return self._repeated(x)
+        return split_time(self._normalise(x.flatten(0, 1), self.running_mean, self.running_var), x)
+
+    def _repeated(self, x: Tensor) -> Tensor:
+        mean, var = self.running_mean, self.running_var
+        if self.training:
+            mean, var = mean.clone(), var.clone()  # torch keeps what it is given for the backward pass
+        y = self._normalise(x[0], mean, var)
+        if self.training:
+            # torch took n values for n * T: the unbiased variance of the repeated values is a hair smaller
+            once, often = x[0].numel() // self.channels, x.numel() // self.channels
+            part = (var - (1 - self.momentum) * self.running_var) * ((once - 1) * often / (once * (often - 1)) - 1)
+            self.running_mean.copy_(mean)
+            self.running_var.copy_(var + part)
+        return y.unsqueeze(0).expand(x.shape[0], *y.shape)
+
+    def _normalise(self, flat: Tensor, mean: Tensor, var: Tensor) -> Tensor:
         weight = self.weight if self.scale == 1.0 else self.weight * self.scale
-        y = F.batch_norm(
-            flat, self.running_mean, self.running_var, weight, self.bias, self.training, self.momentum, self.eps
-        )
-        return split_time(y, x)
+        return F.batch_norm(flat, mean, var, weight, self.bias, self.training, self.momentum, self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.channels}, scale={self.scale:g}"

@@ -1,0 +1,43 @@
+"""Events, and the frames that a network takes: one frame a timestep, two polarities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Events:
+    """One recording; all fields [events], in the order of time."""
+
+    t: NDArray[np.int64]  #: microseconds
+    x: NDArray[np.int64]  #: column, from 0
+    y: NDArray[np.int64]  #: row, from 0
+    p: NDArray[np.int64]  #: polarity, 0 or 1
+
+    def __len__(self) -> int:
+        return len(self.t)
+
+
+def frames(events: Events, timesteps: int, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Events counted a pixel and polarity in ``timesteps`` equal parts of the recording's time: [T, 2, H, W].
+
+    Counts are whole numbers and are neither clipped nor scaled. An empty recording gives empty frames.
+    """
+    height, width = size
+    if len(events) == 0:
+        return np.zeros((timesteps, 2, height, width), np.float32)
+    start = events.t.min()
+    span = events.t.max() - start + 1
+    step = (events.t - start) * timesteps // span
+    flat = ((step * 2 + events.p) * height + events.y) * width + events.x
+    counts = np.bincount(flat, minlength=timesteps * 2 * height * width)
+    return counts.reshape(timesteps, 2, height, width).astype(np.float32)
+
+
+def pooled(stack: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Frames [..., H, W] summed into [..., h, w]; H and W are multiples of h and w."""
+    height, width = stack.shape[-2] // size[0], stack.shape[-1] // size[1]
+    return stack.reshape(*stack.shape[:-2], size[0], height, size[1], width).sum((-3, -1))
