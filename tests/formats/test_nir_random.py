@@ -5,9 +5,9 @@ from __future__ import annotations
 import nir as peer
 import numpy as np
 from hypothesis import given, settings
-from strategies import graphs
 
 from spikeport.formats import nir
+from strategies import graphs
 
 
 @settings(max_examples=150)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args, get_type_hints
 
-from spikeport.findings import Finding, require
+from spikeport.findings import Finding, fail, require
 from spikeport.formats import nir_file, nir_foreign, nir_own
+from spikeport.formats.nir_conventions import TOOLS, Conventions
 from spikeport.formats.nir_lower import Thresholds
 from spikeport.graph import Graph
 
-DT = 1e-4  #: seconds a step; NIR has no dt, and most tools take this one (snnTorch, SpikingJelly)
+DT = 1e-4  #: seconds a step; NIR has none, and most tools take this one (snnTorch, SpikingJelly)
 
 
 def write(graph: Graph, path: Path | str, thresholds: Thresholds = "guard", dt: float = DT) -> tuple[Finding, ...]:
@@ -28,14 +31,41 @@ def write(graph: Graph, path: Path | str, thresholds: Thresholds = "guard", dt: 
     return tuple(findings)
 
 
-def read(path: Path | str, dt: float = DT) -> tuple[Graph, tuple[Finding, ...]]:
-    """Read a NIR file. A file of ours comes back to the bit.
+def read(
+    path: Path | str, dt: float | None = None, *, timesteps: int = 1, written_by: str | None = None, **conventions: str
+) -> tuple[Graph, tuple[Finding, ...]]:
+    """Read a NIR file. A file of ours comes back to the bit, and no other argument counts.
+
+    A file of another tool holds neither dt nor a number of steps. ``dt`` is in seconds (1e-4); ``timesteps`` sets the
+    length of the schedules, which then hold (``passes.extend``); ``written_by`` takes the habits of a tool (snntorch,
+    norse, sinabs, spikingjelly) where they are not NIR's; further options are the fields of `Conventions`: ``rule``,
+    ``integrator``, ``drive``, ``compare``, ``reset``, ``coding``, ``output``. The findings state every choice.
 
     Raises SP201 (no such file, not HDF5), SP202 (damaged), SP203 (metadata stripped), SP204 (altered), SP205 (needs
-    features this version does not know), SP207 (claims more than it can hold).
+    features this version does not know), SP206 (an option), SP207 (claims more than it can hold), SP210 (nodes that
+    cannot run), SP211 (edges, inputs and outputs), SP213 (time constants and dt).
     """
     path = Path(path)
+    chosen = _conventions(dt, written_by, conventions)
+    require(1 <= timesteps <= 2**20, "SP206", f"timesteps is {timesteps}", mend="use at least one step")
     tree = nir_file.load(path)
     if nir_own.announced(tree):
         return nir_own.from_tree(tree, str(path)), ()
-    return nir_foreign.read(tree, str(path), dt)
+    return nir_foreign.read(tree, str(path), chosen, timesteps)
+
+
+def _conventions(dt: float | None, written_by: str | None, given: Mapping[str, str]) -> Conventions:
+    tools = ", ".join(TOOLS)
+    if written_by is not None and written_by not in TOOLS:
+        fail("SP206", f"written_by is {written_by!r}", mend=f"use one of {tools}, or leave it out")
+    values = dict(TOOLS[written_by]) if written_by else {}
+    for name, value in given.items():
+        allowed = get_args(get_type_hints(Conventions).get(name))
+        if value not in allowed:
+            fail("SP206", f"{name} is {value!r}", mend=f"use one of {', '.join(map(str, allowed))}" if allowed
+                 else f"the options are {', '.join(get_type_hints(Conventions))}")  # fmt: skip
+    values |= given
+    if dt is not None:
+        require(0 < dt < 1e6, "SP206", f"dt is {dt} seconds", mend="a step takes more than nothing")
+        values["dt"] = float(dt)
+    return Conventions(**values)

@@ -1,32 +1,48 @@
-"""NIR files that other tools wrote."""
+"""NIR files that other tools, or people, wrote.
+
+What the file does not say is a choice (nir_conventions.py), and each choice is a finding with the option that changes
+it. Nothing is dropped without one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from spikeport.findings import Finding, fail
+from spikeport.findings import Finding, SpikeportError, fail
+from spikeport.formats import nir_shapes
+from spikeport.formats.nir_conventions import Conventions
+from spikeport.formats.nir_convert import Conversion
 from spikeport.formats.nir_file import Tree
+from spikeport.formats.nir_flat import Flat, flat
 from spikeport.graph import Graph
 
 
-def read(tree: Tree, where: str, dt: float) -> tuple[Graph, tuple[Finding, ...]]:
-    """The graph of a file without our metadata."""
+def read(tree: Tree, where: str, conventions: Conventions, timesteps: int) -> tuple[Graph, tuple[Finding, ...]]:
+    """The graph of a file without our metadata, and the choices that were made.
+
+    Raises SP202 (damaged), SP203 (metadata stripped), SP210 (a node that cannot run), SP211 (edges), SP213 (time).
+    """
     refuse_stripped(tree, where)
-    fail("SP210", "was not written by spikeport, and other tools' NIR is not read yet", where=where)
+    network, notes = flat(tree, where)
+    try:
+        shapes = nir_shapes.shapes(network)
+        work = Conversion(network, shapes, conventions, timesteps, dtype=_dtype(network))
+        graph = work.graph()
+    except SpikeportError as error:
+        raise SpikeportError(
+            replace(found, where=f"{where}, {found.where}" if found.where else where) for found in error.findings
+        ) from None
+    except (ValueError, IndexError, TypeError, OverflowError, MemoryError) as error:
+        fail("SP202", f"its numbers do not fit together ({error})", where=where, mend="export it again")
+    return graph, (*notes, *(replace(found, where=where) for found in _choices(work)))
 
 
 def refuse_stripped(tree: Tree, where: str) -> None:
     """Raises SP203 where a threshold is not finite: a guard whose schedule another tool dropped."""
-    nodes = tree.get("nodes")
-    if not isinstance(nodes, Mapping):
-        fail("SP202", "holds no nodes", where=where)
-    lost = []
-    for name, node in nodes.items():
-        threshold = node.get("v_threshold") if isinstance(node, Mapping) else None
-        if isinstance(threshold, np.ndarray) and threshold.dtype.kind == "f" and not np.isfinite(threshold).all():
-            lost.append(name)
+    lost = list(_infinite(tree, ""))
     if lost:
         fail(
             "SP203",
@@ -35,3 +51,50 @@ def refuse_stripped(tree: Tree, where: str) -> None:
             why="another tool rewrote the file and dropped the schedules; these neurons would never fire.",
             mend="export it again from the model that it came from",
         )
+
+
+def _infinite(tree: Tree, prefix: str) -> Iterator[str]:
+    nodes = tree.get("nodes")
+    for name, node in nodes.items() if isinstance(nodes, Mapping) else ():
+        if not isinstance(node, Mapping):
+            continue
+        threshold = node.get("v_threshold")
+        if isinstance(threshold, np.ndarray) and threshold.dtype.kind == "f" and not np.isfinite(threshold).all():
+            yield prefix + name
+        yield from _infinite(dict(node), f"{prefix}{name}.")
+
+
+def _dtype(network: Flat) -> str:
+    """The type of the weights; where there are none, that of the neurons' parameters.
+
+    Many files hold float64 parameters though their tool computed in float32.
+    """
+    fields = [raw.fields for raw in network.nodes.values() if raw.kind not in ("Input", "Output")]
+    weights = [values["weight"] for values in fields if "weight" in values]
+    every = [value for values in fields for value in values.values() if isinstance(value, np.ndarray)]
+    return "float64" if any(value.dtype == np.float64 for value in weights or every) else "float32"
+
+
+def _choices(work: Conversion) -> list[Finding]:
+    """What the file does not say and how it was read."""
+    c = work.conventions
+    said = {
+        "dt": (f"a step is taken as dt = {c.dt:g} s, discretised by {c.rule}: NIR has no dt", "--dt, --rule"),
+        "delay": (f"delays are counted in steps of dt = {c.dt:g} s", "--dt"),
+        "step": ("r of integrating neurons is taken as a step's: x enters as r x", "--integrator seconds"),
+        "seconds": (f"r of integrating neurons is taken as a second's: x enters as dt r x, dt = {c.dt:g} s",
+                    "--integrator step"),
+        "compare": (f"neurons fire where v {c.compare} v_threshold", "--compare"),
+        "v_reset": ("v_reset is not in the file and is taken as zero", "--reset"),
+        "output": (f"the output layer does not spike; its {c.output} over time is read", "--output"),
+    }  # fmt: skip
+    notes = [Finding("SP216", what, mend=f"{flag} changes it", severity="note")
+             for key, (what, flag) in said.items() if key in work.seen]  # fmt: skip
+    if "compare" in work.seen:
+        how = "v_reset of the file" if c.reset == "file" else "subtracting the threshold, whatever v_reset says"
+        notes.append(Finding("SP216", f"neurons reset to {how}" if c.reset == "file" else f"neurons reset by {how}",
+                             mend="--reset changes it", severity="note"))  # fmt: skip
+    coding = "a frame each step" if c.coding == "events" else "the same frame at every step"
+    notes.append(Finding("SP216", f"the input is {coding}, over {work.timesteps} steps",
+                         mend="--coding and --timesteps change it", severity="note"))  # fmt: skip
+    return notes + work.notes

@@ -1,0 +1,225 @@
+"""NIR written by hand: every node type against NIR's own equations, stepped by Euler's rule in float64."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import nir as peer
+import numpy as np
+import pytest
+
+import nir_by_hand
+from spikeport.engine import simulate
+from spikeport.findings import SpikeportError
+from spikeport.formats import nir
+from spikeport.graph import LIF, Delay
+from spikeport.passes.extend import extend
+from spikeport.targets import Request
+
+DT = 1e-3
+T = 12
+
+
+def graph(edges=None, **nodes):
+    names = list(nodes)
+    edges = edges or list(pairwise(names))
+    return peer.NIRGraph(nodes=nodes, edges=edges, type_check=False)
+
+
+def ends(shape_in, shape_out=None):
+    return peer.Input(np.array(shape_in)), peer.Output(np.array(shape_out or shape_in))
+
+
+def both(network, tmp_path, frames, spiking=(), order=None, **options):
+    """Run the file in spikeport and the network by hand; their spikes and outputs must agree."""
+    peer.write(tmp_path / "a.nir", network)
+    found, findings = nir.read(tmp_path / "a.nir", DT, timesteps=len(frames), **options)
+    found = found.with_(arithmetic=type(found.arithmetic)("float64"))
+    record = simulate(found, frames, Request(trains=True))
+    by_hand = nir_by_hand.run(network, frames, DT, order)
+    for name in spiking:
+        train = record.trains[name].unpack()
+        assert 0 < train.mean() < 1, f"{name} tells nothing"
+        np.testing.assert_array_equal(train, by_hand[name].astype(bool))
+    (output,) = network.outputs
+    np.testing.assert_allclose(record.outputs, by_hand[output].sum(0), rtol=1e-9, atol=1e-9)
+    return found, findings
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def lif(*shape, seed=1, **fields):
+    rng = np.random.default_rng(seed)
+    values = {"tau": rng.uniform(2e-3, 9e-3, shape), "r": rng.uniform(1, 4, shape), "v_leak": rng.normal(0, 0.1, shape),
+              "v_threshold": rng.uniform(0.2, 0.6, shape), "v_reset": rng.normal(0, 0.1, shape)}  # fmt: skip
+    return peer.LIF(**values | fields)
+
+
+def cuba(*shape, seed=2, **fields):
+    rng = np.random.default_rng(seed)
+    values = {"tau_syn": rng.uniform(2e-3, 9e-3, shape), "tau_mem": rng.uniform(2e-3, 9e-3, shape),
+              "r": rng.uniform(1, 4, shape), "v_leak": rng.normal(0, 0.1, shape), "w_in": rng.uniform(1, 3, shape),
+              "v_threshold": rng.uniform(0.2, 0.6, shape), "v_reset": np.zeros(shape)}  # fmt: skip
+    return peer.CubaLIF(**values | fields)
+
+
+EQUAL = {"tau": 5e-3, "r": 2.0, "v_leak": 0.0, "v_threshold": 0.4, "v_reset": 0.0}
+NODES = {
+    "lif": (lif(5), True),
+    "lif, one value for all": (lif(5, **{k: np.full(5, v) for k, v in EQUAL.items()}), True),
+    "cubalif": (cuba(5), True),
+    "if": (peer.IF(np.full(5, 300.0), np.linspace(0.3, 0.8, 5), np.full(5, -0.1)), True),
+    "threshold": (peer.Threshold(np.linspace(-0.5, 0.5, 5)), True),
+    "scale": (peer.Scale(normal(5)), False),
+    "delay": (peer.Delay(np.full(5, 3 * DT)), False),
+    "delays": (peer.Delay(np.array([0, 1, 2, 1, 30]) * DT), False),
+    "i": (peer.I(np.linspace(100, 900, 5)), False),
+    "li": (peer.LI(np.linspace(2e-3, 9e-3, 5), np.linspace(1, 2, 5), np.linspace(-0.1, 0.1, 5)), False),
+    "cubali": (peer.CubaLI(*(np.full(5, v) for v in (3e-3, 4e-3, 2.0, 0.1, 1.5))), False),
+    "affine": (peer.Affine(normal(5, 5), normal(5)), False),
+    "linear": (peer.Linear(normal(5, 5)), False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_each_node_computes_its_equation(name, tmp_path):
+    node, spikes = NODES[name]
+    start, end = ends([5])
+    both(graph(input=start, node=node, output=end), tmp_path, normal(T, 4, 5), ["node"] if spikes else [])
+
+
+MAPS = {
+    "conv": (peer.Conv2d((6, 7), normal(4, 2, 3, 3), (2, 1), (1, 0), (1, 2), 1, normal(4)), (4, 3, 3)),
+    "not square": (peer.Conv2d((6, 7), normal(4, 2, 1, 4), 1, 0, 1, 1, normal(4)), (4, 6, 4)),
+    "depthwise": (peer.Conv2d((6, 7), normal(4, 1, 3, 3), 1, 1, 1, 2, normal(4)), (4, 6, 7)),
+    "same, even kernel": (peer.Conv2d((6, 7), normal(3, 2, 2, 4), 1, "same", 1, 1, normal(3)), (3, 6, 7)),
+    "valid": (peer.Conv2d((6, 7), normal(3, 2, 2, 2), 1, "valid", 1, 1, normal(3)), (3, 5, 6)),
+    "sum pool": (peer.SumPool2d(np.array([2, 3]), np.array([2, 2]), np.array([1, 0])), (2, 4, 3)),
+    "average pool": (peer.AvgPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0])), (2, 3, 3)),
+    "flatten": (peer.Flatten({"input": np.array([2, 6, 7])}, 0, -1), (84,)),
+}
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_each_map_computes_what_torch_does(name, tmp_path):
+    """Non-square and grouped kernels too, which nir.read refuses because of its own shape check."""
+    node, shape = MAPS[name]
+    start, end = ends([2, 6, 7], shape)
+    both(graph(input=start, node=node, output=end), tmp_path, normal(T, 3, 2, 6, 7))
+
+
+def test_a_convolution_in_time_or_one_axis(tmp_path):
+    start, end = ends([2, 9], [4, 4])
+    conv = peer.Conv1d(9, normal(4, 1, 3), 2, 1, 2, 2, normal(4))
+    both(graph(input=start, node=conv, output=end), tmp_path, normal(T, 3, 2, 9))
+
+
+@pytest.mark.parametrize("neuron", [lif(5), cuba(5)], ids=["lif", "cubalif"])
+@pytest.mark.parametrize("synapse", [peer.Linear(normal(5, 5)), peer.Affine(normal(5, 5), normal(5))], ids=["w", "w+b"])
+def test_a_feedback_edge_acts_on_the_next_step(neuron, synapse, tmp_path):
+    start, end = ends([5])
+    edges = [("input", "neuron"), ("neuron", "back"), ("back", "neuron"), ("neuron", "output")]
+    network = graph(edges, input=start, neuron=neuron, back=synapse, output=end)
+    found, findings = both(network, tmp_path, normal(T, 4, 5), ["neuron"])
+    assert len(found.nodes_of(Delay)) == 1
+    assert "SP214" in {finding.code for finding in findings}
+
+
+def test_nested_graphs_are_opened(tmp_path):
+    """A recurrent subgraph, as snnTorch exports RLeaky and RSynaptic, within another subgraph."""
+    start, end = ends([5])
+    edges = [("input", "lif"), ("lif", "w"), ("w", "lif"), ("lif", "output")]
+    inner = graph(edges, input=start, lif=lif(5), w=peer.Linear(normal(5, 5)), output=end)
+    outer = graph([("a", "rnn"), ("rnn", "b")], a=peer.Input(np.array([5])), rnn=inner, b=peer.Output(np.array([5])))
+    network = graph([("in", "net"), ("net", "fc"), ("fc", "out")], **{"in": start}, net=outer,
+                    fc=peer.Linear(normal(3, 5)), out=peer.Output(np.array([3])))  # fmt: skip
+    peer.write(tmp_path / "a.nir", network)
+    found, _ = nir.read(tmp_path / "a.nir", DT, timesteps=T)
+    assert "net.rnn.lif" in found.nodes
+    frames = normal(T, 4, 5)
+    record = simulate(found, frames, Request(trains=True))
+    flat = graph([("in", "lif"), ("lif", "w"), ("w", "lif"), ("lif", "out")], **{"in": start}, lif=lif(5),
+                 w=inner.nodes["w"], out=end)  # fmt: skip
+    by_hand = nir_by_hand.run(flat, frames, DT)
+    np.testing.assert_array_equal(record.trains["net.rnn.lif"].unpack(), by_hand["lif"].astype(bool))
+
+
+def test_scalar_parameters_take_the_shape_of_what_enters(tmp_path):
+    import h5py
+
+    start, end = ends([2, 3])
+    network = graph(input=start, node=lif(2, 3), output=end)
+    peer.write(tmp_path / "a.nir", network)
+    with h5py.File(tmp_path / "a.nir", "r+") as file:
+        group = file["node/nodes/node"]
+        for name, value in {"tau": 5e-3, "r": 2.0, "v_leak": 0.0, "v_threshold": 0.4}.items():
+            del group[name]
+            group[name] = value
+        del group["v_reset"]
+    found, findings = nir.read(tmp_path / "a.nir", DT, timesteps=T)
+    assert found["node"].shape == (2, 3)
+    assert found["node"].decay == pytest.approx(1 - DT / 5e-3)
+    assert any("v_reset" in finding.what for finding in findings)
+
+
+def test_every_choice_is_said_with_its_flag(tmp_path):
+    start, end = ends([5])
+    peer.write(tmp_path / "a.nir", graph(input=start, node=lif(5), output=end))
+    _, findings = nir.read(tmp_path / "a.nir", DT)
+    assert {finding.severity for finding in findings} == {"note"}
+    flags = " ".join(finding.mend for finding in findings)
+    assert all(flag in flags for flag in ("--dt", "--rule", "--compare", "--reset", "--coding", "--timesteps"))
+
+
+def test_the_exponential_rule_is_the_exact_solution_for_a_constant_input(tmp_path):
+    start, end = ends([1])
+    neuron = peer.LI(np.array([5e-3]), np.array([2.0]), np.array([0.5]))
+    peer.write(tmp_path / "a.nir", graph(input=start, node=neuron, output=end))
+    found, _ = nir.read(tmp_path / "a.nir", DT, timesteps=9, rule="exponential", output="last")
+    record = simulate(found.with_(arithmetic=type(found.arithmetic)("float64")), np.full((9, 1, 1), 0.3))
+    expected = (0.5 + 2.0 * 0.3) * (1 - np.exp(-9e-3 / 5e-3))
+    np.testing.assert_allclose(record.outputs, [[expected]], rtol=1e-6)
+
+
+def test_a_network_of_another_tool_runs_as_many_steps_as_one_likes(tmp_path):
+    start, end = ends([5])
+    peer.write(tmp_path / "a.nir", graph(input=start, node=lif(5), output=end))
+    once, _ = nir.read(tmp_path / "a.nir", DT)
+    assert extend(once, T) == nir.read(tmp_path / "a.nir", DT, timesteps=T)[0]
+    with pytest.raises(SpikeportError, match="not for 3") as caught:
+        extend(extend(once, T).with_(after_end="error"), 3)
+    assert caught.value.code == "SP113"
+
+
+def code(path, *args, **options):
+    with pytest.raises(SpikeportError) as caught:
+        nir.read(path, *args, **options)
+    return caught.value
+
+
+def test_all_that_is_wrong_is_named_at_once(tmp_path):
+    import h5py
+
+    start, end = ends([5])
+    peer.write(tmp_path / "a.nir", graph(input=start, node=lif(5), other=lif(5), output=end))
+    with h5py.File(tmp_path / "a.nir", "r+") as file:
+        for name in ("node", "other"):
+            del file[f"node/nodes/{name}/type"]
+            file[f"node/nodes/{name}/type"] = "Dream"
+    error = code(tmp_path / "a.nir")
+    assert [found.where for found in error.findings] == [f"{tmp_path / 'a.nir'}, node {n!r}" for n in ("node", "other")]
+    assert error.code == "SP210"
+
+
+def test_a_step_longer_than_a_time_constant_is_refused(tmp_path):
+    start, end = ends([5])
+    peer.write(tmp_path / "a.nir", graph(input=start, node=lif(5), output=end))
+    assert code(tmp_path / "a.nir", 1.0).code == "SP213"
+    assert nir.read(tmp_path / "a.nir", 1.0, rule="exponential")[0].nodes_of(LIF)
+
+
+@pytest.mark.parametrize("options", [{"rule": "guess"}, {"written_by": "me"}, {"colour": "red"}, {"timesteps": 0}])
+def test_unknown_options_are_refused(tmp_path, options):
+    assert code(tmp_path / "a.nir", **options).code == "SP206"
