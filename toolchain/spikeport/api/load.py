@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,8 +36,13 @@ class Model:
         return "integer" if isinstance(self.graph.arithmetic, Loihi) else "reference"
 
 
-def load_model(model: Model | Graph | Path | str, *, dt: float = 1e-4) -> Model:
-    """Read a model by path or by the name of a shipped one; ``dt`` in seconds is for NIR files that lack it.
+def load_model(
+    model: Model | Graph | Path | str, *, dt: float | None = None, nir: Mapping[str, str] | None = None
+) -> Model:
+    """Read a model by path or by the name of a shipped one.
+
+    ``dt`` in seconds and ``nir`` (timesteps, rule, …: see `formats.nir.read`) say of another tool's NIR file
+    what the file does not; ours say everything.
 
     Raises SP902 for what is no model, and the codes of the readers (SP2xx formats, SP3xx checkpoints).
     """
@@ -46,31 +51,45 @@ def load_model(model: Model | Graph | Path | str, *, dt: float = 1e-4) -> Model:
     if isinstance(model, Graph):
         return Model("graph", "graph", model)
     path = Path(model)
-    reader = {".nir": _nir, ".onnx": _onnx, ".safetensors": _checkpoint}.get(path.suffix.lower())
+    readers: dict[str, Callable[[Path], Model]] = {
+        ".nir": lambda path: _nir(path, dt, nir or {}), ".onnx": _onnx, ".safetensors": _checkpoint,
+    }  # fmt: skip
+    reader = readers.get(path.suffix.lower())
     if reader is not None:
         if not path.exists():
             fail("SP902", "there is no such file", where=str(model), mend="check the path")
         if path.is_dir():
             fail("SP902", "is a folder", where=str(model), mend="name a file")
-        return reader(path, dt)
+        return reader(path)
     return _shipped(str(model), path)
 
 
-def _nir(path: Path, dt: float) -> Model:
+def _nir(path: Path, dt: float | None, said: Mapping[str, str]) -> Model:
     from spikeport.formats import nir
 
-    graph, findings = nir.read(path, dt=dt)
+    options: dict[str, Any] = dict(said)
+    if "timesteps" in options:
+        options["timesteps"] = whole(options["timesteps"], "timesteps")
+    graph, findings = nir.read(path, dt, **options)
     return Model(str(path), "nir", graph, findings=tuple(findings), path=path)
 
 
-def _onnx(path: Path, dt: float) -> Model:
+def whole(value: str | int, name: str) -> int:
+    """A whole number as a user writes it. Raises SP908 for anything else."""
+    try:
+        return int(value)
+    except ValueError:
+        fail("SP908", f"{name} is {value!r}", mend="give a whole number")
+
+
+def _onnx(path: Path) -> Model:
     from spikeport.formats import onnx
 
     graph, findings = onnx.read(path)
     return Model(str(path), "onnx", graph, findings=tuple(findings), path=path)
 
 
-def _checkpoint(path: Path, dt: float) -> Model:
+def _checkpoint(path: Path) -> Model:
     import spikeport_models
 
     module, metadata = spikeport_models.load(path)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from spikeport.api.files import folder
 from spikeport.api.load import Model, load_model
 from spikeport.findings import fail
 from spikeport.graph import Array, Graph, Input
+from spikeport.passes.extend import extend
 from spikeport.record import Record
 from spikeport.targets import Progress as Callback
 from spikeport.targets import Request, silent
@@ -23,7 +26,8 @@ def simulate(
     target: str | None = None,
     out: Path | str | None = None,
     *,
-    dt: float = 1e-4,
+    dt: float | None = None,
+    nir: Mapping[str, str] | None = None,
     frames: bool = False,
     membranes: bool = False,
     batch: int | None = None,
@@ -31,22 +35,29 @@ def simulate(
 ) -> Record:
     """Run ``samples`` and return the record; with ``out`` also write ``out/record.npz``.
 
-    ``samples``: an array or a .npy file, [B, ...] for direct coding or, with ``frames``, [T, B, ...]. ``dt`` in seconds
-    is for NIR files that lack it. Raises SP907 for a file that is no array, SP502 for one of the wrong shape.
+    ``samples``: an array or a .npy file, [B, ...] for direct coding or, with ``frames``, [T, B, ...]. ``dt`` and
+    ``nir`` are for files of other tools, see `load_model`; where such a file leaves the number of steps open, the
+    frames set it. Raises SP907 for a file that is no array, SP502 for one of the wrong shape.
     """
-    loaded = load_model(model, dt=dt)
+    loaded = load_model(model, dt=dt, nir=nir)
     array = samples if isinstance(samples, np.ndarray) else read_array(Path(samples))
-    graph = loaded.graph
-    entry = graph.nodes[graph.input]
-    assert isinstance(entry, Input)
-    if frames and entry.coding == "direct":
-        graph = graph.replace({graph.input: entry.with_(coding="events")})
-        loaded = Model(loaded.name, loaded.kind, graph, loaded.module, loaded.metadata, loaded.findings, loaded.path)
+    loaded = replace(loaded, graph=_framed(loaded.graph, array, frames))
     request = Request(trains=True, membranes=membranes, events=True, batch=batch, progress=progress)
     record = execute(loaded, target, array, request)
     if out is not None:
         record.save(folder(out) / "record.npz")
     return record
+
+
+def _framed(graph: Graph, array: Array, frames: bool) -> Graph:
+    """The graph as it takes this input: with a frame each step, and as many steps as there are frames."""
+    entry = graph.nodes[graph.input]
+    assert isinstance(entry, Input)
+    if frames and entry.coding == "direct":
+        graph = graph.replace({graph.input: entry.with_(coding="events")})
+    if frames and graph.after_end != "error":
+        graph = extend(graph, max(1, array.shape[0]) if array.ndim else 1)
+    return graph
 
 
 def read_array(path: Path) -> Array:

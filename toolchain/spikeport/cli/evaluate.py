@@ -16,6 +16,8 @@ def evaluate(
     split: Annotated[str, typer.Option("--split", help="train, val or test.")] = "test",
     target: Annotated[str | None, typer.Option("--target", help="Where to run it; `spikeport targets` lists.")] = None,
     limit: show.Limit = None,
+    dt: show.Dt = None,
+    nir: show.Nir = None,
     batch: show.Batch = None,
     json: show.Json = False,
 ) -> None:
@@ -28,9 +30,12 @@ def evaluate(
         spikeport evaluate model.int.nir --data digits --target lava --limit 32 --json
     """
     from spikeport.api.evaluate import evaluate as run
+    from spikeport.api.load import load_model
 
     with console.progress("evaluate") as progress:
-        result = run(model, data, split, target, limit, batch=batch, progress=progress)
+        result = run(
+            load_model(model, dt=dt, nir=show.pairs(nir)), data, split, target, limit, batch=batch, progress=progress
+        )
     if json:
         show.as_json(result.as_dict())
         return

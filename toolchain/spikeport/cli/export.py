@@ -14,6 +14,10 @@ from spikeport.cli import show
 def export(
     model: Annotated[str, typer.Argument(help="Checkpoint, .nir, .onnx or the name of a shipped model.")],
     out: Annotated[Path, typer.Option("--out", help="model.nir or model.onnx.")],
+    thresholds: Annotated[str, typer.Option("--thresholds", help="NIR schedules: guard (exact), or approx.")] = "guard",
+    time: Annotated[str, typer.Option("--time", help="ONNX: scan, unroll or step.")] = "scan",
+    dt: show.Dt = None,
+    nir: show.Nir = None,
 ) -> None:
     """Write a model as NIR or ONNX, thresholds of every timestep included.
 
@@ -24,6 +28,9 @@ def export(
         spikeport export model.int.nir --out model.int.onnx
     """
     from spikeport.api.export import export as write
+    from spikeport.api.load import load_model
 
-    show.findings(write(model, out))
+    loaded = load_model(model, dt=dt, nir=show.pairs(nir))
+    options = {"thresholds": thresholds} if out.suffix.lower() == ".nir" else {"time": time}
+    show.findings(write(loaded, out, **options))
     console.say(f"wrote {out} ({out.stat().st_size:,} bytes)")

@@ -10,11 +10,27 @@ import typer
 from rich.table import Table
 
 from spikeport import console
-from spikeport.findings import Finding
+from spikeport.findings import Finding, require
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Limit = Annotated[int | None, typer.Option("--limit", help="Only the first N samples.")]
 Batch = Annotated[int | None, typer.Option("--batch", min=1, help="Samples at once.")]
+
+Dt = Annotated[float | None, typer.Option("--dt", help="Seconds a step, for NIR files that do not say.")]
+Nir = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--nir", metavar="KEY=VALUE", help="What another tool's NIR file does not say: rule, reset, compare …"
+    ),
+]
+
+
+def pairs(given: Sequence[str] | None) -> dict[str, str]:
+    """``KEY=VALUE`` options as a dict. Raises SP908 for one without "="."""
+    found = dict(text.partition("=")[::2] for text in given or ())
+    for key, value in found.items():
+        require(bool(key and value), "SP908", f"{key!r} has no value", mend="write KEY=VALUE")
+    return found
 
 
 def as_json(value: Any) -> None:

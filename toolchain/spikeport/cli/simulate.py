@@ -16,7 +16,8 @@ def simulate(
     input: Annotated[Path, typer.Option("--input", help="A .npy file: [B, ...], or [T, B, ...] with --frames.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for record.npz.")],
     target: Annotated[str | None, typer.Option("--target", help="Where to run it; `spikeport targets` lists.")] = None,
-    dt: Annotated[float, typer.Option("--dt", help="Seconds a step, for NIR files that do not say.")] = 1e-4,
+    dt: show.Dt = None,
+    nir: show.Nir = None,
     frames: Annotated[bool, typer.Option("--frames", help="The input has a frame for each step.")] = False,
     membranes: Annotated[bool, typer.Option("--membranes", help="Keep membranes after the reset.")] = False,
     batch: show.Batch = None,
@@ -32,8 +33,8 @@ def simulate(
     from spikeport.api.simulate import simulate as run
 
     with console.progress("simulate") as progress:
-        record = run(model, input, target, out, dt=dt, frames=frames, membranes=membranes, batch=batch,
-                     progress=progress)  # fmt: skip
+        record = run(model, input, target, out, dt=dt, nir=show.pairs(nir), frames=frames, membranes=membranes,
+                     batch=batch, progress=progress)  # fmt: skip
     show.findings(record.findings)
     rates = record.rates()
     show.table(
