@@ -36,7 +36,7 @@ def execute(
     has a log ``clock`` besides its own: steps done, and the times of the first and the last step in seconds. Raises
     SP620 for an exception inside Lava, SP621 past the time, SP622 past the memory, SP623 where the worker was killed.
     """
-    folder = Path(tempfile.mkdtemp(prefix="spikeport-lava-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"spikeport-lava-{os.getpid()}-"))
     try:
         for place, plan in enumerate(plans):
             plan.write(folder / f"plan-{place:05}")

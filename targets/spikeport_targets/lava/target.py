@@ -17,7 +17,7 @@ from spikeport.record import Record, join
 from spikeport.targets import Availability, Request, check_input
 from spikeport_targets.lava.child import execute
 from spikeport_targets.lava.cost import samples_at_once, time_limit
-from spikeport_targets.lava.plan import plan
+from spikeport_targets.lava.lowering import lower
 from spikeport_targets.lava.records import entering, recorded
 from spikeport_targets.lava.support import check, wide_sums
 
@@ -85,7 +85,7 @@ def run_all(jobs: Sequence[tuple[Graph, Array]], request: Request) -> list[Recor
         fail("SP600", available.why, where="target 'lava'", mend=available.mend)
     counts = [check_input(graph, samples) for graph, samples in jobs]
     seconds = request.seconds or sum(time_limit(job[0], n) for job, n in zip(jobs, counts, strict=True))
-    plans = [plan(graph, entering(graph, samples), membranes=request.membranes) for graph, samples in jobs]
+    plans = [lower(graph, entering(graph, samples), membranes=request.membranes) for graph, samples in jobs]
     with execute(plans, seconds, request.memory, request.progress) as logs:
         found = [
             recorded(graph, planned, log, count, request)
