@@ -76,6 +76,30 @@ def line(
         parts.append(f'<circle class="dot" cx="{x(t):.1f}" cy="{y(value):.1f}" r="3.2"/>')
         parts.append(f'<circle class="hit" cx="{x(t):.1f}" cy="{y(value):.1f}" r="11" data-tip="{tip}"/>')
     alt = escape(f"{what} of {name} over timesteps: {', '.join(map(show, values))}")
+    return _svg(alt, parts)
+
+
+def bars(counts: Sequence[int], edges: Sequence[float], *, name: str) -> Markup:
+    """A histogram as a small SVG; heights are square roots, so that rare values stay visible."""
+    top = math.sqrt(max(counts, default=0)) or 1.0
+    step = (WIDTH - 20) / len(counts)
+    parts = []
+    for i, count in enumerate(counts):
+        high = (HEIGHT - TOP - BOTTOM) * math.sqrt(count) / top
+        tip = escape(f"{name}: {count} mantissas from {plain(edges[i])} to below {plain(edges[i + 1])}")
+        parts.append(
+            f'<rect class="bar" x="{10 + i * step:.1f}" y="{HEIGHT - BOTTOM - high:.1f}" width="{step - 1:.1f}" '
+            f'height="{high:.1f}" data-tip="{tip}"/>'
+        )
+    for place, text in ((10.0, edges[0]), (WIDTH / 2, (edges[0] + edges[-1]) / 2), (WIDTH - 10.0, edges[-1])):
+        parts.append(
+            f'<text class="tick" x="{place:.1f}" y="{HEIGHT - 8}" text-anchor="middle">{escape(plain(text))}</text>'
+        )
+    alt = escape(f"Histogram of the mantissas of {name}: {', '.join(map(str, counts))}")
+    return _svg(alt, parts)
+
+
+def _svg(alt: str, parts: Sequence[str]) -> Markup:
     return Markup(
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{alt}">{"".join(parts)}</svg>'
     )

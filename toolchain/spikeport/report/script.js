@@ -25,5 +25,60 @@
   }
   document.addEventListener("focusout", hide);
   document.addEventListener("scroll", hide, { passive: true });
+  const rasters = JSON.parse(document.getElementById("rasters").textContent);
+  const element = (name, text, kind) => {
+    const made = document.createElement(name);
+    if (text !== undefined) { made.textContent = text; }
+    if (kind) { made.className = kind; }
+    return made;
+  };
+  const train = (title, own, other) => {
+    const row = element("tr");
+    row.append(element("th", title));
+    own.forEach((fires, t) => {
+      const cell = element("td", undefined, fires === other[t] ? "" : "differs");
+      const mark = element("span", undefined, fires ? "cell on" : "cell");
+      cell.dataset.tip = `${title}, t = ${t}: ${fires ? "fires" : "silent"}`;
+      mark.setAttribute("role", "img");
+      mark.setAttribute("aria-label", fires ? "fires" : "silent");
+      cell.append(mark);
+      row.append(cell);
+    });
+    return row;
+  };
+  const open = (panel, stage, layer, t) => {
+    const found = (rasters[stage]?.[layer] ?? []).filter((one) => one.a[t] !== one.b[t]);
+    panel.replaceChildren(element("h4", `${layer}, t = ${t}: some of the neurons that part`));
+    const list = element("div", undefined, "rasters");
+    for (const one of found) {
+      const table = element("table");
+      table.append(element("caption", `sample ${one.sample}, neuron ${one.neuron.join(", ")}`), train("this stage", one.a, one.b), train("reference", one.b, one.a));
+      if (one.threshold) {
+        const row = element("tr");
+        row.append(element("th", "threshold"));
+        one.threshold.forEach((value) => row.append(element("td", Number(value.toPrecision(4)), "n")));
+        table.append(row);
+      }
+      const frame = element("div");
+      frame.append(table);
+      list.append(frame);
+    }
+    panel.append(list);
+    panel.hidden = false;
+  };
+  document.querySelectorAll(".heat button").forEach((button) => {
+    button.setAttribute("aria-expanded", "false");
+    button.addEventListener("click", () => {
+      const stage = button.closest("table").dataset.stage;
+      const panel = [...document.querySelectorAll(".drill")].find((one) => one.dataset.for === stage);
+      const was = button.getAttribute("aria-expanded") === "true";
+      document.querySelectorAll(".heat button").forEach((other) => other.setAttribute("aria-expanded", "false"));
+      document.querySelectorAll(".drill").forEach((other) => { other.hidden = true; });
+      if (was) { return; }
+      button.setAttribute("aria-expanded", "true");
+      open(panel, stage, button.dataset.layer, Number(button.dataset.t));
+    });
+  });
+
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
 })();

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from spikeport.compare import wilson
 from spikeport.report import charts
 from spikeport.report.charts import Interval
+from spikeport.report.figures import of_layers
 from spikeport.report.numbers import percent, plain, short_percent, si, whole
 from spikeport.report.verdict import is_ann, name_of
 
@@ -157,6 +158,51 @@ def energy(models: Mapping[str, Any]) -> Costs | None:
     every = max(1, math.ceil(len(powers) / 6))
     marks = tuple((100 * (power - low) / (high - low), si(10.0**power, "J")) for power in powers[::every])
     return Costs(tuple(rows), marks)
+
+
+@dataclass(frozen=True)
+class Why:
+    """The causes of one comparison."""
+
+    stage: str
+    causes: tuple[Mapping[str, Any], ...]
+    bars: tuple[Interval, ...]
+    first: str
+
+
+def causes(result: Mapping[str, Any]) -> list[Why]:
+    """Each cause with its share of the mismatches, for each comparison whose causes were looked for."""
+    firsts = result.get("first_divergence", {})
+    found = []
+    for stage, entries in result.get("causes", {}).items():
+        rows = tuple(_cause(entry) for entry in entries)
+        found.append(Why(name_of(stage), tuple(entries), rows, str(firsts.get(stage, ""))))
+    return [why for why in found if why.causes]
+
+
+def _cause(entry: Mapping[str, Any]) -> Interval:
+    share, count = float(entry["share"]), int(entry["mismatches"])
+    tip = f"{entry['title']}: {whole(count)} mismatches alone, {percent(share)} of all causes"
+    if entry.get("accuracy") is not None:
+        tip += f", accuracy {100 * entry['accuracy']:+.2f} points"
+    return Interval(entry["title"], percent(share), 0.0, 100 * share, 100 * share, tip)
+
+
+@dataclass(frozen=True)
+class Mantissas:
+    """One synapse's mantissas."""
+
+    layer: str
+    plot: Markup
+    facts: str
+
+
+def mantissas(histograms: Mapping[str, Any]) -> list[Mantissas]:
+    """A small histogram a synapse."""
+    return [
+        Mantissas(name, charts.bars(one["counts"], one["edges"], name=name), " · ".join(of_layers(one)))
+        for name, one in histograms.items()
+    ]
 
 
 def provenance(result: Mapping[str, Any]) -> list[tuple[str, str]]:

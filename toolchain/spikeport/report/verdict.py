@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from spikeport.report.numbers import percent, si, whole
+from spikeport.report.numbers import percent, whole
 
 Mood = Literal["same", "close", "apart"]
 NAMES = {
     "pytorch": "PyTorch",
     "graph": "captured graph",
+    "graph_float64": "captured graph in float64",
+    "pytorch in float64": "PyTorch in float64",
     "nir": "NIR, read back",
     "onnx": "ONNX",
     "integer": "integer engine",
@@ -84,14 +86,18 @@ def _stage(stage: str, entry: Mapping[str, Any]) -> str:
 
 
 def energy_verdict(models: Mapping[str, Any]) -> str:
-    """Which of the two networks costs less under the model that knows both; empty where none does."""
-    ann = {n: entry for n, entry in models.items() if is_ann(n, entry)}
-    for name, entry in ann.items():
-        base = entry.get("model", name.removeprefix("ann-").removesuffix("-ann"))
-        for other, spiking in models.items():
-            if other not in ann and spiking.get("model", other) == base:
-                return _duel(spiking, entry)
-    return ""
+    """Under which models the spiking network costs less than the same ANN, and under which more."""
+    outcomes: dict[str, list[str]] = {}
+    for name, ann in models.items():
+        if is_ann(name, ann):
+            base = ann.get("model", name)
+            for other, spiking in models.items():
+                if not is_ann(other, spiking) and spiking.get("model", other) == base:
+                    outcomes.setdefault(_outcome(spiking, ann), []).append(str(base))
+    if not outcomes:
+        return ""
+    parts = [f"{outcome} under {', '.join(names)}" for outcome, names in outcomes.items()]
+    return f"Energy a sample, against the same network as an ANN: {'; '.join(parts)}"
 
 
 def is_ann(name: str, entry: Mapping[str, Any]) -> bool:
@@ -99,11 +105,8 @@ def is_ann(name: str, entry: Mapping[str, Any]) -> bool:
     return bool(entry.get("network") == "ann" or name.startswith("ann") or name.endswith("ann"))
 
 
-def _duel(spiking: Mapping[str, Any], ann: Mapping[str, Any]) -> str:
-    ours, theirs = si(spiking["nominal"], "J"), si(ann["nominal"], "J")
-    if spiking["low"] <= ann["high"] and ann["low"] <= spiking["high"]:
-        winner = "the ranges overlap, so neither wins for certain"
-        winner += "; nominally the ANN does" if ann["nominal"] < spiking["nominal"] else "; nominally the SNN does"
-    else:
-        winner = "the ANN wins" if ann["nominal"] < spiking["nominal"] else "the SNN wins"
-    return f"Energy a sample in the same technology: {ours} spiking, {theirs} conventional; {winner}"
+def _outcome(spiking: Mapping[str, Any], ann: Mapping[str, Any]) -> str:
+    """Who wins, by nominal values, and whether the ranges leave a doubt."""
+    winner = "the ANN wins" if ann["nominal"] < spiking["nominal"] else "the SNN wins"
+    certain = spiking["low"] > ann["high"] or ann["low"] > spiking["high"]
+    return winner if certain else f"{winner} nominally, within overlapping ranges,"
