@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -11,10 +12,20 @@ from torch import nn
 from spikeport.findings import fail
 from spikeport.train.methods import Method, method
 from spikeport_models.networks.conv import conv
+from spikeport_models.networks.mlp import mlp
+from spikeport_models.networks.resnet import resnet19, sew_resnet
+from spikeport_models.networks.vgg import vggsnn
 
 Network = Callable[..., nn.Module]
 
-NETWORKS: dict[str, Network] = {"conv": conv}
+NETWORKS: dict[str, Network] = {
+    "conv": conv,
+    "mlp": mlp,
+    "resnet19": resnet19,
+    "vggsnn": vggsnn,
+    "sew-resnet18": partial(sew_resnet, depth=18),
+    "sew-resnet34": partial(sew_resnet, depth=34),
+}
 
 
 def build(
