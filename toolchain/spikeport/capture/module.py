@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import spikeport.capture.ours  # noqa: F401  (registers spikeport's own neurons)
-from spikeport.capture import operations, shapes
+from spikeport.capture import arithmetic, layers, shapes
 from spikeport.capture.registry import kinds, registered
 from spikeport.capture.state import evaluating
 from spikeport.capture.symbols import Symbol, Unsupported
@@ -24,7 +24,7 @@ from spikeport.train.layers import Repeat
 #: sample: [B, ...] goes in and all timesteps lie inside · sequence: [T, B, ...] goes in · step: one call a timestep
 Forward = Literal["sample", "sequence", "step"]
 
-HANDLERS = operations.HANDLERS | shapes.HANDLERS
+HANDLERS = arithmetic.HANDLERS | layers.HANDLERS | shapes.HANDLERS
 
 
 def capture(

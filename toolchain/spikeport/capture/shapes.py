@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from spikeport.capture.operations import whole_pool
+from spikeport.capture.layers import whole_pool
 from spikeport.capture.symbols import Layout, Symbol, Unsupported
 from spikeport.capture.tracer import Call
 from spikeport.graph import Flatten

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from spikeport.capture.calls import NeuronCall, NeuronCalls
 from spikeport.capture.draft import Draft
 from spikeport.capture.registry import Registered, array, registered
 from spikeport.capture.symbols import Known, Lost, State, Symbol, Unsupported
@@ -90,16 +91,15 @@ class Tracer(TorchFunctionMode):
     handlers: Mapping[str, Handler]
     timesteps: int | None = None
     findings: list[Finding] = field(default_factory=list)
-    neurons: list[tuple[str, nn.Module]] = field(default_factory=list)  #: in the order of their first calls
 
     def __post_init__(self) -> None:
         super().__init__()
         self.draft = Draft(self.dtype)
         self._known: dict[int, tuple[Tensor, Known]] = {}
         self._paths = {id(module): path for path, module in self.root.named_modules(remove_duplicate=True)}
+        self._fixed: dict[int, Tensor] = {}
         self._stack: list[tuple[str, nn.Module]] = []
-        self._calls: dict[int, int] = {}
-        self._nodes: dict[int, str] = {}
+        self._calls = NeuronCalls(self.draft, self.known_of, self.steps)
 
     # -- what is known ------------------------------------------------------------------------------------------------
 
@@ -137,24 +137,35 @@ class Tracer(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if (name := _name(func)) in FACTORIES:
+            return self._fixed_value(func(*args, **kwargs))
         known = [k for value in _tensors((args, kwargs)) if (k := self.known_of(value)) is not None]
         if not known:
             return func(*args, **kwargs)
-        name = _name(func)
         lost = any(isinstance(k, Lost) for k in known)
         out = func(*args, **kwargs)
         if not any(True for _ in _tensors(out)) and name != "__iter__":
-            if name in READS and not lost:
+            if name in READS:
                 self.report(f"{READS[name]} (Tensor.{name})", "what the module does would depend on the sample.",
                             "compute with tensors only", "SP381")  # fmt: skip
             return out
         return self._follow(name, args, kwargs, out, lost)
+
+    def _fixed_value(self, out: Any) -> Any:
+        """A tensor that a factory made: the same whatever the input is."""
+        self._fixed[id(out)] = out
+        return out
+
+    def is_fixed(self, value: Any) -> bool:
+        """Whether a tensor comes straight from a factory such as torch.zeros."""
+        return id(value) in self._fixed
 
     def _follow(self, name: str, args: Any, kwargs: Any, out: Any, lost: bool) -> Any:
         handler = self.handlers.get(name)
         result: Any = None
         if not lost:
             try:
+                self._no_views(name, args)
                 if handler is None:
                     raise Unsupported("is no operation that a graph can hold")
                 result = handler(Call(self, name, tuple(args), kwargs, out))
@@ -164,6 +175,18 @@ class Tracer(TorchFunctionMode):
             out = list(out)
         self._mark(out, result)
         return iter(out) if name == "__iter__" else out
+
+    def _no_views(self, name: str, args: Any) -> None:
+        """Refuse to change a tensor in place of which a view is followed: the view would change unseen."""
+        inplace = (name.startswith("__i") and name != "__iter__") or (name.endswith("_") and not name.endswith("__"))
+        if not inplace or not isinstance(args[0], Tensor):
+            return
+        place = args[0].untyped_storage().data_ptr()
+        for other, known in self._known.values():
+            held = REFERENCES + (other is args[0]._base)  # a view holds its base
+            alive = not isinstance(known, Lost) and sys.getrefcount(other) > held
+            if alive and other is not args[0] and other.untyped_storage().data_ptr() == place:
+                raise Unsupported("changes a tensor in place of which another view is in use")
 
     def _mark(self, out: Any, result: Any) -> None:
         for index, tensor in enumerate(_tensors(out)):
@@ -201,7 +224,13 @@ class Tracer(TorchFunctionMode):
                 x = known[0] if known else None
                 if not isinstance(x, Symbol):
                     raise Unsupported("its input does not come from the network's input, as far as can be followed")
-                result = [self._norm(module, x)] if kind is None else self._fire(module, kind, x, values[1:], out)
+                result = (
+                    [self._norm(module, x)]
+                    if kind is None
+                    else self._calls.fire(
+                        NeuronCall(module, kind, self._stack[-1][0], x, values[1:], len(list(_tensors(out))) - 1)
+                    )
+                )
             except Unsupported as reason:
                 self.report(str(reason), code="SP383")
         self._mark(out, result)
@@ -218,54 +247,11 @@ class Tracer(TorchFunctionMode):
         )
         return self.draft.apply(node, x, self._stack[-1][0], True, "norm")
 
-    def _fire(self, module: nn.Module, kind: Registered, x: Symbol, rest: list[Any], out: Any) -> list[Known]:
-        if x.weights is not None:
-            raise Unsupported("gets a sum over time; neurons take one step at a time")
-        path, call = self._stack[-1][0], self._calls.get(id(module), 0)
-        self._calls[id(module)] = call + 1
-        every = kind.steps(module) == "all"
-        if every and x.layout not in ("all", "one"):
-            raise Unsupported(f"takes [T, B, ...], gets {_layout(x)}")
-        if not every and x.layout != "frame":
-            raise Unsupported(f"takes one step [B, ...] a call, gets {_layout(x)}")
-        if every and x.layout == "one":
-            self.steps(1)
-        stateful = not every or kind.stateful
-        if stateful and x.step not in (None, call):
-            raise Unsupported(f"gets step {x.step} at its call number {call}; a step must enter at its own time")
-        name = self.draft.neurons(module, kind, x, path)
-        if stateful and self._nodes.setdefault(id(module), name) != name:
-            raise Unsupported("its state would pass between two places: it is called on different inputs")
-        if stateful and every and call:
-            raise Unsupported("its state would pass from one call to the next; call it once, or reset it")
-        self._check_states(module, rest, call)
-        if (name, module) not in self.neurons:
-            self.neurons.append((name, module))
-        spikes = Symbol({name: 1}, x.shape, x.layout, None if every else call)
-        return [spikes, *(State(id(module), call) for _ in list(_tensors(out))[1:])]
-
-    def _check_states(self, module: nn.Module, states: list[Any], call: int) -> None:
-        for value in states:
-            known = self.known_of(value)
-            if isinstance(known, State):
-                if (known.module, known.step) != (id(module), call - 1):
-                    raise Unsupported("gets the state of another layer or step")
-            elif known is not None or (isinstance(value, Tensor) and (call or bool(value.any()))):
-                raise Unsupported("starts from a state that is not zero")
-
     def length(self) -> int | None:
         """The number of timesteps: as seen, or the number of calls of neurons that take one step a call."""
-        counts = {self._calls[id(module)] for _, module in self.neurons if self._single(module)}
-        if len(counts) > 1:
-            raise Unsupported(f"its neurons are called {sorted(counts)} times: one timestep is one call of each")
-        if counts:
-            self.steps(counts.pop())
+        if (count := self._calls.count()) is not None:
+            self.steps(count)
         return self.timesteps
-
-    @staticmethod
-    def _single(module: nn.Module) -> bool:
-        kind = registered(module)
-        return kind is not None and kind.steps(module) == "one"
 
 
 class following:  # noqa: N801  (a context manager, read as a verb)
@@ -288,6 +274,23 @@ class following:  # noqa: N801  (a context manager, read as a verb)
         nn.Module.__call__ = self.original  # type: ignore[method-assign]
         self.tracer.__exit__(*error)  # type: ignore[no-untyped-call]
 
+
+#: references to a tensor that only the tracer holds: its table, and two while it is looked at
+REFERENCES = 3
+
+#: functions whose result does not depend on the values of their arguments
+FACTORIES = {
+    "zeros",
+    "ones",
+    "full",
+    "zeros_like",
+    "ones_like",
+    "full_like",
+    "new_zeros",
+    "new_ones",
+    "new_full",
+    "eye",
+}
 
 #: functions that read values out of tensors into Python
 READS = {
@@ -329,11 +332,6 @@ def _in_type_of(args: Any, out: Any) -> Any:
     if isinstance(out, Tensor):
         return out.to(like.dtype)
     return (out[0].to(like.dtype), *out[1:])
-
-
-def _layout(x: Symbol) -> str:
-    steps = {"frame": "[B, ...]", "all": "[T, B, ...]", "one": "[1, B, ...]", "merged": "[T * B, ...]"}
-    return steps[x.layout]
 
 
 def _line() -> str:

@@ -42,7 +42,7 @@ class Watch:
         def hook(_module: nn.Module, _args: Any, out: Any) -> Any:
             first, rest = (out[0], tuple(out[1:])) if isinstance(out, tuple | list) else (out, None)
             spikes = first.double()  # some libraries' spikes are float32 whatever the weights are
-            self.spikes.setdefault(path, []).append(spikes)
+            self.spikes.setdefault(path, []).append(spikes.clone())  # what follows may add to them in place
             return spikes if rest is None else (spikes, *rest)
 
         return hook

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spikeport.graph import LIF, Array, Graph, Node, Norm, Pool, Scale, Synapse, over_neurons
-from spikeport.passes.linear import add_constant, feeders, real_dtype, scaled_inputs, scaled_outputs
+from spikeport.passes.linear import add_constant, feeders, norm_gain, real_dtype, scaled_inputs, scaled_outputs
 
 
 def fold_norm(graph: Graph) -> Graph:
@@ -49,9 +49,8 @@ def _between(graph: Graph, name: str) -> list[Node]:
 
 
 def _gain_and_shift(node: Norm) -> tuple[Array, Array]:
-    gamma, beta, mean, var = (value.astype(np.float64) for value in (node.gamma, node.beta, node.mean, node.var))
-    gain = gamma * node.scale / np.sqrt(var + node.eps)
-    return gain, beta - mean * gain
+    gain = norm_gain(node)
+    return gain, node.beta.astype(np.float64) - node.mean.astype(np.float64) * gain
 
 
 def _into_sources(graph: Graph, name: str, synapses: tuple[str, ...]) -> Graph:

@@ -84,12 +84,11 @@ def add_constant(graph: Graph, name: str, value: Array, pass_name: str) -> Graph
             _stuck(target, node, pass_name, "its current filters what arrives, so a constant there is none in u")
         if isinstance(node, LIF | Readout):
             graph = graph.replace({target: _more_bias(graph, target, node, value, pass_name)})
-        elif isinstance(node, Synapse | Pool | Flatten | Scale):
+        elif isinstance(node, Synapse | Pool | Flatten | Scale | Norm):
             image = apply(node, value)
             graph = add_constant(graph, target, image, pass_name)
         else:
-            why = "fold it first" if isinstance(node, Norm) else "it holds a constant back for some steps"
-            _stuck(target, node, pass_name, why)
+            _stuck(target, node, pass_name, "it holds a constant back for some steps")
     return graph
 
 
@@ -117,7 +116,7 @@ def compact(value: Array) -> Array:
 
 
 def apply(node: Node, x: Array) -> Array:
-    """What a linear node without state makes of one frame ``x`` [*shape] in float64, a synapse without its bias."""
+    """What a node without state makes of one frame ``x`` [*shape] in float64: its linear part, without constants."""
     if isinstance(node, Linear):
         return np.asarray(node.weight.astype(np.float64) @ x)
     if isinstance(node, Conv):
@@ -129,8 +128,16 @@ def apply(node: Node, x: Array) -> Array:
         return total / area(node) if node.kind == "average" else total
     if isinstance(node, Flatten):
         return x.reshape(-1)
+    if isinstance(node, Norm):
+        return np.asarray(x * over_neurons(norm_gain(node), x.shape))
     assert isinstance(node, Scale)
     return np.asarray(x * over_neurons(node.factor, x.shape).astype(np.float64))
+
+
+def norm_gain(node: Norm) -> Array:
+    """What a normalisation multiplies each channel by: float64 [C]."""
+    gamma, var = node.gamma.astype(np.float64), node.var.astype(np.float64)
+    return np.asarray(gamma * node.scale / np.sqrt(var + node.eps))
 
 
 def area(node: Pool) -> int:

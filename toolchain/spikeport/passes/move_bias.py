@@ -16,7 +16,7 @@ def move_bias(graph: Graph) -> Graph:
     2. A synapse that feeds several nodes gives its bias to each of them.
     3. A bias that is zero everywhere is taken away.
 
-    Requires: Real arithmetic, no Norm behind a bias. Ensures: no synapse has a bias; spikes as before, up to rounding.
+    Requires: Real arithmetic. Ensures: no synapse has a bias; spikes as before, up to rounding.
     Raises SP351 where a Delay, a `CubaLIF` or the end of the graph stands in the way, SP354 for integers.
     """
     real_dtype(graph, "move_bias")
