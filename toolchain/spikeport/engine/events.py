@@ -2,101 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from spikeport.engine.neuron import Fired, State, parameter
-from spikeport.findings import Finding, fail
-from spikeport.graph import LIF, Array, Conv, Graph, Input, Linear, Loihi, Synapse
+from spikeport.engine import kernels
+from spikeport.engine.neuron import Fired, flat
+from spikeport.engine.program import Program
+from spikeport.graph import LIF, Array
 from spikeport.record import Counts, Events, NeuronEvents, SynapseEvents
+from spikeport.threads import over_parts
 
 
-def beyond_message(node: Input, graph: Graph, value: Tensor) -> Iterator[Finding]:
-    """Raises SP504 where integer input does not fit the bits of a message or the bounds that the graph was made for."""
-    assert isinstance(graph.arithmetic, Loihi)
-    low, high = int(value.min()), int(value.max())
-    if low < node.low or high > node.high:
-        fail(
-            "SP504",
-            f"input spans {low} ... {high} units of {float(node.unit):g}, the graph was made for "
-            f"{node.low:g} ... {node.high:g}",
-            where=f"node {graph.input!r}",
-            mend="scale the input as the calibration data were, or quantise again with data that span it",
-        )
-    yield from ()
+def of_synapse(program: Program, name: str, x: Tensor, steps: int) -> SynapseEvents:
+    """Events of one synapse whose input is ``x`` [T or 1, B, *shape] (1: the same at every step).
 
-
-def fan(node: Synapse, shape: Sequence[int], *, effective: bool) -> Tensor:
-    """For each input position, how many weights it reaches: float64 [*shape], exact whole numbers.
-
-    ``effective`` leaves out weights that are zero. Borders and strides are exact: it is the transposed convolution of
-    ones, that is the gradient of the sum of all outputs.
+    The batch is summed away first, a position at a time; what a position's inputs reach is then a product with the
+    number of weights that it reaches.
     """
-    weight = torch.as_tensor(np.array(node.weight != 0 if effective else np.ones_like(node.weight))).double()
-    with torch.inference_mode(False), torch.enable_grad():
-        x = torch.zeros(1, *shape, dtype=torch.float64, requires_grad=True)
-        if isinstance(node, Linear):
-            y = F.linear(x, weight.clone())
-        else:
-            assert isinstance(node, Conv)
-            convolve = F.conv2d if weight.ndim == 4 else F.conv1d
-            y = convolve(x, weight.clone(), None, node.stride, node.padding, node.dilation, node.groups)
-        (gradient,) = torch.autograd.grad(y.sum(), x)
-    return gradient[0].round()
+    analog = x.is_floating_point() and bool((x != x.round()).any())
+    known = program.incoming[name]
+    binary = known is not None and known.low >= 0 and known.high <= 1
+    nonzero, graded, size = _positions(x, binary=binary, analog=analog)
+    some, every = program.reach(name)
 
+    def count(value: Array) -> Counts:
+        return np.repeat(np.rint(value).astype(np.int64), steps if len(value) == 1 else 1)
 
-def of_synapse(node: Synapse, x: Tensor, steps: int) -> SynapseEvents:
-    """Events of one synapse whose input is ``x`` [T or 1, B, *shape] (1: the same at every step)."""
-    shape = tuple(x.shape[2:])
-    nonzero = (x != 0).flatten(2)
-    analog = bool((x != x.round()).any()) if x.is_floating_point() else False
-    reach = [fan(node, shape, effective=effective).flatten().to(x.device) for effective in (True, False)]
-    per_position = nonzero.sum(1).double()  # [T, positions], exact below 2**53
-
-    def count(value: Tensor) -> Counts:
-        whole = value.long().expand(steps) if value.shape[0] == 1 else value.long()
-        return whole.cpu().numpy().copy()
-
-    graded = ((x != 0) & (x.abs() != 1)).flatten(2).sum(1).double()
-    size = torch.zeros_like(per_position) if analog else x.abs().sum(1, dtype=torch.float64).flatten(1)
-    dense = torch.full((1,), float(reach[1].sum()) * x.shape[1], dtype=torch.float64)
     return SynapseEvents(
-        inputs=count(per_position.sum(1)),
+        inputs=count(nonzero.sum(1)),
         payload=count(size.sum(1)),
-        synops=count(per_position @ reach[0]),
-        fanout=count(per_position @ reach[1]),
-        graded=count(graded @ reach[1]),
-        unary=count(size @ reach[1]),
-        dense=count(dense),
+        synops=count(nonzero @ some),
+        fanout=count(nonzero @ every),
+        graded=count(graded @ every),
+        unary=count(size @ every),
+        dense=np.full(steps, int(every.sum()) * x.shape[1], dtype=np.int64),
         analog=analog,
         constant=x.shape[0] == 1 and steps > 1,
     )
 
 
-def of_neurons(node: LIF, x: Tensor, fired: Fired, state: State | None) -> NeuronEvents:
-    """Events of one neuron layer: a neuron is active in a step if it gets an input, held a state, or has a bias."""
-    steps = fired.spikes.shape[0]
-    first = torch.zeros_like(fired.after[:1]) if state is None else state.v[None]
-    held = torch.cat([first, fired.after[:-1]])
-    bias = parameter(node.bias, node, x)
-    active = (held != 0) | (x != 0) | (bias != 0)
-    batch = int(x.shape[1])
-    return NeuronEvents(
-        spikes=_per_step(fired.spikes),
-        updates=np.full(steps, node.size * batch, dtype=np.int64),
-        active=_per_step(active),
-    )
+def _positions(x: Tensor, *, binary: bool, analog: bool) -> tuple[Array, Array, Array]:
+    """How many of the batch are not zero, how many not of size one, and the sum of sizes: [T, N] float64, exact."""
+    if x.is_floating_point() or x.device.type != "cpu" or x.dtype == torch.int64:
+        size = x.abs().movedim(2, -1).flatten(2)
+        sums = ((size != 0).sum(1), ((size != 0) & (size != 1)).sum(1), size.sum(1, dtype=torch.float64))
+        nonzero, graded, total = (part.double().cpu().numpy() for part in sums)
+        return nonzero, graded, np.zeros_like(total) if analog else total
+    steps, batch = x.shape[:2]
+    values = flat(x).reshape(steps, batch, -1)
+    count = values.shape[2]
+    some = np.zeros((steps, count), np.int32)
+    if binary:
+        over_parts(lambda a, b: kernels.tally_binary(values, some, a, b), count, weight=steps * batch)
+        return some.astype(np.float64), np.zeros((steps, count)), some.astype(np.float64)
+    other, whole = np.zeros_like(some), np.zeros((steps, count), np.int64)
+    over_parts(lambda a, b: kernels.tally(values, some, other, whole, a, b), count, weight=steps * batch)
+    return some.astype(np.float64), other.astype(np.float64), whole.astype(np.float64)
 
 
-def _per_step(mask: Tensor) -> Counts:
-    counts: Array = mask.flatten(1).sum(1, dtype=torch.int64).cpu().numpy()
-    return counts
+def of_neurons(node: LIF, fired: Fired, batch: int) -> NeuronEvents:
+    """Events of one neuron layer."""
+    updates = np.full(len(fired.count), node.size * batch, dtype=np.int64)
+    return NeuronEvents(spikes=fired.count, updates=updates, active=fired.active)
 
 
 def over_time(parts: Sequence[Events]) -> Events:

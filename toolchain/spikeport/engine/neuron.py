@@ -1,18 +1,20 @@
 """The neurons' equations in plain PyTorch: the tested definition, and the fallback of every faster kernel.
 
 `x` is [T, B, *neurons] (or [1, B, *neurons] where the input is the same at every step). The functions return spikes and
-membranes of all T steps and the state after the last one, so that a recurrent graph can call them a step at a time.
+membranes of all steps and the state after the last one, so that a recurrent graph can call them a step at a time.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, Array, CubaLIF, over_neurons, schedule_over_neurons
+from spikeport.record import Counts
 
 STATE_MAX = 2**23 - 1  #: largest membrane in Loihi arithmetic; the smallest is its negative (Lava proc/lif/models.py)
 
@@ -22,18 +24,25 @@ class State:
     """What a neuron layer carries from step to step."""
 
     v: Tensor
-    current: Tensor | None = None
+    current: Tensor
 
 
 @dataclass
 class Fired:
     """What a neuron layer did in some steps."""
 
-    spikes: Tensor  #: bool [T, B, *neurons]
-    before: Tensor  #: u, before the reset
-    after: Tensor  #: v, after the reset
-    state: State
+    spikes: Tensor  #: [T, B, *neurons], zeros and ones: bool or uint8
+    after: Tensor | None  #: the membrane after the reset; None where nobody asked
+    state: Any  #: for the next call: `State`, or what a faster kernel keeps
     overflows: dict[str, int]
+    count: Counts  #: spikes a step
+    active: Counts  #: neurons a step that got an input, held a membrane or have a bias
+
+
+def flat(x: Tensor) -> Array:
+    """Values [T, B, *neurons] as [T, N] in the order in which the compiled loops see them: channels last."""
+    values: Array = x.movedim(2, -1).contiguous().reshape(x.shape[0], -1).numpy()
+    return values
 
 
 def parameter(value: Array, node: LIF, like: Tensor) -> Tensor:
@@ -54,10 +63,12 @@ def real(node: LIF, x: Tensor, state: State | None, start: int, steps: int) -> F
     reset_value = parameter(node.reset_value, node, x)
     theta = schedule(node, x)
     v = torch.zeros_like(x[0]) if state is None else state.v
-    current = torch.zeros_like(x[0]) if state is None or state.current is None else state.current
-    spikes, before, after = [], [], []
+    current = torch.zeros_like(x[0]) if state is None else state.current
+    spikes, after, active = [], [], []
     for t in range(steps):
-        arriving = gain * x[min(t, x.shape[0] - 1)]
+        entering = x[min(t, x.shape[0] - 1)]
+        active.append((entering != 0) | (v != 0) | (bias != 0))
+        arriving = gain * entering
         if isinstance(node, CubaLIF):
             current = parameter(node.current_decay, node, x) * current + arriving
             arriving = current
@@ -65,36 +76,48 @@ def real(node: LIF, x: Tensor, state: State | None, start: int, steps: int) -> F
         fired = u >= theta[start + t] if node.compare == ">=" else u > theta[start + t]
         v = _reset(node.reset, u, fired, theta[start + t], reset_value)
         spikes.append(fired)
-        before.append(u)
         after.append(v)
-    return Fired(torch.stack(spikes), torch.stack(before), torch.stack(after), State(v, current), {})
+    return _fired(spikes, after, active, State(v, current), {})
 
 
-def loihi(node: LIF, x: Tensor, state: State | None, start: int, steps: int) -> Fired:
-    """The same in Loihi's integers; ``x`` is int64. Sums and membranes beyond the format are counted."""
+def loihi(node: LIF, x: Tensor, state: State | None, start: int, steps: int, top: int = STATE_MAX) -> Fired:
+    """The same in Loihi's integers; ``x`` is int64. Sums and membranes beyond ``top`` are counted."""
     decay, bias = parameter(node.decay, node, x), parameter(node.bias, node, x)
     reset_value = parameter(node.reset_value, node, x)
     theta = schedule(node, x) << STATE_SHIFT
     v = torch.zeros_like(x[0]) if state is None else state.v
-    current = torch.zeros_like(x[0]) if state is None or state.current is None else state.current
-    spikes, before, after = [], [], []
+    current = torch.zeros_like(x[0]) if state is None else state.current
+    spikes, after, active = [], [], []
     saturated = wide = 0
     for t in range(steps):
-        arriving = x[min(t, x.shape[0] - 1)] << STATE_SHIFT
+        entering = x[min(t, x.shape[0] - 1)]
+        active.append((entering != 0) | (v != 0) | (bias != 0))
+        arriving = entering << STATE_SHIFT
         if isinstance(node, CubaLIF):
             current = _decayed(current, parameter(node.current_decay, node, x)) + arriving
             arriving = current
-        wide += int((arriving.abs() > STATE_MAX + 1).sum())
+        wide += int((arriving.abs() > top + 1).sum())
         exact = _decayed(v, decay) + arriving + bias
-        u = exact.clamp(-STATE_MAX, STATE_MAX)
+        u = exact.clamp(-top, top)
         saturated += int((u != exact).sum())
         fired = u > theta[start + t]
         v = _reset(node.reset, u, fired, theta[start + t], reset_value)
         spikes.append(fired)
-        before.append(u)
         after.append(v)
     overflows = {kind: n for kind, n in (("membrane saturated", saturated), ("sum beyond 24 bits", wide)) if n}
-    return Fired(torch.stack(spikes), torch.stack(before), torch.stack(after), State(v, current), overflows)
+    return _fired(spikes, after, active, State(v, current), overflows)
+
+
+def _fired(
+    spikes: list[Tensor], after: list[Tensor], active: list[Tensor], state: State, overflows: dict[str, int]
+) -> Fired:
+    fired = torch.stack(spikes)
+    return Fired(fired, torch.stack(after), state, overflows, _per_step(fired), _per_step(torch.stack(active)))
+
+
+def _per_step(mask: Tensor) -> Counts:
+    counts: Counts = mask.flatten(1).sum(1, dtype=torch.int64).cpu().numpy()
+    return counts
 
 
 def _decayed(v: Tensor, decay: Tensor) -> Tensor:

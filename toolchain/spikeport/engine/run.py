@@ -5,72 +5,87 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine import events, neuron, synapse
-from spikeport.findings import Finding
-from spikeport.graph import LIF, STATE_SHIFT, Array, Delay, Graph, Input, Loihi, Node, Readout, Synapse
-from spikeport.record import Events, Record, Train, join
-from spikeport.targets import Request, check_input
-
-BATCH = 256  #: samples at once where the caller does not say
+from spikeport.engine import enter, events, program, synapse
+from spikeport.engine.program import Kernels, Program
+from spikeport.graph import LIF, STATE_SHIFT, Array, Delay, Graph, Input, Node, Readout, Synapse
+from spikeport.record import Counts, Events, Record, Train, join
+from spikeport.targets import Request
 
 
-def simulate(graph: Graph, samples: Array, request: Request = Request(), device: str = "cpu") -> Record:
+def simulate(
+    graph: Graph,
+    samples: Array,
+    request: Request = Request(),
+    device: str = "cpu",
+    kernels: Kernels | None = None,
+) -> Record:
     """Run ``samples`` ([B, *input], or [T, B, *input] for event frames) and record what happened.
 
-    Real arithmetic runs in the graph's float type, Loihi arithmetic in exact integers; results do not depend on the
-    batch size. Raises SP502 for input of the wrong shape or type, SP504 for input beyond the message format.
+    Real arithmetic runs in the graph's float type, Loihi arithmetic in exact integers. Integers are the same to the bit
+    whatever the batch size, device, number of threads and kernels. ``request.batch`` sets how many samples run at once,
+    or ``request.memory`` how many bytes their values may take. Raises SP502 for input of the wrong shape or type, SP504
+    for input beyond what the integers were made for, SP509 for integers that may grow too large.
     """
-    total = check_input(graph, samples)
-    axis = 1 if samples.ndim == len(graph.shapes[graph.input]) + 2 else 0
-    size = request.batch or BATCH
-    records = []
-    for start in range(0, total, size):
-        part = samples.take(range(start, min(start + size, total)), axis=axis)
-        begun = time.perf_counter()
-        run = Run(graph, request, device)
-        with torch.inference_mode():
-            record = run.record(run.enter(part))
-        records.append(replace(record, seconds=time.perf_counter() - begun))
-        request.progress(min(start + size, total), total)
-    return join(records)
+    return Engine(graph, device, kernels).simulate(samples, request)
+
+
+class Engine:
+    """A graph and what was prepared to run it, for callers that run it more than once."""
+
+    def __init__(self, graph: Graph, device: str = "cpu", kernels: Kernels | None = None) -> None:
+        self.graph = graph
+        self.device = device
+        self.kernels: Kernels = kernels or program.kernels_here(device)
+        self._program: Program | None = None
+        self._entering: Any = None
+
+    def simulate(self, samples: Array, request: Request = Request()) -> Record:
+        """As the function of this name."""
+        total, entering = enter.check(self.graph, samples)
+        ready = self._ready(entering)
+        size = request.batch or ready.samples_at_once(request.memory)
+        records = []
+        for start in range(0, total, size):
+            begun = time.perf_counter()
+            part = enter.cut(self.graph, samples, start, start + size)
+            with torch.inference_mode():
+                record = Run(ready, request).record(enter.values(ready, part))
+            records.append(replace(record, seconds=time.perf_counter() - begun))
+            request.progress(min(start + size, total), total)
+        return join(records)
+
+    def _ready(self, entering: Any) -> Program:
+        """The program for inputs in a range; made anew only where the range grows."""
+        if self._program is None or (entering is not None and self._entering | entering != self._entering):
+            self._entering = entering if self._entering is None else self._entering | entering
+            self._program = program.build(self.graph, self.device, self.kernels, self._entering)
+        return self._program
 
 
 @dataclass
 class Run:
     """One batch on its way through a graph."""
 
-    graph: Graph
+    program: Program
     request: Request
-    device: str
-    states: dict[str, neuron.State] = field(default_factory=dict)
+    states: dict[str, Any] = field(default_factory=dict)
     pasts: dict[str, Tensor] = field(default_factory=dict)
+    counts: dict[str, list[Counts]] = field(default_factory=dict)
     trains: dict[str, list[Tensor]] = field(default_factory=dict)
     membranes: dict[str, list[Tensor]] = field(default_factory=dict)
     events: dict[str, list[Events]] = field(default_factory=dict)
     overflows: dict[str, dict[str, int]] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
 
     @property
-    def integers(self) -> bool:
-        """Whether the graph is in Loihi arithmetic."""
-        return isinstance(self.graph.arithmetic, Loihi)
-
-    def enter(self, samples: Array) -> Tensor:
-        """The samples as [T or 1, B, *input]: integers in units of the input, or floats of the graph's type."""
-        node = self.graph.nodes[self.graph.input]
-        assert isinstance(node, Input)
-        if self.integers:
-            value = torch.as_tensor(np.rint(np.asarray(samples, dtype=np.float64) / node.unit)).long()
-            self.findings += events.beyond_message(node, self.graph, value)
-        else:
-            dtype = torch.float64 if getattr(self.graph.arithmetic, "dtype", "") == "float64" else torch.float32
-            value = torch.as_tensor(np.asarray(samples)).to(dtype)
-        return (value if node.coding == "events" else value.unsqueeze(0)).to(self.device)
+    def graph(self) -> Graph:
+        """What is run."""
+        return self.program.graph
 
     def record(self, samples: Tensor) -> Record:
         """Run all steps."""
@@ -103,7 +118,8 @@ class Run:
         return values[self.graph.output]
 
     def _sum(self, name: str, values: Mapping[str, Tensor]) -> Tensor:
-        first, *others = (values[source] for source in self.graph.sources(name))
+        dtype = self.program.entering[name]
+        first, *others = (values[source].to(dtype) for source in self.graph.sources(name))
         for other in others:
             first = first + other
         return first
@@ -117,49 +133,59 @@ class Run:
             past = self._past(name, node, x)
             return torch.cat([past, x.expand(steps, *x.shape[1:])])[:steps]
         if isinstance(node, Synapse) and self.request.events:
-            self.events.setdefault(name, []).append(events.of_synapse(node, x, steps))
-        return synapse.apply(node, x)
+            self.events.setdefault(name, []).append(events.of_synapse(self.program, name, x, steps))
+        return self.program.steps[name](x)
 
     def _past(self, name: str, node: Delay, like: Tensor) -> Tensor:
+        """The values that a delay still holds, oldest first: zero before the first step."""
         if name not in self.pasts:
-            self.pasts[name] = like.new_zeros((node.steps, like.shape[1], *node.shape))
+            size = (node.steps, like.shape[1], *node.shape)
+            self.pasts[name] = torch.zeros(size, dtype=self.program.entering[name], device=like.device)
         return self.pasts[name]
 
     def _neuron(self, name: str, node: LIF, x: Tensor, start: int, steps: int) -> Tensor:
-        step = neuron.loihi if self.integers else neuron.real
-        fired = step(node, x, self.states.get(name), start, steps)
+        fired = self.program.neurons[name](x, self.states.get(name), start, steps, keep=self.request.membranes)
         if self.request.events:
-            self.events.setdefault(name, []).append(events.of_neurons(node, x, fired, self.states.get(name)))
+            self.events.setdefault(name, []).append(events.of_neurons(node, fired, int(x.shape[1])))
         self.states[name] = fired.state
-        self.trains.setdefault(name, []).append(fired.spikes)
-        if self.request.membranes:
+        self.counts.setdefault(name, []).append(fired.count)
+        if self.request.trains:
+            self.trains.setdefault(name, []).append(fired.spikes)
+        if self.request.membranes and fired.after is not None:
             self.membranes.setdefault(name, []).append(fired.after)
         for kind, count in fired.overflows.items():
             kinds = self.overflows.setdefault(name, {})
             kinds[kind] = kinds.get(kind, 0) + count
-        return fired.spikes.to(x.dtype)
+        return fired.spikes
 
     def _read(self, output: Tensor) -> Tensor:
         node = self.graph.nodes[self.graph.output]
-        steps = self.graph.timesteps
+        steps, integers = self.graph.timesteps, self.program.integers
+        output = output.long() if integers else output.to(self.program.entering[self.graph.input])
         if not isinstance(node, Readout):
             return output.expand(steps, *output.shape[1:]).sum(0)
         weight = synapse.tensor(node.weight, output).reshape(-1, *(1,) * (output.ndim - 1))
-        entering = output << STATE_SHIFT if self.integers else output
+        entering = output << STATE_SHIFT if integers else output
         return (weight * (entering + synapse.spread(node.bias, output))).sum(0)
 
     def _record(self, outputs: Tensor) -> Record:
-        trains = {name: torch.cat(parts) for name, parts in self.trains.items()}
-        counts = {name: train.flatten(1).sum(1, dtype=torch.int64).cpu().numpy() for name, train in trains.items()}
-        kept = trains if self.request.trains else {}
+        layers = self.graph.nodes_of(LIF)
         return Record(
-            target="integer" if self.integers else "reference",
+            target="integer" if self.program.integers else "reference",
             outputs=outputs.cpu().numpy(),
-            neurons={name: node.size for name, node in self.graph.nodes_of(LIF).items()},
-            spike_counts={name: counts[name] for name in self.graph.nodes_of(LIF)},
-            trains={name: Train.pack(train.cpu().numpy()) for name, train in kept.items()},
-            membranes={name: torch.cat(parts).cpu().numpy() for name, parts in self.membranes.items()},
+            neurons={name: node.size for name, node in layers.items()},
+            spike_counts={name: np.concatenate(self.counts[name]) for name in layers},
+            trains={name: Train.pack(_joined(parts)) for name, parts in self.trains.items()},
+            membranes={name: _widened(_joined(parts)) for name, parts in self.membranes.items()},
             events={name: events.over_time(parts) for name, parts in self.events.items()},
             overflows=self.overflows,
-            findings=tuple(self.findings),
         )
+
+
+def _joined(parts: list[Tensor]) -> Array:
+    return torch.cat([part.contiguous() for part in parts]).cpu().numpy()
+
+
+def _widened(membranes: Array) -> Array:
+    """Integers as int64, whichever kernel made them."""
+    return membranes.astype(np.int64) if membranes.dtype.kind == "i" else membranes

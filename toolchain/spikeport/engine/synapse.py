@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,19 +12,27 @@ from torch.nn import functional as F
 from spikeport.findings import fail
 from spikeport.graph import Array, Conv, Flatten, Linear, Node, Norm, Pool, Scale, Synapse, over_neurons
 
+Step = Callable[[Tensor], Tensor]
+
 
 def apply(node: Node, x: Tensor) -> Tensor:
     """The output of a node without state. Integers (int64) come back as integers, exact."""
+    return prepare(node, x.dtype, x.device)(x)
+
+
+def prepare(node: Node, dtype: torch.dtype, device: torch.device | str) -> Step:
+    """A node without state, ready to be applied to values of some type. Raises SP503 for nodes it does not know."""
+    integers = dtype == torch.int64
     if isinstance(node, Synapse):
-        return _integer_synapse(node, x) if x.dtype == torch.int64 else _synapse(node, x)
+        return _integer_synapse(node, device) if integers else _synapse(node, dtype, device)
     if isinstance(node, Pool):
-        return _pool(node, x)
+        return lambda x: _pool(node, x)
     if isinstance(node, Flatten):
-        return x.flatten(2)
+        return lambda x: x.flatten(2)
     if isinstance(node, Scale):
-        return x * spread(node.factor, x)
+        return lambda x: x * spread(node.factor, x)
     if isinstance(node, Norm):
-        return _norm(node, x)
+        return lambda x: _norm(node, x)
     fail("SP503", f"the engine does not know nodes of type {type(node).__name__}")
 
 
@@ -36,28 +46,32 @@ def spread(value: Array, x: Tensor) -> Tensor:
     return tensor(over_neurons(value, tuple(x.shape[2:])), x)
 
 
-def _synapse(node: Synapse, x: Tensor) -> Tensor:
-    weight = tensor(node.weight, x)
-    bias = None if node.bias is None else tensor(node.bias, x)
-    return _product(node, x, weight, bias)
+def shifted(x: Tensor, exponent: int) -> Tensor:
+    """Whole numbers times ``2**exponent``, rounded towards minus infinity."""
+    return x << exponent if exponent > 0 else x >> -exponent if exponent < 0 else x
 
 
-def _integer_synapse(node: Synapse, x: Tensor) -> Tensor:
-    """Products of integers in float64, exact since every sum stays far below 2**53."""
-    exact = _product(node, x.double(), tensor(node.weight, x.double()), None).long()
-    return exact << node.exponent if node.exponent >= 0 else exact >> -node.exponent
+def _integer_synapse(node: Synapse, device: torch.device | str) -> Step:
+    """Products of integers in float64, exact since `ranges` keeps every sum below 2**53."""
+    product = _synapse(node, torch.float64, device)
+    return lambda x: shifted(product(x.double()).round().long(), node.exponent)
 
 
-def _product(node: Synapse, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    flat = x.flatten(0, 1)
-    if isinstance(node, Linear):
-        y = F.linear(flat, weight, bias)
-    elif isinstance(node, Conv):
-        convolve = F.conv2d if weight.ndim == 4 else F.conv1d
-        y = convolve(flat, weight, bias, node.stride, node.padding, node.dilation, node.groups)
-    else:
-        fail("SP503", f"the engine does not know nodes of type {type(node).__name__}")
-    return y.reshape(*x.shape[:2], *y.shape[1:])
+def _synapse(node: Synapse, dtype: torch.dtype, device: torch.device | str) -> Step:
+    weight = torch.as_tensor(np.array(node.weight)).to(device, dtype)
+    bias = None if node.bias is None else torch.as_tensor(np.array(node.bias)).to(device, dtype)
+
+    def product(x: Tensor) -> Tensor:
+        flat = x.flatten(0, 1)
+        if isinstance(node, Linear):
+            y = F.linear(flat, weight, bias)
+        else:
+            assert isinstance(node, Conv)
+            convolve = F.conv2d if weight.ndim == 4 else F.conv1d
+            y = convolve(flat, weight, bias, node.stride, node.padding, node.dilation, node.groups)
+        return y.reshape(*x.shape[:2], *y.shape[1:])
+
+    return product
 
 
 def _pool(node: Pool, x: Tensor) -> Tensor:

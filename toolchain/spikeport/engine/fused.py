@@ -1,0 +1,121 @@
+"""A neuron layer on the compiled loops: its parameters laid out once, then any number of calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spikeport.engine import kernels
+from spikeport.engine.neuron import Fired, flat
+from spikeport.engine.ranges import Range
+from spikeport.graph import LIF, STATE_SHIFT, Array, CubaLIF, over_neurons
+from spikeport.threads import over_parts
+
+OVERFLOWS = {"membrane saturated": kernels.SATURATED, "sum beyond 24 bits": kernels.WIDE}
+NOTHING = 0  #: length of an array that a loop is told to leave alone
+
+
+def fits(node: LIF, x: Range, top: int) -> bool:
+    """Whether 32 bits hold everything that an integer layer computes, for sums in ``x``.
+
+    A step adds up at most: the decayed membrane (``top``, or the reset value), the input or the synaptic current
+    (T inputs at most, since its decay never enlarges it), each shifted by 6 bits, and the bias.
+    """
+    arriving = x.size << STATE_SHIFT
+    current = arriving * (node.timesteps if isinstance(node, CubaLIF) else 1)
+    membrane = max(top, int(np.abs(node.reset_value).max()))
+    return current + membrane + int(np.abs(node.bias.astype(np.float64)).max()) < 2**31 - 1 and top < 2**30
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer's parameters in the order of memory (channels last), each [period]; theta [T, period]."""
+
+    node: LIF
+    decay: Array
+    leak: Array
+    bias: Array
+    gain: Array
+    theta: Array
+    reset_value: Array
+    exponent: int = 0  #: applied to the sums on the way in (integers)
+    top: int = 0  #: the largest membrane (integers); 0 means real numbers
+
+    def __call__(self, x: Tensor, state: Array | None, start: int, steps: int, *, keep: bool) -> Fired:
+        """Steps ``start`` ... ``start + steps - 1``, with the membranes if ``keep``; state is [2, N]."""
+        values = flat(x)
+        count = values.shape[1]
+        spikes = torch.empty((steps, x.shape[1], *rows(x.shape[2:])), dtype=torch.uint8)
+        after = np.empty((steps, count) if keep else (NOTHING, NOTHING), self.bias.dtype)
+        if state is None:  # a call for all steps needs no state beyond them
+            state = np.zeros((NOTHING, NOTHING) if steps == self.node.timesteps else (2, count), self.bias.dtype)
+        out, theta = spikes.reshape(steps, -1).numpy(), self.theta[start : start + steps]
+
+        def part(begin: int, end: int) -> Array:
+            return self._loop(values, theta, out, after, state, begin, end)
+
+        counts = np.sum(over_parts(part, count, weight=steps), axis=0)
+        return Fired(
+            spikes.movedim(-1, 2),
+            _unflat(after, x) if keep else None,
+            state,
+            {kind: n for kind, column in OVERFLOWS.items() if (n := int(counts[:, column].sum()))},
+            counts[:, kernels.FIRED],
+            counts[:, kernels.ACTIVE],
+        )
+
+    def _loop(self, x: Array, theta: Array, out: Array, after: Array, held: Array, begin: int, end: int) -> Array:
+        reset = self.node.reset
+        counts: Array
+        if not self.top:
+            at_zero, subtract, keep = self.node.compare == ">=", reset == "subtract", reset == "none"
+            counts = kernels.real(x, self.gain, self.decay, self.leak, self.bias, theta, at_zero, subtract, keep,
+                                  self.reset_value, out, after, held, begin, end)  # fmt: skip
+            return counts
+        masks = {"zero": (0, 0), "value": (0, 0), "subtract": (-1, -1), "none": (-1, 0)}[reset]
+        shifts = (max(self.exponent, 0), max(-self.exponent, 0))
+        counts = kernels.loihi(x, shifts, self.decay, self.leak, self.bias, theta, masks,
+                               self.reset_value, self.top, out, after, held, begin, end)  # fmt: skip
+        return counts
+
+
+def prepare(node: LIF, dtype: np.dtype[Any], exponent: int = 0, top: int = 0) -> Layer:
+    """Lay out the parameters of a layer, in the type that its loop computes in."""
+    per_channel = [node.decay, node.bias, node.gain, node.reset_value, node.threshold[0]]
+    per_channel += [node.current_decay] if isinstance(node, CubaLIF) else []
+    channels = node.shape[:1]
+    narrow = all(value.ndim == 0 or value.shape == channels for value in per_channel)
+    shape = channels if narrow else node.shape
+    repeat = -(-kernels.BLOCK // int(np.prod(shape, dtype=np.int64)))
+
+    def laid(value: Array) -> Array:
+        full = np.broadcast_to(over_neurons(value, shape), shape)
+        return np.tile(np.moveaxis(full, 0, -1).ravel(), repeat).astype(dtype)
+
+    shift = np.asarray(1 << STATE_SHIFT if top else 1, dtype)
+    reset_value = node.reset_value if node.reset == "value" else np.zeros(())
+    return Layer(
+        node,
+        decay=laid(node.decay),
+        leak=laid(node.current_decay) if isinstance(node, CubaLIF) else np.empty(NOTHING, dtype),
+        bias=laid(node.bias),
+        gain=laid(node.gain),
+        theta=np.stack([laid(row) * shift for row in node.threshold]),
+        reset_value=laid(reset_value),
+        exponent=exponent,
+        top=top,
+    )
+
+
+def rows(shape: torch.Size) -> tuple[int, ...]:
+    """A layer's shape with its channels last."""
+    return (*shape[1:], shape[0])
+
+
+def _unflat(after: Array, x: Tensor) -> Tensor:
+    value = torch.from_numpy(after).reshape(len(after), x.shape[1], *rows(x.shape[2:]))
+    return value.movedim(-1, 2)

@@ -1,0 +1,212 @@
+"""The compiled loops: all steps of a neuron layer in one pass, and event counts in another.
+
+Values lie flat, [T, N] with N = batch x neurons. A loop takes blocks of `BLOCK` neurons whose state stays in the first
+cache while the steps pass: currents are read once, spikes written once. Parameters repeat with a period that the caller
+chooses (one row of channels, or all neurons of a layer). All arithmetic is that of `neuron.real` and `neuron.loihi`, to
+the bit: floating point in the same order without contraction, integers in 32 bits under the bounds of `fused.fits`.
+
+32 bits suffice for ``trunc(v * d / 4096)``: with ``|v| = 4096 h + l`` it is ``sign(v) * (h d + (l d >> 12))``, where
+``h d <= |v|`` and ``l d < 2**24``, since d <= 4096.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+BLOCK = 2048  #: neurons that a loop keeps in the cache: 8 KiB of state
+FIRED, SATURATED, WIDE, ACTIVE = range(4)  #: columns of the counts, [T, 4] int64
+
+Integers = NDArray[np.int32]
+Floats = NDArray[Any]
+
+
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+
+def compiled(loop: Loop) -> Loop:
+    """A loop as machine code, compiled at its first call and kept on disk, without the interpreter's lock."""
+    made: Loop = njit(nogil=True, cache=True)(loop)
+    return made
+
+
+@compiled
+def _shrunk(v: Any, d: Any) -> Any:
+    """trunc(v * d / 4096) for 0 <= d <= 4096, towards zero."""
+    size = np.int32(abs(v))
+    whole = np.int32(np.int32(np.int32(size >> 12) * d) + np.int32(np.int32(np.int32(size & 4095) * d) >> 12))
+    return np.int32(-whole) if v < 0 else whole
+
+
+@compiled
+def loihi(
+    x: Floats,  # [T or 1, N] sums, float32 or int32
+    shifts: tuple[int, int],  # left and right: the exponent
+    decay: Integers,
+    leak: Integers,  # [period] the current's decay, or [0] where there is no current
+    bias: Integers,
+    theta: Integers,  # [T, period], already in the membrane's scale
+    reset: tuple[int, int],  # masks: after a spike v = (u & first) - (theta & second) + reset_value
+    reset_value: Integers,
+    top: int,
+    spikes: NDArray[np.uint8],  # [T, N]
+    after: Integers,  # [T, N], or [0, 0] where nobody asks
+    state: Integers,  # [2, N] membrane and current between calls, or [0, 0]
+    begin: int,
+    end: int,
+) -> NDArray[np.int64]:
+    """Steps of the neurons ``begin`` ... ``end - 1`` in Loihi's integers; counts [T, 4]."""
+    steps, period = spikes.shape[0], decay.shape[0]
+    counts = np.zeros((steps, 4), np.int64)
+    v, current, arriving = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.int32), np.empty(BLOCK, np.int32)
+    left, right = np.int32(shifts[0]), np.int32(shifts[1])
+    keep, less = np.int32(reset[0]), np.int32(reset[1])
+    most, least, limit = np.int32(top), np.int32(-top), np.int32(top + 1)
+    a = begin
+    while a < end:
+        k = a % period
+        n = min(BLOCK, period - k, end - a)
+        if state.shape[0] > 0:
+            v[:n], current[:n] = state[0, a : a + n], state[1, a : a + n]
+        else:
+            v[:], current[:] = 0, 0
+        d, b, r = decay[k : k + n], bias[k : k + n], reset_value[k : k + n]
+        for t in range(steps):
+            xt, st, th = x[min(t, x.shape[0] - 1), a : a + n], spikes[t, a : a + n], theta[t, k : k + n]
+            active: Any = 0
+            for i in range(n):
+                summed = np.int32(np.int32(np.int32(xt[i]) << left) >> right)
+                arriving[i] = np.int32(summed << 6)
+                active += np.int32((summed | v[i] | b[i]) != 0)
+            if leak.shape[0] > 0:
+                c = leak[k : k + n]
+                for i in range(n):
+                    current[i] = np.int32(_shrunk(current[i], c[i]) + arriving[i])
+                    arriving[i] = current[i]
+            fired: Any = 0
+            saturated: Any = 0
+            wide: Any = 0
+            for i in range(n):
+                exact = np.int32(np.int32(_shrunk(v[i], d[i]) + arriving[i]) + b[i])
+                u = min(max(exact, least), most)
+                spike = u > th[i]
+                reset_to = np.int32(np.int32(np.int32(u & keep) - np.int32(th[i] & less)) + r[i])
+                v[i] = reset_to if spike else u
+                st[i] = spike
+                fired += np.int32(spike)
+                saturated += np.int32(u != exact)
+                wide += np.int32(np.int32(abs(arriving[i])) > limit)
+            counts[t, FIRED] += fired
+            counts[t, SATURATED] += saturated
+            counts[t, WIDE] += wide
+            counts[t, ACTIVE] += active
+            if after.shape[0] > 0:
+                after[t, a : a + n] = v[:n]
+        if state.shape[0] > 0:
+            state[0, a : a + n], state[1, a : a + n] = v[:n], current[:n]
+        a += n
+    return counts
+
+
+@compiled
+def real(
+    x: Floats,  # [T or 1, N]
+    gain: Floats,
+    decay: Floats,
+    leak: Floats,  # [period] the current's decay, or [0] where there is no current
+    bias: Floats,
+    theta: Floats,  # [T, period]
+    at_zero: bool,  # whether a membrane at its threshold fires
+    subtract: bool,
+    keep: bool,  # whether a membrane stays as it is after a spike
+    reset_value: Floats,
+    spikes: NDArray[np.uint8],  # [T, N]
+    after: Floats,  # [T, N], or [0, 0] where nobody asks
+    state: Floats,  # [2, N] membrane and current between calls, or [0, 0]
+    begin: int,
+    end: int,
+) -> NDArray[np.int64]:
+    """Steps of the neurons ``begin`` ... ``end - 1`` in floating point; counts [T, 4]."""
+    steps, period = spikes.shape[0], decay.shape[0]
+    counts = np.zeros((steps, 4), np.int64)
+    v, current, arriving = np.empty(BLOCK, x.dtype), np.empty(BLOCK, x.dtype), np.empty(BLOCK, x.dtype)
+    a = begin
+    while a < end:
+        k = a % period
+        n = min(BLOCK, period - k, end - a)
+        if state.shape[0] > 0:
+            v[:n], current[:n] = state[0, a : a + n], state[1, a : a + n]
+        else:
+            v[:], current[:] = 0, 0
+        d, b, r, g = decay[k : k + n], bias[k : k + n], reset_value[k : k + n], gain[k : k + n]
+        for t in range(steps):
+            xt, st, th = x[min(t, x.shape[0] - 1), a : a + n], spikes[t, a : a + n], theta[t, k : k + n]
+            active: Any = 0
+            for i in range(n):
+                arriving[i] = g[i] * xt[i]
+                active += np.int32((xt[i] != 0) | (v[i] != 0) | (b[i] != 0))
+            if leak.shape[0] > 0:
+                c = leak[k : k + n]
+                for i in range(n):
+                    current[i] = c[i] * current[i] + arriving[i]
+                    arriving[i] = current[i]
+            fired: Any = 0
+            for i in range(n):
+                u = d[i] * v[i] + arriving[i] + b[i]
+                spike = (u > th[i]) | (at_zero & (u == th[i]))
+                lowered = u - th[i]
+                reset_to = lowered if subtract else (u if keep else r[i])
+                v[i] = reset_to if spike else u
+                st[i] = spike
+                fired += np.int32(spike)
+            counts[t, FIRED] += fired
+            counts[t, ACTIVE] += active
+            if after.shape[0] > 0:
+                after[t, a : a + n] = v[:n]
+        if state.shape[0] > 0:
+            state[0, a : a + n], state[1, a : a + n] = v[:n], current[:n]
+        a += n
+    return counts
+
+
+@compiled
+def tally(x: Floats, nonzero: Integers, graded: Integers, size: NDArray[np.int64], begin: int, end: int) -> None:
+    """Over the batch of ``x`` [T, B, N]: inputs that are not zero, those not of size one, and the sum of sizes, [T, N].
+
+    Only the positions ``begin`` ... ``end - 1`` are visited.
+    """
+    for t in range(x.shape[0]):
+        for a in range(begin, end, BLOCK):
+            z = min(a + BLOCK, end)
+            some, other, total = nonzero[t, a:z], graded[t, a:z], size[t, a:z]
+            for b in range(x.shape[1]):
+                row = x[t, b, a:z]
+                for i in range(z - a):
+                    value = abs(np.int32(row[i]))
+                    some[i] += np.int32(value != 0)
+                    other[i] += np.int32(value > 1)
+                    total[i] += value
+
+
+@compiled
+def tally_binary(x: NDArray[np.uint8], nonzero: Integers, begin: int, end: int) -> None:
+    """`tally` where every input is 0 or 1: their number says it all."""
+    for t in range(x.shape[0]):
+        for a in range(begin, end, BLOCK):
+            z = min(a + BLOCK, end)
+            some = nonzero[t, a:z]
+            for b in range(x.shape[1]):
+                row = x[t, b, a:z]
+                for i in range(z - a):
+                    some[i] += row[i]
+
+
+@compiled
+def whole(x: Floats, unit: float, out: NDArray[Any], begin: int, end: int) -> None:
+    """``out = round(x / unit)``, ties to even, computed in float64; flat, from ``begin`` to ``end - 1``."""
+    for i in range(begin, end):
+        out[i] = np.rint(np.float64(x[i]) / unit)
