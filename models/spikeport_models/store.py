@@ -9,7 +9,7 @@ from torch import nn
 
 from spikeport.findings import fail
 from spikeport.train import checkpoint
-from spikeport.train.methods import method
+from spikeport.train.catalogue import method
 from spikeport_models.networks import build
 
 FOLDER = Path(__file__).parent / "checkpoints"

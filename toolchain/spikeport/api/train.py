@@ -16,8 +16,8 @@ import spikeport
 from spikeport import console
 from spikeport.findings import fail
 from spikeport.train import checkpoint
+from spikeport.train.catalogue import method as method_of
 from spikeport.train.loop import Epoch, Part, accuracy, fit
-from spikeport.train.methods import method as method_of
 from spikeport.train.recipe import Recipe, read
 from spikeport_models import datasets, networks
 from spikeport_models.recipes import find

@@ -11,18 +11,19 @@ from torch import Tensor
 
 from spikeport.train import kernels
 from spikeport.train.reduce import mean_and_std_of_sums
+from spikeport.train.rules import Rules
 from spikeport.train.threads import over_parts
 
 FLOATS = (torch.float32, torch.float64, torch.bfloat16)
 
 
-def applies(x: Tensor, threshold: Tensor, shape: str) -> bool:
+def applies(x: Tensor, threshold: Tensor, rules: Rules) -> bool:
     """Whether the compiled loops can take this layer: on the CPU, one threshold a step, rectangular surrogate."""
     return (
         x.device.type == "cpu"
         and x.dtype in FLOATS
         and threshold.ndim == 1
-        and shape == "rectangular"
+        and rules.method.compiled
         and x.numel() > 0
         and not torch.compiler.is_compiling()
         and type(x) in (Tensor, torch.nn.Parameter)
@@ -52,18 +53,18 @@ def like(x: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.empty_strided(x.shape, (x[0].numel(), *x.stride()[1:]), dtype=dtype)
 
 
-def forward(x: Tensor, decay: Tensor, threshold: Tensor, by_zero: bool, keep: bool) -> tuple[Tensor, Tensor]:
+def forward(x: Tensor, decay: Tensor, threshold: Tensor, rules: Rules, keep: bool) -> tuple[Tensor, Tensor]:
     """Spikes and, where ``keep``, membranes before the reset (else one number) for given thresholds [T]."""
     spikes = like(x, x.dtype)
     u = like(x, threshold.dtype) if keep else torch.empty(1, 1, dtype=threshold.dtype)
     a, s, m = flat(x), flat(spikes), flat(u)
     beta, theta = decay.detach().numpy()[()], threshold.detach().numpy()
-    over_parts(lambda lo, hi: kernels.forward(a, m, s, beta, theta, by_zero, keep, lo, hi), a.shape[1])
+    over_parts(lambda lo, hi: kernels.forward(a, m, s, beta, theta, rules.by_zero, keep, lo, hi), a.shape[1])
     return spikes, u
 
 
 def forward_adapting(
-    x: Tensor, decay: Tensor, threshold: Tensor, method: Any, by_zero: bool
+    x: Tensor, decay: Tensor, threshold: Tensor, rules: Rules
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Spikes, membranes before the reset, and the thresholds and widths that `method.adapt` set, [T] each."""
     spikes, u = like(x, x.dtype), like(x, threshold.dtype)
@@ -73,19 +74,19 @@ def forward_adapting(
     for t in range(x.shape[0]):
 
         def step(lo: int, hi: int, t: int = t, below: Any = below) -> tuple[float, float]:
-            total: tuple[float, float] = kernels.step(a, m, s, beta, below, by_zero, t, lo, hi)
+            total: tuple[float, float] = kernels.step(a, m, s, beta, below, rules.by_zero, t, lo, hi)
             return total
 
         sums = np.sum(over_parts(step, a.shape[1]), axis=0)
         mean, std = mean_and_std_of_sums(a.shape[1], float(sums[0]), float(sums[1]))
-        thresholds[t], widths[t] = method.adapt(mean.to(threshold.dtype), std.to(threshold.dtype))
+        thresholds[t], widths[t] = rules.method.adapt(mean.to(threshold.dtype), std.to(threshold.dtype))
         below = thresholds[t].numpy()[()]
     over_parts(lambda lo, hi: kernels.last(m, s, below, lo, hi), a.shape[1])
     return spikes, u, thresholds, widths
 
 
 def backward(
-    grad: Tensor, u: Tensor, decay: Tensor, thresholds: Tensor, widths: Tensor, by_zero: bool, detached: bool
+    grad: Tensor, u: Tensor, decay: Tensor, thresholds: Tensor, widths: Tensor, rules: Rules
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of the input, the decay [] and the thresholds [T]."""
     grad = _ordered(grad, u)
@@ -95,7 +96,7 @@ def backward(
 
     def part(lo: int, hi: int) -> NDArray[np.float64]:
         sums = np.zeros(1 + u.shape[0])
-        kernels.backward(g, m, out, beta, theta, width, by_zero, detached, sums, lo, hi)
+        kernels.backward(g, m, out, beta, theta, width, rules.by_zero, rules.detach_reset, sums, lo, hi)
         return sums
 
     total = torch.from_numpy(np.sum(over_parts(part, m.shape[1]), axis=0)).to(u.dtype)

@@ -12,7 +12,6 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from spikeport.findings import fail
 from spikeport.train.surrogates import Shape
 
 MIN_WIDTH = (
@@ -25,11 +24,23 @@ class Method:
     """A fixed surrogate: constant width, constant threshold."""
 
     name: ClassVar[str] = "fixed"
-    adaptive: ClassVar[bool] = False
+    adaptive: ClassVar[bool] = False  #: whether thresholds follow the membrane in training
+    learns_width: ClassVar[bool] = False  #: whether the width is a parameter of each layer
+    learns_readout: ClassVar[bool] = False  #: whether the readout's weights over time are learned
 
     threshold: float = 0.5  #: V_th, the threshold at the start, in membrane units
     width: float = 1.0  #: surrogate width at the start, in membrane units
     shape: Shape = "rectangular"
+
+    @property
+    def masked(self) -> float:
+        """Share of surrogate slopes that is dropped at random."""
+        return 0.0
+
+    @property
+    def compiled(self) -> bool:
+        """Whether the compiled loops know this method."""
+        return self.shape == "rectangular" and self.masked == 0 and not self.learns_width
 
     @property
     def norm_gamma(self) -> float:
@@ -43,7 +54,7 @@ class Method:
 
     def widths(self, threshold: Tensor, decay: Tensor, gamma: Tensor | None) -> Tensor:
         """Surrogate width of each step, [T], for thresholds [T]; ``gamma`` [C] is tdBN's, None without tdBN."""
-        return torch.full_like(_per_step(threshold), self.width)
+        return torch.full_like(per_step(threshold), self.width)
 
     def adapt(self, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
         """Threshold and width of one step, from mean and unbiased std of the membrane before the reset."""
@@ -70,7 +81,7 @@ class MpdAgl(Method):
     name: ClassVar[str] = "mpd-agl"
 
     def widths(self, threshold: Tensor, decay: Tensor, gamma: Tensor | None) -> Tensor:
-        steps = _per_step(threshold)
+        steps = per_step(threshold)
         if gamma is None:
             return torch.full_like(steps, self.width)
         later = 2 * torch.sqrt(1 + decay * decay) * gamma.abs().mean() * steps
@@ -114,19 +125,6 @@ class DsAtgo(Method):
         return threshold, (self.width * (1 + torch.tanh(follows - self.threshold))).clamp(min=MIN_WIDTH)
 
 
-METHODS: dict[str, type[Method]] = {kind.name: kind for kind in (Fixed, MpdAgl, DsAtgo)}
-
-
-def method(name: str, **options: object) -> Method:
-    """The method of a name with its options. Raises SP313 for an unknown name or option."""
-    if name not in METHODS:
-        fail("SP313", f"there is no training method {name!r}", mend=f"choose one of: {', '.join(METHODS)}")
-    try:
-        return METHODS[name](**options)  # type: ignore[arg-type]
-    except TypeError as error:
-        fail("SP313", f"the method {name!r} does not take these options ({error})")
-
-
-def _per_step(threshold: Tensor) -> Tensor:
+def per_step(threshold: Tensor) -> Tensor:
     """[T] from [T] or [T, C]: channels averaged."""
     return threshold.detach() if threshold.ndim == 1 else threshold.detach().flatten(1).mean(1)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from spikeport.findings import require
-from spikeport.train.dynamics import Reset, Rules, fire
+from spikeport.train.dynamics import fire
 from spikeport.train.methods import Method
 from spikeport.train.norm import TdBatchNorm
+from spikeport.train.rules import Reset, Rules
 
 
 class Neuron(nn.Module):
@@ -46,6 +47,7 @@ class Neuron(nn.Module):
         self.detach_reset = detach_reset
         # A tuple, so that the norm is no child of the neuron: MPD-AGL's width reads its gamma.
         self.norm_before = (norm,)
+        self.log_width = nn.Parameter(torch.tensor(math.log(method.width))) if method.learns_width else None
         shape = (timesteps, channels) if per_channel and channels else (timesteps,)
         start = torch.full(shape, float(method.threshold))
         if train_threshold:
@@ -74,7 +76,11 @@ class Neuron(nn.Module):
         decay = self.decay
         norm = self.norm_before[0]
         gamma = None if norm is None else norm.weight.detach()
-        widths = self.threshold.detach() if adapts else self.method.widths(self.threshold, decay.detach(), gamma)
+        widths = self.threshold.detach()  # only its shape counts where thresholds adapt
+        if self.log_width is not None:
+            widths = self.log_width.exp().expand(self.timesteps)
+        elif not adapts:
+            widths = self.method.widths(self.threshold, decay.detach(), gamma)
         rules = Rules(self.method, self.reset, self.detach_reset, adapts)
         spikes, used = fire(x, decay, self.threshold, widths, rules)
         if adapts:
