@@ -14,7 +14,7 @@ from spikeport.findings import SpikeportError
 #: In the order in which a user meets them.
 VERBS = (
     "run", "train", "export", "quantize", "simulate", "evaluate", "compare", "events", "energy", "report",
-    "targets", "doctor",
+    "inspect", "check", "targets", "doctor", "explain",
 )  # fmt: skip
 
 app = typer.Typer(

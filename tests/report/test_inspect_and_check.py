@@ -1,0 +1,105 @@
+"""inspect and check say of every node what it is and whether a target takes it; explain knows every code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from spikeport.api.check import check
+from spikeport.api.explain import codes, explain
+from spikeport.api.inspect import inspect
+from spikeport.cli import build
+from spikeport.findings import Finding, SpikeportError
+from spikeport.formats import nir
+from spikeport.graph import LIF, Graph, Input, Linear, Readout
+
+
+@pytest.fixture
+def graph():
+    nodes = {
+        "input": Input((3,)),
+        "fc": Linear(np.ones((4, 3), np.float32), np.zeros(4, np.float32)),
+        "lif": LIF((4,), np.float32(0.5), np.array([1.0, 0.75], np.float32)),
+        "out": Readout((4,), np.full(2, 0.5, np.float32)),
+    }
+    return Graph.chain(nodes, timesteps=2)
+
+
+@pytest.fixture
+def model(graph, tmp_path):
+    path = tmp_path / "model.nir"
+    nir.write(graph, path)
+    return path
+
+
+def test_inspect_counts_and_names_everything(graph, model):
+    found = inspect(model)
+    rows = {row.name: row for row in found.rows}
+    assert tuple(rows) == graph.order
+    assert rows["fc"].parameters == 16  # 12 weights and 4 biases
+    assert rows["lif"].thresholds == "1 0.75"
+    assert found.neurons == 4
+    assert found.provenance["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
+
+
+def test_inspect_draws_svg_that_stands_alone(model, tmp_path):
+    inspect(model, svg=tmp_path / "model.svg")
+    root = ElementTree.parse(tmp_path / "model.svg").getroot()
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert root.find("{http://www.w3.org/2000/svg}style") is not None
+
+
+def test_inspect_refuses_a_drawing_of_another_kind(model, tmp_path):
+    with pytest.raises(SpikeportError) as caught:
+        inspect(model, svg=tmp_path / "model.jpg")
+    assert caught.value.code == "SP906"
+
+
+@dataclass
+class Picky:
+    """A target that refuses linear layers and replaces neurons."""
+
+    def check(self, graph):
+        return [
+            Finding("SP602", "runs as another", "node 'lif'", mend="accept it", severity="substituted"),
+            Finding("SP610", "no linear layers", "node 'fc'", mend="use convolutions"),
+            Finding("SP611", "too large"),
+        ]
+
+
+def test_check_gives_every_node_its_state_and_every_problem_at_once(graph, monkeypatch):
+    monkeypatch.setattr("spikeport.api.check.target_of", lambda name: Picky())
+    found = check(graph, "picky")
+    states = {verdict.node: verdict.state for verdict in found.nodes}
+    assert states == {"input": "supported", "fc": "unsupported", "lif": "substituted", "out": "supported"}
+    assert [other.code for other in found.others] == ["SP611"]
+    assert not found.runs
+
+
+def test_the_exit_status_of_check_is_a_gate(model):
+    runner = CliRunner()
+    good = runner.invoke(build(), ["check", str(model), "--target", "reference"])
+    assert (good.exit_code, "runs" in good.output) == (0, True)
+    bad = runner.invoke(build(), ["check", str(model), "--target", "integer", "--json"])
+    assert bad.exit_code == 1
+    assert json.loads(bad.output)["runs"] is False
+
+
+def test_explain_knows_every_code_in_any_case():
+    for code in codes():
+        assert explain(code.lower()).code == code
+    with pytest.raises(SpikeportError) as caught:
+        explain("SP999")
+    assert caught.value.code == "SP901"
+
+
+def test_explain_prints_title_reason_and_mend():
+    page = codes()["SP113"]
+    output = CliRunner().invoke(build(), ["explain", "SP113"]).output
+    assert all(text in output for text in (page.title, page.why, page.mend))
