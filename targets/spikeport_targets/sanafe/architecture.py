@@ -1,0 +1,77 @@
+"""An architecture file of just the needed size, from the constants of the model ``loihi1-sanafe2025``.
+
+The file that SANA-FE ships takes 1.7 GB: 1024 input units on each of 128 cores. Latencies are those of its
+``arch/loihi.yaml`` (Boyle et al., TCAD 2025).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from spikeport.energy.model import Model
+
+SYNC = {1: 0.6e-6, 2: 1.0e-6, 4: 1.4e-6, 29: 1.8e-6}  # seconds by tiles, arch/loihi.yaml
+ACCESS = 51.2e-12  # joule, arch/loihi.yaml: soma, energy_access_neuron; the rest of update_active is the update
+
+
+def architecture(model: Model, columns: int, rows: int, cores: int, units: int) -> str:
+    """YAML (as JSON, which YAML contains): ``columns`` x ``rows`` tiles of ``cores`` cores with ``units`` replay units.
+
+    Three kinds of soma: `inputs` cost nothing, `replays` cost access and update at every step and play a train back,
+    `lif` computes.
+    """
+
+    def joule(name: str) -> float:
+        return model[name].nominal
+
+    spike = joule("spike")
+    free = _soma("inputs", units, "input", 0.0, 0.0, 0.0, (0.0, 0.0, 0.0))
+    replay = _soma("replays", units, "input", joule("update_active"), 0.0, spike, (9.7e-9, 0.0, 30e-9))
+    computing = _soma("lif", 1, "leaky_integrate_fire", ACCESS, joule("update_active") - ACCESS, spike,
+                      (6e-9, 3.7e-9, 30e-9))  # fmt: skip
+    core = {
+        "name": f"core[0..{cores - 1}]",
+        "attributes": {"buffer_position": "soma", "buffer_inside_unit": False,
+                       "max_neurons_supported": 2 * units + 1024},
+        "axon_in": [_unit("axon_in", energy_message_in=0.0, latency_message_in=16e-9)],
+        "synapse": [
+            _unit("dense", model="current_based", energy_process_spike=joule("synapse_dense"),
+                  latency_process_spike=3.8e-9),
+            _unit("conv", model="current_based", energy_process_spike=joule("synapse_conv"),
+                  latency_process_spike=3.1e-9),
+        ],
+        "dendrite": [_unit("dendrite", model="accumulator", energy_update=0.0, latency_update=0.0)],
+        "soma": [free, replay, computing],
+        "axon_out": [_unit("axon_out", energy_message_out=joule("message"), latency_message_out=5.1e-9)],
+    }  # fmt: skip
+    hops = {f"energy_{way}_hop": joule("hop_north_south") for way in ("north", "south")}
+    hops |= {f"energy_{way}_hop": joule("hop_east_west") for way in ("east", "west")}
+    hops |= {f"latency_{way}_hop": 6.5e-9 for way in ("north", "south")}
+    hops |= {f"latency_{way}_hop": 4.1e-9 for way in ("east", "west")}
+    tile = {"name": f"tile[0..{columns * rows - 1}]", "attributes": hops, "core": [core]}
+    mesh = {"topology": "mesh", "width": columns, "height": rows, "link_buffer_size": 16, "sync_model": "table",
+            "latency_sync": SYNC}  # fmt: skip
+    return _yaml({"architecture": {"name": "spikeport", "attributes": mesh, "tile": [tile]}})
+
+
+def _unit(name: str, **attributes: Any) -> dict[str, Any]:
+    return {"name": name, "attributes": attributes}
+
+
+def _soma(
+    name: str, count: int, model: str, access: float, update: float, spike: float, seconds: tuple[float, float, float]
+) -> dict[str, Any]:
+    return _unit(
+        f"{name}[0..{count - 1}]" if count > 1 else name, model=model,
+        energy_access_neuron=access, energy_update_neuron=update, energy_spike_out=spike,
+        latency_access_neuron=seconds[0], latency_update_neuron=seconds[1], latency_spike_out=seconds[2],
+    )  # fmt: skip
+
+
+def _yaml(value: dict[str, Any]) -> str:
+    """JSON with number keys unquoted, so that the table of barriers reads as numbers."""
+    text = json.dumps(value, indent=1)
+    for key in SYNC:
+        text = text.replace(f'"{key}": {json.dumps(SYNC[key])}', f"{key}: {json.dumps(SYNC[key])}")
+    return text + "\n"

@@ -1,0 +1,98 @@
+"""Runs a plan in a process group of its own with a time limit, and brings the result or the reason back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import spikeport_targets
+from spikeport.findings import fail
+from spikeport.graph import Array
+from spikeport_targets.sanafe.plan import Plan
+
+TAIL = 3000  #: characters of a traceback that an error shows
+SECONDS = 600.0
+GUARD = Path(spikeport_targets.__path__[0]) / "lava" / "guard.py"  #: ends the whole group whatever happens
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What SANA-FE says of a run; energies in joule."""
+
+    energy: dict[str, float]  #: total, synapse, dendrite, soma, network
+    synaptic_events: int
+    spikes: int  #: of inputs and neurons
+    packets: int
+    updates: int
+    seconds: float  #: of the chip
+    trains: dict[str, Array]  #: [steps, neurons] of computing layers
+
+
+def execute(plan: Plan, seconds: float | None = None, memory: int | None = None) -> Outcome:
+    """Run a plan. Raises SP743 for an exception inside SANA-FE, SP744 past a limit, SP745 if it was killed."""
+    folder = Path(tempfile.mkdtemp(prefix="spikeport-sanafe-"))
+    try:
+        plan.write(folder)
+        limit = seconds or SECONDS
+        _judge(_watched(folder, limit, memory), folder, limit)
+        result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        trains: dict[str, Array] = {}
+        if (folder / "spikes.npz").exists():
+            with np.load(folder / "spikes.npz", allow_pickle=False) as file:
+                trains = {plan.groups[int(place)].name: file[place] for place in file.files}
+        return Outcome(**result, trains=trains)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _watched(folder: Path, seconds: float, memory: int | None) -> dict[str, Any]:
+    root = str(Path(spikeport_targets.__path__[0]).parent)
+    environment = dict(os.environ) | {"OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    order = {
+        "command": [sys.executable, "-m", "spikeport_targets.sanafe.worker", str(folder)],
+        "environment": environment,
+        "segments": f"spikeport_sanafe_{os.getpid()}_none_",
+        "seconds": seconds,
+        "memory": memory,
+    }
+    (folder / "guard.json").write_text(json.dumps(order))
+    with (folder / "guard.txt").open("wb") as log:
+        guard = subprocess.Popen([sys.executable, "-I", "-S", str(GUARD), str(folder)], stdin=subprocess.PIPE,
+                                 stdout=log, stderr=log, start_new_session=True)  # fmt: skip
+    try:
+        guard.wait()
+    finally:
+        assert guard.stdin is not None
+        with contextlib.suppress(OSError):
+            guard.stdin.close()  # the guard ends the group now, if it has not yet
+        guard.wait()
+    file = folder / "verdict.json"
+    if not file.exists():
+        return {"reason": "guard", "text": (folder / "guard.txt").read_text()[-TAIL:]}
+    verdict: dict[str, Any] = json.loads(file.read_text())
+    return verdict
+
+
+def _judge(verdict: dict[str, Any], folder: Path, seconds: float) -> None:
+    failure = folder / "failure.txt"
+    if failure.exists():
+        text = failure.read_text()[-TAIL:].rstrip()
+        fail("SP743", f"an exception inside SANA-FE: {text.splitlines()[-1] if text else 'no traceback'}",
+             where="sanafe", why=f"its traceback:\n{text}")  # fmt: skip
+    if verdict["reason"] in ("time", "memory"):
+        fail("SP744", f"the run was stopped at its {verdict['reason']} limit ({seconds:g} s)", where="sanafe",
+             mend="run fewer samples or a smaller network, or raise the limit")  # fmt: skip
+    if verdict["reason"] != "ended" or verdict["killed"] or verdict["status"]:
+        fail("SP745", f"the worker ended without a result: {verdict}", where="sanafe",
+             mend="see whether something else on this machine ends processes")  # fmt: skip

@@ -1,0 +1,118 @@
+"""Functional mode: SANA-FE's own neurons compute, where they can express ours.
+
+Its leaky neuron is ``v = trunc(64 v leak) / 64 + bias + sum``, fires where ``v > threshold`` and resets to zero or by
+subtraction (SANA-FE 2.2.9, src/models.cpp). With 64 v our integer membrane this is Loihi's neuron, so spikes must be
+equal. Thresholds are set anew at every step; a layer runs ``depth`` steps behind the input, silent before and after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from spikeport.energy.values import entering
+from spikeport.findings import Finding, fail
+from spikeport.fit import Mapping, fit
+from spikeport.fit.latency import depths
+from spikeport.fit.layers import layers
+from spikeport.graph import (
+    DECAY_ONE,
+    LIF,
+    STATE_SHIFT,
+    Array,
+    CubaLIF,
+    Graph,
+    Input,
+    Loihi,
+    Readout,
+    Scale,
+    Synapse,
+    over_neurons,
+    schedule_over_neurons,
+)
+from spikeport_targets.sanafe.edges import edges
+from spikeport_targets.sanafe.plan import Group, Plan
+from spikeport_targets.sanafe.replay import chip, cores
+
+NEVER = 1e30  #: a threshold that nothing reaches
+RESETS = {"zero": "hard", "subtract": "soft", "none": "none"}
+
+
+def findings(graph: Graph) -> Iterator[Finding]:
+    """Everything that SANA-FE's neurons and pipeline cannot express."""
+    if not isinstance(graph.arithmetic, Loihi):
+        yield Finding("SP740", "SANA-FE's neuron computes in steps of 1/64, this graph holds real numbers",
+                      mend="quantise the graph first; any record can be replayed")  # fmt: skip
+        return
+    if graph.recurrent:
+        yield Finding("SP740", "feedback is not mapped", where=f"node {graph.output!r}")
+        return
+    for name, node in graph.nodes_of(LIF, Synapse, Scale).items():
+        where = f"node {name!r}"
+        if isinstance(node, CubaLIF):
+            yield Finding("SP740", "SANA-FE's neuron has no synaptic current of its own", where=where)
+        elif isinstance(node, LIF) and node.reset not in RESETS:
+            yield Finding("SP740", f"reset {node.reset!r} to other than 0", where=where)
+        elif isinstance(node, LIF) and node.decay.size > 1 and np.ptp(node.decay) > 0:
+            yield Finding("SP740", "decays differ within the layer", where=where)
+        elif isinstance(node, Synapse) and node.exponent < 0:
+            yield Finding("SP740", "a sum that is shifted to the right is rounded, which SANA-FE does not do",
+                          where=where, mend="quantise with exponents of at least 0")  # fmt: skip
+        elif isinstance(node, Scale):
+            yield Finding("SP740", "a Scale has no edges", where=where, mend="fold it into the weights")
+    yield from _uneven(graph)
+
+
+def _uneven(graph: Graph) -> Iterator[Finding]:
+    """Paths that meet must be equally long: SANA-FE delays every layer by a step."""
+    long: dict[str, set[int]] = {graph.input: {0}}
+    for name, layer in layers(graph).items():
+        senders = {sender for projection in layer.projections for sender in projection.senders}
+        long[name] = {1 + length for sender in senders for length in long.get(sender, {0})}
+        if len(long[name]) > 1:
+            yield Finding("SP740", f"paths of {sorted(long[name])} layers meet", where=f"node {name!r}",
+                          mend="replay a record of the integer engine instead: nothing is delayed there")  # fmt: skip
+
+
+def plans(graph: Graph, samples: Array) -> tuple[list[Plan], dict[str, int]]:
+    """One plan a sample, and the step at which each layer starts."""
+    mapping = Mapping(graph, fit(graph, "loihi1"))
+    start = depths(mapping.fit)
+    frames = entering(_input(graph), samples, integers=True)
+    if not np.isin(frames, (0, 1)).all():
+        fail("SP740", "the input holds other values than 0 and 1, and SANA-FE's messages are single spikes",
+             where=f"node {graph.input!r}", mend="replay a record of the integer engine instead")  # fmt: skip
+    frames = np.broadcast_to(frames, (graph.timesteps, *frames.shape[1:]))
+    steps = graph.timesteps + max(start.values())
+    every = tuple(edges(graph))
+    fixed = [_layer(graph, mapping, name, start[name], steps) for name in graph.nodes_of(LIF, Readout)]
+    made = []
+    for sample in range(frames.shape[1]):
+        train = np.zeros((steps, frames[0, 0].size), dtype=np.uint8)
+        train[: graph.timesteps] = frames[:, sample].reshape(graph.timesteps, -1)
+        groups = [Group(graph.input, "inputs", cores(mapping, graph.input), train), *fixed]
+        made.append(Plan(chip(mapping, groups), tuple(groups), every, steps))
+    return made, start
+
+
+def _input(graph: Graph) -> Input:
+    node = graph.nodes[graph.input]
+    assert isinstance(node, Input)
+    return node
+
+
+def _layer(graph: Graph, mapping: Mapping, name: str, start: int, steps: int) -> Group:
+    """The neurons of a layer with their thresholds and biases at each step; a readout adds up and never fires."""
+    node = graph.nodes[name]
+    shape = graph.shapes[name]
+    threshold = np.full((steps, int(np.prod(shape))), NEVER)
+    bias = np.zeros_like(threshold)
+    attributes: dict[str, object] = {"leak_decay": 1.0, "reset_mode": "none", "force_update": True}
+    if isinstance(node, LIF):
+        run = slice(start, start + graph.timesteps)
+        spread = np.broadcast_to(schedule_over_neurons(node.threshold, shape), (graph.timesteps, *shape))
+        threshold[run] = spread.reshape(graph.timesteps, -1)
+        bias[run] = np.broadcast_to(over_neurons(node.bias, shape), shape).reshape(-1) / 2**STATE_SHIFT
+        attributes |= {"leak_decay": float(node.decay.flat[0]) / DECAY_ONE, "reset_mode": RESETS[node.reset]}
+    return Group(name, "lif", cores(mapping, name), None, attributes, threshold, bias)

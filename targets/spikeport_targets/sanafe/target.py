@@ -1,0 +1,88 @@
+"""The target ``sanafe``: SANA-FE's neurons compute small integer graphs, as an outside check."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+import numpy as np
+
+from spikeport.energy import derive
+from spikeport.energy.values import Values
+from spikeport.findings import Finding, fail, raise_errors
+from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Readout, over_neurons
+from spikeport.record import Record, Train
+from spikeport.targets import Availability, Request, check_input
+from spikeport_targets.sanafe import functional
+from spikeport_targets.sanafe.child import execute
+
+HOW = "pip install sanafe"
+
+
+class SanaFeTarget:
+    """SANA-FE 2.2 in a child process."""
+
+    name = "sanafe"
+
+    def availability(self) -> Availability:
+        if find_spec("sanafe") is None:
+            return Availability(False, why="the package sanafe (GPL-3.0) is not installed", mend=HOW)
+        try:
+            return Availability(True, version=f"sanafe {version('sanafe')}")
+        except PackageNotFoundError:
+            return Availability(True, version="sanafe")
+
+    def check(self, graph: Graph) -> list[Finding]:
+        return list(functional.findings(graph))
+
+    def run(self, graph: Graph, samples: Array, request: Request) -> Record:
+        """One chip a sample, one after the other. Raises also SP746 if sanafe is not installed."""
+        here = self.availability()
+        if not here.ready:
+            fail("SP746", here.why, where="sanafe", mend=here.mend)
+        raise_errors(self.check(graph))
+        total = check_input(graph, samples)
+        begun = time.perf_counter()
+        plans, start = functional.plans(graph, samples)
+        parts: dict[str, list[Array]] = {name: [] for name in graph.nodes_of(LIF)}
+        for done, plan in enumerate(plans):
+            request.progress(done, total)
+            left = None if request.seconds is None else request.seconds - (time.perf_counter() - begun)
+            if left is not None and left <= 0:
+                fail("SP744", f"the run was stopped at its time limit ({request.seconds:g} s)", where="sanafe",
+                     mend="run fewer samples, or raise the limit")  # fmt: skip
+            outcome = execute(plan, left, request.memory)
+            for name in parts:
+                parts[name].append(outcome.trains[name][start[name] : start[name] + graph.timesteps])
+        request.progress(total, total)
+        trains = {name: np.stack(each, 1).reshape(graph.timesteps, total, *graph.shapes[name])
+                  for name, each in parts.items()}  # fmt: skip
+        return _record(graph, samples, trains, request, time.perf_counter() - begun)
+
+
+def _record(graph: Graph, samples: Array, trains: dict[str, Array], request: Request, seconds: float) -> Record:
+    """The record; the readout, which is no neuron, adds up what its synapses bring."""
+    record = Record(
+        target="sanafe",
+        outputs=np.zeros((trains[next(iter(trains))].shape[1], 0)),
+        neurons={name: node.size for name, node in graph.nodes_of(LIF).items()},
+        spike_counts={n: train.reshape(graph.timesteps, -1).sum(1, dtype=np.int64) for n, train in trains.items()},
+        trains={name: Train.pack(train) for name, train in trains.items()},
+        seconds=seconds,
+    )
+    outputs = _outputs(graph, samples, record)
+    full = derive(graph, samples, record) if request.events else record
+    return replace(full, outputs=outputs, trains=record.trains if request.trains else {})
+
+
+def _outputs(graph: Graph, samples: Array, record: Record) -> Array:
+    node = graph.nodes[graph.output]
+    values = Values(graph, samples, record)
+    if not isinstance(node, Readout):
+        return np.asarray(values.out_of(graph.output).sum(0).astype(np.int64))
+    x = values.into(graph.output)
+    x = np.broadcast_to(x, (graph.timesteps, *x.shape[1:])).astype(np.int64)
+    weight = node.weight.astype(np.int64).reshape(-1, *(1,) * (x.ndim - 1))
+    return np.asarray((weight * ((x << STATE_SHIFT) + over_neurons(node.bias, node.shape).astype(np.int64))).sum(0))

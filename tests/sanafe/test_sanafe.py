@@ -1,0 +1,167 @@
+"""SANA-FE, in a child process, charges what our model of it charges, and its neurons fire when ours do."""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from spikeport.energy import estimate
+from spikeport.engine import simulate
+from spikeport.findings import SpikeportError
+from spikeport.fit import Mapping, find, traffic
+from spikeport.fit.fit import fit
+from spikeport.fit.latency import depth
+from spikeport.graph import LIF, LOIHI2, Conv, Flatten, Graph, Input, Linear, Loihi, Pool, Readout
+from spikeport.targets import Request
+from spikeport_targets.sanafe import SanaFe
+from spikeport_targets.sanafe.edges import of_synapse
+from spikeport_targets.sanafe.replay import replay
+
+T, B = 4, 3
+THRESHOLDS = np.asarray([60, 45, 80, 50])
+
+needs_sanafe = pytest.mark.skipif(find_spec("sanafe") is None, reason="sanafe is not installed: pip install sanafe")
+
+
+def lif(*shape, reset="zero", bias=0, decay=2048):
+    return LIF(shape, decay=np.int64(decay), threshold=THRESHOLDS, compare=">", reset=reset, bias=np.int64(bias))
+
+
+def weights(*shape, seed=0):
+    """Mantissas, a tenth of them zero."""
+    rng = np.random.default_rng(seed)
+    return (rng.integers(-20, 45, size=shape) * (rng.random(shape) > 0.1)).astype(np.int8)
+
+
+def readout(n):
+    return Readout((n,), np.ones(T, np.int64))
+
+
+def dense(seed=0):
+    return Graph.chain(
+        {"input": Input((30,), "events"), "a": Linear(weights(40, 30)), "one": lif(40, reset="subtract", bias=100),
+         "b": Linear(weights(10, 40, seed=1), exponent=1), "two": lif(10, decay=1000),
+         "c": Linear(weights(3, 10, seed=2)), "out": readout(3)},
+        T, arithmetic=Loihi(LOIHI2),
+    )  # fmt: skip
+
+
+def conv():
+    """Several input channels, strides, groups, a pool between layers."""
+    return Graph.chain(
+        {"input": Input((2, 8, 8), "events"), "a": Conv(weights(6, 2, 3, 3), padding=(1, 1)), "one": lif(6, 8, 8),
+         "pool": Pool("sum", (2, 2), (2, 2)), "b": Conv(weights(4, 3, 3, 3), padding=(1, 1), stride=(2, 2), groups=2),
+         "two": lif(4, 2, 2), "flat": Flatten(), "c": Linear(weights(3, 16)), "out": readout(3)},
+        T, arithmetic=Loihi(LOIHI2),
+    )  # fmt: skip
+
+
+def residual():
+    """Spikes of two layers add up at one convolution, and two convolutions enter one layer."""
+    nodes = {
+        "input": Input((2, 6, 6), "events"),
+        "a": Conv(weights(4, 2, 3, 3), padding=(1, 1)), "one": lif(4, 6, 6),
+        "b": Conv(weights(4, 4, 3, 3, seed=1), padding=(1, 1)), "two": lif(4, 6, 6),
+        "c": Conv(weights(5, 4, 3, 3, seed=2), stride=(2, 2)), "short": Conv(weights(5, 4, 1, 1), stride=(3, 3)),
+        "three": lif(5, 2, 2), "flat": Flatten(), "d": Linear(weights(3, 20)), "out": readout(3),
+    }  # fmt: skip
+    edges = [("input", "a"), ("a", "one"), ("one", "b"), ("b", "two"), ("two", "c"), ("one", "c"), ("c", "three"),
+             ("two", "short"), ("short", "three"), ("three", "flat"), ("flat", "d"), ("d", "out")]  # fmt: skip
+    return Graph(nodes, tuple(edges), T, arithmetic=Loihi(LOIHI2))
+
+
+def spikes_for(graph, share=0.3):
+    shape = graph.shapes[graph.input]
+    return (np.random.default_rng(5).random((T, B, *shape)) < share).astype(np.float32)
+
+
+def small_chip():
+    """Cores so small that layers spread over several tiles and messages take hops."""
+    chip = find("loihi1")
+    limits = dict(chip.limits) | {"neurons": chip.limits["neurons"].model_copy(update={"value": 3})}
+    return chip.model_copy(update={"limits": limits})
+
+
+@needs_sanafe
+@pytest.mark.parametrize("build", [dense, conv, residual])
+def test_our_model_charges_what_sana_fe_charges(build):
+    """Thresholds change with every step; energies agree to 1e-9 of their size, counts exactly."""
+    graph = build()
+    x = spikes_for(graph)
+    record = simulate(graph, x, Request(events=True, trains=True))
+    mapping = Mapping(graph, fit(graph, small_chip()))
+    sent = traffic(mapping, record, x)
+    ours = estimate(graph, record, ["loihi1-sanafe2025"], traffic=sent, drain=depth(mapping.fit))["loihi1-sanafe2025"]
+    theirs = replay(mapping, x, record)
+    part = {name: energy.nominal * B for name, energy in ours.breakdown.items()}
+    assert ours.nominal * B == pytest.approx(theirs.energy["total"], rel=1e-9)
+    assert part["synaptic operations"] == pytest.approx(theirs.energy["synapse"], rel=1e-9)
+    assert part["neuron updates"] + part["spikes"] == pytest.approx(theirs.energy["soma"], rel=1e-9)
+    network = part["messages"] + part["hop east west"] + part["hop north south"]
+    assert network == pytest.approx(theirs.energy["network"], rel=1e-9)
+    assert part["hop east west"] > 0
+    assert part["hop north south"] > 0
+    assert round(ours.counts["synaptic operations"].nominal * B) == theirs.synaptic_events
+    assert round(ours.counts["messages"].nominal * B) == theirs.packets
+    fired = sum(int(counts.sum()) for counts in record.spike_counts.values())
+    assert theirs.spikes == fired + int(x.sum())
+
+
+@needs_sanafe
+@pytest.mark.parametrize("build", [dense, conv])
+def test_sana_fes_neurons_fire_when_ours_do(build):
+    graph = build()
+    x = spikes_for(graph)
+    ours = simulate(graph, x, Request(trains=True, events=True))
+    theirs = SanaFe().run(graph, x, Request(trains=True, events=True))
+    for name, train in ours.trains.items():
+        assert train.unpack().any(), f"{name} is silent: nothing is tested"
+        np.testing.assert_array_equal(theirs.trains[name].unpack(), train.unpack())
+    np.testing.assert_array_equal(theirs.outputs, ours.outputs)
+    for name, counted in ours.events.items():
+        for item in dataclasses.fields(counted):
+            np.testing.assert_array_equal(getattr(theirs.events[name], item.name), getattr(counted, item.name))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda graph: residual(), "paths of"),
+        (lambda graph: graph.replace({"b": graph["b"].with_(exponent=-1)}), "shifted to the right"),
+        (lambda graph: Graph.chain({"input": Input((1,)), "l": LIF((1,), decay=np.float32(1),
+                                    threshold=np.ones(T, np.float32))}, T), "real numbers"),
+    ],
+)  # fmt: skip
+def test_what_its_neurons_cannot_express_is_refused_before_anything_runs(change, says):
+    findings = SanaFe().check(change(dense()))
+    assert any(says in found.what for found in findings)
+    assert {found.code for found in findings} == {"SP740"}
+
+
+@needs_sanafe
+def test_graded_input_is_refused():
+    graph = dense()
+    with pytest.raises(SpikeportError, match="SP740"):
+        SanaFe().run(graph, spikes_for(graph) * 2, Request())
+
+
+@needs_sanafe
+def test_a_time_limit_ends_the_child():
+    graph = dense()
+    with pytest.raises(SpikeportError, match="SP744"):
+        SanaFe().run(graph, spikes_for(graph), Request(seconds=0.05))
+
+
+def test_edges_spell_out_the_convolution():
+    """Summing weight * input over the edges is the convolution itself."""
+    from spikeport.energy.values import synapse
+
+    node = Conv(weights(4, 3, 3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2)
+    shape = (6, 7, 9)
+    x = np.random.default_rng(0).normal(size=shape)
+    source, target, weight = of_synapse(node, shape)
+    y = np.bincount(target, weights=weight * x.ravel()[source], minlength=int(np.prod(node.output_shape(shape))))
+    np.testing.assert_allclose(y.reshape(node.output_shape(shape)), synapse(node, x[None, None])[0, 0], atol=1e-9)
