@@ -1,35 +1,136 @@
-"""``spikeport quantize``: a trained model to integers."""
+"""``spikeport quantize``: a trained model to integers, and what that costs."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 from spikeport.api.export import export
+from spikeport.api.files import output, write_json
 from spikeport.api.load import Data, Model, load_data, load_model
 from spikeport.engine import simulate
-from spikeport.graph import LOIHI2, Graph, Profile
-from spikeport.passes.quantize import Quantised
+from spikeport.findings import fail
+from spikeport.graph import Array, Graph, Profile
+from spikeport.passes.quantize import (
+    STEPS,
+    Quantised,
+    RangeMethod,
+    SignMode,
+    TradeOff,
+    load_profile,
+    mixed_bits,
+    prepare,
+)
 from spikeport.passes.quantize import quantize as post_training
+from spikeport.passes.quantize.collapse import collapse
+from spikeport.targets import Progress, silent
 
 CALIBRATION = 512  #: samples of the training split
+JUDGED = 2000  #: samples of the training split on which accuracies are measured
+
+Thresholds = Literal["mean", "first"]
 
 
 def quantize(
     model: Model | Graph | Path | str,
     *,
     data: str | Data,
-    weight_bits: int = 8,
-    profile: Profile = LOIHI2,
+    weight_bits: int | Mapping[str, int] | Literal["auto"] = 8,
+    profile: str | Path | Profile = "loihi2",
     out: Path | str | None = None,
     calibration: int = CALIBRATION,
+    ranges: RangeMethod = "mse",
+    signs: SignMode = "mixed",
+    steps: Sequence[str] = STEPS,
+    thresholds: Thresholds | None = None,
+    fine_tune: int = 0,
+    max_drop: float = 0.5,
+    report: Path | str | None = None,
+    progress: Progress = silent,
 ) -> Quantised:
     """Quantise ``model``, calibrated on the first ``calibration`` samples of the training split of ``data``.
 
-    ``out`` (.nir or .onnx) is written where it is given. Raises what `passes.quantize.quantize` and the readers raise.
+    ``weight_bits``: "auto" finds the fewest bits a layer whose accuracy on training data is at most ``max_drop`` points
+    below the real network's; the curve goes to ``report`` (JSON) and beside it as PNG. ``thresholds`` puts the mean or
+    the first value in place of schedules. ``fine_tune``: epochs of quantisation-aware training on the training split.
+    ``out`` (.nir or .onnx) is written where it is given. The result's report holds accuracies between 0 and 1, measured
+    on at most JUDGED training samples. Raises what `passes.quantize.quantize`, `mixed_bits` and the readers raise.
     """
     loaded = load_model(model)
-    samples = data if isinstance(data, Data) else load_data(data, "train", loaded.graph, calibration)
-    made = post_training(loaded.graph, samples.x, profile, weight_bits, run=simulate)
+    graph = loaded.graph
+    seen = data if isinstance(data, Data) else load_data(data, "train", graph, None if fine_tune else JUDGED)
+    judged, few = _first(seen, JUDGED, graph), _first(seen, calibration, graph).x
+    chosen = load_profile(profile)
+
+    def accuracy(candidate: Graph) -> float:
+        return simulate(candidate, judged.x).accuracy(judged.y)
+
+    facts: dict[str, Any] = {"samples": judged.samples, "split": judged.split, "accuracy": {"real": accuracy(graph)}}
+    if thresholds is not None:
+        facts["accuracy"]["collapsed"] = accuracy(collapse(prepare(graph), thresholds)[0])
+    bits = chosen.weight_bits if isinstance(weight_bits, str) else weight_bits
+
+    def make(bits: int | Mapping[str, int]) -> Quantised:
+        return post_training(graph, few, chosen, bits, run=simulate, ranges=ranges, signs=signs, steps=steps,
+                             collapse_thresholds=thresholds, progress=progress)  # fmt: skip
+
+    made = make(bits)
+    if isinstance(weight_bits, str):
+        if weight_bits != "auto":
+            fail("SP400", f"weight bits {weight_bits!r}", mend="give a number, or auto")
+        found = mixed_bits(made, accuracy=accuracy, real_accuracy=facts["accuracy"]["real"], max_drop=max_drop,
+                           progress=progress)  # fmt: skip
+        facts["trade_off"] = found.as_dict()
+        made = make(found.chosen.bits)
+    facts["accuracy"]["integer"] = accuracy(made.graph)
+    if fine_tune:
+        from spikeport.train.finetune import fine_tune as tune
+
+        tuned = tune(made, seen.x, seen.y, epochs=fine_tune, progress=progress)
+        made = replace(made, graph=tuned.graph)
+        facts["fine_tune"] = {"epochs": fine_tune, "losses": tuned.losses, "accuracies": tuned.accuracies}
+        facts["accuracy"]["fine_tuned"] = accuracy(made.graph)
+    made = replace(made, report={**made.report, **facts})
     if out is not None:
         export(made.graph, out)
+    if report is not None:
+        _write_report(made, output(report, ".json"), facts)
     return made
+
+
+def _write_report(made: Quantised, path: Path, facts: Mapping[str, Any]) -> None:
+    write_json(path, dict(made.report))
+    if "trade_off" in facts:
+        draw(facts["trade_off"], path.with_suffix(".png"))
+
+
+def draw(trade_off: TradeOff | Mapping[str, Any], path: Path | str) -> None:
+    """The trade-off curve as PNG: accuracy against the mean bits of a weight."""
+    from matplotlib.figure import Figure
+
+    found = trade_off.as_dict() if isinstance(trade_off, TradeOff) else trade_off
+    points = sorted(found["curve"], key=lambda point: point["mean_bits"])
+    figure = Figure(figsize=(6.4, 4), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    axes.plot([p["mean_bits"] for p in points], [100 * p["accuracy"] for p in points], "o-", label="integers")
+    axes.axhline(100 * found["real_accuracy"], color="0.4", linestyle="--", label="real numbers")
+    best = found["chosen"]
+    axes.plot(best["mean_bits"], 100 * best["accuracy"], "*", markersize=14, color="tab:red",
+              label=f"chosen, at most {found['max_drop']:g} points below")  # fmt: skip
+    axes.set_xlabel("bits of a weight, mean")
+    axes.set_ylabel("accuracy on training samples, %")
+    axes.legend(loc="lower right")
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    figure.savefig(part, format="png")
+    os.replace(part, path)
+
+
+def _first(data: Data, count: int, graph: Graph) -> Data:
+    """The first samples of some data."""
+    events = data.x.ndim == len(graph.shapes[graph.input]) + 2
+    x: Array = data.x[:, :count] if events else data.x[:count]
+    return replace(data, x=x, y=data.y[:count])

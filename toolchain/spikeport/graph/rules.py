@@ -58,8 +58,7 @@ def _loihi(node: Node, profile: Profile) -> Iterator[Finding]:
     if isinstance(node, Scale):
         yield from _whole("factor", node.factor, -(2**15), 2**15)
     if isinstance(node, Synapse):
-        top = 2 ** (profile.weight_bits - 1)
-        yield from _whole("weight", node.weight, -top, top - 1)
+        yield from _whole("weight", node.weight, *_mantissas(node.weight, profile.weight_bits))
         yield from _between("exponent", np.asarray(node.exponent), *profile.weight_exponent)
         if node.bias is not None:
             yield Finding("SP115", "an integer synapse has no bias", mend="move it to the neuron: passes.move_bias")
@@ -90,6 +89,13 @@ def _loihi_neuron(node: LIF, profile: Profile) -> Iterator[Finding]:
         )
     if not profile.channel_thresholds and node.threshold.ndim > 1:
         yield Finding("SP116", f"thresholds vary over channels, which the profile {profile.name!r} cannot do")
+
+
+def _mantissas(weight: Array, bits: int) -> tuple[int, int]:
+    """Bounds of mantissas: two's complement; weights of one sign need no sign bit, but stay within a signed byte."""
+    if bits < 8 and weight.size and bool((weight >= 0).all() or (weight <= 0).all()):
+        return 1 - 2**bits, 2**bits - 1
+    return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
 
 
 def _whole(name: str, value: Array, low: int, high: int) -> Iterator[Finding]:

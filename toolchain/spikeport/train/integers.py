@@ -32,6 +32,7 @@ from spikeport.graph import (
     over_neurons,
     schedule_over_neurons,
 )
+from spikeport.passes.quantize.mantissa import Mantissa
 
 STATE_MAX = 2.0**23 - 1  #: largest membrane (Lava 0.10, proc/lif/models.py)
 SUM_ONE = float(1 << STATE_SHIFT)  #: membrane units in one unit of a sum
@@ -155,12 +156,13 @@ class IntegerNet(nn.Module):
 
 
 def _bounds(graph: Graph, name: str, node: Synapse, top: int) -> tuple[int, int]:
-    """The mantissas a synapse may hold: the bits it was quantised to, as its largest mantissa shows."""
+    """The mantissas a synapse may hold: the bits and the sign mode it was quantised to."""
     facts = graph.provenance.get("quantised", {})
     bits = facts.get("weight_bits", {}).get(name) if isinstance(facts, Mapping) else None
     if bits is None:
         return -top, top - 1
-    return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    held = Mantissa(int(bits), facts.get("signs", {}).get(name, "mixed"))
+    return held.low, held.high
 
 
 def _grain(bias: Array) -> int:

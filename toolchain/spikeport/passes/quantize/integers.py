@@ -19,14 +19,15 @@ from spikeport.graph import (
 )
 from spikeport.passes.quantize.scales import SUM_ONE, LayerScale
 
+DECAY_BITS = 12  #: DECAY_ONE is 2**DECAY_BITS
 READOUT_ONE = 2**12  #: whole-number weights of a readout whose real ones differ: the largest becomes this
 
 
 def mantissas(node: Synapse, name: str, input_unit: float, scale: LayerScale) -> tuple[Synapse, list[Finding]]:
     """The weights over their unit, to the nearest (ties to even), within the bits of the synapse."""
-    exponent, bits = scale.exponents[name], scale.bits[name]
+    exponent, held = scale.exponents[name], scale.mantissas[name]
     wanted = np.rint(before_rounding(node, name, input_unit, scale))
-    whole = np.clip(wanted, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1).astype(np.int8)
+    whole = np.clip(wanted, held.low, held.high).astype(np.int8)
     return node.with_(weight=whole, bias=None, exponent=exponent), _weight_findings(node, name, whole)
 
 
@@ -62,23 +63,25 @@ def neuron_integers(
 ) -> tuple[LIF, list[Finding]]:
     """The neurons in integers.
 
-    1. Decay is the nearest numerator over 4096 unless ``decay`` names another, at least 1, which stands for 0 too.
+    1. Decay is the nearest numerator over 4096 that the format has, unless ``decay`` names another; none is 0.
     2. Thresholds: `threshold_mantissas`.
     3. Biases: the nearest multiple of the smallest power of two with which the layer's largest fits 13 bits.
     """
     unit = over_neurons(scale.unit, node.shape)
     where = f"node {name!r}"
     bias, found = _bias(node, unit, profile, where)
-    decay = np.rint(node.decay.astype(np.float64) * DECAY_ONE) if decay is None else decay
-    if (decay < 1).any():
-        found.append(Finding("SP416", f"a decay of {float(node.decay.min()):g} becomes 1/{DECAY_ONE}", where,
+    grain = 2 ** (DECAY_BITS - profile.decay_bits)  # numerators of a format with fewer bits are multiples of it
+    decay = node.decay.astype(np.float64) * DECAY_ONE if decay is None else decay
+    decay = np.rint(decay / grain) * grain
+    if (decay < grain).any():
+        found.append(Finding("SP416", f"a decay of {float(node.decay.min()):g} becomes {grain}/{DECAY_ONE}", where,
                              why="the format has no zero.", severity="note"))  # fmt: skip
     on_lattice = bool(np.isin(decay, (0, DECAY_ONE)).all() and (bias % SUM_ONE == 0).all())
     threshold = threshold_mantissas(node, unit, coarse=on_lattice)
     top = 2**profile.threshold_bits - 1
     found += _threshold_findings(node, threshold, top, where)
     changes = {
-        "decay": np.maximum(decay, 1).astype(np.int32),
+        "decay": np.maximum(decay, grain).astype(np.int32),
         "threshold": np.clip(threshold, 0, top).astype(np.int32),
         "bias": bias.astype(np.int32),
         "reset_value": np.rint(_compact(over_neurons(node.reset_value, node.shape) / unit)).astype(np.int32),

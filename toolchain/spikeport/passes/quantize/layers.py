@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikeport.findings import Finding, SpikeportError, fail
-from spikeport.graph import LIF, Delay, Flatten, Graph, Input, Node, Pool, Readout, Scale, Synapse
+from spikeport.graph import LIF, Delay, Flatten, Graph, Input, Node, Pool, Profile, Readout, Scale, Synapse
 from spikeport.passes.quantize.inputs import Grid
 
 
@@ -74,6 +74,20 @@ def find_layers(graph: Graph, grid: Grid) -> tuple[Layer, ...]:
         flat = any(flat for (sink, _), (_, flat) in areas.items() if sink in sinks)
         layers.append(Layer(sinks[0], sinks, terms, spiking and not flat))
     return tuple(layers)
+
+
+def message_findings(layers: tuple[Layer, ...], profile: Profile) -> tuple[Finding, ...]:
+    """Where integers between layers are larger than one message of the profile."""
+    top = 2**profile.message_bits - 1
+    found = []
+    for layer in layers:
+        for term in layer.terms:
+            most = max(abs(term.value.low), abs(term.value.high))
+            if most > top and term.value.unit == 1:
+                what = f"gets values up to {most:.0f}, a message of the profile {profile.name!r} holds {top}"
+                why = "residual sums and pools must arrive there as separate messages, each through its own synapses."
+                found.append(Finding("SP426", what, f"node {term.name!r}", why, severity="note"))
+    return tuple(found)
 
 
 def message_values(graph: Graph, grid: Grid) -> dict[str, Value | None]:

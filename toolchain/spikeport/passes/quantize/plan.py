@@ -19,6 +19,7 @@ from spikeport.passes.quantize.integers import (
     readout_integers,
 )
 from spikeport.passes.quantize.layers import Layer
+from spikeport.passes.quantize.mantissa import Mantissa
 from spikeport.passes.quantize.scales import LayerScale, largest_weights, layer_scale
 
 Limits = Mapping[str, Array]  #: of each term the real weight that becomes the largest mantissa, [] or [C]
@@ -35,21 +36,32 @@ class Plan:
     grid: Grid
     layers: tuple[Layer, ...]
     profile: Profile
-    bits: Mapping[str, int]  #: of each synapse's mantissas
+    mantissas: Mapping[str, Mantissa]  #: of each synapse
     limits: Mapping[str, Limits]  #: by layer
     free: bool = False  #: whether units may be any number, so that the largest weight fills its mantissa
     decays: Mapping[str, Array] = field(default_factory=dict)  #: numerators chosen in place of the nearest
 
     @classmethod
     def first(
-        cls, real: Graph, grid: Grid, layers: tuple[Layer, ...], profile: Profile, bits: Mapping[str, int]
+        cls, real: Graph, grid: Grid, layers: tuple[Layer, ...], profile: Profile, mantissas: Mapping[str, Mantissa]
     ) -> Self:
         """The plainest plan: the largest weight decides, units are powers of two."""
-        return cls(real, grid, layers, profile, bits, {layer.name: largest_weights(real, layer) for layer in layers})
+        limits = {layer.name: largest_weights(real, layer) for layer in layers}
+        return cls(real, grid, layers, profile, mantissas, limits)
 
     def with_(self, **changes: Any) -> Self:
         """A copy with some fields changed."""
         return replace(self, **changes)
+
+    @property
+    def bits(self) -> dict[str, int]:
+        """Bits of each synapse's mantissas."""
+        return {name: held.bits for name, held in self.mantissas.items()}
+
+    @property
+    def signs(self) -> dict[str, str]:
+        """Sign mode of each synapse's mantissas."""
+        return {name: held.sign for name, held in self.mantissas.items()}
 
     def with_limits(self, layer: Layer, limits: Limits) -> Self:
         """A copy with other limits for one layer."""
@@ -59,8 +71,8 @@ class Plan:
         """The unit and the exponents of one layer."""
         limits = self.limits[layer.name]
         if not self.free:
-            limits = {name: _power_of_two(limit, self.bits.get(name, 0)) for name, limit in limits.items()}
-        return layer_scale(self.real, layer, limits, self.bits, self.profile)
+            limits = {name: _power_of_two(limit, self.mantissas.get(name)) for name, limit in limits.items()}
+        return layer_scale(self.real, layer, limits, self.mantissas, self.profile)
 
     def nodes(self, layer: Layer) -> tuple[dict[str, Node], tuple[Finding, ...]]:
         """The integer nodes of one layer."""
@@ -112,18 +124,17 @@ class Plan:
             if name not in made:  # between messages: whole factors stay, others went into the unit
                 whole = np.array_equal(scaling.factor, np.rint(scaling.factor))
                 made[name] = scaling.with_(factor=(scaling.factor if whole else np.ones(())).astype(np.int32))
-        most = max(self.bits.values(), default=self.profile.weight_bits)
+        most = max((held.bits for held in self.mantissas.values()), default=self.profile.weight_bits)
         arithmetic = Loihi(replace(self.profile, weight_bits=most))
-        facts = {"profile": self.profile.name, "weight_bits": dict(self.bits)}
+        facts = {"profile": self.profile.name, "weight_bits": self.bits, "signs": self.signs}
         provenance = {**self.real.provenance, "quantised": facts}
         both = {**self.real.nodes, **made}
         return self.real.with_(nodes=both, arithmetic=arithmetic, provenance=provenance), tuple(findings)
 
 
-def _power_of_two(limit: Array, bits: int) -> Array:
+def _power_of_two(limit: Array, held: Mantissa | None) -> Array:
     """The limit raised so that one step of the mantissa is a power of two."""
-    if not bits:
+    if held is None:
         return limit
-    top = max(1, 2 ** (bits - 1) - 1)
-    steps = np.where(limit > 0, limit, 1.0) / top
-    return np.where(limit > 0, top * 2.0 ** np.ceil(np.log2(steps) - 1e-12), 0.0)
+    steps = np.where(limit > 0, limit, 1.0) / held.top
+    return np.where(limit > 0, held.top * 2.0 ** np.ceil(np.log2(steps) - 1e-12), 0.0)

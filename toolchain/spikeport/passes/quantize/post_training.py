@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from spikeport.findings import Finding, fail, raise_errors
-from spikeport.graph import LIF, LOIHI2, Array, Graph, Input, Profile, Readout, Real, Synapse
+from spikeport.graph import LOIHI2, Array, Graph, Input, Profile, Readout, Real, Synapse
 from spikeport.passes.fold_gain import fold_gain
 from spikeport.passes.fold_norm import fold_norm
 from spikeport.passes.fold_pool import fold_pool
@@ -19,8 +19,10 @@ from spikeport.passes.move_bias import move_bias
 from spikeport.passes.quantize.bias import bias
 from spikeport.passes.quantize.collapse import collapse
 from spikeport.passes.quantize.decay import decay
+from spikeport.passes.quantize.fold_scale import fold_scale
 from spikeport.passes.quantize.inputs import input_grid
-from spikeport.passes.quantize.layers import find_layers, separate
+from spikeport.passes.quantize.layers import find_layers, message_findings, separate
+from spikeport.passes.quantize.mantissa import SIGN_MODES, SignMode, mantissa_for
 from spikeport.passes.quantize.normalise import normalise
 from spikeport.passes.quantize.plan import Plan
 from spikeport.passes.quantize.ranges import RANGE_METHODS, RangeMethod, ranges
@@ -54,6 +56,7 @@ def quantize(
     *,
     run: Run,
     ranges: RangeMethod = "mse",
+    signs: SignMode = "mixed",
     steps: Sequence[str] = STEPS,
     collapse_thresholds: Literal["mean", "first"] | None = None,
     progress: Progress = silent,
@@ -69,13 +72,13 @@ def quantize(
     weights, SP414 for thresholds and SP418 for biases beyond the format, SP419 for a network that never fires, and what
     the folding passes raise (SP35x).
     """
-    _check(profile, weight_bits, ranges, steps)
+    _check(profile, weight_bits, ranges, steps, signs)
     real = prepare(graph)
     findings: list[Finding] = []
     if collapse_thresholds is not None:
         real, found = collapse(real, collapse_thresholds)
         findings += found
-    plan, found = first_plan(real, calibration, profile, weight_bits)
+    plan, found = first_plan(real, calibration, profile, weight_bits, signs)
     findings += found
     raise_errors([*findings, *plan.build()[1]])
     seen = Calibration.of(run, real, calibration)
@@ -88,7 +91,8 @@ def quantize(
     findings += _overflows(seen.run(made, seen.samples, Request(batch=batch_size(made))))
     report = {
         "profile": profile.name,
-        "weight_bits": dict(plan.bits),
+        "weight_bits": plan.bits,
+        "signs": plan.signs,
         "ranges": ranges,
         "calibration_samples": int(seen.reference.samples),
         "steps": effects,
@@ -103,19 +107,28 @@ def prepare(graph: Graph) -> Graph:
     """
     if not isinstance(graph.arithmetic, Real):
         fail("SP400", "the graph holds integers already", mend="quantise the graph of real numbers")
-    return separate(move_bias(fold_gain(fold_pool(fold_norm(graph)))))
+    return separate(move_bias(fold_scale(fold_gain(fold_pool(fold_norm(graph))))))
 
 
 def first_plan(
-    real: Graph, samples: Array, profile: Profile, weight_bits: int | Mapping[str, int]
+    real: Graph,
+    samples: Array,
+    profile: Profile,
+    weight_bits: int | Mapping[str, int],
+    signs: SignMode = "mixed",
 ) -> tuple[Plan, tuple[Finding, ...]]:
     """The plainest plan for a prepared graph."""
     node = real[real.input]
     assert isinstance(node, Input)
     grid, findings = input_grid(node, samples, profile, real.input)
-    names = list(real.nodes_of(Synapse))
-    bits = {name: weight_bits if isinstance(weight_bits, int) else weight_bits.get(name, 8) for name in names}
-    return Plan.first(real, grid, find_layers(real, grid), profile, bits), findings
+    most = profile.weight_bits
+
+    def bits(name: str) -> int:
+        return weight_bits if isinstance(weight_bits, int) else weight_bits.get(name, most)
+
+    held = {name: mantissa_for(node.weight, bits(name), signs, name) for name, node in real.nodes_of(Synapse).items()}
+    layers = find_layers(real, grid)
+    return Plan.first(real, grid, layers, profile, held), (*findings, *message_findings(layers, profile))
 
 
 def refined(
@@ -189,17 +202,16 @@ def _overflows(record: Record) -> list[Finding]:
             for name, kinds in record.overflows.items() for kind, count in kinds.items()]  # fmt: skip
 
 
-def _check(profile: Profile, weight_bits: int | Mapping[str, int], method: str, steps: Sequence[str]) -> None:
+def _check(
+    profile: Profile, weight_bits: int | Mapping[str, int], method: str, steps: Sequence[str], signs: str
+) -> None:
     for bits in [weight_bits] if isinstance(weight_bits, int) else weight_bits.values():
         if not 1 <= bits <= profile.weight_bits:
             fail("SP400", f"{bits} weight bits; the profile {profile.name!r} holds 1 to {profile.weight_bits}",
                  mend="choose a number of bits that it holds")  # fmt: skip
     if method not in RANGE_METHODS:
         fail("SP400", f"there is no range method {method!r}", mend=f"choose one of: {', '.join(RANGE_METHODS)}")
+    if signs not in SIGN_MODES:
+        fail("SP400", f"there is no sign mode {signs!r}", mend=f"choose one of: {', '.join(SIGN_MODES)}")
     if unknown := sorted(set(steps) - set(STEPS)):
         fail("SP400", f"there is no step {', '.join(unknown)}", mend=f"choose among: {', '.join(STEPS)}")
-
-
-def has_schedule(graph: Graph) -> bool:
-    """Whether some layer's thresholds vary over time."""
-    return any(bool((node.threshold != node.threshold[:1]).any()) for node in graph.nodes_of(LIF).values())

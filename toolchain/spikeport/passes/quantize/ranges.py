@@ -9,7 +9,7 @@ import numpy as np
 from spikeport.graph import LIF, Array, Graph, Readout, Synapse
 from spikeport.passes.quantize.layers import Layer, Term
 from spikeport.passes.quantize.plan import Limits, Plan
-from spikeport.passes.quantize.scales import largest_weights, top_mantissa, weight_of
+from spikeport.passes.quantize.scales import largest_weights, weight_of
 from spikeport.passes.quantize.sweep import Calibration, Sweep, mismatches
 
 RangeMethod = Literal["max", "percentile", "mse", "mismatch"]
@@ -59,20 +59,20 @@ def _least_error(plan: Plan, layer: Layer) -> Limits:
     if len(synapses) != 1:
         return full  # the unit is shared, so a channel's choice would bind the other synapses too
     term = synapses[0]
-    bits = plan.bits[term.name]
-    errors = np.stack([_error(plan, layer, term, full[term.name] * ratio, bits) for ratio in RATIOS])
+    errors = np.stack([_error(plan, layer, term, full[term.name] * ratio) for ratio in RATIOS])
     best = np.argmin(errors, axis=0)  # the first, that is the largest ratio, on ties
     return {**full, term.name: full[term.name] * np.asarray(RATIOS)[best]}
 
 
-def _error(plan: Plan, layer: Layer, term: Term, limit: Array, bits: int) -> Array:
+def _error(plan: Plan, layer: Layer, term: Term, limit: Array) -> Array:
     """Mean square error of u - threshold for one limit, by channel (or for the layer where it has one unit)."""
     scale, _ = plan.with_limits(layer, {term.name: limit}).scale(layer)
     unit = scale.unit * 64 * 2.0 ** scale.exponents[term.name] / term.value.unit
     weight = weight_of(plan.real[term.name]).astype(np.float64)
     weight = weight.reshape(limit.size, -1)
     step = np.broadcast_to(unit, limit.shape).reshape(-1, 1)
-    whole = np.clip(np.rint(weight / step), -(2 ** (bits - 1)), top_mantissa(bits) if bits > 1 else 0)
+    held = plan.mantissas[term.name]
+    whole = np.clip(np.rint(weight / step), held.low, held.high)
     power = RATE * (term.value.high * term.value.unit) ** 2
     error = power * np.square(whole * step - weight).sum(1).reshape(limit.shape)
     for name in layer.sinks:

@@ -10,6 +10,7 @@ import numpy as np
 from spikeport.findings import Finding, fail
 from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Profile, Readout, Scale, Synapse
 from spikeport.passes.quantize.layers import Layer
+from spikeport.passes.quantize.mantissa import Mantissa
 
 SUM_ONE = 1 << STATE_SHIFT  #: membrane units in one unit of a sum
 ENOUGH = 12  #: bits of a threshold beyond which a finer one changes no spike that rounded weights do not change first
@@ -21,12 +22,7 @@ class LayerScale:
 
     unit: Array  #: [] or [C], real value of one membrane unit
     exponents: Mapping[str, int]  #: of each synapse
-    bits: Mapping[str, int]  #: of each synapse's mantissas
-
-
-def top_mantissa(bits: int) -> int:
-    """The mantissa that the largest weight becomes; 1 bit holds -1 and 0."""
-    return max(1, int(2 ** (bits - 1)) - 1)
+    mantissas: Mapping[str, Mantissa]  #: of each synapse
 
 
 def largest_weights(graph: Graph, layer: Layer) -> dict[str, Array]:
@@ -47,7 +43,7 @@ def weight_of(node: object) -> Array:
 
 
 def layer_scale(
-    graph: Graph, layer: Layer, limits: Mapping[str, Array], bits: Mapping[str, int], profile: Profile
+    graph: Graph, layer: Layer, limits: Mapping[str, Array], mantissas: Mapping[str, Mantissa], profile: Profile
 ) -> tuple[LayerScale, tuple[Finding, ...]]:
     """The unit in which the layer's limits become its largest mantissas.
 
@@ -61,7 +57,7 @@ def layer_scale(
     products = {}
     for term in layer.terms:
         if isinstance(graph[term.name], Synapse):
-            products[term.name] = limits[term.name] * term.value.unit / top_mantissa(bits[term.name])
+            products[term.name] = limits[term.name] * term.value.unit / mantissas[term.name].top
     needed = _needed_unit(graph, layer, profile)  # of a sum, [] or [C]
     if not products:
         unit = np.where(needed.hard > 0, needed.hard, 1.0)
@@ -80,7 +76,7 @@ def layer_scale(
     findings = _findings(layer, alive, short, needed.soft / unit)
     low, high = profile.weight_exponent
     clipped = {name: int(np.clip(exponent + below, low, high)) for name, below in exponents.items()}
-    return LayerScale(unit / SUM_ONE, clipped, dict(bits)), findings
+    return LayerScale(unit / SUM_ONE, clipped, mantissas), findings
 
 
 @dataclass(frozen=True)
