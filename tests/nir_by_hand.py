@@ -1,7 +1,7 @@
 """NIR's differential equations stepped by Euler's rule in float64, straight from nir's documentation.
 
 Knows nothing of spikeport: takes a nir.NIRGraph, frames [T, B, ...] and dt; gives what leaves each node, [T, B, ...].
-A recurrent edge carries the value of the step before.
+A recurrent edge carries the value of the step before; before the first step nothing has left any node (all zero).
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ def run(graph, frames, dt, order=None):
             for a, b in edges:
                 if b == name:
                     total = total + (now[a] if a in now else before.get(a, 0.0))
-            now[name] = step(node, total, state.setdefault(name, {}), dt)
+            now[name] = step(node, total, state.setdefault(name, {}), dt, len(frame))
         for name, value in now.items():
             history[name].append(value)
         before = now
     return {name: np.stack(values) for name, values in history.items()}
 
 
-def step(node, x, state, dt):  # noqa: C901
+def step(node, x, state, dt, batch):  # noqa: C901
     if isinstance(node, nir.Output):
         return x
     if isinstance(node, nir.Affine | nir.Linear):
+        x = np.zeros((batch, node.weight.shape[1])) if np.ndim(x) == 0 else x  # nothing has come yet
         return x @ node.weight.T + getattr(node, "bias", 0.0)
     if isinstance(node, nir.Scale):
         return x * node.scale

@@ -105,6 +105,13 @@ class Conversion:
         self.entries[name] = self.exits[name] = [name]
 
     def input(self, name: str, raw: Raw) -> None:
+        written = tuple(nir_shapes.integers(raw, "shape"))
+        if written != self.shapes[name]:
+            self.notes.append(Finding(
+                "SP217", f"the input has the shape {written}; a sample is taken as {self.shapes[name]}",
+                why="the axes in front are the batch and the time of the data that the exporter saw.",
+                mend="export with one frame of one sample", severity="note",
+            ))  # fmt: skip
         self.put(name, Input(self.shapes[name], self.conventions.coding))
 
     def output(self, name: str, raw: Raw) -> None:
@@ -302,7 +309,7 @@ class Conversion:
                 "SP213",
                 f"with dt = {self.conventions.dt:g} s the decay is {float(np.nanmin(value)):g} a step",
                 why="the step is longer than a time constant of the file, or a time constant is no positive number.",
-                mend="choose a smaller --dt, or --rule exponential; tau may be in steps: --dt 1",
+                mend="choose a smaller --dt, or --nir rule=exponential; tau may be in steps: --dt 1",
             )
         return self.numbers(value, shape)
 
@@ -313,11 +320,21 @@ class Conversion:
 
     # -- cycles ---------------------------------------------------------------------------------------------------
 
+    def _behind_the_neuron(self, edge: tuple[str, str]) -> tuple[str, str]:
+        """Where to delay a feedback edge: in front of its synapses, whose biases are there from the first step on."""
+        while True:
+            name = edge[0]
+            sources = [a for a, b in self.edges if b == name]
+            alone = len(sources) == 1 and sum(a == name for a, _ in self.edges) == 1
+            if isinstance(self.nodes[name], LIF) or not alone:
+                return edge
+            edge = (sources[0], name)
+
     def _break_cycles(self) -> None:
         """NIR's recurrent edges act on the next step: put a Delay of one into each edge that closes a cycle."""
-        for a, b in _closing(self.nodes, self.edges):
+        for a, b in [self._behind_the_neuron(edge) for edge in _closing(self.nodes, self.edges)]:
             name = self.fresh(f"{a}.to.{b}")
-            (shape,) = {self.shapes[known] for known, exits in self.exits.items() if a in exits}
+            shape = next(self.shapes[known] for known, exits in self.exits.items() if a in exits)
             self.nodes[name] = Delay(shape, 1)
             self.edges[self.edges.index((a, b))] = (a, name)
             self.edges.append((name, b))

@@ -79,22 +79,22 @@ def _choices(work: Conversion) -> list[Finding]:
     """What the file does not say and how it was read."""
     c = work.conventions
     said = {
-        "dt": (f"a step is taken as dt = {c.dt:g} s, discretised by {c.rule}: NIR has no dt", "--dt, --rule"),
+        "dt": (f"a step is taken as dt = {c.dt:g} s, discretised by {c.rule}: NIR has no dt", "--dt or --nir rule=..."),
         "delay": (f"delays are counted in steps of dt = {c.dt:g} s", "--dt"),
-        "step": ("r of integrating neurons is taken as a step's: x enters as r x", "--integrator seconds"),
+        "step": ("r of integrating neurons is taken as a step's: x enters as r x", "--nir integrator=seconds"),
         "seconds": (f"r of integrating neurons is taken as a second's: x enters as dt r x, dt = {c.dt:g} s",
-                    "--integrator step"),
-        "compare": (f"neurons fire where v {c.compare} v_threshold", "--compare"),
-        "v_reset": ("v_reset is not in the file and is taken as zero", "--reset"),
-        "output": (f"the output layer does not spike; its {c.output} over time is read", "--output"),
+                    "--nir integrator=step"),
+        "compare": (f"neurons fire where v {c.compare} v_threshold", "--nir compare=..."),
+        "v_reset": ("v_reset is not in the file and is taken as zero", "--nir reset=..."),
+        "output": (f"the output layer does not spike; its {c.output} over time is read", "--nir output=..."),
     }  # fmt: skip
     notes = [Finding("SP216", what, mend=f"{flag} changes it", severity="note")
              for key, (what, flag) in said.items() if key in work.seen]  # fmt: skip
     if "compare" in work.seen:
         how = "v_reset of the file" if c.reset == "file" else "subtracting the threshold, whatever v_reset says"
         notes.append(Finding("SP216", f"neurons reset to {how}" if c.reset == "file" else f"neurons reset by {how}",
-                             mend="--reset changes it", severity="note"))  # fmt: skip
+                             mend="--nir reset=subtract or reset=file changes it", severity="note"))  # fmt: skip
     coding = "a frame each step" if c.coding == "events" else "the same frame at every step"
     notes.append(Finding("SP216", f"the input is {coding}, over {work.timesteps} steps",
-                         mend="--coding and --timesteps change it", severity="note"))  # fmt: skip
+                         mend="--nir coding=... and --nir timesteps=... change it", severity="note"))  # fmt: skip
     return notes + work.notes

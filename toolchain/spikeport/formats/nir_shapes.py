@@ -25,8 +25,8 @@ def shapes(flat: Flat) -> dict[str, Shape]:
     sources: dict[str, list[str]] = {name: [] for name in flat.nodes}
     for a, b in flat.edges:
         sources[b].append(a)
-    found: dict[str, Shape] = {}
-    left = dict(flat.nodes)
+    found = {name: sample_shape(flat, name) for name, raw in flat.nodes.items() if raw.kind == "Input"}
+    left = {name: raw for name, raw in flat.nodes.items() if name not in found}
     while True:
         new = {}
         for name, raw in left.items():
@@ -43,10 +43,32 @@ def shapes(flat: Flat) -> dict[str, Shape]:
         left = {name: raw for name, raw in left.items() if name not in new}
 
 
+def sample_shape(flat: Flat, name: str) -> Shape:
+    """Shape of one sample: an input's shape without the leading axes that what follows does not take.
+
+    Exporters write the shape of the data they traced with, batch and time included.
+    """
+    shape = tuple(integers(flat.nodes[name], "shape"))
+    for _, target in (edge for edge in flat.edges if edge[0] == name):
+        raw = flat.nodes[target]
+        if raw.kind in NEURONS:
+            wanted: Shape = neuron_shape(raw, None) or shape
+            fits = shape[-len(wanted) :] == wanted
+        elif raw.kind in ("Affine", "Linear"):
+            wanted = raw.array("weight").shape[-1:]
+            fits = shape[-1:] == wanted
+        elif raw.kind in AXES:
+            wanted = shape[-AXES[raw.kind] - 1 :]
+            fits = True
+        else:
+            continue
+        if fits and 0 < len(wanted) < len(shape):
+            return tuple(wanted)
+    return shape
+
+
 def leaving(raw: Raw, entering: Shape | None) -> Shape | None:
     """Shape of what leaves a node when ``entering`` is what enters it; None where it cannot be known yet."""
-    if raw.kind == "Input":
-        return tuple(integers(raw, "shape"))
     if raw.kind in NEURONS:
         return neuron_shape(raw, entering)
     if raw.kind in ("Affine", "Linear"):
