@@ -6,7 +6,8 @@ STAMP  := $(VENV)/.installed
 PACKAGES := toolchain/spikeport targets/spikeport_targets models/spikeport_models
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format bench docs clean
+PEERS  := $(VENV)/.peers
+.PHONY: help setup peers demo test test-slow lint format bench docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,6 +19,12 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[lava,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps --ignore-requires-python lava-nc==0.10.0
+	touch $@
+
+peers: $(PEERS)  ## other tools that take part in some tests, which skip without them
+
+$(PEERS): $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[lava,dev,peers]'
 	touch $@
 
 demo: $(STAMP)  ## the main job on real handwritten digits; writes build/demo/report.html

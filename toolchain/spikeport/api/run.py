@@ -16,20 +16,22 @@ from spikeport.api.execute import execute
 from spikeport.api.files import folder, write_json
 from spikeport.api.load import Data, Model, load_data, load_model
 from spikeport.api.targets import versions
-from spikeport.compare import Parity, parity
+from spikeport.compare import Parity, causes, first_divergence, parity
 from spikeport.energy import estimate
 from spikeport.engine import simulate
 from spikeport.engine.margins import margins
 from spikeport.findings import Finding
 from spikeport.graph import LIF, Array, Graph, Real
-from spikeport.passes.quantize import quantize
+from spikeport.passes.quantize import prepare, quantize
 from spikeport.record import Record
+from spikeport.report import gather, write
 from spikeport.targets import Progress as Callback
 from spikeport.targets import Request, silent
 
 Bar = Callable[[str], AbstractContextManager[Callback]]
 
 CALIBRATION = 256  #: training samples from which the quantiser takes its ranges
+WHY_SAMPLES = 256  #: causes are looked for on so many samples: a dozen runs of them
 LAVA_SAMPLES = 32  #: Lava has no batches: a checked subset of the test split
 
 
@@ -89,10 +91,12 @@ def run(
     _simulate(job, trained, reread, integer, test, lava_samples, seconds)
     parities = _compare(job, trained, test)
     result = _result(job, trained, test, parities) | _energy(integer.graph, job.records["integer"])
+    result |= _explain(job, trained, integer, test)
+    figures = gather({"integer": (job.records["integer"], job.records["graph"])}, graph=trained.graph,
+                     integer=integer.graph)  # fmt: skip
     write_json(job.out / "result.json", result)
-    from spikeport.report import write
-
-    write(result, job.out / "report.html")
+    write_json(job.out / "figures.json", figures)
+    write(result, job.out / "report.html", figures)
     return result
 
 
@@ -164,7 +168,7 @@ def _compare(job: Job, trained: Model, test: Data) -> dict[str, Parity]:
             "graph_float64": _float64(trained, test.x),
         }
         if "lava" in records:
-            found["lava"] = parity(records["lava"], first_samples(records["integer"], records["lava"].samples))
+            found["lava"] = parity(records["lava"], records["integer"].first(records["lava"].samples))
     return found
 
 
@@ -187,20 +191,6 @@ def _float64(trained: Model, x: Array) -> Parity:
     return parity(simulate(graph, wide, Request(trains=True)), observe(module, graph, wide, Request(trains=True)))
 
 
-def first_samples(record: Record, count: int) -> Record:
-    """The record of the first ``count`` samples (trains and outputs; counts are counted again)."""
-    from dataclasses import replace
-
-    from spikeport.record import Train
-
-    trains = {
-        name: Train((train.shape[0], count, *train.shape[2:]), train.bits[:, :count])
-        for name, train in record.trains.items()
-    }
-    counts = {name: np.bitwise_count(train.bits).sum((1, 2), dtype=np.int64) for name, train in trains.items()}
-    return replace(record, outputs=record.outputs[:count], trains=trains, spike_counts=counts, membranes={}, events={})
-
-
 #: What each parity of result.json is measured against.
 AGAINST = {
     "graph": "pytorch",
@@ -210,6 +200,19 @@ AGAINST = {
     "integer": "graph",
     "lava": "integer",
 }
+
+
+def _explain(job: Job, trained: Model, integer: Model, test: Data) -> dict[str, Any]:
+    """Why the integers differ from the real network, one cause at a time, and where they first do."""
+    whole, real = job.records["integer"].first(WHY_SAMPLES), job.records["graph"].first(WHY_SAMPLES)
+    with job.stage("causes"):
+        found = causes(prepare(trained.graph), integer.graph, _first(test.x, WHY_SAMPLES, trained), simulate,
+                       labels=test.y[:WHY_SAMPLES], b_record=whole)  # fmt: skip
+    parted = first_divergence(whole, real)
+    return {
+        "causes": {"integer": [cause.as_dict() for cause in found]},
+        "first_divergence": {} if parted is None else {"integer": str(parted)},
+    }
 
 
 def _result(job: Job, trained: Model, test: Data, parities: Mapping[str, Parity]) -> dict[str, Any]:
@@ -248,4 +251,4 @@ def _energy(graph: Graph, record: Record) -> dict[str, Any]:
     return {"energy_joule_per_sample": {name: found.as_dict() for name, found in estimate(graph, record).items()}}
 
 
-__all__ = ["AGAINST", "first_samples", "run"]
+__all__ = ["AGAINST", "run"]
