@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping as Map
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ from spikeport.api.load import Model, load_model
 from spikeport.energy import Estimate, Verdict, counts, estimate, find, shipped, verdicts
 from spikeport.energy.estimate import function_of
 from spikeport.energy.model import Model as CostModel
+from spikeport.findings import SpikeportError
+from spikeport.fit import Chip, Latency, Mapping, latency, traffic
+from spikeport.fit import find as find_chip
+from spikeport.fit.fit import fit
 from spikeport.graph import Array, Graph
 from spikeport.targets import Progress as Callback
 from spikeport.targets import silent
@@ -26,8 +31,11 @@ class Costs:
     samples: int
     timesteps: int
     rate: float  #: measured spikes per neuron and step
-    estimates: Mapping[str, Estimate]
-    verdicts: Mapping[str, Verdict]
+    estimates: Map[str, Estimate]
+    verdicts: Map[str, Verdict]
+    chip: str | None  #: the chip whose mapping gives messages, hops and times; None where there is no mapping
+    latency: Latency | None
+    notes: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Everything by name, for JSON; energies in joule per sample."""
@@ -39,6 +47,9 @@ class Costs:
             "firing_rate": self.rate,
             "energy_joule_per_sample": {name: found.as_dict() for name, found in self.estimates.items()},
             "verdicts": {name: found.as_dict() for name, found in self.verdicts.items()},
+            "chip": self.chip,
+            "latency": None if self.latency is None else self.latency.as_dict(),
+            "notes": list(self.notes),
         }
 
 
@@ -52,15 +63,19 @@ def energy(
     limit: int | None = None,
     batch: int | None = None,
     models: Sequence[str | Path | CostModel] = (),
-    chips: int = 1,
+    chip: str | Path | Chip | None = "loihi1",
+    chips: int | None = None,
     step_seconds: float | None = None,
     progress: Callback = silent,
 ) -> Costs:
     """Count the events of a run and price them.
 
-    ``models`` are added to the shipped ones (those that are for on request only are priced if named here). Raises
-    SP701 ... SP705 for a cost model that cannot be used, before anything runs, and what `events` raises.
+    ``models`` are added to the shipped ones (those that are for on request only are priced if named here). The mapping
+    on ``chip`` gives messages, hops, times and, unless ``chips`` says otherwise, how many chips draw static power; each
+    layer's spikes are taken as spread evenly over its neurons. Raises SP701 ... SP705 for a cost model and SP721 for a
+    chip that cannot be used, before anything runs, and what `events` raises.
     """
+    made = None if chip is None else find_chip(chip)
     wanted = [*(each for each in shipped().values() if not each.on_request), *map(find, models)]
     chosen = {each.id: each for each in wanted}
     for each in chosen.values():
@@ -70,6 +85,35 @@ def energy(
         progress=progress,
     )  # fmt: skip
     graph, record = counted.model.graph, counted.record
-    found = estimate(graph, record, list(chosen.values()), chips=chips, step_seconds=step_seconds)
+    mapping, notes = _mapped(graph, made)
+    found = estimate(
+        graph, record, list(chosen.values()), chips=chips or (mapping.fit.chips if mapping else 1),
+        step_seconds=step_seconds, traffic=traffic(mapping, record) if mapping else None,
+    )  # fmt: skip
     rate = counts(graph, record).rate
-    return Costs(counted.model.name, record.target, record.samples, graph.timesteps, rate, found, verdicts(found, rate))
+    return Costs(
+        model=counted.model.name,
+        target=record.target,
+        samples=record.samples,
+        timesteps=graph.timesteps,
+        rate=rate,
+        estimates=found,
+        verdicts=verdicts(found, rate),
+        chip=mapping.chip.id if mapping else None,
+        latency=latency(graph, mapping.fit, record) if mapping else None,
+        notes=notes,
+    )
+
+
+def _mapped(graph: Graph, chip: Chip | None) -> tuple[Mapping | None, tuple[str, ...]]:
+    """The mapping on a chip; where there is none, why."""
+    alone = "without a mapping each spike is one message a layer that it reaches, and no hop is counted"
+    if chip is None:
+        return None, (alone,)
+    try:
+        made = fit(graph, chip)
+    except SpikeportError as error:
+        return None, (f"no mapping on {chip.title}: {error.findings[0].what}; {alone}",)
+    if made.refused:
+        return None, (f"{made.sentence} So {alone}",)
+    return Mapping(graph, made), (f"messages, hops and times by a mapping: {made.sentence}",)

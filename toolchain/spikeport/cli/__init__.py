@@ -13,7 +13,7 @@ from spikeport.findings import SpikeportError
 
 #: In the order in which a user meets them.
 VERBS = (
-    "run", "train", "export", "quantize", "simulate", "evaluate", "compare", "events", "energy", "report",
+    "run", "train", "export", "quantize", "simulate", "evaluate", "compare", "events", "energy", "fit", "report",
     "inspect", "check", "targets", "doctor", "explain",
 )  # fmt: skip
 

@@ -22,7 +22,8 @@ def energy(
     models: Annotated[
         list[str] | None, typer.Option("--model", help="A further cost model: a name, or your own .toml file.")
     ] = None,
-    chips: Annotated[int, typer.Option("--chips", min=1, help="Chips that draw static power.")] = 1,
+    chip: Annotated[str, typer.Option("--chip", help="Chip of the mapping: loihi1, a .toml file, or none.")] = "loihi1",
+    chips: Annotated[int | None, typer.Option("--chips", min=1, help="Chips that draw static power.")] = None,
     step_seconds: Annotated[float | None, typer.Option("--step-time", help="Seconds a step, for static power.")] = None,
     json: show.Json = False,
 ) -> None:
@@ -39,7 +40,7 @@ def energy(
     with console.progress("energy") as progress:
         found = run(
             model, data, samples=input, split=split, target=target, limit=limit, batch=batch, models=models or (),
-            chips=chips, step_seconds=step_seconds, progress=progress,
+            chip=None if chip == "none" else chip, chips=chips, step_seconds=step_seconds, progress=progress,
         )  # fmt: skip
     if json:
         show.as_json(found.as_dict())
@@ -56,6 +57,10 @@ def energy(
     )
     for verdict in found.verdicts.values():
         typer.echo(verdict.sentence)
+    if found.latency is not None:
+        typer.echo(f"On {found.chip}: {found.latency.sentence}")
+    for note in found.notes:
+        typer.echo(note)
 
 
 def micro(joule: float) -> str:

@@ -16,9 +16,9 @@ class Verdict:
     model: str
     title: str
     ratio: float  #: energy of the SNN over the ANN's, nominal; below 1 the SNN wins
-    certain: bool  #: whether low and high agree with nominal
+    certain: bool  #: whether the low estimates of both, and the high ones, agree with the nominal ones on who wins
     rate: float  #: measured spikes per neuron and step
-    break_even: float | None  #: rate at which both cost the same; None where no rate is low enough
+    break_even: float | None  #: rate at which both cost the same, above 1 out of reach; None where none is low enough
 
     @property
     def sentence(self) -> str:
@@ -35,6 +35,8 @@ class Verdict:
         measured = f"measured: {self.rate:.2%} of the neurons a step"
         if self.break_even is None:
             return f"No firing rate breaks even, since what does not depend on spikes costs more already ({measured})."
+        if self.break_even > 1:
+            return f"The SNN would win even if every neuron fired at every step ({measured})."
         return f"Both cost the same at a firing rate of {self.break_even:.2%} ({measured})."
 
     def as_dict(self) -> dict[str, Any]:
@@ -56,6 +58,7 @@ def verdicts(estimates: Mapping[str, Estimate], rate: float) -> dict[str, Verdic
             continue
         room = ann.nominal - (snn.nominal - snn.by_spikes)
         turn = rate * room / snn.by_spikes if snn.by_spikes > 0 and room > 0 else None
-        certain = snn.low > ann.high or snn.high < ann.low
+        bounds = ((snn.low, ann.low), (snn.nominal, ann.nominal), (snn.high, ann.high))
+        certain = len({ours > theirs for ours, theirs in bounds}) == 1
         found[name] = Verdict(name, snn.title, snn.nominal / ann.nominal, certain, rate, turn)
     return found

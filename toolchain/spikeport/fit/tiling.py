@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from math import prod
 
@@ -93,17 +94,29 @@ def _synapses(projection: Projection, tile: Shape, chip: Chip, weight_bits: int,
     nengo-loihi 1.1.0, block.py: a list of n synapses takes n * weight bits and a header, padded to words, and is split
     every 64 synapses. With ``shared`` lists the channels at one position come by one population axon.
     """
-    outputs = min(tile[0], projection.outputs)
-    groups = -(-tile[0] // projection.outputs)
-    channels = projection.inputs * min(groups, projection.groups)
-    lengths, times, reached = np.asarray([outputs]), np.asarray([channels]), 1
-    for axis, part in zip(projection.axes, tile[1:], strict=False):
-        kinds, counts, inputs = lists(axis, part, shared=shared)
-        lengths, times = np.outer(lengths, kinds).ravel(), np.outer(times, counts).ravel()
-        reached *= inputs
-    bits = int((times * _list_bits(lengths, chip, weight_bits)).sum())
-    axons = reached * channels * projection.area * len(projection.senders)
-    return bits, -(-axons // projection.population) if shared else axons
+    most = (0, 0)
+    for outputs, groups in channel_parts(projection.outputs, projection.groups, tile[0]):
+        lengths, times, reached = outputs, groups * projection.inputs, 1
+        for axis, part in zip(projection.axes, tile[1:], strict=False):
+            kinds, counts, inputs = lists(axis, part, shared=shared)
+            lengths, times = np.outer(lengths, kinds).ravel(), np.outer(times, counts).ravel()
+            reached *= inputs
+        bits = int((times * _list_bits(lengths, chip, weight_bits)).sum())
+        channels = int(groups.sum()) * projection.inputs
+        most = (max(most[0], bits), max(most[1], channels * reached))
+    axons = most[1] * projection.area * len(projection.senders)
+    return most[0], -(-axons // projection.population) if shared else axons
+
+
+@cache
+def channel_parts(outputs: int, groups: int, tile: int) -> list[tuple[Counts, Counts]]:
+    """For each different tile of output channels: how many of a group's outputs it holds, and of how many groups."""
+    found = {}
+    for start in range(0, outputs * groups, tile):
+        channels = np.arange(start, min(start + tile, outputs * groups)) // outputs
+        held, times = np.unique(np.unique(channels, return_counts=True)[1], return_counts=True)
+        found[tuple(held.tolist()), tuple(times.tolist())] = (held, times)
+    return list(found.values())
 
 
 def _list_bits(lengths: Counts, chip: Chip, weight_bits: int) -> Counts:
