@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quantize_examples import STEPS, chain, convolutional, images, spikes
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, Conv, Flatten, Graph, Input, Linear, Loihi, Pool, Readout
+from spikeport.graph import LIF, Input, Linear, Loihi, Readout
 from spikeport.passes.quantize import quantize
 from spikeport.passes.quantize.inputs import exact_unit
 from spikeport.passes.quantize.integers import threshold_mantissas
-from spikeport.targets import Request
-
-STEPS = 4
-
-
-def chain(**nodes):
-    names = list(nodes)
-    return Graph(nodes, tuple(pairwise(names)), timesteps=STEPS)
 
 
 def dense(weight, *, thresholds=(3.0, 2.0, 4.0, 3.0), decay=1.0, bias=0.0, inputs=3, coding="events", **more):
@@ -35,34 +26,7 @@ def dense(weight, *, thresholds=(3.0, 2.0, 4.0, 3.0), decay=1.0, bias=0.0, input
     )
 
 
-def convolutional(seed=0):
-    rng = np.random.default_rng(seed)
-
-    def normal(*shape):
-        return rng.normal(size=shape).astype(np.float32)
-
-    return chain(
-        input=Input((1, 8, 8)),
-        conv=Conv(normal(8, 1, 3, 3) / 2, normal(8) / 10, padding=(1, 1)),
-        lif1=LIF((8, 8, 8), np.float32(0.2), np.asarray([1, 0.9, 0.8, 0.95], np.float32)),
-        pool=Pool("average", (2, 2), (2, 2)),
-        flat=Flatten(),
-        fc=Linear(normal(16, 128) / 4, normal(16) / 10),
-        lif2=LIF((16,), np.float32(0.3), np.asarray([1, 0.9, 0.8, 0.95], np.float32)),
-        out_fc=Linear(normal(10, 16) / 8, normal(10) / 100),
-        out=Readout((10,), np.full(STEPS, 0.25, np.float32)),
-    )
-
-
-def images(n=20, seed=0):
-    return np.random.default_rng(seed).integers(0, 17, (n, 1, 8, 8)).astype(np.float32) / 16
-
-
-def spikes(graph, samples):
-    record = simulate(graph, samples, Request(trains=True))
-    return {name: train.unpack() for name, train in record.trains.items()}, record
-
-
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["zero", "subtract", "none"]))
 def test_whole_numbers_with_decay_one_lose_nothing(seed, reset):
     """Weights of at most 127 whole units, thresholds and biases in whole units: every spike and output is the same."""

@@ -60,7 +60,8 @@ class IntegerNet(nn.Module):
         self.source = graph
         profile = graph.arithmetic.profile
         self.top = 2 ** (profile.weight_bits - 1)
-        self.bias_top = 2 ** (profile.bias_bits - 1) - 1
+        largest = 2 ** (profile.bias_bits - 1) - 1
+        self.bias_tops: dict[str, int] = {}  # in grains; never below what the graph came with
         self.weights = nn.ParameterDict()
         self.biases = nn.ParameterDict()
         self.tops: dict[str, tuple[int, int]] = {}
@@ -74,6 +75,8 @@ class IntegerNet(nn.Module):
             elif isinstance(node, LIF | Readout):
                 grain = _grain(node.bias) if isinstance(node, LIF) else 1
                 self.grains[name] = grain
+                if isinstance(node, LIF):
+                    self.bias_tops[name] = max(largest, int(np.abs(node.bias).max()) // grain)
                 self.biases[key] = nn.Parameter(_floats(node.bias) / grain)
         self.keys = {name: f"n{index}" for index, name in enumerate(graph.nodes)}
 
@@ -100,8 +103,8 @@ class IntegerNet(nn.Module):
     def bias(self, name: str) -> Tensor:
         """The bias of a layer as it is deployed, in membrane units."""
         value = on_grid(self.biases[self.keys[name]])
-        if isinstance(self.source[name], LIF):
-            value = value.clamp(-self.bias_top, self.bias_top)
+        if name in self.bias_tops:
+            value = value.clamp(-self.bias_tops[name], self.bias_tops[name])
         return value * self.grains[name]
 
     def forward(self, samples: Tensor) -> Tensor:
@@ -151,7 +154,7 @@ class IntegerNet(nn.Module):
                 if isinstance(node, Synapse):
                     changes[name] = node.with_(weight=self.mantissas(name).numpy().astype(node.weight.dtype))
                 elif isinstance(node, LIF | Readout):
-                    changes[name] = node.with_(bias=self.bias(name).numpy().astype(np.int32))
+                    changes[name] = node.with_(bias=self.bias(name).numpy().astype(node.bias.dtype))
         return self.source.replace(changes)
 
 
