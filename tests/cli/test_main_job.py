@@ -1,0 +1,103 @@
+"""The main job on real handwritten digits: what `make demo` does, held to what it must reach."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from spikeport.api.run import run
+from spikeport.targets import target
+
+LAYERS = ("conv1.neuron", "conv2.neuron", "dense.neuron")
+STAGES = {"pytorch", "nir", "onnx", "integer", "lava"}
+
+
+def lava_or_skip():
+    availability = target("lava").availability()
+    if not availability.ready:
+        pytest.skip(f"Lava: {availability.why}")
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    """One run with DS-ATGO: its folder and its result."""
+    lava_or_skip()
+    out = tmp_path_factory.mktemp("demo")
+    run("digits", out, "ds-atgo")
+    return out, json.loads((out / "result.json").read_text())
+
+
+def test_the_trained_network_is_good_and_its_integers_are_too(job):
+    _, result = job
+    assert result["accuracy"]["pytorch"] >= 0.97
+    assert abs(result["accuracy"]["integer"] - result["accuracy"]["pytorch"]) <= 0.005
+    assert result["samples"] == {"pytorch": 360, "nir": 360, "onnx": 360, "integer": 360, "lava": 32}
+
+
+@pytest.mark.parametrize("stage", ["graph_float64", "nir", "lava"])
+def test_what_must_agree_on_every_spike_does(job, stage):
+    found = job[1]["parity"][stage]
+    assert found["spike_mismatches"] == 0
+    neurons = sum(found["neurons"].values())
+    assert found["spikes_compared"] == neurons * 4 * found["samples"]
+    assert set(found["by_layer"]) == set(LAYERS)
+
+
+@pytest.mark.parametrize("stage", ["graph", "nir", "onnx"])
+def test_float32_differs_by_rounding_only(job, stage):
+    found = job[1]["parity"][stage]
+    assert found["mismatches_above_rounding"] == 0
+    assert found["samples"] == 360
+    if stage == "onnx":
+        assert found["argmax_agreement"] == 1.0
+        assert found["max_abs_logit_difference"] < 1e-4
+
+
+def test_the_result_keeps_its_promised_shape(job):
+    _, result = job
+    assert set(result["accuracy"]) == STAGES
+    assert set(result["samples_per_second"]) == STAGES - {"nir"}
+    for key in ("model", "dataset", "method", "device", "seed", "versions", "seconds"):
+        assert key in result
+    for layer in LAYERS:
+        assert len(result["thresholds"][layer]) == len(result["firing_rate"][layer]) == result["timesteps"] == 4
+    for energy in result["energy_joule_per_sample"].values():
+        assert 0 < energy["low"] <= energy["nominal"] <= energy["high"]
+        assert energy["source"]
+    assert {"45nm-fp32", "45nm-fp32-ann", "loihi1-davies2018"} <= set(result["energy_joule_per_sample"])
+
+
+def test_adaptive_thresholds_were_learned_and_vary_over_time(job):
+    thresholds = np.array(list(job[1]["thresholds"].values()))
+    assert (np.ptp(thresholds, axis=1) > 0).all()
+    assert (np.abs(thresholds - 1.0) > 1e-3).all()  # 1.0 is where they started
+
+
+def test_the_report_is_one_file_that_needs_no_network(job):
+    out, result = job
+    page = (out / "report.html").read_text()
+    assert result["model"] in page
+    for address in ('src="http', "src='http", 'href="http://', "@import", "fetch("):
+        assert address not in page
+
+
+def test_nothing_half_written_is_left(job):
+    assert not list(job[0].rglob("*.part"))
+    assert {p.name for p in job[0].iterdir() if p.is_file()} == {
+        "model.safetensors", "model.nir", "model.onnx", "model.int.nir", "result.json", "figures.json", "report.html",
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["mpd-agl", "fixed"])
+def test_the_other_methods_go_the_same_way(method, tmp_path):
+    lava_or_skip()
+    result = run("digits", tmp_path, method)
+    assert result["method"] == method
+    assert result["accuracy"]["pytorch"] >= 0.95
+    assert result["parity"]["graph_float64"]["spike_mismatches"] == 0
+    assert result["parity"]["lava"]["spike_mismatches"] == 0
+    for schedule in result["thresholds"].values():
+        assert np.ptp(schedule) == 0  # these methods leave the threshold alone
