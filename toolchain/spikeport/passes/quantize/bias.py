@@ -26,7 +26,7 @@ def bias(plan: Plan, calibration: Calibration) -> Plan:
             node = plan.real[name]
             if type(node) is LIF or isinstance(node, Readout):
                 wanted = _mean(sweep.sums(_in_message_units(plan, layer), layer, name))
-                got = _mean(sweep.sums(nodes, layer, name)) * scale.unit * SUM_ONE
+                got = _mean(sweep.sums(nodes, layer, name)) * scale.unit * SUM_ONE  # last, so that settle has them
                 plan = plan.with_(real=plan.real.replace({name: _more(node, wanted - got)}))
         if all(isinstance(plan.real[name], LIF) for name in layer.sinks):
             sweep.settle(plan, layer)

@@ -54,6 +54,7 @@ class Sweep:
     plan: Plan
     calibration: Calibration
     messages: dict[str, Array] = field(default_factory=dict)  #: [T or 1, B, *shape], integers in float32
+    last: tuple[str, list[Node], Array] | None = None  #: the last sums asked for: sink, terms, sums
 
     def __post_init__(self) -> None:
         real = self.plan.real
@@ -98,12 +99,16 @@ class Sweep:
 
         Of integer terms the sum in units of a sum, exact (all below 2**24); of real terms the sum for integer input.
         """
+        terms = [nodes[term.name] for term in layer.terms]
+        if self.last is not None and self.last[0] == sink and self.last[1] == terms:
+            return self.last[2]
         parts = []
         for term in layer.terms:
             chain = path(self.plan.real, term.name, sink)
             if chain is not None:
                 parts.append(self._sum(nodes[term.name], term, chain, sink))
-        return _added(parts)
+        self.last = (sink, terms, _added(parts))
+        return self.last[2]
 
     def _sum(self, node: Node, term: Term, chain: list[str], sink: str) -> Array:
         x = self.entering(term.name)
