@@ -10,11 +10,12 @@ from torch import nn
 from spikeport.capture import capture
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, Conv, Norm, Readout
+from spikeport.graph import LIF, Conv, Norm, Readout, Scale
 from spikeport.targets import Request
-from spikeport.train import PLIF, Flatten, Linear, Repeat, TdBatchNorm, method
+from spikeport.train import PLIF, Flatten, Linear, Neuron, Repeat, TdBatchNorm, method
 from spikeport.train import Readout as MeanOverTime
 from spikeport.train.layers import AvgPool2d, Conv2d
+from spikeport_models.networks import build
 
 T = 4
 
@@ -96,3 +97,27 @@ def test_everything_unsupported_is_named_at_once_with_what_is_supported():
     assert "'1.1' (ReLU)" in text
     assert "Conv2d" in text
     assert caught.value.code == "SP380"
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "options"),
+    [
+        ("resnet19", (3, 16, 16), {"width": 0.06}),
+        ("resnet19", (3, 16, 16), {"width": 0.06, "residual": "plain", "reset": "subtract"}),
+        ("vggsnn", (2, 16, 16), {"width": 0.06, "events": True}),
+        ("sew-resnet18", (3, 32, 32), {"width": 0.06, "neuron": "if"}),
+        ("mlp", (1, 8, 8), {"width": 0.25, "neuron": "lif"}),
+    ],
+)
+def test_whole_networks(network, shape, options):
+    """Every spike of every layer equals the module's in float64, or capture raises."""
+    torch.manual_seed(0)
+    module = settled(build(network, input_shape=shape, classes=10, timesteps=2, train_with="ds-atgo", options=options))
+    graph = capture(module, shape)
+    layers = [name for name, part in module.named_modules() if isinstance(part, Neuron)]
+    assert sorted(graph.nodes_of(LIF)) == sorted(layers)
+    assert not graph.nodes_of(Norm, Scale)
+    silent = graph.provenance["verified"]["silent"]
+    assert len(silent) <= len(layers) // 4
+    if network == "resnet19" and options.get("residual") != "plain":  # SEW: three blocks and the encoder add up
+        assert len(graph.sources("stage2_1.conv1.synapse")) == 4
