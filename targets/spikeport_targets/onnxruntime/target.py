@@ -33,7 +33,7 @@ class OnnxRuntime:
         from spikeport.formats import onnx
 
         try:
-            onnx.check(graph)
+            onnx.build(graph)
         except SpikeportError as error:
             return list(error.findings)
         double = isinstance(graph.arithmetic, Real) and graph.arithmetic.dtype == "float64"
@@ -76,8 +76,8 @@ class OnnxRuntime:
 
 
 def _dtype(graph: Graph) -> np.dtype[Any]:
-    assert isinstance(graph.arithmetic, Real)
-    return np.dtype(graph.arithmetic.dtype)
+    """Type of the samples: integers are made of them inside the model."""
+    return np.dtype(graph.arithmetic.dtype if isinstance(graph.arithmetic, Real) else np.float32)
 
 
 def _session(graph: Graph, provider: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -14,24 +15,17 @@ from spikeport.findings import Finding, SpikeportError, fail, require
 from spikeport.formats import onnx_own
 from spikeport.formats.facts import misread
 from spikeport.formats.onnx_graph import Time
-from spikeport.graph import Array, Graph, Loihi
+from spikeport.graph import Array, Graph
 
 LARGEST = 2**31 - 1  #: bytes that protobuf can serialise
 
 
 def build(graph: Graph, time: Time = "scan") -> onnx.ModelProto:
     """The ONNX model of a graph; see `write`."""
-    require(time in ("scan", "unroll"), "SP206", f"time is {time!r}", mend='use "scan" or "unroll"')
-    check(graph)
+    require(time in get_args(Time), "SP206", f"time is {time!r}", mend="use scan, unroll or step")
+    if time == "unroll" and graph.recurrent:
+        fail("SP206", "a recurrent network cannot be unrolled", mend='use time="scan", or "step" for single steps')
     return onnx_own.build(graph, time)
-
-
-def check(graph: Graph) -> None:
-    """Raises SP206 for a graph that cannot be written."""
-    if isinstance(graph.arithmetic, Loihi):
-        fail("SP206", "integer graphs cannot be written as ONNX yet", mend="export the real graph, or write NIR")
-    if graph.recurrent:
-        fail("SP206", "recurrent graphs cannot be written as ONNX yet", mend="write NIR")
 
 
 def write(graph: Graph, path: Path | str, time: Time = "scan") -> tuple[Finding, ...]:

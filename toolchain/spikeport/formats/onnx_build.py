@@ -32,10 +32,10 @@ class Builder:
 
     def name(self, wish: str) -> str:
         """``wish``, or with a number where that is taken."""
-        choice, count = wish, 1
+        choice, count = wish or "_", 1
         while choice in self.names:
             count += 1
-            choice = f"{wish}_{count}"
+            choice = f"{wish or '_'}_{count}"
         self.names.add(choice)
         return choice
 
@@ -55,13 +55,14 @@ class Builder:
             self.constants[key] = self._store(array, wish)
         return self.constants[key]
 
-    def array(self, value: Array, wish: str) -> tuple[str, str]:
-        """An array of the network, to the bit: its initialiser, and the same in the type of the values."""
+    def array(self, value: Array, wish: str, dtype: np.dtype[Any]) -> tuple[str, str]:
+        """An array of the network, to the bit: its initialiser, and the same in another type."""
         stored = self._store(value, wish, hollow=self.hollow)
-        if value.dtype == self.dtype:
-            return stored, stored
-        to = helper.np_dtype_to_tensor_dtype(self.dtype)
-        return stored, self.op("Cast", [stored], f"{wish}/cast", to=to)
+        return stored, stored if value.dtype == dtype else self.cast(stored, dtype, f"{wish}/cast")
+
+    def cast(self, name: str, dtype: Any, wish: str) -> str:
+        """The same values in another type."""
+        return self.op("Cast", [name], wish, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
     def _store(self, array: Array, wish: str, *, hollow: bool = False) -> str:
         tensor = onnx.TensorProto(name=self.name(wish), dims=array.shape)

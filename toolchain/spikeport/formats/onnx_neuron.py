@@ -4,21 +4,24 @@ Inputs of every function, all broadcastable against [B, *neurons] (``threshold``
 
     x [T, B, *neurons]   decay   threshold [T, ...]   gain   bias   reset_to   (current_decay)
 
-Output: spikes [T, B, *neurons] in the type of x. The single-step forms take x [B, *neurons], threshold without time and
-the state, and give the state back.
+Output: spikes [T, B, *neurons] in the type of x. In Loihi arithmetic x is int32, all else int64, and there is no gain.
+The single-step forms take x [B, *neurons], threshold without time and the state, and give the state back.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import onnx
 from onnx import TensorProto, helper
 
 from spikeport.formats.onnx_build import DOMAIN, OPSET
-from spikeport.graph import LIF, CubaLIF
+from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, CubaLIF
 
+STATE_MAX = 2**23 - 1  #: largest membrane in Loihi arithmetic (graph/neurons.py)
 PARAMETERS = ["decay", "threshold", "gain", "bias", "reset_to"]
 
 
@@ -33,70 +36,119 @@ class Body:
         self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
 
+    def integer_constants(self) -> None:
+        """The constants of Loihi's format."""
+        values = {"one": DECAY_ONE, "lift": 1 << STATE_SHIFT, "lowest": -STATE_MAX, "highest": STATE_MAX}
+        for name, value in values.items():
+            self.op("Constant", [], name, value_int=value)
 
-def function_name(node: LIF, time: str) -> str:
+
+def function_name(node: LIF, time: str, *, integers: bool = False) -> str:
     """Which function a layer calls: its kind, comparison and reset; ``LIF`` alone fires on >= and resets to a value."""
     parts = [type(node).__name__]
-    parts += ["above"] if node.compare == ">" else []
+    parts += ["loihi"] if integers else ["above"] if node.compare == ">" else []
     parts += [node.reset] if node.reset in ("subtract", "none") else []
     parts += [time] if time != "scan" else []
     return "_".join(parts)
 
 
-def function(node: LIF, time: str) -> onnx.FunctionProto:
+def function(node: LIF, time: str, *, integers: bool = False) -> onnx.FunctionProto:
     """The function that a layer calls."""
     cuba = isinstance(node, CubaLIF)
-    parameters = PARAMETERS + (["current_decay"] if cuba else [])
+    parameters = [name for name in PARAMETERS if not (integers and name == "gain")]
+    parameters += ["current_decay"] if cuba else []
     states = ["v", "i"] if cuba else ["v"]
     body = Body()
+    if integers:
+        body.integer_constants()
+    step = partial(_loihi_step if integers else _step, node=node)
+    kind = "int64" if integers else ""
+    inputs, outputs = ["x", *parameters], ["spikes"]
     if time == "step":
-        inputs = ["x", *parameters, *states]
-        outputs = ["spikes", *(f"{state}_out" for state in states)]
-        _step(body, node)
+        inputs, outputs = [*inputs, *states], [*outputs, *(f"{state}_out" for state in states)]
+        step(body)
     elif time == "scan":
-        inputs, outputs = ["x", *parameters], ["spikes"]
-        _scan(body, node, states)
+        _scan(body, step, states, kind)
     else:
-        inputs, outputs = ["x", *parameters], ["spikes"]
-        _unrolled(body, node, states)
+        _unrolled(body, step, states, kind, node.timesteps)
     opsets = [helper.make_opsetid("", OPSET)]
-    return helper.make_function(DOMAIN, function_name(node, time), inputs, outputs, body.nodes, opsets)
+    return helper.make_function(
+        DOMAIN, function_name(node, time, integers=integers), inputs, outputs, body.nodes, opsets
+    )
 
 
-def _step(body: Body, node: LIF, x: str = "x", threshold: str = "threshold", spikes: str = "spikes", tag: str = "",
-          v: str = "v", i: str = "i") -> None:  # fmt: skip
-    """One step; writes ``spikes``, ``v_out`` and, for CubaLIF, ``i_out`` (each with ``tag`` behind)."""
-    arriving = body.op("Mul", ["gain", x], f"arriving{tag}")
+@dataclass(frozen=True)
+class Names:
+    """What one step reads and writes; ``tag`` tells the steps of an unrolled body apart."""
+
+    x: str = "x"
+    threshold: str = "threshold"
+    spikes: str = "spikes"
+    tag: str = ""
+    v: str = "v"
+    i: str = "i"
+
+
+def _step(body: Body, names: Names = Names(), *, node: LIF) -> None:
+    """One step of real numbers; writes spikes, ``v_out`` and, for CubaLIF, ``i_out`` (each with the tag behind)."""
+    tag = names.tag
+    arriving = body.op("Mul", ["gain", names.x], f"arriving{tag}")
     if isinstance(node, CubaLIF):
-        held = body.op("Mul", ["current_decay", i], f"held{tag}")
+        held = body.op("Mul", ["current_decay", names.i], f"held{tag}")
         arriving = body.op("Add", [held, arriving], f"i_out{tag}")
-    leaked = body.op("Mul", ["decay", v], f"leaked{tag}")
+    leaked = body.op("Mul", ["decay", names.v], f"leaked{tag}")
     driven = body.op("Add", [leaked, arriving], f"driven{tag}")
     u = body.op("Add", [driven, "bias"], f"u{tag}")
-    fired = body.op("Greater" if node.compare == ">" else "GreaterOrEqual", [u, threshold], f"fired{tag}")
+    _fire(body, names, node, u, names.threshold)
+
+
+def _loihi_step(body: Body, names: Names = Names(), *, node: LIF) -> None:
+    """One step of Loihi's integers (graph/neurons.py); ONNX's integer Div truncates towards zero, as Loihi does."""
+    tag = names.tag
+    wide = body.op("Cast", [names.x], f"wide{tag}", to=TensorProto.INT64)
+    arriving = body.op("Mul", [wide, "lift"], f"arriving{tag}")
+    if isinstance(node, CubaLIF):
+        product = body.op("Mul", [names.i, "current_decay"], f"product{tag}")
+        held = body.op("Div", [product, "one"], f"held{tag}")
+        arriving = body.op("Add", [held, arriving], f"i_out{tag}")
+    weighted = body.op("Mul", [names.v, "decay"], f"weighted{tag}")
+    leaked = body.op("Div", [weighted, "one"], f"leaked{tag}")
+    driven = body.op("Add", [leaked, arriving], f"driven{tag}")
+    exact = body.op("Add", [driven, "bias"], f"exact{tag}")
+    u = body.op("Clip", [exact, "lowest", "highest"], f"u{tag}")
+    level = body.op("Mul", [names.threshold, "lift"], f"level{tag}")
+    _fire(body, names, node, u, level)
+
+
+def _fire(body: Body, names: Names, node: LIF, u: str, level: str) -> None:
+    tag = names.tag
+    fired = body.op("Greater" if node.compare == ">" else "GreaterOrEqual", [u, level], f"fired{tag}")
     if node.reset == "subtract":
-        lowered = body.op("Sub", [u, threshold], f"lowered{tag}")
+        lowered = body.op("Sub", [u, level], f"lowered{tag}")
         body.op("Where", [fired, lowered, u], f"v_out{tag}")
     elif node.reset == "none":
         body.op("Identity", [u], f"v_out{tag}")
     else:
         body.op("Where", [fired, "reset_to", u], f"v_out{tag}")
-    body.op("CastLike", [fired, x], spikes)
+    body.op("CastLike", [fired, names.x], names.spikes)
 
 
-def _start(body: Body, states: list[str]) -> None:
-    """Zero states of the shape of one step of x."""
+def _start(body: Body, states: list[str], kind: str) -> None:
+    """Zero states of the shape of one step of x, in its type or in int64."""
     body.op("Shape", ["x"], "shape", start=1)
-    zero = helper.make_tensor("zero", TensorProto.FLOAT, [1], [0.0])
-    body.op("ConstantOfShape", ["shape"], "zeros", value=zero)
+    zero = helper.make_tensor("zero", TensorProto.INT64 if kind else TensorProto.FLOAT, [1], [0])
     for state in states:
-        body.op("CastLike", ["zeros", "x"], f"{state}_start")
+        if kind:
+            body.op("ConstantOfShape", ["shape"], f"{state}_start", value=zero)
+        else:
+            body.op("CastLike", [body.op("ConstantOfShape", ["shape"], f"{state}_zeros", value=zero), "x"],
+                    f"{state}_start")  # fmt: skip
 
 
-def _scan(body: Body, node: LIF, states: list[str]) -> None:
-    _start(body, states)
+def _scan(body: Body, step: Callable[..., None], states: list[str], kind: str) -> None:
+    _start(body, states, kind)
     inner = Body()
-    _step(inner, node, "x_t", "threshold_t", "spikes_t")
+    step(inner, Names("x_t", "threshold_t", "spikes_t"))
 
     def value(name: str) -> onnx.ValueInfoProto:
         return onnx.ValueInfoProto(name=name)  # types and shapes follow from the call
@@ -112,15 +164,14 @@ def _scan(body: Body, node: LIF, states: list[str]) -> None:
     body.nodes.append(helper.make_node("Scan", inputs, outputs, body=graph, num_scan_inputs=2))
 
 
-def _unrolled(body: Body, node: LIF, states: list[str]) -> None:
-    _start(body, states)
-    steps = node.timesteps
+def _unrolled(body: Body, step: Callable[..., None], states: list[str], kind: str, steps: int) -> None:
+    _start(body, states, kind)
     now = {state: f"{state}_start" for state in states}
     for t in range(steps):
         body.op("Constant", [], f"t{t}", value_int=t)
         body.op("Gather", ["x", f"t{t}"], f"x_{t}", axis=0)
         body.op("Gather", ["threshold", f"t{t}"], f"threshold_{t}", axis=0)
-        _step(body, node, f"x_{t}", f"threshold_{t}", f"spikes_{t}", f"_{t}", now["v"], now.get("i", ""))
+        step(body, Names(f"x_{t}", f"threshold_{t}", f"spikes_{t}", f"_{t}", now["v"], now.get("i", "")))
         now = {state: f"{state}_out_{t}" for state in states}
     body.op("Constant", [], "front", value_ints=[0])
     rows = [body.op("Unsqueeze", [f"spikes_{t}", "front"], f"row_{t}") for t in range(steps)]

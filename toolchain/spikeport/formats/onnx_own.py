@@ -18,7 +18,10 @@ from onnx import helper
 
 from spikeport.formats import facts as facts_
 from spikeport.formats.onnx_build import DOMAIN, DOMAIN_VERSION, IR_VERSION, OPSET, Builder
-from spikeport.formats.onnx_graph import Layout, Time
+from spikeport.formats.onnx_graph import Time, Whole
+from spikeport.formats.onnx_loop import Looped
+from spikeport.formats.onnx_step import Step, infos
+from spikeport.formats.onnx_values import Layout
 from spikeport.graph import LIF, Array, Graph, Input, Real
 
 KEY = "spikeport"
@@ -26,30 +29,68 @@ KEY = "spikeport"
 
 def build(graph: Graph, time: Time, *, hollow: bool = False) -> onnx.ModelProto:
     """The model of a graph."""
-    assert isinstance(graph.arithmetic, Real)
-    builder = Builder(np.dtype(graph.arithmetic.dtype), hollow)
-    outputs = ["output", *(f"spikes/{name}" for name in graph.nodes_of(LIF))]
-    layout = Layout(graph, builder, time)
-    end = layout.run()
-    kind = helper.np_dtype_to_tensor_dtype(builder.dtype)
-    node = graph.nodes[graph.input]
-    assert isinstance(node, Input)
-    lead: list[int | str] = [graph.timesteps, "batch"] if node.coding == "events" else ["batch"]
-    inputs = [helper.make_tensor_value_info("input", kind, [*lead, *node.shape])]
-    shapes: list[list[int | str]] = [["batch", *end.shape]]
-    shapes += [[graph.timesteps, "batch", *layer.shape] for layer in graph.nodes_of(LIF).values()]
-    infos = [helper.make_tensor_value_info(name, kind, shape) for name, shape in zip(outputs, shapes, strict=True)]
-    body = helper.make_graph(builder.nodes, "spikeport", inputs, infos, builder.initializers)
+    dtype = np.dtype(graph.arithmetic.dtype if isinstance(graph.arithmetic, Real) else np.int32)
+    builder = Builder(dtype, hollow)
+    layout: Layout
+    if time == "step":
+        layout = Step(graph, builder)
+        inputs, outputs = _step_ends(layout)
+    elif graph.recurrent:
+        layout = Looped(graph, builder)
+        layout.run()
+        inputs, outputs = _ends(graph, builder)
+    else:
+        layout = Whole(graph, builder, time=time)
+        layout.run()
+        inputs, outputs = _ends(graph, builder)
+    body = helper.make_graph(builder.nodes, "spikeport", inputs, outputs, builder.initializers)
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, DOMAIN_VERSION)]
     model = helper.make_model(
         body, functions=list(builder.functions.values()), opset_imports=opsets, ir_version=IR_VERSION,
         producer_name="spikeport",
     )  # fmt: skip
-    helper.set_model_props(model, {KEY: facts_.to_json(_facts(graph, layout))})
+    helper.set_model_props(model, {KEY: facts_.to_json(_facts(graph, layout, time))})
     return model
 
 
-def _facts(graph: Graph, layout: Layout) -> facts_.Facts:
+Infos = list[onnx.ValueInfoProto]
+
+
+def _ends(graph: Graph, builder: Builder) -> tuple[Infos, Infos]:
+    """Inputs and outputs of a model of all timesteps."""
+    node = graph.nodes[graph.input]
+    assert isinstance(node, Input)
+    lead: list[int | str] = [graph.timesteps, "batch"] if node.coding == "events" else ["batch"]
+    between, entering, leaving = _kinds(graph, builder)
+    inputs = [helper.make_tensor_value_info("input", entering, [*lead, *node.shape])]
+    outputs = [helper.make_tensor_value_info("output", leaving, ["batch", *graph.shapes[graph.output]])]
+    outputs += [helper.make_tensor_value_info(f"spikes/{name}", between, [graph.timesteps, "batch", *layer.shape])
+                for name, layer in graph.nodes_of(LIF).items()]  # fmt: skip
+    return inputs, outputs
+
+
+def _step_ends(layout: Step) -> tuple[Infos, Infos]:
+    """Write one step; its inputs and outputs."""
+    graph = layout.graph
+    layout.run()
+    between, entering, leaving = _kinds(graph, layout.builder)
+    inputs = [helper.make_tensor_value_info("input", entering, ["batch", *graph.shapes[graph.input]]),
+              helper.make_tensor_value_info("t", onnx.TensorProto.INT64, [])]  # fmt: skip
+    outputs = [helper.make_tensor_value_info("output", leaving, ["batch", *graph.shapes[graph.output]])]
+    outputs += [helper.make_tensor_value_info(f"spikes/{name}", between, ["batch", *layer.shape])
+                for name, layer in graph.nodes_of(LIF).items()]  # fmt: skip
+    return inputs + infos(layout.states, out=False), outputs + infos(layout.states, out=True)
+
+
+def _kinds(graph: Graph, builder: Builder) -> tuple[int, int, int]:
+    """Element types: between nodes, of the samples, of the output."""
+    between = helper.np_dtype_to_tensor_dtype(builder.dtype)
+    if isinstance(graph.arithmetic, Real):
+        return between, between, between
+    return between, onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+
+
+def _facts(graph: Graph, layout: Layout, time: Time) -> facts_.Facts:
     nodes = []
     for name, node in graph.nodes.items():
         facts, arrays = facts_.node_facts(node)
@@ -61,7 +102,7 @@ def _facts(graph: Graph, layout: Layout) -> facts_.Facts:
         nodes.append({"name": name, "facts": facts, "arrays": places})
     return facts_.graph_facts(graph) | {
         "version": facts_.VERSION,
-        "time": layout.time,
+        "time": time,
         "nodes": nodes,
         "edges": [list(edge) for edge in graph.edges],
     }

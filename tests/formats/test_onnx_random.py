@@ -1,0 +1,103 @@
+"""Random graphs of every kind go through ONNX: valid, equal to the engine in every spike, and back to the bit.
+
+The strategy's numbers are short binary fractions, so that every sum is exact and no rounding can excuse a spike.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx as peer
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnxruntime import InferenceSession, SessionOptions
+
+from spikeport.engine import simulate
+from spikeport.formats import onnx
+from spikeport.graph import LIF, CubaLIF, Delay, Input
+from spikeport.targets import Request
+from spikeport_targets.onnxruntime import OnnxRuntime
+from strategies import graphs, samples
+
+
+@settings(max_examples=80)
+@given(graph=graphs(odd_bits=True), time=st.sampled_from(["scan", "unroll", "step"]))
+def test_every_graph_comes_back_to_the_bit(graph, time, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "random.onnx"
+    onnx.write(graph, path, "scan" if graph.recurrent and time == "unroll" else time)
+    again, findings = onnx.read(path)
+    assert again == graph
+    assert (list(again.nodes), again.edges, findings) == (list(graph.nodes), graph.edges, ())
+
+
+def valid(model):
+    peer.checker.check_model(model, full_check=True)
+    peer.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+
+
+def equal(graph, found, expected):
+    np.testing.assert_array_equal(found["output"], expected.outputs)
+    for name in graph.nodes_of(LIF):
+        np.testing.assert_array_equal(found[f"spikes/{name}"], expected.trains[name].unpack())
+
+
+@pytest.mark.parametrize("arithmetic", ["float32", "loihi"])
+@settings(max_examples=60)
+@given(data=st.data())
+def test_onnxruntime_fires_the_engines_spikes(arithmetic, data):
+    graph = data.draw(graphs(arithmetic=arithmetic))
+    x = samples(graph, data.draw(st.integers(0, 99)))
+    time = data.draw(st.sampled_from(["scan"] if graph.recurrent else ["scan", "unroll"]))
+    model = onnx.build(graph, time)
+    valid(model)
+    names = [output.name for output in model.graph.output]
+    found = dict(zip(names, session(model).run(names, {"input": x}), strict=True))
+    equal(graph, found, simulate(graph, x, Request(trains=True)))
+
+
+@pytest.mark.parametrize("arithmetic", ["float32", "loihi"])
+@settings(max_examples=30)
+@given(data=st.data())
+def test_single_steps_with_their_states_add_up_to_the_whole(arithmetic, data):
+    graph = data.draw(graphs(arithmetic=arithmetic))
+    x = samples(graph, 5)
+    model = onnx.build(graph, "step")
+    valid(model)
+    run = session(model)
+    shapes = {info.name: [3 if n == "batch" else n for n in info.shape] for info in run.get_inputs()}
+    types = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(int32)": np.int32}
+    kinds = {info.name: types[info.type] for info in run.get_inputs()}
+    states = {n: np.zeros(shapes[n], kinds[n]) for n in shapes if n.split("/")[0] in ("v", "i", "past")}
+    node = graph.nodes[graph.input]
+    names = [info.name for info in run.get_outputs()]
+    steps = []
+    for t in range(graph.timesteps):
+        frame = x[t] if isinstance(node, Input) and node.coding == "events" else x
+        given_ = {"input": frame, "t": np.asarray(t, np.int64)} | states
+        out = dict(zip(names, run.run(names, {n: v for n, v in given_.items() if n in shapes}), strict=True))
+        states = {n: out[n.replace("/", "_out/", 1)] for n in states}
+        steps.append(out)
+    found = {n: np.stack([out[n] for out in steps]) for n in names if n.startswith("spikes/")}
+    equal(graph, found | {"output": sum(out["output"] for out in steps)}, simulate(graph, x, Request(trains=True)))
+    layers = graph.nodes_of(LIF).values()
+    expected = len(layers) + sum(isinstance(n, CubaLIF) for n in layers) + len(graph.nodes_of(Delay))
+    assert len(states) == expected
+
+
+def session(model):
+    options = SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    return InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+@settings(max_examples=20)
+@given(graph=graphs(arithmetic="loihi"))
+def test_the_target_runs_integers(graph):
+    x = samples(graph)
+    record = OnnxRuntime().run(graph, x, Request(trains=True))
+    expected = simulate(graph, x, Request(trains=True))
+    np.testing.assert_array_equal(record.outputs, expected.outputs)
+    assert {name: list(counts) for name, counts in record.spike_counts.items()} == {
+        name: list(counts) for name, counts in expected.spike_counts.items()
+    }
