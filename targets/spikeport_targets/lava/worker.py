@@ -68,11 +68,22 @@ def in_a_fork(plan: Path) -> int:
 
 def import_lava() -> None:
     """Load what the plans need, so that the forks share it."""
-    parts = ("magma.core.run_conditions", "magma.core.run_configs", "magma.runtime.runtime", "magma.compiler.compiler")
-    models = ("proc.conv.models", "proc.dense.models", "proc.lif.models", "proc.io.source")
-    for name in (*parts, *models):
-        importlib.import_module(f"lava.{name}")
-    importlib.import_module("spikeport_targets.lava.processes.plumbing_models")
+    for name in ("core.run_conditions", "core.run_configs", "runtime.runtime", "compiler.compiler"):
+        importlib.import_module(f"lava.magma.{name}")
+    remember_models()
+
+
+def remember_models() -> None:
+    """Look for the models of each process class once: Lava would run every file beside it again for every process."""
+    from lava.magma.compiler.compiler_graphs import ProcGroupDiGraphs
+
+    search: Callable[[Any], list[type]] = ProcGroupDiGraphs._find_proc_models
+    known = {}
+    for kind in classes().values():
+        sample = object.__new__(kind)
+        sample._runtime = None  # asked for when it is collected
+        known[kind] = search(sample)
+    ProcGroupDiGraphs._find_proc_models = staticmethod(lambda proc: known[type(proc)])
 
 
 def die_with_parent() -> None:
@@ -129,21 +140,26 @@ def run(folder: Path) -> None:
     first.run(condition=RunSteps(num_steps=plan["steps"]), run_cfg=Loihi2SimCfg(select_tag=plan["tag"]))
 
 
-def build(kind: str, arrays: dict[str, Any], options: dict[str, Any], folder: Path, built: dict[str, Any]) -> Any:
-    """One process. Lists become tuples, and names of logs become paths."""
+def classes() -> dict[str, Any]:
+    """The process classes by the names that plans use."""
     from lava.proc.conv.process import Conv
     from lava.proc.dense.process import Dense
     from lava.proc.io.source import RingBuffer
     from lava.proc.lif.process import LIFReset
-    from lava.utils.weightutils import SignMode
 
     from spikeport_targets.lava.processes import process as ours
 
-    classes = {
+    return {
         "source": RingBuffer, "dense": Dense, "conv": Conv, "lif": LIFReset, "scheduled lif": ours.ScheduledLIF,
         "ring delay": ours.RingDelay, "window sum": ours.WindowSum, "shifted conv": ours.ShiftedConv,
         "channels first": ours.ChannelsFirst, "multiply": ours.Multiply, "recorder": ours.Recorder, "probe": ours.Probe,
     }  # fmt: skip
+
+
+def build(kind: str, arrays: dict[str, Any], options: dict[str, Any], folder: Path, built: dict[str, Any]) -> Any:
+    """One process. Lists become tuples, and names of logs become paths."""
+    from lava.utils.weightutils import SignMode
+
     arguments = dict(arrays)
     for key, value in options.items():
         if key.endswith("_log") and value is not None:
@@ -153,7 +169,7 @@ def build(kind: str, arrays: dict[str, Any], options: dict[str, Any], folder: Pa
     observed = arguments.pop("of", None)
     if kind == "dense":
         arguments["sign_mode"] = SignMode.MIXED
-    made = classes[kind](**arguments)
+    made = classes()[kind](**arguments)
     if observed is not None:
         made.state.connect_var(built[observed].v)
     return made

@@ -1,0 +1,122 @@
+"""Random networks, and Lava's own neurons, spike for spike against the engine."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from lava_equality import EVERYTHING, Tally, compare
+from random_graphs import random_graph
+from spikeport.engine import simulate
+from spikeport.findings import SpikeportError
+from spikeport.graph import LIF, LOIHI1, LOIHI2, Conv, CubaLIF, Flatten, Graph, Input, Linear, Loihi, Readout
+from spikeport.passes.move_bias import move_bias
+from spikeport_targets.lava import Lava
+from spikeport_targets.lava.support import check, placements
+from spikeport_targets.lava.target import run_all
+
+pytestmark = [
+    pytest.mark.lava,
+    pytest.mark.skipif(not Lava().availability().ready, reason=Lava().availability().why),
+]
+SEEDS = st.lists(st.integers(0, 10**9), min_size=28, max_size=28, unique=True)
+
+
+@given(SEEDS)
+@settings(max_examples=1, phases=[Phase.generate])
+def test_random_graphs_are_the_same_network_on_lava(seeds):
+    tally = compare(seeds)
+    assert tally.bad == []
+    assert tally.unsaid == 0
+    assert tally.graphs >= 20
+    assert tally.fired > 500
+
+
+@pytest.mark.slow
+@given(st.integers(0, 10**8))
+@settings(max_examples=1, phases=[Phase.generate])
+def test_five_hundred_more(first):
+    tally = compare(range(first, first + 550), Tally())
+    assert (tally.bad, tally.unsaid) == ([], 0)
+    assert tally.graphs >= 500
+
+
+def plain_network(profile, steps=5):
+    """Constant thresholds, scalars a layer, no pool: nothing that needs a process of ours."""
+    rng = np.random.default_rng(11)
+
+    def neurons(kind, shape, threshold, **more):
+        scalars = {name: np.asarray(value) for name, value in more.items()}
+        bias = rng.integers(-4096, 4096, shape[0]) << rng.integers(0, 4)
+        return kind(shape, threshold=np.full(steps, threshold), bias=bias, compare=">", **scalars)
+
+    def weights(*shape):
+        return rng.integers(-50, 70, shape).astype(np.int8)
+
+    nodes = {
+        "input": Input((2, 6, 5), "events", low=0, high=1),
+        "conv1": Conv(weights(4, 2, 3, 3), padding=(1, 1), exponent=1),
+        "lif1": neurons(LIF, (4, 6, 5), 300, decay=3000),
+        "conv2": Conv(weights(6, 2, 3, 2), stride=(2, 1), padding=(1, 0), groups=2),
+        "cuba2": neurons(CubaLIF, (6, 3, 4), 250, decay=4096, current_decay=2048),
+        "flatten": Flatten(),
+        "fc": Linear(weights(7, 72), exponent=-2),
+        "lif3": neurons(LIF, (7,), 60, decay=1),
+    }
+    return Graph.chain(nodes, steps, arithmetic=Loihi(profile)), rng.random((steps, 6, 2, 6, 5)) < 0.3
+
+
+@pytest.mark.parametrize("profile", [LOIHI1, LOIHI2])
+def test_constant_thresholds_run_on_lavas_own_processes_alone(profile):
+    graph, samples = plain_network(profile)
+    assert [finding for finding in check(graph) if finding.severity != "error"] == []
+    assert all(place.stock for place in placements(graph).values())
+    lava, engine = Lava().run(graph, samples, EVERYTHING), simulate(graph, samples, EVERYTHING)
+    assert engine.overflows == {}
+    for name, train in engine.trains.items():
+        assert 0.02 < train.unpack().mean() < 0.98, name
+        np.testing.assert_array_equal(lava.trains[name].unpack(), train.unpack())
+        np.testing.assert_array_equal(lava.membranes[name], engine.membranes[name])
+    np.testing.assert_array_equal(lava.outputs, engine.outputs)
+
+
+def test_real_numbers_run_in_lavas_floating_models():
+    """Short binary fractions: float64 rounds nowhere, so that every bit must agree."""
+    jobs = []
+    for seed in range(40):
+        try:
+            graph, samples = random_graph(seed, integers=False)
+            graph = move_bias(graph)
+        except SpikeportError:
+            continue  # a bias before a current that decays has no place to go
+        jobs.append((graph, samples))
+    jobs = jobs[:6]
+    for (graph, samples), lava in zip(jobs, run_all(jobs, EVERYTHING), strict=True):
+        engine = simulate(graph, samples, EVERYTHING)
+        for name, train in engine.trains.items():
+            np.testing.assert_array_equal(lava.trains[name].unpack(), train.unpack())
+            np.testing.assert_array_equal(lava.membranes[name], engine.membranes[name])
+        np.testing.assert_array_equal(lava.outputs, engine.outputs)
+
+
+def test_binary_messages_refuse_a_residual_sum():
+    rng = np.random.default_rng(0)
+    steps = 3
+    lif = LIF((3,), decay=np.asarray(4096), threshold=np.full(steps, 9), bias=np.asarray(0), compare=">")
+    nodes = {
+        "input": Input((3,), "events", low=0, high=1),
+        "a": Linear(rng.integers(-9, 9, (3, 3)).astype(np.int8)),
+        "lif1": lif,
+        "b": Linear(rng.integers(-9, 9, (3, 3)).astype(np.int8)),
+        "lif2": lif,
+        "c": Linear(rng.integers(-9, 9, (3, 3)).astype(np.int8)),
+        "out": Readout((3,), np.ones(steps, int)),
+    }
+    edges = (*pairwise(nodes), ("lif1", "c"))
+    codes = {profile.name: [found.code for found in check(Graph(nodes, edges, steps, Loihi(profile)))
+                            if found.severity == "error"] for profile in (LOIHI1, LOIHI2)}  # fmt: skip
+    assert codes == {"loihi1": ["SP613"], "loihi2": []}
