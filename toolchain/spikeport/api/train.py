@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import nn
 
 import spikeport
 from spikeport import console
 from spikeport.findings import fail
-from spikeport.train import checkpoint
+from spikeport.train import checkpoint, folder, resume
 from spikeport.train.catalogue import method as method_of
-from spikeport.train.loop import Epoch, Part, accuracy, fit
+from spikeport.train.loop import Epoch, Training, accuracy, fit
+from spikeport.train.parallel import together
+from spikeport.train.parts import Part
 from spikeport.train.recipe import Recipe, read
+from spikeport.train.reduce import rank
 from spikeport_models import datasets, networks
 from spikeport_models.recipes import find
 
@@ -40,57 +44,94 @@ def train(
     out: Path | str = "build/train",
     overrides: Mapping[str, Any] | None = None,
     *,
+    go_on: bool = False,
+    device: str = "cpu",
     progress: bool | None = None,
 ) -> Trained:
     """Train what a recipe says; ``recipe`` is a shipped recipe's name or a TOML file.
 
-    Writes ``best.safetensors`` into the folder ``out``: the epoch that was best on the validation part. The test part
-    is evaluated once, at the end, and stands in the metadata.
+    Writes into the folder ``out``: ``recipe.toml`` (every field), ``metrics.json`` and ``.csv`` and ``curves.png``,
+    ``best.safetensors`` (the epoch that was best on the validation part) and ``last.safetensors``, and
+    ``resume.safetensors``, from which ``go_on`` continues bit for bit. The test part is evaluated once, at the end, and
+    stands in the metadata. Under torchrun all processes share the work.
+
+    Raises SP311-SP318, and the data set's own errors.
     """
     chosen = read(find(recipe), {**(overrides or {}), **({"method": method} if method else {})})
+    place = Path(out)
+    if place.exists() and not place.is_dir():
+        fail("SP317", "is a file; the results need a folder", where=str(place))
+    place.mkdir(parents=True, exist_ok=True)
     shown = console.interactive() if progress is None else progress
-    folder = Path(out)
-    if folder.exists() and not folder.is_dir():
-        fail("SP317", "is a file; the results need a folder", where=str(folder))
-    folder.mkdir(parents=True, exist_ok=True)
+    with together():
+        return _train(chosen, place, go_on, device, shown and rank() == 0)
+
+
+def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool) -> Trained:
     start = time.perf_counter()
-    torch.manual_seed(chosen.seed)
-    parts = {split: datasets.load(chosen.dataset, split) for split in ("train", "val", "test")}
-    data = parts["train"]
+    torch.manual_seed(recipe.seed)
+    data = {split: datasets.load(recipe.dataset, split, recipe.folder) for split in ("train", "val", "test")}
+    parts = {split: Part.of(part.x, part.y, part.coding) for split, part in data.items()}
+    training = Training.begin(_network(recipe, data["train"]).to(device), recipe, len(parts["train"]))
+    if go_on:
+        resume.restore(place / folder.RESUME, training)
+    folder.write_recipe(place, recipe)
+    facts = _facts(recipe, data["train"])
+    with _watching(recipe, shown) as show:
+
+        def watch(now: Training) -> None:
+            show(now.epochs[-1])
+            if rank() == 0:
+                folder.write_metrics(place, now.epochs)
+                checkpoint.save(place / folder.LAST, now.module, facts | _at(now.epochs[-1]))
+                resume.save(place / folder.RESUME, now)
+
+        best = fit(training, parts["train"], parts["val"], watch)
+    training.module.load_state_dict(training.best_state)
+    module = training.module.cpu().eval()
+    seconds = time.perf_counter() - start
+    metadata = facts | _at(best) | {"test_accuracy": accuracy(module, parts["test"]), "train_seconds": seconds}
+    if rank() == 0:
+        checkpoint.save(place / folder.BEST, module, metadata)
+        folder.draw_curves(place, training.epochs, f"{recipe.model}, {recipe.method}")
+    return Trained(module, place / folder.BEST, metadata, training.epochs, seconds)
+
+
+def _network(recipe: Recipe, data: datasets.Dataset) -> nn.Module:
     module = networks.build(
-        chosen.network,
+        recipe.network,
         input_shape=data.input_shape,
         classes=data.classes,
-        timesteps=chosen.timesteps,
-        train_with=method_of(chosen.method, **chosen.method_options),
-        options=chosen.architecture,
-    ).to(memory_format=torch.channels_last)  # what the convolutions are fastest with
-    train_part, val, test = (Part.of(part.x, part.y, part.coding) for part in parts.values())
-    state, best, epochs = _fit(module, train_part, val, chosen, shown)
-    module.load_state_dict(state)
-    module.eval()
-    seconds = time.perf_counter() - start
-    metadata = _metadata(chosen, data, best) | {"test_accuracy": accuracy(module, test), "train_seconds": seconds}
-    path = folder / "best.safetensors"
-    checkpoint.save(path, module, metadata)
-    return Trained(module, path, metadata, epochs, seconds)
+        timesteps=recipe.timesteps,
+        train_with=method_of(recipe.method, **recipe.method_options),
+        options=recipe.architecture,
+    )
+    placed: nn.Module = module.to(memory_format=torch.channels_last)  # what convolutions are fastest with
+    return placed
 
 
-def _fit(module: nn.Module, train: Part, val: Part, recipe: Recipe, progress: bool) -> Any:
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[now]}"), TimeElapsedColumn())
-    with Progress(*columns, console=console.stderr, disable=not progress) as bar:
+@contextmanager
+def _watching(recipe: Recipe, shown: bool) -> Iterator[Callable[[Epoch], None]]:
+    """Yields what to call with each epoch: a progress bar for a person, a line an epoch elsewhere."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[now]}"), TimeElapsedColumn(),
+               TextColumn("left"), TimeRemainingColumn())  # fmt: skip
+    with Progress(*columns, console=console.stderr, disable=not shown) as bar:
         task = bar.add_task(f"train {recipe.model} ({recipe.method})", total=recipe.epochs, now="")
 
-        def watch(epoch: Epoch, module: nn.Module) -> None:
+        def show(epoch: Epoch) -> None:
             now = f"loss {epoch.loss:.3f}  train {epoch.train_accuracy:.1%}  val {epoch.val_accuracy:.1%}"
-            bar.update(task, advance=1, now=now)
-            if not progress:
+            bar.update(task, completed=epoch.epoch, now=now)
+            if not shown and rank() == 0:
                 console.say(f"epoch {epoch.epoch}/{recipe.epochs}  {now}  {epoch.seconds:.1f} s")
 
-        return fit(module, train, val, recipe, watch)
+        yield show
 
 
-def _metadata(recipe: Recipe, data: datasets.Dataset, best: Epoch) -> dict[str, Any]:
+def _at(epoch: Epoch) -> dict[str, Any]:
+    return {"epoch": epoch.epoch, "val_accuracy": epoch.val_accuracy}
+
+
+def _facts(recipe: Recipe, data: datasets.Dataset) -> dict[str, Any]:
     return {
         "model": recipe.model,
         "architecture": {"network": recipe.network, **recipe.architecture},
@@ -102,8 +143,6 @@ def _metadata(recipe: Recipe, data: datasets.Dataset, best: Epoch) -> dict[str, 
         "coding": data.coding,
         "classes": data.classes,
         "seed": recipe.seed,
-        "epoch": best.epoch,
-        "val_accuracy": best.val_accuracy,
-        "recipe": recipe.model_dump(),
+        "recipe": recipe.model_dump(exclude={"folder"}),  # a place on somebody's disk is no fact about the model
         "versions": {"spikeport": spikeport.__version__, "torch": torch.__version__},
     }

@@ -17,6 +17,8 @@ def train(
     override: Annotated[
         list[str] | None, typer.Option("--set", help="field=value; replaces a field of the recipe. May be repeated.")
     ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the training in --out stopped.")] = False,
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda, …")] = "cpu",
 ) -> None:
     """Train what a recipe says: fields, data, network and method are in one TOML file.
 
@@ -25,11 +27,21 @@ def train(
         spikeport train digits-conv --out build/digits
 
         spikeport train digits-conv --method mpd-agl --set epochs=5 --set architecture.hidden=32 --out build/short
+
+        torchrun --nproc-per-node 2 -m spikeport train digits-conv
     """
     from spikeport.api.train import train as run
     from spikeport.train.recipe import parse_overrides
 
-    result = run(recipe, method, out, parse_overrides(override or []), progress=console.interactive())
+    result = run(
+        recipe,
+        method,
+        out,
+        parse_overrides(override or []),
+        go_on=resume,
+        device=device,
+        progress=console.interactive(),
+    )
     facts = result.metadata
     console.say(
         f"wrote {result.checkpoint}: epoch {facts['epoch']}, validation {facts['val_accuracy']:.2%}, "

@@ -1,45 +1,25 @@
-"""The training loop: batches, optimiser, schedule, and the choice of the best epoch on the validation part."""
+"""The training loop: steps, epochs, and the choice of the best epoch on the validation part."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from spikeport.findings import fail
-from spikeport.train.losses import cross_entropy
+from spikeport.train.layers import Readout
+from spikeport.train.losses import cross_entropy, listening, near_threshold, tet
+from spikeport.train.neurons import Neuron
+from spikeport.train.parts import Part, augment, batches
 from spikeport.train.recipe import Recipe
-
-Coding = Literal["direct", "events"]
-
-
-@dataclass(frozen=True)
-class Part:
-    """Samples and labels of one split, as tensors; x [N, ...], or [T, N, ...] for events."""
-
-    x: Tensor
-    y: Tensor
-    coding: Coding
-
-    @classmethod
-    def of(cls, x: NDArray[Any], y: NDArray[Any], coding: Coding) -> Part:
-        """From arrays, without a copy where torch can do without one."""
-        return cls(torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(np.ascontiguousarray(y)), coding)
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-    def pick(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """The samples of some numbers."""
-        x = self.x[index] if self.coding == "direct" else self.x[:, index]
-        return x, self.y[index]
+from spikeport.train.reduce import rank, ranks
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +38,30 @@ class Epoch:
         return asdict(self)
 
 
-Watch = Callable[[Epoch, "nn.Module"], None]
+@dataclass
+class Training:
+    """All that changes while a network is trained: what `resume` writes and reads."""
+
+    module: nn.Module
+    recipe: Recipe
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LambdaLR
+    generator: torch.Generator  #: of shuffling and augmentation
+    epochs: list[Epoch] = field(default_factory=list)
+    best: Epoch | None = None
+    best_state: dict[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, module: nn.Module, recipe: Recipe, samples: int) -> Training:
+        """Before the first epoch over ``samples`` samples."""
+        optimiser = optimiser_for(module, recipe)
+        per_epoch = sum(1 for _ in batches(samples, recipe.batch, torch.Generator()))
+        steps = per_epoch * recipe.epochs
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_at(step, steps, recipe.warmup))
+        return cls(module, recipe, optimiser, schedule, torch.Generator().manual_seed(recipe.seed))
+
+
+Watch = Callable[[Training], None]
 
 
 def optimiser_for(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -79,40 +82,14 @@ def rate_at(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - begin) / max(1.0, steps - begin)))
 
 
-def batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Indices of shuffled batches; the last one is left out where it would hold less than half (tdBN's statistics)."""
-    order = torch.randperm(count, generator=generator)
-    for start in range(0, count, size):
-        batch = order[start : start + size]
-        if len(batch) >= max(2, size // 2) or start == 0:
-            yield batch
-
-
-def augment(x: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """Move each sample by up to ``shift`` pixels and mirror half of them; one draw a sample, for all its frames."""
-    if recipe.shift:
-        n = recipe.shift
-        padded = nn.functional.pad(x, (n, n, n, n))
-        size = 2 * n + 1
-        rows, cols = torch.randint(0, size, (2, x.shape[-4]), generator=generator).tolist()
-        height, width = x.shape[-2:]
-        moved = [
-            padded[..., i, :, r : r + height, c : c + width] for i, (r, c) in enumerate(zip(rows, cols, strict=True))
-        ]
-        x = torch.stack(moved, dim=-4)
-    if recipe.flip:
-        chosen = torch.rand(x.shape[-4], generator=generator) < 0.5
-        x = torch.where(chosen[:, None, None, None], x.flip(-1), x)
-    return x
-
-
 @torch.no_grad()
 def predict(module: nn.Module, part: Part, batch: int = 250) -> Tensor:
     """Outputs [N, classes] in evaluation mode; the mode is put back."""
     training = module.training
+    device = next(module.parameters()).device
     module.eval()
     index = torch.arange(len(part))
-    outputs = torch.cat([module(part.pick(some)[0]) for some in torch.split(index, batch)])
+    outputs = torch.cat([module(part.pick(some)[0].to(device)).cpu() for some in torch.split(index, batch)])
     module.train(training)
     return outputs
 
@@ -122,46 +99,49 @@ def accuracy(module: nn.Module, part: Part) -> float:
     return float((predict(module, part).argmax(1) == part.y).double().mean())
 
 
-def fit(
-    module: nn.Module, train: Part, val: Part, recipe: Recipe, watch: Watch = lambda epoch, module: None
-) -> tuple[dict[str, Tensor], Epoch, list[Epoch]]:
-    """Train ``module`` in place; returns the best state, its epoch and all epochs.
+def fit(training: Training, train: Part, val: Part, watch: Watch = lambda training: None) -> Epoch:
+    """Train from where ``training`` stands to the recipe's last epoch; returns the best epoch.
 
-    Best is the highest validation accuracy; of equals the later one. Raises SP315 when the loss is no number.
+    Best is the highest validation accuracy; of equals the later one. ``watch`` is called after each epoch. Under
+    torch.distributed each rank takes its part of every batch. Raises SP315 when the loss is no number.
     """
-    import time
+    module = training.module
+    parallel: nn.Module = module
+    if ranks() > 1:
+        # Buffers need no broadcast: every rank computes them from statistics over all ranks.
+        parallel = DistributedDataParallel(module, broadcast_buffers=False)
+    while len(training.epochs) < training.recipe.epochs:
+        epoch = _epoch(training, parallel, train, val)
+        training.epochs.append(epoch)
+        if training.best is None or epoch.val_accuracy >= training.best.val_accuracy:
+            training.best, training.best_state = epoch, copy.deepcopy(module.state_dict())
+        watch(training)
+    assert training.best is not None  # a recipe has at least one epoch
+    return training.best
 
-    generator = torch.Generator().manual_seed(recipe.seed)
-    optimiser = optimiser_for(module, recipe)
-    per_epoch = sum(1 for _ in batches(len(train), recipe.batch, torch.Generator()))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: rate_at(step, per_epoch * recipe.epochs, recipe.warmup)
-    )
-    best: tuple[dict[str, Tensor], Epoch] | None = None
-    epochs: list[Epoch] = []
-    for number in range(1, recipe.epochs + 1):
-        start = time.perf_counter()
-        rate = float(schedule.get_last_lr()[0])
-        module.train()
-        loss_sum, right, seen, steps = 0.0, 0, 0, 0
-        for index in batches(len(train), recipe.batch, generator):
-            x, y = train.pick(index)
-            loss, correct = train_step(module, augment(x, recipe, generator), y, optimiser, recipe)
-            schedule.step()
-            loss_sum += loss
-            right += correct
-            seen += len(y)
-            steps += 1
-        if not math.isfinite(loss_sum):
-            fail("SP315", f"the loss is no number in epoch {number}", mend="lower lr, or raise warmup")
-        seconds = time.perf_counter() - start
-        epoch = Epoch(number, loss_sum / steps, right / seen, accuracy(module, val), rate, seconds)
-        epochs.append(epoch)
-        if best is None or epoch.val_accuracy >= best[1].val_accuracy:
-            best = copy.deepcopy(module.state_dict()), epoch
-        watch(epoch, module)
-    assert best is not None  # a recipe has at least one epoch
-    return best[0], best[1], epochs
+
+def _epoch(training: Training, parallel: nn.Module, train: Part, val: Part) -> Epoch:
+    recipe, module = training.recipe, training.module
+    device = next(module.parameters()).device
+    number = len(training.epochs) + 1
+    start = time.perf_counter()
+    lr = float(training.schedule.get_last_lr()[0])
+    module.train()
+    sums = torch.zeros(4, dtype=torch.float64)  # loss, right answers, samples, steps
+    for index in batches(len(train), recipe.batch, training.generator):
+        x, y = train.pick(index[: len(index) // ranks() * ranks()])
+        x = augment(x, training.generator, shift=recipe.shift, flip=recipe.flip)
+        mine = slice(rank(), None, ranks())
+        x = x[mine] if train.coding == "direct" else x[:, mine]
+        loss, right = train_step(parallel, x.to(device), y[mine].to(device), training.optimiser, recipe)
+        training.schedule.step()
+        sums += torch.tensor([loss, right, len(y[mine]), 1.0], dtype=torch.float64)
+    if ranks() > 1:
+        dist.all_reduce(sums)
+    if not math.isfinite(float(sums[0])):
+        fail("SP315", f"the loss is no number in epoch {number}", mend="lower lr, or raise warmup")
+    seconds = time.perf_counter() - start
+    return Epoch(number, float(sums[0] / sums[3]), float(sums[1] / sums[2]), accuracy(module, val), lr, seconds)
 
 
 def train_step(
@@ -169,9 +149,30 @@ def train_step(
 ) -> tuple[float, int]:
     """One step of the optimiser: the loss, and how many answers were right."""
     optimiser.zero_grad(set_to_none=True)
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+    with listening(module) as heard, torch.autocast(x.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
         logits = module(x)
-    loss = cross_entropy(logits, y, smoothing=recipe.label_smoothing)
+    if recipe.loss == "tet":
+        loss = tet(heard[-1], y, share=recipe.tet_share, smoothing=recipe.label_smoothing)
+    else:
+        loss = cross_entropy(logits, y, smoothing=recipe.label_smoothing)
+    if recipe.mpd_sgr > 0:
+        loss = loss + recipe.mpd_sgr * near_threshold(module)
     loss.backward()  # type: ignore[no-untyped-call]
     optimiser.step()
+    _learn_readout(module, heard, y)
     return float(loss.detach()), int((logits.argmax(1) == y).sum())
+
+
+@torch.no_grad()
+def _learn_readout(module: nn.Module, heard: list[Tensor], y: Tensor) -> None:
+    """The readout's weights follow the accuracy of each step, where the method says so (arXiv 2406.19645)."""
+    methods = {part.method for part in module.modules() if isinstance(part, Neuron) and part.method.learns_readout}
+    if not methods:
+        return
+    momentum = methods.pop().readout_momentum
+    for readout, steps in zip((part for part in module.modules() if isinstance(part, Readout)), heard, strict=True):
+        right = (steps.argmax(2) == y).double().sum(1)
+        if ranks() > 1:
+            dist.all_reduce(right)
+        if float(right.sum()) > 0:
+            readout.weight.lerp_((right / right.sum()).to(readout.weight.dtype), 1 - momentum)

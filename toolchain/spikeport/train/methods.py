@@ -38,6 +38,11 @@ class Method:
         return 0.0
 
     @property
+    def readout_momentum(self) -> float:
+        """How slowly a learned readout follows the accuracy of each step."""
+        return 1.0
+
+    @property
     def compiled(self) -> bool:
         """Whether the compiled loops know this method."""
         return self.shape == "rectangular" and self.masked == 0 and not self.learns_width

@@ -38,15 +38,19 @@ class Masked(Method):
     """Masked surrogate gradients with a learned readout (arXiv 2406.19645): slopes are dropped with probability p.
 
     Kept slopes are not scaled by 1 / (1 - p). The readout's weights over time follow the accuracy of each step,
-    ``f[t] <- readout_momentum * f[t] + (1 - readout_momentum) * accuracy[t] / sum(accuracy)``.
+    ``f[t] <- momentum * f[t] + (1 - momentum) * accuracy[t] / sum(accuracy)``.
     """
 
     name: ClassVar[str] = "masked"
     learns_readout: ClassVar[bool] = True
 
     p: float = 0.5  #: 0 <= p < 1; the paper's best lie between 0.4 and 0.6
-    readout_momentum: float = 0.99  #: 0 <= beta < 1; ours, the paper's is not known to us
+    momentum: float = 0.99  #: of the readout, 0 <= beta < 1; ours, the paper's is not known to us
 
     @property
     def masked(self) -> float:
         return self.p
+
+    @property
+    def readout_momentum(self) -> float:
+        return self.momentum

@@ -73,20 +73,23 @@ class Neuron(nn.Module):
             mend="run the number of steps that the model was trained with; input is [T, B, ...]",
         )
         adapts = self.adapts
-        decay = self.decay
-        norm = self.norm_before[0]
-        gamma = None if norm is None else norm.weight.detach()
-        widths = self.threshold.detach()  # only its shape counts where thresholds adapt
-        if self.log_width is not None:
-            widths = self.log_width.exp().expand(self.timesteps)
-        elif not adapts:
-            widths = self.method.widths(self.threshold, decay.detach(), gamma)
+        widths = (
+            self.threshold.detach() if adapts else self.surrogate_widths()
+        )  # only the shape counts where they adapt
         rules = Rules(self.method, self.reset, self.detach_reset, adapts)
-        spikes, used = fire(x, decay, self.threshold, widths, rules)
+        spikes, used = fire(x, self.decay, self.threshold, widths, rules)
         if adapts:
             with torch.no_grad():
                 self.threshold.lerp_(used.to(self.threshold.dtype), self.method.momentum)  # type: ignore[attr-defined]
         return spikes
+
+    def surrogate_widths(self) -> Tensor:
+        """Width of each step, [T], for the thresholds as they stand; no gradient, but for a learned width."""
+        if self.log_width is not None:
+            return self.log_width.exp().expand(self.timesteps)
+        norm = self.norm_before[0]
+        gamma = None if norm is None else norm.weight.detach()
+        return self.method.widths(self.threshold.detach(), self.decay.detach(), gamma)
 
     def extra_repr(self) -> str:
         return f"{self.method.name}, timesteps={self.timesteps}, reset={self.reset!r}"

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from spikeport.train.layers import split_time
 from spikeport.train.methods import Method
+from spikeport.train.reduce import normalise_over_ranks, ranks
 
 
 class TdBatchNorm(nn.Module):
@@ -46,7 +47,7 @@ class TdBatchNorm(nn.Module):
         y = self._normalise(x[0], mean, var)
         if self.training:
             # torch took n values for n * T: the unbiased variance of the repeated values is a hair smaller
-            once, often = x[0].numel() // self.channels, x.numel() // self.channels
+            once, often = (ranks() * n.numel() // self.channels for n in (x[0], x))
             part = (var - (1 - self.momentum) * self.running_var) * ((once - 1) * often / (once * (often - 1)) - 1)
             self.running_mean.copy_(mean)
             self.running_var.copy_(var + part)
@@ -54,6 +55,8 @@ class TdBatchNorm(nn.Module):
 
     def _normalise(self, flat: Tensor, mean: Tensor, var: Tensor) -> Tensor:
         weight = self.weight if self.scale == 1.0 else self.weight * self.scale
+        if self.training and ranks() > 1:
+            return normalise_over_ranks(flat, mean, var, weight, self.bias, self.momentum, self.eps)
         return F.batch_norm(flat, mean, var, weight, self.bias, self.training, self.momentum, self.eps)
 
     def extra_repr(self) -> str:

@@ -19,11 +19,15 @@ class Recipe(BaseModel):
 
     model: str  #: name of the trained model
     dataset: str
+    folder: str | None = None  #: where the data set lies; None: the usual places
     network: str
     architecture: dict[str, Any] = Field(default_factory=dict)  #: options of the network
     timesteps: int = Field(ge=1)
     method: str = "ds-atgo"
     method_options: dict[str, Any] = Field(default_factory=dict)
+    loss: Literal["ce", "tet"] = "ce"
+    tet_share: float = Field(default=0.05, ge=0, le=1)  #: of the pull towards 1 in TET
+    mpd_sgr: float = Field(default=0.0, ge=0)  #: factor of the share of membranes near their threshold
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     epochs: int = Field(ge=1)
     batch: int = Field(default=100, ge=2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -10,6 +12,11 @@ from torch import Tensor
 def ranks() -> int:
     """How many processes train together; 1 outside torch.distributed."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Which of them this is, from 0."""
+    return dist.get_rank() if ranks() > 1 else 0
 
 
 def mean_and_std(u: Tensor, *, per_channel: bool = False) -> tuple[Tensor, Tensor]:
@@ -39,3 +46,36 @@ def _merged(sums: Tensor) -> tuple[Tensor, Tensor]:
     count, mean = sums[0], sums[1] / sums[0]
     var = (sums[2] - count * mean * mean) / (count - 1).clamp(min=1)
     return mean, var.clamp(min=0).sqrt()
+
+
+class _SumOverRanks(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        total = value.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        total = grad.clone()
+        dist.all_reduce(total)
+        return total
+
+
+def normalise_over_ranks(
+    flat: Tensor, mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor, momentum: float, eps: float
+) -> Tensor:
+    """Batch normalisation of [N, C, ...] with statistics over all ranks; updates the running ``mean`` and ``var``."""
+    x = flat.to(weight.dtype)
+    axes = [axis for axis in range(x.ndim) if axis != 1]
+    shape = (1, -1, *(1,) * (x.ndim - 2))
+    count = torch.tensor(float(x.numel() // x.shape[1]), device=x.device)
+    dist.all_reduce(count)
+    now = _SumOverRanks.apply(x.sum(axes)) / count  # type: ignore[no-untyped-call]
+    apart = x - now.reshape(shape)
+    spread = _SumOverRanks.apply(apart.square().sum(axes)) / count  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        mean.lerp_(now.to(mean.dtype), momentum)
+        var.lerp_((spread * count / (count - 1)).to(var.dtype), momentum)
+    y: Tensor = apart * (weight / torch.sqrt(spread + eps)).reshape(shape) + bias.reshape(shape)
+    return y.to(flat.dtype)

@@ -1,0 +1,85 @@
+"""Cross-validation of a recipe: ``python -m spikeport_models.crossval nmnist-conv``.
+
+Every fold trains from scratch with the recipe as it stands, and its last epoch counts: nothing is chosen on the fold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from spikeport.train.catalogue import method
+from spikeport.train.folder import write_text
+from spikeport.train.loop import Training, fit
+from spikeport.train.parts import Part
+from spikeport.train.recipe import Recipe, parse_overrides, read
+from spikeport_models import datasets, networks, recipes
+from spikeport_models.datasets.parts import SEED
+
+
+def everything(name: str, folder: str | None = None) -> datasets.Dataset:
+    """All samples of a data set's three splits as one, in the order train, val, test."""
+    parts = [datasets.load(name, split, folder) for split in ("train", "val", "test")]
+    first = parts[0]
+    x = np.concatenate([part.x for part in parts], axis=0 if first.coding == "direct" else 1)
+    return datasets.Dataset(x, np.concatenate([part.y for part in parts]), first.coding, first.classes, first.name)
+
+
+def folds(labels: NDArray[np.int64], count: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Training and held-out indices of stratified folds, the same on every machine."""
+    from sklearn.model_selection import StratifiedKFold
+
+    return list(StratifiedKFold(count, shuffle=True, random_state=SEED).split(labels, labels))
+
+
+def cross_validate(recipe: Recipe, count: int = 5) -> dict[str, Any]:
+    """Accuracy of each fold, between 0 and 1, their mean and standard deviation."""
+    data = everything(recipe.dataset, recipe.folder)
+    whole = Part.of(data.x, data.y, data.coding)
+    accuracies: list[float] = []
+    for number, (inside, outside) in enumerate(folds(data.y, count)):
+        torch.manual_seed(recipe.seed + number)
+        module = networks.build(
+            recipe.network, input_shape=data.input_shape, classes=data.classes, timesteps=recipe.timesteps,
+            train_with=method(recipe.method, **recipe.method_options), options=recipe.architecture,
+        ).to(memory_format=torch.channels_last)  # fmt: skip
+        train, held_out = (
+            Part(*whole.pick(torch.from_numpy(index)), data.coding) for index in (inside, outside)
+        )  # fmt: skip
+        training = Training.begin(module, recipe, len(train))
+        fit(training, train, held_out)
+        accuracies.append(training.epochs[-1].val_accuracy)
+        print(f"fold {number + 1}/{count}: {accuracies[-1]:.2%} of {len(held_out)}", flush=True)
+    return {
+        "recipe": recipe.model_dump(exclude={"folder"}),
+        "samples": len(data),
+        "folds": accuracies,
+        "mean": statistics.fmean(accuracies),
+        "deviation": statistics.stdev(accuracies),
+    }
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recipe")
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
+    parser.add_argument("--out", type=Path, help="JSON file for the result")
+    given = parser.parse_args()
+    result = cross_validate(read(recipes.find(given.recipe), parse_overrides(given.set)), given.folds)
+    print(f"mean {result['mean']:.2%}, standard deviation {result['deviation']:.2%}")
+    if given.out:
+        given.out.parent.mkdir(parents=True, exist_ok=True)
+        write_text(given.out, json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
