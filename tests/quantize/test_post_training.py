@@ -149,3 +149,28 @@ def test_dead_channels_and_constant_layers_are_no_trouble():
 def test_an_integer_graph_is_not_quantised_again():
     made = quantize(convolutional(), images(), run=simulate).graph
     assert refused(made, images()).code == "SP400"
+
+
+def test_sums_of_graded_input_fit_24_bits():
+    """25 inputs of up to 255 times 127 need 20 bits; a sum has 17 (24 less the 6 of the membrane and the sign)."""
+    weight = np.random.default_rng(0).random((4, 25)).astype(np.float32)
+    graph = dense(weight, inputs=25, thresholds=(4.0,) * 4, decay=0.5, coding="direct")
+    samples = np.random.default_rng(1).integers(0, 256, (30, 25)).astype(np.float32) / 255
+    samples[0] = 1
+    made = quantize(graph, samples, run=simulate).graph
+    (before, _), (after, record) = spikes(graph, samples), spikes(made, samples)
+    assert not record.overflows
+    assert made["fc"].exponent < 0
+    assert np.abs(made["fc"].weight).max() == 127
+    assert np.mean(before["lif"] != after["lif"]) < 0.05
+
+
+def test_sums_that_overflow_get_room():
+    """Binary inputs, thresholds so small that they leave no bits to spare: found by the run, not by the worst case."""
+    weight = np.full((2, 3000), 1.0)
+    graph = dense(weight, inputs=3000, thresholds=(1.0,) * 4, decay=0.5)
+    samples = np.ones((STEPS, 3, 3000), np.float32)
+    result = quantize(graph, samples, run=simulate)
+    _, record = spikes(result.graph, samples)
+    assert not record.overflows
+    assert result.graph["fc"].exponent < 0

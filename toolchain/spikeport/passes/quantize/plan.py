@@ -39,6 +39,9 @@ class Plan:
     mantissas: Mapping[str, Mantissa]  #: of each synapse
     limits: Mapping[str, Limits]  #: by layer
     free: bool = False  #: whether units may be any number, so that the largest weight fills its mantissa
+    spare: Mapping[str, int] = field(
+        default_factory=dict
+    )  #: by layer, bits of room for sums that were seen to overflow
     decays: Mapping[str, Array] = field(default_factory=dict)  #: numerators chosen in place of the nearest
 
     @classmethod
@@ -72,7 +75,7 @@ class Plan:
         limits = self.limits[layer.name]
         if not self.free:
             limits = {name: _power_of_two(limit, self.mantissas.get(name)) for name, limit in limits.items()}
-        return layer_scale(self.real, layer, limits, self.mantissas, self.profile)
+        return layer_scale(self.real, layer, limits, self.mantissas, self.profile, self.spare.get(layer.name, 0))
 
     def nodes(self, layer: Layer) -> tuple[dict[str, Node], tuple[Finding, ...]]:
         """The integer nodes of one layer."""

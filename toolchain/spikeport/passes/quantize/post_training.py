@@ -37,6 +37,9 @@ Step = Callable[[Plan, Calibration], Plan]
 STEPS = ("normalise", "ranges", "decay", "bias", "thresholds")
 
 
+SPARE = 4  #: bits that a layer may give up to keep its sums within 24
+
+
 @dataclass(frozen=True)
 class Quantised:
     """What quantisation made, and how."""
@@ -84,7 +87,9 @@ def quantize(
     seen = Calibration.of(run, real, calibration)
     findings += silent_layers(seen.reference)
     raise_errors(findings)
+    plan = with_room(plan, seen)
     plan, effects = refined(plan, seen, ranges, steps, progress)
+    plan = with_room(plan, seen)
     made, found = plan.build()
     raise_errors(findings := [*findings, *dict.fromkeys(found)])
     assert made is not None
@@ -129,6 +134,20 @@ def first_plan(
     held = {name: mantissa_for(node.weight, bits(name), signs, name) for name, node in real.nodes_of(Synapse).items()}
     layers = find_layers(real, grid)
     return Plan.first(real, grid, layers, profile, held), (*findings, *message_findings(layers, profile))
+
+
+def with_room(plan: Plan, seen: Calibration) -> Plan:
+    """Give layers whose sums or membranes overflow on the calibration samples one bit after another, up to SPARE."""
+    for _ in range(SPARE):
+        made, _found = plan.build()
+        if made is None:
+            return plan
+        over = seen.run(made, seen.samples, Request(batch=batch_size(made))).overflows
+        layers = [layer.name for layer in plan.layers if any(over.get(name) for name in layer.sinks)]
+        if not layers:
+            return plan
+        plan = plan.with_(spare={**plan.spare, **{name: plan.spare.get(name, 0) + 1 for name in layers}})
+    return plan
 
 
 def refined(

@@ -43,16 +43,23 @@ def weight_of(node: object) -> Array:
 
 
 def layer_scale(
-    graph: Graph, layer: Layer, limits: Mapping[str, Array], mantissas: Mapping[str, Mantissa], profile: Profile
+    graph: Graph,
+    layer: Layer,
+    limits: Mapping[str, Array],
+    mantissas: Mapping[str, Mantissa],
+    profile: Profile,
+    spare: int = 0,
 ) -> tuple[LayerScale, tuple[Finding, ...]]:
     """The unit in which the layer's limits become its largest mantissas.
 
     1. One raw product of mantissa and input is worth limit * input unit / top mantissa; with several synapses the
        coarsest of them leads, and the others have smaller exponents by as many whole bits as they are finer.
     2. The leading exponent is the largest for which the worst case of sums and membranes fits 24 bits, thresholds fit
-       their mantissa and biases theirs, and not more than thresholds of ENOUGH bits need.
-    3. Where even exponent 0 does not fit, channels whose thresholds or biases ask for more get a coarser unit (they
-       lose weight bits, which is said), and sums that could overflow in the worst case alone are said to.
+       their mantissa and biases theirs, and not more than thresholds of ENOUGH bits need. It is negative only where
+       thresholds keep ENOUGH bits (a first layer with graded input), or by ``spare`` bits where sums were seen to
+       overflow.
+    3. Where even that does not fit, channels whose thresholds or biases ask for more get a coarser unit (they lose
+       weight bits, which is said), and sums that could overflow in the worst case alone are said to.
     """
     products = {}
     for term in layer.terms:
@@ -69,7 +76,7 @@ def layer_scale(
              mend="retrain the layer, or take it out of the network")  # fmt: skip
     lead = np.where(alive, lead, np.maximum(needed.hard, lead[alive].min()))
     exponents = _relative(products, lead)
-    exponent = _exponent(lead, alive, needed, profile)
+    exponent = _exponent(lead, alive, needed, profile) - spare
     unit = lead / 2.0**exponent
     short = unit < needed.hard
     unit = np.where(short, needed.hard, unit)
@@ -170,8 +177,8 @@ def _exponent(lead: Array, alive: Array, needed: Needed, profile: Profile) -> in
     if not wanted.any():
         return 0
     typical = float(np.median((wanted / lead[live])[wanted > 0]))
-    fits = min(fits, max(0.0, float(np.ceil(ENOUGH - np.log2(typical)))))
-    return int(max(0.0, fits))
+    enough = float(np.ceil(ENOUGH - np.log2(typical)))
+    return int(max(min(0.0, enough), min(fits, max(0.0, enough))))
 
 
 def _findings(layer: Layer, alive: Array, short: Array, excess: Array) -> tuple[Finding, ...]:

@@ -18,7 +18,7 @@ from spikeport.record import Record
 from spikeport.targets import Request
 
 Run = Callable[[Graph, Array, Request], Record]
-STATES = 2**23  #: neuron states (samples x steps x neurons) of the largest layer that a sweep looks at
+STATES = 2**27  #: neuron states (samples x steps x neurons of all layers) that a sweep looks at
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Calibration:
 
     @classmethod
     def of(cls, run: Run, real: Graph, samples: Array) -> Calibration:
-        """As many of the samples as keep the largest layer within STATES."""
-        largest = max([node.size for node in real.nodes_of(LIF).values()], default=1) * real.timesteps
+        """As many of the samples as keep within STATES, but at least 16."""
+        states = max(1, sum(node.size for node in real.nodes_of(LIF).values()) * real.timesteps)
         axis = samples.ndim - len(real.shapes[real.input]) - 1
-        few = samples.take(range(min(samples.shape[axis], max(16, STATES // largest))), axis=axis)
+        few = samples.take(range(min(samples.shape[axis], max(16, STATES // states))), axis=axis)
         return cls(run, few, run(real, few, Request(trains=True, batch=batch_size(real))))
 
 
