@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spikeport.threads import over_parts
 from spikeport.train import kernels
 from spikeport.train.reduce import mean_and_std_of_sums
 from spikeport.train.rules import Rules
-from spikeport.train.threads import over_parts
 
 FLOATS = (torch.float32, torch.float64, torch.bfloat16)
 
