@@ -12,6 +12,7 @@ from spikeport.api.events import events
 from spikeport.api.load import Model, load_model
 from spikeport.energy import Estimate, Verdict, counts, estimate, find, shipped, verdicts
 from spikeport.energy.estimate import function_of
+from spikeport.energy.gpu import Nvml, measure, nvml
 from spikeport.energy.model import Model as CostModel
 from spikeport.findings import SpikeportError
 from spikeport.fit import Chip, Latency, Mapping, latency, traffic
@@ -19,7 +20,7 @@ from spikeport.fit import find as find_chip
 from spikeport.fit.fit import fit
 from spikeport.graph import Array, Graph
 from spikeport.targets import Progress as Callback
-from spikeport.targets import silent
+from spikeport.targets import Request, silent
 
 
 @dataclass(frozen=True)
@@ -66,16 +67,19 @@ def energy(
     chip: str | Path | Chip | None = "loihi1",
     chips: int | None = None,
     step_seconds: float | None = None,
+    gpu: bool = False,
     progress: Callback = silent,
 ) -> Costs:
     """Count the events of a run and price them.
 
     ``models`` are added to the shipped ones (those that are for on request only are priced if named here). The mapping
     on ``chip`` gives messages, hops, times and, unless ``chips`` says otherwise, how many chips draw static power; each
-    layer's spikes are taken as spread evenly over its neurons. Raises SP701 ... SP705 for a cost model and SP721 for a
+    layer's spikes are taken as spread evenly over its neurons. ``gpu`` also measures this machine's GPU (SP708 where
+    there is none) as `gpu-measured`. Raises SP701 ... SP705 for a cost model and SP721 for a
     chip that cannot be used, before anything runs, and what `events` raises.
     """
     made = None if chip is None else find_chip(chip)
+    counter = nvml() if gpu else None
     wanted = [*(each for each in shipped().values() if not each.on_request), *map(find, models)]
     chosen = {each.id: each for each in wanted}
     for each in chosen.values():
@@ -90,6 +94,8 @@ def energy(
         graph, record, list(chosen.values()), chips=chips or (mapping.fit.chips if mapping else 1),
         step_seconds=step_seconds, traffic=traffic(mapping, record) if mapping else None,
     )  # fmt: skip
+    if counter is not None:
+        found["gpu-measured"] = _measured(graph, counted.samples, batch, counter)
     rate = counts(graph, record).rate
     return Costs(
         model=counted.model.name,
@@ -103,6 +109,15 @@ def energy(
         latency=latency(graph, mapping.fit, record) if mapping else None,
         notes=notes,
     )
+
+
+def _measured(graph: Graph, samples: Array, batch: int | None, counter: Nvml) -> Estimate:
+    """Board energy of the engine on the GPU; its results come back to the host, so every run is finished."""
+    from spikeport.engine import simulate
+
+    total = samples.shape[1 if samples.ndim == len(graph.shapes[graph.input]) + 2 else 0]
+    request = Request(batch=batch or total)
+    return measure(lambda: simulate(graph, samples, request, "cuda"), total, counter, batch=batch or total)
 
 
 def _mapped(graph: Graph, chip: Chip | None) -> tuple[Mapping | None, tuple[str, ...]]:

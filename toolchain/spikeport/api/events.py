@@ -21,10 +21,11 @@ from spikeport.targets import Request, silent
 
 @dataclass(frozen=True)
 class Counted:
-    """A model and the record of a run that has all events."""
+    """A model, the record of a run that has all events, and the samples of the run."""
 
     model: Model
     record: Record
+    samples: Array
 
     def as_dict(self) -> dict[str, Any]:
         """Counts by layer and timestep, summed over samples, and what each layer holds in bytes; for JSON."""
@@ -66,7 +67,7 @@ def events(
     name = target or engine
     request = Request(events=name == engine, trains=name != engine, batch=batch, progress=progress)
     record = execute(loaded, name, x, request)
-    return Counted(loaded, derive(loaded.graph, x, record))
+    return Counted(loaded, derive(loaded.graph, x, record), x)
 
 
 def _layer(graph: Graph, name: str, record: Record) -> dict[str, Any]:

@@ -25,6 +25,7 @@ def energy(
     chip: Annotated[str, typer.Option("--chip", help="Chip of the mapping: loihi1, a .toml file, or none.")] = "loihi1",
     chips: Annotated[int | None, typer.Option("--chips", min=1, help="Chips that draw static power.")] = None,
     step_seconds: Annotated[float | None, typer.Option("--step-time", help="Seconds a step, for static power.")] = None,
+    gpu: Annotated[bool, typer.Option("--gpu", help="Also measure this machine's GPU, about a minute.")] = False,
     json: show.Json = False,
 ) -> None:
     """What a sample costs under named cost models, side by side, with the same-architecture ANN.
@@ -40,19 +41,19 @@ def energy(
     with console.progress("energy") as progress:
         found = run(
             model, data, samples=input, split=split, target=target, limit=limit, batch=batch, models=models or (),
-            chip=None if chip == "none" else chip, chips=chips, step_seconds=step_seconds, progress=progress,
+            chip=None if chip == "none" else chip, chips=chips, step_seconds=step_seconds, gpu=gpu, progress=progress,
         )  # fmt: skip
     if json:
         show.as_json(found.as_dict())
         return
     rows = [
         (name, *(micro(value) for value in (each.low, each.nominal, each.high)),
-         micro(each.static.nominal) if each.static else "", each.basis)
+         micro(each.static.nominal) if each.static else "", each.kind, each.basis)
         for name, each in found.estimates.items()
     ]  # fmt: skip
     show.table(
-        f"modelled energy of one sample in microjoule ({found.samples} samples on {found.target})",
-        ("model", "low", "nominal", "high", "static, apart", "basis"),
+        f"energy of one sample in microjoule ({found.samples} samples on {found.target})",
+        ("model", "low", "nominal", "high", "static, apart", "kind", "basis"),
         rows,
     )
     for verdict in found.verdicts.values():

@@ -20,7 +20,7 @@ ANN = "-ann"  #: what the name of the same-architecture ANN adds to its model's
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Modelled energy of one sample under one model, in joule. Static energy is apart, in `static`."""
+    """Energy of one sample under one model, in joule. Static energy is apart, in `static`."""
 
     model: str
     network: Literal["snn", "ann"]  #: the spiking network, or the same architecture run once as an ANN
@@ -36,6 +36,7 @@ class Estimate:
     by_spikes: float = 0.0  #: the part of `nominal` that goes with the firing rate
     static: Range | None = None  #: joule: static power * chips * timesteps * step time; never part of `nominal`
     notes: tuple[str, ...] = field(default=())
+    kind: Literal["modelled", "measured"] = "modelled"
 
     def as_dict(self) -> dict[str, Any]:
         """Everything by name, for JSON."""
@@ -45,7 +46,7 @@ class Estimate:
             name: getattr(self, name) for name in ("model", "network", "low", "nominal", "high", "source", "basis")
         }
         static = None if self.static is None else self.static.as_dict()
-        label = {"label": self.title, "kind": "modelled", "unit": "J"}
+        label = {"label": self.title, "kind": self.kind, "unit": "J"}
         return {**plain, **label, **tables, "by_spikes": self.by_spikes, "static": static, "notes": list(self.notes)}
 
 

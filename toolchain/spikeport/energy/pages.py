@@ -29,10 +29,10 @@ def table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
 def models_page() -> str:
     """All cost models: formula, and every constant with its range, unit, basis and source."""
     parts = [
-        "# Cost models\n\nGenerated from the data files that the program reads. Every estimate is a function of counted "
-        "events and of the constants below. Figures of different models belong to different technologies and are not "
-        "divided by each other. A model of your own is such a file: `spikeport energy MODEL --data NAME --model "
-        "my.toml`.\n",
+        "# Cost models\n\nGenerated from the data files that the program reads. Every estimate is a function of "
+        "counted events and of the constants below. Figures of different models belong to different technologies and "
+        "are not divided by each other. A model of your own is such a file: `spikeport energy MODEL --data NAME "
+        "--model my.toml`.\n",
         "\n## Functions\n\nA file names one of these in `function` and gives its constants.\n\n",
         table(
             ("function", "what it computes", "constants", "optional"),
