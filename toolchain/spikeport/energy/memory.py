@@ -82,11 +82,12 @@ def _by_events(name: str, layer: SynapseCounts, model: Model) -> list[Term]:
 
 
 def _neurons(name: str, layer: NeuronCounts, timesteps: int, model: Model) -> list[Term]:
-    """Leak and comparison: a membrane read and written, a multiply-add; and a message written for each spike."""
+    """Leak: a membrane read and written, a multiply-add. A spike: an addition for the reset, a message written."""
     updates, spikes = exactly(layer.updates), exactly(layer.spikes)
     state = access(model, layer.updates / timesteps * model["word"].nominal)
     return [
         Term(name, "arithmetic", updates, updates * (model["add"] + model["multiply"]), False),
+        Term(name, "resets", spikes, spikes * model["add"], True),
         Term(name, "membrane reads and writes", updates * 2.0, updates * 2.0 * state, False),
         Term(name, "output writes", spikes, spikes * access(model, model["queue"].nominal), True),
     ]
