@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,7 +17,8 @@ from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, LOIHI1, LOIHI2, Conv, CubaLIF, Flatten, Graph, Input, Linear, Loihi, Readout
 from spikeport.passes.move_bias import move_bias
 from spikeport_targets.lava import Lava
-from spikeport_targets.lava.support import check, placements
+from spikeport_targets.lava.checks import check
+from spikeport_targets.lava.support import placements
 from spikeport_targets.lava.target import run_all
 
 pytestmark = [
@@ -101,6 +103,33 @@ def test_real_numbers_run_in_lavas_floating_models():
             np.testing.assert_array_equal(lava.trains[name].unpack(), train.unpack())
             np.testing.assert_array_equal(lava.membranes[name], engine.membranes[name])
         np.testing.assert_array_equal(lava.outputs, engine.outputs)
+
+
+@pytest.mark.parametrize("kind", ["conv", "linear"])
+def test_an_analog_first_layer_on_binary_messages_enters_as_a_constant_current(kind):
+    graph, _ = plain_network(LOIHI2)
+    rng = np.random.default_rng(2)
+    first = Conv(rng.integers(-50, 70, (4, 2, 3, 3)).astype(np.int8), padding=(1, 1), exponent=-3)
+    changes = {"input": Input((2, 6, 5), unit=np.asarray(0.5), low=-3, high=9), "conv1": first}
+    graph = graph.replace(changes).with_(arithmetic=Loihi(LOIHI1))
+    samples = rng.integers(-3, 10, (4, 2, 6, 5)) * 0.5
+    if kind == "linear":
+        lif = graph["lif3"]
+        nodes = {"input": Input((5,), low=-3, high=9), "fc": Linear(rng.integers(-50, 70, (7, 5)).astype(np.int8))}
+        graph = Graph.chain(nodes | {"lif": lif}, 5, arithmetic=Loihi(LOIHI1))
+        samples = rng.integers(-3, 10, (4, 5))
+    assert [found.code for found in check(graph)] == ["SP603"]
+    wish = replace(EVERYTHING, events=True)
+    lava, engine = Lava().run(graph, samples, wish), simulate(graph, samples, wish)
+    for name, train in engine.trains.items():
+        assert train.unpack().any()
+        np.testing.assert_array_equal(lava.trains[name].unpack(), train.unpack())
+        np.testing.assert_array_equal(lava.membranes[name], engine.membranes[name])
+    np.testing.assert_array_equal(lava.outputs, engine.outputs)
+    assert lava.events.keys() == engine.events.keys()
+    for name, events in engine.events.items():
+        counted = "synops" if hasattr(events, "synops") else "spikes"
+        np.testing.assert_array_equal(getattr(lava.events[name], counted), getattr(events, counted))
 
 
 def test_binary_messages_refuse_a_residual_sum():

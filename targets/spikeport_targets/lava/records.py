@@ -9,7 +9,6 @@ import numpy as np
 from spikeport.findings import fail
 from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Input, Loihi, Readout, over_neurons
 from spikeport.record import Record, Train
-from spikeport.targets import Request
 from spikeport_targets.lava.layout import from_lava
 from spikeport_targets.lava.plan import Plan
 
@@ -37,7 +36,7 @@ def entering(graph: Graph, samples: Array) -> Array:
     return np.repeat(values[:, None], graph.timesteps, axis=1)
 
 
-def recorded(graph: Graph, planned: Plan, logs: Mapping[str, Array], count: int, request: Request) -> Record:
+def recorded(graph: Graph, planned: Plan, logs: Mapping[str, Array], count: int, membranes: bool) -> Record:
     """The Record of one stream: each layer's rows begin at its depth."""
     steps = graph.timesteps
     depth = planned.pipeline.depth
@@ -59,8 +58,8 @@ def recorded(graph: Graph, planned: Plan, logs: Mapping[str, Array], count: int,
         outputs=read_out(graph, unpacked(graph.output, "output")),
         neurons={name: node.size for name, node in neurons.items()},
         spike_counts={n: s.reshape(steps, -1).sum(1, dtype=np.int64) for n, s in spikes.items()},
-        trains={name: Train.pack(value) for name, value in spikes.items()} if request.trains else {},
-        membranes={n: np.array(unpacked(n, f"membrane/{n}")) for n in neurons} if request.membranes else {},
+        trains={name: Train.pack(value) for name, value in spikes.items()},
+        membranes={n: np.array(unpacked(n, f"membrane/{n}")) for n in neurons} if membranes else {},
         overflows={name: kinds for name, kinds in overflows.items() if kinds},
         seconds=float(logs["clock"][2] - logs["clock"][1]),
     )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from spikeport.findings import Finding, SpikeportError
 from spikeport.graph import (
     LIF,
     Array,
@@ -20,14 +19,10 @@ from spikeport.graph import (
     Linear,
     Loihi,
     Node,
-    Norm,
     Pool,
     Readout,
-    Real,
     Scale,
-    Synapse,
 )
-from spikeport.passes.align_delays import align_delays
 
 BIAS_MANTISSA = 2**12  #: Lava's bias mantissa has 13 signed bits (proc/lif/models.py)
 BIAS_EXPONENT = 7  #: and its exponent 3 bits
@@ -136,111 +131,3 @@ PLACE: dict[type[Node], Callable[[Graph, str, Node], Placement]] = {
     Input: _input, Linear: _linear, Conv: _conv, LIF: _neuron, CubaLIF: _neuron, Pool: _pool, Flatten: _flatten,
     Scale: _scale, Readout: _readout, Delay: _delay,
 }  # fmt: skip
-
-
-def check(graph: Graph) -> list[Finding]:
-    """Everything that stands in the way, and a note for every node that needs a process of ours."""
-    found = [*_unknown(graph), *_biased_synapses(graph), *_binary(graph), *_pipelined(graph)]
-    for name, place in placements(graph).items():
-        if not place.stock and not isinstance(graph.nodes[name], Readout):
-            found.append(
-                Finding("SP602", f"runs as our process {place.process}, since {place.why}", f"node {name!r}",
-                        severity="note")
-            )  # fmt: skip
-    return found
-
-
-def _unknown(graph: Graph) -> Iterator[Finding]:
-    for name, node in graph.nodes.items():
-        if type(node) not in PLACE:
-            mend = "fold it first: passes.fold_norm" if isinstance(node, Norm) else "take it out"
-            yield Finding("SP610", f"Lava cannot run a {type(node).__name__}", f"node {name!r}", mend=mend)
-
-
-def _biased_synapses(graph: Graph) -> Iterator[Finding]:
-    for name, node in graph.nodes_of(Synapse).items():
-        if node.bias is not None and isinstance(graph.arithmetic, Real):
-            yield Finding("SP610", "Lava's connections have no bias", f"node {name!r}",
-                          mend="move it into the neurons: passes.move_bias")  # fmt: skip
-
-
-def _binary(graph: Graph) -> Iterator[Finding]:
-    """Messages of one bit: an input of 2 would arrive as 1."""
-    if not isinstance(graph.arithmetic, Loihi) or graph.arithmetic.profile.message_bits > 1:
-        return
-    ranges = value_ranges(graph)
-    for name in graph.nodes_of(Synapse):
-        low, high = ranges[name]
-        if low < 0 or high > 1:
-            yield Finding(
-                "SP613",
-                f"gets values of {low:g} ... {high:g}, and messages of the profile "
-                f"{graph.arithmetic.profile.name!r} hold 0 and 1",
-                f"node {name!r}",
-                why="Lava would turn every value but 0 into 1.",
-                mend="use the profile loihi2, or a network whose synapses see spikes only",
-            )
-
-
-def value_ranges(graph: Graph) -> dict[str, tuple[float, float]]:
-    """Smallest and largest value that can enter each node, from the bounds of the input and of the spikes."""
-    delays = len(graph.nodes_of(Delay))
-    leaves: dict[str, tuple[float, float]] = dict.fromkeys(graph.nodes, (0.0, 0.0))
-    enters: dict[str, tuple[float, float]] = {}
-    for _ in range(1 + delays):  # more passes for what the delays hand back
-        for name in graph.order:
-            node = graph.nodes[name]
-            sums = [leaves[source] for source in graph.sources(name)]
-            enters[name] = (sum(low for low, _ in sums), sum(high for _, high in sums))
-            leaves[name] = _leaving(node, enters[name])
-    return enters
-
-
-def _leaving(node: Node, entering: tuple[float, float]) -> tuple[float, float]:
-    low, high = entering
-    if isinstance(node, Input):
-        return float(node.low), float(node.high)
-    if isinstance(node, LIF):
-        return 0.0, 1.0
-    if isinstance(node, Pool):
-        area = float(np.prod(node.kernel)) if node.kind == "sum" else 1.0
-        return min(low * area, 0.0), max(high * area, 0.0)
-    if isinstance(node, Scale):
-        ends = [float(f) * e for f in node.factor.flat for e in entering]
-        return min(ends), max(ends)
-    if isinstance(node, Delay):
-        return min(low, 0.0), max(high, 0.0)
-    if isinstance(node, Synapse):
-        flat = node.weight.reshape(node.channels, -1).astype(np.float64)
-        up, down = np.maximum(flat, 0).sum(1), np.minimum(flat, 0).sum(1)
-        with np.errstate(invalid="ignore"):
-            worst = np.nan_to_num(np.stack([up * high + down * low, up * low + down * high]), nan=0.0)
-        factor = 2.0**node.exponent
-        return min(float(worst.min()) * factor, 0.0), max(float(worst.max()) * factor, 0.0)
-    return low, high
-
-
-def _pipelined(graph: Graph) -> Iterator[Finding]:
-    try:
-        align_delays(graph)
-    except SpikeportError as error:
-        yield from error.findings
-
-
-def wide_sums(graph: Graph) -> Iterator[Finding]:
-    """A note for each layer whose sums could pass 24 bits, where Lava wraps and does not count."""
-    if not isinstance(graph.arithmetic, Loihi):
-        return
-    ranges = value_ranges(graph)
-    placed = placements(graph)
-    for name in graph.nodes_of(LIF):
-        largest = max(map(abs, ranges[name]))
-        if placed[name].stock and largest > 2**17:
-            yield Finding(
-                "SP624",
-                f"its sums may reach {largest:g} times 64, and hold 24 bits",
-                f"node {name!r}",
-                why="Lava's LIF would wrap such a sum once and not say so; the integer engine counts them.",
-                mend="compare with the integer engine: where it counts no overflow, none happened",
-                severity="note",
-            )

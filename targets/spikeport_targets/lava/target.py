@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -11,15 +12,17 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from spikeport.energy.events import derive
 from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import Array, Graph
 from spikeport.record import Record, join
 from spikeport.targets import Availability, Request, check_input
+from spikeport_targets.lava.checks import check, wide_sums
 from spikeport_targets.lava.child import execute
 from spikeport_targets.lava.cost import samples_at_once, time_limit
+from spikeport_targets.lava.current import constant_current, with_constant_current
 from spikeport_targets.lava.lowering import lower
 from spikeport_targets.lava.records import entering, recorded
-from spikeport_targets.lava.support import check, wide_sums
 
 INSTALL = "pip install 'spikeport[lava]' && pip install --no-deps --ignore-requires-python lava-nc==0.10.0"
 
@@ -85,13 +88,23 @@ def run_all(jobs: Sequence[tuple[Graph, Array]], request: Request) -> list[Recor
         fail("SP600", available.why, where="target 'lava'", mend=available.mend)
     counts = [check_input(graph, samples) for graph, samples in jobs]
     seconds = request.seconds or sum(time_limit(job[0], n) for job, n in zip(jobs, counts, strict=True))
-    plans = [lower(graph, entering(graph, samples), membranes=request.membranes) for graph, samples in jobs]
-    with execute(plans, seconds, request.memory, request.progress) as logs:
+    # ours may lack its first synapse, whose sums then are what enters
+    ours = [with_constant_current(graph) for graph, _ in jobs]
+    streams = [constant_current(graph, entering(graph, samples)) for graph, samples in jobs]
+    plans = [lower(g, stream, membranes=request.membranes) for g, stream in zip(ours, streams, strict=True)]
+    memory = request.memory or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
+    with execute(plans, seconds, memory, request.progress) as logs:
         found = [
-            recorded(graph, planned, log, count, request)
-            for (graph, _), planned, log, count in zip(jobs, plans, logs, counts, strict=True)
+            recorded(graph, planned, log, count, request.membranes)
+            for graph, planned, log, count in zip(ours, plans, logs, counts, strict=True)
         ]
     return [
-        replace(record, findings=(*note, *wide_sums(graph)))
-        for record, note, (graph, _) in zip(found, notes, jobs, strict=True)
+        wished(graph, samples, replace(record, findings=(*note, *wide_sums(graph))), request)
+        for record, note, (graph, samples) in zip(found, notes, jobs, strict=True)
     ]
+
+
+def wished(graph: Graph, samples: Array, record: Record, request: Request) -> Record:
+    """The record with the events and without the spike trains, as requested."""
+    record = derive(graph, samples, record) if request.events else record
+    return record if request.trains else replace(record, trains={})

@@ -1,0 +1,91 @@
+"""Everything that stands between a graph and Lava, and what runs otherwise than the graph says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from spikeport.findings import Finding, SpikeportError
+from spikeport.graph import LIF, Graph, Loihi, Norm, Readout, Real, Synapse
+from spikeport.passes.align_delays import align_delays
+from spikeport_targets.lava.current import first_synapse, substituted, with_constant_current
+from spikeport_targets.lava.ranges import value_ranges
+from spikeport_targets.lava.support import PLACE, placements
+
+
+def check(graph: Graph) -> list[Finding]:
+    """Everything that stands in the way, and a note for every node that needs a process of ours."""
+    found = [*_unknown(graph), *_biased_synapses(graph), *_binary(graph), *_pipelined(graph)]
+    found += [*substituted(graph), *_wider(graph)]
+    for name, place in placements(with_constant_current(graph)).items():
+        if not place.stock and not isinstance(graph.nodes[name], Readout):
+            found.append(
+                Finding("SP602", f"runs as our process {place.process}, since {place.why}", f"node {name!r}",
+                        severity="note")
+            )  # fmt: skip
+    return found
+
+
+def _unknown(graph: Graph) -> Iterator[Finding]:
+    for name, node in graph.nodes.items():
+        if type(node) not in PLACE:
+            mend = "fold it first: passes.fold_norm" if isinstance(node, Norm) else "take it out"
+            yield Finding("SP610", f"Lava cannot run a {type(node).__name__}", f"node {name!r}", mend=mend)
+
+
+def _biased_synapses(graph: Graph) -> Iterator[Finding]:
+    for name, node in graph.nodes_of(Synapse).items():
+        if node.bias is not None and isinstance(graph.arithmetic, Real):
+            yield Finding("SP610", "Lava's connections have no bias", f"node {name!r}",
+                          mend="move it into the neurons: passes.move_bias")  # fmt: skip
+
+
+def _binary(graph: Graph) -> Iterator[Finding]:
+    """Messages of one bit: an input of 2 would arrive as 1."""
+    if not isinstance(graph.arithmetic, Loihi) or graph.arithmetic.profile.message_bits > 1:
+        return
+    ranges = value_ranges(graph)
+    for name in set(graph.nodes_of(Synapse)) - {first_synapse(graph)}:
+        low, high = ranges[name]
+        if low < 0 or high > 1:
+            yield Finding(
+                "SP613",
+                f"gets values of {low:g} ... {high:g}, and messages of the profile "
+                f"{graph.arithmetic.profile.name!r} hold 0 and 1",
+                f"node {name!r}",
+                why="Lava would turn every value but 0 into 1.",
+                mend="use the profile loihi2, or a network whose synapses see spikes only",
+            )
+
+
+def _wider(graph: Graph) -> Iterator[Finding]:
+    """Lava's floating-point models know one width."""
+    if isinstance(graph.arithmetic, Real) and graph.arithmetic.dtype == "float32":
+        yield Finding("SP603", "runs in float64, the graph's numbers are float32", severity="substituted",
+                      why="a membrane within the rounding error of its threshold may fall on the other side.",
+                      mend="compare with margins, or make the graph float64")  # fmt: skip
+
+
+def _pipelined(graph: Graph) -> Iterator[Finding]:
+    try:
+        align_delays(graph)
+    except SpikeportError as error:
+        yield from error.findings
+
+
+def wide_sums(graph: Graph) -> Iterator[Finding]:
+    """A note for each layer whose sums could pass 24 bits, where Lava wraps and does not count."""
+    if not isinstance(graph.arithmetic, Loihi):
+        return
+    ranges = value_ranges(graph)
+    placed = placements(graph)
+    for name in graph.nodes_of(LIF):
+        largest = max(map(abs, ranges[name]))
+        if placed[name].stock and largest > 2**17:
+            yield Finding(
+                "SP624",
+                f"its sums may reach {largest:g} times 64, and hold 24 bits",
+                f"node {name!r}",
+                why="Lava's LIF would wrap such a sum once and not say so; the integer engine counts them.",
+                mend="compare with the integer engine: where it counts no overflow, none happened",
+                severity="note",
+            )

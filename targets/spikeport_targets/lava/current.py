@@ -1,0 +1,85 @@
+"""An analog first layer on binary messages: its sums enter the neurons as a constant current.
+
+With direct coding the input is the same at every step, so the sums of the first synapse are too. Where messages hold 0
+and 1 only, they are formed before the run and sent straight into the neurons, as a bias of each sample would be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from spikeport.findings import Finding
+from spikeport.graph import Array, Conv, Graph, Input, Linear, Loihi, Synapse
+from spikeport_targets.lava.ranges import value_ranges
+
+
+def first_synapse(graph: Graph) -> str | None:
+    """The synapse whose sums become a constant current; None where messages are graded or the input is binary."""
+    node = graph.nodes[graph.input]
+    binary = isinstance(graph.arithmetic, Loihi) and graph.arithmetic.profile.message_bits == 1
+    if not binary or not isinstance(node, Input) or node.coding != "direct" or (node.low >= 0 and node.high <= 1):
+        return None
+    readers = graph.targets(graph.input)
+    alone = len(readers) == 1 and graph.sources(readers[0]) == (graph.input,)
+    return readers[0] if alone and isinstance(graph.nodes[readers[0]], Synapse) else None
+
+
+def with_constant_current(graph: Graph) -> Graph:
+    """The graph without its first synapse: what that would have summed is the input."""
+    name = first_synapse(graph)
+    if name is None:
+        return graph
+    after = graph.targets(name)
+    low, high = value_ranges(graph, leaving=True)[name]
+    source = Input(graph.shapes[name], "direct", unit=np.asarray(1.0), low=low, high=high)
+    nodes = {n: source if n == graph.input else node for n, node in graph.nodes.items() if n != name}
+    edges = [edge for edge in graph.edges if name not in edge]
+    return graph.with_(nodes=nodes, edges=(*edges, *((graph.input, target) for target in after)))
+
+
+def constant_current(graph: Graph, stream: Array) -> Array:
+    """The first synapse's sums for ``stream`` [N, T, *input]: [N, T, *current]. The stream where there is none."""
+    name = first_synapse(graph)
+    if name is None:
+        return stream
+    node = graph.nodes[name]
+    assert isinstance(node, Conv | Linear)
+    frames = stream[:, 0].astype(np.int64)
+    weight = np.rint(node.weight).astype(np.int64)
+    total = frames @ weight.T if isinstance(node, Linear) else convolved(node, weight, frames)
+    total = total << node.exponent if node.exponent >= 0 else total >> -node.exponent
+    return np.repeat(total[:, None], graph.timesteps, axis=1)
+
+
+def convolved(node: Conv, weight: Array, frames: Array) -> Array:
+    """Cross-correlation of frames [N, C, *size] in integers, as `Conv` defines it."""
+    axes = tuple(range(2, frames.ndim))
+    padded = np.pad(frames, [(0, 0), (0, 0), *((p, p) for p in node.padding)])
+    span = tuple(d * (k - 1) + 1 for k, d in zip(node.kernel, node.dilation, strict=True))
+    view = np.lib.stride_tricks.sliding_window_view(padded, span, axis=axes)  # [N, C, *size', *span]
+    strided = (slice(None), slice(None), *(slice(None, None, s) for s in node.stride))
+    view = view[(*strided, *(slice(None, None, d) for d in node.dilation))]
+    maps = np.split(view, node.groups, axis=1)
+    kernels = np.split(weight, node.groups, axis=0)
+    window = tuple(range(view.ndim - len(axes), view.ndim))
+    inner = tuple(range(1, weight.ndim))
+    parts = [np.tensordot(m, k, axes=((1, *window), inner)) for m, k in zip(maps, kernels, strict=True)]
+    return np.moveaxis(np.concatenate(parts, axis=-1), -1, 1)
+
+
+def substituted(graph: Graph) -> Iterator[Finding]:
+    """That the first layer's sums enter as a current."""
+    name = first_synapse(graph)
+    if name is not None:
+        node = graph.nodes[graph.input]
+        assert isinstance(node, Input)
+        yield Finding(
+            "SP603",
+            f"the sums of an input of {node.low:g} ... {node.high:g} enter its neurons as a constant current",
+            f"node {name!r}",
+            why="messages hold 0 and 1; the sums are the same at every step, as a bias set for each sample would be.",
+            mend="nothing, or quantise for the profile loihi2, whose messages hold such values",
+            severity="substituted",
+        )
