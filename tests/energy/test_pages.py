@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
 from spikeport.api.energy import energy
 from spikeport.api.events import events
 from spikeport.api.fit import fit
+from spikeport.api.sanafe import Check
 from spikeport.energy import shipped
 from spikeport.energy.pages import definitions, definitions_page, models_page
 from spikeport.fit import shipped as chips
@@ -49,6 +52,7 @@ def test_every_figure_of_energy_is_defined(graph):
     for verdict in found["verdicts"].values():
         assert set(verdict) == section("energy: a verdict")
     assert set(found["latency"]) == section("energy: latency")
+    assert {item.name for item in fields(Check)} == section("energy: SANA-FE")
 
 
 def test_every_figure_of_fit_is_defined(graph):

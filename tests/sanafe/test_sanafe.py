@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
+from spikeport.api.energy import energy
 from spikeport.energy import estimate
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
@@ -17,8 +19,9 @@ from spikeport.fit.latency import depth
 from spikeport.graph import LIF, LOIHI2, Conv, Flatten, Graph, Input, Linear, Loihi, Pool, Readout
 from spikeport.targets import Request
 from spikeport_targets.sanafe import SanaFe
+from spikeport_targets.sanafe.child import execute
 from spikeport_targets.sanafe.edges import of_synapse
-from spikeport_targets.sanafe.replay import replay
+from spikeport_targets.sanafe.replay import plan, replay
 
 T, B = 4, 3
 THRESHOLDS = np.asarray([60, 45, 80, 50])
@@ -165,3 +168,41 @@ def test_edges_spell_out_the_convolution():
     source, target, weight = of_synapse(node, shape)
     y = np.bincount(target, weights=weight * x.ravel()[source], minlength=int(np.prod(node.output_shape(shape))))
     np.testing.assert_allclose(y.reshape(node.output_shape(shape)), synapse(node, x[None, None])[0, 0], atol=1e-9)
+
+
+@needs_sanafe
+def test_the_verb_shows_sana_fes_own_account():
+    graph = dense()
+    found = energy(graph, samples=spikes_for(graph), sanafe=2).sanafe
+    assert found.samples == 2
+    assert abs(found.relative_difference) < 1e-9
+
+
+@needs_sanafe
+def test_an_exception_inside_is_brought_back_and_nothing_stays_behind(tmp_path, monkeypatch):
+    """An edge to a neuron that there is not."""
+    graph = dense()
+    x = spikes_for(graph)
+    made = plan(Mapping(graph, fit(graph, "loihi1")), x, simulate(graph, x, Request(trains=True)))
+    broken = dataclasses.replace(made.edges[0], pairs=made.edges[0].pairs + 10_000)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(SpikeportError, match=r"SP74[35]"):
+        execute(dataclasses.replace(made, edges=(broken, *made.edges[1:])))
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_sanafe
+def test_a_memory_limit_ends_the_child():
+    graph = dense()
+    x = spikes_for(graph)
+    made = plan(Mapping(graph, fit(graph, "loihi1")), x, simulate(graph, x, Request(trains=True)))
+    with pytest.raises(SpikeportError, match="SP744"):
+        execute(made, memory=2**20)
+
+
+def test_an_absent_sanafe_is_named_with_the_way_to_get_it(monkeypatch):
+    monkeypatch.setattr("spikeport_targets.sanafe.target.find_spec", lambda name: None)
+    monkeypatch.setattr("spikeport_targets.sanafe.child.find_spec", lambda name: None)
+    assert not SanaFe().availability().ready
+    with pytest.raises(SpikeportError, match=r"SP746[\s\S]*pip install sanafe"):
+        SanaFe().run(dense(), spikes_for(dense()), Request())

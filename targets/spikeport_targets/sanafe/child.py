@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from spikeport_targets.sanafe.plan import Plan
 
 TAIL = 3000  #: characters of a traceback that an error shows
 SECONDS = 600.0
+HOW = "pip install sanafe"
 GUARD = Path(spikeport_targets.__path__[0]) / "lava" / "guard.py"  #: ends the whole group whatever happens
 
 
@@ -39,7 +41,9 @@ class Outcome:
 
 
 def execute(plan: Plan, seconds: float | None = None, memory: int | None = None) -> Outcome:
-    """Run a plan. Raises SP743 for an exception inside SANA-FE, SP744 past a limit, SP745 if it was killed."""
+    """Run a plan. Raises SP743 for an exception inside, SP744 past a limit, SP745 if killed, SP746 without SANA-FE."""
+    if find_spec("sanafe") is None:
+        fail("SP746", "the package sanafe (GPL-3.0) is not installed", where="sanafe", mend=HOW)
     folder = Path(tempfile.mkdtemp(prefix="spikeport-sanafe-"))
     try:
         plan.write(folder)

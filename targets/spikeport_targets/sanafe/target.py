@@ -16,9 +16,7 @@ from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Readout, over_neuron
 from spikeport.record import Record, Train
 from spikeport.targets import Availability, Request, check_input
 from spikeport_targets.sanafe import functional
-from spikeport_targets.sanafe.child import execute
-
-HOW = "pip install sanafe"
+from spikeport_targets.sanafe.child import HOW, execute
 
 
 class SanaFeTarget:

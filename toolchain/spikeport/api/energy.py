@@ -10,11 +10,12 @@ from typing import Any
 
 from spikeport.api.events import events
 from spikeport.api.load import Model, load_model
+from spikeport.api.sanafe import Check, check
 from spikeport.energy import Estimate, Verdict, counts, estimate, find, shipped, verdicts
 from spikeport.energy.estimate import function_of
 from spikeport.energy.gpu import Nvml, measure, nvml
 from spikeport.energy.model import Model as CostModel
-from spikeport.findings import SpikeportError
+from spikeport.findings import SpikeportError, fail
 from spikeport.fit import Chip, Latency, Mapping, latency, traffic
 from spikeport.fit import find as find_chip
 from spikeport.fit.fit import fit
@@ -37,6 +38,7 @@ class Costs:
     chip: str | None  #: the chip whose mapping gives messages, hops and times; None where there is no mapping
     latency: Latency | None
     notes: tuple[str, ...]
+    sanafe: Check | None = None  #: SANA-FE's own account of the first samples, where it was asked for
 
     def as_dict(self) -> dict[str, Any]:
         """Everything by name, for JSON; energies in joule per sample."""
@@ -51,6 +53,7 @@ class Costs:
             "chip": self.chip,
             "latency": None if self.latency is None else self.latency.as_dict(),
             "notes": list(self.notes),
+            "sanafe": None if self.sanafe is None else self.sanafe.as_dict(),
         }
 
 
@@ -68,15 +71,18 @@ def energy(
     chips: int | None = None,
     step_seconds: float | None = None,
     gpu: bool = False,
+    sanafe: int = 0,
     progress: Callback = silent,
 ) -> Costs:
     """Count the events of a run and price them.
 
     ``models`` are added to the shipped ones (those that are for on request only are priced if named here). The mapping
     on ``chip`` gives messages, hops, times and, unless ``chips`` says otherwise, how many chips draw static power; each
-    layer's spikes are taken as spread evenly over its neurons. ``gpu`` also measures this machine's GPU (SP708 where
-    there is none) as `gpu-measured`. Raises SP701 ... SP705 for a cost model and SP721 for a
-    chip that cannot be used, before anything runs, and what `events` raises.
+    layer's spikes are taken as spread evenly over its neurons. ``gpu`` also measures this machine's GPU as
+    `gpu-measured`; ``sanafe`` replays so many samples through SANA-FE.
+
+    Raises SP701 ... SP705 for a cost model, SP721 for a chip and SP708 for a GPU that cannot be used, before anything
+    runs, and what `events` and `check` raise.
     """
     made = None if chip is None else find_chip(chip)
     counter = nvml() if gpu else None
@@ -90,6 +96,8 @@ def energy(
     )  # fmt: skip
     graph, record = counted.model.graph, counted.record
     mapping, notes = _mapped(graph, made)
+    if sanafe and mapping is None:
+        fail("SP741", "there is no mapping to replay", where="sanafe", why=notes[0], mend="name a chip that it fits")
     found = estimate(
         graph, record, list(chosen.values()), chips=chips or (mapping.fit.chips if mapping else 1),
         step_seconds=step_seconds, traffic=traffic(mapping, record) if mapping else None,
@@ -108,7 +116,12 @@ def energy(
         chip=mapping.chip.id if mapping else None,
         latency=latency(graph, mapping.fit, record) if mapping else None,
         notes=notes,
+        sanafe=check(mapping, _first(graph, counted.samples, sanafe)) if sanafe and mapping else None,
     )
+
+
+def _first(graph: Graph, samples: Array, count: int) -> Array:
+    return samples[:, :count] if samples.ndim == len(graph.shapes[graph.input]) + 2 else samples[:count]
 
 
 def _measured(graph: Graph, samples: Array, batch: int | None, counter: Nvml) -> Estimate:

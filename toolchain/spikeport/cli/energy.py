@@ -26,6 +26,7 @@ def energy(
     chips: Annotated[int | None, typer.Option("--chips", min=1, help="Chips that draw static power.")] = None,
     step_seconds: Annotated[float | None, typer.Option("--step-time", help="Seconds a step, for static power.")] = None,
     gpu: Annotated[bool, typer.Option("--gpu", help="Also measure this machine's GPU, about a minute.")] = False,
+    sanafe: Annotated[int, typer.Option("--sanafe", min=0, help="Replay N samples through SANA-FE as a check.")] = 0,
     json: show.Json = False,
 ) -> None:
     """What a sample costs under named cost models, side by side, with the same-architecture ANN.
@@ -41,7 +42,8 @@ def energy(
     with console.progress("energy") as progress:
         found = run(
             model, data, samples=input, split=split, target=target, limit=limit, batch=batch, models=models or (),
-            chip=None if chip == "none" else chip, chips=chips, step_seconds=step_seconds, gpu=gpu, progress=progress,
+            chip=None if chip == "none" else chip, chips=chips, step_seconds=step_seconds, gpu=gpu, sanafe=sanafe,
+            progress=progress,
         )  # fmt: skip
     if json:
         show.as_json(found.as_dict())
@@ -60,6 +62,11 @@ def energy(
         typer.echo(verdict.sentence)
     if found.latency is not None:
         typer.echo(f"On {found.chip}: {found.latency.sentence}")
+    if found.sanafe is not None:
+        typer.echo(
+            f"SANA-FE's own account of {found.sanafe.samples} samples: {micro(found.sanafe.sanafe)} uJ each, our "
+            f"model of it {micro(found.sanafe.model)} uJ (relative difference {found.sanafe.relative_difference:.1e})."
+        )
     for note in found.notes:
         typer.echo(note)
 
