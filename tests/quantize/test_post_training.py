@@ -26,7 +26,7 @@ def dense(weight, *, thresholds=(3.0, 2.0, 4.0, 3.0), decay=1.0, bias=0.0, input
     )
 
 
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["zero", "subtract", "none"]))
 def test_whole_numbers_with_decay_one_lose_nothing(seed, reset):
     """Weights of at most 127 whole units, thresholds and biases in whole units: every spike and output is the same."""

@@ -58,7 +58,7 @@ def test_an_unknown_profile_names_those_there_are(tmp_path):
 
 @pytest.fixture(scope="module")
 def judged():
-    samples = images(80)
+    samples = images(24)
     labels = simulate(convolutional(), samples).outputs.argmax(1)
     return samples, labels, quantize(convolutional(), samples, run=simulate, steps=["normalise"])
 

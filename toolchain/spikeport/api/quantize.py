@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from spikeport.api.export import export
 from spikeport.api.files import output, write_json
 from spikeport.api.load import Data, Model, load_data, load_model
@@ -29,7 +31,8 @@ from spikeport.passes.quantize.collapse import collapse
 from spikeport.targets import Progress, silent
 
 CALIBRATION = 512  #: samples of the training split
-JUDGED = 2000  #: samples of the training split on which accuracies are measured
+JUDGED = 2000  #: samples on which accuracies are measured
+FEW = 300  #: validation samples that are too few to measure them
 
 Thresholds = Literal["mean", "first"]
 
@@ -51,18 +54,19 @@ def quantize(
     report: Path | str | None = None,
     progress: Progress = silent,
 ) -> Quantised:
-    """Quantise ``model``, calibrated on the first ``calibration`` samples of the training split of ``data``.
+    """Quantise ``model``, calibrated on ``calibration`` samples spread evenly over the training split of ``data``.
 
-    ``weight_bits``: "auto" finds the fewest bits a layer whose accuracy on training data is at most ``max_drop`` points
-    below the real network's; the curve goes to ``report`` (JSON) and beside it as PNG. ``thresholds`` puts the mean or
+    ``weight_bits``: "auto" finds the fewest bits a layer whose accuracy is at most ``max_drop`` points below
+    the real network's; the curve goes to ``report`` (JSON) and beside it as PNG. ``thresholds`` puts the mean or
     the first value in place of schedules. ``fine_tune``: epochs of quantisation-aware training on the training split.
-    ``out`` (.nir or .onnx) is written where it is given. The result's report holds accuracies between 0 and 1, measured
-    on at most JUDGED training samples. Raises what `passes.quantize.quantize`, `mixed_bits` and the readers raise.
+    ``out`` (.nir or .onnx) is written where it is given. The result's report holds accuracies between 0 and 1, on at
+    most JUDGED samples of the validation split, or of the training split where the former has fewer than FEW.
+    Raises what `passes.quantize.quantize`, `mixed_bits` and the readers raise.
     """
     loaded = load_model(model)
     graph = loaded.graph
-    seen = data if isinstance(data, Data) else load_data(data, "train", graph, None if fine_tune else JUDGED)
-    judged, few = _first(seen, JUDGED, graph), _first(seen, calibration, graph).x
+    seen = data if isinstance(data, Data) else load_data(data, "train", graph)
+    judged, few = _judged(data, seen, graph), _spread(seen, calibration, graph).x
     chosen = load_profile(profile)
 
     def accuracy(candidate: Graph) -> float:
@@ -121,7 +125,7 @@ def draw(trade_off: TradeOff | Mapping[str, Any], path: Path | str) -> None:
     axes.plot(best["mean_bits"], 100 * best["accuracy"], "*", markersize=14, color="tab:red",
               label=f"chosen, at most {found['max_drop']:g} points below")  # fmt: skip
     axes.set_xlabel("bits of a weight, mean")
-    axes.set_ylabel("accuracy on training samples, %")
+    axes.set_ylabel("accuracy, %")
     axes.legend(loc="lower right")
     path = Path(path)
     part = path.with_name(path.name + ".part")
@@ -129,8 +133,16 @@ def draw(trade_off: TradeOff | Mapping[str, Any], path: Path | str) -> None:
     os.replace(part, path)
 
 
-def _first(data: Data, count: int, graph: Graph) -> Data:
-    """The first samples of some data."""
+def _judged(data: str | Data, seen: Data, graph: Graph) -> Data:
+    """The samples on which accuracies are measured."""
+    held = seen if isinstance(data, Data) else load_data(data, "val", graph)
+    return _spread(held if held.samples >= FEW else seen, JUDGED, graph)
+
+
+def _spread(data: Data, count: int, graph: Graph) -> Data:
+    """At most ``count`` samples, evenly spread, for data sets are often sorted by class."""
+    count = min(count, data.samples)
+    index = np.arange(count) * data.samples // count
     events = data.x.ndim == len(graph.shapes[graph.input]) + 2
-    x: Array = data.x[:, :count] if events else data.x[:count]
-    return replace(data, x=x, y=data.y[:count])
+    x: Array = data.x[:, index] if events else data.x[index]
+    return replace(data, x=x, y=data.y[index])

@@ -147,15 +147,20 @@ def _bias(node: LIF, unit: Array, profile: Profile, where: str) -> tuple[Array, 
     """The bias in membrane units: mantissas times the layer's smallest power of two that holds the largest."""
     wanted = _compact(over_neurons(node.bias, node.shape).astype(np.float64) / unit)
     largest = 2 ** (profile.bias_bits - 1) - 1
-    low, high = profile.bias_exponent
-    need = float(np.abs(wanted).max())
-    exponent = int(np.clip(np.ceil(np.log2(max(need / largest, 1.0))), low, high))
-    mantissas = np.rint(wanted / 2**exponent)
+    grain = bias_grain(wanted, profile)
+    mantissas = np.rint(wanted / grain)
     found = []
     if (np.abs(mantissas) > largest).any():
-        found.append(Finding("SP418", f"biases need {need:.0f} units, the format holds {largest << high}", where,
-                             mend="use fewer weight bits for this layer"))  # fmt: skip
-    return np.clip(mantissas, -largest, largest) * 2**exponent, found
+        what = f"biases need {np.abs(wanted).max():.0f} units, the format holds {largest << profile.bias_exponent[1]}"
+        found.append(Finding("SP418", what, where, mend="use fewer weight bits for this layer"))
+    return np.clip(mantissas, -largest, largest) * grain, found
+
+
+def bias_grain(wanted: Array, profile: Profile) -> int:
+    """The smallest power of two with which biases ``wanted``, in membrane units, fit their mantissas."""
+    largest = 2 ** (profile.bias_bits - 1) - 1
+    need = max(float(np.abs(wanted).max()) / largest, 1.0)
+    return 1 << int(np.clip(np.ceil(np.log2(need)), *profile.bias_exponent))
 
 
 def _compact(value: Array) -> Array:

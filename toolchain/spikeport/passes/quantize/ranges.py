@@ -6,10 +6,11 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from spikeport.graph import LIF, Array, Graph, Readout, Synapse
+from spikeport.graph import LIF, Array, Graph, Synapse
+from spikeport.passes.quantize.integers import bias_grain
 from spikeport.passes.quantize.layers import Layer, Term
 from spikeport.passes.quantize.plan import Limits, Plan
-from spikeport.passes.quantize.scales import largest_weights, weight_of
+from spikeport.passes.quantize.scales import SUM_ONE, largest_weights, weight_of
 from spikeport.passes.quantize.sweep import Calibration, Sweep, mismatches
 
 RangeMethod = Literal["max", "percentile", "mse", "mismatch"]
@@ -67,7 +68,7 @@ def _least_error(plan: Plan, layer: Layer) -> Limits:
 def _error(plan: Plan, layer: Layer, term: Term, limit: Array) -> Array:
     """Mean square error of u - threshold for one limit, by channel (or for the layer where it has one unit)."""
     scale, _ = plan.with_limits(layer, {term.name: limit}).scale(layer)
-    unit = scale.unit * 64 * 2.0 ** scale.exponents[term.name] / term.value.unit
+    unit = scale.unit * SUM_ONE * 2.0 ** scale.exponents[term.name] / term.value.unit
     weight = weight_of(plan.real[term.name]).astype(np.float64)
     weight = weight.reshape(limit.size, -1)
     step = np.broadcast_to(unit, limit.shape).reshape(-1, 1)
@@ -75,16 +76,23 @@ def _error(plan: Plan, layer: Layer, term: Term, limit: Array) -> Array:
     whole = np.clip(np.rint(weight / step), held.low, held.high)
     power = RATE * (term.value.high * term.value.unit) ** 2
     error = power * np.square(whole * step - weight).sum(1).reshape(limit.shape)
+    unit = np.broadcast_to(scale.unit, limit.shape).reshape(-1)
     for name in layer.sinks:
         node = plan.real[name]
-        assert isinstance(node, LIF | Readout)
-        if isinstance(node, LIF) and (node.threshold.ndim < 2 or layer.channels):
+        if isinstance(node, LIF):
             theta = node.threshold.astype(np.float64).reshape(node.timesteps, -1)
-            if theta.shape[1] in (1, limit.size):
-                grid = np.broadcast_to(scale.unit, limit.shape).reshape(1, -1) * 64
-                away = np.where(np.isfinite(theta), np.rint(theta / grid) * grid - theta, 0.0)
+            if theta.shape[1] in (1, unit.size):
+                away = _rounding(np.where(np.isfinite(theta), theta, 0.0), unit * SUM_ONE)
                 error = error + np.square(away).mean(0).reshape(limit.shape)
+            biases = node.bias.astype(np.float64).reshape(-1)
+            if biases.size in (1, unit.size):
+                grain = bias_grain(biases / unit, plan.profile)
+                error = error + np.square(_rounding(biases, unit * grain)).reshape(limit.shape)
     return np.asarray(error)
+
+
+def _rounding(value: Array, step: Array) -> Array:
+    return np.asarray(np.rint(value / step) * step - value)
 
 
 def _by_mismatch(plan: Plan, calibration: Calibration) -> Plan:
