@@ -1,0 +1,152 @@
+"""The networks of the engine's benchmarks: integer graphs of random weights, and the same network in eager PyTorch."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from spikeport.graph import LIF, LOIHI2, Conv, Flatten, Graph, Input, Linear, Loihi, Pool, Readout, Synapse
+
+RATE = 0.15  # share of input values and, by the choice of thresholds, about that of the neurons that spike
+
+
+class Network:
+    """An integer graph in the making: random mantissas, and thresholds at which about `RATE` of the neurons fire."""
+
+    def __init__(self, shape, steps, coding, high=1, seed=0):
+        self.rng = np.random.default_rng(seed)
+        self.steps, self.nodes, self.edges = steps, {}, []
+        self.nodes["input"] = Input(shape, coding, unit=np.float64(1), low=0, high=high)
+        self.shape = {"input": shape}
+        self.power = {"input": RATE if high == 1 else high**2 / 3}  # mean square of what leaves a node
+
+    def add(self, name, node, *sources):
+        self.nodes[name] = node
+        self.edges += [(source, name) for source in sources]
+        self.shape[name] = node.output_shape(self.shape[sources[0]])
+        self.power[name] = sum(self.power[source] for source in sources)
+        return name
+
+    def spiking(self, name, synapse, *sources):
+        self.add(f"{name}.synapse", synapse, *sources)
+        fan_in = int(np.prod(synapse.weight.shape[1:]))
+        width = np.sqrt(fan_in * self.power[f"{name}.synapse"] / 3) * 127
+        shape = self.shape[f"{name}.synapse"]
+        bias = self.rng.integers(-64, 65, shape[0])
+        threshold = np.full(self.steps, int(width * 1.3)) + np.arange(self.steps)
+        lif = LIF(shape, decay=np.asarray(2048), threshold=threshold, bias=bias, compare=">", gain=np.asarray(1))
+        self.add(f"{name}.neurons", lif, f"{name}.synapse")
+        self.power[f"{name}.neurons"] = RATE
+        return f"{name}.neurons"
+
+    def conv(self, name, channels, *sources, kernel=3, stride=1):
+        shape = (channels, self.shape[sources[0]][0], kernel, kernel)
+        node = Conv(self.weights(shape), stride=(stride,) * 2, padding=(kernel // 2,) * 2)
+        return self.spiking(name, node, *sources)
+
+    def weights(self, shape):
+        return self.rng.integers(-127, 128, shape).astype(np.int8)
+
+    def graph(self, classes, *sources):
+        size = self.shape[sources[0]]
+        last = self.add("fc", Linear(self.weights((classes, size[0]))), *sources)
+        self.add("out", Readout((classes,), np.ones(self.steps, np.int64), bias=np.asarray(0)), last)
+        return Graph(self.nodes, tuple(self.edges), self.steps, Loihi(LOIHI2))
+
+    def ends(self):
+        """The graph without a readout."""
+        return Graph(self.nodes, tuple(self.edges), self.steps, Loihi(LOIHI2))
+
+
+def mlp(steps=4):
+    """784-512-10."""
+    net = Network((784,), steps, "events")
+    hidden = net.spiking("hidden", Linear(net.weights((512, 784))), "input")
+    return net.graph(10, hidden)
+
+
+def two_convolutions(steps=4, channels=64, size=32):
+    """Two 3x3 convolutions of `channels` on maps of 32 x 32."""
+    net = Network((channels, size, size), steps, "events")
+    net.conv("two", channels, net.conv("one", channels, "input"))
+    return net.ends()
+
+
+def resnet19(steps=2, width=128, size=32):
+    """ResNet-19 (Zheng et al., AAAI 2021) that adds spikes: 17 convolutions on the main way, two dense layers."""
+    net = Network((3, size, size), steps, "direct", high=255)
+    at = (net.conv("start", width, "input"),)
+    for stage, (blocks, factor) in enumerate(((3, 1), (3, 2), (2, 4))):
+        for block in range(blocks):
+            stride = 2 if stage and not block else 1
+            name = f"stage{stage}.{block}"
+            first = net.conv(f"{name}.a", width * factor, *at, stride=stride)
+            second = net.conv(f"{name}.b", width * factor, first)
+            if stride == 2 or len(at) > 1:
+                same = stride == 1
+                at = (second, net.conv(f"{name}.way", width * factor, *at, kernel=1, stride=stride)) if not same else (
+                    second, at[0])  # fmt: skip
+            else:
+                at = (second, at[0])
+    pool = net.add("pool", Pool("sum", (size // 4,) * 2, (size // 4,) * 2), *at)
+    flat = net.add("flat", Flatten(), pool)
+    return net.graph(10, net.spiking("dense", Linear(net.weights((width * 2, width * 4))), flat))
+
+
+def samples(graph, batch, seed=0):
+    """Input bytes: spikes at `RATE`, or pixels."""
+    rng, node = np.random.default_rng(seed), graph.nodes[graph.input]
+    size = (graph.timesteps, batch, *node.shape) if node.coding == "events" else (batch, *node.shape)
+    return rng.integers(0, 256, size, dtype=np.uint8) if node.high > 1 else (rng.random(size) < RATE).astype(np.uint8)
+
+
+def eager(graph):
+    """The same network in eager float32 PyTorch, as one writes it: all steps through a layer, neurons step by step."""
+    layers = []
+    for name in graph.order:
+        node = graph.nodes[name]
+        weight = torch.tensor(np.array(node.weight), dtype=torch.float32) if isinstance(node, Synapse) else None
+        theta = bias = None
+        if isinstance(node, LIF):
+            theta = torch.tensor(np.array(node.threshold), dtype=torch.float32) * 64
+            bias = torch.tensor(np.array(node.bias), dtype=torch.float32)
+            bias = bias.reshape(-1, *(1,) * (len(node.shape) - 1))
+        layers.append((name, node, graph.sources(name), weight, theta, bias))
+
+    def run(x):
+        values = {}
+        for name, node, sources, weight, theta, bias in layers:
+            x = sum((values[s] for s in sources[1:]), values[sources[0]]) if sources else x
+            match node:
+                case Input() if node.coding == "direct":
+                    x = x.expand(graph.timesteps, *x.shape)
+                case Linear():
+                    x = F.linear(x, weight)
+                case Conv():
+                    y = F.conv2d(x.flatten(0, 1), weight, None, node.stride, node.padding)
+                    x = y.reshape(*x.shape[:2], *y.shape[1:])
+                case Pool():
+                    y = F.avg_pool2d(x.flatten(0, 1), node.kernel, node.stride, divisor_override=1)
+                    x = y.reshape(*x.shape[:2], *y.shape[1:])
+                case Flatten():
+                    x = x.flatten(2)
+                case LIF():
+                    x = neurons(x, float(node.decay) / 4096, theta, bias)
+                case Readout():
+                    x = x.mean(0)
+            values[name] = x
+        return x
+
+    return run
+
+
+def neurons(x, decay, theta, bias):
+    """A layer of LIF neurons, step by step."""
+    v, spikes = 0.0, []
+    for t in range(x.shape[0]):
+        u = v * decay + x[t] * 64 + bias
+        fired = (u > theta[t]).float()
+        v = u * (1 - fired)
+        spikes.append(fired)
+    return torch.stack(spikes)

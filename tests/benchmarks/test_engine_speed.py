@@ -1,0 +1,87 @@
+"""The integer engine's speed: against eager float32 PyTorch, and against the least that the work must take."""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import bench_networks
+from bench_record import interleaved, record
+from spikeport.engine.run import Engine
+from spikeport.graph import LIF, Synapse
+from spikeport.targets import Request
+
+pytestmark = pytest.mark.bench
+
+NETWORKS = {
+    "784-512-10": (bench_networks.mlp, 64, 101),
+    "conv 32x32x64, two 3x3 layers": (bench_networks.two_convolutions, 64, 9),
+    "ResNet-19": (bench_networks.resnet19, 8, 9),
+}
+
+
+def floor(graph, engine, batch):
+    """The products alone on blocks of the engine's size, and one pass over each layer's sums and spikes."""
+    program = engine._program
+    size = min(batch, program.samples_at_once(None))
+    steps = graph.timesteps
+    work = []
+    for name in graph.nodes_of(Synapse):
+        shape = (steps, size, *graph.input_shape(name))
+        x = (torch.rand(shape) < bench_networks.RATE).to(program.entering[name])
+        x = x.movedim(2, -1).contiguous().movedim(-1, 2)
+        work.append((program.steps[name], x, isinstance(graph.nodes[graph.targets(name)[0]], LIF)))
+
+    def run():
+        with torch.inference_mode():
+            for _ in range(-(-batch // size)):
+                for step, x, spiking in work:
+                    sums = step(x)
+                    if spiking:
+                        spikes = torch.empty_like(sums, dtype=torch.uint8)
+                        spikes.copy_(sums)
+
+    return run
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_integer_engine(name):
+    build, batch, repetitions = NETWORKS[name]
+    graph = build()
+    x = bench_networks.samples(graph, batch)
+    engine, eager = Engine(graph), bench_networks.eager(graph)
+    rates = {layer: float(rate.mean()) for layer, rate in engine.simulate(x).rates().items()}
+    assert all(0.02 < rate < 0.5 for rate in rates.values()), (
+        rates
+    )  # neither dead nor saturated, or the time means little
+    floats = torch.as_tensor(x, dtype=torch.float32)
+
+    def run_eager():
+        with torch.inference_mode():
+            eager(floats)
+
+    runs = {
+        "engine": lambda: engine.simulate(x),
+        "events": lambda: engine.simulate(x, Request(events=True)),
+        "eager": run_eager,
+        "floor": floor(graph, engine, batch),
+    }
+    took = interleaved(runs, repetitions)
+    seconds = took["engine"]
+    more = {"batch": batch, "samples_per_second": batch / seconds, "mean_rate": float(np.mean(list(rates.values())))}
+    record(name, "eager float32 PyTorch", took["eager"] / seconds, seconds, **more)
+    record(name, "floor", took["floor"] / seconds, seconds, **more)
+    record(name, "the same without event counts", seconds / took["events"], took["events"], **more)
+
+
+def test_peak_memory_of_a_full_resnet19():
+    """The most this process has ever held, the other benchmarks and PyTorch included."""
+    graph = bench_networks.resnet19()
+    record_ = Engine(graph).simulate(bench_networks.samples(graph, 8), Request(events=True, trains=True))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    record("ResNet-19 peak memory", "2.5 GB", peak / 2.5e9, record_.seconds, bytes=peak)
+    assert peak < 2.5e9
