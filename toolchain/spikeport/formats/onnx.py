@@ -9,14 +9,21 @@ from typing import get_args
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, inliner, numpy_helper
 
 from spikeport.findings import Finding, SpikeportError, fail, require
-from spikeport.formats import onnx_own
+from spikeport.formats import onnx_lift, onnx_own
 from spikeport.formats.facts import misread
 from spikeport.formats.onnx_graph import Time
 from spikeport.graph import Array, Graph
 
+_INLINED = Finding(
+    "SP253",
+    "the neuron layers are written out as single operators",
+    why="spikeport cannot read such a file back.",
+    mend="keep a file without inline, too",
+    severity="note",
+)
 LARGEST = 2**31 - 1  #: bytes that protobuf can serialise
 
 
@@ -28,15 +35,23 @@ def build(graph: Graph, time: Time = "scan") -> onnx.ModelProto:
     return onnx_own.build(graph, time)
 
 
-def write(graph: Graph, path: Path | str, time: Time = "scan") -> tuple[Finding, ...]:
+def write(graph: Graph, path: Path | str, time: Time = "scan", inline: bool = False) -> tuple[Finding, ...]:
     """Write a graph as ONNX. Input ``input`` [B, ...] (direct coding) or [T, B, ...] (events); outputs ``output``
     [B, ...] (the readout) and for each neuron layer ``spikes/<node>`` [T, B, ...].
 
-    ``time``: "scan" steps through time with one Scan a layer, "unroll" writes every step out (no subgraphs).
+    ``time``: "scan" steps through time with one Scan a layer, "unroll" writes every step out (no subgraphs), "step" is
+    one step with its states as inputs and outputs. ``inline`` writes the functions out for consumers that know none;
+    such a file cannot be read back.
+
     Raises SP201 if the file cannot be written, SP206 if the graph or an option cannot be.
     """
     path = Path(path)
     model = build(graph, time)
+    found: tuple[Finding, ...] = ()
+    if inline:
+        model = inliner.inline_local_functions(model)
+        del model.metadata_props[:]
+        found = (_INLINED,)
     data = model.SerializeToString()
     part = path.with_name(path.name + ".part")
     try:
@@ -48,7 +63,7 @@ def write(graph: Graph, path: Path | str, time: Time = "scan") -> tuple[Finding,
         )
     finally:
         part.unlink(missing_ok=True)
-    return ()
+    return found
 
 
 def read(path: Path | str) -> tuple[Graph, tuple[Finding, ...]]:
@@ -66,11 +81,13 @@ def read(path: Path | str) -> tuple[Graph, tuple[Finding, ...]]:
         fail("SP250", f"its metadata describe a graph that cannot be ({misread(error)})", where=str(path))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
         fail("SP250", f"its metadata are damaged ({misread(error)})", where=str(path), mend="export it again")
-    if graph is None:
-        fail(
-            "SP251", "was not written by spikeport, or was changed since; such files are not read yet", where=str(path)
-        )
-    return graph, ()
+    if graph is not None:
+        return graph, ()
+    ours = any(prop.key == onnx_own.KEY for prop in model.metadata_props)
+    what = "was changed after spikeport wrote it" if ours else "was not written by spikeport"
+    note = Finding("SP252", f"{what}; its operators were read one by one", str(path), severity="note",
+                   why="names, units and provenance are those of the operators.")  # fmt: skip
+    return onnx_lift.lift(model, arrays, str(path)), (note,)
 
 
 def load(path: Path) -> onnx.ModelProto:
