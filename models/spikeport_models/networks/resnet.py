@@ -75,10 +75,12 @@ def resnet19(
     neuron: str = "plif",
     reset: str = "zero",
     detach_reset: bool = False,
+    readout_bias: bool = False,
 ) -> nn.Module:
     """ResNet-19: 3, 3 and 2 blocks of 128, 256 and 512 channels, a dense spiking layer of 256, no biases.
 
-    Source: ResNet19.py of both public codes; 12,698,260 parameters for 3x32x32 and 10 classes.
+    Source: ResNet19.py of both public codes; 12,698,260 parameters for 3x32x32 and 10 classes. The last layer had a
+    bias (``readout_bias``) in earlier revisions of MPD-AGL's code.
     """
     options = {"neuron": neuron, "reset": reset, "detach_reset": detach_reset}
     wide = [max(1, round(n * width)) for n in (128, 256, 512)]
@@ -89,7 +91,7 @@ def resnet19(
     layers["pool"] = GlobalAvgPool2d()
     layers["flatten"] = Flatten()
     layers["dense"] = spiking_linear(inputs, dense, method, timesteps, **options)
-    layers["classify"] = Linear(dense, classes, bias=False)
+    layers["classify"] = Linear(dense, classes, bias=readout_bias)
     return _end(layers, timesteps)
 
 

@@ -13,7 +13,7 @@ from spikeport.findings import SpikeportError
 
 #: In the order in which a user meets them.
 VERBS = (
-    "run", "train", "export", "quantize", "simulate", "evaluate", "compare", "events", "energy", "fit", "report",
+    "run", "train", "import-checkpoint", "export", "quantize", "simulate", "evaluate", "compare", "events", "energy", "fit", "report",
     "inspect", "check", "targets", "doctor", "explain",
 )  # fmt: skip
 
@@ -45,7 +45,8 @@ def build() -> typer.Typer:
     """The application with every verb."""
     if not app.registered_commands:
         for verb in VERBS:
-            function = getattr(import_module(f"spikeport.cli.{verb}"), verb)
+            name = verb.replace("-", "_")
+            function = getattr(import_module(f"spikeport.cli.{name}"), name)
             app.command(verb)(function)
     return app
 

@@ -1,0 +1,116 @@
+"""``spikeport import-checkpoint``: a file of the seed authors' public code becomes a checkpoint of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from spikeport.api.files import output
+from spikeport.capture.authors import Arch, Facts, Layout, convert
+from spikeport.capture.calibrate import calibrate as estimate
+from spikeport.capture.statefile import read_state
+from spikeport.findings import Finding, fail
+from spikeport.train import checkpoint
+from spikeport.train.loop import accuracy
+from spikeport.train.neurons import Neuron
+from spikeport.train.parts import Part
+
+
+@dataclass(frozen=True)
+class ImportedCheckpoint:
+    """What ``spikeport import-checkpoint --json`` prints, and the module."""
+
+    module: nn.Module  #: in evaluation mode
+    metadata: dict[str, Any]
+    findings: tuple[Finding, ...]
+    thresholds: dict[str, list[float]]
+    accuracy: float | None = None  #: on ``data``'s test split, as the file is (thresholds 1.0 where it has none)
+    accuracy_calibrated: float | None = None  #: on the same samples, after the calibration
+    samples: int = 0
+    batches: int = 0  #: of the calibration
+    out: Path | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        names = ("metadata", "thresholds", "accuracy", "accuracy_calibrated", "samples", "batches")
+        plain = {name: getattr(self, name) for name in names}
+        return plain | {"findings": [f.as_dict() for f in self.findings], "out": str(self.out) if self.out else None}
+
+
+def import_checkpoint(
+    file: Path | str,
+    layout: Layout,
+    arch: Arch,
+    *,
+    timesteps: int,
+    calibrate: str | None = None,
+    data: str | None = None,
+    compare: str = ">=",
+    v_threshold: float | None = None,
+    f_c: float = 1.0,
+    input_shape: tuple[int, ...] | None = None,
+    out: Path | str | None = None,
+    seed: int = 0,
+) -> ImportedCheckpoint:
+    """Read a ``state_dict`` saved from the authors' code, weights only, and write it as a checkpoint of ours.
+
+    ``calibrate`` names a data set whose training split re-estimates a lost DS-ATGO table; the accuracy on its test
+    split is measured before (thresholds 1.0, which is what the public code falls back to) and after. ``data`` only
+    measures. ``compare`` is ">" for MPD-AGL's first two revisions (334b3e9, e9a4dd4); no file says which it is from.
+
+    Raises SP390-SP396; nothing is written then.
+    """
+    from spikeport_models import datasets
+
+    if layout not in ("mpd-agl", "ds-atgo") or arch not in ("resnet19", "vggsnn", "mlp") or compare not in (">=", ">"):
+        fail("SP391", f"cannot read layout {layout!r}, architecture {arch!r}, comparison {compare!r}",
+             mend="layout: mpd-agl, ds-atgo; arch: resnet19, vggsnn, mlp; compare: >=, >")  # fmt: skip
+    if timesteps < 1:
+        fail("SP391", f"{timesteps} timesteps", mend="give the number that the network was trained with")
+    place = None if out is None else output(out, ".safetensors")
+    name = calibrate or data
+    train = datasets.load(calibrate, "train") if calibrate else None
+    test = datasets.load(name, "test") if name else None
+    shape = input_shape or (tuple(test.input_shape) if test is not None else None)
+    facts = Facts(layout, arch, timesteps, compare, v_threshold, f_c=f_c, input_shape=shape)  # type: ignore[arg-type]
+    made = convert(read_state(file), facts, str(file), tableless=calibrate is not None)
+    metadata, findings = dict(made.metadata), list(made.findings)
+    if name:
+        metadata["dataset"] = name
+    before = _accuracy(made.module, test)
+    batches, after = 0, None
+    if train is not None and layout == "ds-atgo" and not made.calibrated:
+        batches = estimate(made.module, train.x, train.coding, seed=seed)
+        after = _accuracy(made.module, test)
+        metadata["imported"] |= {"calibrated": calibrate, "batches": batches, "accuracy_before": before,
+                                 "accuracy_after": after}  # fmt: skip
+        findings.append(_told(calibrate, batches, before, after))
+    elif train is not None:
+        findings.append(Finding("SP395", "the file has its thresholds; nothing was calibrated", str(file),
+                                severity="note"))  # fmt: skip
+    if place is not None:
+        checkpoint.save(place, made.module, metadata)
+    tables = {n: part.threshold.tolist() for n, part in made.module.named_modules() if isinstance(part, Neuron)}
+    samples = 0 if test is None else len(test)
+    return ImportedCheckpoint(
+        made.module, metadata, tuple(findings), tables, before, after, samples, batches, place
+    )  # fmt: skip
+
+
+def _accuracy(module: nn.Module, test: Any) -> float | None:
+    if test is None:
+        return None
+    with torch.no_grad():
+        found = accuracy(module, Part.of(np.asarray(test.x), np.asarray(test.y), test.coding))
+    return float(found)
+
+
+def _told(name: str | None, batches: int, before: float | None, after: float | None) -> Finding:
+    what = f"thresholds were re-estimated on {name}, {batches} batches: accuracy {before:.2%} before, {after:.2%} after"
+    why = "they are not the ones of the training, which the file has lost; the weights are."
+    return Finding("SP395", what, why=why, severity="substituted")
