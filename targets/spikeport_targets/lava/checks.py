@@ -73,19 +73,20 @@ def _pipelined(graph: Graph) -> Iterator[Finding]:
 
 
 def wide_sums(graph: Graph) -> Iterator[Finding]:
-    """A note for each layer whose sums could pass 24 bits, where Lava wraps and does not count."""
+    """A note for each layer whose sums could pass what Lava holds, where Lava wraps and does not count."""
     if not isinstance(graph.arithmetic, Loihi):
         return
     ranges = value_ranges(graph)
     placed = placements(graph)
-    for name in graph.nodes_of(LIF):
+    for name in graph.nodes_of(LIF, Readout):
         largest = max(map(abs, ranges[name]))
-        if placed[name].stock and largest > 2**17:
+        stock_neuron = isinstance(graph.nodes[name], LIF) and placed[name].stock
+        if largest >= (2**17 if stock_neuron else 2**31):
             yield Finding(
                 "SP624",
-                f"its sums may reach {largest:g} times 64, and hold 24 bits",
+                f"its sums may reach {largest:.3g}, more than Lava holds here",
                 f"node {name!r}",
-                why="Lava's LIF would wrap such a sum once and not say so; the integer engine counts them.",
+                why="Lava would wrap such a sum and not say so; the integer engine counts them at its neurons.",
                 mend="compare with the integer engine: where it counts no overflow, none happened",
                 severity="note",
             )

@@ -29,7 +29,7 @@ from spikeport.graph import (
 from spikeport.passes.align_delays import Link, align_delays
 from spikeport_targets.lava.layout import columns, kernels, lava_shape, pair, to_lava
 from spikeport_targets.lava.plan import CLOCK, Plan, Wire
-from spikeport_targets.lava.support import bias_parts, flattens_by_port, placements
+from spikeport_targets.lava.support import Placement, bias_parts, flattens_by_port, placements
 
 MESSAGE_BITS = 24  #: Lava asks only whether there are any; 0 would turn every message into a bool
 
@@ -40,7 +40,9 @@ def lower(graph: Graph, samples: Array, *, membranes: bool) -> Plan:
     integers = isinstance(graph.arithmetic, Loihi)
     count = samples.shape[0]
     steps = count * graph.timesteps + pipeline.drain + 1
-    builder = Builder(graph, Plan(steps, "fixed_pt" if integers else "floating_pt", pipeline), count, membranes)
+    builder = Builder(
+        graph, Plan(steps, "fixed_pt" if integers else "floating_pt", pipeline), count, membranes, placements(graph)
+    )
     return builder.build(samples)
 
 
@@ -52,6 +54,7 @@ class Builder:
     plan: Plan
     samples: int
     membranes: bool
+    placed: dict[str, Placement]
     outlets: dict[str, list[Wire]] = field(default_factory=dict)  #: where a node's output leaves; target still open
 
     @property
@@ -117,7 +120,7 @@ class Builder:
             "groups": node.groups,
         }
         shape = lava_shape(self.graph.input_shape(name))
-        if placements(self.graph)[name].stock:
+        if self.placed[name].stock:
             weight = weight[:, ::-1, ::-1].astype(self.number)
             weight = weight << node.exponent if self.integers else weight
             bits = self.message_bits
@@ -131,7 +134,7 @@ class Builder:
     def neuron(self, name: str, node: Node) -> None:
         """Lava's LIFReset, or ours."""
         assert isinstance(node, LIF)
-        (self.stock_neuron if placements(self.graph)[name].stock else self.own_neuron)(name, node)
+        (self.stock_neuron if self.placed[name].stock else self.own_neuron)(name, node)
         self.leaves(name, name)
 
     def stock_neuron(self, name: str, node: LIF) -> None:

@@ -23,10 +23,11 @@ from spikeport.graph import (
     Readout,
     Scale,
 )
+from spikeport_targets.lava.ranges import value_ranges
 
 BIAS_MANTISSA = 2**12  #: Lava's bias mantissa has 13 signed bits (proc/lif/models.py)
 BIAS_EXPONENT = 7  #: and its exponent 3 bits
-DECAY_ONE = 4096
+SUM_MAX = 2**23  #: Lava's Conv keeps 24 bits of its sum (proc/conv/utils.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,15 @@ def bias_parts(bias: Array) -> tuple[Array, Array] | None:
 
 def placements(graph: Graph) -> dict[str, Placement]:
     """What runs each node of a graph that `check` accepts."""
-    return {name: PLACE[type(node)](graph, name, node) for name, node in graph.nodes.items() if type(node) in PLACE}
+    known = {name: node for name, node in graph.nodes.items() if type(node) in PLACE}
+    placed = {name: PLACE[type(node)](graph, name, node) for name, node in known.items()}
+    if not isinstance(graph.arithmetic, Loihi):
+        return placed
+    for name, (low, high) in value_ranges(graph, leaving=True).items():
+        if isinstance(graph.nodes[name], Conv) and max(-low, high) >= SUM_MAX:
+            why = f"its sums may reach {max(-low, high):.3g}, and Lava's Conv wraps at 2**23"
+            placed[name] = Placement("ShiftedConv", stock=False, why=why)
+    return placed
 
 
 def _input(graph: Graph, name: str, node: Node) -> Placement:
