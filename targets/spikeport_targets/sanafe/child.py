@@ -93,10 +93,13 @@ def _judge(verdict: dict[str, Any], folder: Path, seconds: float) -> None:
     if failure.exists():
         text = failure.read_text()[-TAIL:].rstrip()
         fail("SP743", f"an exception inside SANA-FE: {text.splitlines()[-1] if text else 'no traceback'}",
-             where="sanafe", why=f"its traceback:\n{text}")  # fmt: skip
+             where="sanafe", why=f"its traceback:\n{text}",
+             mend="report it with the model if the traceback ends in spikeport's own files")  # fmt: skip
     if verdict["reason"] in ("time", "memory"):
         fail("SP744", f"the run was stopped at its {verdict['reason']} limit ({seconds:g} s)", where="sanafe",
              mend="run fewer samples or a smaller network, or raise the limit")  # fmt: skip
     if verdict["reason"] != "ended" or verdict["killed"] or verdict["status"]:
+        log = folder / "stderr.txt"
         fail("SP745", f"the worker ended without a result: {verdict}", where="sanafe",
+             why=log.read_text()[-TAIL:].rstrip() if log.exists() else "",
              mend="see whether something else on this machine ends processes")  # fmt: skip

@@ -18,7 +18,7 @@ from spikeport.fit import Mapping
 from spikeport.fit.latency import depths
 from spikeport.graph import LIF, Array, Graph, Input, Loihi, Readout
 from spikeport.record import Record
-from spikeport_targets.sanafe.architecture import architecture
+from spikeport_targets.sanafe.architecture import COMPARTMENTS, architecture, entry_cores
 from spikeport_targets.sanafe.child import Outcome, execute
 from spikeport_targets.sanafe.edges import edges
 from spikeport_targets.sanafe.plan import Group, Plan
@@ -59,21 +59,32 @@ def plan(mapping: Mapping, samples: Array, record: Record) -> Plan:
 
 
 def cores(mapping: Mapping, name: str) -> Array:
-    """[neurons]: the cores of a layer, as SANA-FE numbers them: tiles column by column, upwards in each."""
-    core = mapping.core_of(name).ravel()
-    column, row = mapping.position(core)
+    """[neurons]: the cores of a layer, as SANA-FE numbers them: tiles column by column, upwards in each.
+
+    Values of the input are on the further cores of the first tile, where the mapping has them.
+    """
     mesh = mapping.chip.mesh
+    entry = entry_cores(_inputs(mapping))
+    core = mapping.core_of(name).ravel()
+    if isinstance(mapping.graph.nodes[name], Input):
+        return mesh.cores_per_tile + np.arange(core.size) // COMPARTMENTS
+    column, row = mapping.position(core)
+    tile = column * mesh.rows + row
     slot = core % mapping.chip["cores"] % mesh.cores_per_tile
-    return np.asarray((column * mesh.rows + row) * mesh.cores_per_tile + slot)
+    return np.asarray(tile * mesh.cores_per_tile + slot + np.where(tile > 0, entry, 0))
 
 
 def chip(mapping: Mapping, groups: list[Group]) -> str:
     """An architecture with as many columns of the mesh, and units a core, as the groups need."""
     mesh = mapping.chip.mesh
-    units = max(int(np.bincount(group.cores).max()) for group in groups)
+    units = max(int(np.bincount(group.cores).max()) for group in groups if group.soma != "inputs")
     last = max(int(group.cores.max()) for group in groups)
     columns = last // (mesh.rows * mesh.cores_per_tile) + 1
-    return architecture(shipped()[MODEL], columns, mesh.rows, mesh.cores_per_tile, max(2, units))
+    return architecture(shipped()[MODEL], columns, mesh.rows, mesh.cores_per_tile, units, _inputs(mapping))
+
+
+def _inputs(mapping: Mapping) -> int:
+    return int(np.prod(mapping.graph.shapes[mapping.graph.input]))
 
 
 def _train(graph: Graph, name: str, samples: Array, record: Record) -> Array:

@@ -28,8 +28,9 @@ def run(folder: Path) -> dict[str, Any]:
     plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
     with np.load(folder / "arrays.npz", allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
-    chip = sanafe.SpikingChip(sanafe.load_arch(str(folder / "chip.yaml")))
-    chip.load(build(sanafe, plan, arrays, sanafe.load_arch(str(folder / "chip.yaml")).cores()))
+    architecture = sanafe.load_arch(str(folder / "chip.yaml"))  # kept alive: its cores point into it
+    chip = sanafe.SpikingChip(architecture)
+    chip.load(build(sanafe, plan, arrays, architecture.cores()))
     computing = [place for place, group in enumerate(plan["groups"]) if group["soma"] == "lif"]
     if not computing:
         return total([chip.sim(plan["steps"], timing_model="simple")])
