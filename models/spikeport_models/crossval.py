@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spikeport.train import checkpoint
 from spikeport.train.catalogue import method
 from spikeport.train.folder import write_text
 from spikeport.train.loop import Training, fit
 from spikeport.train.parts import Part
-from spikeport.train.recipe import Recipe, parse_overrides, read
+from spikeport.train.recipe import Recipe, facts_of, parse_overrides, read
 from spikeport_models import datasets, networks, recipes
 from spikeport_models.datasets.parts import SEED
 
@@ -39,8 +40,11 @@ def folds(labels: NDArray[np.int64], count: int) -> list[tuple[NDArray[np.intp],
     return list(StratifiedKFold(count, shuffle=True, random_state=SEED).split(labels, labels))
 
 
-def cross_validate(recipe: Recipe, count: int = 5) -> dict[str, Any]:
-    """Accuracy of each fold, between 0 and 1, their mean and standard deviation."""
+def cross_validate(recipe: Recipe, count: int = 5, save: Path | None = None) -> dict[str, Any]:
+    """Accuracy of each fold, between 0 and 1, their mean and standard deviation.
+
+    With ``save``, the folder gets ``fold1.safetensors`` and so on; fold k holds out ``folds(labels, count)[k - 1][1]``.
+    """
     data = everything(recipe.dataset, recipe.folder)
     whole = Part.of(data.x, data.y, data.coding)
     accuracies: list[float] = []
@@ -56,6 +60,12 @@ def cross_validate(recipe: Recipe, count: int = 5) -> dict[str, Any]:
         training = Training.begin(module, recipe, len(train))
         fit(training, train, held_out)
         accuracies.append(training.epochs[-1].val_accuracy)
+        if save is not None:
+            save.mkdir(parents=True, exist_ok=True)
+            last = training.epochs[-1]
+            facts = facts_of(recipe, data.input_shape, data.coding, data.classes)
+            told = {"epoch": last.epoch, "fold": number + 1, "folds": count, "held_out_accuracy": last.val_accuracy}
+            checkpoint.save(save / f"fold{number + 1}.safetensors", module, {**facts, **told})
         print(f"fold {number + 1}/{count}: {accuracies[-1]:.2%} of {len(held_out)}", flush=True)
     return {
         "recipe": recipe.model_dump(exclude={"folder"}),
@@ -73,8 +83,9 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
     parser.add_argument("--out", type=Path, help="JSON file for the result")
+    parser.add_argument("--save", type=Path, help="folder for the network of each fold")
     given = parser.parse_args()
-    result = cross_validate(read(recipes.find(given.recipe), parse_overrides(given.set)), given.folds)
+    result = cross_validate(read(recipes.find(given.recipe), parse_overrides(given.set)), given.folds, given.save)
     print(f"mean {result['mean']:.2%}, standard deviation {result['deviation']:.2%}")
     if given.out:
         given.out.parent.mkdir(parents=True, exist_ok=True)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
 from spikeport_models.datasets.parts import Split, stratified
 
 
-def digits(split: Split) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """x [N, 1, 8, 8] in exact sixteenths between 0 and 1. 80/20 stratified; a tenth of the 80 % is for validation."""
+def digits(split: Split, folder: Path | None = None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """x [N, 1, 8, 8] in exact sixteenths between 0 and 1. 80/20 stratified; a tenth of the 80 % is for validation.
+
+    ``folder`` is not used: the data come with the package.
+    """
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.findings import fail
+from spikeport_models.datasets import cifar, dvs
 from spikeport_models.datasets.digits import digits
 from spikeport_models.datasets.idx import FASHION, fashion
 from spikeport_models.datasets.nmnist import PLACE as NMNIST
@@ -58,23 +59,39 @@ DATASETS: dict[str, Source] = {
     "digits": Source(digits, 10),
     "fashion-mnist": Source(fashion, 10, "direct", FASHION.status),
     "n-mnist": Source(nmnist, 10, "events", NMNIST.status),
+    "cifar10": Source(cifar.cifar10, 10, "direct", cifar.CIFAR10.status),
+    "cifar100": Source(cifar.cifar100, 100, "direct", cifar.CIFAR100.status),
+    "cifar10-dvs": Source(dvs.cifar10_dvs, 10, "events", dvs.CIFAR10_DVS.status),
+    "dvs-gesture": Source(dvs.dvs_gesture, 11, "events", dvs.DVS_GESTURE.status),
 }
 ALIASES = {"fmnist": "fashion-mnist", "nmnist": "n-mnist"}
+FOLDER = "events:"  #: before the path of a folder of event files
 
 
-def load(name: str, split: str = "test", folder: Path | str | None = None) -> Dataset:
+def load(name: str, split: str = "test", folder: Path | str | None = None, timesteps: int | None = None) -> Dataset:
     """A split (train, val or test) of a data set, always the same samples in the same order.
 
-    ``folder`` names where the data lie, in place of the usual places. Raises SP360 for an unknown name, SP361 where
-    the data are missing (with how to get them), SP362 for damaged files, SP363 for an unknown split.
+    ``name`` is one of `DATASETS`, or ``events:PATH`` for a folder with a sub-folder of event files a class. ``folder``
+    names where the data lie, in place of the usual places; ``timesteps`` is the number of event frames (10 by default).
+    Raises SP360 for an unknown name, SP361 where the data are missing (with how to get them), SP362 for damaged files,
+    SP363 for an unknown split.
     """
-    name = ALIASES.get(name, name)
-    if name not in DATASETS:
-        fail("SP360", f"there is no data set {name!r}", mend=f"choose one of: {', '.join(sorted(DATASETS))}")
     if split not in get_args(Split):
         fail("SP363", f"there is no split {split!r}", mend=f"choose one of: {', '.join(get_args(Split))}")
+    options: dict[str, Any] = {} if timesteps is None else {"timesteps": timesteps}
+    if name.startswith(FOLDER):
+        place = Path(name.removeprefix(FOLDER))
+        x, y = dvs.event_folder(split, place, **options)
+        return Dataset(x, y, "events", dvs.class_count(place), name)
+    name = ALIASES.get(name, name)
+    if name not in DATASETS:
+        fail("SP360", f"there is no data set {name!r}",
+             mend=f"choose one of: {', '.join(sorted(DATASETS))}, or events:FOLDER")  # fmt: skip
     source = DATASETS[name]
-    options = {} if folder is None else {"folder": Path(folder)}
+    if folder is not None:
+        options["folder"] = Path(folder)
+    if source.coding == "direct":
+        options.pop("timesteps", None)
     x, y = source.read(split, **options)
     return Dataset(x, y, source.coding, source.classes, name)
 

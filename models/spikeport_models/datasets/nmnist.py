@@ -7,13 +7,14 @@ Folders are Train/<digit>/<number>.bin and Test/..., as the official archives un
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport import console
 from spikeport.findings import fail, require
 from spikeport_models.datasets.events import Events, frames
 from spikeport_models.datasets.parts import Split, stratified
@@ -44,14 +45,16 @@ def read_bin(data: bytes, where: str = "") -> Events:
     return Events(t, x, y, head >> 7)
 
 
-def nmnist(split: Split, folder: Path | None = None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Counted frames, x [10, N, 2, 34, 34], with the official test part.
+def nmnist(
+    split: Split, folder: Path | None = None, timesteps: int = TIMESTEPS
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Counted frames, x [T, N, 2, 34, 34], with the official test part.
 
     A tenth of Train, stratified, is for validation. Where the set has no Test part (a subset), a stratified fifth of
     Train stands in for it.
     """
     place = PLACE.find(folder)
-    parts = _frames(str(place))
+    parts = _frames(str(place), timesteps)
     if parts["Test"][1].size:
         if split == "test":
             return parts["Test"]
@@ -66,23 +69,18 @@ def nmnist(split: Split, folder: Path | None = None) -> tuple[NDArray[np.float32
     return x[:, chosen], y[chosen]
 
 
-def everything(folder: Path | None = None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """All recordings of Train, for cross-validation."""
-    return _frames(str(PLACE.find(folder)))["Train"]
-
-
 @lru_cache(maxsize=1)
-def _frames(place: str) -> dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]]:
+def _frames(place: str, timesteps: int) -> dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]]:
     found: dict[str, list[tuple[int, NDArray[np.float32]]]] = {"Train": [], "Test": []}
-    for name, read in _files(Path(place)):
+    for name, read in _shown(_files(Path(place))):
         parts = PurePosixPath(name).parts
         if len(parts) < 3 or parts[-3] not in found or not parts[-2].isdigit():
             continue
-        stack = frames(read_bin(read(), name), TIMESTEPS, SIZE)
+        stack = frames(read_bin(read(), name), timesteps, SIZE)
         found[parts[-3]].append((int(parts[-2]), stack))
     if not found["Train"]:
         fail("SP362", "holds no recording Train/<digit>/<number>.bin", where=place)
-    empty = np.zeros((TIMESTEPS, 0, 2, *SIZE), np.float32)
+    empty = np.zeros((timesteps, 0, 2, *SIZE), np.float32)
     return {
         part: (np.stack([stack for _, stack in some], 1) if some else empty,
                np.asarray([label for label, _ in some], np.int64))
@@ -90,15 +88,21 @@ def _frames(place: str) -> dict[str, tuple[NDArray[np.float32], NDArray[np.int64
     }  # fmt: skip
 
 
-def _files(place: Path) -> Iterator[File]:
+def _shown(files: Sequence[File]) -> Iterator[File]:
+    with console.progress("reading N-MNIST") as at:
+        for number, file in enumerate(files, 1):
+            yield file
+            at(number, len(files))
+
+
+def _files(place: Path) -> list[File]:
     """All .bin files in the order of their paths."""
     if place.is_dir():
-        for path in sorted(place.rglob("*.bin")):
-            yield path.relative_to(place).as_posix(), path.read_bytes
-        return
+        return [(path.relative_to(place).as_posix(), path.read_bytes) for path in sorted(place.rglob("*.bin"))]
     try:
         with zipfile.ZipFile(place) as archive:
-            for name in sorted(name for name in archive.namelist() if name.endswith(".bin")):
-                yield name, lambda name=name: archive.read(name)  # type: ignore[misc]
+            names = sorted(name for name in archive.namelist() if name.endswith(".bin"))
+            bodies = {name: archive.read(name) for name in names}
+        return [(name, partial(bodies.__getitem__, name)) for name in names]
     except (zipfile.BadZipFile, OSError) as error:
         fail("SP362", f"is no whole zip file ({error})", where=str(place), mend="get the file again")

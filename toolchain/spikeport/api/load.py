@@ -145,7 +145,7 @@ def load_data(name: str, split: str, graph: Graph, limit: int | None = None) -> 
         fail("SP903", f"a limit of {limit} samples", mend="ask for at least one")
     node = graph.nodes[graph.input]
     assert isinstance(node, Input)
-    found = datasets.load(name, split)
+    found = datasets.load(name, split, timesteps=graph.timesteps)
     x = found.x[:, :limit] if found.coding == "events" else found.x[:limit]
     if found.coding != node.coding:
         fail(

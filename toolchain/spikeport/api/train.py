@@ -13,7 +13,6 @@ import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import nn
 
-import spikeport
 from spikeport import console
 from spikeport.findings import fail
 from spikeport.train import checkpoint, folder, resume
@@ -21,7 +20,7 @@ from spikeport.train.catalogue import method as method_of
 from spikeport.train.loop import Epoch, Training, accuracy, fit
 from spikeport.train.parallel import together
 from spikeport.train.parts import Part
-from spikeport.train.recipe import Recipe, read
+from spikeport.train.recipe import Recipe, facts_of, read
 from spikeport.train.reduce import rank
 from spikeport_models import datasets, networks
 from spikeport_models.recipes import find
@@ -70,13 +69,16 @@ def train(
 def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool) -> Trained:
     start = time.perf_counter()
     torch.manual_seed(recipe.seed)
-    data = {split: datasets.load(recipe.dataset, split, recipe.folder) for split in ("train", "val", "test")}
+    data = {
+        split: datasets.load(recipe.dataset, split, recipe.folder, recipe.timesteps)
+        for split in ("train", "val", "test")
+    }
     parts = {split: Part.of(part.x, part.y, part.coding) for split, part in data.items()}
     training = Training.begin(_network(recipe, data["train"]).to(device), recipe, len(parts["train"]))
     if go_on:
         resume.restore(place / folder.RESUME, training)
     folder.write_recipe(place, recipe)
-    facts = _facts(recipe, data["train"])
+    facts = facts_of(recipe, data["train"].input_shape, data["train"].coding, data["train"].classes)
     with _watching(recipe, shown) as show:
 
         def watch(now: Training) -> None:
@@ -129,20 +131,3 @@ def _watching(recipe: Recipe, shown: bool) -> Iterator[Callable[[Epoch], None]]:
 
 def _at(epoch: Epoch) -> dict[str, Any]:
     return {"epoch": epoch.epoch, "val_accuracy": epoch.val_accuracy}
-
-
-def _facts(recipe: Recipe, data: datasets.Dataset) -> dict[str, Any]:
-    return {
-        "model": recipe.model,
-        "architecture": {"network": recipe.network, **recipe.architecture},
-        "method": recipe.method,
-        "method_options": recipe.method_options,
-        "timesteps": recipe.timesteps,
-        "dataset": recipe.dataset,
-        "input_shape": list(data.input_shape),
-        "coding": data.coding,
-        "classes": data.classes,
-        "seed": recipe.seed,
-        "recipe": recipe.model_dump(exclude={"folder"}),  # a place on somebody's disk is no fact about the model
-        "versions": {"spikeport": spikeport.__version__, "torch": torch.__version__},
-    }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from spikeport import __version__
 from spikeport.findings import Finding, SpikeportError, fail
 
 
@@ -77,6 +79,24 @@ def read(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Recipe
         else:
             fields[name] = value
     return parse(fields, str(path))
+
+
+def facts_of(recipe: Recipe, input_shape: tuple[int, ...], coding: str, classes: int) -> dict[str, Any]:
+    """What a checkpoint states about the network that a recipe trains; ``input_shape`` is one frame's."""
+    return {
+        "model": recipe.model,
+        "architecture": {"network": recipe.network, **recipe.architecture},
+        "method": recipe.method,
+        "method_options": recipe.method_options,
+        "timesteps": recipe.timesteps,
+        "dataset": recipe.dataset,
+        "input_shape": list(input_shape),
+        "coding": coding,
+        "classes": classes,
+        "seed": recipe.seed,
+        "recipe": recipe.model_dump(exclude={"folder"}),  # a place on somebody's disk is no fact about the model
+        "versions": {"spikeport": __version__, "torch": version("torch")},
+    }
 
 
 def parse_overrides(texts: Sequence[str]) -> dict[str, Any]:

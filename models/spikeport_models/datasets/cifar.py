@@ -1,0 +1,97 @@
+"""CIFAR-10 and CIFAR-100: 32x32 colour images, from the official python archives (Krizhevsky 2009).
+
+The archives are pickles of Python 2. They are read by an unpickler that knows nothing but numpy arrays of bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import tarfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.findings import fail
+from spikeport_models.datasets.parts import Split, stratified
+from spikeport_models.datasets.places import Place
+
+CIFAR10 = Place(
+    "cifar10",
+    inside=("cifar-10-batches-py", "cifar-10-python.tar.gz", "cifar10/cifar-10-batches-py"),
+    get="get cifar-10-python.tar.gz from www.cs.toronto.edu/~kriz/cifar.html",
+)
+CIFAR100 = Place(
+    "cifar100",
+    inside=("cifar-100-python", "cifar-100-python.tar.gz", "cifar100/cifar-100-python"),
+    get="get cifar-100-python.tar.gz from www.cs.toronto.edu/~kriz/cifar.html",
+)
+Arrays = tuple[NDArray[np.float32], NDArray[np.int64]]
+
+#: All that the official archives name; whatever else a file asks for is refused.
+_KNOWN = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("_codecs", "encode"): lambda text, _: text.encode("latin1"),
+}
+
+
+class _Arrays(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
+            from numpy._core import multiarray
+
+            return multiarray._reconstruct  # type: ignore[attr-defined]
+        if (module, name) not in _KNOWN:
+            raise pickle.UnpicklingError(f"asks for {module}.{name}")
+        return _KNOWN[module, name]
+
+
+def cifar10(split: Split, folder: Path | None = None) -> Arrays:
+    """x [N, 3, 32, 32] in exact 255ths between 0 and 1; the official test part, a tenth of the rest for validation."""
+    names = ["test_batch"] if split == "test" else [f"data_batch_{number}" for number in range(1, 6)]
+    return _part(CIFAR10.find(folder), "cifar-10-batches-py", names, b"labels", split)
+
+
+def cifar100(split: Split, folder: Path | None = None) -> Arrays:
+    """As `cifar10`, with the 100 fine labels."""
+    names = ["test"] if split == "test" else ["train"]
+    return _part(CIFAR100.find(folder), "cifar-100-python", names, b"fine_labels", split)
+
+
+def _part(place: Path, inner: str, names: Sequence[str], labels: bytes, split: Split) -> Arrays:
+    batches = [_read(raw, f"{place}: {name}", labels) for name, raw in _files(place, inner, names)]
+    pixels, y = (np.concatenate(some) for some in zip(*batches, strict=True))
+    x = (pixels.astype(np.float32) / np.float32(255)).reshape(-1, 3, 32, 32)
+    if split == "test":
+        return x, y
+    train, val = stratified(y, 0.1)
+    chosen = train if split == "train" else val
+    return x[chosen], y[chosen]
+
+
+def _files(place: Path, inner: str, names: Sequence[str]) -> list[tuple[str, bytes]]:
+    try:
+        if place.is_dir():
+            return [(name, (place / name).read_bytes()) for name in names]
+        with tarfile.open(place) as archive:
+            members = [archive.extractfile(f"{inner}/{name}") for name in names]
+            return [(name, member.read() if member else b"") for name, member in zip(names, members, strict=True)]
+    except (OSError, KeyError, EOFError, zlib.error, tarfile.TarError) as error:
+        fail("SP362", f"is no whole CIFAR archive ({error})", where=str(place), mend="get the file again")
+
+
+def _read(raw: bytes, where: str, labels: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    try:
+        batch = _Arrays(io.BytesIO(raw), encoding="bytes").load()
+        pixels = np.asarray(batch[b"data"], np.uint8)
+        y = np.asarray(batch[labels], np.int64)
+        if pixels.shape != (len(y), 3072):
+            raise ValueError(f"pixels of shape {pixels.shape} for {len(y)} labels")
+        return pixels, y
+    except (pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        fail("SP362", f"is no CIFAR batch ({error})", where=where, mend="get the official archive again")
