@@ -25,21 +25,17 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main(folder: Path, segments: str) -> None:
-    """Run the plans in ``folder`` one after the other, each in a fork of its own: Lava is imported once.
+    """Run the plans in ``folder``, each in a fork of its own and as many at once as there are processors.
 
-    Ends without Lava's own clean-up, which may hang for ever; the guard does it better.
+    Lava is imported once for all. Ends without Lava's own clean-up, which may hang for ever; the guard does it better.
     """
     die_with_parent()
     report_exceptions(folder)
-    name_shared_memory(segments)
     shim.install()
     status = 1
     try:
         import_lava()
-        status = 0
-        for plan in sorted(folder.glob("plan-*")):
-            status = status or in_a_fork(plan)
-            unlink_shared_memory(segments)
+        status = run_all(sorted(folder.glob("plan-*")), segments)
     except BaseException:
         (folder / "failure.txt").write_text(traceback.format_exc())
     finally:
@@ -48,14 +44,32 @@ def main(folder: Path, segments: str) -> None:
         os._exit(status)
 
 
-def in_a_fork(plan: Path) -> int:
-    """Run one plan; what Lava forks for it ends with the fork. Returns 0 for success."""
+def run_all(plans: list[Path], segments: str) -> int:
+    """Run plans until one fails. Returns 0 for success."""
+    running: dict[int, str] = {}
+    waiting = list(reversed(plans))
+    while running or waiting:
+        if waiting and len(running) < len(os.sched_getaffinity(0)):
+            plan = waiting.pop()
+            own = f"{segments}{plan.name}_"
+            running[fork(plan, own)] = own
+            continue
+        pid, status = os.wait()
+        unlink_shared_memory(running.pop(pid))
+        if status:
+            return os.waitstatus_to_exitcode(status) or 1
+    return 0
+
+
+def fork(plan: Path, segments: str) -> int:
+    """Start one plan; what Lava forks for it ends with the fork. Returns its number."""
     pid = os.fork()
     if pid:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return pid
     status = 1
     try:
         die_with_parent()
+        name_shared_memory(segments)
         run(plan)
         status = 0
     except BaseException:
