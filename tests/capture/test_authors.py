@@ -204,7 +204,7 @@ def test_a_table_that_was_saved_is_used_and_must_have_t_entries():
 
 @pytest.fixture(scope="module")
 def long_trained():
-    """Weight decay shrinks the norms, and the thresholds with them: the sum of lr * wd is 1.5, as after long training."""
+    """Weight decay shrinks the norms, and the thresholds with them: sum of lr * wd is 1.5, as after long training."""
     torch.manual_seed(0)
     train = datasets.load("digits", "train")
     x, y = torch.as_tensor(train.x), torch.as_tensor(train.y)

@@ -11,18 +11,13 @@ from torch import Tensor, nn
 
 import spikeport.capture.ours  # noqa: F401  (registers spikeport's own neurons)
 from spikeport.capture import arithmetic, layers, shapes
-from spikeport.capture.registry import kinds, registered
-from spikeport.capture.state import evaluating
+from spikeport.capture.state import Forward, evaluating, forward_of
 from spikeport.capture.symbols import Symbol, Unsupported
 from spikeport.capture.tracer import SUPPORTED, Tracer, following
 from spikeport.capture.verify import verify as prove
 from spikeport.findings import SpikeportError, fail, raise_errors
 from spikeport.graph import Graph
 from spikeport.passes.fold_norm import fold_norm
-from spikeport.train.layers import Repeat
-
-#: sample: [B, ...] goes in and all timesteps lie inside · sequence: [T, B, ...] goes in · step: one call a timestep
-Forward = Literal["sample", "sequence", "step"]
 
 HANDLERS = arithmetic.HANDLERS | layers.HANDLERS | shapes.HANDLERS
 
@@ -55,7 +50,7 @@ def capture(
         fail("SP386", f"{type(module).__name__} is no nn.Module")
     if any(p.requires_grad and torch.isnan(p).any() for p in module.parameters()):
         fail("SP114", "the module holds parameters that are NaN", mend="the training diverged, or the file is damaged")
-    way = forward or _forward(module)
+    way = forward or forward_of(module)
 
     def draw(of: nn.Module) -> Graph:
         graph = trace(of, tuple(input_shape), timesteps, way, coding, output)
@@ -82,7 +77,7 @@ def trace(
     tracer = Tracer(module, batch, np.dtype("float64" if dtype == torch.float64 else "float32"), HANDLERS, timesteps)
     with evaluating(module), torch.no_grad():
         outcome = _run(tracer, module, way, input_shape, coding or _coding(way), dtype)
-    return _finish(tracer, module, outcome, output)
+    return _finish(tracer, module, outcome, output, way)
 
 
 def _run(tracer: Tracer, module: nn.Module, way: Forward, shape: tuple[int, ...], coding: str, dtype: Any) -> Any:
@@ -125,7 +120,7 @@ def _stacked(tracer: Tracer, results: list[Any]) -> Any:
     return results[0]
 
 
-def _finish(tracer: Tracer, module: nn.Module, outcome: Any, output: int | None) -> Graph:
+def _finish(tracer: Tracer, module: nn.Module, outcome: Any, output: int | None, way: Forward) -> Graph:
     try:
         timesteps = tracer.length()
     except Unsupported as reason:
@@ -136,7 +131,7 @@ def _finish(tracer: Tracer, module: nn.Module, outcome: Any, output: int | None)
                       mend="pass timesteps=T, or spiking neurons", code="SP384")  # fmt: skip
     raise_errors(tracer.findings)
     result = _result(tracer, outcome, output)
-    provenance = {"source": "pytorch", "module": type(module).__name__}
+    provenance = {"source": "pytorch", "module": type(module).__name__, "forward": way}
     assert timesteps is not None
     return tracer.draft.finish(result, timesteps, provenance)
 
@@ -155,20 +150,6 @@ def _result(tracer: Tracer, outcome: Any, output: int | None) -> Symbol:
     if known.layout == "merged":
         fail("SP385", "the module's result still has time folded into the batch", mend="return [T, B, ...] or [B, ...]")
     return known
-
-
-def _forward(module: nn.Module) -> Forward:
-    if any(isinstance(part, Repeat) for part in module.modules()):
-        return "sample"
-    found = {kind.steps(part) for part in module.modules() if (kind := registered(part))}
-    if found == {"one"}:
-        return "step"
-    if found == {"all"}:
-        return "sequence"
-    names = ", ".join(kinds())
-    what = "mixes neurons that take one step and all steps" if found else "has no neuron that capture knows"
-    fail("SP380", f"the module {what}", where=type(module).__name__,
-         mend=f"known neurons: {names}; teach another one with register_neuron")  # fmt: skip
 
 
 def _timesteps(module: nn.Module) -> int | None:

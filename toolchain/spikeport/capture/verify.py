@@ -3,53 +3,27 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from spikeport.capture.registry import registered
-from spikeport.capture.state import evaluating
+from spikeport.capture.observe import watched
+from spikeport.capture.state import Forward
 from spikeport.engine import simulate
 from spikeport.engine.margins import margins
 from spikeport.findings import Finding, SpikeportError, fail
-from spikeport.graph import LIF, Array, Graph, Input, Readout
-from spikeport.record import Record, Train
+from spikeport.graph import Array, Graph, Input
+from spikeport.record import Record
 from spikeport.targets import Request
 
 SCALES = (0.25, 1.0, 3.0, 10.0)  #: standard deviations of the probe samples, so that quiet and busy layers all fire
 CLOSE = 1e-9  #: outputs may differ by this share of the largest, in float64
 
 
-@dataclass
-class Watch:
-    """Collects what each neuron module gives out, call by call, as float64."""
-
-    spikes: dict[str, list[Tensor]] = field(default_factory=dict)
-
-    def on(self, module: nn.Module) -> list[Any]:
-        """Start; the handles end it."""
-        handles = []
-        for path, part in module.named_modules():
-            if registered(part):
-                handles.append(part.register_forward_hook(self._hook(path)))
-        return handles
-
-    def _hook(self, path: str) -> Any:
-        def hook(_module: nn.Module, _args: Any, out: Any) -> Any:
-            first, rest = (out[0], tuple(out[1:])) if isinstance(out, tuple | list) else (out, None)
-            spikes = first.double()  # some libraries' spikes are float32 whatever the weights are
-            self.spikes.setdefault(path, []).append(spikes.clone())  # what follows may add to them in place
-            return spikes if rest is None else (spikes, *rest)
-
-        return hook
-
-
 def verify(
-    module: nn.Module, graph: Graph, draw: Any, forward: Literal["sample", "sequence", "step"], output: int | None
+    module: nn.Module, graph: Graph, draw: Callable[[nn.Module], Graph], forward: Forward, output: int | None
 ) -> Graph:
     """``graph``, with the proof noted in its provenance. ``draw`` captures a module as ``graph`` was captured.
 
@@ -61,8 +35,7 @@ def verify(
         fail("SP382", "the module takes another way in float64 than in float32",
              mend="look for branches on values or types, or capture with verify=False")  # fmt: skip
     samples = probe(exact)
-    result, watch = run(twin, samples, forward, exact.timesteps, output)
-    judged = record_of(exact, watch, result)
+    judged = watched(twin, exact, torch.as_tensor(samples), forward, output)
     found = simulate(exact, samples, Request(trains=True))
     findings = [*_spike_findings(exact, samples, found, judged), *_output_findings(found, judged)]
     if findings:
@@ -88,56 +61,6 @@ def probe(graph: Graph) -> Array:
     lead = (graph.timesteps, len(SCALES)) if node.coding == "events" else (len(SCALES),)
     x = np.random.default_rng(1).standard_normal((*lead, *node.shape))
     return np.asarray(x * np.reshape(SCALES, (-1, *(1,) * len(node.shape))))
-
-
-def run(module: nn.Module, samples: Array, forward: str, timesteps: int, output: int | None) -> tuple[Array, Watch]:
-    """The module's own result [B, ...] or [T, B, ...] and the spikes of its neurons."""
-    x, watch = torch.as_tensor(samples), Watch()
-    events = forward == "step" and samples.ndim > 0 and len(samples) == timesteps and samples.shape[1] == len(SCALES)
-    with evaluating(module), torch.no_grad():
-        handles = watch.on(module)
-        try:
-            if forward != "step":
-                return _pick(module(x), output), watch
-            steps = [_pick(module(x[t] if events else x), output) for t in range(timesteps)]
-            return np.stack(steps), watch
-        finally:
-            for handle in handles:
-                handle.remove()
-
-
-def _pick(result: Any, output: int | None) -> Array:
-    chosen = result if isinstance(result, Tensor) else result[output or 0]
-    return np.array(chosen.detach().double().numpy())
-
-
-def record_of(graph: Graph, watch: Watch, result: Array) -> Record:
-    """What the module did, as a record of the graph's nodes."""
-    neurons = graph.nodes_of(LIF)
-    trains: dict[str, Array] = {}
-    for name, node in neurons.items():
-        path, _, number = name.partition("#")
-        calls = [c.numpy() for c in watch.spikes[path]]
-        one_call = calls[int(number or 1) - 1] if len(calls) >= int(number or 1) else None
-        whole = one_call is not None and one_call.ndim == len(node.shape) + 2
-        trains[name] = one_call if whole and one_call is not None else np.stack(calls)
-    return Record(
-        target="pytorch",
-        outputs=_over_time(graph, result),
-        neurons={name: node.size for name, node in neurons.items()},
-        spike_counts={n: np.count_nonzero(t.reshape(len(t), -1), axis=1).astype(np.int64) for n, t in trains.items()},
-        trains={name: Train.pack(train != 0) for name, train in trains.items()},
-    )
-
-
-def _over_time(graph: Graph, result: Array) -> Array:
-    """The module's result as the graph reads it out."""
-    shape = graph.shapes[graph.output]
-    if result.ndim != len(shape) + 2:
-        return result
-    node = graph.nodes[graph.output]
-    weight = node.weight.astype(np.float64) if isinstance(node, Readout) else np.ones(len(result))
-    return np.asarray(np.tensordot(weight, result, axes=1))
 
 
 def _spike_findings(graph: Graph, samples: Array, found: Record, judged: Record) -> Sequence[Finding]:
