@@ -1,4 +1,4 @@
-"""What a user may name as a model: a checkpoint, a .nir, a .onnx, or a model that ships with spikeport."""
+"""What a user may name as a model: a checkpoint, a .nir, a .onnx, a shipped model, or ``package:function``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Model:
     """A model as it was found: its graph, and the PyTorch module where there is one."""
 
     name: str  #: as the user named it
-    kind: str  #: checkpoint, nir, onnx or graph
+    kind: str  #: checkpoint, module, nir, onnx or graph
     graph: Graph
     module: nn.Module | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Model:
     @property
     def target(self) -> str:
         """The target that runs it unless the user names one."""
-        if self.kind == "checkpoint":
+        if self.module is not None:
             return "pytorch"
         if self.kind == "onnx":
             return "onnxruntime"
@@ -39,7 +39,7 @@ class Model:
 def load_model(
     model: Model | Graph | Path | str, *, dt: float | None = None, nir: Mapping[str, str] | None = None
 ) -> Model:
-    """Read a model by path or by the name of a shipped one.
+    """Read a model by path, by the name of a shipped one, or as ``package:function`` (which runs that code).
 
     ``dt`` in seconds and ``nir`` (timesteps, rule, …: see `formats.nir.read`) say of another tool's NIR file
     what the file does not; ours say everything.
@@ -61,6 +61,8 @@ def load_model(
         if path.is_dir():
             fail("SP902", "is a folder", where=str(model), mend="name a file")
         return reader(path)
+    if ":" in str(model) and not path.exists():
+        return _code(str(model))
     return _shipped(str(model), path)
 
 
@@ -96,6 +98,16 @@ def _checkpoint(path: Path) -> Model:
     return from_module(module, metadata, str(path), path)
 
 
+def _code(reference: str) -> Model:
+    """``package:function``: the one way to name code, which then runs."""
+    from spikeport.capture.code import named
+
+    found = named(reference)
+    runs = Finding("SP909", "its code was imported and called", where=reference, severity="note")
+    facts = {"model": reference, "input_shape": found.input_shape}
+    return Model(reference, "module", found.graph(), found.module, facts, findings=(runs,))
+
+
 def _shipped(name: str, path: Path) -> Model:
     import spikeport_models
 
@@ -106,7 +118,7 @@ def _shipped(name: str, path: Path) -> Model:
             "SP902",
             what,
             where=name,
-            mend=f"name a .safetensors, .nir or .onnx file, or one of: {', '.join(shipped) or 'none is shipped'}",
+            mend=f"name a .safetensors, .nir or .onnx file, package:function, or one of: {', '.join(shipped)}",
         )
     module, metadata = spikeport_models.load(name)
     return from_module(module, metadata, name, None)

@@ -11,11 +11,26 @@ import typer
 from spikeport import __version__, console
 from spikeport.findings import SpikeportError
 
-#: In the order in which a user meets them.
-VERBS = (
-    "run", "train", "import-checkpoint", "export", "quantize", "simulate", "evaluate", "compare", "events", "energy", "fit", "report",
-    "inspect", "check", "targets", "doctor", "explain",
-)  # fmt: skip
+#: What the list of verbs says of each, in the order in which a user meets them.
+VERBS = {
+    "run": "The main job, end to end.",
+    "train": "Train what a recipe says.",
+    "import-checkpoint": "Take over a checkpoint of the authors' code.",
+    "export": "Write a model as NIR or ONNX.",
+    "quantize": "Turn a model into Loihi's integers.",
+    "simulate": "Run a model on an input file.",
+    "evaluate": "Accuracy on a data set.",
+    "compare": "Where two runs part, and why.",
+    "events": "Count what every layer does.",
+    "energy": "What a sample costs, model by model.",
+    "fit": "Whether a model fits a chip.",
+    "report": "Write a run's report again.",
+    "inspect": "See a model.",
+    "check": "What a target can run of it.",
+    "targets": "Where a model can run.",
+    "doctor": "What is installed, and how to get the rest.",
+    "explain": "What an error code means.",
+}
 
 app = typer.Typer(
     help="From a trained PyTorch spiking network to Loihi arithmetic, with proof that it is still the same network.",
@@ -44,10 +59,10 @@ def options(
 def build() -> typer.Typer:
     """The application with every verb."""
     if not app.registered_commands:
-        for verb in VERBS:
+        for verb, short in VERBS.items():
             name = verb.replace("-", "_")
             function = getattr(import_module(f"spikeport.cli.{name}"), name)
-            app.command(verb)(function)
+            app.command(verb, short_help=short)(function)
     return app
 
 
