@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from spikeport.findings import Finding, SpikeportError, fail
@@ -30,7 +30,7 @@ def save(path: Path | str, module: nn.Module, metadata: Mapping[str, Any]) -> No
     part = path.with_name(path.name + ".part")
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     text = json.dumps({"version": VERSION, **metadata})
-    save_file(state, part, metadata={KEY: text})
+    part.write_bytes(to_bytes(state, metadata={KEY: text}))
     os.replace(part, path)
 
 

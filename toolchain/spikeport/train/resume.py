@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from spikeport.findings import fail
@@ -42,7 +42,7 @@ def save(path: Path, training: Training) -> None:
     whole = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
-    save_file(whole, part, metadata={"spikeport-training": json.dumps(facts)})
+    part.write_bytes(to_bytes(whole, metadata={"spikeport-training": json.dumps(facts)}))
     os.replace(part, path)
 
 

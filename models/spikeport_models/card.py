@@ -1,0 +1,117 @@
+"""Model cards, measured: ``python -m spikeport_models.card CHECKPOINT`` writes one beside the checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spikeport.compare.intervals import wilson
+from spikeport.train.folder import write_text
+from spikeport.train.loop import predict
+from spikeport.train.neurons import Neuron
+from spikeport.train.parts import Part
+from spikeport.train.probe import activity
+from spikeport_models import datasets, load
+from spikeport_models.networks.size import size_of
+
+#: Who owns the data, and under what licence.
+DATA = {
+    "digits": "UCI Optical Recognition of Handwritten Digits (Alpaydin, Kaynak 1998), CC BY 4.0; ships in scikit-learn",
+    "fashion-mnist": "Fashion-MNIST (Xiao, Rasul and Vollgraf 2017), MIT licence",
+    "n-mnist": "N-MNIST (Orchard et al. 2015, doi 10.3389/fnins.2015.00437), CC BY-SA 4.0",
+}
+SAMPLES = 500  #: on which firing rates are measured
+
+
+def card(path: Path, *, trained_on: str, folds: Path | None = None, note: str = "") -> str:
+    """The card of a checkpoint as Markdown. ``folds`` is what `crossval` wrote."""
+    module, facts = load(path)
+    data = datasets.load(facts["dataset"], "test", timesteps=facts["timesteps"])
+    part = Part.of(data.x, data.y, data.coding)
+    right = int((predict(module, part).argmax(1) == part.y).sum())
+    low, high = wilson(right, len(part))
+    size = size_of(module, tuple(facts["input_shape"]))
+    lines = [
+        f"# {facts['model']}",
+        "",
+        f"{facts['architecture']['network']} network, {facts['timesteps']} timesteps, trained with {facts['method']}.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| Accuracy | {right / len(part):.2%} on the test part, {right} of {len(part)}, "
+        f"95 % interval {low:.2%} to {high:.2%} (Wilson) |",
+        f"| Chosen at | epoch {facts['epoch']}, best on the validation part ({facts['val_accuracy']:.2%}) |",
+        f"| Data | {DATA.get(facts['dataset'], facts['dataset'])} |",
+        f"| Split | {_splits(facts)} |",
+        f"| Seed | {facts['seed']} |",
+        f"| Input | {' x '.join(map(str, facts['input_shape']))}, {facts['coding']} coding |",
+        f"| Parameters | {size.parameters:,} ({path.stat().st_size:,} bytes) |",
+        f"| Multiply-adds a timestep | {size.macs:,}, padding included |",
+        f"| Spiking neurons | {sum(size.neurons.values()):,} |",
+        f"| Trained on | {trained_on} |",
+        "| Licence of the weights | Apache-2.0 |",
+    ]
+    if folds is not None:
+        lines.insert(8, _cross_validation(json.loads(folds.read_text(encoding="utf-8"))))
+    lines += ["", "## Commands", "", "```", f"spikeport train {facts['model']} --out build/{facts['model']}",
+              f"spikeport evaluate {facts['model']} --data {facts['dataset']} --split test", "```", ""]  # fmt: skip
+    lines += ["## Layers", "", *_layers(module, data, size.neurons)]
+    lines += ["", *([note, ""] if note else []), f"Versions: {_versions(facts)}. Written by `spikeport_models.card`."]
+    return "\n".join(lines) + "\n"
+
+
+def _splits(facts: Mapping[str, Any]) -> str:
+    counts = [
+        len(datasets.load(facts["dataset"], split, timesteps=facts["timesteps"])) for split in ("train", "val", "test")
+    ]
+    return f"{counts[0]:,} training, {counts[1]:,} validation, {counts[2]:,} test samples, stratified, fixed seed"
+
+
+def _cross_validation(result: Mapping[str, Any]) -> str:
+    each = ", ".join(f"{accuracy:.1%}" for accuracy in result["folds"])
+    return (
+        f"| Cross-validation | {result['mean']:.2%} of {len(result['folds'])} folds, {result['samples']:,} samples "
+        f"(standard deviation {result['deviation']:.2%}): {each}; last epoch, nothing chosen on a fold |"
+    )
+
+
+def _layers(module: torch.nn.Module, data: datasets.Dataset, neurons: Mapping[str, int]) -> list[str]:
+    few = data.take(SAMPLES)
+    x, _ = Part.of(few.x, few.y, few.coding).pick(torch.arange(len(few)))
+    rates = activity(module, x)
+    lines = ["| layer | neurons | decay | thresholds over time | firing rates over time |", "|---|---|---|---|---|"]
+    for name, part in module.named_modules():
+        if isinstance(part, Neuron):
+            table = part.threshold.detach().reshape(part.timesteps, -1).mean(1).tolist()
+            thresholds = " ".join(f"{value:.3f}" for value in table)
+            firing = " ".join(f"{value:.1%}" for value in rates[name].rate)
+            lines.append(f"| {name} | {neurons[name]:,} | {float(part.decay):.3f} | {thresholds} | {firing} |")
+    mean = statistics.fmean(value for layer in rates.values() for value in layer.rate)
+    return [*lines, "", f"Mean firing rate over layers and timesteps: {mean:.1%}, on {len(few)} test samples."]
+
+
+def _versions(facts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--trained-on", required=True, help="the machine, in words")
+    parser.add_argument("--folds", type=Path, help="what crossval wrote")
+    parser.add_argument("--note", default="")
+    given = parser.parse_args()
+    text = card(given.checkpoint, trained_on=given.trained_on, folds=given.folds, note=given.note)
+    write_text(given.checkpoint.with_suffix(".md"), text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

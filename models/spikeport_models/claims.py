@@ -1,0 +1,107 @@
+"""The two claims of the papers on real data: ``python -m spikeport_models.claims digits-conv``.
+
+Trains a recipe with a fixed surrogate, with MPD-AGL and with DS-ATGO, several seeds each, and shows for every layer
+the share of membranes inside the gradient-available interval, and for every timestep the firing rate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spikeport.api.train import train
+from spikeport.train.folder import write_text
+from spikeport.train.parts import Part
+from spikeport.train.probe import Activity, activity
+from spikeport_models import datasets
+
+METHODS = ("fixed", "mpd-agl", "ds-atgo")
+SAMPLES = 500  #: of the test part, on which activity is measured
+
+
+def claims(recipe: str, seeds: int, out: Path, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Train and measure; shares and accuracies between 0 and 1, a list over seeds for each layer and timestep."""
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for method in METHODS:
+        for seed in range(seeds):
+            options = {**(overrides or {}), "seed": 2025 + seed}
+            done = train(recipe, method, out / f"{method}-{seed}", options, progress=False)
+            facts = done.metadata
+            data = datasets.load(facts["dataset"], "test", timesteps=facts["timesteps"]).take(SAMPLES)
+            x, _ = Part.of(data.x, data.y, data.coding).pick(torch.arange(len(data)))
+            layers = activity(done.module, x, adapt=True)
+            runs.setdefault(method, []).append({
+                "test_accuracy": facts["test_accuracy"],
+                "inside": {name: layer.inside for name, layer in layers.items()},
+                "rate": {name: layer.rate for name, layer in layers.items()},
+            })  # fmt: skip
+            print(f"{method}, seed {2025 + seed}: {_line(layers)}, test {facts['test_accuracy']:.2%}", flush=True)
+    result = {"recipe": recipe, "seeds": seeds, "samples": SAMPLES, "methods": runs}
+    write_text(out / "claims.json", json.dumps(result, indent=1) + "\n")
+    draw(result, out / "claims.png")
+    return result
+
+
+def _line(layers: Mapping[str, Activity]) -> str:
+    inside = statistics.fmean(value for layer in layers.values() for value in layer.inside)
+    rate = statistics.fmean(value for layer in layers.values() for value in layer.rate)
+    return f"inside {inside:.1%}, rate {rate:.1%}"
+
+
+def draw(result: Mapping[str, Any], path: Path) -> None:
+    """Left: share inside the interval a layer, mean over time and seeds. Right: firing rate a timestep."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    for number, (method, runs) in enumerate(result["methods"].items()):
+        layers = list(runs[0]["inside"])
+        inside = [_spread([100 * statistics.fmean(run["inside"][name]) for run in runs]) for name in layers]
+        places = [k + 0.27 * (number - 1) for k in range(len(layers))]
+        left.bar(places, [m for m, _ in inside], 0.25, yerr=[d for _, d in inside], label=method, capsize=3)
+        steps = range(len(runs[0]["rate"][layers[0]]))
+        rates = [_spread([100 * statistics.fmean(run["rate"][n][t] for n in layers) for run in runs]) for t in steps]
+        right.errorbar([t + 1 for t in steps], [m for m, _ in rates], [d for _, d in rates], label=method, capsize=3)
+    left.set_xticks(range(len(layers)), [name.removesuffix(".neuron") for name in layers])
+    left.set(ylabel="membranes inside the gradient-available interval (%)", ylim=(0, None))
+    right.axhline(15.87, color="grey", linewidth=1, linestyle=":", label="1 - Φ(1) = 15.87 %")
+    right.set(xlabel="timestep", ylabel="firing rate, mean over layers (%)", ylim=(0, None))
+    right.set_xticks([t + 1 for t in steps])
+    for axes in (left, right):
+        axes.legend()
+        axes.grid(axis="y", alpha=0.3)
+    figure.suptitle(f"{result['recipe']}, {result['seeds']} seeds, mean and standard deviation")
+    part = path.with_name(f"part.{path.name}")
+    figure.savefig(part, dpi=130)
+    os.replace(part, path)
+
+
+def _spread(values: Sequence[float]) -> tuple[float, float]:
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recipe", nargs="?", default="digits-conv")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path("build/claims"))
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
+    given = parser.parse_args()
+    from spikeport.train.recipe import parse_overrides
+
+    claims(given.recipe, given.seeds, given.out, parse_overrides(given.set))
+    print(f"wrote {given.out / 'claims.json'} and {given.out / 'claims.png'}")
+
+
+if __name__ == "__main__":
+    main()
