@@ -91,7 +91,7 @@ def _layers(module: torch.nn.Module, data: datasets.Dataset, neurons: Mapping[st
             table = part.threshold.detach().reshape(part.timesteps, -1).mean(1).tolist()
             thresholds = " ".join(f"{value:.3f}" for value in table)
             firing = " ".join(f"{value:.1%}" for value in rates[name].rate)
-            lines.append(f"| {name} | {neurons[name]:,} | {float(part.decay):.3f} | {thresholds} | {firing} |")
+            lines.append(f"| {name} | {neurons[name]:,} | {float(part.decay.detach()):.3f} | {thresholds} | {firing} |")
     mean = statistics.fmean(value for layer in rates.values() for value in layer.rate)
     return [*lines, "", f"Mean firing rate over layers and timesteps: {mean:.1%}, on {len(few)} test samples."]
 
