@@ -170,21 +170,25 @@ def main():
     options.add_argument("--write", type=Path)
     given = options.parse_args()
     begun = time.monotonic()
-    tally = compare(
-        range(given.first, given.first + given.graphs), show=lambda t: print(t.graphs, t.wide, t.bad, flush=True)
-    )
     networks = []
     if given.networks:
         from lava_networks import rows
 
         networks = list(rows())
-    text = page(tally, time.monotonic() - begun, given.first, given.graphs, networks)
-    print(text)
-    if given.write:
-        part = given.write.with_name(given.write.name + ".part")
-        part.write_text(text)
-        part.replace(given.write)
+
+    def show(tally):
+        """Write the page as it stands: a run that is cut short leaves true figures too."""
+        done = tally.graphs + tally.wide
+        text = page(tally, time.monotonic() - begun, given.first, done, networks)
+        print(done, tally.bad, flush=True)
+        if given.write:
+            part = given.write.with_name(given.write.name + ".part")
+            part.write_text(text)
+            part.replace(given.write)
+
+    tally = compare(range(given.first, given.first + given.graphs), show=show)
+    return bool(tally.bad or tally.unsaid)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

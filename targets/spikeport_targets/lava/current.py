@@ -58,7 +58,7 @@ def convolved(node: Conv, weight: Array, frames: Array) -> Array:
     axes = tuple(range(2, frames.ndim))
     padded = np.pad(frames, [(0, 0), (0, 0), *((p, p) for p in node.padding)])
     span = tuple(d * (k - 1) + 1 for k, d in zip(node.kernel, node.dilation, strict=True))
-    view = np.lib.stride_tricks.sliding_window_view(padded, span, axis=axes)  # [N, C, *size', *span]
+    view: Array = np.lib.stride_tricks.sliding_window_view(padded, span, axis=axes)  # type: ignore[call-overload]  # [N, C, *size', *span]
     strided = (slice(None), slice(None), *(slice(None, None, s) for s in node.stride))
     view = view[(*strided, *(slice(None, None, d) for d in node.dilation))]
     maps = np.split(view, node.groups, axis=1)

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h: orphans of the group come to the guard, which reaps them
 POLL = 0.05  # seconds
@@ -39,7 +40,7 @@ def main(folder: Path) -> None:
             cwd=folder,
             env=plan["environment"],
         )
-    verdict = {"reason": "orphaned"}
+    verdict: dict[str, Any] = {"reason": "orphaned"}
     try:
         verdict = watch(worker.pid, folder, plan)
     finally:
@@ -51,7 +52,7 @@ def main(folder: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def watch(worker: int, folder: Path, plan: dict) -> dict:
+def watch(worker: int, folder: Path, plan: dict[str, Any]) -> dict[str, Any]:
     """Wait until the run is over, and say why."""
     begun = time.monotonic()
     failed = None

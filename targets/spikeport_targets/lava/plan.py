@@ -88,10 +88,15 @@ class Plan:
         (folder / "plan.json").write_text(json.dumps(described))
         for name, log in self.logs.items():
             shape = (self.steps, *log.shape) if log.rows else log.shape
-            np.lib.format.open_memmap(folder / self.file(name), "w+", np.dtype(log.dtype), shape)
-        np.lib.format.open_memmap(folder / CLOCK, "w+", np.dtype(np.float64), (3,))
+            zeros(folder / self.file(name), log.dtype, shape)
+        zeros(folder / CLOCK, "float64", (3,))
 
     def read(self, folder: Path) -> dict[str, Array]:
         """The logs, and ``clock``: steps done, time of the first step, time of the last one (seconds)."""
         files = {name: self.file(name) for name in self.logs} | {"clock": CLOCK}
         return {name: np.load(folder / file, mmap_mode="r") for name, file in files.items()}
+
+
+def zeros(file: Path, dtype: str, shape: tuple[int, ...]) -> None:
+    """A file of zeros that processes write into as a memory map."""
+    np.lib.format.open_memmap(file, "w+", np.dtype(dtype), shape)  # type: ignore[no-untyped-call]

@@ -119,7 +119,7 @@ def report_exceptions(folder: Path) -> None:
             part.rename(part.with_suffix(".txt"))
             raise
 
-    multiprocessing.process.BaseProcess.run = run_and_report  # type: ignore[method-assign]
+    multiprocessing.process.BaseProcess.run = run_and_report  # type: ignore[method-assign, assignment]
 
 
 def name_shared_memory(prefix: str) -> None:
