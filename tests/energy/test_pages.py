@@ -43,6 +43,9 @@ def test_every_figure_of_events_is_defined(graph):
     layers = events(graph, samples=np.ones((1, 3), np.float32)).as_dict()["layers"]
     assert set(layers["a"]) == section("events: a synapse")
     assert set(layers["lif"]) == section("events: a neuron layer")
+    mapped = events(graph, samples=np.ones((1, 3), np.float32), chip="loihi1").as_dict()["traffic"]
+    assert set(mapped["lif"]) == section("events: traffic")
+    assert mapped["input"]["messages"] == 3 * T
 
 
 def test_every_figure_of_energy_is_defined(graph):

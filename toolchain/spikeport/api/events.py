@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import numpy as np
 from spikeport.api.execute import execute
 from spikeport.api.load import Model, load_data, load_model
 from spikeport.api.simulate import read_array
-from spikeport.energy import derive
+from spikeport.energy import Traffic, derive
 from spikeport.findings import fail
+from spikeport.fit import Chip, traffic
+from spikeport.fit import Mapping as Placement
+from spikeport.fit.fit import fit
 from spikeport.graph import LIF, Array, Graph, Loihi, Synapse
 from spikeport.record import Record, SynapseEvents
 from spikeport.targets import Progress as Callback
@@ -26,6 +30,7 @@ class Counted:
     model: Model
     record: Record
     samples: Array
+    traffic: Mapping[str, Traffic] | None = None  #: per sample, by sending layer; None without a chip to map on
 
     def as_dict(self) -> dict[str, Any]:
         """Counts by layer and timestep, summed over samples, and what each layer holds in bytes; for JSON."""
@@ -36,7 +41,15 @@ class Counted:
             "samples": record.samples,
             "timesteps": graph.timesteps,
             "layers": {name: _layer(graph, name, record) for name in graph.nodes_of(Synapse, LIF)},
-        }
+            "traffic": None if self.traffic is None else {
+                name: {
+                    "messages": round(sent.messages * record.samples),
+                    "hops_east_west": round(sent.east_west * record.samples),
+                    "hops_north_south": round(sent.north_south * record.samples),
+                }
+                for name, sent in self.traffic.items()
+            },
+        }  # fmt: skip
 
 
 def events(
@@ -48,12 +61,15 @@ def events(
     target: str | None = None,
     limit: int | None = None,
     batch: int | None = None,
+    chip: str | Path | Chip | None = None,
     progress: Callback = silent,
 ) -> Counted:
     """Run a model on a data set, or on ``samples`` (an array or a .npy file), and count.
 
-    The engine counts while it runs; for any other target the counts are derived from its spike trains. Raises SP707
-    unless exactly one of ``data`` and ``samples`` is given, and what `execute` raises.
+    The engine counts while it runs; for any other target the counts are derived from its spike trains. With a ``chip``
+    the messages and hops of a mapping on it are counted too, spike by spike. Raises SP721 for an unknown chip, SP722
+    for a graph that has no mapping, SP707 unless exactly one of ``data`` and ``samples`` is given, and what
+    `execute` raises.
     """
     loaded = load_model(model)
     if (data is None) == (samples is None):
@@ -65,9 +81,11 @@ def events(
         x = samples if isinstance(samples, np.ndarray) else read_array(Path(samples))
     engine = "integer" if isinstance(loaded.graph.arithmetic, Loihi) else "reference"
     name = target or engine
-    request = Request(events=name == engine, trains=name != engine, batch=batch, progress=progress)
+    made = None if chip is None else Placement(loaded.graph, fit(loaded.graph, chip))
+    request = Request(events=name == engine, trains=name != engine or made is not None, batch=batch, progress=progress)
     record = execute(loaded, name, x, request)
-    return Counted(loaded, derive(loaded.graph, x, record), x)
+    sent = None if made is None else traffic(made, record, x)
+    return Counted(loaded, derive(loaded.graph, x, record), x, sent)
 
 
 def _layer(graph: Graph, name: str, record: Record) -> dict[str, Any]:

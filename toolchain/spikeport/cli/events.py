@@ -19,6 +19,9 @@ def events(
     target: Annotated[str | None, typer.Option("--target", help="Where to run it; `spikeport targets` lists.")] = None,
     limit: show.Limit = None,
     batch: show.Batch = None,
+    chip: Annotated[
+        str | None, typer.Option("--chip", help="Also messages and hops of a mapping on this chip.")
+    ] = None,
     json: show.Json = False,
 ) -> None:
     """Count, exactly, what every layer does: spikes, synaptic operations, multiply-adds, neuron updates.
@@ -32,7 +35,17 @@ def events(
     from spikeport.api.events import events as run
 
     with console.progress("events") as progress:
-        found = run(model, data, samples=input, split=split, target=target, limit=limit, batch=batch, progress=progress)
+        found = run(
+            model,
+            data,
+            samples=input,
+            split=split,
+            target=target,
+            limit=limit,
+            batch=batch,
+            chip=chip,
+            progress=progress,
+        )
     plain = found.as_dict()
     if json:
         show.as_json(plain)
@@ -53,6 +66,12 @@ def events(
         [(name, *(_mean(layer[head], samples) for head in ("spikes", "updates", "active")))
          for name, layer in layers.items() if layer["kind"] == "neurons"],
     )  # fmt: skip
+    if plain["traffic"] is not None:
+        show.table(
+            f"messages and mesh hops on {chip}, {title}",
+            ("layer", "messages", "hops east-west", "hops north-south"),
+            [(name, *(_mean(count, samples) for count in sent.values())) for name, sent in plain["traffic"].items()],
+        )
 
 
 def _mean(value: int | list[int], samples: int) -> str:
