@@ -40,9 +40,10 @@ def dense(x: Tensor) -> Tensor:
 
 
 def flat(x: Tensor) -> NDArray[Any]:
-    """[T, n] in memory order, without a copy; bfloat16 as its bits."""
-    steps, count = x.shape[0], x[0].numel()
-    view = x.detach().as_strided((steps, count), (x.stride(0) if steps > 1 else count, 1))
+    """[T, n] in memory order, or [1, n] where all steps share memory, without a copy; bfloat16 as its bits."""
+    count = x[0].numel()
+    steps = 1 if x.stride(0) == 0 else x.shape[0]
+    view = x.detach().as_strided((steps, count), (count, 1))
     bits = view.view(torch.uint16) if view.dtype == torch.bfloat16 else view
     array: NDArray[Any] = bits.numpy()
     return array
@@ -74,6 +75,9 @@ def forward_adapting(
     for t in range(x.shape[0]):
 
         def step(lo: int, hi: int, t: int = t, below: Any = below) -> tuple[float, float]:
+            if t == 0:
+                start: tuple[float, float] = kernels.first(a, m, lo, hi)
+                return start
             total: tuple[float, float] = kernels.step(a, m, s, beta, below, rules.by_zero, t, lo, hi)
             return total
 

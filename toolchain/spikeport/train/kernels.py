@@ -42,67 +42,97 @@ def _bits_of(typing: Any, value: Any) -> Any:
     return types.uint32(types.float32), generate
 
 
-def _load(array: Any, t: Any, i: Any) -> Any:
-    """Element [t, i], bfloat16 widened."""
+def _load(row: Any, i: Any) -> Any:
+    """Element i, bfloat16 widened."""
 
 
-def _store(array: Any, t: Any, i: Any, value: Any) -> Any:
-    """Write element [t, i], rounded to bfloat16 where the array holds it."""
+def _store(row: Any, i: Any, value: Any) -> Any:
+    """Write element i, rounded to bfloat16 where the row holds it."""
 
 
 @overload(_load, strict=False)  # type: ignore[untyped-decorator]
-def _load_of(array: Any, t: Any, i: Any) -> Any:
-    if array.dtype == types.uint16:
-        return lambda array, t, i: _float_of(np.uint32(np.uint32(array[t, i]) << np.uint32(16)))
-    return lambda array, t, i: array[t, i]
+def _load_of(row: Any, i: Any) -> Any:
+    if row.dtype == types.uint16:
+        return lambda row, i: _float_of(np.uint32(np.uint32(row[i]) << np.uint32(16)))
+    return lambda row, i: row[i]
 
 
 @overload(_store, strict=False)  # type: ignore[untyped-decorator]
-def _store_of(array: Any, t: Any, i: Any, value: Any) -> Any:
-    if array.dtype == types.uint16:
+def _store_of(row: Any, i: Any, value: Any) -> Any:
+    if row.dtype == types.uint16:
 
-        def rounded(array: Any, t: Any, i: Any, value: Any) -> None:
+        def rounded(row: Any, i: Any, value: Any) -> None:
             bits = _bits_of(np.float32(value))
             even = np.uint32((bits >> np.uint32(16)) & np.uint32(1))
-            array[t, i] = np.uint16(np.uint32(bits + np.uint32(0x7FFF) + even) >> np.uint32(16))
+            row[i] = np.uint16(np.uint32(bits + np.uint32(0x7FFF) + even) >> np.uint32(16))
 
         return rounded
 
-    def plain(array: Any, t: Any, i: Any, value: Any) -> None:
-        array[t, i] = value
+    def plain(row: Any, i: Any, value: Any) -> None:
+        row[i] = value
 
     return plain
+
+
+# Every inner loop below runs over rows of one block that start at 0: LLVM then sees that no index is negative, and
+# computes many elements at once.
 
 
 @_jit  # type: ignore[untyped-decorator]
 def forward(
     x: Any, u: Any, spikes: Any, beta: Any, theta: Any, by_zero: bool, keep: bool, start: int, stop: int
 ) -> None:
-    """All timesteps with given thresholds ``theta`` [T]; ``u`` [T, n] is written where ``keep``."""
+    """All timesteps with given thresholds ``theta`` [T]; ``u`` [T, n] is written where ``keep``.
+
+    ``x`` is [T, n], or [1, n] where every step has the same input.
+    """
     zero = u.dtype.type(0)
     one = u.dtype.type(1)
     v = np.empty(BLOCK, u.dtype)
     for lo in range(start, stop, BLOCK):
-        count = min(BLOCK, stop - lo)
+        hi = min(lo + BLOCK, stop)
+        count = hi - lo
         v[:count] = zero
-        for t in range(x.shape[0]):
+        for t in range(spikes.shape[0]):
             th = theta[t]
+            xs = x[min(t, x.shape[0] - 1), lo:hi]
+            fires = spikes[t, lo:hi]
+            us = u[t, lo:hi] if keep else v
             drop = zero if by_zero else th
             for i in range(count):
-                now = v[i] * beta + _load(x, t, lo + i)
+                now = v[i] * beta + _load(xs, i)
                 fired = now >= th
-                if keep:
-                    u[t, lo + i] = now
-                _store(spikes, t, lo + i, one if fired else zero)
+                _store(fires, i, one if fired else zero)
                 low = zero if by_zero else now - drop
+                if keep:
+                    us[i] = now
                 v[i] = low if fired else now
+
+
+@_jit  # type: ignore[untyped-decorator]
+def first(x: Any, u: Any, start: int, stop: int) -> tuple[float, float]:
+    """Membranes of the first step: the input. Returns their sum and the sum of their squares."""
+    zero = u.dtype.type(0)
+    total, squares = 0.0, 0.0
+    for lo in range(start, stop, BLOCK):
+        hi = min(lo + BLOCK, stop)
+        xs, us = x[0, lo:hi], u[0, lo:hi]
+        part, square = zero, zero
+        for i in range(hi - lo):
+            now = u.dtype.type(_load(xs, i))
+            us[i] = now
+            part += now
+            square += now * now
+        total += part
+        squares += square
+    return total, squares
 
 
 @_jit  # type: ignore[untyped-decorator]
 def step(
     x: Any, u: Any, spikes: Any, beta: Any, below: Any, by_zero: bool, t: int, start: int, stop: int
 ) -> tuple[float, float]:
-    """Membranes of step ``t`` before the reset, and the spikes of step t - 1, whose threshold is ``below``.
+    """Membranes of step ``t`` > 0 before the reset, and the spikes of step t - 1, whose threshold is ``below``.
 
     Returns the sum and the sum of squares of the membranes, for the threshold of this step.
     """
@@ -111,16 +141,15 @@ def step(
     total, squares = 0.0, 0.0
     for lo in range(start, stop, BLOCK):
         hi = min(lo + BLOCK, stop)
+        xs, us, pasts, fires = x[min(t, x.shape[0] - 1), lo:hi], u[t, lo:hi], u[t - 1, lo:hi], spikes[t - 1, lo:hi]
         part, square = zero, zero
-        for i in range(lo, hi):
-            now = u.dtype.type(_load(x, t, i))
-            if t > 0:
-                past = u[t - 1, i]
-                fired = past >= below
-                _store(spikes, t - 1, i, one if fired else zero)
-                low = zero if by_zero else past - below
-                now = (low if fired else past) * beta + now
-            u[t, i] = now
+        for i in range(hi - lo):
+            past = pasts[i]
+            fired = past >= below
+            _store(fires, i, one if fired else zero)
+            low = zero if by_zero else past - below
+            now = (low if fired else past) * beta + _load(xs, i)
+            us[i] = now
             part += now
             square += now * now
         total += part
@@ -134,8 +163,9 @@ def last(u: Any, spikes: Any, theta: Any, start: int, stop: int) -> None:
     t = u.shape[0] - 1
     zero = u.dtype.type(0)
     one = u.dtype.type(1)
-    for i in range(start, stop):
-        _store(spikes, t, i, one if u[t, i] >= theta else zero)
+    us, fires = u[t, start:stop], spikes[t, start:stop]
+    for i in range(stop - start):
+        _store(fires, i, one if us[i] >= theta else zero)
 
 
 @_jit  # type: ignore[untyped-decorator]
@@ -143,25 +173,30 @@ def backward(
     grad: Any, u: Any, g_x: Any, beta: Any, theta: Any, width: Any, by_zero: bool, detached: bool, sums: Any,
     start: int, stop: int,
 ) -> None:  # fmt: skip
-    """Gradients for the rectangular surrogate; adds to ``sums`` [1 + T]: of the decay, then of each threshold."""
+    """Gradients for the rectangular surrogate; adds to ``sums`` [1 + T]: of the decay, then of each threshold.
+
+    ``grad`` is [T, n], or [1, n] where every step has the same gradient.
+    """
     zero = u.dtype.type(0)
     one = u.dtype.type(1)
-    steps = u.shape[0]
     carried = np.empty(BLOCK, u.dtype)  # beta * g_u[t + 1]
+    g_us = np.empty(BLOCK, u.dtype)
     for lo in range(start, stop, BLOCK):
-        count = min(BLOCK, stop - lo)
+        hi = min(lo + BLOCK, stop)
+        count = hi - lo
         carried[:count] = zero
-        for t in range(steps - 1, -1, -1):
+        for t in range(u.shape[0] - 1, -1, -1):
             th = theta[t]
             half = width[t] * u.dtype.type(0.5)
             height = one / width[t]
-            part, by_theta = zero, zero
+            grads, us, outs = grad[min(t, grad.shape[0] - 1), lo:hi], u[t, lo:hi], g_x[t, lo:hi]
+            by_theta = zero
             for i in range(count):
-                now = u[t, lo + i]
+                now = us[i]
                 back = carried[i]
                 fired = now >= th
                 h = height if abs(now - th) < half else zero
-                direct = _load(grad, t, lo + i)
+                direct = _load(grads, i)
                 if not detached:
                     direct = direct - back * (now if by_zero else th)
                 through = (zero if fired else back) if by_zero else back
@@ -170,12 +205,14 @@ def backward(
                 by_theta -= by_spike
                 if not by_zero:
                     by_theta -= back if fired else zero
-                if t > 0:
-                    past = u[t - 1, lo + i]
-                    under = theta[t - 1]
-                    low = zero if by_zero else past - under
-                    part += g_u * (low if past >= under else past)
+                g_us[i] = g_u
                 carried[i] = beta * g_u
-                _store(g_x, t, lo + i, g_u)
-            sums[0] += part
+                _store(outs, i, g_u)
             sums[1 + t] += by_theta
+            if t > 0:
+                pasts, under, part = u[t - 1, lo:hi], theta[t - 1], zero
+                for i in range(count):
+                    past = pasts[i]
+                    low = zero if by_zero else past - under
+                    part += g_us[i] * (low if past >= under else past)
+                sums[0] += part
