@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,8 +99,9 @@ def _checkpoint(path: Path) -> Model:
     return from_module(module, metadata, str(path), path)
 
 
+@cache
 def _code(reference: str) -> Model:
-    """``package:function``: the one way to name code, which then runs."""
+    """``package:function``: the one way to name code, which then runs, once: a second call may draw other weights."""
     from spikeport.capture.code import named
 
     found = named(reference)
@@ -130,7 +132,8 @@ def from_module(module: nn.Module, metadata: Mapping[str, Any], name: str, path:
 
     graph = capture(module, tuple(metadata["input_shape"]), verify=False)
     facts = ("model", "dataset", "method", "seed")
-    graph = graph.with_(provenance={fact: metadata[fact] for fact in facts if fact in metadata})
+    known = {fact: metadata[fact] for fact in facts if fact in metadata}
+    graph = graph.with_(provenance={**graph.provenance, **known})
     return Model(name, "checkpoint", graph, module, metadata, path=path)
 
 
