@@ -76,7 +76,7 @@ def _splits(facts: Mapping[str, Any]) -> str:
 def _cross_validation(result: Mapping[str, Any]) -> str:
     each = ", ".join(f"{accuracy:.1%}" for accuracy in result["folds"])
     return (
-        f"| Cross-validation | {result['mean']:.2%} of {len(result['folds'])} folds, {result['samples']:,} samples "
+        f"| Cross-validation | {result['mean']:.2%} mean, {len(result['folds'])} folds, {result['samples']:,} samples "
         f"(standard deviation {result['deviation']:.2%}): {each}; last epoch, nothing chosen on a fold |"
     )
 

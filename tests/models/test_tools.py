@@ -1,0 +1,96 @@
+"""The probe, the claims, the cards and the cross-validation."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import spikeport_models
+from spikeport.train import LIF, DsAtgo, Fixed
+from spikeport.train.probe import activity
+from spikeport.train.recipe import read
+from spikeport_models import card, claims, crossval, datasets, recipes
+
+SMALL = {"epochs": 2, "architecture.channels": [4, 8], "architecture.hidden": 16, "batch": 100}
+
+
+def test_the_probe_counts_who_fires_and_who_is_near():
+    """u = 0.1, 0.4, 0.6 and 2.0 around the threshold 0.5 with width 1 (open interval); then nothing comes in."""
+    x = torch.tensor([[[0.1, 0.4, 0.6, 2.0]], [[0.0] * 4]])
+    module = torch.nn.Sequential(LIF(Fixed(), 2, decay=0.5))
+    found = activity(module, x)["0"]
+    assert found.rate == [0.5, 0.0]
+    assert found.inside == [0.75, 0.5]  # second step: 0.05, 0.2, and 0 twice, which is half a width away
+
+
+def test_the_probe_sees_the_rates_of_ds_atgo():
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(LIF(DsAtgo(), 1))
+    module[0].threshold.fill_(2.0)
+    x = torch.randn(1, 100, 1000)
+    assert activity(module, x, adapt=True)["0"].rate[0] == pytest.approx(0.1587, abs=0.004)
+    assert activity(module, x)["0"].rate[0] == pytest.approx(0.0228, abs=0.003)
+    assert activity(module, x, adapt=True)["0"].inside[0] == pytest.approx(0.2417, abs=0.005)
+    assert module[0].threshold.item() == 2.0
+
+
+def test_the_claims_are_written_and_drawn(tmp_path):
+    result = claims.claims("digits-conv", 1, tmp_path, SMALL)
+    assert set(result["methods"]) == {"fixed", "mpd-agl", "ds-atgo"}
+    assert json.loads((tmp_path / "claims.json").read_text()) == result
+    assert (tmp_path / "claims.png").read_bytes().startswith(b"\x89PNG")
+    for run in result["methods"]["ds-atgo"][0]["rate"].values():
+        assert all(0.05 < rate < 0.3 for rate in run)
+
+
+def test_folds_hold_every_sample_out_once_and_keep_the_classes():
+    y = np.arange(200) % 10
+    parts = crossval.folds(y, 5)
+    assert sorted(np.concatenate([out for _, out in parts]).tolist()) == list(range(200))
+    for inside, out in parts:
+        assert not set(inside) & set(out)
+        assert np.bincount(y[out]).tolist() == [4] * 10
+
+
+def test_cross_validation_trains_every_fold(tmp_path):
+    recipe = read(recipes.find("digits"), {**SMALL, "epochs": 6, "batch": 50})
+    result = crossval.cross_validate(recipe, 2, tmp_path)
+    assert result["samples"] == 1797
+    assert result["mean"] == pytest.approx(sum(result["folds"]) / 2)
+    assert result["mean"] > 0.3
+    module, facts = spikeport_models.load(tmp_path / "fold2.safetensors")
+    data = crossval.everything("digits")
+    held_out = crossval.folds(data.y, 2)[1][1]
+    right = (module(torch.from_numpy(data.x[held_out])).argmax(1).numpy() == data.y[held_out]).mean()
+    assert right == pytest.approx(facts["held_out_accuracy"])
+
+
+@pytest.mark.parametrize("name", spikeport_models.shipped())
+def test_a_shipped_model_reaches_what_its_card_says(name):
+    """The card's accuracy, on the whole test part, where the data are at hand."""
+    module, facts = spikeport_models.load(name)
+    path = spikeport_models.store.FOLDER / f"{name}.safetensors"
+    text = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert f"{facts['test_accuracy']:.2%} on the test part" in text
+    assert recipes.find(name).is_file()
+    if datasets.status()[facts["dataset"]].startswith("missing"):
+        pytest.skip(f"{facts['dataset']} is not on this machine: {datasets.status()[facts['dataset']]}")
+    data = datasets.load(facts["dataset"], "test", timesteps=facts["timesteps"])
+    x = torch.from_numpy(data.x)
+    with torch.no_grad():
+        steps = torch.split(torch.arange(len(data)), 500)
+        outputs = torch.cat([module(x[part] if data.coding == "direct" else x[:, part]) for part in steps])
+    right = int((outputs.argmax(1).numpy() == data.y).sum())
+    # Summation order differs between processors; a membrane at its threshold may then fall to the other side.
+    assert right == pytest.approx(facts["test_accuracy"] * len(data), abs=0.001 * len(data) + 1)
+    assert right / len(data) >= {"digits-conv": 0.97, "fmnist-conv": 0.92, "nmnist-conv": 0.90}[name]
+    assert path.stat().st_size <= 1_000_000
+
+
+def test_a_card_is_written_from_measurements():
+    name = spikeport_models.shipped()[0]
+    path = spikeport_models.store.FOLDER / f"{name}.safetensors"
+    text = card.card(path, trained_on="a test")
+    for fact in ("95 % interval", "Seed", "Parameters", "thresholds over time", "spikeport evaluate", "Licence"):
+        assert fact in text
