@@ -95,6 +95,8 @@ def test_everything_unsupported_is_named_at_once_with_what_is_supported():
         capture(module, (4,))
     text = str(caught.value)
     assert "'1.1' (ReLU)" in text
+    assert "'4' (Softmax)" in text
+    assert len(caught.value.findings) == 2
     assert "Conv2d" in text
     assert caught.value.code == "SP380"
 

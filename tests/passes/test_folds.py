@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from spikeport.engine import simulate
@@ -113,6 +113,7 @@ def code(build):
     return caught.value.code
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.sampled_from([0.5, 1.0]))
 def test_folding_a_norm_changes_no_spike(seed, scale):
     rng, graph = network(seed, scale=scale)
@@ -142,6 +143,7 @@ def test_tdbn_keeps_alpha_vth_apart_from_gamma():
     )
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.integers(0, 1), st.booleans())
 def test_a_norm_before_a_convolution_is_exact_at_the_border(seed, padding, after_neurons):
     """The border sees zeros instead of beta: the constant becomes a bias a neuron, not a channel."""
@@ -161,6 +163,7 @@ def test_a_norm_before_a_convolution_is_exact_at_the_border(seed, padding, after
     same_spikes(graph, folded, image(rng, shape=(2, 5, 5)))
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 10**6))
 def test_a_norm_that_feeds_neurons_and_a_residual_is_kept_exact(seed):
     rng = np.random.default_rng(seed)
@@ -177,6 +180,7 @@ def test_a_norm_that_feeds_neurons_and_a_residual_is_kept_exact(seed):
     same_spikes(graph, fold_norm(graph), image(rng, shape=(2, 4, 4)))
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 10**6))
 def test_a_norm_over_a_sum_of_two_convolutions_scales_both(seed):
     rng = np.random.default_rng(seed)
@@ -193,6 +197,7 @@ def test_a_norm_over_a_sum_of_two_convolutions_scales_both(seed):
     same_spikes(graph, folded, image(rng, shape=(2, 4, 4)))
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.integers(0, 1))
 def test_moving_biases_changes_no_spike(seed, padding):
     rng, graph = network(seed, padding=padding)
@@ -207,6 +212,7 @@ def test_a_bias_stays_one_number_a_channel_behind_a_plain_convolution():
     assert moved["lif1"].bias.shape == (4,)
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.sampled_from(["average", "sum"]))
 def test_a_bias_behind_a_padded_pool_becomes_a_bias_a_neuron(seed, kind):
     rng = np.random.default_rng(seed)
@@ -222,6 +228,7 @@ def test_a_bias_behind_a_padded_pool_becomes_a_bias_a_neuron(seed, kind):
     same_spikes(graph, moved, image(rng))
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 10**6))
 def test_a_bias_that_feeds_two_layers_goes_to_both(seed):
     rng = np.random.default_rng(seed)
@@ -249,6 +256,7 @@ def test_a_bias_that_no_neuron_can_hold_is_named(kind):
     assert code(lambda: move_bias(chain(**nodes))) == "SP351"
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 10**6))
 def test_average_pools_become_sums_and_change_no_spike(seed):
     rng, graph = network(seed)
@@ -257,6 +265,7 @@ def test_average_pools_become_sums_and_change_no_spike(seed):
     same_spikes(graph, folded, image(rng))
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.sampled_from(["neurons", "readout", "chain", "shared"]))
 def test_an_average_pool_finds_a_place_for_its_factor(seed, where):
     rng = np.random.default_rng(seed)
@@ -297,6 +306,7 @@ def test_a_pool_whose_factor_has_no_place_is_named():
     assert code(lambda: fold_pool(Graph(nodes, edges, T, REAL))) == "SP352"
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.sampled_from(["one", "channel", "neuron"]), st.booleans(), st.booleans())
 def test_gains_fold_into_weights_or_thresholds(seed, per, pooled, schedule):
     """Weights take the gain where they can; thresholds, biases and reset values take its inverse where not."""
@@ -321,6 +331,7 @@ def test_a_negative_gain_without_weights_is_named():
     assert code(lambda: fold_gain(graph)) == "SP353"
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 10**6))
 def test_scaling_layers_with_their_thresholds_changes_no_spike(seed):
     """Linear decay and every reset commute with a positive factor; powers of two are exact."""

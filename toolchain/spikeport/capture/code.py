@@ -40,7 +40,11 @@ def named(reference: str) -> Named:
     """
     package, colon, function = reference.partition(":")
     if not colon or not package or not function:
-        fail("SP397", f"{reference!r} is not package:function", mend="name it as package:function, for instance mynets.small:build")
+        fail(
+            "SP397",
+            f"{reference!r} is not package:function",
+            mend="name it as package:function, for instance mynets.small:build",
+        )
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 import spikeport.capture.ours  # noqa: F401  (registers spikeport's own neurons)
 from spikeport.capture import arithmetic, layers, shapes
+from spikeport.capture.functions import SUPPORTED
 from spikeport.capture.state import Forward, evaluating, forward_of
 from spikeport.capture.symbols import Symbol, Unsupported
-from spikeport.capture.tracer import SUPPORTED, Tracer, following
+from spikeport.capture.tracer import Tracer, following
 from spikeport.capture.verify import verify as prove
 from spikeport.findings import SpikeportError, fail, raise_errors
 from spikeport.graph import Graph

@@ -8,9 +8,8 @@ module and the line that did it, and the run goes on, so that all of it is repor
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,18 +19,15 @@ from torch.overrides import TorchFunctionMode
 
 from spikeport.capture.calls import NeuronCall, NeuronCalls
 from spikeport.capture.draft import Draft
+from spikeport.capture.functions import FACTORIES, READS, SUPPORTED, in_type_of, line, name_of, tensors
 from spikeport.capture.registry import Registered, array, registered
 from spikeport.capture.symbols import Known, Lost, State, Symbol, Unsupported
 from spikeport.findings import Finding
-from spikeport.graph import Array, Norm, Shape
+from spikeport.graph import Array, Norm
 from spikeport.train.norm import TdBatchNorm
 
-SUPPORTED = (
-    "Conv1d, Conv2d, Linear, BatchNorm1d, BatchNorm2d (in evaluation), AvgPool1d, AvgPool2d, AdaptiveAvgPool, Flatten, "
-    "Dropout and Identity (in evaluation), their functional forms; +, -, sums and multiples by constants; reshapes "
-    "that keep or flatten the features; mean and sum over time or over all of space; the neurons, tdBN, Repeat and "
-    "Readout of spikeport.train; registered neurons"
-)
+#: references to a tensor that only the tracer holds: its table, and two while it is looked at
+REFERENCES = 3
 
 
 @dataclass(frozen=True)
@@ -129,7 +125,7 @@ class Tracer(TorchFunctionMode):
         """One finding about the module that runs now."""
         path, module = self._stack[-1] if self._stack else ("", self.root)
         where = f"module {path!r} ({type(module).__name__})" if path else f"module {type(module).__name__}"
-        found = Finding(code, what, where + _line(), why, mend)
+        found = Finding(code, what, where + line(), why, mend)
         if found not in self.findings:
             self.findings.append(found)
 
@@ -137,14 +133,14 @@ class Tracer(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if (name := _name(func)) in FACTORIES:
+        if (name := name_of(func)) in FACTORIES:
             return self._fixed_value(func(*args, **kwargs))
-        known = [k for value in _tensors((args, kwargs)) if (k := self.known_of(value)) is not None]
+        known = [k for value in tensors((args, kwargs)) if (k := self.known_of(value)) is not None]
         if not known:
             return func(*args, **kwargs)
         lost = any(isinstance(k, Lost) for k in known)
         out = func(*args, **kwargs)
-        if not any(True for _ in _tensors(out)) and name != "__iter__":
+        if not any(True for _ in tensors(out)) and name != "__iter__":
             if name in READS:
                 self.report(f"{READS[name]} (Tensor.{name})", "what the module does would depend on the sample.",
                             "compute with tensors only", "SP381")  # fmt: skip
@@ -171,10 +167,20 @@ class Tracer(TorchFunctionMode):
                 result = handler(Call(self, name, tuple(args), kwargs, out))
             except Unsupported as reason:
                 self.report(f"{name.strip('_')}: {reason}", mend=f"supported are: {SUPPORTED}")
+                result = self._as_if(args, out)
         if name == "__iter__":
             out = list(out)
         self._mark(out, result)
         return iter(out) if name == "__iter__" else out
+
+    def _as_if(self, args: Any, out: Any) -> Symbol | None:
+        """What to take the result of something unsupported for, so that what follows it is examined as well."""
+        x = self.known_of(args[0]) if args else None
+        if not isinstance(x, Symbol) or not isinstance(out, Tensor):
+            return None
+        lead = x.lead(self.batch, self.timesteps)
+        fits = tuple(out.shape[: len(lead)]) == lead and out.ndim > len(lead)
+        return x.at(x.terms, tuple(out.shape[len(lead) :])) if fits else None
 
     def _no_views(self, name: str, args: Any) -> None:
         """Refuse to change a tensor in place of which a view is followed: the view would change unseen."""
@@ -189,7 +195,7 @@ class Tracer(TorchFunctionMode):
                 raise Unsupported("changes a tensor in place of which another view is in use")
 
     def _mark(self, out: Any, result: Any) -> None:
-        for index, tensor in enumerate(_tensors(out)):
+        for index, tensor in enumerate(tensors(out)):
             known = result[index] if isinstance(result, list) else result
             self.know(tensor, Lost() if known is None else known)
 
@@ -207,8 +213,8 @@ class Tracer(TorchFunctionMode):
                 return original(module, *args, **kwargs)
             with torch._C.DisableTorchFunction():
                 out = original(module, *args, **kwargs)
-                out = out if kind is None else _in_type_of(args, out)
-            followed = any(self.known_of(value) is not None for value in _tensors((args, kwargs)))
+                out = out if kind is None else in_type_of(args, out)
+            followed = any(self.known_of(value) is not None for value in tensors((args, kwargs)))
             if followed or kind is not None:
                 self._whole(module, kind, args, kwargs, out)
             return out
@@ -228,7 +234,7 @@ class Tracer(TorchFunctionMode):
                     [self._norm(module, x)]
                     if kind is None
                     else self._calls.fire(
-                        NeuronCall(module, kind, self._stack[-1][0], x, values[1:], len(list(_tensors(out))) - 1)
+                        NeuronCall(module, kind, self._stack[-1][0], x, values[1:], len(list(tensors(out))) - 1)
                     )
                 )
             except Unsupported as reason:
@@ -273,76 +279,3 @@ class following:  # noqa: N801  (a context manager, read as a verb)
     def __exit__(self, *error: Any) -> None:
         nn.Module.__call__ = self.original  # type: ignore[method-assign]
         self.tracer.__exit__(*error)  # type: ignore[no-untyped-call]
-
-
-#: references to a tensor that only the tracer holds: its table, and two while it is looked at
-REFERENCES = 3
-
-#: functions whose result does not depend on the values of their arguments
-FACTORIES = {
-    "zeros",
-    "ones",
-    "full",
-    "zeros_like",
-    "ones_like",
-    "full_like",
-    "new_zeros",
-    "new_ones",
-    "new_full",
-    "eye",
-}
-
-#: functions that read values out of tensors into Python
-READS = {
-    "__bool__": "branches on values",
-    "item": "reads a value",
-    "tolist": "reads values",
-    "__float__": "reads a value",
-    "__int__": "reads a value",
-    "__index__": "reads a value",
-    "numpy": "leaves torch",
-    "__array__": "leaves torch",
-    "equal": "compares values",
-    "allclose": "compares values",
-    "is_nonzero": "branches on values",
-    "__contains__": "searches values",
-}
-
-
-def _name(func: Any) -> str:
-    name = str(getattr(func, "__name__", func))
-    return f"get_{func.__self__.__name__}" if name == "__get__" else name
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, tuple | list):
-        for part in value:
-            yield from _tensors(part)
-    elif isinstance(value, Mapping):
-        yield from _tensors(list(value.values()))
-
-
-def _in_type_of(args: Any, out: Any) -> Any:
-    """A neuron's result with its spikes in the type of its input; some libraries fire in float32 whatever comes in."""
-    like = next(_tensors(args), None)
-    if like is None:
-        return out
-    if isinstance(out, Tensor):
-        return out.to(like.dtype)
-    return (out[0].to(like.dtype), *out[1:])
-
-
-def _line() -> str:
-    """The line of the user's code that runs now."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        file = frame.f_code.co_filename
-        if not any(part in file for part in ("/torch/", "/spikeport/", "<frozen", "importlib")):
-            return f", {Path(file).name} line {frame.f_lineno}"
-        frame = frame.f_back  # type: ignore[assignment]
-    return ""
-
-
-__all__ = ["SUPPORTED", "Call", "Handler", "Shape", "Tracer", "following"]

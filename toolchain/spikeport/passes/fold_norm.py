@@ -34,17 +34,19 @@ def fold_norm(graph: Graph) -> Graph:
 def _sources(graph: Graph, name: str) -> tuple[str, ...]:
     """The synapses before a norm that can take it in, or ()."""
     found = feeders(graph, name, (Pool,))
-    between = _between(graph, name)
-    keeps_constants = all(isinstance(n, Pool) and n.kind == "average" and not any(n.padding) for n in between)
-    return found if keeps_constants else ()
+    return found if found and all(_keeps_constants(pool) for pool in _pools(graph, name)) else ()
 
 
-def _between(graph: Graph, name: str) -> list[Node]:
-    """The nodes on the way back from ``name`` to the synapses."""
-    found: list[Node] = []
+def _keeps_constants(node: Pool) -> bool:
+    return node.kind == "average" and not any(node.padding)
+
+
+def _pools(graph: Graph, name: str) -> list[Pool]:
+    """The pools between ``name`` and the synapses before it."""
+    found: list[Pool] = []
     for source in graph.sources(name):
-        if not isinstance(graph[source], Synapse):
-            found += [graph[source], *_between(graph, source)]
+        if isinstance(node := graph[source], Pool):
+            found += [node, *_pools(graph, source)]
     return found
 
 
