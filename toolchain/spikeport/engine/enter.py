@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -51,11 +49,12 @@ def cut(graph: Graph, samples: Array, start: int, stop: int) -> Array:
 def values(program: Program, samples: Array) -> Tensor:
     """The samples as [T or 1, B, *input]: integers in units of the input, or floats of the graph's type."""
     node, dtype = _input(program.graph), program.entering[program.graph.input]
-    if program.integers:
-        value = torch.from_numpy(_whole(samples, float(node.unit), dtype))
-    else:
-        value = torch.as_tensor(np.ascontiguousarray(samples)).to(dtype)
-    return (value if node.coding == "events" else value.unsqueeze(0)).to(program.device)
+    frames = samples if node.coding == "events" else samples[None]
+    if program.integers and program.device == "cpu":
+        return _whole(frames, float(node.unit), dtype)
+    value = torch.as_tensor(np.ascontiguousarray(frames))
+    value = (value.double() / float(node.unit)).round() if program.integers else value
+    return value.to(program.device, dtype)
 
 
 def _input(graph: Graph) -> Input:
@@ -64,12 +63,15 @@ def _input(graph: Graph) -> Input:
     return node
 
 
-def _whole(samples: Array, unit: float, dtype: torch.dtype) -> Array:
-    """``round(samples / unit)``, ties to even, computed in float64."""
-    kind: Any = np.dtype(str(dtype).removeprefix("torch."))
-    if unit == 1 and samples.dtype.kind in "iub":
-        return np.ascontiguousarray(samples.astype(kind, copy=False))
-    flat = np.ascontiguousarray(samples).reshape(-1)
-    out = np.empty(flat.shape, kind)
-    over_parts(lambda a, b: kernels.whole(flat, unit, out, a, b), flat.size)
-    return out.reshape(samples.shape)
+def _whole(frames: Array, unit: float, dtype: torch.dtype) -> Tensor:
+    """``round(frames / unit)`` [T, B, *input], ties to even, computed in float64; laid out with the channels last."""
+    shape = frames.shape
+    channels = shape[2] if len(shape) > 3 else 1
+    maps = np.ascontiguousarray(frames).reshape(shape[0] * shape[1], channels, -1)
+    out = np.empty((len(maps), maps.shape[2], channels), str(dtype).removeprefix("torch."))
+    if unit == 1 and maps.dtype.kind in "iub":
+        over_parts(lambda a, b: kernels.turn(maps, out, a, b), len(maps), step=1, weight=maps[0].size)
+    else:
+        over_parts(lambda a, b: kernels.enter(maps, unit, out, a, b), len(maps), step=1, weight=maps[0].size)
+    value = torch.from_numpy(out)
+    return value.reshape(*shape[:2], *shape[3:], channels).movedim(-1, 2) if len(shape) > 3 else value.reshape(shape)

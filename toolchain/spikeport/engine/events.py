@@ -27,42 +27,48 @@ def of_synapse(program: Program, name: str, x: Tensor, steps: int) -> SynapseEve
     analog = x.is_floating_point() and bool((x != x.round()).any())
     known = program.incoming[name]
     binary = known is not None and known.low >= 0 and known.high <= 1
-    nonzero, graded, size = _positions(x, binary=binary, analog=analog)
-    some, every = program.reach(name)
-
-    def count(value: Array) -> Counts:
-        return np.repeat(np.rint(value).astype(np.int64), steps if len(value) == 1 else 1)
-
+    reach = program.reach(name)
+    nonzero, *others = (_per_step(part @ reach, steps) for part in _positions(x, binary=binary, analog=analog))
+    graded, size = others or (np.zeros_like(nonzero), nonzero)
     return SynapseEvents(
-        inputs=count(nonzero.sum(1)),
-        payload=count(size.sum(1)),
-        synops=count(nonzero @ some),
-        fanout=count(nonzero @ every),
-        graded=count(graded @ every),
-        unary=count(size @ every),
-        dense=np.full(steps, int(every.sum()) * x.shape[1], dtype=np.int64),
+        inputs=nonzero[:, 0],
+        payload=size[:, 0],
+        synops=nonzero[:, 1],
+        fanout=nonzero[:, 2],
+        graded=graded[:, 2],
+        unary=size[:, 2],
+        dense=np.full(steps, int(reach[:, 2].sum()) * x.shape[1], dtype=np.int64),
         analog=analog,
         constant=x.shape[0] == 1 and steps > 1,
     )
 
 
-def _positions(x: Tensor, *, binary: bool, analog: bool) -> tuple[Array, Array, Array]:
-    """How many of the batch are not zero, how many not of size one, and the sum of sizes: [T, N] float64, exact."""
+def _per_step(counts: Array, steps: int) -> Counts:
+    """Exact sums [T or 1, 3], which float64 holds below 2**53, as integers of every step."""
+    return np.repeat(np.rint(counts).astype(np.int64), steps if len(counts) == 1 else 1, axis=0)
+
+
+def _positions(x: Tensor, *, binary: bool, analog: bool) -> list[Array]:
+    """How many of the batch are not zero, how many not of size one, and the sum of sizes: each [T, N], exact.
+
+    The first alone where ``binary``: the others follow.
+    """
     if x.is_floating_point() or x.device.type != "cpu" or x.dtype == torch.int64:
         size = x.abs().movedim(2, -1).flatten(2)
         sums = ((size != 0).sum(1), ((size != 0) & (size != 1)).sum(1), size.sum(1, dtype=torch.float64))
         nonzero, graded, total = (part.double().cpu().numpy() for part in sums)
-        return nonzero, graded, np.zeros_like(total) if analog else total
+        return [nonzero, graded, np.zeros_like(total) if analog else total]
     steps, batch = x.shape[:2]
     values = flat(x).reshape(steps, batch, -1)
     count = values.shape[2]
     some = np.zeros((steps, count), np.int32)
     if binary:
         over_parts(lambda a, b: kernels.tally_binary(values, some, a, b), count, weight=steps * batch)
-        return some.astype(np.float64), np.zeros((steps, count)), some.astype(np.float64)
+        return [some]
     other, whole = np.zeros_like(some), np.zeros((steps, count), np.int64)
-    over_parts(lambda a, b: kernels.tally(values, some, other, whole, a, b), count, weight=steps * batch)
-    return some.astype(np.float64), other.astype(np.float64), whole.astype(np.float64)
+    run = kernels.tally_bytes if x.dtype == torch.uint8 else kernels.tally
+    over_parts(lambda a, b: run(values, some, other, whole, a, b), count, weight=steps * batch)
+    return [some, other, whole]
 
 
 def of_neurons(node: LIF, fired: Fired, batch: int) -> NeuronEvents:

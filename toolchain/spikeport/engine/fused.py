@@ -25,10 +25,13 @@ def fits(node: LIF, x: Range, top: int) -> bool:
     A step adds up at most: the decayed membrane (``top``, or the reset value), the input or the synaptic current
     (T inputs at most, since its decay never enlarges it), each shifted by 6 bits, and the bias.
     """
-    arriving = x.size << STATE_SHIFT
-    current = arriving * (node.timesteps if isinstance(node, CubaLIF) else 1)
     membrane = max(top, int(np.abs(node.reset_value).max()))
-    return current + membrane + int(np.abs(node.bias.astype(np.float64)).max()) < 2**31 - 1 and top < 2**30
+    return _current(node, x) + membrane + int(np.abs(node.bias.astype(np.float64)).max()) < 2**31 - 1 and top < 2**30
+
+
+def _current(node: LIF, x: Range) -> int:
+    """The largest size of what enters the membrane in one step."""
+    return (x.size << STATE_SHIFT) * (node.timesteps if isinstance(node, CubaLIF) else 1)
 
 
 @dataclass(frozen=True)
@@ -44,19 +47,20 @@ class Layer:
     reset_value: Array
     exponent: int = 0  #: applied to the sums on the way in (integers)
     top: int = 0  #: the largest membrane (integers); 0 means real numbers
+    wide: bool = False  #: whether a sum can leave the membrane's range (integers)
 
-    def __call__(self, x: Tensor, state: Array | None, start: int, steps: int, *, keep: bool) -> Fired:
-        """Steps ``start`` ... ``start + steps - 1``, with the membranes if ``keep``; state is [2, N]."""
+    def __call__(self, x: Tensor, state: Array | None, start: int, steps: int, *, keep: bool, watch: bool) -> Fired:
+        """Steps ``start`` ... ``start + steps - 1``; membranes if ``keep``, active neurons if ``watch``."""
         values = flat(x)
         count = values.shape[1]
         spikes = torch.empty((steps, x.shape[1], *rows(x.shape[2:])), dtype=torch.uint8)
         after = np.empty((steps, count) if keep else (NOTHING, NOTHING), self.bias.dtype)
-        if state is None:  # a call for all steps needs no state beyond them
+        if state is None:  # else [2, N], membranes and currents; a call for all steps needs no state beyond them
             state = np.zeros((NOTHING, NOTHING) if steps == self.node.timesteps else (2, count), self.bias.dtype)
         out, theta = spikes.reshape(steps, -1).numpy(), self.theta[start : start + steps]
 
         def part(begin: int, end: int) -> Array:
-            return self._loop(values, theta, out, after, state, begin, end)
+            return self._loop(values, theta, watch, out, after, state, begin, end)
 
         counts = np.sum(over_parts(part, count, weight=steps), axis=0)
         return Fired(
@@ -68,23 +72,25 @@ class Layer:
             counts[:, kernels.ACTIVE],
         )
 
-    def _loop(self, x: Array, theta: Array, out: Array, after: Array, held: Array, begin: int, end: int) -> Array:
+    def _loop(
+        self, x: Array, theta: Array, watch: bool, out: Array, after: Array, held: Array, begin: int, end: int
+    ) -> Array:
         reset = self.node.reset
         counts: Array
         if not self.top:
             at_zero, subtract, keep = self.node.compare == ">=", reset == "subtract", reset == "none"
             counts = kernels.real(x, self.gain, self.decay, self.leak, self.bias, theta, at_zero, subtract, keep,
-                                  self.reset_value, out, after, held, begin, end)  # fmt: skip
+                                  self.reset_value, watch, out, after, held, begin, end)  # fmt: skip
             return counts
         masks = {"zero": (0, 0), "value": (0, 0), "subtract": (-1, -1), "none": (-1, 0)}[reset]
         shifts = (max(self.exponent, 0), max(-self.exponent, 0))
         counts = kernels.loihi(x, shifts, self.decay, self.leak, self.bias, theta, masks,
-                               self.reset_value, self.top, out, after, held, begin, end)  # fmt: skip
+                               self.reset_value, self.top, self.wide, watch, out, after, held, begin, end)  # fmt: skip
         return counts
 
 
-def prepare(node: LIF, dtype: np.dtype[Any], exponent: int = 0, top: int = 0) -> Layer:
-    """Lay out the parameters of a layer, in the type that its loop computes in."""
+def prepare(node: LIF, dtype: np.dtype[Any], exponent: int = 0, top: int = 0, x: Range | None = None) -> Layer:
+    """Lay out the parameters of a layer, in the type that its loop computes in; integers in ``x`` enter it."""
     per_channel = [node.decay, node.bias, node.gain, node.reset_value, node.threshold[0]]
     per_channel += [node.current_decay] if isinstance(node, CubaLIF) else []
     channels = node.shape[:1]
@@ -108,6 +114,7 @@ def prepare(node: LIF, dtype: np.dtype[Any], exponent: int = 0, top: int = 0) ->
         reset_value=laid(reset_value),
         exponent=exponent,
         top=top,
+        wide=x is not None and _current(node, x) > top + 1,
     )
 
 

@@ -19,10 +19,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 BLOCK = 2048  #: neurons that a loop keeps in the cache: 8 KiB of state
+TILE = 64  #: places that are turned together
+FULL = 255  #: ones that a byte can count, and bytes that 16 bits can sum
 FIRED, SATURATED, WIDE, ACTIVE = range(4)  #: columns of the counts, [T, 4] int64
 
 Integers = NDArray[np.int32]
 Floats = NDArray[Any]
+Bytes = NDArray[np.uint8]
 
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
@@ -43,6 +46,32 @@ def _shrunk(v: Any, d: Any) -> Any:
 
 
 @compiled
+def _active(x: Floats, v: Floats, bias: Floats) -> int:
+    """Neurons that get an input, hold a membrane or have a bias."""
+    count: Any = 0
+    for i in range(bias.shape[0]):
+        count += np.int32((x[i] != 0) | (v[i] != 0) | (bias[i] != 0))
+    return int(count)
+
+
+@compiled
+def _beyond(arriving: Integers, n: int, limit: Any) -> int:
+    """Inputs larger than ``limit``."""
+    count: Any = 0
+    for i in range(n):
+        count += np.int32(np.int32(abs(arriving[i])) > limit)
+    return int(count)
+
+
+@compiled
+def _filtered(current: Integers, arriving: Integers, leak: Integers) -> None:
+    """The synaptic current takes up what arrives, and arrives in its place."""
+    for i in range(leak.shape[0]):
+        current[i] = np.int32(_shrunk(current[i], leak[i]) + arriving[i])
+        arriving[i] = current[i]
+
+
+@compiled
 def loihi(
     x: Floats,  # [T or 1, N] sums, float32 or int32
     shifts: tuple[int, int],  # left and right: the exponent
@@ -53,7 +82,9 @@ def loihi(
     reset: tuple[int, int],  # masks: after a spike v = (u & first) - (theta & second) + reset_value
     reset_value: Integers,
     top: int,
-    spikes: NDArray[np.uint8],  # [T, N]
+    watch_wide: bool,  # whether a sum can leave the range of membranes at all
+    watch_active: bool,  # whether anybody asks for active neurons
+    spikes: Bytes,  # [T, N]
     after: Integers,  # [T, N], or [0, 0] where nobody asks
     state: Integers,  # [2, N] membrane and current between calls, or [0, 0]
     begin: int,
@@ -77,19 +108,16 @@ def loihi(
         d, b, r = decay[k : k + n], bias[k : k + n], reset_value[k : k + n]
         for t in range(steps):
             xt, st, th = x[min(t, x.shape[0] - 1), a : a + n], spikes[t, a : a + n], theta[t, k : k + n]
-            active: Any = 0
             for i in range(n):
-                summed = np.int32(np.int32(np.int32(xt[i]) << left) >> right)
-                arriving[i] = np.int32(summed << 6)
-                active += np.int32((summed | v[i] | b[i]) != 0)
+                arriving[i] = np.int32(np.int32(np.int32(xt[i]) << left) >> right)
+            counts[t, ACTIVE] += _active(arriving, v, b) if watch_active else 0
+            for i in range(n):
+                arriving[i] = np.int32(arriving[i] << 6)
             if leak.shape[0] > 0:
-                c = leak[k : k + n]
-                for i in range(n):
-                    current[i] = np.int32(_shrunk(current[i], c[i]) + arriving[i])
-                    arriving[i] = current[i]
+                _filtered(current, arriving, leak[k : k + n])
+            counts[t, WIDE] += _beyond(arriving, n, limit) if watch_wide else 0
             fired: Any = 0
             saturated: Any = 0
-            wide: Any = 0
             for i in range(n):
                 exact = np.int32(np.int32(_shrunk(v[i], d[i]) + arriving[i]) + b[i])
                 u = min(max(exact, least), most)
@@ -99,11 +127,8 @@ def loihi(
                 st[i] = spike
                 fired += np.int32(spike)
                 saturated += np.int32(u != exact)
-                wide += np.int32(np.int32(abs(arriving[i])) > limit)
             counts[t, FIRED] += fired
             counts[t, SATURATED] += saturated
-            counts[t, WIDE] += wide
-            counts[t, ACTIVE] += active
             if after.shape[0] > 0:
                 after[t, a : a + n] = v[:n]
         if state.shape[0] > 0:
@@ -124,7 +149,8 @@ def real(
     subtract: bool,
     keep: bool,  # whether a membrane stays as it is after a spike
     reset_value: Floats,
-    spikes: NDArray[np.uint8],  # [T, N]
+    watch_active: bool,
+    spikes: Bytes,  # [T, N]
     after: Floats,  # [T, N], or [0, 0] where nobody asks
     state: Floats,  # [2, N] membrane and current between calls, or [0, 0]
     begin: int,
@@ -145,10 +171,9 @@ def real(
         d, b, r, g = decay[k : k + n], bias[k : k + n], reset_value[k : k + n], gain[k : k + n]
         for t in range(steps):
             xt, st, th = x[min(t, x.shape[0] - 1), a : a + n], spikes[t, a : a + n], theta[t, k : k + n]
-            active: Any = 0
+            counts[t, ACTIVE] += _active(xt, v, b) if watch_active else 0
             for i in range(n):
                 arriving[i] = g[i] * xt[i]
-                active += np.int32((xt[i] != 0) | (v[i] != 0) | (b[i] != 0))
             if leak.shape[0] > 0:
                 c = leak[k : k + n]
                 for i in range(n):
@@ -164,7 +189,6 @@ def real(
                 st[i] = spike
                 fired += np.int32(spike)
             counts[t, FIRED] += fired
-            counts[t, ACTIVE] += active
             if after.shape[0] > 0:
                 after[t, a : a + n] = v[:n]
         if state.shape[0] > 0:
@@ -186,27 +210,72 @@ def tally(x: Floats, nonzero: Integers, graded: Integers, size: NDArray[np.int64
             for b in range(x.shape[1]):
                 row = x[t, b, a:z]
                 for i in range(z - a):
-                    value = abs(np.int32(row[i]))
+                    value = abs(np.int64(row[i]))
                     some[i] += np.int32(value != 0)
                     other[i] += np.int32(value > 1)
                     total[i] += value
 
 
 @compiled
-def tally_binary(x: NDArray[np.uint8], nonzero: Integers, begin: int, end: int) -> None:
-    """`tally` where every input is 0 or 1: their number says it all."""
+def tally_bytes(x: Bytes, nonzero: Integers, graded: Integers, size: NDArray[np.int64], begin: int, end: int) -> None:
+    """`tally` of bytes: summed in 8 and 16 bits, many positions an instruction, and carried over before they are full."""
+    some, other, total = np.zeros(BLOCK, np.uint8), np.zeros(BLOCK, np.uint8), np.zeros(BLOCK, np.uint16)
     for t in range(x.shape[0]):
         for a in range(begin, end, BLOCK):
-            z = min(a + BLOCK, end)
-            some = nonzero[t, a:z]
-            for b in range(x.shape[1]):
-                row = x[t, b, a:z]
-                for i in range(z - a):
-                    some[i] += row[i]
+            n = min(BLOCK, end - a)
+            for first in range(0, x.shape[1], FULL):
+                some[:], other[:], total[:] = 0, 0, 0
+                for b in range(first, min(first + FULL, x.shape[1])):
+                    row = x[t, b, a : a + n]
+                    for i in range(n):
+                        some[i] += np.uint8(row[i] != 0)
+                        other[i] += np.uint8(row[i] > 1)
+                        total[i] += row[i]
+                for i in range(n):
+                    nonzero[t, a + i] += some[i]
+                    graded[t, a + i] += other[i]
+                    size[t, a + i] += total[i]
 
 
 @compiled
-def whole(x: Floats, unit: float, out: NDArray[Any], begin: int, end: int) -> None:
-    """``out = round(x / unit)``, ties to even, computed in float64; flat, from ``begin`` to ``end - 1``."""
-    for i in range(begin, end):
-        out[i] = np.rint(np.float64(x[i]) / unit)
+def tally_binary(x: Bytes, nonzero: Integers, begin: int, end: int) -> None:
+    """`tally` where every input is 0 or 1: their number says it all."""
+    some = np.zeros(BLOCK, np.uint8)
+    for t in range(x.shape[0]):
+        for a in range(begin, end, BLOCK):
+            n = min(BLOCK, end - a)
+            for first in range(0, x.shape[1], FULL):
+                some[:] = 0
+                for b in range(first, min(first + FULL, x.shape[1])):
+                    row = x[t, b, a : a + n]
+                    for i in range(n):
+                        some[i] += row[i]
+                for i in range(n):
+                    nonzero[t, a + i] += some[i]
+
+
+@compiled
+def enter(x: Floats, unit: float, out: NDArray[Any], begin: int, end: int) -> None:
+    """``out[n, p, c] = round(x[n, c, p] / unit)``, ties to even, in float64, for maps ``begin`` ... ``end - 1``.
+
+    The turn from channels first to channels last goes in tiles, so that both sides stay in the cache.
+    """
+    channels, places = x.shape[1], x.shape[2]
+    for n in range(begin, end):
+        for first in range(0, places, TILE):
+            last = min(first + TILE, places)
+            for c in range(channels):
+                for p in range(first, last):
+                    out[n, p, c] = np.rint(np.float64(x[n, c, p]) / unit)
+
+
+@compiled
+def turn(x: Floats, out: NDArray[Any], begin: int, end: int) -> None:
+    """`enter` where the samples are whole numbers already."""
+    channels, places = x.shape[1], x.shape[2]
+    for n in range(begin, end):
+        for first in range(0, places, TILE):
+            last = min(first + TILE, places)
+            for c in range(channels):
+                for p in range(first, last):
+                    out[n, p, c] = x[n, c, p]

@@ -54,8 +54,8 @@ WORKING_SET = 24 << 20
 class Neurons(Protocol):
     """One neuron layer, some steps of it."""
 
-    def __call__(self, x: Tensor, state: Any, start: int, steps: int, *, keep: bool) -> Fired:
-        """As `neuron.real`; membranes if ``keep``."""
+    def __call__(self, x: Tensor, state: Any, start: int, steps: int, *, keep: bool, watch: bool) -> Fired:
+        """As `neuron.real`; membranes if ``keep``, active neurons if ``watch``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ class Program:
     neurons: Mapping[str, Neurons]
     entering: Mapping[str, torch.dtype]  #: type in which the edges into each node are added
     incoming: Mapping[str, Range | None]  #: range of what enters each node, where it is known to be whole numbers
-    reaches: dict[str, tuple[Array, Array]] = field(default_factory=dict)
+    reaches: dict[str, Array] = field(default_factory=dict)
 
     @cached_property
     def integers(self) -> bool:
@@ -101,21 +101,21 @@ class Program:
             return 9
         return 1 if isinstance(node, LIF) else 4 if isinstance(node, Synapse) else self.entering[name].itemsize
 
-    def reach(self, name: str) -> tuple[Array, Array]:
-        """How many weights each input of a synapse reaches, without those that are zero and with them, float64 [N].
+    def reach(self, name: str) -> Array:
+        """Of each input of a synapse: 1, how many weights other than zero it reaches, and how many at all.
 
-        In the order of `neuron.flat`, channels last. Found once, since every batch asks again.
+        Float64 [N, 3], in the order of `neuron.flat`, channels last. Found once, since every batch asks again.
         """
         if name not in self.reaches:
             self.reaches[name] = self._reach(name)
         return self.reaches[name]
 
-    def _reach(self, name: str) -> tuple[Array, Array]:
+    def _reach(self, name: str) -> Array:
         node = self.graph.nodes[name]
         assert isinstance(node, Synapse)
         both = (reach(node, self.graph.input_shape(name), effective=effective) for effective in (True, False))
-        some, every = (np.moveaxis(found, 0, -1).ravel().astype(np.float64) for found in both)
-        return some, every
+        some, every = (np.moveaxis(found, 0, -1).ravel() for found in both)
+        return np.stack([np.ones_like(some), some, every], axis=1).astype(np.float64)
 
 
 def kernels_here(device: str) -> Kernels:
@@ -187,7 +187,7 @@ def _definition(node: LIF, top: int | None) -> Neurons:
     """The plain version of a layer."""
     run = neuron.real if top is None else partial(neuron.loihi, top=top)
 
-    def call(x: Tensor, state: Any, start: int, steps: int, *, keep: bool) -> Fired:
+    def call(x: Tensor, state: Any, start: int, steps: int, *, keep: bool, watch: bool) -> Fired:
         return run(node, x if top is None else x.long(), state, start, steps)
 
     return call
@@ -213,7 +213,7 @@ def _fast_integers(graph: Graph, device: str, bound: Mapping[str, Range]) -> Pro
     neurons: dict[str, Neurons] = {}
     for name, neuron_layer in graph.nodes_of(LIF).items():
         if fused.fits(neuron_layer, enters[name], top):
-            neurons[name] = fused.prepare(neuron_layer, np.dtype(np.int32), exponents.get(name, 0), top)
+            neurons[name] = fused.prepare(neuron_layer, np.dtype(np.int32), exponents.get(name, 0), top, enters[name])
             types[name] = torch.float32 if name in exponents else torch.int32
         else:
             neurons[name] = _definition(neuron_layer, top)

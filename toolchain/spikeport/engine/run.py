@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine import enter, events, program, synapse
+from spikeport.engine import enter, events, kernels, program, synapse
 from spikeport.engine.program import Kernels, Program
 from spikeport.graph import LIF, STATE_SHIFT, Array, Delay, Graph, Input, Node, Readout, Synapse
 from spikeport.record import Counts, Events, Record, Train, join
@@ -144,7 +145,8 @@ class Run:
         return self.pasts[name]
 
     def _neuron(self, name: str, node: LIF, x: Tensor, start: int, steps: int) -> Tensor:
-        fired = self.program.neurons[name](x, self.states.get(name), start, steps, keep=self.request.membranes)
+        wanted = {"keep": self.request.membranes, "watch": self.request.events}
+        fired = self.program.neurons[name](x, self.states.get(name), start, steps, **wanted)
         if self.request.events:
             self.events.setdefault(name, []).append(events.of_neurons(node, fired, int(x.shape[1])))
         self.states[name] = fired.state
@@ -161,6 +163,9 @@ class Run:
     def _read(self, output: Tensor) -> Tensor:
         node = self.graph.nodes[self.graph.output]
         steps, integers = self.graph.timesteps, self.program.integers
+        if isinstance(node, LIF) and steps <= kernels.FULL:
+            output = functools.reduce(torch.add, output.to(torch.uint8)).unsqueeze(0)  # counts that fit a byte
+            steps = 1
         output = output.long() if integers else output.to(self.program.entering[self.graph.input])
         if not isinstance(node, Readout):
             return output.expand(steps, *output.shape[1:]).sum(0)
