@@ -1,5 +1,7 @@
 """A training step of ResNet-19 and VGGSNN (batch 8) against plain step-by-step PyTorch; never asserts a time."""
 
+import copy
+import importlib.util
 import json
 import statistics
 import subprocess
@@ -7,6 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from spikeport_models.networks import build
 
 CHILD = Path(__file__).with_name("train_child.py")
 BENCH = Path("build/bench.json")
@@ -26,19 +31,35 @@ def step(network, variant):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def test_the_plain_network_is_the_same_network():
+    """Same numbers in, same logits out, to the last bit that matters in float64: the times compare like with like."""
+    specification = importlib.util.spec_from_file_location("train_child", CHILD)
+    child = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(child)
+    for network, shape, timesteps in (("resnet19", (3, 16, 16), 2), ("vggsnn", (2, 16, 16), 3)):
+        torch.manual_seed(0)
+        ours = build(network, input_shape=shape, classes=10, timesteps=timesteps, train_with="ds-atgo",
+                     options={"width": 0.1}).double().train()  # fmt: skip
+        other = child.plain(copy.deepcopy(ours)).double()
+        x = torch.rand(*((timesteps, 8) if network == "vggsnn" else (8,)), *shape, dtype=torch.float64)
+        torch.testing.assert_close(ours(x), other(x), rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.bench
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("network", ["resnet19", "vggsnn"])
 def test_a_training_step(network):
-    plain = step(network, "plain")
+    runs = {}
+    for _ in range(2):  # in turns, so that a busy moment of the machine does not fall on one of them
+        for variant in ("plain", "float32", "bf16"):
+            runs.setdefault(variant, []).append(step(network, variant))
+    best = {variant: min(run["seconds"] for run in some) for variant, some in runs.items()}
+    peak = {variant: min(run["peak_bytes"] for run in some) for variant, some in runs.items()}
     for variant in ("float32", "bf16"):
-        ours = step(network, variant)
-        # The same first loss: it is the same network.
-        assert ours["losses"][0] == pytest.approx(plain["losses"][0], rel=0.05 if variant == "bf16" else 1e-3)
         entry(
             name=f"train/{network}/{variant}", against="plain step-by-step PyTorch, float32",
-            ratio=plain["seconds"] / ours["seconds"], seconds=ours["seconds"], seconds_against=plain["seconds"],
-            peak_bytes=ours["peak_bytes"], peak_bytes_against=plain["peak_bytes"],
+            ratio=best["plain"] / best[variant], seconds=best[variant], seconds_against=best["plain"],
+            peak_bytes=peak[variant], peak_bytes_against=peak["plain"],
         )  # fmt: skip
 
 

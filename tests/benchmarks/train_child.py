@@ -57,13 +57,13 @@ class Folded(nn.Module):
         return y.reshape(*x.shape[:2], *y.shape[1:])
 
 
-def plain(module):
+def plain(module, dense=False):
     """The same network out of torch's layers and plain neurons, with the same numbers."""
     for name, part in list(module.named_children()):
         if isinstance(part, Neuron):
             setattr(module, name, PlainNeuron(part))
         elif isinstance(part, TdBatchNorm):
-            norm = (nn.BatchNorm1d if "dense" in str(name) or part.in_dense else nn.BatchNorm2d)(part.channels)
+            norm = (nn.BatchNorm1d if dense else nn.BatchNorm2d)(part.channels)
             setattr(module, name, Folded(norm))
         elif isinstance(part, Conv2d):
             conv = nn.Conv2d(
@@ -72,7 +72,7 @@ def plain(module):
             conv.weight = part.weight
             setattr(module, name, Folded(conv))
         else:
-            plain(part)
+            plain(part, dense="dense" in name)
     return module
 
 
@@ -80,9 +80,6 @@ def main(network, variant):
     shape, timesteps = NETWORKS[network]
     torch.manual_seed(0)
     module = build(network, input_shape=shape, classes=10, timesteps=timesteps, train_with="ds-atgo").train()
-    for name, part in module.named_modules():
-        if isinstance(part, TdBatchNorm):
-            part.in_dense = name.startswith("dense")
     lead = (timesteps, 8) if network == "vggsnn" else (8,)
     x, y = torch.rand(*lead, *shape), torch.randint(0, 10, (8,))
     module = plain(module) if variant == "plain" else module.to(memory_format=torch.channels_last)
