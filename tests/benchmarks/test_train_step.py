@@ -11,18 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench_record import record
 from spikeport_models.networks import build
 
 CHILD = Path(__file__).with_name("train_child.py")
-BENCH = Path("build/bench.json")
-
-
-def entry(**facts):
-    """Add one entry to build/bench.json, in place of an older one of the same name."""
-    BENCH.parent.mkdir(exist_ok=True)
-    old = json.loads(BENCH.read_text()) if BENCH.exists() else []
-    BENCH.write_text(json.dumps([e for e in old if e["name"] != facts["name"]] + [facts], indent=1) + "\n")
-    print(facts)
 
 
 def step(network, variant):
@@ -56,9 +48,9 @@ def test_a_training_step(network):
     best = {variant: min(run["seconds"] for run in some) for variant, some in runs.items()}
     peak = {variant: min(run["peak_bytes"] for run in some) for variant, some in runs.items()}
     for variant in ("float32", "bf16"):
-        entry(
-            name=f"train/{network}/{variant}", against="plain step-by-step PyTorch, float32",
-            ratio=best["plain"] / best[variant], seconds=best[variant], seconds_against=best["plain"],
+        record(
+            f"training step, {network}, {variant}", "plain step-by-step PyTorch, float32",
+            best["plain"] / best[variant], best[variant], seconds_against=best["plain"],
             peak_bytes=peak[variant], peak_bytes_against=peak["plain"],
         )  # fmt: skip
 
@@ -81,7 +73,7 @@ def test_short_trainings_in_bf16(tmp_path):
         ]
     accuracy = {name: [run.metadata["test_accuracy"] for run in some] for name, some in runs.items()}
     means = {name: statistics.fmean(values) for name, values in accuracy.items()}
-    entry(
-        name="train/digits-conv/bf16-accuracy", against="float32, three seeds", ratio=means["bf16"] / means["float32"],
-        seconds=statistics.fmean(run.seconds for run in runs["bf16"]), accuracy=accuracy,
+    record(
+        "test accuracy, digits-conv, ten epochs, bf16", "float32, three seeds", means["bf16"] / means["float32"],
+        statistics.fmean(run.seconds for run in runs["bf16"]), accuracy=accuracy,
     )  # fmt: skip
