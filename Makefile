@@ -49,5 +49,15 @@ format: $(STAMP)  ## put the code into shape
 bench: $(STAMP)  ## benchmarks against named peers; writes build/bench.json
 	$(BIN)/python -m pytest tests/benchmarks -m bench -s -p no:cacheprovider
 
+SITE := $(VENV)/.docs
+
+$(SITE): $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[lava,dev,docs]'
+	touch $@
+
+docs: $(SITE)  ## the documentation site, no warning allowed; writes build/docs/site/index.html
+	$(BIN)/python docs/generate.py build/docs
+	$(BIN)/zensical build --strict --clean -f build/docs/zensical.toml
+
 clean:  ## remove what was built, keep the environment
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache

@@ -131,6 +131,24 @@ def test_float_rounding_is_named_where_only_the_last_bits_differ():
     assert [cause.name for cause in found] == ["rounding"]
 
 
+def test_two_runs_that_round_alike_have_no_cause_to_part():
+    """Both are float32, both differ from float64, and neither differs from the other."""
+    a = synapses(network(dtype="float32"), lambda weight: rounded(weight, 0.1).astype(np.float32))
+    assert causes(a, a, samples(), simulate) == []
+
+
+def test_the_order_of_sums_is_named_where_two_targets_add_differently():
+    """The same float32 network with its input channels in another order: the same sums, other last bits."""
+    a = synapses(network(dtype="float32"), lambda weight: rounded(weight, 0.1).astype(np.float32))
+    a = lifs(a, lambda node: node.with_(decay=np.float32(1), bias=np.float32(0), threshold=np.full(T, 0.7, np.float32)))
+    x = rounded(samples(), 0.5).astype(np.float32)
+    mirrored = a.replace({"conv1": a["conv1"].with_(weight=a["conv1"].weight[:, ::-1].copy())})
+    other = simulate(mirrored, x[:, ::-1].copy(), Request(trains=True))
+    if parity(simulate(a, x, Request(trains=True)), other).spike_mismatches == 0:
+        pytest.skip("this machine adds both orders to the same bits")
+    assert [cause.name for cause in causes(a, a, x, simulate, b_record=other)] == ["rounding"]
+
+
 def integers(weight_step=1 / 32):
     """A network of integers: whole mantissas, one unit for all layers."""
     graph = network()
@@ -201,15 +219,15 @@ def test_a_target_that_computes_something_else_is_named():
     assert found[0].name == "target"
 
 
-@pytest.mark.parametrize("bits", [2, 4])
-def test_few_weight_bits_are_the_first_cause_after_quantising(bits):
-    """The quantiser corrects biases for the rounded weights; that is no cause of its own."""
+@pytest.mark.parametrize(("bits", "explained"), [(2, 0.95), (4, 0.5)])
+def test_few_weight_bits_are_the_first_cause_after_quantising(bits, explained):
+    """Two bits explain nearly everything; with four, thresholds in the coarse unit of the sums begin to matter."""
     a = network(dtype="float32")
     x = np.rint(samples() * 16).astype(np.float32) / 16
     quantised = quantize(a, x, weight_bits=bits, run=simulate)
     found = causes(prepare(a), quantised.graph, x, simulate)
     assert found[0].name == "weights"
-    assert found[0].explained > 0.8
+    assert found[0].explained > explained
     assert sum(cause.share for cause in found) == pytest.approx(1)
 
 

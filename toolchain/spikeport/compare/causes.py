@@ -8,9 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.compare.kinds import BIAS, INPUT, ROUNDING, SATURATION, TARGET, TRUNCATION, WEIGHTS, Kind
+from spikeport.compare.kinds import (
+    BIAS,
+    DECAY,
+    INPUT,
+    ROUNDING,
+    SATURATION,
+    TARGET,
+    THRESHOLDS,
+    TRUNCATION,
+    WEIGHTS,
+    Kind,
+)
 from spikeport.compare.parity import parity
-from spikeport.compare.switches import SWITCHES, biases, differences, weights
+from spikeport.compare.switches import SWITCHES, differences
 from spikeport.compare.units import as_written, entering_unit, in_units_of, inclusive, snapped
 from spikeport.findings import require
 from spikeport.graph import Array, Graph, Loihi
@@ -71,7 +82,7 @@ def causes(
     `spikeport.passes.quantize.prepare`. ``run`` executes a graph (`spikeport.engine.simulate`). ``a_record`` and
     ``b_record`` are the runs to explain, with spike trains, where they come from other targets.
 
-    A quantiser corrects biases for the mean error of rounded weights; such biases count with the weights.
+    A quantiser moves biases, thresholds and decays to make up for rounded weights; such moves count with the weights.
     Causes act together, so the shares of single switches need not add up to what B does; ``explained`` says for each
     how much nearer A comes to B by it. Raises SP805 where A and B are no versions of one network, SP121 for no samples.
     """
@@ -87,23 +98,40 @@ def causes(
     theirs = run(b, samples, TRAINS) if b_record is None else b_record
     effects = list(_switched(base, view, entering, ours, run))
     effects += _rounded_input(b, base, entering, ours, run)
-    effects += _arithmetic(a, b, samples, view, run, ours if a_record is None else a_record, base, theirs)
+    if isinstance(b.arithmetic, Loihi):
+        effects += _integers(b, view, samples, run, theirs)
+    if not isinstance(a.arithmetic, Loihi):
+        own = run(a, samples, TRAINS) if a_record is None else a_record
+        effects += _floats(b, base, view, ours, own, theirs, lambda graph: run(graph, entering, TRAINS))
     return _ranked(effects, ours, theirs, labels)
 
 
 def _switched(base: Graph, view: Graph, entering: Array, ours: Record, run: Run) -> Iterator[_Effect]:
-    """A with each kind of parameter as B has it, the biases together with the weights where they make up for them."""
+    """A with each kind of parameter as B has it."""
     found = {}
     for kind, switch in SWITCHES.items():
         switched = switch(base, view)
         if switched != base:
             found[kind] = _Effect(kind, ours, run(switched, entering, TRAINS))
-    if WEIGHTS in found and BIAS in found:
-        both = _Effect(WEIGHTS, ours, run(biases(weights(base, view), view), entering, TRAINS))
-        if both.mismatches < found[WEIGHTS].mismatches:
-            found[WEIGHTS] = both
-            del found[BIAS]
+    if WEIGHTS in found:
+        _absorb(found, base, view, lambda graph: run(graph, entering, TRAINS))
     yield from found.values()
+
+
+def _absorb(found: dict[Kind, _Effect], base: Graph, view: Graph, run: Callable[[Graph], Record]) -> None:
+    """Count with the weights whatever makes up for their rounding: together they change fewer spikes than alone."""
+    switched = SWITCHES[WEIGHTS](base, view)
+    makes_up = []
+    for kind in (BIAS, THRESHOLDS, DECAY):
+        if kind in found:
+            more = SWITCHES[kind](switched, view)
+            effect = _Effect(WEIGHTS, found[WEIGHTS].before, run(more))
+            if effect.mismatches < found[WEIGHTS].mismatches:
+                switched, found[WEIGHTS] = more, effect
+                makes_up.append(found.pop(kind).kind.name)
+    if makes_up:
+        title = f"{WEIGHTS.title}, with {' and '.join(makes_up)} that make up for it"
+        found[WEIGHTS] = replace(found[WEIGHTS], kind=replace(WEIGHTS, title=title))
 
 
 def _rounded_input(b: Graph, base: Graph, entering: Array, ours: Record, run: Run) -> list[_Effect]:
@@ -113,20 +141,23 @@ def _rounded_input(b: Graph, base: Graph, entering: Array, ours: Record, run: Ru
     return [_Effect(INPUT, ours, run(base, whole, TRAINS))]
 
 
-def _arithmetic(
-    a: Graph, b: Graph, samples: Array, view: Graph, run: Run, a_record: Record, base: Graph, theirs: Record
+def _floats(
+    b: Graph, base: Graph, view: Graph, ours: Record, own: Record, theirs: Record, run: Callable[[Graph], Record]
 ) -> Iterator[_Effect]:
-    """What parameters cannot explain: B's numbers in exact arithmetic against what its own arithmetic made of them."""
-    unit = entering_unit(b)
-    entering = np.asarray(samples, dtype=np.float64) / unit
-    if not isinstance(a.arithmetic, Loihi):
-        narrow = run(a, samples, TRAINS) if a_record.target == "reference" else a_record
-        yield _Effect(ROUNDING, run(base, entering, TRAINS), narrow)
-    if not isinstance(b.arithmetic, Loihi):
-        yield _Effect(ROUNDING, run(view, entering, TRAINS), theirs)
+    """What floating point did: where the numbers are the same, between A and B; else to each beside float64."""
+    if base == view:
+        yield _Effect(ROUNDING, own, theirs)
         return
-    exact = run(view, np.rint(entering), TRAINS)
-    own = run(b, samples, TRAINS)
+    yield _Effect(ROUNDING, ours, own)
+    if not isinstance(b.arithmetic, Loihi):
+        yield _Effect(ROUNDING, run(view), theirs)
+
+
+def _integers(b: Graph, view: Graph, samples: Array, run: Run, theirs: Record) -> Iterator[_Effect]:
+    """What parameters cannot explain: B's numbers in exact arithmetic against what integers made of them."""
+    assert isinstance(b.arithmetic, Loihi)
+    whole = np.rint(np.asarray(samples, dtype=np.float64) / entering_unit(b))
+    exact, own = run(view, whole, TRAINS), run(b, samples, TRAINS)
     wide = own
     if own.overflows:
         wide = run(b.with_(arithmetic=Loihi(replace(b.arithmetic.profile, state_bits=WIDE))), samples, TRAINS)

@@ -1,0 +1,170 @@
+"""Every code block of the documentation runs, every notebook too, every name and link in it exists."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from spikeport.cli import build
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(path for path in DOCS.rglob("*.md"))
+BLOCK = re.compile(r"^(<!-- not executed: [^\n]+ -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(path):
+    """(language, text) of every block that is not marked with a reason for not being executed."""
+    return [(kind, text) for skip, kind, text in BLOCK.findall(path.read_text(encoding="utf-8")) if not skip]
+
+
+def name(path):
+    return str(path.relative_to(DOCS))
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory):
+    """The models of build/demo as `spikeport run digits` leaves them, after one epoch instead of twenty-five."""
+    import spikeport
+
+    place = tmp_path_factory.mktemp("demo")
+    folder = place / "build" / "demo"
+    trained = spikeport.train("digits-conv", out=place / "train", overrides={"epochs": 1}, progress=False)
+    folder.mkdir(parents=True)
+    shutil.copyfile(trained.checkpoint, folder / "model.safetensors")
+    spikeport.quantize(trained.checkpoint, data="digits", calibration=64, out=folder / "model.int.nir")
+    return place
+
+
+@pytest.fixture
+def place(demo, tmp_path, monkeypatch):
+    """A working folder with build/demo in it."""
+    shutil.copytree(demo / "build", tmp_path / "build")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(DOCS / "examples"))
+    return tmp_path
+
+
+def lava_is_here():
+    from spikeport.targets import target
+
+    return target("lava").availability().ready
+
+
+def run_shell(text):
+    for line in filter(None, (line.split("  #")[0].strip() for line in text.splitlines())):
+        program, *arguments = shlex.split(line)
+        assert program == "spikeport", line
+        if "lava" in arguments and not lava_is_here():
+            continue
+        result = CliRunner().invoke(build(), arguments)
+        assert result.exit_code == 0, f"{line}\n{result.output}\n{result.exception!r}"
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if blocks(path)], ids=name)
+def test_the_code_of_a_page_runs(path, place):
+    space = {"__name__": "page"}
+    for kind, text in blocks(path):
+        if kind == "bash":
+            run_shell(text)
+        elif kind == "python":
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(compile(text, str(path), "exec"), space)
+        else:
+            assert kind in ("toml", "json", "text"), f"{path}: who runs {kind}?"
+
+
+@pytest.mark.parametrize("path", sorted((DOCS / "notebooks").glob("*.ipynb")), ids=name)
+def test_a_notebook_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    space = {"__name__": "notebook"}
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        for cell in cells:
+            if cell["cell_type"] == "code":
+                exec(compile("".join(cell["source"]), str(path), "exec"), space)
+    assert sum(cell["cell_type"] == "code" for cell in cells) >= 4
+
+
+def test_the_tests_that_the_pages_name_exist():
+    named = {match for path in PAGES for match in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", path.read_text("utf-8"))}
+    assert len(named) > 10
+    missing = [
+        f"{file}::{test}" for file, test in sorted(named) if f"def {test}(" not in (ROOT / file).read_text("utf-8")
+    ]
+    assert missing == []
+
+
+def generated(out):
+    command = [sys.executable, str(DOCS / "generate.py"), str(out)]
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+    return out / "pages"
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    return generated(tmp_path_factory.mktemp("docs"))
+
+
+def test_every_link_leads_somewhere(site):
+    broken = []
+    for path in site.rglob("*.md"):
+        for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text("utf-8")):
+            if "://" not in link and not (path.parent / link).exists():
+                broken.append(f"{path.relative_to(site)}: {link}")
+    assert broken == []
+
+
+def test_every_page_is_in_the_navigation(site):
+    import tomllib
+
+    project = tomllib.loads((site.parent / "zensical.toml").read_text("utf-8"))["project"]
+
+    def files(entry):
+        if isinstance(entry, str):
+            return {entry}
+        parts = entry.values() if isinstance(entry, dict) else entry
+        return set().union(*(files(part) for part in parts))
+
+    there = {str(path.relative_to(site)) for path in site.rglob("*.md") if path.parent.name != "codes"}
+    assert files(project["nav"]) == there
+
+
+def test_every_code_has_a_page(site):
+    from spikeport.catalogue import pages
+
+    assert {path.stem for path in (site / "codes").glob("*.md")} == set(pages())
+
+
+def test_the_cost_page_shows_every_constant_with_its_source(site):
+    from spikeport.energy import shipped
+
+    text = (site / "cost-models.md").read_text("utf-8")
+    for model in shipped().values():
+        assert f"## {model.title}" in text
+        assert all(constant.source in text for constant in model.constants.values())
+
+
+def test_the_worked_example_of_a_target_stays_short():
+    assert len((DOCS / "examples" / "numpy_target.py").read_text("utf-8").splitlines()) < 100
+
+
+def test_the_site_builds_without_warnings(site):
+    zensical = shutil.which("zensical", path=str(Path(sys.executable).parent))
+    if zensical is None:
+        pytest.skip("zensical is not installed: make docs installs it")
+    command = [zensical, "build", "--strict", "--clean", "-f", str(site.parent / "zensical.toml")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=site.parent)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "arning" not in result.stdout + result.stderr
+    assert (site.parent / "site" / "codes" / "SP113.html").exists()
