@@ -92,3 +92,18 @@ def test_what_no_network_has_is_refused(name, options, words):
     with pytest.raises(SpikeportError, match=words) as error:
         net(name, (3, 8, 8), **options)
     assert error.value.code == "SP314"
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_schedules_can_be_ordinary_parameters(name):
+    """A trained schedule gets a gradient at every step, and training does not overwrite it with the batch's."""
+    torch.manual_seed(2)
+    width = {} if name in ("conv", "mlp") else {"width": 0.05}
+    module = net(name, (2, 32, 32), 4, timesteps=3, events=True, train_threshold=True, **width)
+    module(torch.rand(3, 4, 2, 32, 32)).square().sum().backward()
+    schedules = {n: p for n, p in module.named_parameters() if n.endswith(".threshold")}
+    assert schedules
+    for schedule in schedules.values():
+        assert schedule.shape == (3,)
+        assert (schedule == 1.0).all()
+        assert schedule.grad.abs().sum() > 0

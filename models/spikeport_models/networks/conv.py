@@ -27,6 +27,8 @@ def conv(
     events: bool = False,
     neuron: str = "plif",
     reset: str = "zero",
+    detach_reset: bool = False,
+    train_threshold: bool = False,
     width: float = 1.0,
 ) -> nn.Module:
     """Convolutions with tdBN and neurons, then Linear-tdBN-neurons, then Linear and the mean over time.
@@ -35,6 +37,7 @@ def conv(
     windows of that size before the dense layer; ``width`` multiplies ``channels`` and ``hidden``; ``events`` takes
     [T, B, C, H, W] instead of [B, C, H, W].
     """
+    cells = {"neuron": neuron, "reset": reset, "detach_reset": detach_reset, "train_threshold": train_threshold}
     kernels = (3,) * len(channels) if kernels is None else kernels
     require(len(channels) == len(strides) == len(kernels), "SP314",
             f"{len(channels)} channels, {len(strides)} strides and {len(kernels)} kernels",
@@ -46,7 +49,7 @@ def conv(
     for number, (wanted, stride, kernel) in enumerate(zip(channels, strides, kernels, strict=True), 1):
         outputs = max(1, round(wanted * width))
         layers[f"conv{number}"] = spiking_conv(
-            inputs, outputs, method, timesteps, kernel=kernel, stride=stride, neuron=neuron, reset=reset
+            inputs, outputs, method, timesteps, kernel=kernel, stride=stride, **cells
         )
         inputs, size = outputs, [(n - 1) // stride + 1 for n in size]
     if pool > 1:
@@ -57,7 +60,7 @@ def conv(
         features *= n
     dense = max(1, round(hidden * width))
     layers["flatten"] = Flatten()
-    layers["dense"] = spiking_linear(features, dense, method, timesteps, neuron=neuron, reset=reset)
+    layers["dense"] = spiking_linear(features, dense, method, timesteps, **cells)
     layers["classify"] = Linear(dense, classes)
     layers["readout"] = Readout(timesteps)
     module = nn.Sequential(layers)

@@ -25,6 +25,7 @@ def mlp(
     neuron: str = "plif",
     reset: str = "zero",
     detach_reset: bool = False,
+    train_threshold: bool = False,
 ) -> nn.Module:
     """Linear-tdBN-neurons for each of ``hidden``, then Linear and the mean over time."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
@@ -35,7 +36,14 @@ def mlp(
     for number, wanted in enumerate(hidden, 1):
         outputs = max(1, round(wanted * width))
         layers[f"dense{number}"] = spiking_linear(
-            inputs, outputs, method, timesteps, neuron=neuron, reset=reset, detach_reset=detach_reset
+            inputs,
+            outputs,
+            method,
+            timesteps,
+            neuron=neuron,
+            reset=reset,
+            detach_reset=detach_reset,
+            train_threshold=train_threshold,
         )
         inputs = outputs
     layers["classify"] = Linear(inputs, classes)

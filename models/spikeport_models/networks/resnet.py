@@ -75,6 +75,7 @@ def resnet19(
     neuron: str = "plif",
     reset: str = "zero",
     detach_reset: bool = False,
+    train_threshold: bool = False,
     readout_bias: bool = False,
 ) -> nn.Module:
     """ResNet-19: 3, 3 and 2 blocks of 128, 256 and 512 channels, a dense spiking layer of 256, no biases.
@@ -82,7 +83,9 @@ def resnet19(
     Source: ResNet19.py of both public codes; 12,698,260 parameters for 3x32x32 and 10 classes. The last layer had a
     bias (``readout_bias``) in earlier revisions of MPD-AGL's code.
     """
-    options = {"neuron": neuron, "reset": reset, "detach_reset": detach_reset}
+    options: dict[str, Any] = {
+        "neuron": neuron, "reset": reset, "detach_reset": detach_reset, "train_threshold": train_threshold
+    }  # fmt: skip
     wide = [max(1, round(n * width)) for n in (128, 256, 512)]
     layers = _start(timesteps, events)
     layers["encode"] = spiking_conv(input_shape[0], wide[0], method, timesteps, **options)
@@ -109,6 +112,7 @@ def sew_resnet(
     neuron: str = "plif",
     reset: str = "zero",
     detach_reset: bool = False,
+    train_threshold: bool = False,
 ) -> nn.Module:
     """ResNet-18 or -34 with SEW ADD (Fang et al. 2021). ``stem`` small is a 3x3 convolution, for 32x32 and less.
 
@@ -116,7 +120,9 @@ def sew_resnet(
     """
     blocks = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
     require(depth in blocks, "SP314", f"there is no ResNet-{depth}", mend="depth is 18 or 34")
-    options = {"neuron": neuron, "reset": reset, "detach_reset": detach_reset}
+    options: dict[str, Any] = {
+        "neuron": neuron, "reset": reset, "detach_reset": detach_reset, "train_threshold": train_threshold
+    }  # fmt: skip
     wide = [max(1, round(n * width)) for n in (64, 128, 256, 512)]
     layers = _start(timesteps, events)
     if stem == "imagenet":

@@ -25,6 +25,7 @@ def vggsnn(
     neuron: str = "plif",
     reset: str = "zero",
     detach_reset: bool = False,
+    train_threshold: bool = False,
 ) -> nn.Module:
     """Eight spiking 3x3 convolutions with 2x2 average pools between, then one linear layer with bias.
 
@@ -44,7 +45,14 @@ def vggsnn(
         convolutions += 1
         outputs = max(1, round(step * width))
         layers[f"conv{convolutions}"] = spiking_conv(
-            inputs, outputs, method, timesteps, neuron=neuron, reset=reset, detach_reset=detach_reset
+            inputs,
+            outputs,
+            method,
+            timesteps,
+            neuron=neuron,
+            reset=reset,
+            detach_reset=detach_reset,
+            train_threshold=train_threshold,
         )
         inputs = outputs
     layers["flatten"] = Flatten()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -42,6 +43,8 @@ def train(
         device=device,
         progress=console.interactive(),
     )
+    if os.environ.get("RANK", "0") != "0":  # under torchrun the first process speaks for all
+        return
     facts = result.metadata
     console.say(
         f"wrote {result.checkpoint}: epoch {facts['epoch']}, validation {facts['val_accuracy']:.2%}, "
