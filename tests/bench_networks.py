@@ -26,6 +26,8 @@ class Network:
         self.edges += [(source, name) for source in sources]
         self.shape[name] = node.output_shape(self.shape[sources[0]])
         self.power[name] = sum(self.power[source] for source in sources)
+        if isinstance(node, Pool):  # a sum of many has a mean that counts for more than its spread
+            self.power[name] = (np.prod(node.kernel) * self.power[name]) ** 2
         return name
 
     def spiking(self, name, synapse, *sources):

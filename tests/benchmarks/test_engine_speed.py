@@ -27,7 +27,7 @@ NETWORKS = {
 def floor(graph, engine, batch):
     """The products alone on blocks of the engine's size, and one pass over each layer's sums and spikes."""
     program = engine._program
-    size = min(batch, program.samples_at_once(None))
+    size = program.samples_at_once(batch, None)
     steps = graph.timesteps
     work = []
     for name in graph.nodes_of(Synapse):

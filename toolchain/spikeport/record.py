@@ -138,7 +138,7 @@ class Record:
         """Read what `save` wrote. Raises SP120 for anything else."""
         path = Path(path)
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
                 meta = json.loads(str(file["meta"]))
                 arrays = {name: file[name] for name in file.files if name != "meta"}
             return cls._from(meta, arrays)

@@ -218,7 +218,7 @@ def tally(x: Floats, nonzero: Integers, graded: Integers, size: NDArray[np.int64
 
 @compiled
 def tally_bytes(x: Bytes, nonzero: Integers, graded: Integers, size: NDArray[np.int64], begin: int, end: int) -> None:
-    """`tally` of bytes: summed in 8 and 16 bits, many positions an instruction, and carried over before they are full."""
+    """`tally` of bytes: summed in 8 and 16 bits, many positions an instruction, carried over before they are full."""
     some, other, total = np.zeros(BLOCK, np.uint8), np.zeros(BLOCK, np.uint8), np.zeros(BLOCK, np.uint16)
     for t in range(x.shape[0]):
         for a in range(begin, end, BLOCK):

@@ -48,7 +48,7 @@ Step = Callable[[Tensor], Tensor]
 
 #: bytes of values at once where the caller sets no limit: they stay in a last-level cache, and the memory that one
 #: block of samples gives back the next one takes
-WORKING_SET = 24 << 20
+WORKING_SET = 40 << 20
 
 
 class Neurons(Protocol):
@@ -76,9 +76,13 @@ class Program:
         """Whether the graph is in Loihi arithmetic."""
         return isinstance(self.graph.arithmetic, Loihi)
 
-    def samples_at_once(self, memory: int | None) -> int:
-        """How many samples to run together, so that their values take about ``memory`` bytes."""
-        return max(1, (memory or WORKING_SET) // self._bytes)
+    def samples_at_once(self, total: int, memory: int | None) -> int:
+        """How many of ``total`` samples to run together, so that their values take about ``memory`` bytes.
+
+        As many in each block, since a block of another size makes oneDNN prepare its products once more.
+        """
+        most = max(1, (memory or WORKING_SET) // self._bytes)
+        return max(1, -(-total // -(-total // most))) if total else 1
 
     @cached_property
     def _bytes(self) -> int:

@@ -50,7 +50,7 @@ class Engine:
         """As the function of this name."""
         total, entering = enter.check(self.graph, samples)
         ready = self._ready(entering)
-        size = request.batch or ready.samples_at_once(request.memory)
+        size = request.batch or ready.samples_at_once(total, request.memory)
         records = []
         for start in range(0, total, size):
             begun = time.perf_counter()

@@ -1,0 +1,137 @@
+"""A run in parts equals the run at once, goes on where it was ended, and mixes nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from random_graphs import random_graph
+from spikeport.engine import simulate
+from spikeport.engine.resume import finished, run_in_parts
+from spikeport.findings import SpikeportError
+from spikeport.graph import LIF
+from spikeport.targets import Request
+
+ALL = Request(trains=True, membranes=True, events=True)
+SEED = 6  # events as input, so that the samples lie on the second axis
+
+
+def counted(calls):
+    def run(graph, samples, request):
+        calls.append(samples.shape)
+        return simulate(graph, samples, request)
+
+    return run
+
+
+def same(a, b, graph):
+    np.testing.assert_array_equal(a.outputs, b.outputs)
+    for name in graph.nodes_of(LIF):
+        np.testing.assert_array_equal(a.trains[name].bits, b.trains[name].bits)
+        np.testing.assert_array_equal(a.spike_counts[name], b.spike_counts[name])
+        np.testing.assert_array_equal(a.events[name].active, b.events[name].active)
+
+
+@pytest.mark.parametrize("seed", [SEED, 3])
+def test_parts_join_to_the_run_at_once(tmp_path, seed):
+    graph, samples = random_graph(seed, integers=True, batch=7)
+    seen = []
+    request = Request(trains=True, membranes=True, events=True, progress=lambda done, total: seen.append((done, total)))
+    same(run_in_parts(simulate, graph, samples, tmp_path, request, size=3), simulate(graph, samples, ALL), graph)
+    assert seen[-1] == (7, 7)
+    assert all(total == 7 for _, total in seen)
+
+
+def test_a_second_run_computes_only_what_is_missing_or_damaged(tmp_path):
+    graph, samples = random_graph(SEED, integers=True, batch=7)
+    calls = []
+    whole = run_in_parts(counted(calls), graph, samples, tmp_path, ALL, size=2)
+    assert len(calls) == 4
+    (tmp_path / "part-000001.npz").unlink()
+    (tmp_path / "part-000002.npz").write_bytes((tmp_path / "part-000000.npz").read_bytes()[:100])
+    same(run_in_parts(counted(calls), graph, samples, tmp_path, ALL, size=2, resume=True), whole, graph)
+    assert len(calls) == 6
+
+
+def test_an_interrupt_leaves_what_is_done_readable(tmp_path):
+    graph, samples = random_graph(SEED, integers=True, batch=7)
+    calls = []
+
+    def run(graph, samples, request):
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return counted(calls)(graph, samples, request)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_in_parts(run, graph, samples, tmp_path, ALL, size=2)
+    record, total = finished(tmp_path)
+    assert (record.samples, total) == (4, 7)
+    np.testing.assert_array_equal(record.outputs, simulate(graph, samples).outputs[:4])
+
+
+def test_another_run_is_not_continued(tmp_path):
+    graph, samples = random_graph(SEED, integers=True, batch=4)
+    run_in_parts(simulate, graph, samples, tmp_path, size=2)
+    with pytest.raises(SpikeportError, match="SP511"):
+        run_in_parts(simulate, graph, samples, tmp_path, size=2)
+    other = samples.copy()
+    other.flat[0] = 1 - other.flat[0] if other.max() <= 1 else other.flat[1]
+    layer, node = next(iter(graph.nodes_of(LIF).items()))
+    moved = graph.replace({layer: node.with_(threshold=np.where(node.threshold > 0, 0, 1))})
+    for what, arguments in {
+        "asked": (graph, samples, tmp_path, ALL),
+        "input": (graph, other, tmp_path),
+        "graph": (moved, samples, tmp_path),
+    }.items():
+        with pytest.raises(SpikeportError, match=rf"SP510.*{what}"):
+            run_in_parts(simulate, *arguments, size=2, resume=True)
+    with pytest.raises(SpikeportError, match=r"SP510.*part"):
+        run_in_parts(simulate, graph, samples, tmp_path, size=3, resume=True)
+
+
+def test_a_folder_without_a_run_is_none(tmp_path):
+    with pytest.raises(SpikeportError, match="SP120"):
+        finished(tmp_path)
+
+
+def test_a_killed_run_goes_on_without_losing_or_repeating_a_sample(tmp_path):
+    code = f"""
+        import sys, time
+        sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+        from random_graphs import random_graph
+        from spikeport.engine import simulate
+        from spikeport.engine.resume import run_in_parts
+
+        graph, samples = random_graph({SEED}, integers=True, batch=40)
+
+        def slow(graph, samples, request):
+            time.sleep(0.2)
+            return simulate(graph, samples, request)
+
+        run_in_parts(slow, graph, samples, {str(tmp_path)!r}, size=2)
+    """
+    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    try:
+        end = time.monotonic() + 120
+        while not (tmp_path / "part-000002.npz").exists():
+            assert child.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.02)
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    done = len(list(tmp_path.glob("part-*.npz")))
+    assert 3 <= done < 20
+    graph, samples = random_graph(SEED, integers=True, batch=40)
+    calls = []
+    record = run_in_parts(counted(calls), graph, samples, tmp_path, size=2, resume=True)
+    assert len(calls) == 20 - done
+    np.testing.assert_array_equal(record.outputs, simulate(graph, samples).outputs)

@@ -1,0 +1,143 @@
+"""Long runs that survive: each finished part of a data set is a file, and a run that starts again goes on after them.
+
+A folder holds ``run.json`` (what is run on what, in parts of how many samples) and ``part-000000.npz`` and so on, each
+a whole `Record`. Files are moved into place when they are complete, so that an end at any moment, by Ctrl-C, kill -9 or
+a power cut, loses at most the part that was being computed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikeport.findings import SpikeportError, fail
+from spikeport.graph import Array, Graph, Input
+from spikeport.record import Record, join
+from spikeport.targets import Request, check_input
+
+PART = 1024  #: samples in a part where the caller does not say
+
+Run = Callable[[Graph, Array, Request], Record]
+
+
+def run_in_parts(
+    run: Run, graph: Graph, samples: Array, folder: Path | str, request: Request = Request(), *,
+    size: int = PART, resume: bool = False,
+) -> Record:  # fmt: skip
+    """Run ``samples`` in parts of ``size``, keep each in ``folder``, and return the record of all of them.
+
+    With ``resume`` parts that are there already are not computed again. Raises SP510 where the folder holds another run
+    (other graph, samples, sizes or requests), SP511 where it holds parts and ``resume`` was not asked for. An interrupt
+    goes through to the caller; what is finished can be read with `finished`.
+    """
+    folder = Path(folder)
+    total = check_input(graph, samples)
+    folder.mkdir(parents=True, exist_ok=True)
+    _claim(folder, _facts(graph, samples, request, size), resume)
+    records = []
+    for start in range(0, total, size):
+        stop = min(start + size, total)
+        path = folder / f"part-{start // size:06d}.npz"
+        record = _readable(path)
+        if record is None:
+            record = run(
+                graph, _cut(graph, samples, start, stop), replace(request, progress=_shifted(request, start, total))
+            )
+            record.save(path)
+        request.progress(stop, total)
+        records.append(record)
+    return join(records)
+
+
+def finished(folder: Path | str) -> tuple[Record, int]:
+    """The record of the finished parts, and how many samples the whole run has. Raises SP120 where there are none."""
+    folder = Path(folder)
+    try:
+        total = int(json.loads((folder / "run.json").read_text())["samples"])
+    except (OSError, ValueError, KeyError):
+        fail("SP120", "holds no run", where=str(folder))
+    records = list(_leading(folder))
+    if not records:
+        fail("SP120", "no part of the run is finished", where=str(folder), mend="run it again with --resume")
+    return join(records), total
+
+
+def _leading(folder: Path) -> Iterator[Record]:
+    """The finished parts, up to the first that is missing."""
+    number = 0
+    while (record := _readable(folder / f"part-{number:06d}.npz")) is not None:
+        yield record
+        number += 1
+
+
+def _readable(path: Path) -> Record | None:
+    """A finished part; None where it is missing or damaged, so that it is computed again."""
+    try:
+        return Record.load(path)
+    except SpikeportError:
+        return None
+
+
+def _claim(folder: Path, facts: dict[str, Any], resume: bool) -> None:
+    """Make the folder this run's, or make sure that it is."""
+    path = folder / "run.json"
+    if path.exists():
+        try:
+            there = json.loads(path.read_text())
+        except ValueError:
+            there = {}
+        other = sorted(name for name in facts if there.get(name) != facts[name])
+        if other:
+            fail("SP510", f"the folder holds another run: {', '.join(other)} differ", where=str(folder),
+                 mend="use another folder, or run what was run before")  # fmt: skip
+        if not resume:
+            fail("SP511", "the folder holds this run already, whole or in part", where=str(folder),
+                 mend="continue it with --resume, or use another folder")  # fmt: skip
+        return
+    part = path.with_name("run.json.part")
+    part.write_text(json.dumps(facts, indent=1))
+    os.replace(part, path)
+
+
+def _facts(graph: Graph, samples: Array, request: Request, size: int) -> dict[str, Any]:
+    """What makes two runs the same run."""
+    return {
+        "graph": _digest(graph),
+        "input": hashlib.sha256(np.ascontiguousarray(samples).view(np.uint8).data).hexdigest(),
+        "samples": check_input(graph, samples),
+        "part": size,
+        "asked": {name: getattr(request, name) for name in ("trains", "membranes", "events")},
+    }
+
+
+def _digest(graph: Graph) -> str:
+    """A number for the graph: nodes with every bit of their arrays, edges, steps and arithmetic."""
+    found = hashlib.sha256(repr((sorted(graph.edges), graph.timesteps, graph.arithmetic, graph.after_end)).encode())
+    for name in sorted(graph.nodes):
+        node = graph.nodes[name]
+        found.update(f"{name}:{type(node).__name__}".encode())
+        for item in fields(node):
+            value = getattr(node, item.name)
+            if isinstance(value, np.ndarray):
+                found.update(f"{item.name}{value.dtype}{value.shape}".encode() + np.ascontiguousarray(value).tobytes())
+            else:
+                found.update(f"{item.name}={value!r}".encode())
+    return found.hexdigest()
+
+
+def _cut(graph: Graph, samples: Array, start: int, stop: int) -> Array:
+    node = graph.nodes[graph.input]
+    assert isinstance(node, Input)
+    return samples[:, start:stop] if node.coding == "events" else samples[start:stop]
+
+
+def _shifted(request: Request, start: int, total: int) -> Callable[[int, int], None]:
+    """The caller's progress, told about all samples by a run that sees a part of them."""
+    return lambda done, _: request.progress(start + done, total)
