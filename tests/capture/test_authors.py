@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 
@@ -10,11 +11,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
+from typer.testing import CliRunner
 
 import spikeport_models
 from spikeport.api.import_checkpoint import import_checkpoint
 from spikeport.capture import capture
 from spikeport.capture.authors import STAGES, VGG, Facts, convert
+from spikeport.cli import build
 from spikeport.findings import SpikeportError
 from spikeport.train import DsAtgo
 from spikeport_models import datasets, networks
@@ -319,3 +322,15 @@ def test_a_file_that_is_none_is_one_error_and_runs_no_code(kind, tmp_path):
         import_checkpoint(file, "mpd-agl", "resnet19", timesteps=2)
     assert caught.value.code == "SP390"
     assert not made.exists()
+
+
+def test_the_verb_says_what_it_did(long_trained, tmp_path):
+    file, out = tmp_path / "net.pth", tmp_path / "net.safetensors"
+    torch.save(in_their_layout(long_trained, table=True), file)
+    arguments = ["import-checkpoint", str(file), "--layout", "ds-atgo", "--arch", "mlp", "-T", "4", "--data", "digits"]
+    result = CliRunner().invoke(build(), [*arguments, "--out", str(out), "--json"])
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["accuracy"] == accuracy(long_trained)
+    assert told["samples"] == 360
+    assert out.exists()
