@@ -37,10 +37,10 @@ def test_the_probe_sees_the_rates_of_ds_atgo():
 
 def test_the_claims_are_written_and_drawn(tmp_path):
     result = claims.claims("digits-conv", 1, tmp_path, SMALL)
-    assert set(result["methods"]) == {"fixed", "mpd-agl", "ds-atgo"}
+    assert len(result["methods"]) == 4
     assert json.loads((tmp_path / "claims.json").read_text()) == result
     assert (tmp_path / "claims.png").read_bytes().startswith(b"\x89PNG")
-    for run in result["methods"]["ds-atgo"][0]["rate"].values():
+    for run in result["methods"]["ds-atgo, V_th 1"][0]["rate"].values():
         assert all(0.05 < rate < 0.3 for rate in run)
 
 
