@@ -24,7 +24,7 @@ def step(network, variant):
 
 
 def test_the_plain_network_is_the_same_network():
-    """Same numbers in, same logits out, to the last bit that matters in float64: the times compare like with like."""
+    """The same logits and gradients in float64: the times compare like with like, and whole networks are faithful."""
     specification = importlib.util.spec_from_file_location("train_child", CHILD)
     child = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(child)
@@ -34,7 +34,18 @@ def test_the_plain_network_is_the_same_network():
                      options={"width": 0.1}).double().train()  # fmt: skip
         other = child.plain(copy.deepcopy(ours)).double()
         x = torch.rand(*((timesteps, 8) if network == "vggsnn" else (8,)), *shape, dtype=torch.float64)
-        torch.testing.assert_close(ours(x), other(x), rtol=1e-10, atol=1e-12)
+        weights = torch.randn(8, 10, dtype=torch.float64)
+        logits = [module(x) for module in (ours, other)]
+        for some in logits:
+            (some * weights).sum().backward()
+        torch.testing.assert_close(*logits, rtol=1e-10, atol=1e-12)
+        synapses = [
+            [part.weight.grad for part in module.modules() if isinstance(part, torch.nn.Conv2d | torch.nn.Linear)]
+            for module in (ours, other)
+        ]
+        assert len(synapses[0]) == {"resnet19": 21, "vggsnn": 9}[network]
+        for a, b in zip(*synapses, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.bench
