@@ -104,6 +104,23 @@ def test_the_verdict_follows_its_rules(changes, mood):
 
 
 @pytest.mark.parametrize(
+    ("entry", "mood", "words"),
+    [
+        (parity("b", 0), "same", "Every spike agrees"),
+        (parity("b", 3, mismatches_above_rounding=0), "close", "ties"),
+        (parity("b", 3, mismatches_above_rounding=1), "apart", "mostly by weights rounded"),
+        (parity("b", 3), "apart", numbers.percent(0.001)),
+        (parity("b", 0, spikes_compared=0), "close", "No spikes were compared"),
+    ],
+)
+def test_a_comparison_of_two_runs_has_a_verdict_of_its_own(entry, mood, words):
+    cause = {"name": "weights", "title": "weights rounded"}
+    found = verdict({"model": "a against b", "parity": {"a": entry}, "causes": {"a": [cause]}})
+    assert found.mood == mood
+    assert words in found.sentence
+
+
+@pytest.mark.parametrize(
     ("spiking", "conventional", "words"),
     [
         ((1e-9, 2e-9, 3e-9), (4e-9, 5e-9, 6e-9), "the SNN wins"),

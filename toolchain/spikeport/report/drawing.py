@@ -69,15 +69,19 @@ def layout(graph: Graph) -> Mapping[str, Place]:
 
 
 def _edge(a: Place, b: Place) -> str:
-    start = a.y + HIGH
-    if b.y - start <= DOWN + 1 and b.y > a.y:
-        path = f"M{a.x:.0f} {start:.0f}L{b.x:.0f} {b.y - 4:.0f}"
-    else:  # around what lies between, on the left
-        side = min(a.x, b.x) - BOX / 2 - 22
-        path = (
-            f"M{a.x - BOX / 2 + 14:.0f} {start:.0f}C{side:.0f} {start + 30:.0f} {side:.0f} {b.y - 34:.0f} "
-            f"{b.x - BOX / 2 + 14:.0f} {b.y - 4:.0f}"
-        )
+    """Straight to the next node; past others on the left of their column; between columns through the gap."""
+    start, end = a.y + HIGH, b.y - 4
+    left = a.x - BOX / 2
+    gap = max(a.x, b.x) - BOX / 2 - ACROSS / 2
+    if a.x == b.x and end - start <= DOWN and b.y > a.y:
+        path = f"M{a.x:.0f} {start:.0f}V{end:.0f}"
+    elif a.x == b.x:
+        high, low = a.y + 0.7 * HIGH, b.y + 0.3 * HIGH
+        path = f"M{left:.0f} {high:.0f}C{left - 36:.0f} {high:.0f} {left - 36:.0f} {low:.0f} {left:.0f} {low:.0f}"
+    elif a.x < b.x:
+        path = f"M{a.x + BOX / 2:.0f} {a.y + HIGH / 2:.0f}H{gap:.0f}V{b.y - 12:.0f}H{b.x - BOX / 4:.0f}V{end:.0f}"
+    else:
+        path = f"M{a.x - BOX / 4:.0f} {start:.0f}v8H{gap:.0f}V{b.y - 12:.0f}H{b.x + BOX / 4:.0f}V{end:.0f}"
     return f'<path class="edge" d="{path}"/>'
 
 

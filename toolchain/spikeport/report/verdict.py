@@ -44,6 +44,8 @@ def verdict(result: Mapping[str, Any]) -> Verdict:
     drop = accuracy["pytorch"] - accuracy["integer"] if {"pytorch", "integer"} <= set(accuracy) else 0.0
     if cost := energy_verdict(result.get("energy_joule_per_sample", {})):
         details.append(cost)
+    if not {"integer", "nir", "onnx", "lava"} & set(accuracy):
+        return Verdict(*_of_comparison(parities, result.get("causes", {})), tuple(details))
     if broken:
         names = " and ".join(name_of(stage) for stage in broken)
         return Verdict("apart", f"Not the same network: {names} parts from its reference.", tuple(details))
@@ -53,13 +55,30 @@ def verdict(result: Mapping[str, Any]) -> Verdict:
     return Verdict(*_good(accuracy, parities), tuple(details))
 
 
+def _of_comparison(parities: Mapping[str, Any], causes: Mapping[str, Any]) -> tuple[Mood, str]:
+    """Two runs side by side, which need not be stages of one job."""
+    apart = sum(entry.get("spike_mismatches", 0) for entry in parities.values())
+    compared = sum(entry.get("spikes_compared", 0) for entry in parities.values())
+    if not compared:
+        return "close", "No spikes were compared."
+    if not apart:
+        return "same", "Every spike agrees."
+    if all(entry.get("mismatches_above_rounding", 1) == 0 for entry in parities.values()):
+        return "close", f"The runs agree up to float rounding: {whole(apart)} of {whole(compared)} spikes are ties."
+    first = [entries[0]["title"] for entries in causes.values() if entries]
+    why = f", mostly by {first[0]}" if first else ""
+    agreement = min(entry.get("argmax_agreement", 1.0) for entry in parities.values())
+    text = f"The runs part in {percent(apart / compared)} of spikes and silences{why}; "
+    return "apart", f"{text}they give the same answer on {percent(agreement)} of the samples."
+
+
 def _good(accuracy: Mapping[str, float], parities: Mapping[str, Any]) -> tuple[Mood, str]:
+    """A whole run in which every stage holds."""
     if "integer" not in accuracy:
-        exact = all(entry.get("spike_mismatches") == 0 for entry in parities.values())
-        return ("same", "Every spike agrees.") if exact else ("close", "The runs agree up to rounding.")
-    numbers = percent(accuracy["integer"])
+        return "same", "Every stage that was run is still the trained network."
+    numbers = f"{percent(accuracy['integer'])} of the test samples right in integers"
     if "pytorch" in accuracy:
-        numbers += f" of the test samples right in integers, {percent(accuracy['pytorch'])} in PyTorch"
+        numbers += f", {percent(accuracy['pytorch'])} in PyTorch"
     tail = ", and Lava agrees on every spike" if parities.get("lava", {}).get("spike_mismatches") == 0 else ""
     return "same", f"Still the trained network: {numbers}{tail}."
 
