@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from spikeport.findings import fail
+from spikeport.formats import nir_heap
 from spikeport.graph import Array
 
 NIR_VERSION = "1.0.8"  #: the version of NIR whose vocabulary we write
@@ -92,6 +93,8 @@ def load(path: Path) -> Tree:
     if not path.is_file():
         fail("SP201", "is a folder" if path.is_dir() else "there is no such file", where=str(path))
     size = path.stat().st_size
+    if size and (problem := nir_heap.broken(path)):
+        fail("SP202", f"is damaged ({problem})", where=str(path), mend="copy or export it again")
     try:
         with h5py.File(path, "r") as file:
             if "node" not in file or not isinstance(file["node"], h5py.Group):
@@ -140,7 +143,7 @@ class _Reader:
         if not text and item.dtype.kind not in "biuf":
             fail("SP202", f"{item.name} holds {item.dtype}, not numbers or text", where=str(self.path))
         constant = not text and item.chunks is not None and item.id.get_storage_size() == 0
-        self._claim(item, 8 * item.dtype.itemsize if constant else item.size * item.dtype.itemsize)
+        self._claim(item, item.size * (1 if constant else item.dtype.itemsize))  # masks over it take a byte each
         if constant:
             value = np.asarray(item.fillvalue, dtype=item.dtype)
             return np.broadcast_to(value, item.shape)

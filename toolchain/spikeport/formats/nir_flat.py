@@ -84,6 +84,7 @@ def _open(tree: Any, prefix: str, nodes: dict[str, Raw], edges: list[tuple[str, 
     subgraphs: dict[str, tuple[str, str]] = {}
     for name, node in found:
         kind = node.get("type") if isinstance(node, Mapping) else None
+        kind = kind if isinstance(kind, str) else None
         where = f"node {prefix + name!r}"
         if kind == "NIRGraph":
             ends = {part: [n for n, v in _items(node) if v.get("type") == part] for part in ("Input", "Output")}

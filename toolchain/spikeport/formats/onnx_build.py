@@ -25,7 +25,7 @@ class Builder:
     dtype: np.dtype[Any]  #: of the values between the nodes
     hollow: bool = False  #: leave out the data of the network's own arrays, to compare structures
     nodes: list[onnx.NodeProto] = field(default_factory=list)
-    initializers: list[onnx.TensorProto] = field(default_factory=list)
+    model: onnx.ModelProto = field(default_factory=onnx.ModelProto)  #: filled in place: a copy would double the weights
     functions: dict[str, onnx.FunctionProto] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
     constants: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
@@ -65,9 +65,8 @@ class Builder:
         return self.op("Cast", [name], wish, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
     def _store(self, array: Array, wish: str, *, hollow: bool = False) -> str:
-        tensor = onnx.TensorProto(name=self.name(wish), dims=array.shape)
+        tensor = self.model.graph.initializer.add(name=self.name(wish), dims=array.shape)
         tensor.data_type = helper.np_dtype_to_tensor_dtype(array.dtype)
         if not hollow:
             tensor.raw_data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
-        self.initializers.append(tensor)
-        return tensor.name
+        return str(tensor.name)

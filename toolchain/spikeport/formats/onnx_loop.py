@@ -22,11 +22,10 @@ class Looped(Layout):
         """Write everything; the value that leaves the graph, [B, ...]."""
         self.reserve()
         build = self.builder
-        inside = Builder(build.dtype, build.hollow, functions=build.functions)
+        inside = Builder(build.dtype, build.hollow, model=build.model, functions=build.functions)
         step = Step(self.graph, inside)
         end = step.run()
         self.stored = step.stored
-        build.initializers += inside.initializers
         build.names |= inside.names
         node = self.graph.nodes[self.graph.input]
         assert isinstance(node, Input)

@@ -7,7 +7,6 @@ model that they describe, built again, is the model in the file; otherwise the o
 from __future__ import annotations
 
 import base64
-import io
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -43,12 +42,13 @@ def build(graph: Graph, time: Time, *, hollow: bool = False) -> onnx.ModelProto:
         layout = Whole(graph, builder, time=time)
         layout.run()
         inputs, outputs = _ends(graph, builder)
-    body = helper.make_graph(builder.nodes, "spikeport", inputs, outputs, builder.initializers)
-    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, DOMAIN_VERSION)]
-    model = helper.make_model(
-        body, functions=list(builder.functions.values()), opset_imports=opsets, ir_version=IR_VERSION,
-        producer_name="spikeport",
-    )  # fmt: skip
+    model = builder.model
+    model.ir_version, model.producer_name, model.graph.name = IR_VERSION, "spikeport", "spikeport"
+    model.opset_import.extend([helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, DOMAIN_VERSION)])
+    model.graph.node.extend(builder.nodes)
+    model.graph.input.extend(inputs)
+    model.graph.output.extend(outputs)
+    model.functions.extend(builder.functions.values())
     helper.set_model_props(model, {KEY: facts_.to_json(_facts(graph, layout, time))})
     return model
 
@@ -97,7 +97,7 @@ def _facts(graph: Graph, layout: Layout, time: Time) -> facts_.Facts:
         stored = layout.stored[name]
         places = {}
         for key, value in arrays.items():
-            place = {"initializer": stored[key], "shape": list(value.shape)} if key in stored else {"npy": _npy(value)}
+            place = {"initializer": stored[key], "shape": list(value.shape)} if key in stored else _written_out(value)
             places[key] = place
         nodes.append({"name": name, "facts": facts, "arrays": places})
     return facts_.graph_facts(graph) | {
@@ -108,10 +108,10 @@ def _facts(graph: Graph, layout: Layout, time: Time) -> facts_.Facts:
     }
 
 
-def _npy(value: Array) -> str:
-    file = io.BytesIO()
-    np.save(file, value, allow_pickle=False)
-    return base64.b64encode(file.getvalue()).decode("ascii")
+def _written_out(value: Array) -> facts_.Facts:
+    """An array that no operator uses, as JSON: its type, shape and bytes (little-endian, base64)."""
+    small = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
+    return {"dtype": value.dtype.name, "shape": list(value.shape), "base64": base64.b64encode(small.tobytes()).decode()}
 
 
 def taken_apart(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> Graph | None:
@@ -137,8 +137,12 @@ def taken_apart(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> Graph | 
 def _placed(place: Mapping[str, Any], arrays: Mapping[str, Array]) -> Array:
     if "initializer" in place:
         return arrays[place["initializer"]].reshape(place["shape"])
-    value = np.load(io.BytesIO(base64.b64decode(place["npy"])), allow_pickle=False)
-    return np.asarray(value)
+    dtype = np.dtype(place["dtype"])
+    if dtype.kind not in "biuf":
+        raise ValueError(f"an array of {dtype}")
+    return (
+        np.frombuffer(base64.b64decode(place["base64"]), dtype.newbyteorder("<")).astype(dtype).reshape(place["shape"])
+    )
 
 
 def _same(model: onnx.ModelProto, again: onnx.ModelProto) -> bool:
