@@ -23,6 +23,7 @@ from typing import Any
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h: orphans of the group come to the guard, which reaps them
 POLL = 0.05  # seconds
+WEIGH = 2.0  # seconds between two looks at the memory, which walk the page tables of every process
 GRACE = 2.0  # seconds between an exception inside a Lava process and the end of the run
 
 
@@ -56,6 +57,7 @@ def watch(worker: int, folder: Path, plan: dict[str, Any]) -> dict[str, Any]:
     """Wait until the run is over, and say why."""
     begun = time.monotonic()
     failed = None
+    weigh = 0.5
     while True:
         if select.select([sys.stdin], [], [], POLL)[0] and not os.read(sys.stdin.fileno(), 1):
             return {"reason": "orphaned"}
@@ -69,8 +71,10 @@ def watch(worker: int, folder: Path, plan: dict[str, Any]) -> dict[str, Any]:
             failed = elapsed
         if failed is not None and elapsed > failed + GRACE:
             return {"reason": "exception"}
-        if plan["memory"] is not None and (used := group_memory(worker)) > plan["memory"]:
-            return {"reason": "memory", "bytes": used}
+        if plan["memory"] is not None and elapsed > weigh:
+            weigh = elapsed + WEIGH
+            if (used := group_memory(worker)) > plan["memory"]:
+                return {"reason": "memory", "bytes": used}
 
 
 def members(group: int) -> list[int]:
