@@ -42,7 +42,8 @@ def demo(tmp_path_factory):
     trained = spikeport.train("digits-conv", out=place / "train", overrides={"epochs": 1}, progress=False)
     folder.mkdir(parents=True)
     shutil.copyfile(trained.checkpoint, folder / "model.safetensors")
-    spikeport.quantize(trained.checkpoint, data="digits", calibration=64, out=folder / "model.int.nir")
+    out = folder / "model.int.nir"
+    spikeport.quantize(trained.checkpoint, data="digits", calibration=64, steps=("normalise", "ranges"), out=out)
     return place
 
 
