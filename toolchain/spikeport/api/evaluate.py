@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from spikeport.api.execute import execute
+from spikeport.api.execute import execute, execute_in_parts
+from spikeport.api.files import folder
 from spikeport.api.load import Model, load_data, load_model
 from spikeport.compare.intervals import wilson
 from spikeport.graph import Graph
@@ -40,13 +41,22 @@ def evaluate(
     target: str | None = None,
     limit: int | None = None,
     *,
+    out: Path | str | None = None,
+    resume: bool = False,
     batch: int | None = None,
     progress: Callback = silent,
 ) -> Evaluation:
-    """Run ``model`` on a split of a data set, or its first ``limit`` samples."""
+    """Run ``model`` on a split of a data set, or its first ``limit`` samples.
+
+    With ``out`` the finished parts of the run are kept in that folder, and ``resume`` goes on after them.
+    """
     loaded = load_model(model)
     samples = load_data(data, split, loaded.graph, limit)
-    record = execute(loaded, target, samples.x, Request(batch=batch, progress=progress))
+    request = Request(batch=batch, progress=progress)
+    if out is None:
+        record = execute(loaded, target, samples.x, request)
+    else:
+        record = execute_in_parts(loaded, target, samples.x, request, folder(out), resume)
     correct = round(record.accuracy(samples.y) * samples.samples)
     return Evaluation(
         model=loaded.name,

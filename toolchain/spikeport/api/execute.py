@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from spikeport.api.load import Model
+from spikeport.engine.resume import PART, run_in_parts
 from spikeport.findings import fail
-from spikeport.graph import Array
+from spikeport.graph import Array, Graph
 from spikeport.record import Record
 from spikeport.targets import Request, check_input, registry, target
+
+LONG = PART  #: samples from which on a run is kept in parts
 
 
 def target_names() -> list[str]:
@@ -29,3 +35,15 @@ def execute(model: Model, name: str | None, samples: Array, request: Request = R
         check_input(model.graph, samples)
         return observe(model.module, model.graph, samples, request)
     return target(name).run(model.graph, samples, request)
+
+
+def execute_in_parts(
+    model: Model, name: str | None, samples: Array, request: Request, folder: Path, resume: bool
+) -> Record:
+    """As `execute`, but every finished part of a long run is kept in ``folder``, and ``resume`` goes on after them."""
+    name = name or model.target
+
+    def run(graph: Graph, part: Array, wishes: Request) -> Record:
+        return execute(replace(model, graph=graph), name, part, wishes)
+
+    return run_in_parts(run, model.graph, samples, folder / f"parts-{name}", request, resume=resume)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeport.api.execute import execute
+from spikeport.api.execute import LONG, execute, execute_in_parts
 from spikeport.api.files import folder
 from spikeport.api.load import Model, load_model
 from spikeport.findings import fail
@@ -17,7 +18,7 @@ from spikeport.graph import Array, Graph, Input
 from spikeport.passes.extend import extend
 from spikeport.record import Record
 from spikeport.targets import Progress as Callback
-from spikeport.targets import Request, silent
+from spikeport.targets import Request, check_input, silent
 
 
 def simulate(
@@ -30,6 +31,7 @@ def simulate(
     nir: Mapping[str, str] | None = None,
     frames: bool = False,
     membranes: bool = False,
+    resume: bool = False,
     batch: int | None = None,
     progress: Callback = silent,
 ) -> Record:
@@ -37,15 +39,23 @@ def simulate(
 
     ``samples``: an array or a .npy file, [B, ...] for direct coding or, with ``frames``, [T, B, ...]. ``dt`` and
     ``nir`` are for files of other tools, see `load_model`; where such a file leaves the number of steps open, the
-    frames set it. Raises SP907 for a file that is no array, SP502 for one of the wrong shape.
+    frames set it. A run of more than 1024 samples keeps its finished parts in ``out``; ``resume`` goes on after them.
+    Raises SP907 for a file that is no array, SP502 for one of the wrong shape, SP511 for parts without ``resume``.
     """
     loaded = load_model(model, dt=dt, nir=nir)
     array = samples if isinstance(samples, np.ndarray) else read_array(Path(samples))
     loaded = replace(loaded, graph=_framed(loaded.graph, array, frames))
     request = Request(trains=True, membranes=membranes, events=True, batch=batch, progress=progress)
-    record = execute(loaded, target, array, request)
-    if out is not None:
-        record.save(folder(out) / "record.npz")
+    if out is None:
+        return execute(loaded, target, array, request)
+    place = folder(out)
+    if resume or check_input(loaded.graph, array) > LONG:
+        record = execute_in_parts(loaded, target, array, request, place, resume)
+    else:
+        record = execute(loaded, target, array, request)
+    record.save(place / "record.npz")
+    for parts in place.glob("parts-*"):
+        shutil.rmtree(parts)
     return record
 
 

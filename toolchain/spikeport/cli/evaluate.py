@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,6 +19,10 @@ def evaluate(
     limit: show.Limit = None,
     dt: show.Dt = None,
     nir: show.Nir = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder that keeps the finished parts of a long run.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after the parts that are finished.")] = False,
     batch: show.Batch = None,
     json: show.Json = False,
 ) -> None:

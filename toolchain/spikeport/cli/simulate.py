@@ -20,6 +20,7 @@ def simulate(
     nir: show.Nir = None,
     frames: Annotated[bool, typer.Option("--frames", help="The input has a frame for each step.")] = False,
     membranes: Annotated[bool, typer.Option("--membranes", help="Keep membranes after the reset.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after the parts that are finished.")] = False,
     batch: show.Batch = None,
 ) -> None:
     """Run a model on an input file and keep outputs and every spike.
@@ -34,7 +35,7 @@ def simulate(
 
     with console.progress("simulate") as progress:
         record = run(model, input, target, out, dt=dt, nir=show.pairs(nir), frames=frames, membranes=membranes,
-                     batch=batch, progress=progress)  # fmt: skip
+                     resume=resume, batch=batch, progress=progress)  # fmt: skip
     show.findings(record.findings)
     rates = record.rates()
     show.table(
