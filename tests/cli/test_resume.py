@@ -39,7 +39,7 @@ def die_after(samples):
 def test_a_run_that_died_goes_on_with_the_same_result(network, tmp_path):
     x = np.random.default_rng(2).normal(size=(3000, 1, 4, 4)).astype(np.float32)
     with pytest.raises(DiedError):
-        simulate(network, x, out=tmp_path, progress=die_after(2048))
+        simulate(network, x, out=tmp_path, progress=die_after(2049))
     assert not (tmp_path / "record.npz").exists()
     done = sorted(path.name for path in (tmp_path / "parts-reference").glob("part-*.npz"))
     assert done == ["part-000000.npz", "part-000001.npz"]
