@@ -12,6 +12,7 @@ import numpy as np
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.formats import nir_shapes
 from spikeport.formats.nir_conventions import Conventions, Discrete, integrating, leaky
+from spikeport.formats.nir_cycles import cuts
 from spikeport.formats.nir_flat import Flat, Raw
 from spikeport.graph import (
     LIF,
@@ -320,19 +321,9 @@ class Conversion:
 
     # -- cycles ---------------------------------------------------------------------------------------------------
 
-    def _behind_the_neuron(self, edge: tuple[str, str]) -> tuple[str, str]:
-        """Where to delay a feedback edge: in front of its synapses, whose biases are there from the first step on."""
-        while True:
-            name = edge[0]
-            sources = [a for a, b in self.edges if b == name]
-            alone = len(sources) == 1 and sum(a == name for a, _ in self.edges) == 1
-            if isinstance(self.nodes[name], LIF) or not alone:
-                return edge
-            edge = (sources[0], name)
-
     def _break_cycles(self) -> None:
         """NIR's recurrent edges act on the next step: put a Delay of one into each edge that closes a cycle."""
-        for a, b in [self._behind_the_neuron(edge) for edge in _closing(self.nodes, self.edges)]:
+        for a, b in cuts(self.nodes, self.edges):
             name = self.fresh(f"{a}.to.{b}")
             shape = next(self.shapes[known] for known, exits in self.exits.items() if a in exits)
             self.nodes[name] = Delay(shape, 1)
@@ -343,34 +334,6 @@ class Conversion:
                 why="NIR's equations are continuous, where an answer is never simultaneous.",
                 mend="put a Delay node into the loop to say how long it takes", severity="note",
             ))  # fmt: skip
-
-
-def _closing(nodes: Mapping[str, Node], edges: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The edges that close a cycle without Delay, found depth first from the input."""
-    after: dict[str, list[str]] = {name: [] for name in nodes}
-    for a, b in edges:
-        if not isinstance(nodes[a], Delay) and not isinstance(nodes[b], Delay):
-            after[a].append(b)
-    start = [name for name, node in nodes.items() if isinstance(node, Input)]
-    on_path: dict[str, bool] = {}
-    closing: list[tuple[str, str]] = []
-    for root in start + [name for name in nodes if name not in start]:
-        if root in on_path:
-            continue
-        on_path[root] = True
-        stack = [(root, iter(after[root]))]
-        while stack:
-            name, following = stack[-1]
-            target = next(following, None)
-            if target is None:
-                on_path[name] = False
-                stack.pop()
-            elif target not in on_path:
-                on_path[target] = True
-                stack.append((target, iter(after[target])))
-            elif on_path[target]:
-                closing.append((name, target))
-    return closing
 
 
 RULES: Mapping[str, Callable[[Conversion, str, Raw], None]] = {
