@@ -19,32 +19,26 @@ class Network:
         self.steps, self.nodes, self.edges = steps, {}, []
         self.nodes["input"] = Input(shape, coding, unit=np.float64(1), low=0, high=high)
         self.shape = {"input": shape}
-        self.power = {"input": RATE if high == 1 else high**2 / 3}  # mean square of what leaves a node
 
     def add(self, name, node, *sources):
         self.nodes[name] = node
         self.edges += [(source, name) for source in sources]
         self.shape[name] = node.output_shape(self.shape[sources[0]])
-        self.power[name] = sum(self.power[source] for source in sources)
-        if isinstance(node, Pool):  # a sum of many has a mean that counts for more than its spread
-            self.power[name] = (np.prod(node.kernel) * self.power[name]) ** 2
         return name
 
     def spiking(self, name, synapse, *sources):
         self.add(f"{name}.synapse", synapse, *sources)
-        fan_in = int(np.prod(synapse.weight.shape[1:]))
-        width = np.sqrt(fan_in * self.power[f"{name}.synapse"] / 3) * 127
         shape = self.shape[f"{name}.synapse"]
         bias = self.rng.integers(-64, 65, shape[0])
-        threshold = np.full(self.steps, int(width * 1.3)) + np.arange(self.steps)
+        threshold = np.ones(self.steps, np.int64)  # `calibrated` finds it
         lif = LIF(shape, decay=np.asarray(2048), threshold=threshold, bias=bias, compare=">", gain=np.asarray(1))
         self.add(f"{name}.neurons", lif, f"{name}.synapse")
-        self.power[f"{name}.neurons"] = RATE
         return f"{name}.neurons"
 
     def conv(self, name, channels, *sources, kernel=3, stride=1):
         shape = (channels, self.shape[sources[0]][0], kernel, kernel)
-        node = Conv(self.weights(shape), stride=(stride,) * 2, padding=(kernel // 2,) * 2)
+        exponent = -3 if sources == ("input",) and self.nodes["input"].high > 1 else 0  # sums of pixels within 24 bits
+        node = Conv(self.weights(shape), exponent=exponent, stride=(stride,) * 2, padding=(kernel // 2,) * 2)
         return self.spiking(name, node, *sources)
 
     def weights(self, shape):
@@ -54,11 +48,26 @@ class Network:
         size = self.shape[sources[0]]
         last = self.add("fc", Linear(self.weights((classes, size[0]))), *sources)
         self.add("out", Readout((classes,), np.ones(self.steps, np.int64), bias=np.asarray(0)), last)
-        return Graph(self.nodes, tuple(self.edges), self.steps, Loihi(LOIHI2))
+        return self.ends()
 
     def ends(self):
-        """The graph without a readout."""
-        return Graph(self.nodes, tuple(self.edges), self.steps, Loihi(LOIHI2))
+        """The graph as it is."""
+        return calibrated(Graph(self.nodes, tuple(self.edges), self.steps, Loihi(LOIHI2)))
+
+
+def calibrated(graph):
+    """The graph with thresholds that about `RATE` of the inputs of each layer exceed, a little higher at each step."""
+    layers = {}
+
+    def choose(node, x):
+        theta = int(torch.quantile(x[0].flatten()[:100_000], 1 - RATE).clamp(1, 2**17 - 100))
+        return theta + np.arange(graph.timesteps)
+
+    with torch.inference_mode():
+        eager(graph, lambda name, node, x: layers.setdefault(name, choose(node, x)))(
+            torch.as_tensor(samples(graph, 2, seed=9), dtype=torch.float32)
+        )
+    return graph.replace({name: graph[name].with_(threshold=theta) for name, theta in layers.items()})
 
 
 def mlp(steps=4):
@@ -103,12 +112,17 @@ def samples(graph, batch, seed=0):
     return rng.integers(0, 256, size, dtype=np.uint8) if node.high > 1 else (rng.random(size) < RATE).astype(np.uint8)
 
 
-def eager(graph):
-    """The same network in eager float32 PyTorch, as one writes it: all steps through a layer, neurons step by step."""
+def eager(graph, thresholds=None):
+    """The same network in eager float32 PyTorch, as one writes it: all steps through a layer, neurons step by step.
+
+    ``thresholds(name, node, x)``, where given, chooses the thresholds of a layer when its input is known.
+    """
     layers = []
     for name in graph.order:
         node = graph.nodes[name]
-        weight = torch.tensor(np.array(node.weight), dtype=torch.float32) if isinstance(node, Synapse) else None
+        weight = None
+        if isinstance(node, Synapse):
+            weight = torch.tensor(node.weight * 2.0**node.exponent, dtype=torch.float32)
         theta = bias = None
         if isinstance(node, LIF):
             theta = torch.tensor(np.array(node.threshold), dtype=torch.float32) * 64
@@ -120,27 +134,33 @@ def eager(graph):
         values = {}
         for name, node, sources, weight, theta, bias in layers:
             x = sum((values[s] for s in sources[1:]), values[sources[0]]) if sources else x
-            match node:
-                case Input() if node.coding == "direct":
-                    x = x.expand(graph.timesteps, *x.shape)
-                case Linear():
-                    x = F.linear(x, weight)
-                case Conv():
-                    y = F.conv2d(x.flatten(0, 1), weight, None, node.stride, node.padding)
-                    x = y.reshape(*x.shape[:2], *y.shape[1:])
-                case Pool():
-                    y = F.avg_pool2d(x.flatten(0, 1), node.kernel, node.stride, divisor_override=1)
-                    x = y.reshape(*x.shape[:2], *y.shape[1:])
-                case Flatten():
-                    x = x.flatten(2)
-                case LIF():
-                    x = neurons(x, float(node.decay) / 4096, theta, bias)
-                case Readout():
-                    x = x.mean(0)
-            values[name] = x
-        return x
+            if thresholds and isinstance(node, LIF):
+                theta = torch.as_tensor(thresholds(name, node, x)).float() * 64
+            values[name] = neurons(x, float(node.decay) / 4096, theta, bias) if theta is not None else (
+                passed(node, x, weight, graph.timesteps))  # fmt: skip
+        return values[graph.output]
 
     return run
+
+
+def passed(node, x, weight, steps):
+    """A node without state, [T, B, ...] to the same."""
+    match node:
+        case Input():
+            return x.expand(steps, *x.shape) if node.coding == "direct" else x
+        case Linear():
+            return F.linear(x, weight)
+        case Conv():
+            y = F.conv2d(x.flatten(0, 1), weight, None, node.stride, node.padding)
+            return y.reshape(*x.shape[:2], *y.shape[1:])
+        case Pool():
+            y = F.avg_pool2d(x.flatten(0, 1), node.kernel, node.stride, divisor_override=1)
+            return y.reshape(*x.shape[:2], *y.shape[1:])
+        case Flatten():
+            return x.flatten(2)
+        case Readout():
+            return x.sum(0)
+    raise AssertionError(node)
 
 
 def neurons(x, decay, theta, bias):

@@ -13,7 +13,7 @@ import bench_networks
 from bench_record import interleaved, record
 from spikeport.engine.run import Engine
 from spikeport.graph import LIF, Synapse
-from spikeport.targets import Request
+from spikeport.targets import Request, target
 
 pytestmark = pytest.mark.bench
 
@@ -76,6 +76,26 @@ def test_the_integer_engine(name):
     record(name, "eager float32 PyTorch", took["eager"] / seconds, seconds, **more)
     record(name, "floor", took["floor"] / seconds, seconds, **more)
     record(name, "the same without event counts", seconds / took["events"], took["events"], **more)
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize("name", ["784-512-10", "conv 32x32x64, two 3x3 layers"])
+def test_the_integer_engine_against_lava(name):
+    """Lava runs one sample, the engine a batch of 64; the spikes of that sample are the same."""
+    lava = target("lava")
+    if not lava.availability().ready:
+        pytest.skip(lava.availability().why)
+    build, batch, repetitions = NETWORKS[name]
+    graph = build()
+    x = bench_networks.samples(graph, batch)
+    there = lava.run(graph, x[:, :1], Request(trains=True))
+    engine = Engine(graph)
+    here = engine.simulate(x[:, :1], Request(trains=True))
+    for layer in graph.nodes_of(LIF):
+        np.testing.assert_array_equal(here.trains[layer].unpack(), there.trains[layer].unpack())
+    seconds = interleaved({"engine": lambda: engine.simulate(x)}, repetitions)["engine"]
+    more = {"batch": batch, "samples_per_second": batch / seconds, "lava_seconds_per_sample": there.seconds}
+    record(name, "Lava fixed point", there.seconds / (seconds / batch), seconds, **more)
 
 
 def test_peak_memory_of_a_full_resnet19():

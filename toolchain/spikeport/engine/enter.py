@@ -66,12 +66,11 @@ def _input(graph: Graph) -> Input:
 def _whole(frames: Array, unit: float, dtype: torch.dtype) -> Tensor:
     """``round(frames / unit)`` [T, B, *input], ties to even, computed in float64; laid out with the channels last."""
     shape = frames.shape
+    if unit == 1 and frames.dtype.kind in "iub":
+        return torch.from_numpy(np.ascontiguousarray(frames)).to(dtype).movedim(2, -1).contiguous().movedim(-1, 2)
     channels = shape[2] if len(shape) > 3 else 1
     maps = np.ascontiguousarray(frames).reshape(shape[0] * shape[1], channels, -1)
     out = np.empty((len(maps), maps.shape[2], channels), str(dtype).removeprefix("torch."))
-    if unit == 1 and maps.dtype.kind in "iub":
-        over_parts(lambda a, b: kernels.turn(maps, out, a, b), len(maps), step=1, weight=maps[0].size)
-    else:
-        over_parts(lambda a, b: kernels.enter(maps, unit, out, a, b), len(maps), step=1, weight=maps[0].size)
+    over_parts(lambda a, b: kernels.enter(maps, unit, out, a, b), len(maps), step=1, weight=maps[0].size)
     value = torch.from_numpy(out)
     return value.reshape(*shape[:2], *shape[3:], channels).movedim(-1, 2) if len(shape) > 3 else value.reshape(shape)

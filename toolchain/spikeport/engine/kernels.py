@@ -267,15 +267,3 @@ def enter(x: Floats, unit: float, out: NDArray[Any], begin: int, end: int) -> No
             for c in range(channels):
                 for p in range(first, last):
                     out[n, p, c] = np.rint(np.float64(x[n, c, p]) / unit)
-
-
-@compiled
-def turn(x: Floats, out: NDArray[Any], begin: int, end: int) -> None:
-    """`enter` where the samples are whole numbers already."""
-    channels, places = x.shape[1], x.shape[2]
-    for n in range(begin, end):
-        for first in range(0, places, TILE):
-            last = min(first + TILE, places)
-            for c in range(channels):
-                for p in range(first, last):
-                    out[n, p, c] = x[n, c, p]

@@ -163,9 +163,9 @@ class Run:
     def _read(self, output: Tensor) -> Tensor:
         node = self.graph.nodes[self.graph.output]
         steps, integers = self.graph.timesteps, self.program.integers
-        if isinstance(node, LIF) and steps <= kernels.FULL:
-            output = functools.reduce(torch.add, output.to(torch.uint8)).unsqueeze(0)  # counts that fit a byte
-            steps = 1
+        if isinstance(node, LIF) and integers and steps <= kernels.FULL:
+            spikes: Tensor = functools.reduce(torch.add, output.to(torch.uint8))  # their number fits a byte
+            return spikes.long()
         output = output.long() if integers else output.to(self.program.entering[self.graph.input])
         if not isinstance(node, Readout):
             return output.expand(steps, *output.shape[1:]).sum(0)
