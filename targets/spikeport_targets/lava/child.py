@@ -112,10 +112,10 @@ def _judge(verdict: Mapping[str, Any], folder: Path, where: str, seconds: float,
     if reason == "time":
         fail(
             "SP621",
-            f"the run was stopped after {seconds:g} s",
+            f"the run was stopped after {seconds:.1f} s",
             where=where,
             why="Lava hangs, or the network is larger than the limit was made for.",
-            mend="run fewer samples, or raise the limit: Request(seconds=...), --seconds",
+            mend="run fewer samples, or raise the limit: Request(seconds=...), spikeport run --time-limit",
         )
     if reason == "memory":
         fail(
