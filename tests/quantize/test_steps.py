@@ -18,6 +18,7 @@ from spikeport.passes.quantize.normalise import normalise
 from spikeport.passes.quantize.plan import Plan
 from spikeport.passes.quantize.post_training import first_plan
 from spikeport.passes.quantize.ranges import differing, ranges
+from spikeport.passes.quantize.rounding import Moments, round_together, rounding
 from spikeport.passes.quantize.sweep import Calibration, Sweep
 from spikeport.passes.quantize.thresholds import thresholds
 from spikeport.targets import Request
@@ -195,3 +196,38 @@ def test_a_plan_needs_no_calibration_to_be_built():
     plan, _ = start(convolutional(), images())
     assert isinstance(plan, Plan)
     assert plan.build()[0] == plan.build()[0]
+
+
+def test_rounding_together_leaves_smaller_errors_of_the_sums():
+    """Compared with rounding to the nearest, on the inputs that the first layer really gets."""
+    plan, seen = start(convolutional(), images(60), 4)
+    joint = rounding(plan, seen)
+
+    def error(plan):
+        nodes, _ = plan.nodes(plan.layers[0])
+        scale, _ = plan.scale(plan.layers[0])
+        sums = Sweep(plan, seen).sums(nodes, plan.layers[0], "lif1") * 64 * scale.unit.reshape(-1, 1, 1)
+        exact = convolutional()["conv"].with_(bias=None)
+        probe = LIF((8, 8, 8), np.float32(0), THETA * np.inf, reset="none")
+        graph = chain(input=Input((1, 8, 8)), conv=exact, probe=probe)
+        real = simulate(graph, images(60), Request(membranes=True)).membranes["probe"][:1]
+        return np.square(sums - real).mean()
+
+    assert error(joint) < error(plan)
+
+
+def test_a_diagonal_of_moments_rounds_to_the_nearest():
+    weight = np.random.default_rng(0).normal(size=(3, 6)) * 5
+    rows = np.diag(np.arange(1.0, 7.0))
+    assert np.array_equal(round_together(weight, Moments.of(rows), Mantissa(5)), np.clip(np.rint(weight), -16, 15))
+
+
+def test_split_holds_the_first_layer_in_more_bits():
+    samples = images(60)
+    options = {"weight_bits": 4, "run": simulate}
+    plain = quantize(convolutional(), samples, steps=["normalise"], **options).graph
+    finer = quantize(convolutional(), samples, steps=["normalise", "split"], **options).graph
+    assert set(finer.nodes) - set(plain.nodes) == {"conv.fine"}
+    truth = spikes(convolutional(), samples)[0]["lif1"]
+    wrong = [np.count_nonzero(spikes(graph, samples)[0]["lif1"] != truth) for graph in (plain, finer)]
+    assert wrong[1] < wrong[0] / 4

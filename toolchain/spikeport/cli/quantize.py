@@ -10,7 +10,7 @@ import typer
 from spikeport import console
 from spikeport.cli import show
 
-STEPS = ("normalise", "ranges", "decay", "bias", "thresholds")
+STEPS = ("normalise", "ranges", "rounding", "decay", "bias", "thresholds")
 
 
 def quantize(
@@ -24,6 +24,7 @@ def quantize(
     ranges: Annotated[str, typer.Option("--ranges", help="max, percentile, mse or mismatch.")] = "mse",
     signs: Annotated[str, typer.Option("--signs", help="mixed, auto, excitatory or inhibitory.")] = "mixed",
     skip: Annotated[list[str] | None, typer.Option("--skip", help=f"A step to leave out: {', '.join(STEPS)}.")] = None,
+    split: Annotated[bool, typer.Option("--split", help="Two mantissas for weights behind graded input.")] = False,
     thresholds: Annotated[
         str | None, typer.Option("--thresholds", help="mean or first: one threshold for all steps. Lossy.")
     ] = None,
@@ -61,7 +62,7 @@ def quantize(
             calibration=calibration,
             ranges=cast(Any, ranges),
             signs=cast(Any, signs),
-            steps=[step for step in STEPS if step not in (skip or ())],
+            steps=[*(step for step in STEPS if step not in (skip or ())), *(["split"] if split else [])],
             thresholds=cast(Literal["mean", "first"] | None, thresholds),
             fine_tune=fine_tune,
             max_drop=max_drop,

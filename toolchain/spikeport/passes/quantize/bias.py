@@ -7,29 +7,39 @@ import numpy as np
 from spikeport.graph import LIF, Array, Node, Readout, Scale, Synapse, over_neurons
 from spikeport.passes.quantize.layers import Layer
 from spikeport.passes.quantize.plan import Plan
+from spikeport.passes.quantize.ranges import differing
 from spikeport.passes.quantize.scales import SUM_ONE
 from spikeport.passes.quantize.sweep import Calibration, Sweep
 
 
 def bias(plan: Plan, calibration: Calibration) -> Plan:
-    """Add to each channel's bias the mean of what its real weights give minus what its mantissas give.
+    """Add to each channel's bias the mean of what its trained weights give minus what its mantissas give.
 
     Both for the integers that the layers before it send on the calibration batch, over samples, steps and positions
-    (Nagel et al., Data-Free Quantization, ICCV 2019, section 4.2, with measured instead of derived means). Layers
-    whose neurons filter the current (`CubaLIF`) take a constant otherwise, and stay as they are.
+    (Nagel et al., Data-Free Quantization, ICCV 2019, section 4.2, with measured instead of derived means). A layer
+    whose spikes do not come nearer to the real network's keeps its biases: where a mean comes from few places, it is
+    wrong for all the others. Layers whose neurons filter the current (`CubaLIF`) take a constant otherwise, and stay.
     """
     sweep = Sweep(plan, calibration)
     for layer in plan.layers:
-        nodes, _ = plan.nodes(layer)
-        scale, _ = plan.scale(layer)
-        for name in layer.sinks:
-            node = plan.real[name]
-            if type(node) is LIF or isinstance(node, Readout):
-                wanted = _mean(sweep.sums(_in_message_units(plan, layer), layer, name))
-                got = _mean(sweep.sums(nodes, layer, name)) * scale.unit * SUM_ONE  # last, so that settle has them
-                plan = plan.with_(real=plan.real.replace({name: _more(node, wanted - got)}))
-        if all(isinstance(plan.real[name], LIF) for name in layer.sinks):
+        candidate = _corrected(sweep, plan, layer)
+        spiking = all(isinstance(plan.real[name], LIF) for name in layer.sinks)
+        if not spiking or differing(sweep, candidate, layer) < differing(sweep, plan, layer):
+            plan = candidate
+        if spiking:
             sweep.settle(plan, layer)
+    return plan
+
+
+def _corrected(sweep: Sweep, plan: Plan, layer: Layer) -> Plan:
+    nodes, _ = plan.nodes(layer)
+    scale, _ = plan.scale(layer)
+    for name in layer.sinks:
+        node = plan.real[name]
+        if type(node) is LIF or isinstance(node, Readout):
+            wanted = _mean(sweep.sums(_in_message_units(plan, layer), layer, name))
+            got = _mean(sweep.sums(nodes, layer, name)) * scale.unit * SUM_ONE
+            plan = plan.with_(real=plan.real.replace({name: _more(node, wanted - got)}))
     return plan
 
 
@@ -39,10 +49,10 @@ def _mean(sums: Array) -> Array:
 
 
 def _in_message_units(plan: Plan, layer: Layer) -> dict[str, Node]:
-    """The real terms, their weights times the unit of the integers that enter them."""
+    """The trained terms, their weights times the unit of the integers that enter them."""
     found: dict[str, Node] = {}
     for term in layer.terms:
-        node = plan.real[term.name]
+        node = plan.trained[term.name]
         if isinstance(node, Synapse):
             found[term.name] = node.with_(weight=node.weight.astype(np.float64) * term.value.unit)
         elif isinstance(node, Scale):

@@ -26,16 +26,15 @@ READOUT_ONE = 2**12  #: whole-number weights of a readout whose real ones differ
 def mantissas(node: Synapse, name: str, input_unit: float, scale: LayerScale) -> tuple[Synapse, list[Finding]]:
     """The weights over their unit, to the nearest (ties to even), within the bits of the synapse."""
     exponent, held = scale.exponents[name], scale.mantissas[name]
-    wanted = np.rint(before_rounding(node, name, input_unit, scale))
+    wanted = np.rint(node.weight.astype(np.float64) / weight_step(node, name, input_unit, scale))
     whole = np.clip(wanted, held.low, held.high).astype(np.int8)
     return node.with_(weight=whole, bias=None, exponent=exponent), _weight_findings(node, name, whole)
 
 
-def before_rounding(node: Synapse, name: str, input_unit: float, scale: LayerScale) -> Array:
-    """The weights in units of their mantissas, not yet rounded, float64."""
-    unit = scale.unit * (SUM_ONE * 2.0 ** scale.exponents[name] / input_unit)  # real weight of one step, [] or [C]
-    spread = unit.reshape(-1, *(1,) * (node.weight.ndim - 1)) if unit.ndim else unit
-    return np.asarray(node.weight.astype(np.float64) / spread)
+def weight_step(node: Synapse, name: str, input_unit: float, scale: LayerScale) -> Array:
+    """What one step of a mantissa is worth as a real weight, shaped so that it broadcasts over the weights."""
+    step = scale.unit * (SUM_ONE * 2.0 ** scale.exponents[name] / input_unit)
+    return np.asarray(step.reshape(-1, *(1,) * (node.weight.ndim - 1)) if step.ndim else step)
 
 
 def _weight_findings(node: Synapse, name: str, mantissas: Array) -> list[Finding]:

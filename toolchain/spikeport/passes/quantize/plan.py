@@ -12,11 +12,11 @@ from spikeport.findings import Finding
 from spikeport.graph import LIF, Array, Graph, Input, Loihi, Node, Profile, Readout, Scale, Synapse
 from spikeport.passes.quantize.inputs import Grid
 from spikeport.passes.quantize.integers import (
-    before_rounding,
     factor_integers,
     mantissas,
     neuron_integers,
     readout_integers,
+    weight_step,
 )
 from spikeport.passes.quantize.layers import Layer
 from spikeport.passes.quantize.mantissa import Mantissa
@@ -32,7 +32,8 @@ class Plan:
     Steps that move biases or thresholds change ``real``; steps that choose formats change the rest.
     """
 
-    real: Graph
+    trained: Graph  #: the real network, prepared, as nothing has changed it
+    real: Graph  #: the same with what the steps adjusted
     grid: Grid
     layers: tuple[Layer, ...]
     profile: Profile
@@ -50,7 +51,7 @@ class Plan:
     ) -> Self:
         """The plainest plan: the largest weight decides, units are powers of two."""
         limits = {layer.name: largest_weights(real, layer) for layer in layers}
-        return cls(real, grid, layers, profile, mantissas, limits)
+        return cls(real, real, grid, layers, profile, mantissas, limits)
 
     def with_(self, **changes: Any) -> Self:
         """A copy with some fields changed."""
@@ -98,15 +99,23 @@ class Plan:
                 findings += more
         return made, tuple(findings)
 
+    def steps(self, layer: Layer) -> dict[str, Array]:
+        """For each synapse of a layer what one step of its mantissas is worth, broadcasting over its weights."""
+        scale, _ = self.scale(layer)
+        nodes = {term: self.real[term.name] for term in layer.terms}
+        return {term.name: weight_step(node, term.name, term.value.unit, scale)
+                for term, node in nodes.items() if isinstance(node, Synapse)}  # fmt: skip
+
     def before_rounding(self) -> dict[str, Array]:
-        """Each synapse's weights in units of its mantissas, where fine-tuning starts from."""
+        """Each synapse's trained weights in mantissas, within the step to which they are rounded."""
         found: dict[str, Array] = {}
         for layer in self.layers:
-            scale, _ = self.scale(layer)
-            for term in layer.terms:
-                node = self.real[term.name]
-                if isinstance(node, Synapse):
-                    found[term.name] = before_rounding(node, term.name, term.value.unit, scale)
+            for name, step in self.steps(layer).items():
+                whole, trained = self.real[name], self.trained[name]
+                assert isinstance(whole, Synapse)
+                assert isinstance(trained, Synapse)
+                middle = np.rint(whole.weight / step)
+                found[name] = np.clip(trained.weight / step, middle - 0.49, middle + 0.49)
         return found
 
     def build(self) -> tuple[Graph | None, tuple[Finding, ...]]:

@@ -26,6 +26,8 @@ from spikeport.passes.quantize.mantissa import SIGN_MODES, SignMode, mantissa_fo
 from spikeport.passes.quantize.normalise import normalise
 from spikeport.passes.quantize.plan import Plan
 from spikeport.passes.quantize.ranges import RANGE_METHODS, RangeMethod, ranges
+from spikeport.passes.quantize.rounding import rounding
+from spikeport.passes.quantize.split import split
 from spikeport.passes.quantize.sweep import Calibration, Run, batch_size, mismatches
 from spikeport.passes.quantize.thresholds import thresholds
 from spikeport.record import Record
@@ -34,7 +36,9 @@ from spikeport.targets import Progress, Request, silent
 Step = Callable[[Plan, Calibration], Plan]
 
 #: Every step that can be switched off, in the order in which they run.
-STEPS = ("normalise", "ranges", "decay", "bias", "thresholds")
+STEPS = ("normalise", "ranges", "rounding", "decay", "bias", "thresholds")
+#: These and the steps that are only taken on request, in the order in which they run.
+ALL_STEPS = ("normalise", "ranges", "rounding", "split", "decay", "bias", "thresholds")
 
 
 SPARE = 4  #: bits that a layer may give up to keep its sums within 24
@@ -68,7 +72,7 @@ def quantize(
 
     ``calibration``: training samples as the graph takes them, [B, *input], or [T, B, *input] for events.
     ``weight_bits``: of every synapse, or of each by name. ``run`` executes a graph (`spikeport.engine.simulate`).
-    ``steps``: those of STEPS to take; each one's effect on a part of the calibration samples is in the report, and a
+    ``steps``: those of ALL_STEPS to take; each one's effect on a part of the calibration samples is in the report; a
     step that makes the output worse there is taken back. Deterministic.
 
     Raises SP400 for options that cannot be, SP401 for calibration data without content, SP410 for layers without
@@ -157,13 +161,15 @@ def refined(
     steps: dict[str, Step] = {
         "normalise": normalise,
         "ranges": partial(ranges, method=method),
+        "rounding": rounding,
+        "split": split,
         "decay": decay,
         "bias": bias,
         "thresholds": thresholds,
     }
     before = measure(plan, seen)
     effects: list[dict[str, Any]] = [{"step": "none", "kept": True, "seconds": 0.0, **before}]
-    taken = [name for name in STEPS if name in names]
+    taken = [name for name in ALL_STEPS if name in names]
     for index, name in enumerate(taken):
         progress(index, len(taken))
         begun = time.perf_counter()
@@ -232,5 +238,5 @@ def _check(
         fail("SP400", f"there is no range method {method!r}", mend=f"choose one of: {', '.join(RANGE_METHODS)}")
     if signs not in SIGN_MODES:
         fail("SP400", f"there is no sign mode {signs!r}", mend=f"choose one of: {', '.join(SIGN_MODES)}")
-    if unknown := sorted(set(steps) - set(STEPS)):
-        fail("SP400", f"there is no step {', '.join(unknown)}", mend=f"choose among: {', '.join(STEPS)}")
+    if unknown := sorted(set(steps) - set(ALL_STEPS)):
+        fail("SP400", f"there is no step {', '.join(unknown)}", mend=f"choose among: {', '.join(ALL_STEPS)}")
