@@ -31,10 +31,10 @@ demo: $(STAMP)  ## the main job on real handwritten digits; writes build/demo/re
 	$(BIN)/spikeport run digits --out build/demo
 
 test: $(STAMP)  ## the suite, under ten minutes on two cores
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow and not bench'
 
 test-slow: $(STAMP)  ## what takes longer than the suite may
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m 'slow and not bench'
 
 lint: $(STAMP)  ## format, style, types, and who may import whom
 	$(BIN)/ruff format --check .
