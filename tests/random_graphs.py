@@ -119,7 +119,7 @@ class Builder:
         kernel = tuple(int(self.pick(1, 2)) for _ in range(axes))
         kind = "sum" if self.integers else self.pick("sum", "average")
         stride = tuple(int(v) for v in self.rng.integers(1, 3, axes))
-        node = Pool(kind, kernel, stride, tuple(int(self.rng.integers(0, k // 2 + 1)) for k in kernel))
+        node = Pool(kind, kernel, stride, tuple(int(self.rng.integers(0, k + 1)) for k in kernel))
         if axes and fits(node, self.shape):
             self.add("pool", node)
 

@@ -116,3 +116,28 @@ def test_graded_input_is_never_binarised():
 def test_input_beyond_what_the_graph_was_made_for_is_refused():
     with pytest.raises(SpikeportError, match=r"SP504.*0 \.\.\. 5 units.*0 \.\.\. 4"):
         integer_neuron([0, 5], [9, 9], low=0, high=4)
+
+
+@pytest.mark.parametrize(
+    "kind", ["uint8", "bool", "int8", "int16", "uint16", "int64", "float16", "float32", ">f4", ">i2", "f8"]
+)
+@pytest.mark.parametrize("shape", [(6,), (2, 3), (2, 3, 4)])
+@pytest.mark.parametrize("integers", [True, False])
+def test_input_of_any_number_type_is_the_same_input(kind, shape, integers):
+    """Also where it is read-only, strided, or in the other byte order."""
+    node = LIF(shape, np.asarray(1 if integers else 1.0), np.asarray([0 if integers else 0.5]), compare=">")
+    graph = Graph({"input": Input(shape, low=0, high=255), "lif": node}, (("input", "lif"),), 1)
+    graph = graph.with_(arithmetic=Loihi(LOIHI2)) if integers else graph
+    frames = np.random.default_rng(0).integers(0, 2, (5, *shape, 2)).astype(kind)[..., 0]
+    frames.flags.writeable = False
+    record = simulate(graph, frames, ALL)
+    np.testing.assert_array_equal(record.trains["lif"].unpack()[0], frames.astype(bool))
+
+
+def test_samples_become_integers_by_rounding_ties_to_even():
+    nodes = {
+        "input": Input((4,), unit=np.float64(0.5), low=0, high=9),
+        "out": Readout((4,), np.ones(1), bias=np.zeros(())),
+    }
+    graph = Graph.chain(nodes, timesteps=1, arithmetic=Loihi(LOIHI2))
+    assert simulate(graph, np.asarray([[0.25, 0.75, 1.0, 1.3]])).outputs.tolist() == [[0, 2 * 64, 2 * 64, 3 * 64]]

@@ -52,7 +52,7 @@ def values(program: Program, samples: Array) -> Tensor:
     frames = samples if node.coding == "events" else samples[None]
     if program.integers and program.device == "cpu":
         return _whole(frames, float(node.unit), dtype)
-    value = torch.as_tensor(np.ascontiguousarray(frames))
+    value = torch.from_numpy(_own(frames if frames.dtype.isnative else frames.astype(frames.dtype.newbyteorder("="))))
     value = (value.double() / float(node.unit)).round() if program.integers else value
     return value.to(program.device, dtype)
 
@@ -63,14 +63,21 @@ def _input(graph: Graph) -> Input:
     return node
 
 
+def _own(array: Array) -> Array:
+    """The array where torch may see it: contiguous, and writable although nobody writes."""
+    return np.require(array, requirements=["C", "W"])
+
+
 def _whole(frames: Array, unit: float, dtype: torch.dtype) -> Tensor:
     """``round(frames / unit)`` [T, B, *input], ties to even, computed in float64; laid out with the channels last."""
-    shape = frames.shape
+    shape, kind = frames.shape, np.dtype(str(dtype).removeprefix("torch."))
     if unit == 1 and frames.dtype.kind in "iub":
-        return torch.from_numpy(np.ascontiguousarray(frames)).to(dtype).movedim(2, -1).contiguous().movedim(-1, 2)
+        whole = torch.from_numpy(_own(frames.astype(kind, copy=False)))
+        return whole.movedim(2, -1).contiguous().movedim(-1, 2)
     channels = shape[2] if len(shape) > 3 else 1
+    frames = frames if frames.dtype in (np.float32, np.float64) else frames.astype(np.float64)
     maps = np.ascontiguousarray(frames).reshape(shape[0] * shape[1], channels, -1)
-    out = np.empty((len(maps), maps.shape[2], channels), str(dtype).removeprefix("torch."))
+    out = np.empty((len(maps), maps.shape[2], channels), kind)
     over_parts(lambda a, b: kernels.enter(maps, unit, out, a, b), len(maps), step=1, weight=maps[0].size)
     value = torch.from_numpy(out)
     return value.reshape(*shape[:2], *shape[3:], channels).movedim(-1, 2) if len(shape) > 3 else value.reshape(shape)

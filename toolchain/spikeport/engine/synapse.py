@@ -78,11 +78,12 @@ def _pool(node: Pool, x: Tensor) -> Tensor:
     flat = x.flatten(0, 1)
     integers = flat.dtype == torch.int64
     flat = flat.double() if integers else flat
+    flat = F.pad(flat, [p for p in reversed(node.padding) for _ in range(2)])  # torch's pools pad half a kernel at most
     area = int(np.prod(node.kernel))
     if len(node.kernel) == 2:
-        y = F.avg_pool2d(flat, node.kernel, node.stride, node.padding, divisor_override=1)
+        y = F.avg_pool2d(flat, node.kernel, node.stride, divisor_override=1)
     else:
-        y = F.avg_pool1d(flat, node.kernel, node.stride, node.padding) * area
+        y = F.avg_pool1d(flat, node.kernel, node.stride) * area
     if node.kind == "average":
         y = y / area
     y = y.round().long() if integers else y
