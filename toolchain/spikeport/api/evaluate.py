@@ -44,6 +44,7 @@ def evaluate(
     out: Path | str | None = None,
     resume: bool = False,
     batch: int | None = None,
+    seconds: float | None = None,
     progress: Callback = silent,
 ) -> Evaluation:
     """Run ``model`` on a split of a data set, or its first ``limit`` samples.
@@ -52,7 +53,7 @@ def evaluate(
     """
     loaded = load_model(model)
     samples = load_data(data, split, loaded.graph, limit)
-    request = Request(batch=batch, progress=progress)
+    request = Request(batch=batch, seconds=seconds, progress=progress)
     if out is None:
         record = execute(loaded, target, samples.x, request)
     else:

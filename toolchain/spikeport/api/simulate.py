@@ -33,6 +33,7 @@ def simulate(
     membranes: bool = False,
     resume: bool = False,
     batch: int | None = None,
+    seconds: float | None = None,
     progress: Callback = silent,
 ) -> Record:
     """Run ``samples`` and return the record; with ``out`` also write ``out/record.npz``.
@@ -45,7 +46,7 @@ def simulate(
     loaded = load_model(model, dt=dt, nir=nir)
     array = samples if isinstance(samples, np.ndarray) else read_array(Path(samples))
     loaded = replace(loaded, graph=_framed(loaded.graph, array, frames))
-    request = Request(trains=True, membranes=membranes, events=True, batch=batch, progress=progress)
+    request = Request(trains=True, membranes=membranes, events=True, batch=batch, seconds=seconds, progress=progress)
     if out is None:
         return execute(loaded, target, array, request)
     place = folder(out)

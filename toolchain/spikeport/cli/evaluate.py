@@ -24,6 +24,7 @@ def evaluate(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the parts that are finished.")] = False,
     batch: show.Batch = None,
+    time_limit: show.TimeLimit = None,
     json: show.Json = False,
 ) -> None:
     """The accuracy of a model on a data set, with its 95 % interval.
@@ -39,7 +40,14 @@ def evaluate(
 
     with console.progress("evaluate") as progress:
         result = run(
-            load_model(model, dt=dt, nir=show.pairs(nir)), data, split, target, limit, batch=batch, progress=progress
+            load_model(model, dt=dt, nir=show.pairs(nir)),
+            data,
+            split,
+            target,
+            limit,
+            batch=batch,
+            seconds=time_limit,
+            progress=progress,
         )
     if json:
         show.as_json(result.as_dict())

@@ -22,6 +22,7 @@ def simulate(
     membranes: Annotated[bool, typer.Option("--membranes", help="Keep membranes after the reset.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the parts that are finished.")] = False,
     batch: show.Batch = None,
+    time_limit: show.TimeLimit = None,
 ) -> None:
     """Run a model on an input file and keep outputs and every spike.
 
@@ -35,7 +36,7 @@ def simulate(
 
     with console.progress("simulate") as progress:
         record = run(model, input, target, out, dt=dt, nir=show.pairs(nir), frames=frames, membranes=membranes,
-                     resume=resume, batch=batch, progress=progress)  # fmt: skip
+                     resume=resume, batch=batch, seconds=time_limit, progress=progress)  # fmt: skip
     show.findings(record.findings)
     rates = record.rates()
     show.table(
