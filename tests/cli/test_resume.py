@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from spikeport.api.simulate import simulate
+from spikeport.cli import build
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, Flatten, Graph, Input, Linear, Readout
 from spikeport.record import Record
@@ -58,3 +62,20 @@ def test_a_run_that_died_goes_on_with_the_same_result(network, tmp_path):
     assert np.array_equal(resumed.events["fc"].synops, whole.events["fc"].synops)
     assert np.array_equal(Record.load(tmp_path / "record.npz").outputs, whole.outputs)
     assert not (tmp_path / "parts-reference").exists()
+
+
+def test_evaluate_keeps_its_parts_and_says_so(tmp_path):
+    def evaluate(*more):
+        return CliRunner().invoke(
+            build(), ["evaluate", "digits-conv", "--data", "digits", "--limit", "20", "--target", "reference",
+                      "--out", str(tmp_path), "--json", *more]
+        )  # fmt: skip
+
+    first = evaluate()
+    assert first.exit_code == 0, first.output
+    assert list((tmp_path / "parts-reference").glob("part-*.npz"))
+    again = evaluate()
+    assert isinstance(again.exception, SpikeportError)
+    assert again.exception.code == "SP511"
+    resumed = evaluate("--resume")
+    assert json.loads(resumed.stdout)["correct"] == json.loads(first.stdout)["correct"]

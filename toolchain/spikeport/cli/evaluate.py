@@ -39,16 +39,9 @@ def evaluate(
     from spikeport.api.load import load_model
 
     with console.progress("evaluate") as progress:
-        result = run(
-            load_model(model, dt=dt, nir=show.pairs(nir)),
-            data,
-            split,
-            target,
-            limit,
-            batch=batch,
-            seconds=time_limit,
-            progress=progress,
-        )
+        loaded = load_model(model, dt=dt, nir=show.pairs(nir))
+        result = run(loaded, data, split, target, limit, out=out, resume=resume, batch=batch, seconds=time_limit,
+                     progress=progress)  # fmt: skip
     if json:
         show.as_json(result.as_dict())
         return
