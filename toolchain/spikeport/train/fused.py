@@ -72,17 +72,27 @@ def forward_adapting(
     a, s, m = flat(x), flat(spikes), flat(u)
     beta, below = decay.detach().numpy()[()], m.dtype.type(0)
     thresholds, widths = torch.empty_like(threshold), torch.empty_like(threshold)
+    head = x.detach()
+    while head.ndim > 1:
+        head = head[:, 0]
+    current = head.to(threshold.dtype).numpy()  # [T], what the first neuron gets
     for t in range(x.shape[0]):
+        shift = current[t]
+        if t > 0:
+            past = m[t - 1, 0]
+            left = past if past < below else past * 0 if rules.by_zero else past - below
+            shift = current[t] + left * beta
 
-        def step(lo: int, hi: int, t: int = t, below: Any = below) -> tuple[float, float]:
+        def step(lo: int, hi: int, t: int = t, below: Any = below, shift: Any = shift) -> tuple[float, float]:
+            sums: tuple[float, float]
             if t == 0:
-                start: tuple[float, float] = kernels.first(a, m, lo, hi)
-                return start
-            total: tuple[float, float] = kernels.step(a, m, s, beta, below, rules.by_zero, t, lo, hi)
-            return total
+                sums = kernels.first(a, m, shift, lo, hi)
+            else:
+                sums = kernels.step(a, m, s, beta, below, shift, rules.by_zero, t, lo, hi)
+            return sums
 
         sums = np.sum(over_parts(step, a.shape[1]), axis=0)
-        mean, std = mean_and_std_of_sums(a.shape[1], float(sums[0]), float(sums[1]))
+        mean, std = mean_and_std_of_sums(a.shape[1], float(sums[0]), float(sums[1]), float(shift))
         thresholds[t], widths[t] = rules.method.adapt(mean.to(threshold.dtype), std.to(threshold.dtype))
         below = thresholds[t].numpy()[()]
     over_parts(lambda lo, hi: kernels.last(m, s, below, lo, hi), a.shape[1])

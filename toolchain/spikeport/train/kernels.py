@@ -110,8 +110,11 @@ def forward(
 
 
 @_jit  # type: ignore[untyped-decorator]
-def first(x: Any, u: Any, start: int, stop: int) -> tuple[float, float]:
-    """Membranes of the first step: the input. Returns their sum and the sum of their squares."""
+def first(x: Any, u: Any, shift: Any, start: int, stop: int) -> tuple[float, float]:
+    """Membranes of the first step: the input. Returns the sum of (membrane - shift) and of its square.
+
+    A ``shift`` near the mean keeps the digits that a difference of large sums would lose.
+    """
     zero = u.dtype.type(0)
     total, squares = 0.0, 0.0
     for lo in range(start, stop, BLOCK):
@@ -121,8 +124,9 @@ def first(x: Any, u: Any, start: int, stop: int) -> tuple[float, float]:
         for i in range(hi - lo):
             now = u.dtype.type(_load(xs, i))
             us[i] = now
-            part += now
-            square += now * now
+            apart = now - shift
+            part += apart
+            square += apart * apart
         total += part
         squares += square
     return total, squares
@@ -130,11 +134,11 @@ def first(x: Any, u: Any, start: int, stop: int) -> tuple[float, float]:
 
 @_jit  # type: ignore[untyped-decorator]
 def step(
-    x: Any, u: Any, spikes: Any, beta: Any, below: Any, by_zero: bool, t: int, start: int, stop: int
+    x: Any, u: Any, spikes: Any, beta: Any, below: Any, shift: Any, by_zero: bool, t: int, start: int, stop: int
 ) -> tuple[float, float]:
     """Membranes of step ``t`` > 0 before the reset, and the spikes of step t - 1, whose threshold is ``below``.
 
-    Returns the sum and the sum of squares of the membranes, for the threshold of this step.
+    Returns the sum of (membrane - shift) and of its square, for the threshold of this step.
     """
     zero = u.dtype.type(0)
     one = u.dtype.type(1)
@@ -150,8 +154,9 @@ def step(
             low = zero if by_zero else past - below
             now = (low if fired else past) * beta + _load(xs, i)
             us[i] = now
-            part += now
-            square += now * now
+            apart = now - shift
+            part += apart
+            square += apart * apart
         total += part
         squares += square
     return total, squares

@@ -34,8 +34,9 @@ def mean_and_std(u: Tensor, *, per_channel: bool = False) -> tuple[Tensor, Tenso
     return mean.to(u.dtype), std.to(u.dtype)
 
 
-def mean_and_std_of_sums(count: int, total: float, squares: float) -> tuple[Tensor, Tensor]:
-    """The same, [] each and in float64, from this rank's count, sum and sum of squares."""
+def mean_and_std_of_sums(count: int, total: float, squares: float, shift: float) -> tuple[Tensor, Tensor]:
+    """The same, [] each and in float64, from this rank's count, sum and sum of squares of (value - shift)."""
+    total, squares = total + count * shift, squares + 2 * shift * total + count * shift * shift
     return _merged(torch.tensor([count, total, squares], dtype=torch.float64))
 
 
