@@ -36,7 +36,8 @@ def laid_out(layout, steps, batch, channels, side, dtype, generator):
 @given(
     layout=st.sampled_from(LAYOUTS), upstream=st.sampled_from(LAYOUTS), steps=st.integers(1, 4),
     batch=st.integers(1, 3), channels=st.integers(1, 5), side=st.integers(1, 6),
-    reset=st.sampled_from(["zero", "subtract"]), detach=st.booleans(), method=st.sampled_from([DsAtgo(), MpdAgl(), Fixed(threshold=0.25)]),
+    reset=st.sampled_from(["zero", "subtract"]), detach=st.booleans(),
+    method=st.sampled_from([DsAtgo(), MpdAgl(), Fixed(threshold=0.25)]),
     double=st.booleans(), seed=st.integers(0, 999),
 )  # fmt: skip
 def test_compiled_loops_equal_torchs_operations(
