@@ -225,6 +225,15 @@ def test_a_step_longer_than_a_time_constant_is_refused(tmp_path):
     assert nir.read(tmp_path / "a.nir", 1.0, rule="exponential")[0].nodes_of(LIF)
 
 
+def test_a_number_that_float32_cannot_hold_is_refused(tmp_path):
+    """It would become an infinite threshold, and the neurons would fall silent."""
+    start, end = ends([5])
+    weight = peer.Linear(np.eye(5, dtype=np.float32))
+    network = graph(input=start, w=weight, node=lif(5, v_threshold=np.full(5, 1e300)), output=end)
+    peer.write(tmp_path / "a.nir", network)
+    assert code(tmp_path / "a.nir").code == "SP202"
+
+
 @pytest.mark.parametrize("options", [{"rule": "guess"}, {"written_by": "me"}, {"colour": "red"}, {"timesteps": 0}])
 def test_unknown_options_are_refused(tmp_path, options):
     assert code(tmp_path / "a.nir", **options).code == "SP206"

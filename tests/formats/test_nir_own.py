@@ -10,6 +10,7 @@ import nir as peer
 import numpy as np
 import pytest
 
+from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir
 from spikeport.graph import LIF, Conv, CubaLIF, Flatten, Graph, Input, Linear, Pool, Readout
@@ -74,7 +75,8 @@ def test_varying_thresholds_are_guarded_and_constant_ones_are_plain(graph, tmp_p
 
 
 def test_approx_writes_the_mean(graph, tmp_path):
-    nir.write(graph, tmp_path / "a.nir", thresholds="approx")
+    (finding,) = nir.write(graph, tmp_path / "a.nir", thresholds="approx")
+    assert (finding.code, finding.severity, finding.where) == ("SP209", "substituted", "'lif.ä'")
     (threshold,) = np.unique(peer.read(tmp_path / "a.nir").nodes["lif__"].v_threshold)
     assert threshold == pytest.approx(graph["lif.ä"].threshold.mean(), rel=1e-6)
     assert nir.read(tmp_path / "a.nir")[0] == graph
@@ -158,3 +160,13 @@ def test_gigabytes_claimed_by_a_small_file_are_not_read(graph, tmp_path):
         file["node/nodes/c_1"].create_dataset("weight", (2**20, 2**12), "f4", chunks=(2**10, 2**10), compression=1)
         file["node/nodes/c_1/weight"][0, 0] = 1
     assert code(lambda: nir.read(tmp_path / "a.nir")) == "SP207"
+
+
+def test_approx_says_what_it_costs_on_a_calibration_batch(tmp_path):
+    """One neuron, thresholds 1 and 3: the mean of 2 loses the spike at the first step of an input of 1.5."""
+    nodes = {"in": Input((1,)), "fc": Linear(np.ones((1, 1), f4)),
+             "lif": LIF((1,), f4(0), np.asarray([1, 3, 1, 3], f4))}  # fmt: skip
+    graph = chain(**nodes)
+    (finding,) = nir.write(graph, tmp_path / "a.nir", "approx", calibration=np.full((5, 1), 1.5, f4), run=simulate)
+    assert "on 5 samples" in finding.what
+    assert "-100.0% spikes" in finding.what  # two spikes a sample, then none

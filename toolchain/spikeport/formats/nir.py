@@ -7,20 +7,30 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 from spikeport.findings import Finding, fail, require
-from spikeport.formats import nir_file, nir_foreign, nir_own
+from spikeport.formats import nir_approx, nir_file, nir_foreign, nir_own
+from spikeport.formats.nir_approx import Run
 from spikeport.formats.nir_conventions import TOOLS, Conventions
 from spikeport.formats.nir_lower import Thresholds
-from spikeport.graph import Graph
+from spikeport.graph import Array, Graph
 
 DT = 1e-4  #: seconds a step; NIR has none, and most tools take this one (snnTorch, SpikingJelly)
 
 
-def write(graph: Graph, path: Path | str, thresholds: Thresholds = "guard", dt: float = DT) -> tuple[Finding, ...]:
+def write(
+    graph: Graph,
+    path: Path | str,
+    thresholds: Thresholds = "guard",
+    dt: float = DT,
+    *,
+    calibration: Array | None = None,
+    run: Run | None = None,
+) -> tuple[Finding, ...]:
     """Write a graph, real or quantised. Returns what a reader with another tool should know.
 
     Thresholds that are constant become a plain LIF that other tools run unchanged. What NIR cannot say (schedules, soft
     resets, integers) stands in the metadata, and ``thresholds`` says what a tool finds that ignores them: "guard"
-    writes +inf, so that such neurons never fire there; "approx" writes the mean over time, which fires almost alike.
+    writes +inf, so that such neurons never fire there; "approx" writes the mean over time, which fires almost alike,
+    and says what that changes: on the samples of ``calibration``, run by ``run(graph, samples) -> Record``, if given.
 
     Raises SP201 if the file cannot be written, SP206 if the graph holds what the format cannot.
     """
@@ -28,7 +38,7 @@ def write(graph: Graph, path: Path | str, thresholds: Thresholds = "guard", dt: 
     require(0 < dt < 1e6, "SP206", f"dt is {dt} seconds", mend="a step takes more than nothing")
     tree, findings = nir_own.to_tree(graph, thresholds, float(dt))
     nir_file.save(tree, Path(path))
-    return tuple(findings)
+    return (*findings, *(nir_approx.cost(graph, calibration, run) if thresholds == "approx" else ()))
 
 
 def read(

@@ -294,14 +294,18 @@ class Conversion:
     def numbers(self, value: Array, shape: Shape) -> Array:
         """A parameter in the graph's type: one value where all are equal, else one a channel or one a neuron."""
         value = np.asarray(value)
-        first = value.reshape(-1)[:1]
-        if value.size and bool((value == first).all()):
+        with np.errstate(over="ignore"):
+            cast = value.astype(self.dtype)
+        if value.dtype.kind == "f" and not np.isfinite(cast).all():
+            fail("SP202", f"a parameter of {value.flat[0]:g}, which {self.dtype} cannot hold", mend="export it again")
+        first = cast.reshape(-1)[:1]
+        if value.size and bool((cast == first).all()):
             return np.asarray(first[0], self.dtype)
         if value.shape not in (shape, shape[:1]):
             fail(
                 "SP202", f"a parameter of shape {value.shape} in a layer of {shape}", mend="one value, or one a neuron"
             )
-        return np.asarray(value, self.dtype)
+        return cast
 
     def decay(self, value: Array, shape: Shape) -> Array:
         """A decay, which a step longer than the time constant turns negative."""
