@@ -8,7 +8,7 @@ import pytest
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, LOIHI2, CubaLIF, Graph, Input, Linear, Loihi, Readout
-from spikeport.targets import Request
+from spikeport.targets import Request, target
 
 TOP = 2**23 - 1
 ALL = Request(trains=True, membranes=True)
@@ -141,3 +141,22 @@ def test_samples_become_integers_by_rounding_ties_to_even():
     }
     graph = Graph.chain(nodes, timesteps=1, arithmetic=Loihi(LOIHI2))
     assert simulate(graph, np.asarray([[0.25, 0.75, 1.0, 1.3]])).outputs.tolist() == [[0, 2 * 64, 2 * 64, 3 * 64]]
+
+
+def test_each_target_refuses_the_other_arithmetic_before_it_runs():
+    real = Graph({"input": Input((1,)), "lif": LIF((1,), np.asarray(1.0), np.ones(1))}, (("input", "lif"),), 1)
+    node = LIF((1,), np.asarray(1), np.ones(1, int), compare=">")
+    integer = real.replace({"lif": node}).with_(arithmetic=Loihi(LOIHI2))
+    frames = np.zeros((1, 1))
+    for name, right, wrong in (("reference", real, integer), ("integer", integer, real)):
+        assert target(name).check(right) == []
+        assert target(name).run(right, frames, Request()).samples == 1
+        with pytest.raises(SpikeportError, match="SP505"):
+            target(name).run(wrong, frames, Request())
+
+
+@pytest.mark.parametrize("frames", [np.zeros((2, 3, 1)), np.zeros(1), np.asarray([[np.nan]]), np.asarray([["a"]])])
+def test_input_that_is_no_batch_of_finite_numbers_is_refused(frames):
+    graph = Graph({"input": Input((1,)), "lif": LIF((1,), np.asarray(1.0), np.ones(1))}, (("input", "lif"),), 1)
+    with pytest.raises(SpikeportError, match="SP502"):
+        simulate(graph, frames)

@@ -33,7 +33,10 @@ Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 def compiled(loop: Loop) -> Loop:
     """A loop as machine code, compiled at its first call and kept on disk, without the interpreter's lock."""
-    made: Loop = njit(nogil=True, cache=True)(loop)
+    try:
+        made: Loop = njit(nogil=True, cache=True)(loop)
+    except RuntimeError:  # no place on disk that may be written: compiled anew in each process
+        made = njit(nogil=True)(loop)
     return made
 
 
