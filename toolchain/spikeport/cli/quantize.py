@@ -78,7 +78,7 @@ def quantize(
 
 
 def _tell(report: dict[str, Any]) -> None:
-    rows = [(e["step"], "yes" if e["kept"] else "no, it made the output worse", f"{e['output_error']:.4f}",
+    rows = [(e["step"], "yes" if e["kept"] else "no, it made the result worse", f"{e['output_error']:.4f}",
              f"{e['spike_mismatch']:.3%}", f"{e['argmax_agreement']:.2%}") for e in report["steps"]]  # fmt: skip
     title = f"Steps, on {report['calibration_samples']} calibration samples"
     show.table(title, ("step", "kept", "output error", "spikes that differ", "same answer"), rows)

@@ -214,12 +214,13 @@ def _plumbing(node: Node, x: Tensor) -> Tensor:
     if isinstance(node, Scale):
         return x * _floats(over_neurons(node.factor, tuple(x.shape[2:])))
     assert isinstance(node, Pool)
-    flat = x.flatten(0, 1)
+    sides = [side for padding in reversed(node.padding) for side in (padding, padding)]
+    flat = F.pad(x.flatten(0, 1), sides)  # torch's own pools refuse a padding of more than half a window
     if len(node.kernel) == 2:
-        y = F.avg_pool2d(flat, node.kernel, node.stride, node.padding, divisor_override=1)
+        y = F.avg_pool2d(flat, node.kernel, node.stride, divisor_override=1)
     else:
-        flat = flat.unsqueeze(-2)
-        y = F.avg_pool2d(flat, (1, *node.kernel), (1, *node.stride), (0, *node.padding), divisor_override=1).squeeze(-2)
+        kernel, stride = (1, *node.kernel), (1, *node.stride)
+        y = F.avg_pool2d(flat.unsqueeze(-2), kernel, stride, divisor_override=1).squeeze(-2)
     return y.reshape(*x.shape[:2], *y.shape[1:])
 
 

@@ -73,7 +73,7 @@ def quantize(
     ``calibration``: training samples as the graph takes them, [B, *input], or [T, B, *input] for events.
     ``weight_bits``: of every synapse, or of each by name. ``run`` executes a graph (`spikeport.engine.simulate`).
     ``steps``: those of ALL_STEPS to take; each one's effect on a part of the calibration samples is in the report; a
-    step that makes the output worse there is taken back. Deterministic.
+    step that makes the result worse there is taken back. Deterministic.
 
     Raises SP400 for options that cannot be, SP401 for calibration data without content, SP410 for layers without
     weights, SP414 for thresholds and SP418 for biases beyond the format, SP419 for a network that never fires, and what
@@ -157,7 +157,11 @@ def with_room(plan: Plan, seen: Calibration) -> Plan:
 def refined(
     plan: Plan, seen: Calibration, method: RangeMethod, names: Sequence[str], progress: Progress = silent
 ) -> tuple[Plan, list[dict[str, Any]]]:
-    """Take the steps named, measure each, and take back those that make the output worse."""
+    """Take the steps named, measure each, and take back those that make the result worse.
+
+    Worse: the product of output error and spike mismatch grows, that is, one grows by a larger factor than the other
+    falls. Either alone is a noisy judge of a step on few samples.
+    """
     steps: dict[str, Step] = {
         "normalise": normalise,
         "ranges": partial(ranges, method=method),
@@ -175,12 +179,16 @@ def refined(
         begun = time.perf_counter()
         candidate = steps[name](plan, seen)
         after = measure(candidate, seen)
-        kept = after["output_error"] <= before["output_error"]
+        kept = _badness(after) <= _badness(before)
         effects.append({"step": name, "kept": kept, "seconds": round(time.perf_counter() - begun, 3), **after})
         if kept:
             plan, before = candidate, after
     progress(len(taken), len(taken))
     return plan, effects
+
+
+def _badness(measured: Mapping[str, float]) -> float:
+    return (measured["output_error"] + 1e-9) * (measured["spike_mismatch"] + 1e-9)
 
 
 def measure(plan: Plan, seen: Calibration) -> dict[str, float]:
