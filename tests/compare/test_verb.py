@@ -66,6 +66,8 @@ def test_two_models_are_told_apart_with_the_cause(files):
     found = verb.compare(files / "a.nir", files / "b.nir", "made up", membranes=True)
     assert [cause.name for cause in found.causes] == ["bias"]
     assert found.first.layer == "lif"
+    assert found.first.a.margin < found.first.b.margin
+    assert f"A: {found.first.a}; B: {found.first.b}" in "\n".join(found.lines())
     assert found.membrane_error["lif"][0] > 0
     assert set(found.samples_apart) == set(np.flatnonzero(simulate(graph(bias=0.1), X).outputs.argmax(1) != Y))
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from spikeport.api.execute import execute, target_names
 from spikeport.api.load import Data, Model, load_data, load_model
-from spikeport.compare import Cause, Comparison, comparison
+from spikeport.compare import Cause, Comparison, comparison, with_moments
+from spikeport.compare import Side as Network
 from spikeport.compare import causes as find_causes
 from spikeport.engine import simulate
 from spikeport.engine.margins import Margin, margins
@@ -20,6 +22,7 @@ from spikeport.targets import Progress as Callback
 from spikeport.targets import Request, silent
 
 WHY_SAMPLES = 256  #: causes are looked for on at most so many samples: a dozen runs of them
+BLIND = ("pytorch", "onnxruntime")  #: targets that show no membranes
 
 Side = Model | Graph | Record | Path | str
 
@@ -61,8 +64,23 @@ def compare(
     causes, why_not = _causes(left, right, found, records[0], records[1]) if why else (None, "not asked for")
     judged = _margins(left, right, found.x, records[0])
     theirs = right.graph if isinstance(right, Model) else None
-    return comparison(records[0], records[1], names=(_name(a), _name(b)), labels=labels, margins=judged,
-                      graph=theirs, causes=causes, why_not=why_not)  # fmt: skip
+    result = comparison(records[0], records[1], names=(_name(a), _name(b)), labels=labels, margins=judged,
+                        graph=theirs, causes=causes, why_not=why_not)  # fmt: skip
+    if result.first is None:
+        return result
+    known = [network(side, target) if isinstance(side, Model) else None for side, target in sides]
+    return replace(result, first=with_moments(result.first, known[0], known[1], found.x))
+
+
+def network(model: Model, target: str | None) -> Network:
+    """A model and what runs it: its target, or our engine where that shows no membranes."""
+
+    def run(graph: Graph, samples: Array, request: Request) -> Record:
+        if (target or model.target) not in BLIND:
+            return execute(replace(model, graph=graph), target, samples, request)
+        return simulate(graph, samples, request)
+
+    return Network(model.graph, run)
 
 
 def _load(side: Side) -> tuple[Model | Record, str | None]:

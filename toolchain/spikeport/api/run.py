@@ -16,7 +16,7 @@ from spikeport.api.execute import execute
 from spikeport.api.files import folder, write_json
 from spikeport.api.load import Data, Model, load_data, load_model
 from spikeport.api.targets import versions
-from spikeport.compare import Parity, causes, first_divergence, parity
+from spikeport.compare import Parity, Side, causes, first_divergence, parity, with_moments
 from spikeport.energy import estimate
 from spikeport.engine import simulate
 from spikeport.engine.margins import margins
@@ -209,6 +209,8 @@ def _explain(job: Job, trained: Model, integer: Model, test: Data) -> dict[str, 
         found = causes(prepare(trained.graph), integer.graph, _first(test.x, WHY_SAMPLES, trained), simulate,
                        labels=test.y[:WHY_SAMPLES], b_record=whole)  # fmt: skip
     parted = first_divergence(whole, real)
+    if parted is not None:
+        parted = with_moments(parted, Side(integer.graph, simulate), Side(trained.graph, simulate), test.x)
     return {
         "causes": {"integer": [cause.as_dict() for cause in found]},
         "first_divergence": {} if parted is None else {"integer": str(parted)},

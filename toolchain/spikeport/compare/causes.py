@@ -144,8 +144,8 @@ def _rounded_input(b: Graph, base: Graph, entering: Array, ours: Record, run: Ru
 def _floats(
     b: Graph, base: Graph, view: Graph, ours: Record, own: Record, theirs: Record, run: Callable[[Graph], Record]
 ) -> Iterator[_Effect]:
-    """What floating point did: where the numbers are the same, between A and B; else to each beside float64."""
-    if base == view:
+    """What floating point did: where both have the same real numbers, between A and B; else to each beside float64."""
+    if base == view and not isinstance(b.arithmetic, Loihi):
         yield _Effect(ROUNDING, own, theirs)
         return
     yield _Effect(ROUNDING, ours, own)

@@ -14,6 +14,18 @@ from spikeport.record import Record
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """One neuron of one network when it decides, in real units (integers times the membrane's unit)."""
+
+    membrane: float  #: before the reset
+    threshold: float
+    margin: float  #: membrane - threshold
+
+    def __str__(self) -> str:
+        return f"membrane {self.membrane:.6g}, threshold {self.threshold:.6g}, margin {self.margin:+.3g}"
+
+
+@dataclass(frozen=True, slots=True)
 class Divergence:
     """One neuron at one step of one sample, where A and B disagree and all that came before agrees."""
 
@@ -26,11 +38,14 @@ class Divergence:
     a_membrane: float | None = None  #: after the reset, in the membrane's unit; None where it was not recorded
     b_membrane: float | None = None
     threshold: float | None = None  #: of B's graph, in the units of its input; None where no graph was given
+    a: Moment | None = None  #: how near A was to its threshold; None where its network is not known
+    b: Moment | None = None
 
     def __str__(self) -> str:
         who = "A fires, B does not" if self.a_fires else "B fires, A does not"
         where = ", ".join(map(str, self.neuron))
-        return f"{self.layer}, t = {self.t}, sample {self.sample}, neuron ({where}): {who}"
+        moments = "".join(f"; {name}: {moment}" for name, moment in (("A", self.a), ("B", self.b)) if moment)
+        return f"{self.layer}, t = {self.t}, sample {self.sample}, neuron ({where}): {who}{moments}"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
