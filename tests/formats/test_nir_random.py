@@ -10,7 +10,7 @@ from spikeport.formats import nir
 from strategies import graphs
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(graph=graphs(odd_bits=True))
 def test_every_graph_comes_back_to_the_bit(graph, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "random.nir"
@@ -21,7 +21,7 @@ def test_every_graph_comes_back_to_the_bit(graph, tmp_path_factory):
     assert dict(again.provenance) == dict(graph.provenance)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(graph=graphs())
 def test_every_graph_is_a_nir_graph_whose_shapes_nir_accepts(graph, tmp_path_factory):
     """Recurrent graphs too; a kernel whose sizes differ by an odd number needs type_check=False, and write says so."""
