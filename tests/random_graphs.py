@@ -61,7 +61,7 @@ class Builder:
         return rng.integers(-span, span, shape).astype(np.int8)
 
     def exponent(self):
-        return int(self.pick(-8, -3, -2, -1, 1, 2, 3, 7)) if self.integers and self.rng.random() < 0.5 else 0
+        return int(self.pick(-8, -3, -2, -1, 1, 2, 3, 7)) if self.integers and self.rng.random() < 0.35 else 0
 
     def over(self, values, shape):
         """``values(size)`` as one value, one a channel, or one a neuron."""
@@ -78,7 +78,7 @@ class Builder:
             return np.asarray(0 if self.integers else 0.0, np.int64 if self.integers else np.float32)
         if not self.integers:
             return self.over(lambda s: (self.rng.integers(-8, 9, s) / 8).astype(np.float32), shape)
-        span = self.pick(64, 5000, 4096 << 7)
+        span = self.pick(64, 500, 5000, 4096 << 7)
         return self.over(lambda s: self.rng.integers(-span, span + 1, s), shape)
 
     def threshold(self, shape):
@@ -88,7 +88,7 @@ class Builder:
             return (rng.integers(1, self.pick(8, 32), size) / 4).astype(np.float32)
         if rng.random() < 0.1:
             return rng.choice([0, 2**17 - 1], size)
-        return rng.integers(0, self.pick(30, 300, 5000), size)
+        return rng.integers(0, self.pick(10, 30, 100, 3000), size)
 
     # -- layers ---------------------------------------------------------------------------------------------------
 
