@@ -14,7 +14,7 @@ from spikeport.api.export import export
 from spikeport.api.files import output, write_json
 from spikeport.api.load import Data, Model, load_data, load_model
 from spikeport.engine import simulate
-from spikeport.findings import fail
+from spikeport.findings import Finding, fail
 from spikeport.graph import Array, Graph, Profile
 from spikeport.passes.quantize import (
     STEPS,
@@ -94,9 +94,12 @@ def quantize(
         from spikeport.train.finetune import fine_tune as tune
 
         tuned = tune(made, seen.x, seen.y, epochs=fine_tune, progress=progress)
-        made = replace(made, graph=tuned.graph)
         facts["fine_tune"] = {"epochs": fine_tune, "losses": tuned.losses, "accuracies": tuned.accuracies}
-        facts["accuracy"]["fine_tuned"] = accuracy(made.graph)
+        facts["accuracy"]["fine_tuned"] = accuracy(tuned.graph)
+        if facts["accuracy"]["fine_tuned"] >= facts["accuracy"]["integer"]:
+            made = replace(made, graph=tuned.graph)
+        else:
+            made = replace(made, findings=(*made.findings, _worse(facts["accuracy"])))
     made = replace(made, report={**made.report, **facts})
     if out is not None:
         export(made.graph, out)
@@ -131,6 +134,12 @@ def draw(trade_off: TradeOff | Mapping[str, Any], path: Path | str) -> None:
     part = path.with_name(path.name + ".part")
     figure.savefig(part, format="png")
     os.replace(part, path)
+
+
+def _worse(accuracy: Mapping[str, float]) -> Finding:
+    what = f"fine-tuning led to {accuracy['fine_tuned']:.4f}, without it the accuracy is {accuracy['integer']:.4f}"
+    return Finding("SP431", what, why="the graph without fine-tuning is kept.", mend="train more epochs",
+                   severity="substituted")  # fmt: skip
 
 
 def _judged(data: str | Data, seen: Data, graph: Graph) -> Data:

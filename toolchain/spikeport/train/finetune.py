@@ -18,7 +18,7 @@ from spikeport.train.integers import IntegerNet
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 
-RATE = 0.01  #: learning rate of Adam for weights, as a share of the largest mantissa
+RATE = 0.004  #: learning rate of Adam for weights, as a share of the largest mantissa
 BIAS_RATE = 0.002  #: of biases, as a share of the layer's threshold
 
 
