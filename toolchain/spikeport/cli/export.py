@@ -15,7 +15,9 @@ def export(
     model: Annotated[str, typer.Argument(help="Checkpoint, .nir, .onnx or the name of a shipped model.")],
     out: Annotated[Path, typer.Option("--out", help="model.nir or model.onnx.")],
     thresholds: Annotated[str, typer.Option("--thresholds", help="NIR schedules: guard (exact), or approx.")] = "guard",
+    data: Annotated[str | None, typer.Option("--data", help="Where approx measures what it costs.")] = None,
     time: Annotated[str, typer.Option("--time", help="ONNX: scan, unroll or step.")] = "scan",
+    inline: Annotated[bool, typer.Option("--inline", help="ONNX: for readers without functions.")] = False,
     dt: show.Dt = None,
     nir: show.Nir = None,
 ) -> None:
@@ -25,12 +27,12 @@ def export(
 
         spikeport export build/demo/model.safetensors --out model.nir
 
-        spikeport export model.int.nir --out model.int.onnx
+        spikeport export digits-conv --thresholds approx --data digits --out approximate.nir
     """
     from spikeport.api.export import export as write
     from spikeport.api.load import load_model
 
     loaded = load_model(model, dt=dt, nir=show.pairs(nir))
-    options = {"thresholds": thresholds} if out.suffix.lower() == ".nir" else {"time": time}
-    show.findings(write(loaded, out, **options))
+    options = {"thresholds": thresholds} if out.suffix.lower() == ".nir" else {"time": time, "inline": inline}
+    show.findings(write(loaded, out, data=data, **options))
     console.say(f"wrote {out} ({out.stat().st_size:,} bytes)")
