@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -81,6 +82,23 @@ def test_the_report_is_one_file_that_needs_no_network(job):
     assert result["model"] in page
     for address in ('src="http', "src='http", 'href="http://', "@import", "fetch("):
         assert address not in page
+
+
+def test_the_first_difference_of_the_integers_names_both_membranes_and_margins(job):
+    first = job[1]["first_divergence"]["integer"]
+    margins = [float(text) for text in re.findall(r"margin ([-+][\d.e+-]+)", first)]
+    fires = "A" if ": A fires" in first else "B"
+    assert [margin > 0 for margin in margins] == [fires == "A", fires == "B"]
+
+
+def test_the_core_map_is_in_the_report(job):
+    out, result = job
+    bounds = result["fit"]["bounds"]
+    assert set(LAYERS) <= set(bounds["shared"]["layers"])
+    assert bounds["shared"]["cores"] <= bounds["unrolled"]["cores"]
+    page = (out / "report.html").read_text()
+    assert 'class="cores"' in page
+    assert all(entry["sentence"] in page for entry in bounds.values())
 
 
 def test_nothing_half_written_is_left(job):

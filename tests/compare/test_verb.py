@@ -117,7 +117,10 @@ def test_json_and_the_page_say_the_same(files):
     found = json.loads(run(files, "--json", "--out", str(files / "out")).stdout)
     assert found == json.loads((files / "out" / "comparison.json").read_text())
     assert found["causes"][0]["name"] == "bias"
-    assert "bias rounded or lost" in (files / "out" / "report.html").read_text()
+    page = (files / "out" / "report.html").read_text()
+    assert "bias rounded or lost" in page
+    assert 'class="cores"' in page
+    assert 'data-layer="lif"' in page  # cells open rasters
     assert found["spike_mismatches"] == sum(map(sum, found["by_layer"].values()))
 
 

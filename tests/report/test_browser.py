@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spikeport.api.fit import placed
 from spikeport.graph import LIF, LOIHI2, Conv, Flatten, Graph, Input, Linear, Loihi, Readout
 from spikeport.record import Record, Train
 from spikeport.report import gather, write
@@ -85,8 +86,9 @@ def page(tmp_path_factory):
     from spikeport.compare import parity
 
     a, b = record(1), record(2)
-    figures = gather({"integer": (a, b)}, graph=graph(), integer=graph())
-    return write(result(parity(a, b)), tmp_path_factory.mktemp("page") / "report.html", figures)
+    fit, placement = placed(graph())
+    figures = gather({"integer": (a, b)}, graph=graph(), integer=graph(), placement=placement)
+    return write(result(parity(a, b)) | {"fit": fit}, tmp_path_factory.mktemp("page") / "report.html", figures)
 
 
 def show(browser, page, width=1400, scheme="light"):
@@ -113,7 +115,8 @@ def test_it_opens_without_a_word_in_the_console_and_asks_for_nothing(browser, pa
 def test_the_main_plots_have_drawn(browser, page):
     show(browser, page)
     for selector, least in (("#thresholds svg .curve", 2), ("#rates svg .curve", 2), ("#mantissas svg .bar", 5),
-                            (".heat td[data-tip]", 8), ("#accuracy .track b", 2), ("#energy .track b", 2)):  # fmt: skip
+                            (".heat td[data-tip]", 8), ("#cores svg path", 2),
+                            ("#accuracy .track b", 2), ("#energy .track b", 2)):  # fmt: skip
         drawn = [mark for mark in find(browser, selector) if mark.size["width"] > 0 and mark.size["height"] > 0]
         assert len(drawn) >= least, selector
 

@@ -66,6 +66,7 @@ def compare(
     theirs = right.graph if isinstance(right, Model) else None
     result = comparison(records[0], records[1], names=(_name(a), _name(b)), labels=labels, margins=judged,
                         graph=theirs, causes=causes, why_not=why_not)  # fmt: skip
+    result = replace(result, graph=graph if theirs is None else theirs)
     if result.first is None:
         return result
     known = [network(side, target) if isinstance(side, Model) else None for side, target in sides]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from spikeport.api.files import output
 from spikeport.api.load import Model, load_model
+from spikeport.findings import SpikeportError
 from spikeport.fit import Chip, Fit, Mapping, draw, find
 from spikeport.fit.fit import fit as tile
 from spikeport.graph import LIF, Graph
@@ -51,6 +52,18 @@ def fit(
     if to is not None:
         draw(Mapping(loaded.graph, bounds["shared"]), to)
     return Fits(loaded.name, made, bounds, tuple(_notes(loaded.graph, made)))
+
+
+def placed(graph: Graph, chip: str = "loihi1") -> tuple[dict[str, Any], Mapping | None]:
+    """For a report: what `fit` says of a graph, as JSON, and where its layers lie; None where it cannot be mapped.
+
+    What stands in the way is then told under ``notes``.
+    """
+    try:
+        found = fit(graph, chip)
+    except SpikeportError as error:
+        return {"chip": chip, "bounds": {}, "notes": [str(problem) for problem in error.findings]}, None
+    return found.as_dict(), Mapping(graph, found.bounds["shared"])
 
 
 def _notes(graph: Graph, chip: Chip) -> list[str]:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from spikeport.api.files import folder, write_json
+from spikeport.api.fit import placed
 from spikeport.compare import Comparison
 from spikeport.findings import fail
-from spikeport.report import write
+from spikeport.report import gather, write
 
 FIGURES = "figures.json"  #: what the page lets a reader drill down into; written beside result.json
 
@@ -27,7 +28,13 @@ def write_comparison(found: Comparison, out: Path | str) -> Path:
     """Write ``comparison.json`` and ``report.html`` of one comparison into a folder; returns the page."""
     place = folder(out)
     write_json(place / "comparison.json", found.as_dict())
-    return write(as_result(found), place / "report.html")
+    result, placement = as_result(found), None
+    if found.graph is not None:
+        result["fit"], placement = placed(found.graph)
+    pairs = {found.a: (found.records[0], found.records[1])} if found.records else {}
+    return write(
+        result, place / "report.html", gather(pairs, graph=found.graph, integer=found.graph, placement=placement)
+    )
 
 
 def as_result(found: Comparison) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from spikeport.api.execute import execute
 from spikeport.api.files import folder, write_json
+from spikeport.api.fit import placed
 from spikeport.api.load import Data, Model, load_data, load_model
 from spikeport.api.targets import versions
 from spikeport.compare import Parity, Side, causes, first_divergence, parity, with_moments
@@ -92,8 +93,10 @@ def run(
     parities = _compare(job, trained, test)
     result = _result(job, trained, test, parities) | _energy(integer.graph, job.records["integer"])
     result |= _explain(job, trained, integer, test)
+    with job.stage("fit"):
+        result["fit"], placement = placed(integer.graph)
     figures = gather({"integer": (job.records["integer"], job.records["graph"])}, graph=trained.graph,
-                     integer=integer.graph)  # fmt: skip
+                     integer=integer.graph, placement=placement)  # fmt: skip
     write_json(job.out / "result.json", result)
     write_json(job.out / "figures.json", figures)
     write(result, job.out / "report.html", figures)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
@@ -35,6 +35,8 @@ class Comparison:
     causes: tuple[Cause, ...] | None = None  #: None where they were not looked for
     why_not: str = ""  #: why causes were not looked for
     findings: tuple[Finding, ...] = ()
+    records: tuple[Record, ...] = field(default=(), repr=False)  #: A's and B's, for a report
+    graph: Graph | None = field(default=None, repr=False)  #: B's network, or A's where B is a record
 
     @property
     def accuracy_drop(self) -> float | None:
@@ -137,6 +139,8 @@ def comparison(
         causes=causes,
         why_not=why_not,
         findings=tuple(dict.fromkeys((*a.findings, *b.findings))),
+        records=(a, b),
+        graph=graph,
     )
 
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from spikeport.fit.mapping import Mapping as Placement
 from spikeport.graph import LIF, Graph, Loihi, Synapse, schedule_over_neurons
 from spikeport.record import Record
+from spikeport.report.cores import core_map
 from spikeport.report.drawing import draw
 
 A_STEP = 6  #: neurons shown of those that part at one step of one layer
@@ -19,14 +21,20 @@ BINS = 32  #: bars of a histogram of mantissas
 
 
 def gather(
-    pairs: Mapping[str, tuple[Record, Record]], *, graph: Graph | None = None, integer: Graph | None = None
+    pairs: Mapping[str, tuple[Record, Record]],
+    *,
+    graph: Graph | None = None,
+    integer: Graph | None = None,
+    placement: Placement | None = None,
 ) -> dict[str, Any]:
-    """The figures of a run: ``pairs`` of records by stage (A, B), the trained graph, and the integer one."""
+    """The figures of a run: ``pairs`` of records by stage (A, B), the trained graph, the integer one and its place."""
     found: dict[str, Any] = {"rasters": {stage: rasters(a, b, integer or graph) for stage, (a, b) in pairs.items()}}
     if graph is not None:
         found["graph"] = str(draw(graph))
     if integer is not None and isinstance(integer.arithmetic, Loihi):
         found["histograms"] = histograms(integer)
+    if placement is not None:
+        found["cores"] = str(core_map(placement))
     return found
 
 

@@ -14,6 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from spikeport.report import numbers, sections
+from spikeport.report.cores import cores
 from spikeport.report.verdict import name_of, verdict
 
 
@@ -42,6 +43,8 @@ def render(result: Mapping[str, Any], figures: Mapping[str, Any] | None = None) 
         thresholds=sections.over_time(result.get("thresholds", {}), "threshold", from_zero=False),
         rates=sections.over_time(result.get("firing_rate", {}), "firing rate", from_zero=True),
         energy=sections.energy(result.get("energy_joule_per_sample", {})),
+        cores=cores(result),
+        core_map=Markup(figures.get("cores", "")),
         whys=sections.causes(result),
         mantissas=sections.mantissas(figures.get("histograms", {})),
         graph=Markup(figures.get("graph", "")),
