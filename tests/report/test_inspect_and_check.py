@@ -9,15 +9,21 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
+import spikeport
+from spikeport import train
 from spikeport.api.check import check
 from spikeport.api.explain import codes, explain
 from spikeport.api.inspect import inspect
+from spikeport.api.load import from_module
 from spikeport.cli import build
+from spikeport.engine import simulate
 from spikeport.findings import Finding, SpikeportError
 from spikeport.formats import nir
 from spikeport.graph import LIF, Graph, Input, Linear, Readout
+from spikeport.passes.quantize import quantize
 
 
 @pytest.fixture
@@ -61,9 +67,30 @@ def test_inspect_refuses_a_drawing_of_another_kind(model, tmp_path):
     assert caught.value.code == "SP906"
 
 
+def test_inspect_says_what_it_takes_to_make_the_model_again(tmp_path):
+    """What a checkpoint states goes on through capture, quantising and a file."""
+    path = tmp_path / "m.safetensors"
+    neuron = train.LIF(train.Fixed(), 2)
+    module = torch.nn.Sequential(train.Repeat(2), train.Linear(3, 4), neuron, train.Linear(4, 2), train.Readout(2))
+    recipe = {"epochs": 3, "optimizer": {"rate": 0.5}}
+    facts = {"model": "tiny", "input_shape": [3], "seed": 7, "versions": {"torch": "9.9"}, "recipe": recipe}
+    path.write_bytes(b"weights")
+    captured = from_module(module.eval(), facts, "tiny", path).graph
+    quantised = quantize(captured, np.random.default_rng(0).random((8, 3), np.float32), run=simulate).graph
+    nir.write(quantised, tmp_path / "tiny.int.nir")
+    found = inspect(tmp_path / "tiny.int.nir").provenance
+    assert found["file"] == str(tmp_path / "tiny.int.nir")
+    assert found["checkpoint_sha256"] == hashlib.sha256(b"weights").hexdigest()
+    assert (found["seed"], found["versions.torch"], found["recipe.optimizer.rate"]) == ("7", "9.9", "0.5")
+    assert found["quantised.versions.spikeport"] == spikeport.__version__
+
+
 @dataclass
 class Picky:
-    """A target that refuses linear layers and replaces neurons."""
+    """A target that refuses linear layers and replaces neurons by a process of its own."""
+
+    def processes(self, graph):
+        return {"input": ("Source", True), "fc": ("Dense", True), "lif": ("OurLIF", False)}
 
     def check(self, graph):
         return [
@@ -78,8 +105,20 @@ def test_check_gives_every_node_its_state_and_every_problem_at_once(graph, monke
     found = check(graph, "picky")
     states = {verdict.node: verdict.state for verdict in found.nodes}
     assert states == {"input": "supported", "fc": "unsupported", "lif": "substituted", "out": "supported"}
+    assert {verdict.node: verdict.origin for verdict in found.nodes} == {
+        "input": "stock", "fc": "", "lif": "ours", "out": "",  # what does not run is neither
+    }  # fmt: skip
     assert [other.code for other in found.others] == ["SP611"]
     assert not found.runs
+
+
+def test_lavas_own_processes_are_told_from_ours(model):
+    """The schedule of `lif` varies over time: Lava's own neurons cannot; its Dense runs as it is."""
+    pytest.importorskip("lava")
+    output = CliRunner().invoke(build(), ["check", str(model), "--target", "lava", "--json"]).output
+    nodes = {node["node"]: (node["origin"], node["process"]) for node in json.loads(output)["nodes"]}
+    assert nodes["lif"] == ("ours", "ScheduledLIF")
+    assert nodes["input"][0] == "stock"
 
 
 def test_the_exit_status_of_check_is_a_gate(model):

@@ -23,6 +23,7 @@ from spikeport_targets.lava.cost import samples_at_once, time_limit
 from spikeport_targets.lava.current import constant_current, with_constant_current
 from spikeport_targets.lava.lowering import lower
 from spikeport_targets.lava.records import entering, recorded
+from spikeport_targets.lava.support import placements
 
 INSTALL = "pip install 'spikeport[lava]' && pip install --no-deps --ignore-requires-python lava-nc==0.10.0"
 
@@ -54,6 +55,10 @@ class LavaTarget:
     def check(self, graph: Graph) -> list[Finding]:
         """Errors for what Lava cannot run, notes for what needs a process of ours; stock nodes are not mentioned."""
         return check(graph)
+
+    def processes(self, graph: Graph) -> dict[str, tuple[str, bool]]:
+        """For each node the Lava process that runs it, and whether it is Lava's own (stock) rather than ours."""
+        return {name: (place.process, place.stock) for name, place in placements(with_constant_current(graph)).items()}
 
     def run(self, graph: Graph, samples: Array, request: Request) -> Record:
         """Stream the samples back to back through Lava.

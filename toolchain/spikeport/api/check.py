@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from spikeport.report.drawing import describe
 from spikeport.targets import target as target_of
 
 State = Literal["supported", "substituted", "unsupported"]
+Origin = Literal["stock", "ours", ""]
 
 NODE = re.compile(r"node '([^']*)'")
 
@@ -26,6 +27,8 @@ class Verdict:
     node: str
     what: str
     state: State
+    origin: Origin  #: whether the simulator's own process runs it, or one of ours; "" where the target does not say
+    process: str  #: name of that process
     remarks: tuple[str, ...]  #: what was found about it
     mend: tuple[str, ...]
 
@@ -51,17 +54,19 @@ class Check:
             "model": self.model,
             "target": self.target,
             "runs": self.runs,
-            "nodes": [{"node": v.node, "what": v.what, "state": v.state, "remarks": v.remarks, "mend": v.mend}
-                      for v in self.nodes],
+            "nodes": [asdict(verdict) for verdict in self.nodes],
             "findings": [found.as_dict() for found in self.findings],
-        }  # fmt: skip
+        }
 
 
 def check(model: Model | Graph | Path | str, target: str) -> Check:
     """Ask a target about every node of a model; nothing runs. Raises SP501 for a target that there is not."""
     loaded = load_model(model)
     graph = loaded.graph
-    findings = tuple(target_of(target).check(graph))
+    asked = target_of(target)
+    findings = tuple(asked.check(graph))
+    processes = getattr(asked, "processes", None)  # a target need not have it
+    running: dict[str, tuple[str, bool]] = {} if processes is None else processes(graph)
     by_node: dict[str, list[Finding]] = {}
     others = []
     for found in findings:
@@ -70,11 +75,11 @@ def check(model: Model | Graph | Path | str, target: str) -> Check:
             by_node.setdefault(name[1], []).append(found)
         else:
             others.append(found)
-    nodes = tuple(_verdict(name, describe(graph[name]), by_node.get(name, ())) for name in graph)
+    nodes = tuple(_verdict(graph, name, by_node.get(name, ()), running.get(name)) for name in graph)
     return Check(loaded.name, target, nodes, tuple(others), findings)
 
 
-def _verdict(name: str, what: str, found: Sequence[Finding]) -> Verdict:
+def _verdict(graph: Graph, name: str, found: Sequence[Finding], running: tuple[str, bool] | None) -> Verdict:
     severities = {one.severity for one in found}
     state: State = "supported"
     if "error" in severities:
@@ -82,4 +87,7 @@ def _verdict(name: str, what: str, found: Sequence[Finding]) -> Verdict:
     elif "substituted" in severities:
         state = "substituted"
     remarks = tuple(f"{one.code} {one.what}" for one in found)
-    return Verdict(name, what, state, remarks, tuple(one.mend for one in found if one.mend))
+    process, stock = ("", True) if running is None or state == "unsupported" else running
+    origin: Origin = "" if not process else "stock" if stock else "ours"
+    mend = tuple(one.mend for one in found if one.mend)
+    return Verdict(name, describe(graph[name]), state, origin, process, remarks, mend)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
@@ -116,10 +117,19 @@ def _arithmetic(graph: Graph) -> str:
 
 
 def _provenance(model: Model) -> dict[str, str]:
-    facts = {key: str(value) for key, value in model.graph.provenance.items()}
+    facts = dict(_flat(model.graph.provenance))
     if model.path is not None:
         facts = {"file": str(model.path), "sha256": hashlib.sha256(model.path.read_bytes()).hexdigest()} | facts
     return facts
+
+
+def _flat(facts: Mapping[str, Any], under: str = "") -> Iterator[tuple[str, str]]:
+    """Facts within facts under dotted names, so that a table holds them."""
+    for key, value in facts.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{under}{key}.")
+        else:
+            yield f"{under}{key}", str(value)
 
 
 def _write(path: Path, found: Inspection) -> None:

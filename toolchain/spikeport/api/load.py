@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -131,8 +132,10 @@ def from_module(module: nn.Module, metadata: Mapping[str, Any], name: str, path:
     from spikeport.capture import capture
 
     graph = capture(module, tuple(metadata["input_shape"]), verify=False)
-    facts = ("model", "dataset", "method", "seed")
+    facts = ("model", "dataset", "method", "seed", "versions", "recipe")
     known = {fact: metadata[fact] for fact in facts if fact in metadata}
+    if path is not None:
+        known["checkpoint_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     graph = graph.with_(provenance={**graph.provenance, **known})
     return Model(name, "checkpoint", graph, module, metadata, path=path)
 

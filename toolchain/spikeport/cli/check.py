@@ -30,8 +30,10 @@ def check(
     if json:
         show.as_json(found.as_dict())
     else:
-        rows = [(v.node, v.what, v.state, "; ".join(v.remarks), "; ".join(v.mend)) for v in found.nodes]
-        show.table(f"{found.model} on {found.target}", ("node", "what", "state", "remarks", "how to mend it"), rows)
+        rows = [(v.node, v.what, v.state, " ".join(filter(None, (v.origin, v.process))), "; ".join(v.remarks),
+                 "; ".join(v.mend)) for v in found.nodes]  # fmt: skip
+        head = ("node", "what", "state", "stock or ours", "remarks", "how to mend it")
+        show.table(f"{found.model} on {found.target}", head, rows)
         for other in found.others:
             typer.echo(str(other))
         typer.echo("runs" if found.runs else "does not run")

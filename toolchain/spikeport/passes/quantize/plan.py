@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from spikeport import __version__
 from spikeport.findings import Finding
 from spikeport.graph import LIF, Array, Graph, Input, Loihi, Node, Profile, Readout, Scale, Synapse
 from spikeport.passes.quantize.inputs import Grid
@@ -138,7 +139,8 @@ class Plan:
                 made[name] = scaling.with_(factor=(scaling.factor if whole else np.ones(())).astype(np.int32))
         most = max((held.bits for held in self.mantissas.values()), default=self.profile.weight_bits)
         arithmetic = Loihi(replace(self.profile, weight_bits=most))
-        facts = {"profile": self.profile.name, "weight_bits": self.bits, "signs": self.signs}
+        facts = {"profile": self.profile.name, "weight_bits": self.bits, "signs": self.signs,
+                 "versions": {"spikeport": __version__, "numpy": np.__version__}}  # fmt: skip
         provenance = {**self.real.provenance, "quantised": facts}
         both = {**self.real.nodes, **made}
         return self.real.with_(nodes=both, arithmetic=arithmetic, provenance=provenance), tuple(findings)
