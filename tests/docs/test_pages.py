@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import re
@@ -83,6 +84,44 @@ def test_the_code_of_a_page_runs(path, place):
                 exec(compile(text, str(path), "exec"), space)
         else:
             assert kind in ("toml", "json", "text"), f"{path}: who runs {kind}?"
+
+
+def readme():
+    return (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_s_python_runs(tmp_path, monkeypatch):
+    """As it stands, with one epoch and the quantiser's quick steps: what is tested is that the calls fit together."""
+    import spikeport
+
+    monkeypatch.chdir(tmp_path)
+    short = functools.partial(spikeport.train, overrides={"epochs": 1}, progress=False)
+    quick = functools.partial(spikeport.quantize, calibration=64, steps=("normalise", "ranges"))
+    monkeypatch.setattr(spikeport, "train", short, raising=False)
+    monkeypatch.setattr(spikeport, "quantize", quick, raising=False)
+    found = [text for _, kind, text in BLOCK.findall(readme()) if kind == "python"]
+    assert len(found) == 1
+    text = found[0] if lava_is_here() else found[0].replace('target="lava"', 'target="integer"')
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(text, "README.md", "exec"), {"__name__": "page"})
+    written = {path.name for path in (tmp_path / "build" / "mine").iterdir()}
+    assert written >= {"model.nir", "model.onnx", "model.int.nir"}
+    first, last = printed.getvalue().splitlines()[0], printed.getvalue().splitlines()[-1]
+    assert 0 <= float(first.split()[0]) <= 1
+    assert 0 <= float(last) <= 1
+
+
+def test_the_readme_s_commands_exist():
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    wanted = set(re.findall(r"^ {4}make (\w+)|`make (\w+)`", readme(), re.MULTILINE))
+    named = {name for pair in wanted for name in pair if name}
+    assert named
+    assert named <= targets
+    verbs = set(re.findall(r"`spikeport (\w+)`", readme()))
+    assert verbs
+    for verb in verbs:
+        assert CliRunner().invoke(build(), [verb, "--help"]).exit_code == 0, verb
 
 
 @pytest.mark.parametrize("path", sorted((DOCS / "notebooks").glob("*.ipynb")), ids=name)
