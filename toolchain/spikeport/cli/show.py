@@ -16,9 +16,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Limit = Annotated[int | None, typer.Option("--limit", help="Only the first N samples.")]
 Batch = Annotated[int | None, typer.Option("--batch", min=1, help="Samples at once.")]
 
-TimeLimit = Annotated[
-    float | None, typer.Option("--time-limit", help="Seconds that lava or sanafe may take.")
-]
+TimeLimit = Annotated[float | None, typer.Option("--time-limit", help="Seconds that lava or sanafe may take.")]
 Dt = Annotated[float | None, typer.Option("--dt", help="Seconds a step, for NIR files that do not say.")]
 Nir = Annotated[
     list[str] | None,
