@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 
@@ -99,6 +100,15 @@ def test_the_core_map_is_in_the_report(job):
     page = (out / "report.html").read_text()
     assert 'class="cores"' in page
     assert all(entry["sentence"] in page for entry in bounds.values())
+
+
+def test_the_provenance_names_the_command_and_the_files(job):
+    out, result = job
+    found = dict(result["provenance"])
+    assert found.pop("command") == "spikeport run digits --method ds-atgo"
+    files = {f"sha256 of {path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in out.glob("model.*")}
+    assert found == files
+    assert len(files) == 4
 
 
 def test_nothing_half_written_is_left(job):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
@@ -120,6 +121,7 @@ def test_json_and_the_page_say_the_same(files):
     page = (files / "out" / "report.html").read_text()
     assert "bias rounded or lost" in page
     assert 'class="cores"' in page
+    assert all(hashlib.sha256((files / name).read_bytes()).hexdigest() in page for name in ("a.nir", "b.nir"))
     assert 'data-layer="lif"' in page  # cells open rasters
     assert found["spike_mismatches"] == sum(map(sum, found["by_layer"].values()))
 

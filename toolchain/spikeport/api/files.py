@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -29,6 +30,11 @@ def output(path: Path | str, *suffixes: str) -> Path:
         fail("SP906", "is a folder", where=str(path), mend="name a file")
     folder(path.parent)
     return path
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write_json(path: Path | str, value: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from html import escape
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.api.files import output
+from spikeport.api.files import output, sha256
 from spikeport.api.load import Model, load_model
 from spikeport.graph import LIF, Graph, Loihi, Node, Synapse
 from spikeport.report.drawing import describe, draw
@@ -119,7 +118,7 @@ def _arithmetic(graph: Graph) -> str:
 def _provenance(model: Model) -> dict[str, str]:
     facts = dict(_flat(model.graph.provenance))
     if model.path is not None:
-        facts = {"file": str(model.path), "sha256": hashlib.sha256(model.path.read_bytes()).hexdigest()} | facts
+        facts = {"file": str(model.path), "sha256": sha256(model.path)} | facts
     return facts
 
 

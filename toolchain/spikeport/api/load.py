@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spikeport.api.files import sha256
 from spikeport.findings import Finding, fail
 from spikeport.graph import Array, Graph, Input, Loihi
 
@@ -135,7 +135,7 @@ def from_module(module: nn.Module, metadata: Mapping[str, Any], name: str, path:
     facts = ("model", "dataset", "method", "seed", "versions", "recipe")
     known = {fact: metadata[fact] for fact in facts if fact in metadata}
     if path is not None:
-        known["checkpoint_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        known["checkpoint_sha256"] = sha256(path)
     graph = graph.with_(provenance={**graph.provenance, **known})
     return Model(name, "checkpoint", graph, module, metadata, path=path)
 

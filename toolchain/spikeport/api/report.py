@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from spikeport.api.files import folder, write_json
+from spikeport.api.files import folder, sha256, write_json
 from spikeport.api.fit import placed
+from spikeport.api.targets import versions
 from spikeport.compare import Comparison
 from spikeport.findings import fail
 from spikeport.report import gather, write
@@ -48,9 +49,19 @@ def as_result(found: Comparison) -> dict[str, Any]:
         "causes": {} if found.causes is None else {found.a: [cause.as_dict() for cause in found.causes]},
         "first_divergence": {} if found.first is None else {found.a: str(found.first)},
     }
+    result["provenance"] = {"command": f"spikeport compare {found.a} {found.b}"} | {
+        f"sha256 of {path}": sha256(path) for path in map(_file, names.values()) if path is not None
+    }
+    result["versions"] = versions()
+    result["findings"] = [finding.as_dict() for finding in found.findings]
     if found.accuracy is not None:
         result["accuracy"] = {names[key]: share.value for key, share in found.accuracy.items()}
     return result
+
+
+def _file(side: str) -> Path | None:
+    """The file that a side was read from, its target left out; None for what is no file."""
+    return next((Path(name) for name in (side, side.rpartition("@")[0]) if name and Path(name).is_file()), None)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.api.execute import execute
-from spikeport.api.files import folder, write_json
+from spikeport.api.files import folder, sha256, write_json
 from spikeport.api.fit import placed
 from spikeport.api.load import Data, Model, load_data, load_model
 from spikeport.api.targets import versions
@@ -23,7 +23,7 @@ from spikeport.engine import simulate
 from spikeport.engine.margins import margins
 from spikeport.findings import Finding
 from spikeport.graph import LIF, Array, Graph, Real
-from spikeport.passes.quantize import prepare, quantize
+from spikeport.passes.quantize import prepare
 from spikeport.record import Record
 from spikeport.report import gather, write
 from spikeport.targets import Progress as Callback
@@ -31,7 +31,6 @@ from spikeport.targets import Request, silent
 
 Bar = Callable[[str], AbstractContextManager[Callback]]
 
-CALIBRATION = 256  #: training samples from which the quantiser takes its ranges
 WHY_SAMPLES = 256  #: causes are looked for on so many samples: a dozen runs of them
 LAVA_SAMPLES = 32  #: Lava has no batches: a checked subset of the test split
 
@@ -92,6 +91,7 @@ def run(
     _simulate(job, trained, reread, integer, test, lava_samples, seconds)
     parities = _compare(job, trained, test)
     result = _result(job, trained, test, parities) | _energy(integer.graph, job.records["integer"])
+    result["provenance"] = _provenance(job, recipe, method)
     result |= _explain(job, trained, integer, test)
     with job.stage("fit"):
         result["fit"], placement = placed(integer.graph)
@@ -124,14 +124,11 @@ def _export(job: Job, trained: Model) -> dict[str, Model]:
 
 
 def _quantise(job: Job, trained: Model, dataset: str) -> Model:
-    from spikeport.api.export import export
+    from spikeport.api.quantize import quantize
 
-    with job.stage("quantize"):
-        calibration = load_data(dataset, "train", trained.graph, CALIBRATION)
-        quantised = quantize(trained.graph, calibration.x, run=simulate)
-        job.findings += quantised.findings
-        path = job.out / "model.int.nir"
-        export(quantised.graph, path)
+    path = job.out / "model.int.nir"
+    with job.stage("quantize") as progress:
+        job.findings += quantize(trained, data=dataset, out=path, progress=progress).findings
         return load_model(path)
 
 
@@ -243,6 +240,12 @@ def _result(job: Job, trained: Model, test: Data, parities: Mapping[str, Parity]
         "seconds": job.seconds,
         "findings": [found.as_dict() for found in dict.fromkeys(job.findings)],
     }
+
+
+def _provenance(job: Job, recipe: str, method: str | None) -> dict[str, str]:
+    """What was asked for, and which files came of it."""
+    command = f"spikeport run {recipe}" + (f" --method {method}" if method else "")
+    return {"command": command} | {f"sha256 of {path.name}": sha256(path) for path in sorted(job.out.glob("model.*"))}
 
 
 def _schedule(node: LIF) -> list[float]:
