@@ -49,11 +49,11 @@ def simulate(
     request = Request(trains=True, membranes=membranes, events=True, batch=batch, seconds=seconds, progress=progress)
     if out is None:
         return execute(loaded, target, array, request)
-    place = folder(out)
     if resume or check_input(loaded.graph, array) > LONG:
-        record = execute_in_parts(loaded, target, array, request, place, resume)
+        record = execute_in_parts(loaded, target, array, request, folder(out), resume)
     else:
         record = execute(loaded, target, array, request)
+    place = folder(out)
     record.save(place / "record.npz")
     for parts in place.glob("parts-*"):
         shutil.rmtree(parts)
