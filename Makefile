@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt
 peers: $(PEERS)  ## other tools that take part in some tests, which skip without them
 
 $(PEERS): $(STAMP)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[lava,dev,peers]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[lava,dev,peers,sanafe]'
 	touch $@
 
 demo: $(STAMP)  ## the main job on real handwritten digits; writes build/demo/report.html

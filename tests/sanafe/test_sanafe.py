@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -26,7 +25,7 @@ from spikeport_targets.sanafe.replay import plan, replay
 T, B = 4, 3
 THRESHOLDS = np.asarray([60, 45, 80, 50])
 
-needs_sanafe = pytest.mark.skipif(find_spec("sanafe") is None, reason="sanafe is not installed: pip install sanafe")
+needs_sanafe = pytest.mark.skipif(not SanaFe().availability().ready, reason=SanaFe().availability().why)
 
 
 def lif(*shape, reset="zero", bias=0, decay=2048):
@@ -201,8 +200,7 @@ def test_a_memory_limit_ends_the_child():
 
 
 def test_an_absent_sanafe_is_named_with_the_way_to_get_it(monkeypatch):
-    monkeypatch.setattr("spikeport_targets.sanafe.target.find_spec", lambda name: None)
-    monkeypatch.setattr("spikeport_targets.sanafe.child.find_spec", lambda name: None)
+    monkeypatch.setattr("spikeport_targets.sanafe.child.installed", lambda: None)
     assert not SanaFe().availability().ready
     with pytest.raises(SpikeportError, match=r"SP746[\s\S]*pip install sanafe"):
         SanaFe().run(dense(), spikes_for(dense()), Request())

@@ -57,7 +57,7 @@ def watch(worker: int, folder: Path, plan: dict[str, Any]) -> dict[str, Any]:
     """Wait until the run is over, and say why."""
     begun = time.monotonic()
     failed = None
-    weigh = 0.5
+    weigh = POLL  # the first look comes at once, so that a short run does not slip through
     while True:
         if select.select([sys.stdin], [], [], POLL)[0] and not os.read(sys.stdin.fileno(), 1):
             return {"reason": "orphaned"}

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,17 @@ class Outcome:
     trains: dict[str, Array]  #: [steps, neurons] of computing layers
 
 
+def installed() -> str | None:
+    """Version of SANA-FE's distribution; a folder called sanafe on the path would pass for an empty package."""
+    try:
+        return version("sanafe")
+    except PackageNotFoundError:
+        return None
+
+
 def execute(plan: Plan, seconds: float | None = None, memory: int | None = None) -> Outcome:
     """Run a plan. Raises SP743 for an exception inside, SP744 past a limit, SP745 if killed, SP746 without SANA-FE."""
-    if find_spec("sanafe") is None:
+    if installed() is None:
         fail("SP746", "the package sanafe (GPL-3.0) is not installed", where="sanafe", mend=HOW)
     folder = Path(tempfile.mkdtemp(prefix="spikeport-sanafe-"))
     try:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 
 import numpy as np
 
@@ -15,7 +13,7 @@ from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Readout, over_neurons
 from spikeport.record import Record, Train
 from spikeport.targets import Availability, Request, check_input
-from spikeport_targets.sanafe import functional
+from spikeport_targets.sanafe import child, functional
 from spikeport_targets.sanafe.child import HOW, execute
 
 
@@ -25,12 +23,10 @@ class SanaFeTarget:
     name = "sanafe"
 
     def availability(self) -> Availability:
-        if find_spec("sanafe") is None:
+        version = child.installed()
+        if version is None:
             return Availability(False, why="the package sanafe (GPL-3.0) is not installed", mend=HOW)
-        try:
-            return Availability(True, version=f"sanafe {version('sanafe')}")
-        except PackageNotFoundError:
-            return Availability(True, version="sanafe")
+        return Availability(True, version=f"sanafe {version}")
 
     def check(self, graph: Graph) -> list[Finding]:
         return list(functional.findings(graph))
