@@ -72,6 +72,7 @@ def test_inspect_says_what_it_takes_to_make_the_model_again(tmp_path):
     path = tmp_path / "m.safetensors"
     neuron = train.LIF(train.Fixed(), 2)
     module = torch.nn.Sequential(train.Repeat(2), train.Linear(3, 4), neuron, train.Linear(4, 2), train.Readout(2))
+    torch.nn.init.constant_(module[1].weight, 1.0)  # so that the neurons surely fire
     recipe = {"epochs": 3, "optimizer": {"rate": 0.5}}
     facts = {"model": "tiny", "input_shape": [3], "seed": 7, "versions": {"torch": "9.9"}, "recipe": recipe}
     path.write_bytes(b"weights")
