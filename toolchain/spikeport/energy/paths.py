@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-from spikeport.graph import LIF, Graph, Input, Readout, Synapse
+from collections.abc import Callable
+
+from spikeport.graph import LIF, Graph, Input, Node, Readout, Synapse
 
 
 def receivers(graph: Graph, name: str) -> tuple[str, ...]:
     """The synapses, neuron layers and readouts that the output of a node enters without another of these between."""
-    found: list[str] = []
-    todo = list(graph.targets(name))
-    seen: set[str] = set()
-    while todo:
-        here = todo.pop(0)
-        if here in seen:
-            continue
-        seen.add(here)
-        if isinstance(graph.nodes[here], Synapse | LIF | Readout):
-            found.append(here)
-        else:
-            todo += graph.targets(here)
-    return tuple(found)
+    return _nearest(graph, name, graph.targets, (Synapse, LIF, Readout))
 
 
 def senders(graph: Graph, name: str) -> tuple[str, ...]:
     """The inputs, neuron layers and synapses whose outputs enter a node without another of these between."""
+    return _nearest(graph, name, graph.sources, (Synapse, LIF, Input))
+
+
+def _nearest(
+    graph: Graph, name: str, neighbours: Callable[[str], tuple[str, ...]], kinds: tuple[type[Node], ...]
+) -> tuple[str, ...]:
+    """The first nodes of some kinds on every way out of ``name``, each once, in breadth-first order."""
     found: list[str] = []
-    todo = list(graph.sources(name))
+    todo = list(neighbours(name))
     seen: set[str] = set()
     while todo:
         here = todo.pop(0)
         if here in seen:
             continue
         seen.add(here)
-        if isinstance(graph.nodes[here], Synapse | LIF | Input):
+        if isinstance(graph.nodes[here], kinds):
             found.append(here)
         else:
-            todo += graph.sources(here)
+            todo += neighbours(here)
     return tuple(found)
