@@ -45,7 +45,7 @@ def test_every_figure_of_events_is_defined(graph):
     assert set(layers["lif"]) == section("events: a neuron layer")
     mapped = events(graph, samples=np.ones((1, 3), np.float32), chip="loihi1").as_dict()["traffic"]
     assert set(mapped["lif"]) == section("events: traffic")
-    assert mapped["input"]["messages"] == 3 * T
+    assert mapped["input"]["messages"] == [3] * T
 
 
 def test_every_figure_of_energy_is_defined(graph):
@@ -55,6 +55,7 @@ def test_every_figure_of_energy_is_defined(graph):
     for verdict in found["verdicts"].values():
         assert set(verdict) == section("energy: a verdict")
     assert set(found["latency"]) == section("energy: latency")
+    assert set(found["events"]["layers"]) == {"a", "lif", "b"}
     assert {item.name for item in fields(Check)} == section("energy: SANA-FE")
 
 

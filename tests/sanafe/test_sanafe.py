@@ -75,6 +75,21 @@ def residual():
     return Graph(nodes, tuple(edges), T, arithmetic=Loihi(LOIHI2))
 
 
+def identities():
+    """Spikes enter a layer beside its convolution, through no synapse, as they are and through a pool."""
+    nodes = {
+        "input": Input((3, 6, 6), "events"),
+        "a": Conv(weights(3, 3, 3, 3), padding=(1, 1)), "one": lif(3, 6, 6),
+        "b": Conv(weights(3, 3, 3, 3, seed=1), padding=(1, 1)), "two": lif(3, 6, 6),
+        "pool": Pool("sum", (2, 2), (1, 1)),
+        "c": Conv(weights(3, 3, 2, 2, seed=2)), "three": lif(3, 5, 5), "flat": Flatten(),
+        "d": Linear(weights(4, 75)), "out": readout(4),
+    }  # fmt: skip
+    edges = [("input", "a"), ("a", "one"), ("one", "b"), ("b", "two"), ("one", "two"), ("two", "c"), ("c", "three"),
+             ("two", "pool"), ("pool", "three"), ("three", "flat"), ("flat", "d"), ("d", "out")]  # fmt: skip
+    return Graph(nodes, tuple(edges), T, arithmetic=Loihi(LOIHI2))
+
+
 def spikes_for(graph, share=0.3):
     shape = graph.shapes[graph.input]
     return (np.random.default_rng(5).random((T, B, *shape)) < share).astype(np.float32)
@@ -88,7 +103,7 @@ def small_chip():
 
 
 @needs_sanafe
-@pytest.mark.parametrize("build", [dense, conv, residual])
+@pytest.mark.parametrize("build", [dense, conv, residual, identities])
 def test_our_model_charges_what_sana_fe_charges(build):
     """Thresholds change with every step; energies agree to 1e-9 of their size, counts exactly."""
     graph = build()

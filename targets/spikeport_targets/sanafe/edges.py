@@ -31,7 +31,7 @@ class Edges:
 
 
 def edges(graph: Graph) -> list[Edges]:
-    """Every edge. Raises SP741 for a path that has no edges of its own, SP742 for more than `LIMIT` of them."""
+    """Every edge. Raises SP741 for a pool behind a synapse, SP742 for more than `LIMIT` edges."""
     found: list[Edges] = []
     total = 0
     for layer in layers(graph).values():
@@ -47,8 +47,7 @@ def edges(graph: Graph) -> list[Edges]:
 def _of(graph: Graph, layer: Layer, projection: Projection, sender: str) -> Edges:
     node = graph.nodes.get(projection.synapse)
     if not isinstance(node, Synapse):
-        fail("SP741", f"spikes of {sender!r} enter it without a synapse", where=f"node {layer.name!r}",
-             mend="put an identity synapse in between")  # fmt: skip
+        return _identity(graph.shapes[sender], layer, projection, sender)
     shape = graph.input_shape(projection.synapse)
     if isinstance(node, Conv) and tuple(axis.taps for axis in projection.axes) != node.kernel:
         fail("SP741", f"a pool lies between the synapse {projection.synapse!r} and its neurons",
@@ -62,6 +61,13 @@ def _of(graph: Graph, layer: Layer, projection: Projection, sender: str) -> Edge
     pairs = np.stack([neurons[order[at]], np.repeat(outputs, counts)], axis=1)
     kind: Literal["conv", "dense"] = "conv" if isinstance(node, Conv) else "dense"
     return Edges(projection.synapse, sender, layer.name, kind, pairs, np.repeat(weight, counts) * 2.0**node.exponent)
+
+
+def _identity(shape: Shape, layer: Layer, projection: Projection, sender: str) -> Edges:
+    """Spikes that enter without a synapse: one edge of weight 1 to each neuron that they reach."""
+    pairs = np.stack(_routes(shape, projection.axes), axis=1)
+    kind: Literal["conv", "dense"] = "conv" if len(shape) > 1 else "dense"
+    return Edges("", sender, layer.name, kind, pairs, np.ones(len(pairs)))
 
 
 def of_synapse(node: Synapse, shape: Shape) -> tuple[Index, Index, NDArray[np.float64]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikeport.api.events import events
+from spikeport.api.events import Counted, count, given
 from spikeport.api.load import Model, load_model
 from spikeport.api.sanafe import Check, check
 from spikeport.energy import Estimate, Verdict, counts, estimate, find, shipped, verdicts
@@ -16,7 +16,7 @@ from spikeport.energy.estimate import function_of
 from spikeport.energy.gpu import Nvml, measure, nvml
 from spikeport.energy.model import Model as CostModel
 from spikeport.findings import SpikeportError, fail
-from spikeport.fit import Chip, Latency, Mapping, latency, traffic
+from spikeport.fit import Chip, Latency, Mapping, latency
 from spikeport.fit import find as find_chip
 from spikeport.fit.fit import fit
 from spikeport.graph import Array, Graph
@@ -38,6 +38,7 @@ class Costs:
     chip: str | None  #: the chip whose mapping gives messages, hops and times; None where there is no mapping
     latency: Latency | None
     notes: tuple[str, ...]
+    counted: Counted  #: what was priced, by layer and timestep
     sanafe: Check | None = None  #: SANA-FE's own account of the first samples, where it was asked for
 
     def as_dict(self) -> dict[str, Any]:
@@ -52,6 +53,7 @@ class Costs:
             "verdicts": {name: found.as_dict() for name, found in self.verdicts.items()},
             "chip": self.chip,
             "latency": None if self.latency is None else self.latency.as_dict(),
+            "events": self.counted.as_dict(),
             "notes": list(self.notes),
             "sanafe": None if self.sanafe is None else self.sanafe.as_dict(),
         }
@@ -66,6 +68,7 @@ def energy(
     target: str | None = None,
     limit: int | None = None,
     batch: int | None = None,
+    seconds: float | None = None,
     models: Sequence[str | Path | CostModel] = (),
     chip: str | Path | Chip | None = "loihi1",
     chips: int | None = None,
@@ -77,9 +80,9 @@ def energy(
     """Count the events of a run and price them.
 
     ``models`` are added to the shipped ones (those that are for on request only are priced if named here). The mapping
-    on ``chip`` gives messages, hops, times and, unless ``chips`` says otherwise, how many chips draw static power; each
-    layer's spikes are taken as spread evenly over its neurons. ``gpu`` also measures this machine's GPU as
-    `gpu-measured`; ``sanafe`` replays so many samples through SANA-FE.
+    on ``chip`` gives messages, hops and times, all counted spike by spike, and, unless ``chips`` says otherwise, how
+    many chips draw static power. ``gpu`` also measures this machine's GPU as `gpu-measured`; ``sanafe`` replays so many
+    samples through SANA-FE.
 
     Raises SP701 ... SP705 for a cost model, SP721 for a chip and SP708 for a GPU that cannot be used, before anything
     runs, and what `events` and `check` raise.
@@ -90,23 +93,24 @@ def energy(
     chosen = {each.id: each for each in wanted}
     for each in chosen.values():
         function_of(each)
-    counted = events(
-        load_model(model), data, samples=samples, split=split, target=target, limit=limit, batch=batch,
-        progress=progress,
-    )  # fmt: skip
-    graph, record = counted.model.graph, counted.record
+    loaded = load_model(model)
+    graph = loaded.graph
+    x = given(loaded, data, samples, split, limit)
     mapping, notes = _mapped(graph, made)
     if sanafe and mapping is None:
         fail("SP741", "there is no mapping to replay", where="sanafe", why=notes[0], mend="name a chip that it fits")
+    counted = count(loaded, x, mapping, target, Request(batch=batch, seconds=seconds, progress=progress))
+    record = counted.record
+    known: dict[str, Any] = {"traffic": counted.traffic, "enter": counted.identities, "samples": x}
     found = estimate(
         graph, record, list(chosen.values()), chips=chips or (mapping.fit.chips if mapping else 1),
-        step_seconds=step_seconds, traffic=traffic(mapping, record) if mapping else None,
+        step_seconds=step_seconds, **known,
     )  # fmt: skip
     if counter is not None:
-        found["gpu-measured"] = _measured(graph, counted.samples, batch, counter)
-    rate = counts(graph, record).rate
+        found["gpu-measured"] = _measured(graph, x, batch, counter)
+    rate = counts(graph, record, **known).rate
     return Costs(
-        model=counted.model.name,
+        model=loaded.name,
         target=record.target,
         samples=record.samples,
         timesteps=graph.timesteps,
@@ -114,9 +118,10 @@ def energy(
         estimates=found,
         verdicts=verdicts(found, rate),
         chip=mapping.chip.id if mapping else None,
-        latency=latency(graph, mapping.fit, record) if mapping else None,
+        latency=latency(mapping, record, counted.work) if mapping and counted.work is not None else None,
         notes=notes,
-        sanafe=check(mapping, _first(graph, counted.samples, sanafe)) if sanafe and mapping else None,
+        counted=counted,
+        sanafe=check(mapping, _first(graph, x, sanafe)) if sanafe and mapping else None,
     )
 
 

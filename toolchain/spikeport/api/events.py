@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,17 @@ import numpy as np
 from spikeport.api.execute import execute
 from spikeport.api.load import Model, load_data, load_model
 from spikeport.api.simulate import read_array
-from spikeport.energy import Traffic, derive
+from spikeport.energy import Identity, Traffic, derive, identities
 from spikeport.findings import fail
-from spikeport.fit import Chip, traffic
+from spikeport.fit import Chip, Work, traffic, work
 from spikeport.fit import Mapping as Placement
 from spikeport.fit.fit import fit
 from spikeport.graph import LIF, Array, Graph, Loihi, Synapse
-from spikeport.record import Record, SynapseEvents
+from spikeport.record import Record, SynapseEvents, join
 from spikeport.targets import Progress as Callback
-from spikeport.targets import Request, silent
+from spikeport.targets import Request, check_input, silent
+
+PART = 1024  #: samples whose spike trains are held at once
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,10 @@ class Counted:
     model: Model
     record: Record
     samples: Array
-    traffic: Mapping[str, Traffic] | None = None  #: per sample, by sending layer; None without a chip to map on
+    identities: tuple[Identity, ...]  #: spikes that enter a layer without a synapse
+    mapping: Placement | None = None
+    traffic: Mapping[str, Traffic] | None = None  #: by sending layer; None without a chip to map on
+    work: Mapping[str, Work] | None = None  #: synaptic operations of each core, by layer
 
     def as_dict(self) -> dict[str, Any]:
         """Counts by layer and timestep, summed over samples, and what each layer holds in bytes; for JSON."""
@@ -41,15 +46,26 @@ class Counted:
             "samples": record.samples,
             "timesteps": graph.timesteps,
             "layers": {name: _layer(graph, name, record) for name in graph.nodes_of(Synapse, LIF)},
-            "traffic": None if self.traffic is None else {
-                name: {
-                    "messages": round(sent.messages * record.samples),
-                    "hops_east_west": round(sent.east_west * record.samples),
-                    "hops_north_south": round(sent.north_south * record.samples),
-                }
-                for name, sent in self.traffic.items()
-            },
+            "identities": [
+                {"source": each.source, "layer": each.layer, "operations": each.operations.tolist(),
+                 "dense": each.dense * record.samples}
+                for each in self.identities
+            ],
+            "traffic": self.traffic_dict(),
         }  # fmt: skip
+
+    def traffic_dict(self) -> dict[str, dict[str, list[int]]] | None:
+        """Messages and hops by sending layer and timestep, summed over samples; None without a mapping."""
+        if self.traffic is None:
+            return None
+        return {
+            name: {
+                "messages": sent.messages.tolist(),
+                "hops_east_west": sent.east_west.tolist(),
+                "hops_north_south": sent.north_south.tolist(),
+            }
+            for name, sent in self.traffic.items()
+        }
 
 
 def events(
@@ -61,6 +77,7 @@ def events(
     target: str | None = None,
     limit: int | None = None,
     batch: int | None = None,
+    seconds: float | None = None,
     chip: str | Path | Chip | None = None,
     progress: Callback = silent,
 ) -> Counted:
@@ -72,20 +89,56 @@ def events(
     `execute` raises.
     """
     loaded = load_model(model)
+    x = given(loaded, data, samples, split, limit)
+    made = None if chip is None else Placement(loaded.graph, fit(loaded.graph, chip))
+    return count(loaded, x, made, target, Request(batch=batch, seconds=seconds, progress=progress))
+
+
+def given(model: Model, data: str | None, samples: Array | Path | str | None, split: str, limit: int | None) -> Array:
+    """The samples of a data set, or those given. Raises SP707 unless it is one of the two."""
     if (data is None) == (samples is None):
         fail("SP707", "give a data set or an input file, one of the two", mend="use --data NAME or --input FILE.npy")
     if data is not None:
-        x = load_data(data, split, loaded.graph, limit).x
-    else:
-        assert samples is not None
-        x = samples if isinstance(samples, np.ndarray) else read_array(Path(samples))
-    engine = "integer" if isinstance(loaded.graph.arithmetic, Loihi) else "reference"
+        return load_data(data, split, model.graph, limit).x
+    assert samples is not None
+    return samples if isinstance(samples, np.ndarray) else read_array(Path(samples))
+
+
+def count(model: Model, x: Array, mapping: Placement | None, target: str | None, request: Request) -> Counted:
+    """Run and count, part by part, so that the spike trains of a long run are never held at once."""
+    graph = model.graph
+    engine = "integer" if isinstance(graph.arithmetic, Loihi) else "reference"
     name = target or engine
-    made = None if chip is None else Placement(loaded.graph, fit(loaded.graph, chip))
-    request = Request(events=name == engine, trains=name != engine or made is not None, batch=batch, progress=progress)
-    record = execute(loaded, name, x, request)
-    sent = None if made is None else traffic(made, record, x)
-    return Counted(loaded, derive(loaded.graph, x, record), x, sent)
+    total = check_input(graph, x)
+    axis = x.ndim - len(graph.shapes[graph.input]) - 1
+    parts: list[Counted] = []
+    for start in range(0, total, PART):
+        part = x.take(range(start, min(start + PART, total)), axis=axis)
+        wanted = replace(request, events=name == engine, trains=True, progress=_from(request.progress, start, total))
+        record = derive(graph, part, execute(model, name, part, wanted))
+        found = identities(graph, record, part)
+        sent, done = (None, None) if mapping is None else (traffic(mapping, record, part), work(mapping, record, part))
+        parts.append(Counted(model, replace(record, trains={}), part, found, mapping, sent, done))
+    return _joined(parts, x)
+
+
+def _from(progress: Callback, start: int, total: int) -> Callback:
+    """The progress of a part, as that of the whole."""
+    return lambda done, _: progress(start + done, total)
+
+
+def _joined(parts: list[Counted], x: Array) -> Counted:
+    first, *others = parts
+    ways, sent, done = first.identities, first.traffic, first.work
+    for part in others:
+        pairs = zip(ways, part.identities, strict=True)
+        ways = tuple(replace(a, operations=a.operations + b.operations) for a, b in pairs)
+        if sent is not None and part.traffic is not None:
+            sent = {name: sent[name] + part.traffic[name] for name in sent}
+        if done is not None and part.work is not None:
+            done = {name: done[name] + part.work[name] for name in done}
+    return replace(first, record=join([part.record for part in parts]), samples=x, identities=ways, traffic=sent,
+                   work=done)  # fmt: skip
 
 
 def _layer(graph: Graph, name: str, record: Record) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def run(
     integer = _quantise(job, trained, dataset)
     _simulate(job, trained, reread, integer, test, lava_samples, seconds)
     parities = _compare(job, trained, test)
-    result = _result(job, trained, test, parities) | _energy(integer.graph, job.records["integer"])
+    result = _result(job, trained, test, parities) | _energy(integer.graph, job.records["integer"], test.x)
     result["provenance"] = _provenance(job, recipe, method)
     result |= _explain(job, trained, integer, test)
     with job.stage("fit"):
@@ -254,9 +254,10 @@ def _schedule(node: LIF) -> list[float]:
     return [float(value) for value in flat.mean(1)]
 
 
-def _energy(graph: Graph, record: Record) -> dict[str, Any]:
+def _energy(graph: Graph, record: Record, x: Array) -> dict[str, Any]:
     """Priced on the deployed network's own events."""
-    return {"energy_joule_per_sample": {name: found.as_dict() for name, found in estimate(graph, record).items()}}
+    found = estimate(graph, record, samples=x)
+    return {"energy_joule_per_sample": {name: each.as_dict() for name, each in found.items()}}
 
 
 __all__ = ["AGAINST", "run"]

@@ -40,6 +40,8 @@ def check(mapping: Mapping, samples: Array, *, seconds: float | None = None) -> 
     record = simulate(mapping.graph, samples, Request(events=True, trains=True))
     theirs = replay(mapping, samples, record, seconds=seconds)
     sent = traffic(mapping, record, samples)
-    ours = estimate(mapping.graph, record, [MODEL], traffic=sent, drain=depth(mapping.fit))[MODEL].nominal
+    ours = estimate(mapping.graph, record, [MODEL], traffic=sent, samples=samples, drain=depth(mapping.fit))[
+        MODEL
+    ].nominal
     each = theirs.energy["total"] / record.samples
     return Check(record.samples, each, ours, ours / each - 1 if each else 0.0, theirs.seconds)

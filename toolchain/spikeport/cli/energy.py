@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
 from spikeport import console
 from spikeport.cli import show
+from spikeport.record import NeuronEvents, SynapseEvents
+
+if TYPE_CHECKING:
+    from spikeport.api.energy import Costs
 
 
 def energy(
@@ -27,6 +32,7 @@ def energy(
     step_seconds: Annotated[float | None, typer.Option("--step-time", help="Seconds a step, for static power.")] = None,
     gpu: Annotated[bool, typer.Option("--gpu", help="Also measure this machine's GPU, about a minute.")] = False,
     sanafe: Annotated[int, typer.Option("--sanafe", min=0, help="Replay N samples through SANA-FE as a check.")] = 0,
+    time_limit: show.TimeLimit = None,
     json: show.Json = False,
 ) -> None:
     """What a sample costs under named cost models, side by side, with the same-architecture ANN.
@@ -43,7 +49,7 @@ def energy(
         found = run(
             model, data, samples=input, split=split, target=target, limit=limit, batch=batch, models=models or (),
             chip=None if chip == "none" else chip, chips=chips, step_seconds=step_seconds, gpu=gpu, sanafe=sanafe,
-            progress=progress,
+            seconds=time_limit, progress=progress,
         )  # fmt: skip
     if json:
         show.as_json(found.as_dict())
@@ -58,6 +64,7 @@ def energy(
         ("model", "low", "nominal", "high", "static, apart", "kind", "basis"),
         rows,
     )
+    show.table("counted for each timestep, a sample", *_steps(found))
     for verdict in found.verdicts.values():
         typer.echo(verdict.sentence)
     if found.latency is not None:
@@ -69,6 +76,27 @@ def energy(
         )
     for note in found.notes:
         typer.echo(note)
+
+
+def _steps(found: Costs) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Head and rows of what each step counts; messages, hops and times where there is a mapping."""
+    events = found.counted.record.events.values()
+    columns = {
+        "spikes": np.sum([each.spikes for each in events if isinstance(each, NeuronEvents)], axis=0),
+        "synaptic operations": np.sum([each.fanout for each in events if isinstance(each, SynapseEvents)], axis=0)
+        + sum(each.operations for each in found.counted.identities),
+    }
+    if found.counted.traffic is not None:
+        sent = list(found.counted.traffic.values())
+        columns["messages"] = np.sum([each.messages for each in sent], axis=0)
+        columns["hops"] = np.sum([each.east_west + each.north_south for each in sent], axis=0)
+    rows = [[f"{column[t] / found.samples:,.1f}" for column in columns.values()] for t in range(found.timesteps)]
+    heads = ["timestep", *columns]
+    if found.latency is not None:
+        heads.append("us")
+        for row, step in zip(rows, found.latency.steps, strict=True):
+            row.append(micro(step.nominal))
+    return tuple(heads), [(str(t), *row) for t, row in enumerate(rows)]
 
 
 def micro(joule: float) -> str:

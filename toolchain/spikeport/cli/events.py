@@ -22,6 +22,7 @@ def events(
     chip: Annotated[
         str | None, typer.Option("--chip", help="Also messages and hops of a mapping on this chip.")
     ] = None,
+    time_limit: show.TimeLimit = None,
     json: show.Json = False,
 ) -> None:
     """Count, exactly, what every layer does: spikes, synaptic operations, multiply-adds, neuron updates.
@@ -44,6 +45,7 @@ def events(
             limit=limit,
             batch=batch,
             chip=chip,
+            seconds=time_limit,
             progress=progress,
         )
     plain = found.as_dict()
@@ -66,6 +68,12 @@ def events(
         [(name, *(_mean(layer[head], samples) for head in ("spikes", "updates", "active")))
          for name, layer in layers.items() if layer["kind"] == "neurons"],
     )  # fmt: skip
+    if plain["identities"]:
+        show.table(
+            f"spikes that enter a layer without a synapse, {title}",
+            ("from", "into", "additions"),
+            [(way["source"], way["layer"], _mean(way["operations"], samples)) for way in plain["identities"]],
+        )
     if plain["traffic"] is not None:
         show.table(
             f"messages and mesh hops on {chip}, {title}",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from spikeport.energy.identities import Identity, identities, sent_by
 from spikeport.energy.model import Range, exactly
 from spikeport.energy.paths import receivers, senders
 from spikeport.findings import fail
-from spikeport.graph import LIF, Conv, Graph, Input, Readout, Synapse
+from spikeport.graph import LIF, Array, Conv, Graph, Input, Readout, Synapse
 from spikeport.graph.reach import reach
+from spikeport.record import Counts as Events
 from spikeport.record import NeuronEvents, Record, SynapseEvents
 
 
@@ -52,11 +54,28 @@ class NeuronCounts:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Messages that one layer sends, per sample, and the mesh hops they take."""
+    """Messages that one layer sends, and the mesh hops they take: [T] int64, exact, summed over samples."""
 
-    messages: float  #: one a spike and destination core
-    east_west: float = 0.0
-    north_south: float = 0.0
+    messages: Events  #: one a spike and destination core
+    east_west: Events
+    north_south: Events
+
+    def __add__(self, other: Traffic) -> Traffic:
+        """That of more samples."""
+        return Traffic(
+            self.messages + other.messages, self.east_west + other.east_west, self.north_south + other.north_south
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityCounts:
+    """Spikes that enter a layer without a synapse, per sample, summed over the timesteps."""
+
+    source: str
+    layer: str
+    operations: float  #: one for each spike and neuron that it reaches
+    dense: float  #: additions of the same in an ANN
+    spatial: bool  #: priced as a convolution's operations, else as a matrix's
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +83,29 @@ class Counts:
     """All layers, by node name, per sample."""
 
     timesteps: int
+    samples: int  #: of the run
     synapses: Mapping[str, SynapseCounts]
     neurons: Mapping[str, NeuronCounts]
-    traffic: Mapping[str, Traffic]  #: by sending layer
+    identities: tuple[IdentityCounts, ...]
+    traffic: Mapping[str, Traffic]  #: by sending layer; summed over samples
     mapped: bool  #: whether the traffic comes from a mapping, or is one message a spike and layer that it reaches
     rate: float  #: spikes per neuron and step, over all spiking layers
 
 
-def counts(graph: Graph, record: Record, *, traffic: Mapping[str, Traffic] | None = None, drain: int = 0) -> Counts:
+def counts(
+    graph: Graph,
+    record: Record,
+    *,
+    traffic: Mapping[str, Traffic] | None = None,
+    enter: Sequence[Identity] | None = None,
+    samples: Array | None = None,
+    drain: int = 0,
+) -> Counts:
     """The counts per sample. Raises SP704 where the record lacks events.
 
-    ``traffic`` is that of a mapping; ``drain`` the steps for which all neurons run on after the last sample until a
-    pipeline is empty, shared among the samples.
+    ``traffic`` is that of a mapping; ``enter`` the identities, counted here unless given, with the ``samples`` of the
+    run where an input enters neurons directly; ``drain`` the steps for which all neurons run on after the last sample
+    until a pipeline is empty, shared among the samples.
     """
     missing = [name for name in graph.nodes_of(Synapse, LIF) if name not in record.events]
     if missing:
@@ -92,11 +122,19 @@ def counts(graph: Graph, record: Record, *, traffic: Mapping[str, Traffic] | Non
         size = int(np.prod(out.shape, dtype=np.int64))
         active = float(size * graph.timesteps)
         neurons[name] = NeuronCounts(0.0, active + size * drain / record.samples, active)
+    found = identities(graph, record, samples) if enter is None else enter
     return Counts(
         graph.timesteps,
+        record.samples,
         synapses,
         neurons,
-        _unmapped(graph, synapses, neurons) if traffic is None else traffic,
+        tuple(
+            IdentityCounts(
+                each.source, each.layer, float(each.operations.sum()) / record.samples, float(each.dense), each.spatial
+            )
+            for each in found
+        ),
+        _unmapped(graph, record, samples) if traffic is None else traffic,
         traffic is not None,
         spikes / updates if updates else 0.0,
     )
@@ -151,14 +189,17 @@ def _synapse(graph: Graph, name: str, node: Synapse, record: Record) -> SynapseC
     )  # fmt: skip
 
 
-def _unmapped(
-    graph: Graph, synapses: Mapping[str, SynapseCounts], neurons: Mapping[str, NeuronCounts]
-) -> dict[str, Traffic]:
+def _unmapped(graph: Graph, record: Record, samples: Array | None) -> dict[str, Traffic]:
     """One message a spike and layer that it reaches: the least that any mapping can do."""
+    none = np.zeros(graph.timesteps, dtype=np.int64)
     found = {}
     for name in graph.nodes_of(Input, LIF):
         reached = receivers(graph, name)
-        inputs = [synapses[to].inputs for to in reached if to in synapses]
-        sent = neurons[name].spikes if name in neurons else min(inputs, default=0.0)
-        found[name] = Traffic(sent * len(reached))
+        known = [record.events[to] for to in reached if to in record.events]
+        entered = [each.inputs for each in known if isinstance(each, SynapseEvents)]
+        if isinstance(graph.nodes[name], Input) and entered:
+            sent = np.min(entered, axis=0)
+        else:
+            sent = sent_by(graph, name, record, samples)
+        found[name] = Traffic(sent * len(reached), none, none)
     return found

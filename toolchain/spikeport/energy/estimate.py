@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 from spikeport.energy.counts import Counts, Traffic, counts
 from spikeport.energy.functions import FUNCTIONS, Function, Terms
+from spikeport.energy.identities import Identity
 from spikeport.energy.model import Model, Range, exactly, find, shipped
 from spikeport.energy.terms import Term
 from spikeport.findings import fail
-from spikeport.graph import Graph
+from spikeport.graph import Array, Graph
 from spikeport.record import Record
 
 ANN = "-ann"  #: what the name of the same-architecture ANN adds to its model's
@@ -58,17 +59,20 @@ def estimate(
     chips: int = 1,
     step_seconds: float | None = None,
     traffic: Mapping[str, Traffic] | None = None,
+    enter: Sequence[Identity] | None = None,
+    samples: Array | None = None,
     drain: int = 0,
 ) -> dict[str, Estimate]:
     """Joule per sample under each model, all shipped ones but those on request where ``models`` is None.
 
     Where a model can price an ANN, the same architecture run once follows under ``<model>-ann``. ``chips`` and
-    ``step_seconds`` set the static energy, ``traffic`` the messages and hops of a mapping, ``drain`` the steps until a
-    pipeline is empty. Raises SP701 ... SP703, SP705 for a model that cannot be used, SP704 for a record without events.
+    ``step_seconds`` set the static energy, ``traffic`` the messages and hops of a mapping; ``enter``, ``samples`` and
+    ``drain`` are those of `counts`. Raises SP701 ... SP703, SP705 for a model that cannot be used, SP704 for a record
+    without events.
     """
     default = [model for model in shipped().values() if not model.on_request]
     chosen = [find(model) for model in (default if models is None else models)]
-    counted = counts(graph, record, traffic=traffic, drain=drain)
+    counted = counts(graph, record, traffic=traffic, enter=enter, samples=samples, drain=drain)
     found: dict[str, Estimate] = {}
     for model in chosen:
         function = function_of(model)

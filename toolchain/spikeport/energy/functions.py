@@ -32,7 +32,20 @@ def _arithmetic(counts: Counts, model: Model) -> list[Term]:
             Term(name, "accumulates", layer.accumulates, layer.accumulates * model["ac"], moving),
             Term(name, "multiply-adds", layer.macs, layer.macs * model["mac"], moving),
         ]
-    return terms
+    return terms + _entering(counts, "accumulates", model["ac"], model["ac"])
+
+
+def _entering(counts: Counts, label: str, conv: Range, dense: Range) -> list[Term]:
+    """What spikes cost that enter a layer without a synapse: as much as if there was one, of weight 1."""
+    return [
+        _term(each.layer, label, each.operations, conv if each.spatial else dense, each.source in counts.neurons)
+        for each in counts.identities
+    ]
+
+
+def _ann(counts: Counts, model: Model) -> list[Term]:
+    added = [_term(each.layer, "accumulates", each.dense, model["ac"], False) for each in counts.identities]
+    return _dense_once(counts, model) + added
 
 
 def _dense_once(counts: Counts, model: Model) -> list[Term]:
@@ -53,7 +66,7 @@ def _bracket(counts: Counts, model: Model) -> list[Term]:
     return [
         Term(name, "synaptic operations", layer.operations, layer.operations * model["operation"], not layer.constant)
         for name, layer in counts.synapses.items()
-    ]
+    ] + _entering(counts, "synaptic operations", model["operation"], model["operation"])
 
 
 def _chip(counts: Counts, model: Model) -> list[Term]:
@@ -62,15 +75,20 @@ def _chip(counts: Counts, model: Model) -> list[Term]:
         price = model["synapse_conv" if synapse.conv else "synapse_dense"]
         energy = synapse.operations * price
         terms.append(Term(name, "synaptic operations", synapse.operations, energy, not synapse.constant))
+    terms += _entering(counts, "synaptic operations", model["synapse_conv"], model["synapse_dense"])
     for name, layer in counts.neurons.items():
         terms.append(_updates(name, layer, model))
         terms.append(_term(name, "spikes", layer.spikes, model["spike"], True))
     for name, traffic in counts.traffic.items():
         moving = name in counts.neurons
-        terms.append(_term(name, "messages", traffic.messages, model["message"], moving))
-        for label, count in (("hop_east_west", traffic.east_west), ("hop_north_south", traffic.north_south)):
-            if label in model.constants and counts.mapped:
-                terms.append(_term(name, label.replace("_", " "), count, model[label], moving))
+        for label, constant, events in (
+            ("messages", "message", traffic.messages),
+            ("hop east west", "hop_east_west", traffic.east_west),
+            ("hop north south", "hop_north_south", traffic.north_south),
+        ):
+            if label == "messages" or (constant in model.constants and counts.mapped):
+                each = float(events.sum()) / counts.samples
+                terms.append(_term(name, label, each, model[constant], moving))
     return terms
 
 
@@ -88,8 +106,9 @@ def _term(name: str, label: str, count: float, constant: Range, moving: bool) ->
 
 FUNCTIONS: Mapping[str, Function] = {
     "arithmetic": Function(
-        "additions of spikes * ac + multiply-adds of other inputs * mac; the ANN: dense multiply-adds once * mac",
-        ("mac", "ac"), _arithmetic, _dense_once,
+        "additions of spikes * ac + multiply-adds of other inputs * mac; the ANN: dense multiply-adds once * mac + "
+        "additions of identities * ac",
+        ("mac", "ac"), _arithmetic, _ann,
     ),
     "memory": Function(
         "arithmetic, addressing and memory accesses, each memory as large as what it holds",

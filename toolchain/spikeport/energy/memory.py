@@ -34,6 +34,9 @@ def spiking(counts: Counts, model: Model) -> list[Term]:
         found += _framed(name, layer, model, layer.macs) if layer.analog else _by_events(name, layer, model)
     for name, neurons in counts.neurons.items():
         found += _neurons(name, neurons, counts.timesteps, model)
+    for each in counts.identities:
+        moving, size = each.source in counts.neurons, each.dense * model["word"].nominal
+        found += _added(each.layer, exactly(each.operations), model, model["queue"].nominal, size, moving)
     return found
 
 
@@ -45,7 +48,23 @@ def conventional(counts: Counts, model: Model) -> list[Term]:
         outputs = exactly(float(layer.sizes.outputs))
         written = outputs * access(model, layer.sizes.outputs * model["word"].nominal)
         found.append(Term(name, "output writes", outputs, written, False))
+    for each in counts.identities:
+        size = each.dense * model["word"].nominal
+        found += _added(each.layer, exactly(each.dense), model, size, size, False)
     return found
+
+
+def _added(name: str, operations: Range, model: Model, source: float, state: float, moving: bool) -> list[Term]:
+    """Values added without a weight: each is read from where it waits, and added to what is read and written back.
+
+    ``source`` and ``state`` are the sizes of the two memories in bytes.
+    """
+    both = operations * 2.0
+    return [
+        Term(name, "arithmetic", operations, operations * model["add"], moving),
+        Term(name, "input reads", operations, operations * access(model, source), moving),
+        Term(name, "membrane reads and writes", both, both * access(model, state), moving),
+    ]
 
 
 def _framed(name: str, layer: SynapseCounts, model: Model, macs: Range) -> list[Term]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,19 +11,27 @@ from numpy.typing import NDArray
 
 from spikeport.energy.model import Range
 from spikeport.fit.fit import Fit
-from spikeport.fit.layers import Layer
-from spikeport.graph import Graph, Input
-from spikeport.record import NeuronEvents, Record, SynapseEvents
+from spikeport.fit.mapping import Mapping as Placement
+from spikeport.fit.traffic import Work
+from spikeport.record import NeuronEvents, Record
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Modelled times in seconds. Work is taken as even over a layer's cores; time on the mesh is left out."""
+    """Modelled times in seconds; time on the mesh is left out."""
 
-    step: Range  #: mean of a step: the busiest core's work, and the barrier
+    steps: tuple[Range, ...]  #: of each timestep: the busiest core's work, and the barrier
     timesteps: int
     depth: int  #: synaptic layers on the longest path: steps until the first output of a pipeline
     bottleneck: str  #: the layer whose cores work longest
+
+    @property
+    def step(self) -> Range:
+        """Mean of a step."""
+        total = self.steps[0]
+        for each in self.steps[1:]:
+            total = total + each
+        return total * (1 / len(self.steps))
 
     @property
     def sample(self) -> Range:
@@ -54,6 +63,7 @@ class Latency:
         """Everything by name, for JSON; seconds."""
         return {
             "step_seconds": self.step.as_dict(),
+            "step_seconds_each": [step.as_dict() for step in self.steps],
             "sample_seconds": self.sample.as_dict(),
             "samples_per_second_pipelined": self.pipelined.as_dict(),
             "timesteps": self.timesteps,
@@ -63,40 +73,42 @@ class Latency:
         }
 
 
-def latency(graph: Graph, fit: Fit, record: Record) -> Latency | None:
+def latency(mapping: Placement, record: Record, work: Mapping[str, Work]) -> Latency | None:
     """The times of a run, per sample; None for a chip without published timing.
 
-    A core's step: operations * time + updates * time (low: all inactive, high: all active); the step of the chip: its
-    busiest core, and the barrier (the one across chips if there are several).
+    A core's step: its operations * time + its updates * time (low: all inactive, high: all active); the step of the
+    chip: its busiest core, and the barrier (the one across chips if there are several). ``work`` are the operations of
+    every core, summed over samples (`spikeport.fit.work`): the busiest core is that of the mean over samples.
     """
+    fit = mapping.fit
     timing = fit.chip.timing
     if not {"synaptic_operation", "update_active", "update_inactive", "barrier"} <= set(timing):
         return None
     across = fit.chips > 1 and "barrier_chips" in timing
     barrier = timing["barrier_chips" if across else "barrier"].si
-    work = {name: _work(graph, fit, name, layer.layer, record) for name, layer in fit.layers.items()}
-    busiest = [np.max([rows[bound] for rows in work.values()], axis=0) for bound in range(3)]
-    low, nominal, high = (float(each.mean()) for each in busiest)
-    slowest = max(work, key=lambda name: float(work[name][1].mean()))
-    return Latency(Range(low, nominal, high) + barrier, graph.timesteps, depth(fit), slowest)
+    seconds = {name: _seconds(mapping, name, record, work[name]) for name in fit.layers}
+    busiest = [np.max([rows[bound].max(1) for rows in seconds.values()], axis=0) for bound in range(3)]
+    slowest = max(seconds, key=lambda name: float(seconds[name][1].max(1).mean()))
+    steps = tuple(Range(float(low), float(nominal), float(high)) + barrier
+                  for low, nominal, high in zip(*busiest, strict=True))  # fmt: skip
+    return Latency(steps, mapping.graph.timesteps, depth(fit), slowest)
 
 
-def _work(graph: Graph, fit: Fit, name: str, layer: Layer, record: Record) -> tuple[NDArray[np.float64], ...]:
-    """Seconds that a core of a layer works in each step: low, nominal, high, each [T]."""
-    timing = {each: constant.si for each, constant in fit.chip.timing.items()}
-    parts = fit.layers[name].tile.cores * record.samples
-    operations = np.zeros(graph.timesteps)
-    for projection in layer.projections:
-        found = record.events.get(projection.synapse)
-        if isinstance(found, SynapseEvents):
-            framed = any(isinstance(graph.nodes[sender], Input) for sender in projection.senders)
-            operations = operations + (found.fanout if framed or found.analog else found.unary)
-    busy = operations / parts * timing["synaptic_operation"].nominal
+def _seconds(mapping: Placement, name: str, record: Record, work: Work) -> tuple[NDArray[np.float64], ...]:
+    """Seconds that each core of a layer works in each step: low, nominal, high, each [T, cores].
+
+    Which neurons of a layer are active is taken as even over its cores.
+    """
+    timing = {each: constant.si for each, constant in mapping.chip.timing.items()}
+    busy = work / record.samples * timing["synaptic_operation"].nominal
+    cores = mapping.core_of(name).ravel() - mapping.first[name]
+    updates = np.bincount(cores, minlength=work.shape[1])[None, :]
     fired = record.events.get(name)
-    updates = np.full(graph.timesteps, layer.neurons / fit.layers[name].tile.cores)
-    active = fired.active / parts if isinstance(fired, NeuronEvents) else updates
+    share = np.ones((len(work), 1))
+    if isinstance(fired, NeuronEvents):
+        share = (fired.active / fired.updates)[:, None]
     on, off = timing["update_active"].nominal, timing["update_inactive"].nominal
-    return busy + updates * off, busy + active * on + (updates - active) * off, busy + updates * on
+    return busy + updates * off, busy + updates * (share * on + (1 - share) * off), busy + updates * on
 
 
 def depth(fit: Fit) -> int:
