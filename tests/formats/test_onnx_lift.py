@@ -150,8 +150,8 @@ def saved(model, path):
 
 def test_inlined_models_run_everywhere_and_say_that_they_cannot_come_back(tmp_path):
     graph, _ = onnx.read(saved(by_hand(), tmp_path / "a.onnx"))
-    (finding,) = onnx.write(graph, tmp_path / "b.onnx", inline=True)
-    assert finding.code == "SP253"
+    findings = onnx.write(graph, tmp_path / "b.onnx", inline=True)
+    assert [found.code for found in findings] == ["SP254", "SP253"]  # its thresholds vary, and it is inlined
     model = peer.load(tmp_path / "b.onnx")
     peer.checker.check_model(model, full_check=True)
     assert not model.functions

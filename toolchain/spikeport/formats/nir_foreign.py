@@ -35,7 +35,7 @@ def read(tree: Tree, where: str, conventions: Conventions, timesteps: int) -> tu
         raise SpikeportError(
             replace(found, where=f"{where}, {found.where}" if found.where else where) for found in error.findings
         ) from None
-    except (ValueError, IndexError, TypeError, OverflowError, MemoryError) as error:
+    except (ValueError, IndexError, TypeError, ArithmeticError, MemoryError) as error:
         fail("SP202", f"its numbers do not fit together ({error})", where=where, mend="export it again")
     return graph, (*notes, *(replace(found, where=where) for found in _choices(work)))
 

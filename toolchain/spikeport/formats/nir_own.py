@@ -130,7 +130,7 @@ def from_tree(tree: Tree, where: str) -> Graph:
         if error.code.startswith("SP2"):
             raise
         fail("SP202", f"holds a graph that cannot be ({facts_.misread(error)})", where=where, mend="export it again")
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, ArithmeticError) as error:
         fail("SP202", f"its metadata is damaged ({facts_.misread(error)})", where=where, mend="export it again")
     return graph
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import TensorProto, inliner, numpy_helper
+from onnx import inliner
 
 from spikeport.findings import Finding, SpikeportError, fail, require
 from spikeport.formats import onnx_lift, onnx_own
 from spikeport.formats.facts import misread
 from spikeport.formats.onnx_graph import Time
-from spikeport.graph import Array, Graph
+from spikeport.formats.onnx_tensor import array
+from spikeport.formats.onnx_time import continuation
+from spikeport.graph import LIF, Array, Graph
 
 _INLINED = Finding(
     "SP253",
@@ -43,15 +45,19 @@ def write(graph: Graph, path: Path | str, time: Time = "scan", inline: bool = Fa
     one step with its states as inputs and outputs. ``inline`` writes the functions out for consumers that know none;
     such a file cannot be read back.
 
+    In "scan", T is free where the graph says how its schedules go on, or where they never change: event frames bring
+    their own, direct coding takes an input ``timesteps`` int64 [1] whose default is the graph's T. What such a model
+    computes is ``passes.extend(graph, T)``. Elsewhere T is the graph's, and SP254 says so.
+
     Raises SP201 if the file cannot be written, SP206 if the graph or an option cannot be.
     """
     path = Path(path)
     model = build(graph, time)
-    found: tuple[Finding, ...] = ()
+    found = _fixed(graph) if time == "scan" and continuation(graph) is None else ()
     if inline:
         model = inliner.inline_local_functions(model)
         del model.metadata_props[:]
-        found = (_INLINED,)
+        found = (*found, _INLINED)
     data = model.SerializeToString()
     part = path.with_name(path.name + ".part")
     try:
@@ -64,6 +70,14 @@ def write(graph: Graph, path: Path | str, time: Time = "scan", inline: bool = Fa
     finally:
         part.unlink(missing_ok=True)
     return found
+
+
+def _fixed(graph: Graph) -> tuple[Finding, ...]:
+    varying = [name for name, node in graph.nodes_of(LIF).items() if (node.threshold != node.threshold[:1]).any()]
+    what = f"runs {graph.timesteps} timesteps, no other number"
+    why = f"the schedules of {', '.join(map(repr, varying[:4])) or 'the readout'} say nothing of later steps."
+    return (Finding("SP254", what, why=why, severity="note",
+                    mend='graph.with_(after_end="hold") or "cycle" says how they go on'),)  # fmt: skip
 
 
 def read(path: Path | str) -> tuple[Graph, tuple[Finding, ...]]:
@@ -79,7 +93,7 @@ def read(path: Path | str) -> tuple[Graph, tuple[Finding, ...]]:
         graph = onnx_own.taken_apart(model, arrays)
     except SpikeportError as error:
         fail("SP250", f"its metadata describe a graph that cannot be ({misread(error)})", where=str(path))
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, ArithmeticError) as error:
         fail("SP250", f"its metadata are damaged ({misread(error)})", where=str(path), mend="export it again")
     if graph is not None:
         return graph, ()
@@ -105,24 +119,7 @@ def load(path: Path) -> onnx.ModelProto:
 
 
 def _arrays(model: onnx.ModelProto, where: str) -> dict[str, Array]:
-    arrays = {}
-    for tensor in model.graph.initializer:
-        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-            fail(
-                "SP250",
-                f"the initialiser {tensor.name!r} lies in another file, which spikeport does not open",
-                where=where,
-                mend="save the model with its data inside: onnx.save_model(..., save_as_external_data=False)",
-            )
-        try:
-            if tensor.HasField("raw_data"):
-                dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).newbyteorder("<")
-                shape = tuple(tensor.dims)
-                if min(shape, default=0) < 0:
-                    raise ValueError(f"its shape is {shape}")
-                arrays[tensor.name] = np.frombuffer(tensor.raw_data, dtype).reshape(shape)
-            else:
-                arrays[tensor.name] = numpy_helper.to_array(tensor)
-        except (ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
-            fail("SP250", f"the initialiser {tensor.name!r} is damaged ({misread(error)})", where=where)
-    return arrays
+    try:
+        return {tensor.name: array(tensor, f"the initialiser {tensor.name!r}") for tensor in model.graph.initializer}
+    except SpikeportError as error:
+        raise SpikeportError(replace(found, where=where) for found in error.findings) from None

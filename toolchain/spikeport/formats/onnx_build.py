@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from spikeport.graph import Array
 
@@ -54,6 +54,12 @@ class Builder:
         if key not in self.constants:
             self.constants[key] = self._store(array, wish)
         return self.constants[key]
+
+    def default(self, name: str, value: Array) -> str:
+        """An input of the model that has a value where nobody gives one."""
+        self.names.add(name)
+        self.model.graph.initializer.append(numpy_helper.from_array(value, name))
+        return name
 
     def array(self, value: Array, wish: str, dtype: np.dtype[Any]) -> tuple[str, str]:
         """An array of the network, to the bit: its initialiser, and the same in another type."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -69,19 +70,19 @@ def neuron(self: Whole, name: str, node: LIF, x: Value) -> Value:
     called = onnx_neuron.function_name(node, self.time, integers=self.integers)
     if called not in self.builder.functions:
         self.builder.functions[called] = onnx_neuron.function(node, self.time, integers=self.integers)
-    inputs = [self.as_time(x).name, *parameters(self, name, node)]
+    inputs = [self.as_time(x).name, *parameters(self, name, node, self.schedule)]
     return Value(self.builder.op(called, inputs, f"spikes/{name}", domain=DOMAIN, exact=True), "time", node.shape)
 
 
-def parameters(self: Layout, name: str, node: LIF) -> list[str]:
-    """The inputs of a neuron function, behind x."""
+def parameters(self: Layout, name: str, node: LIF, at: Callable[[str], str]) -> list[str]:
+    """The inputs of a neuron function, behind x; ``at`` reads a schedule at the steps that are meant."""
     dtype = np.int64 if self.integers else self.builder.dtype
 
     def over(key: str) -> str:
         return self.array(name, key, over_neurons(getattr(node, key), node.shape), dtype)
 
     threshold = self.array(name, "threshold", schedule_over_neurons(node.threshold, node.shape), dtype)
-    inputs = [over("decay"), threshold]
+    inputs = [over("decay"), at(threshold)]
     inputs += [] if self.integers else [over("gain")]
     zero = self.builder.constant(0, dtype, "zero")
     inputs += [over("bias"), over("reset_value") if node.reset == "value" else zero]
@@ -91,17 +92,17 @@ def parameters(self: Layout, name: str, node: LIF) -> list[str]:
 def delay(self: Layout, name: str, node: Delay, x: Value) -> Value:
     """Zeros in front, as many steps less behind."""
     x = self.as_time(x)
-    steps, rank = min(node.steps, self.graph.timesteps), len(x.shape) + 2
-    first, last = (self.builder.constant([n], np.int64, "index") for n in (0, self.graph.timesteps - steps))
-    kept = self.builder.op("Slice", [x.name, first, last, first], f"{name}/kept")
+    steps, rank = node.steps if self.free else min(node.steps, self.graph.timesteps), len(x.shape) + 2
     pads = self.builder.constant([steps] + [0] * (2 * rank - 1), np.int64, "pads")
-    return Value(self.builder.op("Pad", [kept, pads], name), "time", x.shape)
+    later = self.builder.op("Pad", [x.name, pads], f"{name}/later")
+    first, last = (self.builder.constant([n], np.int64, "index") for n in (0, -steps))
+    return Value(self.builder.op("Slice", [later, first, last, first], name), "time", x.shape)
 
 
 def readout(self: Whole, name: str, node: Readout, x: Value) -> Value:
     """The weighted sum over time."""
     x = self.as_time(x)
-    entering, weight = biased(self, name, node, x), readout_weight(self, name, node, leading=1)
+    entering, weight = biased(self, name, node, x), self.schedule(readout_weight(self, name, node, leading=1))
     return self.total(self.builder.op("Mul", [entering, weight], f"{name}/weighted"), x)
 
 

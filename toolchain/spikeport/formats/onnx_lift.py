@@ -11,12 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import TensorProto
 
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.formats.onnx_build import DOMAIN
+from spikeport.formats.onnx_constants import FOLDED
 from spikeport.formats.onnx_lifting import Lifted, Lifting, UnsupportedError
-from spikeport.formats.onnx_operators import FOLDED, RULES, neuron
+from spikeport.formats.onnx_operators import RULES, neuron
 from spikeport.graph import Array, Graph, Input, Real, Scale
 
 
@@ -29,7 +30,7 @@ def lift(model: onnx.ModelProto, arrays: Mapping[str, Array], where: str) -> Gra
         if error.code == "SP251":
             raise SpikeportError(replace(found, where=f"{where}, {found.where}") for found in error.findings) from None
         fail("SP250", f"its operators do not make a network ({error.findings[0].what})", where=where)
-    except (KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError, MemoryError) as error:
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError) as error:
         fail("SP250", f"its operators do not fit together ({type(error).__name__}: {error})", where=where)
     return graph
 
@@ -37,8 +38,10 @@ def lift(model: onnx.ModelProto, arrays: Mapping[str, Array], where: str) -> Gra
 def _run(work: Lifting) -> Graph:
     """Lift every operator in order."""
     _enter(work)
-    calls = [node for node in work.model.graph.node if node.domain == DOMAIN and len(node.input) > 2]
-    work.lengths |= {len(work.constants[call.input[2]]) for call in calls if call.input[2] in work.constants}
+    operators = work.model.graph.node
+    schedules = [call.input[2] for call in operators if call.domain == DOMAIN and len(call.input) > 2]
+    schedules += [read.input[0] for read in operators if read.op_type == "Gather"]
+    work.lengths |= {len(work.constants[name]) for name in schedules if name in work.constants}
     if len(work.lengths) > 1:
         fail("SP250", f"its schedules have different lengths: {sorted(work.lengths)}")
     findings = []
@@ -56,27 +59,30 @@ def _run(work: Lifting) -> Graph:
 
 
 def _graph(work: Lifting) -> Graph:
-    kinds = {np.dtype(helper.tensor_dtype_to_np_dtype(work.model.graph.input[0].type.tensor_type.elem_type))}
-    double = kinds == {np.dtype(np.float64)}
     end = work.values[work.model.graph.output[0].name]
     if len(end.sources) > 1 or any(a == end.sources[0] for a, _ in work.edges):
         work.nodes["output"] = Scale(np.asarray(1.0, np.float32))
         work.edges += [(source, "output") for source in end.sources]
-    return Graph(work.nodes, tuple(work.edges), work.steps, Real("float64" if double else "float32"),
-                 provenance={"format": "onnx", "producer": work.model.producer_name})  # fmt: skip
+    arithmetic = Real("float64" if work.double else "float32")
+    facts = {"format": "onnx", "producer": work.model.producer_name}
+    return Graph(work.nodes, tuple(work.edges), work.steps, arithmetic, work.after_end, facts)
 
 
 def _enter(work: Lifting) -> None:
     inputs = [info for info in work.model.graph.input if info.name not in work.constants]
     if len(inputs) != 1:
         fail("SP250", f"the model has {len(inputs)} inputs, a network has one")
+    kind = inputs[0].type.tensor_type.elem_type
+    if kind not in (TensorProto.FLOAT, TensorProto.DOUBLE):
+        fail("SP250", f"the input is {TensorProto.DataType.Name(kind)}, not float32 or float64")
+    work.double = kind == TensorProto.DOUBLE
     dims = inputs[0].type.tensor_type.shape.dim
     fixed = [d.dim_value if d.HasField("dim_value") else None for d in dims]
     if len(fixed) < 2 or None in fixed[2:]:
         fail("SP250", f"the input's shape {fixed} is not known but for the batch")
-    events = fixed[0] is not None and fixed[1] is None
-    if events:
-        work.lengths.add(int(fixed[0] or 0))
+    events = fixed[1] is None
+    if events and fixed[0] is not None:
+        work.lengths.add(fixed[0])
     shape = tuple(int(n or 0) for n in fixed[2 if events else 1 :])
     work.nodes["input"] = Input(shape, "events" if events else "direct")
     work.values[inputs[0].name] = Lifted(("input",), "time" if events else "still", shape)

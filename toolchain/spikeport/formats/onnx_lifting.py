@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import onnx
+from onnx import helper
 
 from spikeport.formats.onnx_values import Form
 from spikeport.graph import Array, Node, Shape
@@ -18,6 +20,11 @@ class Lifted:
     sources: tuple[str, ...]
     form: Form
     shape: Shape
+
+
+def attributes(operator: onnx.NodeProto) -> dict[str, Any]:
+    """The attributes of an operator."""
+    return {attribute.name: helper.get_attribute_value(attribute) for attribute in operator.attribute}
 
 
 class UnsupportedError(Exception):
@@ -37,6 +44,8 @@ class Lifting:
     done: set[str] = field(default_factory=set)  #: operators that were taken together with another
     weights: dict[str, Array] = field(default_factory=dict)  #: values that a readout weights over time, [T]
     biases: dict[str, Array] = field(default_factory=dict)  #: nodes that only add a constant
+    double: bool = False  #: whether the values are float64
+    after_end: Literal["error", "hold", "cycle"] = "error"  #: how schedules go on where the model runs more steps
 
     @property
     def steps(self) -> int:
@@ -54,6 +63,13 @@ class Lifting:
         if operator.input[index] not in self.constants:
             raise UnsupportedError(f"input {index} is not a constant")
         return self.constants[operator.input[index]]
+
+    def integers(self, operator: onnx.NodeProto, index: int) -> list[int]:
+        """An input that must be a constant list of whole numbers."""
+        value = self.array(operator, index)
+        if value.ndim > 1 or value.dtype.kind not in "iu":
+            raise UnsupportedError(f"input {index} is no list of whole numbers")
+        return [int(n) for n in value.reshape(-1)]
 
     def put(self, operator: onnx.NodeProto, node: Node, x: Lifted, form: Form | None = None) -> None:
         """One node, fed by all sources of ``x``."""

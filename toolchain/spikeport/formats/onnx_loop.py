@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from spikeport.formats import onnx_time
 from spikeport.formats.onnx_build import Builder
 from spikeport.formats.onnx_step import State, Step, infos
 from spikeport.formats.onnx_values import Layout, Value
@@ -23,7 +24,7 @@ class Looped(Layout):
         self.reserve()
         build = self.builder
         inside = Builder(build.dtype, build.hollow, model=build.model, functions=build.functions)
-        step = Step(self.graph, inside)
+        step = Step(self.graph, inside, free=self.free)
         end = step.run()
         self.stored = step.stored
         build.names |= inside.names
@@ -40,7 +41,8 @@ class Looped(Layout):
         body = helper.make_graph(inside.nodes, "step", [*infos(step.states, out=False), *scanned], body_outputs)
         body = _prefixed(body, {"t", *(["input"] if frames else []), *spikes, "output",
                                 *(name for state in step.states for name in (state.name, state.out))})  # fmt: skip
-        steps = build.constant(np.arange(self.graph.timesteps), np.int64, "steps")
+        steps = (onnx_time.numbers(build, self.count) if self.free
+                 else build.constant(np.arange(self.graph.timesteps), np.int64, "steps"))  # fmt: skip
         outer = [steps, *(["input"] if frames else [])]
         starts = [self._start(state, frames=frames) for state in step.states]
         ends = [build.name(f"{state.name}/end") for state in step.states]

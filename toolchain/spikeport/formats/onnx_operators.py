@@ -12,9 +12,9 @@ from onnx import helper
 
 from spikeport.formats import onnx_neuron
 from spikeport.formats.onnx_build import DOMAIN
-from spikeport.formats.onnx_lifting import Lifted, Lifting, UnsupportedError
+from spikeport.formats.onnx_lifting import Lifted, Lifting, UnsupportedError, attributes
 from spikeport.formats.onnx_values import Form
-from spikeport.graph import LIF, Array, Conv, CubaLIF, Delay, Flatten, Linear, Norm, Pool, Readout, Scale
+from spikeport.graph import LIF, Conv, CubaLIF, Delay, Flatten, Linear, Norm, Pool, Readout, Scale
 
 
 def neuron(work: Lifting, call: onnx.NodeProto) -> None:
@@ -166,7 +166,7 @@ def flatten(work: Lifting, operator: onnx.NodeProto) -> None:
 def reshape(work: Lifting, operator: onnx.NodeProto) -> None:
     """Between forms of time, or all axes into one."""
     x = work.x(operator)
-    target = [int(n) for n in work.array(operator, 1)]
+    target = work.integers(operator, 1)
     flat = int(np.prod(x.shape, dtype=np.int64))
     steps, own = work.steps, list(x.shape)
     forms: dict[Form, list[list[int]]] = {
@@ -186,7 +186,7 @@ def reshape(work: Lifting, operator: onnx.NodeProto) -> None:
 
 def unsqueeze(work: Lifting, operator: onnx.NodeProto) -> None:
     """A time axis in front of a still value."""
-    axes = work.array(operator, 1).tolist() if len(operator.input) > 1 else attributes(operator).get("axes", [])
+    axes = work.integers(operator, 1) if len(operator.input) > 1 else attributes(operator).get("axes", [])
     if axes != [0] or work.x(operator).form != "still":
         raise UnsupportedError(f"inserts axes {axes}")
     work.values[operator.output[0]] = replace(work.x(operator), form="time")
@@ -198,33 +198,40 @@ def same(work: Lifting, operator: onnx.NodeProto) -> None:
     if operator.op_type == "Cast":
         raise UnsupportedError("changes the type of values")
     if operator.op_type == "Expand":
-        target = [int(n) for n in work.array(operator, 1)]
+        target = work.integers(operator, 1)
         if target != [work.steps, *(1,) * (len(x.shape) + 1)] or x.form != "time":
             raise UnsupportedError(f"repeats values to {target}")
     work.values[operator.output[0]] = x
 
 
-def cut(work: Lifting, operator: onnx.NodeProto) -> None:
-    """Together with a Pad behind it, a Delay."""
+def later(work: Lifting, operator: onnx.NodeProto) -> None:
+    """Zeros in front, with a Slice behind that takes as many steps from the end: a Delay."""
     x = work.x(operator)
     takers = [node for node in work.model.graph.node if operator.output[0] in node.input]
-    if len(takers) != 1 or takers[0].op_type != "Pad" or x.form != "time":
-        raise UnsupportedError("cuts values; only a shift in time, with a Pad behind, is a Delay")
-    pads = [int(n) for n in work.array(takers[0], 1)]
-    kept = [work.array(operator, index).tolist() for index in range(1, 4)]
-    steps = pads[0]
-    rest = [0] * (len(pads) - 1)
-    if steps < 1 or pads[1:] != rest or kept != [[0], [work.steps - steps], [0]]:
-        raise UnsupportedError("cuts values other than for a Delay")
+    if len(takers) != 1 or takers[0].op_type != "Slice" or x.form != "time" or len(operator.input) != 2:
+        raise UnsupportedError("pads values; only a shift in time, with a Slice behind, is a Delay")
+    steps, *rest = work.integers(operator, 1)
+    kept = [work.integers(takers[0], index) for index in range(1, 4)]
+    if steps < 1 or any(rest) or attributes(operator).get("mode", b"constant") != b"constant" \
+            or kept != [[0], [-steps], [0]] or len(takers[0].input) != 4:  # fmt: skip
+        raise UnsupportedError("pads values other than for a Delay")
     work.done.add(takers[0].output[0])
     shifted = helper.make_node("Pad", [operator.input[0]], takers[0].output, name=takers[0].name)
     work.put(shifted, Delay(x.shape, steps), x)
 
 
+def count(work: Lifting, operator: onnx.NodeProto) -> None:
+    """How many timesteps event frames bring along."""
+    a = attributes(operator)
+    if work.x(operator).form != "time" or (a.get("start", 0), a.get("end")) != (0, 1):
+        raise UnsupportedError("measures something else than the number of timesteps")
+    work.constants[operator.output[0]] = np.array([work.steps])
+
+
 def reduce(work: Lifting, operator: onnx.NodeProto) -> None:
     """The sum or mean over time: the readout."""
     x, a = work.x(operator), attributes(operator)
-    axes = work.array(operator, 1).tolist() if len(operator.input) > 1 else a.get("axes", [])
+    axes = work.integers(operator, 1) if len(operator.input) > 1 else a.get("axes", [])
     if list(axes) != [0] or x.form != "time" or a.get("keepdims", 1):
         raise UnsupportedError(f"reduces axes {axes}; a readout sums over time (axis 0 of [T, B, ...], keepdims 0)")
     scale = 1.0 / work.steps if operator.op_type == "ReduceMean" else 1.0
@@ -239,11 +246,6 @@ def reduce(work: Lifting, operator: onnx.NodeProto) -> None:
     work.put(operator, Readout(x.shape, weight, bias), x, "still")
 
 
-def attributes(operator: onnx.NodeProto) -> dict[str, Any]:
-    """The attributes of an operator."""
-    return {attribute.name: helper.get_attribute_value(attribute) for attribute in operator.attribute}
-
-
 def symmetric(pads: list[int], axes: int) -> tuple[int, ...]:
     """ONNX's padding [begins, ends] as one number an axis."""
     if list(pads[:axes]) != list(pads[axes:]):
@@ -256,40 +258,5 @@ RULES: Mapping[str, Callable[[Lifting, onnx.NodeProto], None]] = {
     "BatchNormalization": batch_norm, "AveragePool": average_pool,
     "GlobalAveragePool": average_pool, "Flatten": flatten, "Reshape": reshape,
     "Unsqueeze": unsqueeze, "Identity": same, "Dropout": same, "Cast": same,
-    "Expand": same, "Slice": cut, "ReduceSum": reduce, "ReduceMean": reduce,
-}  # fmt: skip
-
-
-def _constant(work: Lifting, operator: onnx.NodeProto) -> Array:
-    (value,) = attributes(operator).values()
-    return np.asarray(onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value)
-
-
-def _cast(work: Lifting, operator: onnx.NodeProto) -> Array:
-    return work.array(operator, 0).astype(helper.tensor_dtype_to_np_dtype(attributes(operator)["to"]))
-
-
-def _transpose(work: Lifting, operator: onnx.NodeProto) -> Array:
-    return np.transpose(work.array(operator, 0), attributes(operator).get("perm"))
-
-
-def _reshape(work: Lifting, operator: onnx.NodeProto) -> Array:
-    return work.array(operator, 0).reshape([int(n) for n in work.array(operator, 1)])
-
-
-def _identity(work: Lifting, operator: onnx.NodeProto) -> Array:
-    return work.array(operator, 0)
-
-
-def _product(work: Lifting, operator: onnx.NodeProto) -> Array:
-    a, b = work.array(operator, 0), work.array(operator, 1)
-    if 1 not in (a.size, b.size) and a.shape != b.shape:
-        raise UnsupportedError("multiplies constants of different shapes")
-    return np.asarray(a * b)
-
-
-#: operators on constants alone; none makes more data than it takes
-FOLDED: Mapping[str, Callable[[Lifting, onnx.NodeProto], Array]] = {
-    "Constant": _constant, "Cast": _cast, "Transpose": _transpose, "Reshape": _reshape, "Identity": _identity,
-    "Mul": _product,
+    "Expand": same, "Pad": later, "Shape": count, "ReduceSum": reduce, "ReduceMean": reduce,
 }  # fmt: skip

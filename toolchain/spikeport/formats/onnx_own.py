@@ -20,6 +20,7 @@ from spikeport.formats.onnx_build import DOMAIN, DOMAIN_VERSION, IR_VERSION, OPS
 from spikeport.formats.onnx_graph import Time, Whole
 from spikeport.formats.onnx_loop import Looped
 from spikeport.formats.onnx_step import Step, infos
+from spikeport.formats.onnx_time import STEPS, continuation
 from spikeport.formats.onnx_values import Layout
 from spikeport.graph import LIF, Array, Graph, Input, Real
 
@@ -30,18 +31,19 @@ def build(graph: Graph, time: Time, *, hollow: bool = False) -> onnx.ModelProto:
     """The model of a graph."""
     dtype = np.dtype(graph.arithmetic.dtype if isinstance(graph.arithmetic, Real) else np.int32)
     builder = Builder(dtype, hollow)
+    free = None if time == "unroll" else continuation(graph)
     layout: Layout
     if time == "step":
-        layout = Step(graph, builder)
+        layout = Step(graph, builder, free=free)
         inputs, outputs = _step_ends(layout)
     elif graph.recurrent:
-        layout = Looped(graph, builder)
+        layout = Looped(graph, builder, free=free)
         layout.run()
-        inputs, outputs = _ends(graph, builder)
+        inputs, outputs = _ends(layout)
     else:
-        layout = Whole(graph, builder, time=time)
+        layout = Whole(graph, builder, free=free, time=time)
         layout.run()
-        inputs, outputs = _ends(graph, builder)
+        inputs, outputs = _ends(layout)
     model = builder.model
     model.ir_version, model.producer_name, model.graph.name = IR_VERSION, "spikeport", "spikeport"
     model.opset_import.extend([helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, DOMAIN_VERSION)])
@@ -56,15 +58,19 @@ def build(graph: Graph, time: Time, *, hollow: bool = False) -> onnx.ModelProto:
 Infos = list[onnx.ValueInfoProto]
 
 
-def _ends(graph: Graph, builder: Builder) -> tuple[Infos, Infos]:
+def _ends(layout: Whole | Looped) -> tuple[Infos, Infos]:
     """Inputs and outputs of a model of all timesteps."""
+    graph = layout.graph
     node = graph.nodes[graph.input]
     assert isinstance(node, Input)
-    lead: list[int | str] = [graph.timesteps, "batch"] if node.coding == "events" else ["batch"]
-    between, entering, leaving = _kinds(graph, builder)
+    steps = STEPS if layout.free else graph.timesteps
+    lead: list[int | str] = [steps, "batch"] if node.coding == "events" else ["batch"]
+    between, entering, leaving = _kinds(graph, layout.builder)
     inputs = [helper.make_tensor_value_info("input", entering, [*lead, *node.shape])]
+    if layout.free and node.coding == "direct":
+        inputs.append(helper.make_tensor_value_info(layout.count, onnx.TensorProto.INT64, [1]))
     outputs = [helper.make_tensor_value_info("output", leaving, ["batch", *graph.shapes[graph.output]])]
-    outputs += [helper.make_tensor_value_info(f"spikes/{name}", between, [graph.timesteps, "batch", *layer.shape])
+    outputs += [helper.make_tensor_value_info(f"spikes/{name}", between, [steps, "batch", *layer.shape])
                 for name, layer in graph.nodes_of(LIF).items()]  # fmt: skip
     return inputs, outputs
 

@@ -1,6 +1,7 @@
 """One timestep with its states as inputs and outputs: for streaming, and the body of recurrent networks.
 
-Inputs: ``input`` [B, ...] (this step's frame), ``t`` (which step, int64, from 0), and the states, zero at the start:
+Inputs: ``input`` [B, ...] (this step's frame), ``t`` (which step, int64, from 0; below T unless the schedules say how
+they go on), and the states, zero at the start:
 ``v/<node>`` and ``i/<node>`` [B, *neurons], ``past/<node>`` [steps, B, ...] of a Delay. Outputs: ``output`` (what this
 step adds to the result), ``spikes/<node>`` [B, *neurons], and each state as ``v_out/<node>`` and so on.
 """
@@ -9,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper
 
-from spikeport.formats import onnx_neuron, onnx_synapses
+from spikeport.formats import onnx_neuron, onnx_synapses, onnx_time
 from spikeport.formats.onnx_build import DOMAIN
 from spikeport.formats.onnx_graph import biased, entering, parameters, readout_weight
 from spikeport.formats.onnx_values import Layout, Value
@@ -69,6 +71,15 @@ class Step(Layout):
                          end.shape)  # fmt: skip
         return Value(self.builder.op("Identity", [end.name], "output", exact=True), "still", end.shape)
 
+    @cached_property
+    def entry(self) -> str:
+        """Which entry of the schedules this step reads."""
+        return onnx_time.within(self.builder, "t", self.graph.timesteps, self.free) if self.free else "t"
+
+    def now(self, schedule: str) -> str:
+        """A schedule at this step."""
+        return self.builder.op("Gather", [schedule, self.entry], f"{schedule}/now", axis=0)
+
     def _past(self, name: str, node: Delay) -> Value:
         """What entered ``steps`` steps ago."""
         self.states.append(State("past", name, (node.steps, "batch", *node.shape), self.builder.dtype))
@@ -95,8 +106,7 @@ def _neuron(self: Step, name: str, node: LIF, x: Value) -> Value:
     called = onnx_neuron.function_name(node, "step", integers=self.integers)
     if called not in self.builder.functions:
         self.builder.functions[called] = onnx_neuron.function(node, "step", integers=self.integers)
-    inputs = parameters(self, name, node)
-    inputs[1] = self.builder.op("Gather", [inputs[1], "t"], f"{name}/threshold_t", axis=0)
+    inputs = parameters(self, name, node, self.now)
     kinds = ["v", "i"] if isinstance(node, CubaLIF) else ["v"]
     dtype = np.dtype(np.int64) if self.integers else self.builder.dtype
     states = [State(kind, name, ("batch", *node.shape), dtype) for kind in kinds]
@@ -110,9 +120,8 @@ def _neuron(self: Step, name: str, node: LIF, x: Value) -> Value:
 
 def _readout(self: Step, name: str, node: Readout, x: Value) -> Value:
     """This step's share of the output."""
-    entering, weight = biased(self, name, node, x), readout_weight(self, name, node, leading=0)
-    now = self.builder.op("Gather", [weight, "t"], f"{name}/weight_t", axis=0)
-    return Value(self.builder.op("Mul", [entering, now], "output", exact=True), "still", x.shape)
+    entering, weight = biased(self, name, node, x), self.now(readout_weight(self, name, node, leading=0))
+    return Value(self.builder.op("Mul", [entering, weight], "output", exact=True), "still", x.shape)
 
 
 def infos(states: Sequence[State], *, out: bool) -> list[onnx.ValueInfoProto]:

@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from spikeport.formats import onnx_time
 from spikeport.formats.onnx_build import Builder
+from spikeport.formats.onnx_time import STEPS, Continuation
 from spikeport.formats.ranges import Range, entering, ranges
 from spikeport.graph import LIF, Array, Graph, Loihi, Node, Shape
 
@@ -33,6 +35,8 @@ class Layout:
     builder: Builder
     values: dict[str, Value] = field(default_factory=dict)
     stored: dict[str, dict[str, str]] = field(default_factory=dict)  #: node -> array -> initialiser
+    free: Continuation | None = None  #: how schedules continue where the model runs any number of steps
+    leading: dict[tuple[int, ...], str] = field(default_factory=dict)  #: shapes [T, *tail] that a run sets, by tail
 
     rules: Mapping[type[Node], Callable[[Any, str, Any, Any], Value]] = field(default_factory=dict)
 
@@ -53,7 +57,7 @@ class Layout:
     def reserve(self) -> None:
         """Keep the names of the model's own inputs and outputs."""
         spiking = self.graph.nodes_of(LIF)
-        self.builder.names |= {"input", "output", "t", *(f"spikes/{name}" for name in spiking)}
+        self.builder.names |= {"input", "output", "t", STEPS, *(f"spikes/{name}" for name in spiking)}
         self.builder.names |= {f"{state}/{name}" for name in self.graph.nodes for state in ("v", "i", "past")}
         self.builder.names |= {f"{state}_out/{name}" for name in self.graph.nodes for state in ("v", "i", "past")}
 
@@ -87,10 +91,10 @@ class Layout:
         if value.form == "time":
             return value
         if value.form == "flat":
-            shape = self.builder.constant([self.graph.timesteps, -1, *value.shape], np.int64, "shape")
+            shape = self.steps_by(-1, *value.shape)
             output = self.builder.op("Reshape", [value.name, shape], f"{value.name}/steps")
         else:
-            shape = self.builder.constant([self.graph.timesteps, *(1,) * (1 + len(value.shape))], np.int64, "shape")
+            shape = self.steps_by(*(1,) * (1 + len(value.shape)))
             output = self.builder.op("Expand", [self.row(value).name, shape], f"{value.name}/steps")
         return replace(value, name=output, form="time")
 
@@ -100,6 +104,33 @@ class Layout:
             return value
         shape = self.builder.constant([-1, *value.shape], np.int64, "shape")
         return replace(value, name=self.builder.op("Reshape", [value.name, shape], f"{value.name}/flat"), form="flat")
+
+    @cached_property
+    def count(self) -> str:
+        """The number of steps, int64 [1], where it is free."""
+        return onnx_time.count(self.graph, self.builder)
+
+    def steps_by(self, *tail: int) -> str:
+        """The shape [T, *tail]."""
+        if self.free is None:
+            return self.builder.constant([self.graph.timesteps, *tail], np.int64, "shape")
+        if tail not in self.leading:
+            rest = self.builder.constant(tail, np.int64, "shape")
+            self.leading[tail] = self.builder.op("Concat", [self.count, rest], "shape/steps", axis=0)
+        return self.leading[tail]
+
+    @cached_property
+    def within(self) -> str:
+        """Where schedules are read at each step, int64 [T], where that number is free."""
+        assert self.free is not None
+        steps = onnx_time.numbers(self.builder, self.count)
+        return onnx_time.within(self.builder, steps, self.graph.timesteps, self.free)
+
+    def schedule(self, stored: str) -> str:
+        """A schedule over the steps of this run."""
+        if self.free is None:
+            return stored
+        return self.builder.op("Gather", [stored, self.within], f"{stored}/steps", axis=0)
 
     def array(self, name: str, key: str, value: Array, dtype: Any = None) -> str:
         """An array of a node, in the type of the values unless told; remembers where its bits lie."""

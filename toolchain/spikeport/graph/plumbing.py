@@ -44,9 +44,17 @@ class Pool(Node):
     """
 
     kind: Literal["sum", "average"]
-    kernel: tuple[int, ...]  #: one a spatial axis
-    stride: tuple[int, ...]
-    padding: tuple[int, ...] = (0, 0)
+    kernel: tuple[int, ...]  #: one a spatial axis, >= 1
+    stride: tuple[int, ...]  #: one a spatial axis, >= 1
+    padding: tuple[int, ...] = (0, 0)  #: one a spatial axis, the same on both sides, >= 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.kind in ("sum", "average"), "SP105", f"pools by {self.kind!r}", mend="use sum or average")
+        for name, low in (("kernel", 1), ("stride", 1), ("padding", 0)):
+            value = getattr(self, name)
+            ok = isinstance(value, tuple) and len(value) == len(self.kernel) and all(v >= low for v in value)
+            require(ok, "SP105", f"{name} is {value}; it needs {len(self.kernel)} whole numbers of at least {low}")
 
     def output_shape(self, source: Shape) -> Shape:
         require(len(source) == len(self.kernel) + 1, "SP106", f"pools over {len(self.kernel)} axes, gets {source}")
