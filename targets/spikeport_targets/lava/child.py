@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,14 +13,12 @@ from typing import Any
 
 import numpy as np
 
-import spikeport_targets
 from spikeport.findings import fail
 from spikeport.graph import Array
 from spikeport.targets import Progress
+from spikeport_targets import watched
 from spikeport_targets.lava.plan import CLOCK, Plan
-
-TAIL = 4000  #: characters of a traceback or of stderr that an error shows
-POLL = 0.05  #: seconds
+from spikeport_targets.watched import TAIL, stderr_of
 
 
 @contextlib.contextmanager
@@ -55,45 +50,10 @@ def execute(
 
 
 def _watched(folder: Path, seconds: float, memory: int | None, show: Callable[[], None]) -> dict[str, Any]:
-    """Start the guard, show progress until it ends, and read its verdict."""
+    """Lava runs one process a layer: more threads in each would only get in each other's way."""
     segments = f"psm_spikeport_{os.getpid()}_{secrets.token_hex(4)}_"
-    root = str(Path(spikeport_targets.__path__[0]).parent)
-    environment = dict(os.environ)
-    # Lava runs one process a layer: more threads in each would only get in each other's way
-    environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    order = {
-        "command": [sys.executable, "-m", "spikeport_targets.lava.worker", str(folder), segments],
-        "environment": environment,
-        "segments": segments,
-        "seconds": seconds,
-        "memory": memory,
-    }
-    (folder / "guard.json").write_text(json.dumps(order))
-    script = Path(__file__).with_name("guard.py")
-    with (folder / "guard.txt").open("wb") as log:
-        guard = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(script), str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        while guard.poll() is None:
-            show()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                guard.wait(POLL)
-        show()
-    finally:
-        assert guard.stdin is not None
-        guard.stdin.close()  # the guard ends the group now, if it has not yet
-        guard.wait()
-    file = folder / "verdict.json"
-    if not file.exists():
-        return {"reason": "guard", "text": (folder / "guard.txt").read_text()[-TAIL:]}
-    verdict: dict[str, Any] = json.loads(file.read_text())
-    return verdict
+    return watched.run("spikeport_targets.lava.worker", [str(folder), segments], folder, seconds=seconds, memory=memory,
+                       segments=segments, show=show)  # fmt: skip
 
 
 def _judge(verdict: Mapping[str, Any], folder: Path, where: str, seconds: float, memory: int | None) -> None:
@@ -125,8 +85,7 @@ def _judge(verdict: Mapping[str, Any], folder: Path, where: str, seconds: float,
             mend="run fewer samples at once (batch), or raise the limit: Request(memory=...)",
         )
     if reason != "ended" or verdict["killed"] or verdict["status"]:
-        file = folder / "stderr.txt"
-        text = str(verdict.get("text", "")) or (file.read_text()[-TAIL:] if file.exists() else "")
+        text = str(verdict.get("text", "")) or stderr_of(folder)
         fail(
             "SP623",
             f"the worker ended without a result: {', '.join(f'{k} {v}' for k, v in verdict.items() if k != 'text')}",

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from spikeport_targets.guard import unlink_shared_memory
 from spikeport_targets.lava import shim
-from spikeport_targets.lava.guard import unlink_shared_memory
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 

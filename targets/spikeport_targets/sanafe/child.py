@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -16,15 +13,14 @@ from typing import Any
 
 import numpy as np
 
-import spikeport_targets
 from spikeport.findings import fail
 from spikeport.graph import Array
+from spikeport_targets import watched
 from spikeport_targets.sanafe.plan import Plan
+from spikeport_targets.watched import TAIL, stderr_of
 
-TAIL = 3000  #: characters of a traceback that an error shows
 SECONDS = 600.0
 HOW = "pip install sanafe"
-GUARD = Path(spikeport_targets.__path__[0]) / "lava" / "guard.py"  #: ends the whole group whatever happens
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,9 @@ def execute(plan: Plan, seconds: float | None = None, memory: int | None = None)
     try:
         plan.write(folder)
         limit = seconds or SECONDS
-        _judge(_watched(folder, limit, memory), folder, limit)
+        verdict = watched.run("spikeport_targets.sanafe.worker", [str(folder)], folder, seconds=limit, memory=memory,
+                              segments=f"spikeport_sanafe_{os.getpid()}_none_")  # fmt: skip
+        _judge(verdict, folder, limit)
         result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         trains: dict[str, Array] = {}
         if (folder / "spikes.npz").exists():
@@ -67,35 +65,6 @@ def execute(plan: Plan, seconds: float | None = None, memory: int | None = None)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _watched(folder: Path, seconds: float, memory: int | None) -> dict[str, Any]:
-    root = str(Path(spikeport_targets.__path__[0]).parent)
-    environment = dict(os.environ) | {"OMP_NUM_THREADS": "1"}
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    order = {
-        "command": [sys.executable, "-m", "spikeport_targets.sanafe.worker", str(folder)],
-        "environment": environment,
-        "segments": f"spikeport_sanafe_{os.getpid()}_none_",
-        "seconds": seconds,
-        "memory": memory,
-    }
-    (folder / "guard.json").write_text(json.dumps(order))
-    with (folder / "guard.txt").open("wb") as log:
-        guard = subprocess.Popen([sys.executable, "-I", "-S", str(GUARD), str(folder)], stdin=subprocess.PIPE,
-                                 stdout=log, stderr=log, start_new_session=True)  # fmt: skip
-    try:
-        guard.wait()
-    finally:
-        assert guard.stdin is not None
-        with contextlib.suppress(OSError):
-            guard.stdin.close()  # the guard ends the group now, if it has not yet
-        guard.wait()
-    file = folder / "verdict.json"
-    if not file.exists():
-        return {"reason": "guard", "text": (folder / "guard.txt").read_text()[-TAIL:]}
-    verdict: dict[str, Any] = json.loads(file.read_text())
-    return verdict
-
-
 def _judge(verdict: dict[str, Any], folder: Path, seconds: float) -> None:
     failure = folder / "failure.txt"
     if failure.exists():
@@ -104,10 +73,10 @@ def _judge(verdict: dict[str, Any], folder: Path, seconds: float) -> None:
              where="sanafe", why=f"its traceback:\n{text}",
              mend="report it with the model if the traceback ends in spikeport's own files")  # fmt: skip
     if verdict["reason"] in ("time", "memory"):
-        fail("SP744", f"the run was stopped at its {verdict['reason']} limit ({seconds:g} s)", where="sanafe",
+        past = f"time limit ({seconds:g} s)" if verdict["reason"] == "time" else (
+            f"memory limit (it used {verdict['bytes'] / 2**20:.0f} MiB)")  # fmt: skip
+        fail("SP744", f"the run was stopped at its {past}", where="sanafe",
              mend="run fewer samples or a smaller network, or raise the limit")  # fmt: skip
     if verdict["reason"] != "ended" or verdict["killed"] or verdict["status"]:
-        log = folder / "stderr.txt"
         fail("SP745", f"the worker ended without a result: {verdict}", where="sanafe",
-             why=log.read_text()[-TAIL:].rstrip() if log.exists() else "",
-             mend="see whether something else on this machine ends processes")  # fmt: skip
+             why=stderr_of(folder), mend="see whether something else on this machine ends processes")  # fmt: skip

@@ -1,6 +1,6 @@
-"""Watches over one Lava run; started as a script of its own, with the standard library only.
+"""Watches over one run of a child; started as a script of its own, with the standard library only.
 
-    parent --pipe--> guard (own session) --> worker (leads its own process group) --> Lava's forked processes
+    parent --pipe--> guard (own session) --> worker (leads its own process group) --> what it forks
 
 The guard ends the worker's whole group and unlinks the shared memory of the run as soon as the worker ends, a limit is
 passed, or the pipe closes: that happens when the parent is done, is interrupted, or is killed, however hard.
@@ -24,7 +24,7 @@ from typing import Any
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h: orphans of the group come to the guard, which reaps them
 POLL = 0.05  # seconds
 WEIGH = 2.0  # seconds between two looks at the memory, which walk the page tables of every process
-GRACE = 2.0  # seconds between an exception inside a Lava process and the end of the run
+GRACE = 2.0  # seconds between an exception inside one of the processes and the end of the run
 
 
 def main(folder: Path) -> None:
