@@ -49,13 +49,7 @@ format: $(STAMP)  ## put the code into shape
 bench: $(STAMP)  ## benchmarks against named peers; writes build/bench.json
 	$(BIN)/python -m pytest tests/benchmarks -m bench -s -p no:cacheprovider
 
-SITE := $(VENV)/.docs
-
-$(SITE): $(STAMP)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[lava,dev,docs]'
-	touch $@
-
-docs: $(SITE)  ## the documentation site, no warning allowed; writes build/docs/site/index.html
+docs: $(STAMP)  ## the documentation site, no warning allowed; writes build/docs/site/index.html
 	$(BIN)/python docs/generate.py build/docs
 	$(BIN)/zensical build --strict --clean -f build/docs/zensical.toml
 

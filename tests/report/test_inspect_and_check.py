@@ -17,7 +17,7 @@ from spikeport import train
 from spikeport.api.check import check
 from spikeport.api.explain import codes, explain
 from spikeport.api.inspect import inspect
-from spikeport.api.load import from_module
+from spikeport.api.load import from_module, load_data, load_model
 from spikeport.cli import build
 from spikeport.engine import simulate
 from spikeport.findings import Finding, SpikeportError
@@ -143,3 +143,17 @@ def test_explain_prints_title_reason_and_mend():
     page = codes()["SP113"]
     output = CliRunner().invoke(build(), ["explain", "SP113"]).output
     assert all(text in output for text in (page.title, page.why, page.mend))
+
+
+def test_an_integer_file_tells_what_it_was_calibrated_on(tmp_path):
+    """Data, split, how many samples and their hash, so that the same command makes the same file."""
+    model = load_model("digits-conv")
+    spikeport.quantize(model, data="digits", calibration=16, steps=("normalise", "ranges"), out=tmp_path / "m.int.nir")
+    facts = inspect(tmp_path / "m.int.nir").provenance
+    train = load_data("digits", "train", model.graph)
+    few = train.x[np.arange(16) * train.samples // 16]
+    assert facts["quantised.calibration.data"] == "digits"
+    assert facts["quantised.calibration.split"] == "train"
+    assert facts["quantised.calibration.samples"] == "16"
+    assert facts["quantised.calibration.sha256"] == hashlib.sha256(np.ascontiguousarray(few).tobytes()).hexdigest()
+    assert facts["quantised.steps"] == "['normalise', 'ranges']"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -100,12 +101,38 @@ def quantize(
             made = replace(made, graph=tuned.graph)
         else:
             made = replace(made, findings=(*made.findings, _worse(facts["accuracy"])))
-    made = replace(made, report={**made.report, **facts})
+    tuned_facts = {"epochs": fine_tune, "seed": 0, "kept": _kept(made)} if fine_tune else None
+    origin = {
+        "calibration": {"data": seen.name, "split": seen.split, "samples": _count(few, graph),
+                        "choice": "spread evenly over the split, nothing drawn", "sha256": _sha256(few)},
+        "ranges": ranges, "steps": list(steps), "thresholds": thresholds, "fine_tune": tuned_facts,
+    }  # fmt: skip
+    made = replace(made, graph=_with_origin(made.graph, origin), report={**made.report, **facts})
     if out is not None:
         export(made.graph, out)
     if report is not None:
         _write_report(made, output(report, ".json"), facts)
     return made
+
+
+def _kept(made: Quantised) -> bool:
+    return not any(found.code == "SP431" for found in made.findings)
+
+
+def _count(x: Array, graph: Graph) -> int:
+    return int(x.shape[x.ndim - len(graph.shapes[graph.input]) - 1])
+
+
+def _sha256(x: Array) -> str:
+    """Of the samples' bytes, in C order."""
+    return hashlib.sha256(np.ascontiguousarray(x).tobytes()).hexdigest()
+
+
+def _with_origin(graph: Graph, origin: Mapping[str, Any]) -> Graph:
+    """The graph whose provenance also tells on what it was calibrated: the file tells how to make it again."""
+    known = {name: value for name, value in origin.items() if value is not None}
+    facts = {**graph.provenance.get("quantised", {}), **known}
+    return graph.with_(provenance={**graph.provenance, "quantised": facts})
 
 
 def _write_report(made: Quantised, path: Path, facts: Mapping[str, Any]) -> None:
