@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from spikeport.api import compare as verb
 from spikeport.api.load import Data
+from spikeport.api.simulate import simulate as simulate_verb
 from spikeport.cli import build
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
@@ -83,7 +84,57 @@ def test_records_from_elsewhere_compare_without_data(files):
 
 
 def test_a_record_compares_with_a_model(files):
+    """The model's numbers are at hand, so margins are too; causes need both networks, and the sentence says which."""
     assert verb.compare(files / "a.npz", files / "a.nir", "made up").parity.exact
+    found = verb.compare(files / "a.npz", files / "b.nir", "made up")
+    assert found.parity.mismatches_above_rounding > 0
+    assert found.first.a is None
+    assert found.first.b.threshold == pytest.approx(found.first.threshold)
+    assert found.causes is None
+    assert "--model-a" in found.why_not
+    named = verb.compare(files / "a.npz", files / "b.nir", "made up", models=(files / "a.nir", None))
+    assert [cause.name for cause in named.causes] == ["bias"]
+    assert named.first.a.margin < named.first.b.margin
+
+
+@pytest.fixture
+def remembered(files):
+    """Records as `simulate` writes them: they know their model's file and their input's."""
+    np.save(files / "x.npy", X)
+    for name in ("a", "b"):
+        simulate_verb(files / f"{name}.nir", files / "x.npy", out=files / name)
+    return files
+
+
+def test_records_remember_their_models_and_input(remembered):
+    found = verb.compare(remembered / "a" / "record.npz", remembered / "b" / "record.npz")
+    assert [cause.name for cause in found.causes] == ["bias"]
+    assert found.first.a.margin < found.first.b.margin
+    assert found.parity.mismatches_above_rounding > 0
+    labelled = verb.compare(remembered / "a" / "record.npz", remembered / "b" / "record.npz", "made up")
+    assert labelled.accuracy["a"].value == 1
+
+
+def test_a_model_that_changed_since_is_not_taken_for_the_records_own(remembered):
+    nir.write(graph(seed=3), remembered / "a.nir")
+    sides = (remembered / "a" / "record.npz", remembered / "b" / "record.npz")
+    found = verb.compare(*sides)
+    assert found.causes is None
+    assert "another file by now" in found.why_not
+    (remembered / "b.nir").unlink()
+    assert "is not here" in verb.compare(*sides).why_not
+    (remembered / "x.npy").unlink()
+    nir.write(graph(), remembered / "a.nir")
+    named = verb.compare(*sides, models=(None, remembered / "a.nir"))
+    assert "--input" in named.why_not
+
+
+def test_a_record_of_other_samples_is_refused(remembered):
+    with pytest.raises(SpikeportError) as caught:
+        verb.compare(remembered / "a" / "record.npz", remembered / "b.nir", samples=X[::-1])
+    assert caught.value.code == "SP815"
+    again = verb.compare(remembered / "a" / "record.npz", remembered / "b.nir", samples=X.astype(np.float64))
+    assert again.parity.spike_mismatches > 0
 
 
 @pytest.mark.parametrize(

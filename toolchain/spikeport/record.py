@@ -82,6 +82,7 @@ class Record:
     overflows: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  #: node -> kind -> how often
     seconds: float = 0.0  #: wall-clock time of the run, loading and set-up excluded
     findings: tuple[Finding, ...] = ()
+    origin: Mapping[str, str] = field(default_factory=dict)  #: files of model and input, and their hashes, where known
 
     @property
     def samples(self) -> int:
@@ -125,6 +126,7 @@ class Record:
             "events": {name: _event_dict(events) for name, events in self.events.items()},
             "overflows": {name: dict(kinds) for name, kinds in self.overflows.items()},
             "seconds": self.seconds,
+            "origin": dict(self.origin),
             "findings": [found.as_dict() for found in self.findings],
         }
         path = Path(path)
@@ -162,6 +164,7 @@ class Record:
             events={name: _events_from(value) for name, value in meta["events"].items()},
             overflows=meta["overflows"],
             seconds=meta["seconds"],
+            origin=meta.get("origin", {}),
             findings=tuple(Finding(**found) for found in meta["findings"]),
         )
 

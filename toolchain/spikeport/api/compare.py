@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeport.api.execute import execute, target_names
-from spikeport.api.load import Data, Model, load_data, load_model
+from spikeport.api.load import load_data
+from spikeport.api.sides import Named, Side, remembered, same_samples, side
+from spikeport.api.simulate import read_array
 from spikeport.compare import Cause, Comparison, comparison, with_moments
-from spikeport.compare import Side as Network
 from spikeport.compare import causes as find_causes
 from spikeport.engine import simulate
 from spikeport.engine.margins import Margin, margins
@@ -22,18 +22,18 @@ from spikeport.targets import Progress as Callback
 from spikeport.targets import Request, silent
 
 WHY_SAMPLES = 256  #: causes are looked for on at most so many samples: a dozen runs of them
-BLIND = ("pytorch", "onnxruntime")  #: targets that show no membranes
-
-Side = Model | Graph | Record | Path | str
+WHY_SAMPLES = 256  #: causes are looked for on at most so many samples: a dozen runs of them
 
 
 def compare(
-    a: Side,
-    b: Side,
+    a: Named,
+    b: Named,
     data: str | None = None,
     split: str = "test",
     limit: int | None = None,
     *,
+    samples: Array | Path | str | None = None,
+    models: tuple[Named | None, Named | None] = (None, None),
     why: bool = True,
     membranes: bool = False,
     batch: int | None = None,
@@ -42,107 +42,89 @@ def compare(
     """Compare two runs of one network, spike for spike.
 
     ``a`` and ``b``: a checkpoint, .nir, .onnx, shipped model or graph, each optionally ``@target``, or a Record (also
-    the path of a record.npz). ``data`` names the data set; it may be left out where both are records. ``why`` looks for
-    the causes, on at most 256 samples, where both are models and their spikes differ.
+    the path of a record.npz). ``data`` names the data set, ``samples`` are an array or a .npy file instead. Where both
+    sides are records neither is needed; margins and causes then come from the model and the input files that the
+    records remember, if these are still here, or from ``models`` of the two records and the samples given. ``why``
+    looks for the causes, on at most 256 samples, where both networks are known and their spikes differ.
 
-    Raises SP814 where a model has no data to run on, and what loading and running raise.
+    Raises SP814 where a model has no samples to run on, SP815 where a record ran others than those given, and what
+    loading and running raise.
     """
-    sides = [_load(side) for side in (a, b)]
-    graph = next((model.graph for model, _ in sides if isinstance(model, Model)), None)
-    if graph is None:
-        first, second = (record for record, _ in sides)
-        assert isinstance(first, Record)
-        assert isinstance(second, Record)
-        return comparison(first, second, names=(_name(a), _name(b)), why_not="two records say what, not why")
-    if data is None:
-        fail("SP814", "a model needs samples to run on", where=_name(a), mend="name a data set: --data digits")
-    found = load_data(data, split, graph, limit)
+    sides = (side(a, models[0]), side(b, models[1]))
+    graph = next((each.graph for each in sides if each.graph is not None), None)
+    x, labels = _samples(sides, graph, data, split, limit, samples)
     request = Request(trains=True, membranes=membranes, batch=batch, progress=progress)
-    records = [_run(side, target, found.x, request) for side, target in sides]
-    labels = found.y if all(record.samples == found.samples for record in records) else None
-    (left, _), (right, _) = sides
-    causes, why_not = _causes(left, right, found, records[0], records[1]) if why else (None, "not asked for")
-    judged = _margins(left, right, found.x, records[0])
-    theirs = right.graph if isinstance(right, Model) else None
-    result = comparison(records[0], records[1], names=(_name(a), _name(b)), labels=labels, margins=judged,
-                        graph=theirs, causes=causes, why_not=why_not)  # fmt: skip
-    result = replace(result, graph=graph if theirs is None else theirs)
-    if result.first is None:
+    for each in sides:
+        if x is not None:
+            same_samples(each, x)
+        elif each.record is None:
+            fail("SP814", "a model needs samples to run on", where=each.name,
+                 mend="name a data set, --data digits, or a file, --input FILE.npy")  # fmt: skip
+    nothing = np.zeros(0)
+    left, right = sides
+    records = (left.run(nothing if x is None else x, request), right.run(nothing if x is None else x, request))
+    if labels is not None and any(record.samples != len(labels) for record in records):
+        labels = None
+    causes, why_not = _causes(left, right, x, labels, records) if why else (None, "not asked for")
+    judged = None if x is None else _margins(left, right, x, records[0])
+    result = comparison(records[0], records[1], names=(left.name, right.name), labels=labels, margins=judged,
+                        graph=right.graph, causes=causes, why_not=why_not)  # fmt: skip
+    result = replace(result, graph=graph if right.graph is None else right.graph)
+    if result.first is None or x is None:
         return result
-    known = [network(side, target) if isinstance(side, Model) else None for side, target in sides]
-    return replace(result, first=with_moments(result.first, known[0], known[1], found.x))
+    return replace(result, first=with_moments(result.first, left.network, right.network, x))
 
 
-def network(model: Model, target: str | None) -> Network:
-    """A model and what runs it: its target, or our engine where that shows no membranes."""
-
-    def run(graph: Graph, samples: Array, request: Request) -> Record:
-        if (target or model.target) not in BLIND:
-            return execute(replace(model, graph=graph), target, samples, request)
-        return simulate(graph, samples, request)
-
-    return Network(model.graph, run)
-
-
-def _load(side: Side) -> tuple[Model | Record, str | None]:
-    """What a user named, and the target behind the @."""
-    if isinstance(side, Record):
-        return side, None
-    if isinstance(side, Model | Graph):
-        return load_model(side), None
-    name, target = str(side), None
-    head, at, tail = name.rpartition("@")
-    if at and not Path(name).exists():
-        if tail not in target_names():
-            fail(
-                "SP501", f"there is no target {tail!r}", where=name, mend=f"choose one of: {', '.join(target_names())}"
-            )
-        name, target = head, tail
-    if Path(name).suffix == ".npz":
-        return Record.load(name), None
-    return load_model(name), target
-
-
-def _name(side: Side) -> str:
-    if isinstance(side, Record):
-        return f"record of {side.target}"
-    return side.name if isinstance(side, Model) else "graph" if isinstance(side, Graph) else str(side)
-
-
-def _run(side: Model | Record, target: str | None, x: Array, request: Request) -> Record:
-    return side if isinstance(side, Record) else execute(side, target, x, request)
+def _samples(
+    sides: tuple[Side, Side],
+    graph: Graph | None,
+    data: str | None,
+    split: str,
+    limit: int | None,
+    given: Array | Path | str | None,
+) -> tuple[Array | None, Array | None]:
+    """The samples of the comparison, and their labels; None where they are not known."""
+    if given is not None:
+        return (given if isinstance(given, np.ndarray) else read_array(Path(given))), None
+    if data is not None and graph is not None:
+        found = load_data(data, split, graph, limit)
+        return found.x, found.y
+    return remembered(sides), None
 
 
 def _causes(
-    a: Model | Record, b: Model | Record, data: Data, a_record: Record, b_record: Record
+    left: Side, right: Side, samples: Array | None, labels: Array | None, records: tuple[Record, Record]
 ) -> tuple[tuple[Cause, ...] | None, str]:
-    """The causes, or None and why there are none to be had."""
-    if isinstance(a, Record) or isinstance(b, Record):
-        return None, "a record says what a run did, not what the network is: name the model to learn why"
-    if not a_record.trains or not b_record.trains:
+    """The causes, or None and what it would take to have them."""
+    a, b = left.graph, right.graph
+    if a is None or b is None:
+        unknown = [(each, flag) for each, flag in ((left, "--model-a"), (right, "--model-b")) if each.graph is None]
+        return None, " ".join(f"{each.name}: {each.lacks}; name it with {flag} to learn why." for each, flag in unknown)
+    if samples is None:
+        return None, "the samples of the run are not here: name them with --data or --input to learn why"
+    if not all(record.trains for record in records):
         return None, "a run recorded no spike trains"
-    left, right, records = a.graph, b.graph, (a_record, b_record)
-    if isinstance(left.arithmetic, Loihi) and not isinstance(right.arithmetic, Loihi):
-        left, right, records = right, left, (b_record, a_record)
-    if isinstance(right.arithmetic, Loihi) and not isinstance(left.arithmetic, Loihi):
-        left = prepare(left)
-    count = min(WHY_SAMPLES, data.samples)
-    axis = 1 if data.x.ndim == len(left.shapes[left.input]) + 2 else 0
-    x, labels = np.take(data.x, range(count), axis=axis), data.y[:count]
+    if isinstance(a.arithmetic, Loihi) and not isinstance(b.arithmetic, Loihi):
+        a, b, records = b, a, (records[1], records[0])
+    if isinstance(b.arithmetic, Loihi) and not isinstance(a.arithmetic, Loihi):
+        a = prepare(a)
+    axis = samples.ndim - len(b.shapes[b.input]) - 1
+    count = min(WHY_SAMPLES, samples.shape[axis])
+    x, answers = np.take(samples, range(count), axis=axis), None if labels is None else labels[:count]
     ours, theirs = (record.first(count) for record in records)
     try:
-        return tuple(find_causes(left, right, x, simulate, labels=labels, a_record=ours, b_record=theirs)), ""
+        return tuple(find_causes(a, b, x, simulate, labels=answers, a_record=ours, b_record=theirs)), ""
     except SpikeportError as error:
         return None, "; ".join(
             f"{found.where}: {found.what}" if found.where else found.what for found in error.findings
         )
 
 
-def _margins(a: Model | Record, b: Model | Record, x: Array, a_record: Record) -> dict[str, Margin] | None:
+def _margins(left: Side, right: Side, x: Array, record: Record) -> dict[str, Margin] | None:
     """A judged by B's numbers on its own spikes; only real numbers round."""
-    graph = b.graph if isinstance(b, Model) else a.graph if isinstance(a, Model) else None
-    if graph is None or isinstance(graph.arithmetic, Loihi) or a_record.target == "integer":
+    graph = left.graph if right.graph is None else right.graph
+    if graph is None or isinstance(graph.arithmetic, Loihi) or record.target == "integer":
         return None
-    if set(graph.nodes_of(LIF)) - set(a_record.trains):
+    if set(graph.nodes_of(LIF)) - set(record.trains):
         return None
-    return margins(graph, x, a_record)
+    return margins(graph, x, record)

@@ -13,6 +13,7 @@ import numpy as np
 from spikeport.api.execute import LONG, execute, execute_in_parts
 from spikeport.api.files import folder
 from spikeport.api.load import Model, load_model
+from spikeport.api.origin import origin
 from spikeport.findings import fail
 from spikeport.graph import Array, Graph, Input
 from spikeport.passes.extend import extend
@@ -47,13 +48,16 @@ def simulate(
     array = samples if isinstance(samples, np.ndarray) else read_array(Path(samples))
     loaded = replace(loaded, graph=_framed(loaded.graph, array, frames))
     request = Request(trains=True, membranes=membranes, events=True, batch=batch, seconds=seconds, progress=progress)
+    remembers = origin(loaded, array, samples)
+    if frames or dt or nir:  # what the file alone would be is another network
+        remembers = {name: value for name, value in remembers.items() if not name.startswith("model")}
     if out is None:
-        return execute(loaded, target, array, request)
+        return replace(execute(loaded, target, array, request), origin=remembers)
     if resume or check_input(loaded.graph, array) > LONG:
         record = execute_in_parts(loaded, target, array, request, folder(out), resume)
     else:
         record = execute(loaded, target, array, request)
-    place = folder(out)
+    place, record = folder(out), replace(record, origin=remembers)
     record.save(place / "record.npz")
     for parts in place.glob("parts-*"):
         shutil.rmtree(parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from spikeport import console
 from spikeport.findings import fail
 from spikeport.train import checkpoint, folder, resume
 from spikeport.train.catalogue import method as method_of
+from spikeport.train.grid import to_grid
 from spikeport.train.loop import Epoch, Training, accuracy, fit
 from spikeport.train.parallel import together
 from spikeport.train.parts import Part
@@ -50,7 +51,8 @@ def train(
     """Train what a recipe says; ``recipe`` is a shipped recipe's name or a TOML file.
 
     Writes into the folder ``out``: ``recipe.toml`` (every field), ``metrics.json`` and ``.csv`` and ``curves.png``,
-    ``best.safetensors`` (the epoch that was best on the validation part) and ``last.safetensors``, and
+    ``best.safetensors`` (the epoch that was best on the validation part, its weights rounded to the recipe's
+    ``weight_bits`` where it names them) and ``last.safetensors``, and
     ``resume.safetensors``, from which ``go_on`` continues bit for bit. The test part is evaluated once, at the end, and
     stands in the metadata. Under torchrun all processes share the work.
 
@@ -91,6 +93,9 @@ def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool) -
         best = fit(training, parts["train"], parts["val"], watch)
     training.module.load_state_dict(training.best_state)
     module = training.module.cpu().eval()
+    if recipe.weight_bits:
+        to_grid(module, recipe.weight_bits)
+        best = replace(best, val_accuracy=accuracy(module, parts["val"]))
     seconds = time.perf_counter() - start
     metadata = facts | _at(best) | {"test_accuracy": accuracy(module, parts["test"]), "train_seconds": seconds}
     if rank() == 0:

@@ -19,6 +19,9 @@ def compare(
     data: Annotated[str | None, typer.Option("--data", help="Name of a data set.")] = None,
     split: Annotated[str, typer.Option("--split", help="train, val or test.")] = "test",
     limit: show.Limit = None,
+    input: Annotated[Path | None, typer.Option("--input", help="A .npy file instead of a data set.")] = None,
+    model_a: Annotated[str | None, typer.Option("--model-a", help="The model of which A is a record.")] = None,
+    model_b: Annotated[str | None, typer.Option("--model-b", help="The model of which B is a record.")] = None,
     why: Annotated[bool, typer.Option("--why/--no-why", help="Look for the causes.")] = True,
     membranes: Annotated[bool, typer.Option("--membranes", help="Compare membranes too.")] = False,
     max_spike_mismatch: Annotated[int | None, typer.Option(min=0, help="Gate: spikes that may differ.")] = None,
@@ -42,7 +45,8 @@ def compare(
     from spikeport.api.report import write_comparison
 
     with console.progress("compare") as progress:
-        found = run(a, b, data, split, limit, why=why, membranes=membranes, batch=batch, progress=progress)
+        found = run(a, b, data, split, limit, samples=input, models=(model_a, model_b), why=why, membranes=membranes,
+                    batch=batch, progress=progress)  # fmt: skip
     if out is not None:
         console.say(f"wrote {write_comparison(found, out)}")
     if json:
