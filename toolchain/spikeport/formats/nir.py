@@ -48,8 +48,9 @@ def read(
 
     A file of another tool holds neither dt nor a number of steps. ``dt`` is in seconds (1e-4); ``timesteps`` sets the
     length of the schedules, which then hold (``passes.extend``); ``written_by`` takes the habits of a tool (snntorch,
-    norse, sinabs, spikingjelly) where they are not NIR's; further options are the fields of `Conventions`: ``rule``,
-    ``integrator``, ``drive``, ``compare``, ``reset``, ``coding``, ``output``. The findings state every choice.
+    norse, sinabs, spikingjelly, rockpool, lava-dl) where they are not NIR's; further options are the fields of
+    `Conventions`: ``rule``, ``clock``, ``integrator``, ``drive``, ``decays``, ``compare``, ``reset``, ``spikes``,
+    ``coding``, ``output``. The findings state every choice.
 
     Raises SP201 (no such file, not HDF5), SP202 (damaged), SP203 (metadata stripped), SP204 (altered), SP205 (needs
     features this version does not know), SP206 (an option), SP207 (claims more than it can hold), SP210 (nodes that
@@ -77,5 +78,5 @@ def _conventions(dt: float | None, written_by: str | None, given: Mapping[str, s
     values |= given
     if dt is not None:
         require(0 < dt < 1e6, "SP206", f"dt is {dt} seconds", mend="a step takes more than nothing")
-        values["dt"] = float(dt)
+        values |= {"dt": float(dt), "clock": "option"}
     return Conventions(**values)

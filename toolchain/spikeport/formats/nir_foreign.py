@@ -13,8 +13,10 @@ import numpy as np
 
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.formats import nir_shapes
+from spikeport.formats.nir_clock import hidden_dt
 from spikeport.formats.nir_conventions import Conventions
-from spikeport.formats.nir_convert import Conversion
+from spikeport.formats.nir_conversion import Conversion
+from spikeport.formats.nir_convert import convert
 from spikeport.formats.nir_file import Tree
 from spikeport.formats.nir_flat import Flat, flat
 from spikeport.graph import Graph
@@ -28,9 +30,11 @@ def read(tree: Tree, where: str, conventions: Conventions, timesteps: int) -> tu
     refuse_stripped(tree, where)
     network, notes = flat(tree, where)
     try:
+        if conventions.clock == "r":
+            conventions = replace(conventions, dt=hidden_dt(network) or conventions.dt)
         shapes = nir_shapes.shapes(network)
         work = Conversion(network, shapes, conventions, timesteps, dtype=_dtype(network))
-        graph = work.graph()
+        graph = convert(work)
     except SpikeportError as error:
         raise SpikeportError(
             replace(found, where=f"{where}, {found.where}" if found.where else where) for found in error.findings
@@ -78,8 +82,11 @@ def _dtype(network: Flat) -> str:
 def _choices(work: Conversion) -> list[Finding]:
     """What the file does not say and how it was read."""
     c = work.conventions
+    clock = "NIR has no dt" if c.clock == "option" else "Rockpool hides dt in r"
+    drive = "x is added to the current before it decays" if c.drive == "decayed" else "x enters leaky nodes with gain 1"
     said = {
-        "dt": (f"a step is taken as dt = {c.dt:g} s, discretised by {c.rule}: NIR has no dt", "--dt or --nir rule=..."),
+        "dt": (f"a step is taken as dt = {c.dt:g} s, discretised by {c.rule}: {clock}", "--dt or --nir rule=..."),
+        "drive": (f"{drive}, whatever r says", "--nir drive=equation"),
         "delay": (f"delays are counted in steps of dt = {c.dt:g} s", "--dt"),
         "step": ("r of integrating neurons is taken as a step's: x enters as r x", "--nir integrator=seconds"),
         "seconds": (f"r of integrating neurons is taken as a second's: x enters as dt r x, dt = {c.dt:g} s",
@@ -94,6 +101,18 @@ def _choices(work: Conversion) -> list[Finding]:
         how = "v_reset of the file" if c.reset == "file" else "subtracting the threshold, whatever v_reset says"
         notes.append(Finding("SP216", f"neurons reset to {how}" if c.reset == "file" else f"neurons reset by {how}",
                              mend="--nir reset=subtract or reset=file changes it", severity="note"))  # fmt: skip
+        if c.spikes == "many":
+            notes.append(Finding(
+                "SP218", "a neuron fires once a step, though the writer's fire n times where v reaches n thresholds",
+                why="a Graph's spikes are 0 or 1.", mend="--nir spikes=one, if v never reaches twice the threshold",
+                severity="substituted",
+            ))  # fmt: skip
+    if c.decays == "4096ths" and "dt" in work.seen:
+        notes.append(Finding(
+            "SP218", f"decays are rounded to whole 4096ths, by up to {work.rounded:.2g}",
+            why="SLAYER holds them so; it also cuts its states to 1/4096 towards zero, which is not done here.",
+            mend="--nir decays=exact keeps them as the file says", severity="substituted",
+        ))  # fmt: skip
     coding = "a frame each step" if c.coding == "events" else "the same frame at every step"
     notes.append(Finding("SP216", f"the input is {coding}, over {work.timesteps} steps",
                          mend="--nir coding=... and --nir timesteps=... change it", severity="note"))  # fmt: skip
