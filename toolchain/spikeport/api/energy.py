@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Map
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,21 +96,32 @@ def energy(
     loaded = load_model(model)
     graph = loaded.graph
     x = given(loaded, data, samples, split, limit)
-    mapping, notes = _mapped(graph, made)
+    mapping, notes = mapped(graph, made)
     if sanafe and mapping is None:
         fail("SP741", "there is no mapping to replay", where="sanafe", why=notes[0], mend="name a chip that it fits")
     counted = count(loaded, x, mapping, target, Request(batch=batch, seconds=seconds, progress=progress))
-    record = counted.record
-    known: dict[str, Any] = {"traffic": counted.traffic, "enter": counted.identities, "samples": x}
-    found = estimate(
-        graph, record, list(chosen.values()), chips=chips or (mapping.fit.chips if mapping else 1),
-        step_seconds=step_seconds, **known,
-    )  # fmt: skip
+    found = price(counted, list(chosen.values()), chips=chips, step_seconds=step_seconds, notes=notes)
     if counter is not None:
-        found["gpu-measured"] = _measured(graph, x, batch, counter)
+        found = replace(found, estimates={**found.estimates, "gpu-measured": _measured(graph, x, batch, counter)})
+    return replace(found, sanafe=check(mapping, _first(graph, x, sanafe))) if sanafe and mapping else found
+
+
+def price(
+    counted: Counted,
+    models: Sequence[CostModel] | None = None,
+    *,
+    chips: int | None = None,
+    step_seconds: float | None = None,
+    notes: tuple[str, ...] = (),
+) -> Costs:
+    """Price what was counted under ``models``, all shipped ones but those on request where None."""
+    graph, record, mapping = counted.model.graph, counted.record, counted.mapping
+    known: dict[str, Any] = {"traffic": counted.traffic, "enter": counted.identities, "samples": counted.samples}
+    found = estimate(graph, record, models, chips=chips or (mapping.fit.chips if mapping else 1),
+                     step_seconds=step_seconds, **known)  # fmt: skip
     rate = counts(graph, record, **known).rate
     return Costs(
-        model=loaded.name,
+        model=counted.model.name,
         target=record.target,
         samples=record.samples,
         timesteps=graph.timesteps,
@@ -121,7 +132,6 @@ def energy(
         latency=latency(mapping, record, counted.work) if mapping and counted.work is not None else None,
         notes=notes,
         counted=counted,
-        sanafe=check(mapping, _first(graph, x, sanafe)) if sanafe and mapping else None,
     )
 
 
@@ -138,7 +148,7 @@ def _measured(graph: Graph, samples: Array, batch: int | None, counter: Nvml) ->
     return measure(lambda: simulate(graph, samples, request, "cuda"), total, counter, batch=batch or total)
 
 
-def _mapped(graph: Graph, chip: Chip | None) -> tuple[Mapping | None, tuple[str, ...]]:
+def mapped(graph: Graph, chip: Chip | None) -> tuple[Mapping | None, tuple[str, ...]]:
     """The mapping on a chip; where there is none, why."""
     alone = "without a mapping each spike is one message a layer that it reaches, and no hop is counted"
     if chip is None:

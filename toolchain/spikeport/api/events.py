@@ -115,11 +115,16 @@ def count(model: Model, x: Array, mapping: Placement | None, target: str | None,
     for start in range(0, total, PART):
         part = x.take(range(start, min(start + PART, total)), axis=axis)
         wanted = replace(request, events=name == engine, trains=True, progress=_from(request.progress, start, total))
-        record = derive(graph, part, execute(model, name, part, wanted))
-        found = identities(graph, record, part)
-        sent, done = (None, None) if mapping is None else (traffic(mapping, record, part), work(mapping, record, part))
-        parts.append(Counted(model, replace(record, trains={}), part, found, mapping, sent, done))
+        parts.append(tally(model, execute(model, name, part, wanted), part, mapping))
     return _joined(parts, x)
+
+
+def tally(model: Model, record: Record, x: Array, mapping: Placement | None) -> Counted:
+    """What a run did, from its record with spike trains, which are left out of the result; ``x`` are its samples."""
+    record = derive(model.graph, x, record)
+    sent, done = (None, None) if mapping is None else (traffic(mapping, record, x), work(mapping, record, x))
+    found = identities(model.graph, record, x)
+    return Counted(model, replace(record, trains={}), x, found, mapping, sent, done)
 
 
 def _from(progress: Callback, start: int, total: int) -> Callback:

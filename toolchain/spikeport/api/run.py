@@ -12,16 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from spikeport.api.energy import mapped, price
+from spikeport.api.events import tally
 from spikeport.api.execute import execute
 from spikeport.api.files import folder, sha256, write_json
 from spikeport.api.fit import placed
 from spikeport.api.load import Data, Model, load_data, load_model
 from spikeport.api.targets import versions
 from spikeport.compare import Parity, Side, causes, first_divergence, parity, with_moments
-from spikeport.energy import estimate
 from spikeport.engine import simulate
 from spikeport.engine.margins import margins
 from spikeport.findings import Finding
+from spikeport.fit import find as find_chip
 from spikeport.graph import LIF, Array, Graph, Real
 from spikeport.passes.quantize import prepare
 from spikeport.record import Record
@@ -32,6 +34,7 @@ from spikeport.targets import Request, silent
 Bar = Callable[[str], AbstractContextManager[Callback]]
 
 WHY_SAMPLES = 256  #: causes are looked for on so many samples: a dozen runs of them
+CHIP = "loihi1"  #: whose mapping gives messages, hops, step times and the core map
 LAVA_SAMPLES = 32  #: Lava has no batches: a checked subset of the test split
 
 
@@ -90,11 +93,11 @@ def run(
     integer = _quantise(job, trained, dataset)
     _simulate(job, trained, reread, integer, test, lava_samples, seconds)
     parities = _compare(job, trained, test)
-    result = _result(job, trained, test, parities) | _energy(integer.graph, job.records["integer"], test.x)
+    result = _result(job, trained, test, parities) | _energy(job, integer, test.x)
     result["provenance"] = _provenance(job, recipe, method)
     result |= _explain(job, trained, integer, test)
     with job.stage("fit"):
-        result["fit"], placement = placed(integer.graph)
+        result["fit"], placement = placed(integer.graph, CHIP)
     figures = gather({"integer": (job.records["integer"], job.records["graph"])}, graph=trained.graph,
                      integer=integer.graph, placement=placement)  # fmt: skip
     write_json(job.out / "result.json", result)
@@ -254,10 +257,14 @@ def _schedule(node: LIF) -> list[float]:
     return [float(value) for value in flat.mean(1)]
 
 
-def _energy(graph: Graph, record: Record, x: Array) -> dict[str, Any]:
-    """Priced on the deployed network's own events."""
-    found = estimate(graph, record, samples=x)
-    return {"energy_joule_per_sample": {name: each.as_dict() for name, each in found.items()}}
+def _energy(job: Job, integer: Model, x: Array) -> dict[str, Any]:
+    """Priced on the deployed network's own events, with the messages and the step times of its mapping."""
+    with job.stage("energy"):
+        mapping, notes = mapped(integer.graph, find_chip(CHIP))
+        plain = price(tally(integer, job.records["integer"], x, mapping), notes=notes).as_dict()
+    return {name: plain[name] for name in ("energy_joule_per_sample", "verdicts", "latency")} | {
+        "energy_notes": plain["notes"]
+    }
 
 
 __all__ = ["AGAINST", "run"]

@@ -95,8 +95,8 @@ class Fit:
         if self.chips > self.chip["chips"]:
             return f"{title}: does not fit: {need}; the largest system has {self.chip['chips']} chips."
         if self.status == "does not fit":
-            broken = [f"{name} ({' and '.join(limits)})" for name, limits in self.over.items()]
-            return f"{title}: does not fit by {need}: over the limit whatever the tile: {', '.join(broken)}."
+            broken = [f"{name} ({' and '.join(limits).replace('_', ' ')})" for name, limits in self.over.items()]
+            return f"{title}: does not fit, even on {need}: over the limit whatever the tile: {', '.join(broken)}."
         if self.open:
             return f"{title}: unknown; {need} by the limits that can be checked, but {'; '.join(self.open)}."
         return f"{title}: fits on {need}."

@@ -63,7 +63,10 @@ def line(
     def y(value: float) -> float:
         return TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low)
 
-    parts = [_grid(y(mark), tick(mark)) for mark in marks]
+    texts = [tick(mark) for mark in marks]
+    if len(set(texts)) < len(texts):  # a narrow interval far from zero
+        texts = [f"{mark:.7g}" for mark in marks]
+    parts = [_grid(y(mark), text) for mark, text in zip(marks, texts, strict=True)]
     every = max(1, math.ceil(len(values) / 8))
     parts += [
         f'<text class="tick" x="{x(t):.1f}" y="{HEIGHT - 8}" text-anchor="middle">{t}</text>'

@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from spikeport.fit.mapping import Mapping as Placement
-from spikeport.report.numbers import percent, whole
+from spikeport.report.numbers import times, whole
 
 ACROSS = 4  #: chips drawn beside each other; more of them go into rows below
 GAP = 1  #: between two chips, in cores
@@ -84,7 +84,7 @@ def cores(result: Mapping[str, Any]) -> Cores | None:
             colour(number),
             whole(layer["neurons"]),
             tuple(_count(entry["layers"].get(name)) for entry in bounds.values()),
-            f"{layer['binding'].replace('_', ' ')} {percent(layer['utilisation'][layer['binding']])}",
+            f"{layer['binding'].replace('_', ' ')} {times(layer['utilisation'][layer['binding']])}",
         )
         for number, (name, layer) in enumerate(first.items())
     )

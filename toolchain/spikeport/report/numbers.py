@@ -45,5 +45,12 @@ def seconds(value: float) -> str:
 
 
 def plain(value: float) -> str:
-    """Four significant digits."""
+    """Four significant digits; whole numbers below ten million in full."""
+    if value == round(value) and 1e4 <= abs(value) < 1e7:
+        return whole(value)
     return f"{value:.4g}"
+
+
+def times(value: float) -> str:
+    """A share of a limit: in percent, or how many times over."""
+    return percent(value) if value <= 1 else f"{value:.3g} times"

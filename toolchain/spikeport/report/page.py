@@ -43,6 +43,7 @@ def render(result: Mapping[str, Any], figures: Mapping[str, Any] | None = None) 
         thresholds=sections.over_time(result.get("thresholds", {}), "threshold", from_zero=False),
         rates=sections.over_time(result.get("firing_rate", {}), "firing rate", from_zero=True),
         energy=sections.energy(result.get("energy_joule_per_sample", {})),
+        costs_said=sections.costs_said(result),
         cores=cores(result),
         core_map=Markup(figures.get("cores", "")),
         whys=sections.causes(result),

@@ -160,6 +160,19 @@ def energy(models: Mapping[str, Any]) -> Costs | None:
     return Costs(tuple(rows), marks)
 
 
+def costs_said(result: Mapping[str, Any]) -> list[str]:
+    """Who wins under each model and where it turns, static energy, and how long a sample takes, in sentences."""
+    said = [str(found["sentence"]) for found in (result.get("verdicts") or {}).values()]
+    for name, entry in result.get("energy_joule_per_sample", {}).items():
+        if static := entry.get("static"):
+            least, nominal, most = (si(static[key], "J") for key in ("low", "nominal", "high"))
+            said.append(f"Static energy under {entry.get('label', name)}, apart from the figures above: {nominal}, "
+                        f"between {least} and {most} with the step time.")  # fmt: skip
+    if result.get("latency"):
+        said.append(f"On the chip: {result['latency']['sentence']}")
+    return [*said, *map(str, result.get("energy_notes", ()))]
+
+
 @dataclass(frozen=True)
 class Why:
     """The causes of one comparison."""
