@@ -143,6 +143,40 @@ def test_changed_weights_are_read_as_they_are_and_said(tmp_path):
     np.testing.assert_allclose(simulate(again, x).outputs, simulate(graph, x).outputs, atol=1e-6)
 
 
+@pytest.mark.parametrize("place", ["initialiser", "constant"])
+def test_data_in_another_file_are_not_opened(place, tmp_path):
+    """A tensor of a Constant operator too: onnx.numpy_helper.to_array would follow it out of the folder."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(coarse(4, 2, 3, 3).tobytes())
+    tensor = TensorProto(name="w1", data_type=TensorProto.FLOAT, dims=[4, 2, 3, 3])
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=f"../{tmp_path.name}/secret")
+    model = by_hand()
+    kept = [t for t in model.graph.initializer if t.name != "w1"]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    if place == "initialiser":
+        model.graph.initializer.append(tensor)
+    else:
+        model.graph.node.insert(0, helper.make_node("Constant", [], ["w1"], name="w1", value=tensor))
+    path = tmp_path / "a.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(SpikeportError, match="another file") as caught:
+        onnx.read(path)
+    assert caught.value.code == "SP250"
+
+
+@pytest.mark.parametrize("dims", [[2**31], [2**20, 2**20], [-1], [2**62, 2**62]])
+def test_tensors_that_claim_more_than_they_have_are_refused(dims, tmp_path):
+    model = by_hand()
+    model.graph.initializer[0].dims[:] = dims
+    path = tmp_path / "a.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(SpikeportError, match="damaged") as caught:
+        onnx.read(path)
+    assert caught.value.code == "SP250"
+
+
 def saved(model, path):
     peer.save(model, path)
     return path

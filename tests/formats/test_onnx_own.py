@@ -74,6 +74,23 @@ def test_a_model_is_valid_and_comes_back_to_the_bit(graph, tmp_path, time):
     assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
 
 
+@pytest.mark.parametrize("time", ["scan", "unroll", "step"])
+def test_the_file_written_tensor_by_tensor_is_the_model(graph, tmp_path, time):
+    """Onnx's own reader finds the whole model in it, as protobuf's own serialisation holds it."""
+    onnx.write(graph, tmp_path / "a.onnx", time)
+    model = onnx.build(graph, time)
+    assert peer.load(tmp_path / "a.onnx") == model
+    assert (tmp_path / "a.onnx").stat().st_size == model.ByteSize()
+
+
+def test_a_model_beyond_what_protobuf_holds_is_refused(graph, tmp_path, monkeypatch):
+    from spikeport.formats import onnx_file
+
+    monkeypatch.setattr(onnx_file, "LARGEST", 1000)
+    assert code(lambda: onnx.write(graph, tmp_path / "a.onnx")) == "SP206"
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("time", ["scan", "unroll"])
 def test_one_call_a_neuron_layer(graph, time):
     calls = [node.name for node in onnx.build(graph, time).graph.node if node.domain == "spikeport.snn"]

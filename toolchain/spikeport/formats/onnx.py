@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import onnx
-from google.protobuf.message import DecodeError
 from onnx import inliner
 
 from spikeport.findings import Finding, SpikeportError, fail, require
-from spikeport.formats import onnx_lift, onnx_own
+from spikeport.formats import onnx_file, onnx_lift, onnx_own
 from spikeport.formats.facts import misread
 from spikeport.formats.onnx_graph import Time
-from spikeport.formats.onnx_tensor import array
 from spikeport.formats.onnx_time import continuation
-from spikeport.graph import LIF, Array, Graph
+from spikeport.graph import LIF, Graph
 
 _INLINED = Finding(
     "SP253",
@@ -26,7 +22,6 @@ _INLINED = Finding(
     mend="keep a file without inline, too",
     severity="note",
 )
-LARGEST = 2**31 - 1  #: bytes that protobuf can serialise
 
 
 def build(graph: Graph, time: Time = "scan") -> onnx.ModelProto:
@@ -58,17 +53,7 @@ def write(graph: Graph, path: Path | str, time: Time = "scan", inline: bool = Fa
         model = inliner.inline_local_functions(model)
         del model.metadata_props[:]
         found = (*found, _INLINED)
-    data = model.SerializeToString()
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError as error:
-        fail(
-            "SP201", f"cannot be written ({error.strerror})", where=str(path), mend="is there such a folder, with room?"
-        )
-    finally:
-        part.unlink(missing_ok=True)
+    onnx_file.save(model, path)
     return found
 
 
@@ -87,8 +72,8 @@ def read(path: Path | str) -> tuple[Graph, tuple[Finding, ...]]:
     Graph, all of them named).
     """
     path = Path(path)
-    model = load(path)
-    arrays = _arrays(model, str(path))
+    model = onnx_file.load(path)
+    arrays = onnx_file.arrays(model, str(path))
     try:
         graph = onnx_own.taken_apart(model, arrays)
     except SpikeportError as error:
@@ -102,24 +87,3 @@ def read(path: Path | str) -> tuple[Graph, tuple[Finding, ...]]:
     note = Finding("SP252", f"{what}; its operators were read one by one", str(path), severity="note",
                    why="names, units and provenance are those of the operators.")  # fmt: skip
     return onnx_lift.lift(model, arrays, str(path)), (note,)
-
-
-def load(path: Path) -> onnx.ModelProto:
-    """The model in a file; nothing outside the file is opened."""
-    if not path.is_file():
-        fail("SP201", "is a folder" if path.is_dir() else "there is no such file", where=str(path))
-    data = path.read_bytes()
-    require(len(data) > 0, "SP201", "is empty", where=str(path), mend="export it again")
-    try:
-        model: onnx.ModelProto = onnx.ModelProto.FromString(data)
-    except DecodeError:
-        fail("SP250", "is not an ONNX model, or damaged or cut short", where=str(path), mend="copy or export it again")
-    require(len(model.graph.node) > 0, "SP250", "is not an ONNX model: it holds no operators", where=str(path))
-    return model
-
-
-def _arrays(model: onnx.ModelProto, where: str) -> dict[str, Array]:
-    try:
-        return {tensor.name: array(tensor, f"the initialiser {tensor.name!r}") for tensor in model.graph.initializer}
-    except SpikeportError as error:
-        raise SpikeportError(replace(found, where=where) for found in error.findings) from None
