@@ -19,12 +19,12 @@ exact products alone, and one pass over the bytes of the neurons; its ratio is t
 """
 FORMATS = """# Writing and reading files
 
-Written by `python tests/bench_table.py formats` from the figures of `pytest tests/benchmarks/test_formats.py -m bench`.
-ResNet-19 has 12.7 million parameters, 51 MB of float32; memory and file size are multiples of that. Each call runs five
-times, each in a process of its own: seconds are the fastest and the slowest, memory is the largest. "Memory" is the peak
-of resident memory over that of a process that has imported everything and has no network yet, so that the network counts;
-"extra" leaves out what was there before the call (`tests/benchmarks/formats_child.py`). Asked: writing within 5 s,
-reading within 3 s, memory below 4, files within 1.1.
+Written by `python tests/bench_table.py formats` from the figures of
+`pytest tests/benchmarks/test_formats.py -m bench -s`. ResNet-19 has 12.7 million parameters, 51 MB of float32; memory
+and file size are multiples of that. Each call runs five times, each in a process of its own: seconds are the fastest
+and the slowest, memory is the largest. "Memory" is the peak of resident memory over that of a process that has imported
+everything and has no network yet, so that the network counts; "extra" leaves out what was there before the call
+(`tests/benchmarks/formats_child.py`). Asked: writing within 5 s, reading within 3 s, memory below 4, files within 1.1.
 
 | | s, fastest | s, slowest | memory | extra | file |
 |---|---|---|---|---|---|
