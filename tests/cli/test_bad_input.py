@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import typer
 
 from spikeport import cli as spikeport_cli
 from spikeport.formats import nir, onnx
@@ -140,5 +141,16 @@ def test_help_fits_a_screen_and_every_verb_ends_with_examples(tmp_path):
     assert top.returncode == 0
     assert len(top.stdout.splitlines()) <= 40
     for verb in spikeport_cli.VERBS:
-        text = spikeport(verb, "--help", cwd=tmp_path).stdout
-        assert text.count(f"spikeport {verb} ") >= 2 or verb in ("targets", "doctor"), verb
+        _, _, end = spikeport(verb, "--help", cwd=tmp_path).stdout.rpartition("╯")
+        assert end.split("Examples:")[1].count(f"spikeport {verb}") >= 2, verb
+
+
+@pytest.mark.parametrize("verb", spikeport_cli.VERBS)
+def test_the_examples_of_a_verb_are_commands_that_it_understands(verb):
+    """Parsed, not run: the pages run theirs."""
+    command = typer.main.get_command(spikeport_cli.build()).commands[verb]
+    lines = [line.split() for line in command.epilog.splitlines() if line.startswith("spikeport ")]
+    assert len(lines) >= 2
+    for _, name, *arguments in lines:
+        assert name == verb
+        command.make_context(verb, arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from inspect import getdoc
 from typing import Annotated
 
 import typer
@@ -62,8 +63,15 @@ def build() -> typer.Typer:
         for verb, short in VERBS.items():
             name = verb.replace("-", "_")
             function = getattr(import_module(f"spikeport.cli.{name}"), name)
-            app.command(verb, short_help=short)(function)
+            help, _, examples = (getdoc(function) or "").partition("Examples:")
+            app.command(verb, short_help=short, help=help.strip(), epilog=_examples(examples))(function)
     return app
+
+
+def _examples(text: str) -> str:
+    """The examples of a verb, a paragraph each, which end its help."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return "\n\n".join(["Examples:", *lines])
 
 
 def main() -> None:
