@@ -12,6 +12,8 @@ import nir_by_hand
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir
+from spikeport.formats.nir_convert import RULES
+from spikeport.formats.nir_flat import FIELDS
 from spikeport.graph import LIF, Delay
 from spikeport.passes.extend import extend
 from spikeport.targets import Request
@@ -107,6 +109,10 @@ def test_each_map_computes_what_torch_does(name, tmp_path):
     """Non-square and grouped kernels too, which nir.read refuses because of its own shape check."""
     node, shape = MAPS[name]
     start, end = ends([2, 6, 7], shape)
+    if name in ("not square", "depthwise"):
+        peer.write(tmp_path / "a.nir", graph(input=start, node=node, output=end))
+        with pytest.raises(ValueError, match="Type inference error"):
+            peer.read(tmp_path / "a.nir")
     both(graph(input=start, node=node, output=end), tmp_path, normal(T, 3, 2, 6, 7))
 
 
@@ -237,3 +243,69 @@ def test_a_number_that_float32_cannot_hold_is_refused(tmp_path):
 @pytest.mark.parametrize("options", [{"rule": "guess"}, {"written_by": "me"}, {"colour": "red"}, {"timesteps": 0}])
 def test_unknown_options_are_refused(tmp_path, options):
     assert code(tmp_path / "a.nir", **options).code == "SP206"
+
+
+def test_no_node_type_of_nir_is_left_out():
+    """Every class of nir 1.0.8 that a file may hold; a graph holds other graphs."""
+    types = {name for name, kind in vars(peer.ir).items() if isinstance(kind, type) and issubclass(kind, peer.NIRNode)}
+    assert types - {"NIRNode", "NIRGraph"} == set(FIELDS) == set(RULES)
+
+
+@pytest.mark.parametrize("kind", ["LIF", "CubaLIF"])
+def test_the_exponential_rule_leaps_over_a_step_of_constant_drive(kind, tmp_path):
+    """tau v' = v_leak - v + r x, solved exactly over each step; the current of CubaLIF likewise, held over a step."""
+    start, end = ends([5])
+    node = lif(5) if kind == "LIF" else cuba(5)
+    peer.write(tmp_path / "a.nir", graph(input=start, node=node, output=end))
+    frames = normal(T, 4, 5)
+    found, findings = nir.read(tmp_path / "a.nir", DT, timesteps=T, rule="exponential")
+    record = simulate(found.with_(arithmetic=type(found.arithmetic)("float64")), frames, Request(trains=True))
+    assert any("exponential" in finding.what for finding in findings)
+    i = v = np.zeros((4, 5))
+    for t, x in enumerate(frames):
+        if kind == "CubaLIF":
+            held = np.exp(-DT / node.tau_syn)
+            x = i = held * i + (1 - held) * node.w_in * x
+        leak = np.exp(-DT / (node.tau if kind == "LIF" else node.tau_mem))
+        v = leak * v + (1 - leak) * (node.v_leak + node.r * x)
+        fired = v > node.v_threshold
+        np.testing.assert_array_equal(record.trains["node"].unpack()[t], fired)
+        v = np.where(fired, node.v_reset, v)
+    assert 0 < record.trains["node"].unpack().mean() < 1
+
+
+@pytest.mark.parametrize(("changes", "where"), [
+    ([("node", "nowhere")], "'nowhere'"), ([("nobody", "node")], "'nobody'"), ([("input", "node")], "twice"),
+])  # fmt: skip
+def test_edges_to_nowhere_and_repeated_ones_are_named(changes, where, tmp_path):
+    import h5py
+
+    start, end = ends([5])
+    network = graph(input=start, node=lif(5), output=end)
+    peer.write(tmp_path / "a.nir", network)
+    with h5py.File(tmp_path / "a.nir", "r+") as file:
+        edges = [*network.edges, *changes]
+        del file["node/edges"]
+        file["node/edges"] = edges
+    error = code(tmp_path / "a.nir")
+    assert error.code == "SP211"
+    assert where in str(error)
+
+
+def test_a_cycle_without_any_delay_gets_one_and_a_note(tmp_path):
+    """Two linear maps that feed each other: in continuous time they settle, in steps an answer needs one."""
+    start, end = ends([3])
+    edges = [("input", "a"), ("a", "b"), ("b", "a"), ("b", "output")]
+    network = graph(edges, input=start, a=peer.Linear(0.3 * normal(3, 3)), b=peer.Linear(0.3 * normal(3, 3, seed=1)),
+                    output=end)  # fmt: skip
+    peer.write(tmp_path / "a.nir", network)
+    found, findings = nir.read(tmp_path / "a.nir", DT, timesteps=T)
+    assert "SP214" in {finding.code for finding in findings}
+    frames = normal(T, 2, 3)
+    a, b = (network.nodes[name].weight for name in "ab")
+    back, total = np.zeros((2, 3)), 0
+    for x in frames:
+        back = (x + back) @ a.T @ b.T
+        total = total + back
+    record = simulate(found.with_(arithmetic=type(found.arithmetic)("float64")), frames)
+    np.testing.assert_allclose(record.outputs, total, rtol=1e-9)

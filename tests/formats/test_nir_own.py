@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import h5py
 import nir as peer
@@ -80,6 +82,8 @@ def test_approx_writes_the_mean(graph, tmp_path):
     (threshold,) = np.unique(peer.read(tmp_path / "a.nir").nodes["lif__"].v_threshold)
     assert threshold == pytest.approx(graph["lif.ä"].threshold.mean(), rel=1e-6)
     assert nir.read(tmp_path / "a.nir")[0] == graph
+    with h5py.File(tmp_path / "a.nir") as file:  # the file is marked
+        assert json.loads(file["node/metadata/spikeport/facts"][()])["thresholds"] == "approx"
 
 
 def test_a_stripped_file_is_refused_and_the_layers_named(graph, tmp_path):
@@ -170,3 +174,31 @@ def test_approx_says_what_it_costs_on_a_calibration_batch(tmp_path):
     (finding,) = nir.write(graph, tmp_path / "a.nir", "approx", calibration=np.full((5, 1), 1.5, f4), run=simulate)
     assert "on 5 samples" in finding.what
     assert "-100.0% spikes" in finding.what  # two spikes a sample, then none
+
+
+def test_the_page_of_the_schema_names_every_field_that_is_written(graph, tmp_path):
+    """docs/formats/nir.md is what another tool would implement from."""
+    page = (Path(__file__).parents[2] / "docs" / "formats" / "nir.md").read_text()
+    nir.write(graph, tmp_path / "a.nir")
+    with h5py.File(tmp_path / "a.nir") as file:
+        meta = file["node/metadata/spikeport"]
+        assert set(meta) == {"facts", "digest"}
+        facts = json.loads(meta["facts"][()])
+        assert {f"`facts.{key}`" for key in facts} <= set(page.split())
+        for node in file["node/nodes"].values():
+            own = node["metadata/spikeport"]
+            named = {*json.loads(own["facts"][()]), *own} - {"facts"}
+            assert {name for name in named if not re.search(rf"\b{name}\b", page)} == set()
+
+
+def test_what_is_equal_for_all_neurons_is_stored_once(tmp_path):
+    """A million neurons in less than their weights; nir.read still sees an array a neuron."""
+    conv = Conv(np.ones((64, 3, 3, 3), f4), np.zeros(64, f4), padding=(1, 1))
+    big = chain(**{"in": Input((3, 128, 128)), "conv": conv,
+                   "lif": LIF((64, 128, 128), f4(0.5), np.full(T, 0.75, f4))})  # fmt: skip
+    nir.write(big, tmp_path / "a.nir")
+    assert (tmp_path / "a.nir").stat().st_size < 64 * 1024
+    nodes = peer.read(tmp_path / "a.nir").nodes
+    for name in ("tau", "r", "v_leak", "v_threshold", "v_reset"):
+        assert getattr(nodes["lif"], name).shape == (64, 128, 128)
+    assert nir.read(tmp_path / "a.nir")[0] == big

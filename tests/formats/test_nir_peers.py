@@ -143,6 +143,48 @@ def test_spikingjellys_networks_run_here(kind, tmp_path):
     check(stepped(network, x), ours(tmp_path / "a.nir", x, written_by="spikingjelly"))
 
 
+class Spiking(nn.Module):
+    """A neuron of somebody's own, a step a call: what people give nirtorch a converter for."""
+
+    def __init__(self, decay, threshold):
+        super().__init__()
+        self.decay, self.threshold, self.v = decay, threshold, 0.0
+
+    def forward(self, x):
+        u = self.decay * self.v + x
+        fired = (u > self.threshold).to(x.dtype)
+        self.v = u * (1 - fired)
+        return fired
+
+    def node(self, size=16):
+        leak = 1e-4 / (1 - self.decay)
+        return nir_.LIF(*(np.full(size, value, f4) for value in (leak, 1 / (1 - self.decay), 0, self.threshold)))
+
+
+class Residual(nn.Module):
+    """Two layers and a sum around the second, which nirtorch writes as two edges into one node."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.lif1 = nn.Linear(10, 16), Spiking(0.75, 0.5)
+        self.fc2, self.lif2 = nn.Linear(16, 16), Spiking(0.5, 0.25)
+        self.fc3, self.lif3 = nn.Linear(16, 16), Spiking(0.5, 0.25)
+
+    def forward(self, x):
+        a = self.lif1(self.fc1(x))
+        return self.lif3(self.fc3(self.lif2(self.fc2(a)) + a))
+
+
+def test_what_nirtorch_traces_runs_here(tmp_path):
+    nirtorch = pytest.importorskip("nirtorch")
+    network = Residual()
+    graph = nirtorch.torch_to_nir(network, {Spiking: Spiking.node})
+    nir_.write(tmp_path / "a.nir", graph)
+    x = frames(10)
+    own = ours(tmp_path / "a.nir", x)
+    check(stepped(network, x), own)
+
+
 # -- we export, they run ----------------------------------------------------------------------------------------------
 
 

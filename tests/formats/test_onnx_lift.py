@@ -14,6 +14,7 @@ from spikeport.findings import SpikeportError
 from spikeport.formats import onnx
 from spikeport.formats.onnx_neuron import function
 from spikeport.graph import LIF, Conv, Linear, Norm, Pool, Readout
+from spikeport.passes.fold_norm import fold_norm
 from spikeport.targets import Request
 from strategies import graphs, samples
 
@@ -103,6 +104,9 @@ def test_what_another_exporter_writes_is_lifted(tmp_path):
     record = simulate(graph, x)
     assert all(counts.sum() > 0 for counts in record.spike_counts.values())
     np.testing.assert_allclose(record.outputs, expected, rtol=1e-6, atol=1e-6)
+    folded = fold_norm(graph)  # the batch normalisation goes into the convolution before it
+    assert not folded.nodes_of(Norm)
+    np.testing.assert_allclose(simulate(folded, x).outputs, expected, rtol=1e-6, atol=1e-6)
 
 
 def test_every_operator_without_a_place_is_named_at_once(tmp_path):
@@ -200,3 +204,28 @@ def test_inlined_models_run_everywhere_and_say_that_they_cannot_come_back(tmp_pa
     with pytest.raises(SpikeportError) as caught:
         onnx.read(tmp_path / "b.onnx")
     assert caught.value.code == "SP251"
+
+
+@settings(max_examples=10)
+@given(graph=graphs(arithmetic="loihi", recurrent=False))
+def test_integers_without_their_metadata_are_refused_by_name(graph, tmp_path_factory):
+    """The bits are all there, but what a unit is worth is not."""
+    model = onnx.build(graph)
+    del model.metadata_props[:]
+    path = tmp_path_factory.getbasetemp() / "bare.onnx"
+    with pytest.raises(SpikeportError) as caught:
+        onnx.read(saved(model, path))
+    assert {found.code for found in caught.value.findings} <= {"SP250", "SP251"}
+    calls = {f"operator 'spikes/{name}'" for name in graph.nodes_of(LIF)}
+    named = {found.where.split(", ")[-1] for found in caught.value.findings}
+    assert named & calls or "SP250" in {found.code for found in caught.value.findings}
+
+
+@pytest.mark.parametrize("kind", ["itself", "ahead"])
+def test_operators_in_a_circle_are_one_error(kind, tmp_path):
+    model = by_hand()
+    add = next(node for node in model.graph.node if node.name == "a2")
+    add.input[1] = "a2" if kind == "itself" else "a3"
+    with pytest.raises(SpikeportError) as caught:
+        onnx.read(saved(model, tmp_path / "a.onnx"))
+    assert caught.value.code in ("SP250", "SP251")
