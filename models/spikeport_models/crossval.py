@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 from spikeport.train import checkpoint
 from spikeport.train.catalogue import method
 from spikeport.train.folder import write_text
-from spikeport.train.loop import Training, fit
+from spikeport.train.grid import to_grid
+from spikeport.train.loop import Training, accuracy, fit
 from spikeport.train.parts import Part
 from spikeport.train.recipe import Recipe, facts_of, parse_overrides, read
 from spikeport_models import datasets, networks, recipes
@@ -59,10 +61,13 @@ def cross_validate(recipe: Recipe, count: int = 5, save: Path | None = None) -> 
         )  # fmt: skip
         training = Training.begin(module, recipe, len(train))
         fit(training, train, held_out)
-        accuracies.append(training.epochs[-1].val_accuracy)
+        last = training.epochs[-1]
+        if recipe.weight_bits:
+            to_grid(module, recipe.weight_bits)
+            last = replace(last, val_accuracy=accuracy(module, held_out))
+        accuracies.append(last.val_accuracy)
         if save is not None:
             save.mkdir(parents=True, exist_ok=True)
-            last = training.epochs[-1]
             facts = facts_of(recipe, data.input_shape, data.coding, data.classes)
             told = {"epoch": last.epoch, "fold": number + 1, "folds": count, "held_out_accuracy": last.val_accuracy}
             checkpoint.save(save / f"fold{number + 1}.safetensors", module, {**facts, **told})

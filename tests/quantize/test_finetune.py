@@ -93,7 +93,7 @@ def test_the_surrogate_gradient_is_that_of_the_equations():
     x = torch.zeros(4, 1, *node.shape)
     x[0, 0, 0], x[1, 0, 0] = 0.6 * theta[0] // 64, 0.6 * theta[1] // 64
     x.requires_grad_()
-    fired = _fire(node, x, torch.zeros(()), 4)
+    fired = _fire(node, x, torch.zeros(()), 4, 2.0**23 - 1)
     assert fired[:2, 0, 0].tolist() == [0.0, 0.0]
     fired[1, 0, 0].backward()
     decay = float(node.decay) / 4096

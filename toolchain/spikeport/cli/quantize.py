@@ -10,7 +10,7 @@ import typer
 from spikeport import console
 from spikeport.cli import show
 
-STEPS = ("normalise", "ranges", "rounding", "decay", "bias", "thresholds")
+STEPS = ("normalise", "joint", "ranges", "rounding", "decay", "bias", "thresholds")
 
 
 def quantize(

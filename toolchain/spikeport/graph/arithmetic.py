@@ -25,7 +25,7 @@ class Profile:
     weight_exponent: tuple[int, int] = (-8, 7)  #: smallest and largest; ours to choose, applied after the sum
     decay_bits: int = 12  #: decay = numerator / 2**decay_bits
     threshold_bits: int = 17  #: unsigned mantissa
-    bias_bits: int = 13  #: signed mantissa; the exponent is common to a layer
+    bias_bits: int = 13  #: signed mantissa; every neuron has an exponent of its own
     bias_exponent: tuple[int, int] = (0, 7)
     state_bits: int = 24  #: signed, symmetric: |v| <= 2**23 - 1
     message_bits: int = 8  #: payload between layers; 1 means spikes only

@@ -34,7 +34,6 @@ from spikeport.graph import (
 )
 from spikeport.passes.quantize.mantissa import Mantissa
 
-STATE_MAX = 2.0**23 - 1  #: largest membrane (Lava 0.10, proc/lif/models.py)
 SUM_ONE = float(1 << STATE_SHIFT)  #: membrane units in one unit of a sum
 
 
@@ -60,12 +59,13 @@ class IntegerNet(nn.Module):
         self.source = graph
         profile = graph.arithmetic.profile
         self.top = 2 ** (profile.weight_bits - 1)
-        largest = 2 ** (profile.bias_bits - 1) - 1
-        self.bias_tops: dict[str, int] = {}  # in grains; never below what the graph came with
+        self.bias_largest = 2 ** (profile.bias_bits - 1) - 1
+        self.bias_exponents = profile.bias_exponent
+        self.state_top = 2.0 ** (profile.state_bits - 1) - 1  # largest membrane
         self.weights = nn.ParameterDict()
         self.biases = nn.ParameterDict()
         self.tops: dict[str, tuple[int, int]] = {}
-        self.grains: dict[str, int] = {}
+        self.fits: dict[str, Tensor] = {}  # which biases came within the format; others stay as fine as they are
         for index, (name, node) in enumerate(graph.nodes.items()):
             key = f"n{index}"  # a parameter's name may hold no dot
             if isinstance(node, Synapse):
@@ -73,11 +73,10 @@ class IntegerNet(nn.Module):
                 weight = node.weight if start is None else np.clip(start[name], low, high)
                 self.weights[key] = nn.Parameter(_floats(weight))
             elif isinstance(node, LIF | Readout):
-                grain = _grain(node.bias) if isinstance(node, LIF) else 1
-                self.grains[name] = grain
+                bias = self.biases[key] = nn.Parameter(_floats(node.bias))
                 if isinstance(node, LIF):
-                    self.bias_tops[name] = max(largest, int(np.abs(node.bias).max()) // grain)
-                self.biases[key] = nn.Parameter(_floats(node.bias) / grain)
+                    grain = self._grain(bias.detach())
+                    self.fits[name] = bias.detach() % grain == 0
         self.keys = {name: f"n{index}" for index, name in enumerate(graph.nodes)}
 
     def groups(self, rate: float, bias_rate: float) -> list[dict[str, Any]]:
@@ -87,7 +86,7 @@ class IntegerNet(nn.Module):
             if isinstance(node, Synapse):
                 found.append({"params": [self.weights[self.keys[name]]], "lr": rate * self.tops[name][1]})
             elif isinstance(node, LIF):
-                size = float(np.median(node.threshold)) * SUM_ONE / self.grains[name]
+                size = float(np.median(node.threshold)) * SUM_ONE
                 found.append({"params": [self.biases[self.keys[name]]], "lr": bias_rate * size})
             elif isinstance(node, Readout):
                 # one unit of the output, so that a rate is a share of a logit
@@ -102,10 +101,18 @@ class IntegerNet(nn.Module):
 
     def bias(self, name: str) -> Tensor:
         """The bias of a layer as it is deployed, in membrane units."""
-        value = on_grid(self.biases[self.keys[name]])
-        if name in self.bias_tops:
-            value = value.clamp(-self.bias_tops[name], self.bias_tops[name])
-        return value * self.grains[name]
+        value = self.biases[self.keys[name]]
+        if name not in self.fits:
+            return on_grid(value)
+        grain = self._grain(value.detach())
+        largest = self.bias_largest * grain
+        held = on_grid(value / grain).mul(grain).clamp(-largest, largest)
+        return torch.where(self.fits[name], held, on_grid(value))
+
+    def _grain(self, bias: Tensor) -> Tensor:
+        """The smallest power of two with which each bias fits its mantissa."""
+        need = (bias.abs() / self.bias_largest).clamp(min=1.0).log2().ceil()
+        return need.clamp(*self.bias_exponents).exp2()
 
     def forward(self, samples: Tensor) -> Tensor:
         """Outputs in real units, [B, *output]; ``samples`` as the graph takes them, in real units."""
@@ -135,7 +142,7 @@ class IntegerNet(nn.Module):
         if isinstance(node, Synapse):
             return _scaled(_product(node, x, self.mantissas(name)), node.exponent)
         if isinstance(node, LIF):
-            return _fire(node, x, self.bias(name), steps)
+            return _fire(node, x, self.bias(name), steps, self.state_top)
         if isinstance(node, Readout):
             weight = _floats(node.weight).double().reshape(-1, *(1,) * (x.ndim - 1))
             spread = _spread(self.bias(name).double(), node.shape)
@@ -166,14 +173,6 @@ def _bounds(graph: Graph, name: str, node: Synapse, top: int) -> tuple[int, int]
         return -top, top - 1
     held = Mantissa(int(bits), facts.get("signs", {}).get(name, "mixed"))
     return held.low, held.high
-
-
-def _grain(bias: Array) -> int:
-    """The power of two that all biases of a layer share: 2**0 to 2**7."""
-    exponent = 0
-    while exponent < 7 and bool((bias % (2 << exponent) == 0).all()) and bool(bias.any()):
-        exponent += 1
-    return 1 << exponent
 
 
 def _floats(value: Array) -> Tensor:
@@ -224,10 +223,10 @@ def _plumbing(node: Node, x: Tensor) -> Tensor:
     return y.reshape(*x.shape[:2], *y.shape[1:])
 
 
-def _fire(node: LIF, x: Tensor, bias: Tensor, steps: int) -> Tensor:
+def _fire(node: LIF, x: Tensor, bias: Tensor, steps: int, top: float) -> Tensor:
     spread = _spread(bias, node.shape)
     wide = x.expand(steps, *x.shape[1:])
-    spikes: Tensor = _Fire.apply(wide, spread, node)  # type: ignore[no-untyped-call]
+    spikes: Tensor = _Fire.apply(wide, spread, node, top)  # type: ignore[no-untyped-call]
     return spikes
 
 
@@ -235,7 +234,7 @@ class _Fire(torch.autograd.Function):
     """Integer neurons forward; backward through time with a rectangular surrogate as wide as the threshold."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, bias: Tensor, node: LIF) -> Tensor:
+    def forward(ctx: Any, x: Tensor, bias: Tensor, node: LIF, top: float) -> Tensor:
         theta = _doubles(schedule_over_neurons(node.threshold, node.shape)).unsqueeze(1) * SUM_ONE
         decay = _doubles(over_neurons(node.decay, node.shape))
         start = _doubles(over_neurons(node.reset_value, node.shape))
@@ -248,7 +247,7 @@ class _Fire(torch.autograd.Function):
                 leak = _doubles(over_neurons(node.current_decay, node.shape))
                 current = torch.trunc(current * leak / DECAY_ONE) + arriving
                 arriving = current
-            u = (torch.trunc(v * decay / DECAY_ONE) + arriving + bias.double()).clamp_(-STATE_MAX, STATE_MAX)
+            u = (torch.trunc(v * decay / DECAY_ONE) + arriving + bias.double()).clamp_(-top, top)
             fired = u > theta[t]
             near.append(((u - theta[t]).abs() < theta[t] / 2).float() / theta[t].float())
             spikes.append(fired)
@@ -260,7 +259,7 @@ class _Fire(torch.autograd.Function):
         return out.float()
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         (grad,) = grads
         spikes, near = ctx.saved_tensors
         node: LIF = ctx.node
@@ -280,7 +279,7 @@ class _Fire(torch.autograd.Function):
                 entering[t] = current * SUM_ONE
             else:
                 entering[t] = g * SUM_ONE
-        return entering, to_bias.sum(0).sum_to_size(ctx.bias_shape), None
+        return entering, to_bias.sum(0).sum_to_size(ctx.bias_shape), None, None
 
 
 def _reset(node: LIF, u: Tensor, fired: Tensor, theta: Tensor, value: Tensor) -> Tensor:

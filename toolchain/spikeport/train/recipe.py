@@ -41,6 +41,7 @@ class Recipe(BaseModel):
     shift: int = Field(default=0, ge=0)  #: augmentation: pixels by which a sample is moved, at most, in x and y
     flip: bool = False  #: augmentation: half of the samples are mirrored
     precision: Literal["float32", "bf16"] = "float32"
+    weight_bits: Literal[0, 2, 3, 4, 5, 6, 7, 8] = 0  #: grid of the best epoch's weights in the end; 0: none
     seed: int = 2025
 
 

@@ -38,7 +38,8 @@ def _corrected(sweep: Sweep, plan: Plan, layer: Layer) -> Plan:
         node = plan.real[name]
         if type(node) is LIF or isinstance(node, Readout):
             wanted = _mean(sweep.sums(_in_message_units(plan, layer), layer, name))
-            got = _mean(sweep.sums(nodes, layer, name)) * scale.unit * SUM_ONE
+            made_up = (plan.lost(layer, scale) or 0.0) / SUM_ONE if type(node) is LIF else 0.0
+            got = (_mean(sweep.sums(nodes, layer, name)) + made_up) * scale.unit * SUM_ONE
             plan = plan.with_(real=plan.real.replace({name: _more(node, wanted - got)}))
     return plan
 

@@ -13,8 +13,8 @@ def decay(plan: Plan, calibration: Calibration) -> Plan:
     """Choose each decay's numerator so that what is left after truncation is nearest to the real decay.
 
     trunc(v n / 4096) lies half a unit below v n / 4096 in magnitude on average. The n that minimises the mean square of
-    trunc(v n / 4096) - v d over the membranes v of the calibration run is 4096 (d + E|v| / (2 E v^2)), rounded. It is
-    the nearest numerator where membranes are large beside one unit, and larger where they are not.
+    trunc(v n / 4096) - v d over the membranes v of the calibration run is 4096 (d + E|v| / (2 E v^2)), before it is
+    rounded: the nearest numerator where membranes are large beside one unit, and larger where they are not.
     """
     sweep = Sweep(plan, calibration)
     chosen = dict(plan.decays)
@@ -30,10 +30,10 @@ def decay(plan: Plan, calibration: Calibration) -> Plan:
             if power == 0:
                 continue
             more = float(np.abs(held).mean()) / (2 * power)
-            wanted = np.rint(DECAY_ONE * (real.decay.astype(np.float64) + more))
+            wanted = DECAY_ONE * (real.decay.astype(np.float64) + more)
             # A decay of 0 or 1 is meant as such: nothing is held, or nothing leaks and nothing is truncated.
             kept = np.isin(real.decay, (0.0, 1.0))
-            chosen[name] = np.where(kept, np.rint(real.decay * float(DECAY_ONE)), np.minimum(wanted, DECAY_ONE))
+            chosen[name] = np.where(kept, real.decay * float(DECAY_ONE), np.minimum(wanted, DECAY_ONE))
         plan = plan.with_(decays=chosen)
         sweep.settle(plan, layer)
     return plan

@@ -18,6 +18,7 @@ from spikeport.graph import (
     schedule_over_neurons,
 )
 from spikeport.passes.quantize.scales import SUM_ONE, LayerScale
+from spikeport.passes.quantize.together import Wanted, rounded_together
 
 DECAY_BITS = 12  #: DECAY_ONE is 2**DECAY_BITS
 READOUT_ONE = 2**12  #: whole-number weights of a readout whose real ones differ: the largest becomes this
@@ -58,25 +59,29 @@ def factor_integers(node: Scale, input_unit: float, scale: LayerScale) -> Scale:
 
 
 def neuron_integers(
-    node: LIF, name: str, scale: LayerScale, profile: Profile, decay: Array | None = None
+    node: LIF, name: str, scale: LayerScale, profile: Profile, decay: Array | None = None, lost: float | None = None
 ) -> tuple[LIF, list[Finding]]:
-    """The neurons in integers.
+    """The neurons in integers; with ``lost``, what sums lose a step in membrane units, rounded together.
 
     1. Decay is the nearest numerator over 4096 that the format has, unless ``decay`` names another; none is 0.
     2. Thresholds: `threshold_mantissas`.
-    3. Biases: the nearest multiple of the smallest power of two with which the layer's largest fits 13 bits.
+    3. Biases: the nearest multiple of the smallest power of two with which they fit 13 bits, each by itself.
+    4. With ``lost`` thresholds move with what biases and sums are off by (`rounded_together`), except where membranes
+       only take multiples of 64 and nothing is off.
     """
     unit = over_neurons(scale.unit, node.shape)
     where = f"node {name!r}"
     bias, found = _bias(node, unit, profile, where)
     grain = 2 ** (DECAY_BITS - profile.decay_bits)  # numerators of a format with fewer bits are multiples of it
-    decay = node.decay.astype(np.float64) * DECAY_ONE if decay is None else decay
-    decay = np.rint(decay / grain) * grain
+    wanted = node.decay.astype(np.float64) * DECAY_ONE if decay is None else decay
+    decay = np.rint(wanted / grain) * grain
     if (decay < grain).any():
         found.append(Finding("SP416", f"a decay of {float(node.decay.min()):g} becomes {grain}/{DECAY_ONE}", where,
                              why="the format has no zero.", severity="note"))  # fmt: skip
     on_lattice = bool(np.isin(decay, (0, DECAY_ONE)).all() and (bias % SUM_ONE == 0).all())
     threshold = threshold_mantissas(node, unit, coarse=on_lattice)
+    if lost is not None and not on_lattice:
+        bias, threshold = _together(node, unit, profile, lost, (np.maximum(decay, grain) - wanted) / DECAY_ONE)
     top = 2**profile.threshold_bits - 1
     found += _threshold_findings(node, threshold, top, where)
     changes = {
@@ -109,8 +114,28 @@ def threshold_mantissas(node: LIF, unit: Array, *, coarse: bool) -> Array:
         coarser = theta / SUM_ONE
         edge = np.ceil(_snapped(coarser)) - 1 if node.compare == ">=" else np.floor(_snapped(coarser))
         return np.asarray(edge)
-    first = np.ceil(_snapped(theta)) - 1 if node.compare == ">=" else np.floor(_snapped(theta))
+    return _fine(theta, node.compare)
+
+
+def _fine(theta: Array, compare: str) -> Array:
+    """Mantissas of thresholds in membrane units, for membranes that take any whole number."""
+    first = np.ceil(_snapped(theta)) - 1 if compare == ">=" else np.floor(_snapped(theta))
     return np.asarray(np.rint(first / SUM_ONE))
+
+
+def _together(node: LIF, unit: Array, profile: Profile, lost: float, slower: Array) -> tuple[Array, Array]:
+    """Biases in membrane units and threshold mantissas that fit each other, and a decay that is off by ``slower``."""
+    theta = schedule_over_neurons(node.threshold.astype(np.float64), node.shape) / unit
+    wanted = over_neurons(node.bias, node.shape).astype(np.float64) / unit
+    decay, slower = (over_neurons(value.astype(np.float64), node.shape) for value in (node.decay, slower))
+    bias, threshold = rounded_together(
+        Wanted(wanted, theta, decay), bias_grain(wanted, profile), 2 ** (profile.bias_bits - 1) - 1, lost, slower,
+        lambda values: _fine(values, node.compare),
+        (() if profile.schedule else (0,)) + (() if profile.channel_thresholds else tuple(range(1, theta.ndim))),
+    )  # fmt: skip
+    if not profile.channel_thresholds:
+        threshold = threshold.reshape(len(theta), -1)[:, :1]  # all are the same
+    return _compact(bias), _compact_schedule(threshold)
 
 
 def _snapped(value: Array) -> Array:
@@ -143,7 +168,7 @@ def _threshold_findings(node: LIF, mantissas: Array, top: int, where: str) -> li
 
 
 def _bias(node: LIF, unit: Array, profile: Profile, where: str) -> tuple[Array, list[Finding]]:
-    """The bias in membrane units: mantissas times the layer's smallest power of two that holds the largest."""
+    """The bias in membrane units: each a mantissa times the smallest power of two that holds it."""
     wanted = _compact(over_neurons(node.bias, node.shape).astype(np.float64) / unit)
     largest = 2 ** (profile.bias_bits - 1) - 1
     grain = bias_grain(wanted, profile)
@@ -155,18 +180,18 @@ def _bias(node: LIF, unit: Array, profile: Profile, where: str) -> tuple[Array, 
     return np.clip(mantissas, -largest, largest) * grain, found
 
 
-def bias_grain(wanted: Array, profile: Profile) -> int:
-    """The smallest power of two with which biases ``wanted``, in membrane units, fit their mantissas."""
+def bias_grain(wanted: Array, profile: Profile) -> Array:
+    """The smallest power of two with which each bias of ``wanted``, in membrane units, fits its mantissa."""
     largest = 2 ** (profile.bias_bits - 1) - 1
-    need = max(float(np.abs(wanted).max()) / largest, 1.0)
-    return 1 << int(np.clip(np.ceil(np.log2(need)), *profile.bias_exponent))
+    need = np.maximum(np.abs(wanted) / largest, 1.0)
+    return np.asarray(2.0 ** np.clip(np.ceil(np.log2(need)), *profile.bias_exponent))
 
 
 def _compact(value: Array) -> Array:
     """[] or [C] where a parameter holds one value, or one a channel; what over_neurons spread is put back."""
-    if value.ndim > 1 and all(size == 1 for size in value.shape[1:]):
-        return value.reshape(-1)
-    return value
+    if value.size == 1:
+        return value.reshape(())
+    return value.reshape(-1) if all(size == 1 for size in value.shape[1:]) else value
 
 
 def _compact_schedule(value: Array) -> Array:

@@ -54,8 +54,11 @@ def separate(graph: Graph) -> Graph:
     return graph
 
 
-def find_layers(graph: Graph, grid: Grid) -> tuple[Layer, ...]:
-    """The layers in the order of the graph. Raises SP405 where sums and messages mix, with every place at once."""
+def find_layers(graph: Graph, grid: Grid, channels: bool = True) -> tuple[Layer, ...]:
+    """The layers in the order of the graph; ``channels``: whether thresholds, and so units, may vary over channels.
+
+    Raises SP405 where sums and messages mix, with every place at once.
+    """
     values = message_values(graph, grid)
     reached: dict[str, list[str]] = {}
     areas: dict[tuple[str, str], tuple[int, bool]] = {}
@@ -72,7 +75,7 @@ def find_layers(graph: Graph, grid: Grid) -> tuple[Layer, ...]:
         )
         spiking = all(isinstance(graph[sink], LIF) for sink in sinks)
         flat = any(flat for (sink, _), (_, flat) in areas.items() if sink in sinks)
-        layers.append(Layer(sinks[0], sinks, terms, spiking and not flat))
+        layers.append(Layer(sinks[0], sinks, terms, channels and spiking and not flat))
     return tuple(layers)
 
 

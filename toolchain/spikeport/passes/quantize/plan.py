@@ -21,7 +21,7 @@ from spikeport.passes.quantize.integers import (
 )
 from spikeport.passes.quantize.layers import Layer
 from spikeport.passes.quantize.mantissa import Mantissa
-from spikeport.passes.quantize.scales import LayerScale, largest_weights, layer_scale
+from spikeport.passes.quantize.scales import SUM_ONE, LayerScale, largest_weights, layer_scale
 
 Limits = Mapping[str, Array]  #: of each term the real weight that becomes the largest mantissa, [] or [C]
 
@@ -41,10 +41,11 @@ class Plan:
     mantissas: Mapping[str, Mantissa]  #: of each synapse
     limits: Mapping[str, Limits]  #: by layer
     free: bool = False  #: whether units may be any number, so that the largest weight fills its mantissa
+    joint: bool = False  #: whether thresholds are rounded with what their biases and sums are off by
     spare: Mapping[str, int] = field(
         default_factory=dict
     )  #: by layer, bits of room for sums that were seen to overflow
-    decays: Mapping[str, Array] = field(default_factory=dict)  #: numerators chosen in place of the nearest
+    decays: Mapping[str, Array] = field(default_factory=dict)  #: over 4096, before rounding, in place of the trained
 
     @classmethod
     def first(
@@ -96,9 +97,22 @@ class Plan:
             if isinstance(sink, Readout):
                 made[name] = readout_integers(sink, scale)
             elif isinstance(sink, LIF):
-                made[name], more = neuron_integers(sink, name, scale, self.profile, self.decays.get(name))
+                made[name], more = neuron_integers(
+                    sink, name, scale, self.profile, self.decays.get(name), self.lost(layer, scale)
+                )
                 findings += more
         return made, tuple(findings)
+
+    def lost(self, layer: Layer, scale: LayerScale) -> float | None:
+        """What rounding the sums of a layer down takes from its membranes at a step on average, in membrane units.
+
+        The last bits of a sum are taken to be any with the same chance. None without the step `joint`.
+        """
+        if not self.joint:
+            return None
+        areas = {term.name: term.area for term in layer.terms}
+        return sum(SUM_ONE * areas[name] * (1 - 2.0**exponent) / 2
+                   for name, exponent in scale.exponents.items() if exponent < 0)  # fmt: skip
 
     def steps(self, layer: Layer) -> dict[str, Array]:
         """For each synapse of a layer what one step of its mantissas is worth, broadcasting over its weights."""

@@ -21,6 +21,7 @@ from spikeport.passes.quantize.collapse import collapse
 from spikeport.passes.quantize.decay import decay
 from spikeport.passes.quantize.fold_scale import fold_scale
 from spikeport.passes.quantize.inputs import input_grid
+from spikeport.passes.quantize.joint import joint
 from spikeport.passes.quantize.layers import find_layers, message_findings, separate
 from spikeport.passes.quantize.mantissa import SIGN_MODES, SignMode, mantissa_for
 from spikeport.passes.quantize.normalise import normalise
@@ -36,9 +37,9 @@ from spikeport.targets import Progress, Request, silent
 Step = Callable[[Plan, Calibration], Plan]
 
 #: Every step that can be switched off, in the order in which they run.
-STEPS = ("normalise", "ranges", "rounding", "decay", "bias", "thresholds")
+STEPS = ("normalise", "joint", "ranges", "rounding", "decay", "bias", "thresholds")
 #: These and the steps that are only taken on request, in the order in which they run.
-ALL_STEPS = ("normalise", "ranges", "rounding", "split", "decay", "bias", "thresholds")
+ALL_STEPS = ("normalise", "joint", "ranges", "rounding", "split", "decay", "bias", "thresholds")
 
 
 SPARE = 4  #: bits that a layer may give up to keep its sums within 24
@@ -136,7 +137,7 @@ def first_plan(
         return weight_bits if isinstance(weight_bits, int) else weight_bits.get(name, most)
 
     held = {name: mantissa_for(node.weight, bits(name), signs, name) for name, node in real.nodes_of(Synapse).items()}
-    layers = find_layers(real, grid)
+    layers = find_layers(real, grid, profile.channel_thresholds)
     return Plan.first(real, grid, layers, profile, held), (*findings, *message_findings(layers, profile))
 
 
@@ -164,6 +165,7 @@ def refined(
     """
     steps: dict[str, Step] = {
         "normalise": normalise,
+        "joint": joint,
         "ranges": partial(ranges, method=method),
         "rounding": rounding,
         "split": split,

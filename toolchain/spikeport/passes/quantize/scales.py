@@ -80,7 +80,7 @@ def layer_scale(
     unit = lead / 2.0**exponent
     short = unit < needed.hard
     unit = np.where(short, needed.hard, unit)
-    findings = _findings(layer, alive, short, needed.soft / unit)
+    findings = _findings(layer, alive, short, needed.soft / unit, profile.state_bits)
     low, high = profile.weight_exponent
     clipped = {name: int(np.clip(exponent + below, low, high)) for name, below in exponents.items()}
     return LayerScale(unit / SUM_ONE, clipped, mantissas), findings
@@ -181,7 +181,7 @@ def _exponent(lead: Array, alive: Array, needed: Needed, profile: Profile) -> in
     return int(max(min(0.0, enough), min(fits, max(0.0, enough))))
 
 
-def _findings(layer: Layer, alive: Array, short: Array, excess: Array) -> tuple[Finding, ...]:
+def _findings(layer: Layer, alive: Array, short: Array, excess: Array, bits: int) -> tuple[Finding, ...]:
     where = f"layer {layer.name!r}"
     found = []
     if dead := int(alive.size - np.count_nonzero(alive)):
@@ -204,7 +204,7 @@ def _findings(layer: Layer, alive: Array, short: Array, excess: Array) -> tuple[
         found.append(
             Finding(
                 "SP413",
-                f"in the worst case its sums or membranes are {excess.max():.3g} times as large as 24 bits hold",
+                f"in the worst case its sums or membranes are {excess.max():.3g} times as large as {bits} bits hold",
                 where,
                 why="data far from the calibration data could overflow; the integer engine counts every overflow.",
                 mend="nothing if runs report no overflow; else use fewer weight bits",

@@ -46,7 +46,7 @@ def _split(plan: Plan, layer: Layer, name: str) -> Plan:
     real = _beside(plan.real, name, coarse.with_(weight=left.astype(dtype), bias=None))
     real = real.replace({name: coarse.with_(weight=kept.astype(dtype))})
     before = _beside(plan.trained, name, trained.with_(weight=np.zeros_like(trained.weight), bias=None))
-    layers = find_layers(real, plan.grid)
+    layers = find_layers(real, plan.grid, plan.profile.channel_thresholds)
     again = next(found for found in layers if found.name == layer.name)
     fine = largest_weights(real, again)[name + FINE]
     limits = {**plan.limits, layer.name: {**plan.limits[layer.name], name + FINE: fine}}
