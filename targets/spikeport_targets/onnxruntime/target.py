@@ -1,10 +1,9 @@
-"""Writes a Graph as ONNX and runs it with onnxruntime on the CPU."""
+"""Writes a Graph as ONNX and runs it with onnxruntime, on the CPU, or on a GPU where the installed package can."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from importlib import metadata, util
 from typing import Any
 
 import numpy as np
@@ -14,20 +13,29 @@ from spikeport.graph import LIF, Array, Conv, Graph, Input, Pool, Real
 from spikeport.record import Record, Train, join
 from spikeport.targets import Availability, Request, check_input
 
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 BATCH = 256  #: samples at once where the caller does not say
+#: what a session is asked for; TF32 keeps 10 bits of each factor, and spikes would move
+PROVIDERS: dict[str, list[Any]] = {CPU: [CPU], CUDA: [(CUDA, {"use_tf32": 0}), CPU]}
 
 
 @dataclass(frozen=True)
 class OnnxRuntime:
-    """onnxruntime's CPU provider. Records outputs and spikes; it does not count events and shows no membranes."""
+    """One of onnxruntime's providers. Records outputs and spikes; it does not count events and shows no membranes."""
 
     name: str = "onnxruntime"
-    provider: str = "CPUExecutionProvider"
+    provider: str = CPU
 
     def availability(self) -> Availability:
-        if util.find_spec("onnxruntime") is None:
-            return Availability(False, why="onnxruntime is not installed", mend="pip install onnxruntime")
-        return Availability(True, version=f"onnxruntime {metadata.version('onnxruntime')}")
+        try:
+            import onnxruntime
+        except ImportError as error:
+            return Availability(False, why=f"onnxruntime cannot be imported ({error})", mend="pip install onnxruntime")
+        if self.provider not in onnxruntime.get_available_providers():
+            return Availability(
+                False, why=f"this onnxruntime has no {self.provider}", mend="pip install onnxruntime-gpu"
+            )
+        return Availability(True, version=f"onnxruntime {onnxruntime.__version__}")
 
     def check(self, graph: Graph) -> list[Finding]:
         from spikeport.formats import onnx
@@ -37,9 +45,12 @@ class OnnxRuntime:
         except SpikeportError as error:
             return list(error.findings)
         double = isinstance(graph.arithmetic, Real) and graph.arithmetic.dtype == "float64"
-        return [_no_double(name) for name in graph.nodes_of(Conv, Pool)] if double else []
+        return [_no_double(name) for name in graph.nodes_of(Conv, Pool)] if double and self.provider == CPU else []
 
     def run(self, graph: Graph, samples: Array, request: Request) -> Record:
+        found = self.availability()
+        if not found.ready:
+            fail("SP261", found.why, mend=found.mend)
         raise_errors(self.check(graph))
         total = check_input(graph, samples)
         _refuse(request)
@@ -75,6 +86,11 @@ class OnnxRuntime:
         return replace(record, trains={name: Train.pack(train) for name, train in trains.items()})
 
 
+def cuda() -> OnnxRuntime:
+    """The provider for NVIDIA's GPUs, which onnxruntime-gpu has; operators that it lacks run on the CPU."""
+    return OnnxRuntime("onnxruntime-cuda", CUDA)
+
+
 def _dtype(graph: Graph) -> np.dtype[Any]:
     """Type of the samples: integers are made of them inside the model."""
     return np.dtype(graph.arithmetic.dtype if isinstance(graph.arithmetic, Real) else np.float32)
@@ -89,10 +105,14 @@ def _session(graph: Graph, provider: str) -> Any:
     options.log_severity_level = 3  # errors only
     data = onnx.build(graph).SerializeToString()
     try:
-        return onnxruntime.InferenceSession(data, options, providers=[provider])
+        session = onnxruntime.InferenceSession(data, options, providers=PROVIDERS[provider])
     except Exception as error:  # onnxruntime raises a class of its own for each kind of failure
         fail("SP261", f"onnxruntime refuses the model ({str(error).splitlines()[0][:300]})",
              mend="use --target reference, and please report it with the model")  # fmt: skip
+    if session.get_providers()[0] != provider:  # onnxruntime only logs that it could not start one
+        fail("SP261", f"onnxruntime could not start its {provider}",
+             mend="mend the driver or the CUDA libraries that it names, or use --target onnxruntime")  # fmt: skip
+    return session
 
 
 def _no_double(name: str) -> Finding:

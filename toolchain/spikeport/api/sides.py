@@ -18,7 +18,7 @@ from spikeport.record import Record
 from spikeport.targets import Request
 from spikeport_models import shipped
 
-BLIND = ("pytorch", "onnxruntime")  #: targets that show no membranes
+BLIND = ("pytorch", "onnxruntime", "onnxruntime-cuda")  #: targets that show no membranes
 
 Named = Model | Graph | Record | Path | str
 
