@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from random_graphs import random_graph
-from spikeport.engine import products, simulate
+from spikeport.engine import products, simulate, sparse
 from spikeport.engine.program import kernels_here
 from spikeport.engine.ranges import Range, product, ranges
 from spikeport.engine.run import Engine
@@ -116,6 +118,70 @@ def test_every_way_is_exact_at_the_extremes(way, low, high):
                 run = products.prepare(node, Range(low, high), x.shape[1:], way=way)
                 dtype = torch.uint8 if way == "int8" else torch.int32
                 np.testing.assert_array_equal(run(torch.as_tensor(x).to(dtype)[None])[0].numpy(), truth)
+
+
+OPTIONS = st.fixed_dictionaries({
+    "channels": st.sampled_from([1, 3, 8, 20, 64]), "outputs": st.sampled_from([1, 10, 16, 33, 64, 130]),
+    "kernel": st.tuples(st.integers(1, 5), st.integers(1, 4)), "stride": st.tuples(*[st.integers(1, 3)] * 2),
+    "padding": st.tuples(*[st.integers(0, 4)] * 2), "dilation": st.tuples(*[st.integers(1, 2)] * 2),
+    "size": st.tuples(st.integers(1, 12), st.integers(1, 12)), "high": st.integers(1, sparse.STEEPEST),
+    "rate": st.sampled_from([0.0, 0.1, 0.5, 1.0]), "extreme": st.booleans(), "seed": SEEDS,
+})  # fmt: skip
+
+
+@settings(max_examples=60)
+@given(OPTIONS)
+def test_sums_of_events_are_exact_whatever_the_convolution(options):
+    """Against sums in int64, window by window; all inputs at once and weights of one sign leave 16 bits."""
+    o, rng = SimpleNamespace(**options), np.random.default_rng(options["seed"])
+    weight = rng.integers(-128, 128, (o.outputs, o.channels, *o.kernel)).astype(np.int8)
+    weight = np.full_like(weight, rng.choice([-128, 127])) if o.extreme else weight
+    node = Conv(weight, stride=o.stride, padding=o.padding, dilation=o.dilation)
+    reached = [n + 2 * p - d * (k - 1) for n, p, d, k in zip(o.size, o.padding, o.dilation, o.kernel, strict=True)]
+    assume(min(reached) > 0)
+    x = rng.integers(1, o.high + 1, (3, o.channels, *o.size)) * (rng.random((3, o.channels, *o.size)) < o.rate)
+    truth = windows(x, weight.astype(np.int64), o.stride, o.padding, o.dilation, 1)
+    found = sparse.rows(node, Range(0, o.high), (o.channels, *o.size))
+    np.testing.assert_array_equal(found(torch.as_tensor(x.astype(np.uint8))).numpy(), truth)
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (5, 784), (300, 1100)])
+def test_sums_of_events_are_exact_for_matrices_and_lines(shape):
+    rng = np.random.default_rng(2)
+    weight = rng.integers(-128, 128, shape).astype(np.int8)
+    x = (rng.random((9, shape[1])) < 0.3).astype(np.uint8)
+    matrix, line = Linear(weight), Conv(weight[..., None], stride=(1,), padding=(0,), dilation=(1,))
+    np.testing.assert_array_equal(
+        sparse.rows(matrix, Range(0, 1), shape[1:])(torch.as_tensor(x)).numpy(), x @ weight.T.astype(np.int64)
+    )
+    found = sparse.rows(line, Range(0, 1), (shape[1], 9))(torch.as_tensor(x.T[None].copy()))
+    np.testing.assert_array_equal(found[0].numpy().T, x @ weight.T.astype(np.int64))
+
+
+def test_more_events_than_16_bits_sum_are_carried_in_time():
+    """Every weight at the lower end, every input on, one input more at a time: 256 x -128 is the last that fits."""
+    for inputs in (255, 256, 257, 512, 513):
+        node = Linear(np.full((3, inputs), -128, np.int8))
+        found = sparse.rows(node, Range(0, 1), (inputs,))
+        assert found.sums == ("int16" if inputs < 256 else "int32")
+        np.testing.assert_array_equal(found(torch.ones(2, inputs, dtype=torch.uint8)).numpy(), -128 * inputs)
+
+
+def test_events_are_added_only_where_they_are_few_and_can_be():
+    weight = np.ones((4, 8, 3, 3), np.int8)
+    conv, shape = Conv(weight, padding=(1, 1)), (8, 6, 6)
+    found = sparse.rows(conv, Range(0, 3), shape)
+    few, many = torch.zeros(1, *shape, dtype=torch.uint8), torch.full((1, *shape), 3, dtype=torch.uint8)
+    assert (found.share(few), found.share(many)) == (0.0, 3.0)
+    said = []
+    run = sparse.either(lambda x: said.append("dense"), "int8", found)
+    run(few)
+    assert said == []
+    run(many)
+    assert said == ["dense"]
+    assert sparse.rows(conv, Range(-1, 1), shape) is None
+    assert sparse.rows(conv, Range(0, sparse.STEEPEST + 1), shape) is None
+    assert sparse.rows(Conv(np.ones((4, 4, 3, 3), np.int8), groups=2), Range(0, 1), shape) is None
 
 
 @BYTES

@@ -13,7 +13,7 @@ import torch
 
 T = TypeVar("T")
 
-SMALL = 1 << 15  #: elements below which handing work to a thread costs more than it saves (about 30 us)
+SMALL = 1 << 18  #: elements below which handing work to a thread costs more than it saves (about 100 us)
 
 
 @cache

@@ -71,13 +71,20 @@ def _own(array: Array) -> Array:
 def _whole(frames: Array, unit: float, dtype: torch.dtype) -> Tensor:
     """``round(frames / unit)`` [T, B, *input], ties to even, computed in float64; laid out with the channels last."""
     shape, kind = frames.shape, np.dtype(str(dtype).removeprefix("torch."))
-    if unit == 1 and frames.dtype.kind in "iub":
-        whole = torch.from_numpy(_own(frames.astype(kind, copy=False)))
-        return whole.movedim(2, -1).contiguous().movedim(-1, 2)
-    channels = shape[2] if len(shape) > 3 else 1
-    frames = frames if frames.dtype in (np.float32, np.float64) else frames.astype(np.float64)
+    whole, channels = unit == 1 and frames.dtype.kind in "iub", shape[2] if len(shape) > 3 else 1
+    if whole or frames.dtype not in (np.float32, np.float64):
+        frames = frames.astype(kind if whole else np.float64, copy=False)
     maps = np.ascontiguousarray(frames).reshape(shape[0] * shape[1], channels, -1)
+    if whole and channels == 1:
+        return torch.from_numpy(_own(maps)).reshape(shape)
     out = np.empty((len(maps), maps.shape[2], channels), kind)
-    over_parts(lambda a, b: kernels.enter(maps, unit, out, a, b), len(maps), step=1, weight=maps[0].size)
+
+    def part(begin: int, end: int) -> None:
+        if whole:
+            kernels.turn(maps, out, begin, end)
+        else:
+            kernels.enter(maps, unit, out, begin, end)
+
+    over_parts(part, len(maps), step=1, weight=maps[0].size)
     value = torch.from_numpy(out)
     return value.reshape(*shape[:2], *shape[3:], channels).movedim(-1, 2) if len(shape) > 3 else value.reshape(shape)

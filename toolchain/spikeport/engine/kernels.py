@@ -58,6 +58,15 @@ def _active(x: Floats, v: Floats, bias: Floats) -> int:
 
 
 @compiled
+def _active_whole(x: Integers, v: Integers, bias: Integers) -> int:
+    """`_active` of whole numbers."""
+    idle: Any = 0
+    for i in range(bias.shape[0]):
+        idle += np.int32((x[i] | v[i] | bias[i]) == 0)
+    return int(bias.shape[0] - idle)
+
+
+@compiled
 def _beyond(arriving: Integers, n: int, limit: Any) -> int:
     """Inputs larger than ``limit``."""
     count: Any = 0
@@ -113,7 +122,7 @@ def loihi(
             xt, st, th = x[min(t, x.shape[0] - 1), a : a + n], spikes[t, a : a + n], theta[t, k : k + n]
             for i in range(n):
                 arriving[i] = np.int32(np.int32(np.int32(xt[i]) << left) >> right)
-            counts[t, ACTIVE] += _active(arriving, v, b) if watch_active else 0
+            counts[t, ACTIVE] += _active_whole(arriving, v, b) if watch_active else 0
             for i in range(n):
                 arriving[i] = np.int32(arriving[i] << 6)
             if leak.shape[0] > 0:
@@ -201,60 +210,51 @@ def real(
 
 
 @compiled
-def tally(x: Floats, nonzero: Integers, graded: Integers, size: NDArray[np.int64], begin: int, end: int) -> None:
-    """Over the batch of ``x`` [T, B, N]: inputs that are not zero, those not of size one, and the sum of sizes, [T, N].
+def tally(
+    x: Bytes,  # [T, B, places, channels]
+    kinds: NDArray[np.int64],  # [places]
+    table: NDArray[np.int64],  # [3, kinds, channels]
+    binary: bool,
+    begin: int,
+    end: int,
+) -> NDArray[np.int64]:
+    """Of inputs ``x``, over samples ``begin`` ... ``end - 1``: those not zero, those not of size one, and sizes.
 
-    Only the positions ``begin`` ... ``end - 1`` are visited.
+    Each times the three weights of ``table``: [3, T, 3]. Where every input is 0 or 1 (``binary``), the first says it
+    all. Summed in 8 and 16 bits, many channels an instruction, and carried over before they are full.
     """
-    for t in range(x.shape[0]):
-        for a in range(begin, end, BLOCK):
-            z = min(a + BLOCK, end)
-            some, other, total = nonzero[t, a:z], graded[t, a:z], size[t, a:z]
-            for b in range(x.shape[1]):
-                row = x[t, b, a:z]
-                for i in range(z - a):
-                    value = abs(np.int64(row[i]))
-                    some[i] += np.int32(value != 0)
-                    other[i] += np.int32(value > 1)
-                    total[i] += value
-
-
-@compiled
-def tally_bytes(x: Bytes, nonzero: Integers, graded: Integers, size: NDArray[np.int64], begin: int, end: int) -> None:
-    """`tally` of bytes: summed in 8 and 16 bits, many positions an instruction, carried over before they are full."""
-    some, other, total = np.zeros(BLOCK, np.uint8), np.zeros(BLOCK, np.uint8), np.zeros(BLOCK, np.uint16)
-    for t in range(x.shape[0]):
-        for a in range(begin, end, BLOCK):
-            n = min(BLOCK, end - a)
-            for first in range(0, x.shape[1], FULL):
-                some[:], other[:], total[:] = 0, 0, 0
-                for b in range(first, min(first + FULL, x.shape[1])):
-                    row = x[t, b, a : a + n]
-                    for i in range(n):
-                        some[i] += np.uint8(row[i] != 0)
-                        other[i] += np.uint8(row[i] > 1)
-                        total[i] += row[i]
-                for i in range(n):
-                    nonzero[t, a + i] += some[i]
-                    graded[t, a + i] += other[i]
-                    size[t, a + i] += total[i]
-
-
-@compiled
-def tally_binary(x: Bytes, nonzero: Integers, begin: int, end: int) -> None:
-    """`tally` where every input is 0 or 1: their number says it all."""
-    some = np.zeros(BLOCK, np.uint8)
-    for t in range(x.shape[0]):
-        for a in range(begin, end, BLOCK):
-            n = min(BLOCK, end - a)
-            for first in range(0, x.shape[1], FULL):
-                some[:] = 0
-                for b in range(first, min(first + FULL, x.shape[1])):
-                    row = x[t, b, a : a + n]
-                    for i in range(n):
-                        some[i] += row[i]
-                for i in range(n):
-                    nonzero[t, a + i] += some[i]
+    steps, channels, number = x.shape[0], x.shape[3], table.shape[1]
+    found = np.zeros((3, steps, 3), np.int64)
+    counts = np.zeros((3, number, channels), np.int64)
+    some, other = np.zeros((number, channels), np.uint8), np.zeros((number, channels), np.uint8)
+    total = np.zeros((number, channels), np.uint16)
+    for t in range(steps):
+        filled = 0
+        counts[:] = 0
+        for b in range(begin, end):
+            for p in range(x.shape[2]):
+                row, k = x[t, b, p], kinds[p]
+                if binary:
+                    for c in range(channels):
+                        some[k, c] += row[c]
+                else:
+                    for c in range(channels):
+                        some[k, c] += np.uint8(row[c] != 0)
+                        other[k, c] += np.uint8(row[c] > 1)
+                        total[k, c] += row[c]
+                filled += 1
+                if filled == FULL or (b == end - 1 and p == x.shape[2] - 1):
+                    counts[0] += some
+                    counts[1] += other
+                    counts[2] += total
+                    some[:], other[:], total[:] = 0, 0, 0
+                    filled = 0
+        for what in range(1 if binary else 3):
+            for column in range(3):
+                found[what, t, column] = np.sum(counts[what] * table[column])
+    if binary:
+        found[2] = found[0]
+    return found
 
 
 @compiled
@@ -270,3 +270,32 @@ def enter(x: Floats, unit: float, out: NDArray[Any], begin: int, end: int) -> No
             for c in range(channels):
                 for p in range(first, last):
                     out[n, p, c] = np.rint(np.float64(x[n, c, p]) / unit)
+
+
+@compiled
+def turn(x: Any, out: Any, begin: int, end: int) -> None:
+    """``out[n, p, c] = x[n, c, p]``, of bytes or any other whole numbers, for maps ``begin`` ... ``end - 1``."""
+    channels, places = x.shape[1], x.shape[2]
+    for n in range(begin, end):
+        for first in range(0, places, TILE):
+            for p in range(first, min(first + TILE, places)):
+                for c in range(channels):
+                    out[n, p, c] = x[n, c, p]
+
+
+@compiled
+def count(spikes: Bytes, out: NDArray[np.int64], begin: int, end: int) -> None:
+    """Spikes over time, ``out[b, c, p]`` from ``spikes[t, b, p, c]``, of samples ``begin`` ... ``end - 1``."""
+    steps, places, channels = spikes.shape[0], spikes.shape[2], spikes.shape[3]
+    total = np.empty((TILE, channels), np.uint8)  # at most `FULL` steps
+    for b in range(begin, end):
+        for first in range(0, places, TILE):
+            n = min(TILE, places - first)
+            total[:] = 0
+            for t in range(steps):
+                for p in range(n):
+                    for c in range(channels):
+                        total[p, c] += spikes[t, b, first + p, c]
+            for c in range(channels):
+                for p in range(n):
+                    out[b, c, first + p] = total[p, c]

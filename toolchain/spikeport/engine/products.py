@@ -1,7 +1,8 @@
-"""Exact sums of integers: three ways to compute a synapse, and the rule that chooses.
+"""Exact sums of integers: three ways to multiply, and the rule that chooses.
 
 The rule is fixed by the graph, the range of its input and the processor, never by a stopwatch, and every way gives the
-same integers. With S the largest size of any partial sum (`ranges.product`):
+same integers. So does `sparse`, which adds events and takes the place of a product when few inputs are not zero. With S
+the largest size of any partial sum (`ranges.product`):
 
 - ``int8``: inputs 0 ... 255, S <= 2**24, and a processor that multiplies bytes into 32-bit sums (VNNI, AMX). oneDNN's
   uint8 x int8 convolution and matrix product sum in int32 and hand out float32, which holds whole numbers to 2**24.
@@ -20,7 +21,7 @@ Measured on 2 cores with AVX512-VNNI, 128 -> 128 channels, 32 x 32, 3 x 3, 16 im
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, cast
 
@@ -29,6 +30,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from spikeport.engine import sparse
 from spikeport.engine.ranges import Range, product
 from spikeport.graph import Conv, Linear, Shape, Synapse
 
@@ -60,13 +62,28 @@ def choose(node: Synapse, x: Range, device: str) -> Way:
 
 
 def prepare(node: Synapse, x: Range, shape: Shape, device: str = "cpu", way: Way | None = None) -> Product:
-    """A synapse for inputs of ``shape`` with values in ``x``, laid out for the fastest exact way, or for ``way``."""
+    """A synapse for inputs of ``shape`` with values in ``x``, laid out for the fastest exact way, or for ``way`` alone.
+
+    The fastest way adds rows of weights instead (`sparse`) whenever few of the inputs that come are not zero.
+    """
     chosen = way or choose(node, x, device)
-    if chosen != "int8":
-        return Product(chosen, _float(node, torch.float32 if chosen == "float32" else torch.float64, device))
+    dense = _dense(node, x, shape, device, chosen, way is not None)
+    found = sparse.rows(node, x, shape) if way is None and device == "cpu" else None
+    return replace(dense, run=sparse.either(dense.run, _speed(dense.way), found)) if found else dense
+
+
+def _speed(way: Way) -> str:
+    """The way as `sparse.SHARES` knows it: byte products on tiles are a class of their own."""
+    return "amx" if way == "int8" and bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)()) else way
+
+
+def _dense(node: Synapse, x: Range, shape: Shape, device: str, way: Way, wanted: bool) -> Product:
+    """A synapse that multiplies all its inputs; where ``wanted`` is false, tried before it is trusted."""
+    if way != "int8":
+        return Product(way, _float(node, torch.float32 if way == "float32" else torch.float64, device))
     fast = Product("int8", _int8_linear(node) if isinstance(node, Linear) else _int8_conv(cast(Conv, node)))
-    other = prepare(node, x, shape, device, "float32" if float32_is_exact() else "float64")
-    return fast if way or _agree(fast, other, x, shape) else other
+    other = _dense(node, x, shape, device, "float32" if float32_is_exact() else "float64", True)
+    return fast if wanted or _agree(fast, other, x, shape) else other
 
 
 def _agree(a: Product, b: Product, x: Range, shape: Shape) -> bool:

@@ -58,6 +58,15 @@ class Neurons(Protocol):
         """As `neuron.real`; membranes if ``keep``, active neurons if ``watch``."""
 
 
+@dataclass(frozen=True)
+class Reach:
+    """How many weights each input of a synapse reaches: the same at all places of one kind (inner, top border, ...)."""
+
+    kinds: Array  #: int64 [places]
+    table: Array  #: int64 [3, kinds, channels]: 1, weights other than zero, all weights
+    every: int  #: all weights of all inputs
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """A graph whose nodes are functions of values [T or 1, B, *shape]."""
@@ -69,7 +78,8 @@ class Program:
     neurons: Mapping[str, Neurons]
     entering: Mapping[str, torch.dtype]  #: type in which the edges into each node are added
     incoming: Mapping[str, Range | None]  #: range of what enters each node, where it is known to be whole numbers
-    reaches: dict[str, Array] = field(default_factory=dict)
+    as_they_come: frozenset[str] = frozenset()  #: neuron layers that take a synapse's sums in whatever type it makes
+    reaches: dict[str, Reach] = field(default_factory=dict)
 
     @cached_property
     def integers(self) -> bool:
@@ -105,21 +115,21 @@ class Program:
             return 9
         return 1 if isinstance(node, LIF) else 4 if isinstance(node, Synapse) else self.entering[name].itemsize
 
-    def reach(self, name: str) -> Array:
-        """Of each input of a synapse: 1, how many weights other than zero it reaches, and how many at all.
-
-        Float64 [N, 3], in the order of `neuron.flat`, channels last. Found once, since every batch asks again.
-        """
+    def reach(self, name: str) -> Reach:
+        """What the inputs of a synapse reach; found once, since every batch asks again."""
         if name not in self.reaches:
-            self.reaches[name] = self._reach(name)
+            node = self.graph.nodes[name]
+            assert isinstance(node, Synapse)
+            self.reaches[name] = _reach(node, self.graph.input_shape(name))
         return self.reaches[name]
 
-    def _reach(self, name: str) -> Array:
-        node = self.graph.nodes[name]
-        assert isinstance(node, Synapse)
-        both = (reach(node, self.graph.input_shape(name), effective=effective) for effective in (True, False))
-        some, every = (np.moveaxis(found, 0, -1).ravel() for found in both)
-        return np.stack([np.ones_like(some), some, every], axis=1).astype(np.float64)
+
+def _reach(node: Synapse, shape: Shape) -> Reach:
+    both = np.stack([reach(node, shape, effective=effective) for effective in (True, False)])
+    by_place = np.moveaxis(both, (0, 1), (-1, -2)).reshape(-1, 2 * shape[0])
+    _, first, kinds = np.unique(by_place, axis=0, return_index=True, return_inverse=True)
+    some, every = np.moveaxis(by_place[first].reshape(len(first), shape[0], 2), -1, 0)
+    return Reach(kinds.ravel(), np.stack([np.ones_like(some), some, every]), int(both[1].sum()))
 
 
 def kernels_here(device: str) -> Kernels:
@@ -221,7 +231,7 @@ def _fast_integers(graph: Graph, device: str, bound: Mapping[str, Range]) -> Pro
             types[name] = torch.float32 if name in exponents else torch.int32
         else:
             neurons[name] = _definition(neuron_layer, top)
-    return Program(graph, device, "fast", steps, neurons, types, enters)
+    return Program(graph, device, "fast", steps, neurons, types, enters, frozenset(exponents))
 
 
 def _stateless(graph: Graph) -> dict[str, Node]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine import enter, events, kernels, program, synapse
+from spikeport.engine import enter, events, kernels, neuron, program, synapse
 from spikeport.engine.program import Kernels, Program
 from spikeport.graph import LIF, STATE_SHIFT, Array, Delay, Graph, Input, Node, Readout, Synapse
 from spikeport.record import Counts, Events, Record, Train, join
 from spikeport.targets import Request
+from spikeport.threads import over_parts
 
 
 def simulate(
@@ -119,8 +119,10 @@ class Run:
         return values[self.graph.output]
 
     def _sum(self, name: str, values: Mapping[str, Tensor]) -> Tensor:
-        dtype = self.program.entering[name]
-        first, *others = (values[source].to(dtype) for source in self.graph.sources(name))
+        dtype, sources = self.program.entering[name], self.graph.sources(name)
+        if len(sources) == 1 and name in self.program.as_they_come:
+            return values[sources[0]]
+        first, *others = (values[source].to(dtype) for source in sources)
         for other in others:
             first = first + other
         return first
@@ -164,8 +166,7 @@ class Run:
         node = self.graph.nodes[self.graph.output]
         steps, integers = self.graph.timesteps, self.program.integers
         if isinstance(node, LIF) and integers and steps <= kernels.FULL:
-            spikes: Tensor = functools.reduce(torch.add, output.to(torch.uint8))  # their number fits a byte
-            return spikes.long()
+            return _counted(output)
         output = output.long() if integers else output.to(self.program.entering[self.graph.input])
         if not isinstance(node, Readout):
             return output.expand(steps, *output.shape[1:]).sum(0)
@@ -185,6 +186,17 @@ class Run:
             events={name: events.over_time(parts) for name, parts in self.events.items()},
             overflows=self.overflows,
         )
+
+
+def _counted(spikes: Tensor) -> Tensor:
+    """Spikes [T, B, *neurons] summed over time, as int64."""
+    if spikes.device.type != "cpu":
+        return spikes.sum(0, dtype=torch.int64)
+    channels = spikes.shape[2]
+    values = neuron.flat(spikes.to(torch.uint8)).reshape(*spikes.shape[:2], -1, channels)
+    out = np.empty((spikes.shape[1], channels, values.shape[2]), np.int64)
+    over_parts(lambda a, b: kernels.count(values, out, a, b), len(out), step=1, weight=values[:, 0].size)
+    return torch.from_numpy(out).reshape(spikes.shape[1:])
 
 
 def _joined(parts: list[Tensor]) -> Array:
