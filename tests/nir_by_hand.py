@@ -1,13 +1,44 @@
 """NIR's differential equations stepped by Euler's rule in float64, straight from nir's documentation.
 
-Knows nothing of spikeport: takes a nir.NIRGraph, frames [T, B, ...] and dt; gives what leaves each node, [T, B, ...].
-A recurrent edge carries the value of the step before; before the first step nothing has left any node (all zero).
+Knows nothing of spikeport. `run` takes a nir.NIRGraph, frames [T, B, ...] and dt; gives what leaves each node,
+[T, B, ...]. A recurrent edge carries the value of the step before; before the first step nothing has left any node (all zero).
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import nir
 import numpy as np
+
+
+def graph(edges=None, **nodes):
+    names = list(nodes)
+    edges = edges or list(pairwise(names))
+    return nir.NIRGraph(nodes=nodes, edges=edges, type_check=False)
+
+
+def ends(shape_in, shape_out=None):
+    return nir.Input(np.array(shape_in)), nir.Output(np.array(shape_out or shape_in))
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def lif(*shape, seed=1, **fields):
+    rng = np.random.default_rng(seed)
+    values = {"tau": rng.uniform(2e-3, 9e-3, shape), "r": rng.uniform(1, 4, shape), "v_leak": rng.normal(0, 0.1, shape),
+              "v_threshold": rng.uniform(0.2, 0.6, shape), "v_reset": rng.normal(0, 0.1, shape)}  # fmt: skip
+    return nir.LIF(**values | fields)
+
+
+def cuba(*shape, seed=2, **fields):
+    rng = np.random.default_rng(seed)
+    values = {"tau_syn": rng.uniform(2e-3, 9e-3, shape), "tau_mem": rng.uniform(2e-3, 9e-3, shape),
+              "r": rng.uniform(1, 4, shape), "v_leak": rng.normal(0, 0.1, shape), "w_in": rng.uniform(1, 3, shape),
+              "v_threshold": rng.uniform(0.2, 0.6, shape), "v_reset": np.zeros(shape)}  # fmt: skip
+    return nir.CubaLIF(**values | fields)
 
 
 def run(graph, frames, dt, order=None):

@@ -314,6 +314,7 @@ def test_a_wrong_converter_is_found_out():
         capture(network(Liar()), (4,))
     assert caught.value.code == "SP382"
     assert "'2'" in str(caught.value)
+    assert "verified" not in capture(network(Liar()), (4,), verify=False).provenance  # told not to look
 
 
 def test_a_subclass_with_its_own_forward_is_another_neuron():

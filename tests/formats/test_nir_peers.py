@@ -162,8 +162,6 @@ class Spiking(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two layers and a sum around the second, which nirtorch writes as two edges into one node."""
-
     def __init__(self):
         super().__init__()
         self.fc1, self.lif1 = nn.Linear(10, 16), Spiking(0.75, 0.5)
@@ -176,13 +174,11 @@ class Residual(nn.Module):
 
 
 def test_what_nirtorch_traces_runs_here(tmp_path):
+    """A sum around a layer, too, which nirtorch writes as two edges into one node."""
     nirtorch = pytest.importorskip("nirtorch")
-    network = Residual()
-    graph = nirtorch.torch_to_nir(network, {Spiking: Spiking.node})
-    nir_.write(tmp_path / "a.nir", graph)
-    x = frames(10)
-    own = ours(tmp_path / "a.nir", x)
-    check(stepped(network, x), own)
+    network, x = Residual(), frames(10)
+    nir_.write(tmp_path / "a.nir", nirtorch.torch_to_nir(network, {Spiking: Spiking.node}))
+    check(stepped(network, x), ours(tmp_path / "a.nir", x))
 
 
 # -- we export, they run ----------------------------------------------------------------------------------------------

@@ -229,3 +229,27 @@ def test_operators_in_a_circle_are_one_error(kind, tmp_path):
     with pytest.raises(SpikeportError) as caught:
         onnx.read(saved(model, tmp_path / "a.onnx"))
     assert caught.value.code in ("SP250", "SP251")
+
+
+@pytest.mark.parametrize(("operator", "attributes", "why"), [
+    ("c2", {"auto_pad": "SAME_UPPER", "pads": None}, "auto_pad"),
+    ("c2", {"pads": [1, 1, 0, 0]}, "unevenly"),
+    ("n2", {"kind": "MaxPool", "kernel_shape": [1, 1], "epsilon": None}, "no place"),
+    ("p", {"kind": "AveragePool", "kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}, "out of the average"),
+    ("p", {"kind": "AveragePool", "kernel_shape": [6, 6], "ceil_mode": 1}, "ceil_mode"),
+    ("mm", {"kind": "Gemm", "alpha": 2.0}, "alpha"),
+    ("logits", {"axes": [1]}, "axis 0"),
+])  # fmt: skip
+def test_uses_of_an_operator_that_a_graph_has_no_word_for_are_refused_by_name(operator, attributes, why, tmp_path):
+    model = by_hand()
+    node = next(node for node in model.graph.node if node.name == operator)
+    attributes = dict(attributes)
+    node.op_type = attributes.pop("kind", node.op_type)
+    kept = [a for a in node.attribute if a.name not in attributes]
+    del node.attribute[:]
+    node.attribute.extend([*kept, *(helper.make_attribute(k, v) for k, v in attributes.items() if v is not None)])
+    with pytest.raises(SpikeportError) as caught:
+        onnx.read(saved(model, tmp_path / "a.onnx"))
+    assert {found.code for found in caught.value.findings} == {"SP251"}
+    (found,) = [found for found in caught.value.findings if f"operator {operator!r}" in found.where]
+    assert why in found.what
