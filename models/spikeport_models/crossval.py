@@ -1,6 +1,7 @@
-"""Cross-validation of a recipe: ``python -m spikeport_models.crossval nmnist-conv``.
+"""Cross-validation of a recipe: ``python -m spikeport_models.crossval nmnist-conv --weight-bits 8``.
 
 Every fold trains from scratch with the recipe as it stands, and its last epoch counts: nothing is chosen on the fold.
+With ``--weight-bits`` each network is quantised too, calibrated on samples of its own training part.
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
+from spikeport.capture import capture
+from spikeport.engine import simulate
+from spikeport.passes.quantize import quantize
 from spikeport.train import checkpoint
 from spikeport.train.catalogue import method
 from spikeport.train.folder import write_text
@@ -26,6 +31,9 @@ from spikeport.train.recipe import Recipe, facts_of, parse_overrides, read
 from spikeport_models import datasets, networks, recipes
 from spikeport_models.datasets.parts import SEED
 
+Indices = NDArray[np.intp]
+CALIBRATION = 512  #: samples of a fold's training part, spread evenly
+
 
 def everything(name: str, folder: str | None = None) -> datasets.Dataset:
     """All samples of a data set's three splits as one, in the order train, val, test."""
@@ -35,21 +43,25 @@ def everything(name: str, folder: str | None = None) -> datasets.Dataset:
     return datasets.Dataset(x, np.concatenate([part.y for part in parts]), first.coding, first.classes, first.name)
 
 
-def folds(labels: NDArray[np.int64], count: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+def folds(labels: NDArray[np.int64], count: int) -> list[tuple[Indices, Indices]]:
     """Training and held-out indices of stratified folds, the same on every machine."""
     from sklearn.model_selection import StratifiedKFold
 
     return list(StratifiedKFold(count, shuffle=True, random_state=SEED).split(labels, labels))
 
 
-def cross_validate(recipe: Recipe, count: int = 5, save: Path | None = None) -> dict[str, Any]:
+def cross_validate(recipe: Recipe, count: int = 5, save: Path | None = None, weight_bits: int = 0) -> dict[str, Any]:
     """Accuracy of each fold, between 0 and 1, their mean and standard deviation.
+
+    With ``weight_bits``, ``integers`` holds for each fold the accuracy of the quantised network, the real one's in the
+    same engine, and the share of held-out samples with the same answer.
 
     With ``save``, the folder gets ``fold1.safetensors`` and so on; fold k holds out ``folds(labels, count)[k - 1][1]``.
     """
     data = everything(recipe.dataset, recipe.folder)
     whole = Part.of(data.x, data.y, data.coding)
     accuracies: list[float] = []
+    integers: list[dict[str, float]] = []
     for number, (inside, outside) in enumerate(folds(data.y, count)):
         torch.manual_seed(recipe.seed + number)
         module = networks.build(
@@ -71,14 +83,32 @@ def cross_validate(recipe: Recipe, count: int = 5, save: Path | None = None) -> 
             facts = facts_of(recipe, data.input_shape, data.coding, data.classes)
             told = {"epoch": last.epoch, "fold": number + 1, "folds": count, "held_out_accuracy": last.val_accuracy}
             checkpoint.save(save / f"fold{number + 1}.safetensors", module, {**facts, **told})
-        print(f"fold {number + 1}/{count}: {accuracies[-1]:.2%} of {len(held_out)}", flush=True)
+        if weight_bits:
+            integers.append(_quantised(module.eval(), recipe, data, inside, outside, weight_bits))
+        also = f", integers {integers[-1]['integer']:.2%}" if weight_bits else ""
+        print(f"fold {number + 1}/{count}: {accuracies[-1]:.2%} of {len(held_out)}{also}", flush=True)
     return {
         "recipe": recipe.model_dump(exclude={"folder"}),
         "samples": len(data),
         "folds": accuracies,
         "mean": statistics.fmean(accuracies),
         "deviation": statistics.stdev(accuracies),
+        **({"weight_bits": weight_bits, "integers": integers} if weight_bits else {}),
     }
+
+
+def _quantised(
+    module: nn.Module, recipe: Recipe, data: datasets.Dataset, inside: Indices, outside: Indices, bits: int
+) -> dict[str, float]:
+    """The held-out samples through the real graph and through its integers."""
+    samples = 0 if data.coding == "direct" else 1
+    graph = capture(module, data.input_shape, verify=False)
+    few = inside[:: max(1, len(inside) // CALIBRATION)]
+    made = quantize(graph, data.x.take(few, samples), weight_bits=bits, run=simulate)
+    held_out, labels = data.x.take(outside, samples), data.y[outside]
+    real, whole = simulate(graph, held_out), simulate(made.graph, held_out)
+    same = real.outputs.argmax(1) == whole.outputs.argmax(1)
+    return {"real": real.accuracy(labels), "integer": whole.accuracy(labels), "argmax_agreement": float(same.mean())}
 
 
 def main() -> None:
@@ -87,11 +117,16 @@ def main() -> None:
     parser.add_argument("recipe")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
+    parser.add_argument("--weight-bits", type=int, default=0, help="quantise each fold's network to so many bits")
     parser.add_argument("--out", type=Path, help="JSON file for the result")
     parser.add_argument("--save", type=Path, help="folder for the network of each fold")
     given = parser.parse_args()
-    result = cross_validate(read(recipes.find(given.recipe), parse_overrides(given.set)), given.folds, given.save)
+    recipe = read(recipes.find(given.recipe), parse_overrides(given.set))
+    result = cross_validate(recipe, given.folds, given.save, given.weight_bits)
     print(f"mean {result['mean']:.2%}, standard deviation {result['deviation']:.2%}")
+    if given.weight_bits:
+        drop = statistics.fmean(fold["real"] - fold["integer"] for fold in result["integers"])
+        print(f"{given.weight_bits} bits: mean drop {100 * drop:.2f} points")
     if given.out:
         given.out.parent.mkdir(parents=True, exist_ok=True)
         write_text(given.out, json.dumps(result, indent=1) + "\n")

@@ -27,7 +27,7 @@ from spikeport.passes.quantize.mantissa import SIGN_MODES, SignMode, mantissa_fo
 from spikeport.passes.quantize.normalise import normalise
 from spikeport.passes.quantize.plan import Plan
 from spikeport.passes.quantize.ranges import RANGE_METHODS, RangeMethod, ranges
-from spikeport.passes.quantize.rounding import rounding
+from spikeport.passes.quantize.rounding import rounding, shortened
 from spikeport.passes.quantize.split import split
 from spikeport.passes.quantize.sweep import Calibration, Run, batch_size, mismatches
 from spikeport.passes.quantize.thresholds import thresholds
@@ -91,6 +91,8 @@ def quantize(
     raise_errors([*findings, *plan.build()[1]])
     seen = Calibration.of(run, real, calibration)
     findings += silent_layers(seen.reference)
+    findings += _fewer(calibration, seen, real)
+    findings += shortened(plan) if "rounding" in steps else []
     raise_errors(findings)
     plan = with_room(plan, seen)
     plan, effects = refined(plan, seen, ranges, steps, progress)
@@ -228,6 +230,15 @@ def silent_layers(record: Record) -> list[Finding]:
                     why="its thresholds and ranges are rounded without having been seen at work.",
                     mend="calibrate with more samples; if it never fires, prune it", severity="note")
             for name in quiet]  # fmt: skip
+
+
+def _fewer(calibration: Array, seen: Calibration, real: Graph) -> list[Finding]:
+    """Whether the steps look at fewer samples than were given."""
+    given = calibration.shape[calibration.ndim - len(real.shapes[real.input]) - 1]
+    if seen.reference.samples == given:
+        return []
+    what = f"the steps look at the first {seen.reference.samples} of {given} calibration samples"
+    return [Finding("SP428", what, why="the states of so large a network fill the memory.", severity="note")]
 
 
 def _overflows(record: Record) -> list[Finding]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import lapack
 
+from spikeport.findings import Finding
 from spikeport.graph import LIF, Array, Conv, Synapse
 from spikeport.passes.quantize.layers import Layer
 from spikeport.passes.quantize.mantissa import Mantissa
@@ -18,6 +20,7 @@ PATCHES = (1024, 16384)  #: fewest and most input patches in it
 DAMPING = 0.01  #: of the mean second moment, added to the diagonal
 #: Of the limit, tried for each channel: above 1 a step is coarser, but errors may happen to cancel better.
 RATIOS = (1.0, *(float(r) for r in np.round(np.linspace(1.01, 1.24, 24), 6)), 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
+WORK = 2**34  #: multiplications that the search among RATIOS may take in a layer; large layers try only the first few
 BLOCK = 128  #: columns whose corrections are applied to the rest at once
 
 
@@ -28,7 +31,8 @@ def rounding(plan: Plan, calibration: Calibration) -> Plan:
        a constant error is an error too.
     2. Weights are rounded one input after the other, the largest moment first, and what each rounding got wrong is
        made up for by those that are still to come (Frantar et al., GPTQ, ICLR 2023, arXiv 2210.17323, algorithm 1).
-    3. Of RATIOS of each channel's largest mantissa the one with the least error of the sums is taken.
+    3. Of RATIOS of each channel's largest mantissa the one with the least error of the sums is taken; `tried` of them
+       in large layers.
     4. A layer whose spikes are no nearer to the real network's keeps its weights as they were.
 
     The rounded weights stand in the plan's real graph, on the grid of the layer's unit.
@@ -69,7 +73,7 @@ def _best_limits(plan: Plan, layer: Layer, seen: dict[str, list[Moments]]) -> Pl
     node, limit = plan.real[name], plan.limits[layer.name][name]
     assert isinstance(node, Synapse)
     errors = []
-    for ratio in RATIOS:
+    for ratio in RATIOS[: tried(node)]:
         (step,) = plan.with_limits(layer, {name: limit * ratio}).steps(layer).values()
         wrong = _together(node, step, moments, plan.mantissas[name]) * step - node.weight
         rows = wrong.reshape(len(moments), node.channels // len(moments), -1)
@@ -80,6 +84,24 @@ def _best_limits(plan: Plan, layer: Layer, seen: dict[str, list[Moments]]) -> Pl
     table = np.stack(errors) if limit.shape else np.stack(errors).sum(1, keepdims=True)
     best = np.asarray(RATIOS)[np.argmin(table, axis=0)].reshape(limit.shape)
     return plan.with_limits(layer, {name: limit * best})
+
+
+def tried(node: Synapse) -> int:
+    """How many of RATIOS are tried for a synapse: each takes outputs x inputs^2 multiplications."""
+    inputs = int(np.prod(node.weight.shape[1:]))
+    return int(np.clip(WORK // (node.channels * inputs**2), 1, len(RATIOS)))
+
+
+def shortened(plan: Plan) -> list[Finding]:
+    """The layers for which the search is shorter than it would be."""
+    found = []
+    for layer in plan.layers:
+        for term in layer.terms:
+            node = plan.real[term.name]
+            if isinstance(node, Synapse) and len(layer.terms) == 1 and tried(node) < len(RATIOS):
+                what = f"the step rounding tries {tried(node)} of {len(RATIOS)} largest weights"
+                found.append(Finding("SP427", what, f"node {term.name!r}", "its weights are so many.", severity="note"))
+    return found
 
 
 def _together(node: Synapse, step: Array, moments: list[Moments], held: Mantissa) -> Array:
@@ -105,7 +127,18 @@ class Moments:
         seen = size > 0
         damped = raw + np.diag(np.where(seen, DAMPING * size[seen].mean() if seen.any() else 1.0, 1.0))
         order = np.argsort(-np.diag(damped), kind="stable")
-        return cls(raw, order, np.linalg.cholesky(np.linalg.inv(damped[np.ix_(order, order)])).T)
+        return cls(raw, order, _inverse_factor(damped[np.ix_(order, order)]))
+
+
+def _inverse_factor(matrix: Array) -> Array:
+    """The upper triangular R with R^T R the inverse of a positive definite matrix.
+
+    With J the reversal of rows, J H J = L L^T gives H = U U^T for U = J L J, upper triangular, so R = U^-1.
+    """
+    lower = np.linalg.cholesky(matrix[::-1, ::-1])
+    inverse, failed = lapack.dtrtri(lower[::-1, ::-1])
+    assert failed == 0  # a positive definite matrix has no zero on the diagonal of its factor
+    return np.asarray(inverse)
 
 
 def round_together(weight: Array, moments: Moments, held: Mantissa) -> Array:

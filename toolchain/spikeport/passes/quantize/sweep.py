@@ -18,7 +18,7 @@ from spikeport.record import Record
 from spikeport.targets import Request
 
 Run = Callable[[Graph, Array, Request], Record]
-STATES = 2**27  #: neuron states (samples x steps x neurons of all layers) that a sweep looks at
+STATES = 2**26  #: neuron states (samples x steps x neurons of all layers) that a sweep looks at
 
 
 @dataclass(frozen=True)
