@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -47,6 +48,13 @@ class Request:
     seconds: float | None = None  #: time limit; None is the target's own
     memory: int | None = None  #: bytes; None is the target's own
     progress: Progress = silent
+
+    def check_time(self, begun: float, done: int, total: int) -> None:
+        """Between two batches of a run that began at ``begun`` (perf_counter): raise SP512 past the time limit."""
+        elapsed = time.perf_counter() - begun
+        if self.seconds is not None and elapsed > self.seconds:
+            fail("SP512", f"the run was stopped after {elapsed:.1f} s, {done} of {total} samples done",
+                 mend="run fewer samples, raise the limit, or keep finished parts: --out and --resume")  # fmt: skip
 
 
 class Target(Protocol):

@@ -59,8 +59,9 @@ class OnnxRuntime:
         assert isinstance(node, Input)
         axis = 1 if node.coding == "events" else 0
         size = request.batch or BATCH
-        records = []
+        records, first = [], time.perf_counter()
         for start in range(0, total, size):
+            request.check_time(first, start, total)
             stop = min(start + size, total)
             part = np.ascontiguousarray(samples.take(range(start, stop), axis=axis), dtype=_dtype(graph))
             records.append(self._batch(session, graph, part, request))

@@ -40,8 +40,9 @@ def observe(
     axis = 1 if samples.ndim == len(graph.shapes[graph.input]) + 2 else 0
     total, size = samples.shape[axis], request.batch or 256
     dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
-    records = []
+    records, first = [], time.perf_counter()
     for start in range(0, total, size):
+        request.check_time(first, start, total)
         part = samples.take(range(start, min(start + size, total)), axis=axis)
         begun = time.perf_counter()
         record = watched(module, graph, torch.as_tensor(np.asarray(part)).to(device, dtype), way, output)

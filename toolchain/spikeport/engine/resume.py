@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -41,15 +42,16 @@ def run_in_parts(
     total = check_input(graph, samples)
     folder.mkdir(parents=True, exist_ok=True)
     _claim(folder, _facts(graph, samples, request, size), resume)
-    records = []
+    records, begun = [], time.perf_counter()
     for start in range(0, total, size):
         stop = min(start + size, total)
         path = folder / f"part-{start // size:06d}.npz"
         record = _readable(path)
         if record is None:
-            record = run(
-                graph, _cut(graph, samples, start, stop), replace(request, progress=_shifted(request, start, total))
-            )
+            request.check_time(begun, start, total)
+            left = None if request.seconds is None else request.seconds - (time.perf_counter() - begun)
+            wanted = replace(request, progress=_shifted(request, start, total), seconds=left)
+            record = run(graph, _cut(graph, samples, start, stop), wanted)
             record.save(path)
         request.progress(stop, total)
         records.append(record)

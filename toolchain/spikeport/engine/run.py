@@ -31,7 +31,8 @@ def simulate(
     Real arithmetic runs in the graph's float type, Loihi arithmetic in exact integers. Integers are the same to the bit
     whatever the batch size, device, number of threads and kernels. ``request.batch`` sets how many samples run at once,
     or ``request.memory`` how many bytes their values may take. Raises SP502 for input of the wrong shape or type, SP504
-    for input beyond what the integers were made for, SP509 for integers that may grow too large.
+    for input beyond what the integers were made for, SP509 for integers that may grow too large, SP512 past
+    ``request.seconds``, which is looked at between batches.
     """
     return Engine(graph, device, kernels).simulate(samples, request)
 
@@ -51,8 +52,10 @@ class Engine:
         total, entering = enter.check(self.graph, samples)
         ready = self._ready(entering)
         size = request.batch or ready.samples_at_once(total, request.memory)
-        records = []
+        records: list[Record] = []
+        first = time.perf_counter()
         for start in range(0, total, size):
+            request.check_time(first, start, total)
             begun = time.perf_counter()
             part = enter.cut(self.graph, samples, start, start + size)
             with torch.inference_mode():
