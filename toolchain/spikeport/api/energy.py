@@ -150,13 +150,13 @@ def _measured(graph: Graph, samples: Array, batch: int | None, counter: Nvml) ->
 
 def mapped(graph: Graph, chip: Chip | None) -> tuple[Mapping | None, tuple[str, ...]]:
     """The mapping on a chip; where there is none, why."""
-    alone = "without a mapping each spike is one message a layer that it reaches, and no hop is counted"
+    alone = "Without a mapping each spike is one message a layer that it reaches, and no hop is counted"
     if chip is None:
         return None, (alone,)
     try:
         made = fit(graph, chip)
     except SpikeportError as error:
-        return None, (f"no mapping on {chip.title}: {error.findings[0].what}; {alone}",)
+        return None, (f"No mapping on {chip.title}: {error.findings[0].what}. {alone}",)
     if made.refused:
-        return None, (f"{made.sentence} So {alone}",)
-    return Mapping(graph, made), (f"messages, hops and times by a mapping: {made.sentence}",)
+        return None, (f"{made.sentence} {alone}",)
+    return Mapping(graph, made), (f"Messages, hops and times come from a mapping: {made.sentence}",)

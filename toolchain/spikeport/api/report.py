@@ -47,7 +47,7 @@ def as_result(found: Comparison) -> dict[str, Any]:
         "parity": {found.a: found.parity.as_dict(found.b)},
         "firing_rate": found.firing_rates["a"],
         "causes": {} if found.causes is None else {found.a: [cause.as_dict() for cause in found.causes]},
-        "first_divergence": {} if found.first is None else {found.a: str(found.first)},
+        "first_divergence": {} if found.first is None else {found.a: found.first.told(found.a, found.b)},
     }
     result["provenance"] = {"command": f"spikeport compare {found.a} {found.b}"} | {
         f"sha256 of {path}": sha256(path) for path in map(_file, names.values()) if path is not None

@@ -216,7 +216,7 @@ def _explain(job: Job, trained: Model, integer: Model, test: Data) -> dict[str, 
         parted = with_moments(parted, Side(integer.graph, simulate), Side(trained.graph, simulate), test.x)
     return {
         "causes": {"integer": [cause.as_dict() for cause in found]},
-        "first_divergence": {} if parted is None else {"integer": str(parted)},
+        "first_divergence": {} if parted is None else {"integer": parted.told("the integer network", "the real one")},
     }
 
 

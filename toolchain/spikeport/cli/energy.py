@@ -54,14 +54,15 @@ def energy(
     if json:
         show.as_json(found.as_dict())
         return
+    kinds = {each.kind for each in found.estimates.values()}
     rows = [
         (name, *(micro(value) for value in (each.low, each.nominal, each.high)),
-         micro(each.static.nominal) if each.static else "", each.kind, each.basis)
+         micro(each.static.nominal) if each.static else "", *([each.kind] if len(kinds) > 1 else []), each.basis)
         for name, each in found.estimates.items()
     ]  # fmt: skip
     show.table(
-        f"energy of one sample in microjoule ({found.samples} samples on {found.target})",
-        ("model", "low", "nominal", "high", "static, apart", "kind", "basis"),
+        f"{' and '.join(sorted(kinds))} energy of one sample in microjoule ({found.samples} samples on {found.target})",
+        ("model", "low", "nominal", "high", "static, apart", *(["kind"] if len(kinds) > 1 else []), "basis"),
         rows,
     )
     show.table("counted for each timestep, a sample", *_steps(found))
@@ -101,4 +102,4 @@ def _steps(found: Costs) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
 
 def micro(joule: float) -> str:
     """Joule as microjoule."""
-    return f"{joule * 1e6:.4g}"
+    return f"{joule * 1e6:.3g}"

@@ -10,6 +10,9 @@ import typer
 from spikeport import console
 from spikeport.cli import show
 
+#: limits as a narrow terminal shows them
+SHORT = {"neurons": "neurons", "synapse_memory": "memory", "input_axons": "axons in", "output_axons": "axons out"}
+
 
 def fit(
     model: Annotated[str, typer.Argument(help="Checkpoint, .nir, .onnx or the name of a shipped model.")],
@@ -35,12 +38,12 @@ def fit(
         rows = [
             (name, "x".join(map(str, layer.layer.shape)), layer.tile.cores, "x".join(map(str, layer.tile.shape)),
              *(f"{layer.utilisation[limit]:.0%}" if limit in layer.utilisation else "not public"
-               for limit in ("neurons", "synapse_memory", "input_axons", "output_axons")), layer.binding)
+               for limit in SHORT), SHORT[layer.binding])
             for name, layer in bound.layers.items()
         ]  # fmt: skip
         show.table(
             f"{bound.chip.title}, {bound.sharing} convolutions: of the fullest core",
-            ("layer", "neurons", "cores", "tile", "neurons", "synapse memory", "input axons", "output axons", "binds"),
+            ("layer", "shape", "cores", "tile", *SHORT.values(), "binds"),
             rows,
         )
         typer.echo(bound.sentence)

@@ -16,7 +16,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Limit = Annotated[int | None, typer.Option("--limit", help="Only the first N samples.")]
 Batch = Annotated[int | None, typer.Option("--batch", min=1, help="Samples at once.")]
 
-TimeLimit = Annotated[float | None, typer.Option("--time-limit", help="Seconds that lava or sanafe may take.")]
+TimeLimit = Annotated[float | None, typer.Option("--time-limit", help="Seconds the run may take.")]
 Dt = Annotated[float | None, typer.Option("--dt", help="Seconds a step, for NIR files that do not say.")]
 Nir = Annotated[
     list[str] | None,
@@ -40,18 +40,36 @@ def as_json(value: Any) -> None:
 
 
 def table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table for a person, tab-separated columns for a pipe."""
+    """A table for a person; tab-separated columns under a line ``# title`` for a pipe."""
     if not console.interactive():
+        typer.echo(f"# {title}")
         typer.echo("\t".join(head))
         for row in rows:
             typer.echo("\t".join(str(cell) for cell in row))
         return
-    shown = Table(title=title, title_justify="left", header_style="bold")
-    for name in head:
-        shown.add_column(name)
-    for row in rows:
-        shown.add_row(*(str(cell) for cell in row))
+    shown = Table(title=title, title_justify="left", header_style="bold", box=None, padding=(0, 2, 0, 0))
+    lines = [[str(cell) for cell in row] for row in rows]
+    columns = list(zip(head, *lines, strict=True))
+    for name, width in zip(head, _widths(columns, console.stdout.width - 2 * len(columns)), strict=True):
+        shown.add_column(name, overflow="fold", width=width)
+    for line in lines:
+        shown.add_row(*line)
     console.stdout.print(shown)
+
+
+def _widths(columns: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Characters for each column: its longest word at least, so that no name is cut, and its longest cell at most.
+
+    Where there is no room even for the words, the widest columns but the first give way.
+    """
+    most = [max(map(len, column)) for column in columns]
+    found = [max(len(word) for cell in column for word in (cell.split() or [""])) for column in columns]
+    while sum(found) > room and max(found) > 1:
+        widest = max(range(len(found)), key=lambda i: (found[i] if i else min(found[0], room // 3), i))
+        found[widest] -= 1
+    while sum(found) < room and found != most:
+        found[max(range(len(found)), key=lambda i: most[i] - found[i])] += 1
+    return found
 
 
 def findings(found: Iterable[Finding]) -> None:

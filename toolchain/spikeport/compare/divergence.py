@@ -42,9 +42,13 @@ class Divergence:
     b: Moment | None = None
 
     def __str__(self) -> str:
-        who = "A fires, B does not" if self.a_fires else "B fires, A does not"
+        return self.told("A", "B")
+
+    def told(self, a: str, b: str) -> str:
+        """In words, the two networks by name."""
+        who = f"{a} fires, {b} does not" if self.a_fires else f"{b} fires, {a} does not"
         where = ", ".join(map(str, self.neuron))
-        moments = "".join(f"; {name}: {moment}" for name, moment in (("A", self.a), ("B", self.b)) if moment)
+        moments = "".join(f"; {name}: {moment}" for name, moment in ((a, self.a), (b, self.b)) if moment)
         return f"{self.layer}, t = {self.t}, sample {self.sample}, neuron ({where}): {who}{moments}"
 
     def as_dict(self) -> dict[str, Any]:
