@@ -57,3 +57,18 @@ def test_a_convolutional_network_with_scheduled_thresholds_is_the_same_network_o
     spikes, membranes, outputs, fired = mismatches(graph, rng.random((8, 1, 8, 8)))
     assert (spikes, membranes, outputs) == (0, 0, 0)
     assert fired > 500
+
+
+@pytest.mark.parametrize(("channels", "outputs", "size"), [(130, 5, (3, 4)), (3, 200, (4, 3)), (2, 3, (3, 140))])
+def test_more_than_127_channels_rows_or_columns_run_in_lavas_own_convolution(channels, outputs, size):
+    rng = np.random.default_rng(5)
+    conv = Conv(rng.integers(-60, 60, (outputs, channels, 3, 3)).astype(np.int8), padding=(1, 1))
+    shape = (outputs, *size)
+    threshold = np.full(3, int(60 * channels**0.5))  # about one standard deviation of a sum
+    lif = LIF(shape, np.asarray(2048), threshold, reset="zero", compare=">")
+    nodes = {"input": Input((channels, *size), "events", low=0, high=1), "conv": conv, "lif": lif}
+    graph = Graph.chain(nodes, 3, arithmetic=Loihi(LOIHI2))
+    assert all(finding.code != "SP602" for finding in Lava().check(graph))  # nothing of ours
+    spikes, membranes, outputs, fired = mismatches(graph, (rng.random((3, 2, channels, *size)) < 0.4).astype(float))
+    assert (spikes, membranes, outputs) == (0, 0, 0)
+    assert fired > 10

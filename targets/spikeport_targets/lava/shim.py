@@ -1,8 +1,11 @@
-"""Lets Lava 0.10 be imported on Python 3.11 and later, without touching what is installed.
+"""Lets Lava 0.10 work on Python 3.11 and later and on numpy 2, without touching what is installed.
 
 ``lava/magma/compiler/var_model.py`` has an instance of the unhashable dataclass `ByteEncoder` as a field default, which
 dataclasses refuse since 3.11. That one module is compiled with ``unsafe_hash`` switched on for that class, which is
 what 3.10 did in effect. Install the shim before any lava module is imported; forked processes inherit it.
+
+Lava's Conv keeps its sizes as int8. numpy 2 refuses ``channels % groups`` for more than 127 channels then, and wraps the
+sizes of large maps; `widen` declares them as int32, which changes no sum.
 """
 
 from __future__ import annotations
@@ -49,3 +52,13 @@ def install() -> None:
     needed = sys.version_info >= (3, 11) and MODULE not in sys.modules
     if needed and not any(isinstance(finder, VarModelFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, VarModelFinder())
+
+
+def widen() -> None:
+    """Let Lava's own Conv have more than 127 channels, rows or columns. Call once Lava can be imported."""
+    import numpy as np
+    from lava.magma.core.model.py.type import LavaPyType
+    from lava.proc.conv.models import AbstractPyConvModel
+
+    for size in ("kernel_size", "stride", "padding", "dilation", "groups"):
+        setattr(AbstractPyConvModel, size, LavaPyType(np.ndarray, np.int32, precision=8))

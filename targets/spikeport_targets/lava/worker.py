@@ -84,6 +84,7 @@ def import_lava() -> None:
     """Load what the plans need, so that the forks share it."""
     for name in ("core.run_conditions", "core.run_configs", "runtime.runtime", "compiler.compiler"):
         importlib.import_module(f"lava.magma.{name}")
+    shim.widen()
     remember_models()
 
 
