@@ -4,8 +4,8 @@
 dataclasses refuse since 3.11. That one module is compiled with ``unsafe_hash`` switched on for that class, which is
 what 3.10 did in effect. Install the shim before any lava module is imported; forked processes inherit it.
 
-Lava's Conv keeps its sizes as int8. numpy 2 refuses ``channels % groups`` for more than 127 channels then, and the sizes
-of large maps; `widen` declares them as int32, which changes no sum.
+Lava's Conv keeps its sizes as int8. Beyond 127 channels, rows or columns numpy 2 refuses to compute with them; `widen`
+declares them as int32, which changes no sum.
 """
 
 from __future__ import annotations
