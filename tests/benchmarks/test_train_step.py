@@ -53,17 +53,26 @@ def test_the_plain_network_is_the_same_network():
 @pytest.mark.parametrize("network", ["resnet19", "vggsnn"])
 def test_a_training_step(network):
     runs = {}
-    for _ in range(2):  # in turns, so that a busy moment of the machine does not fall on one of them
-        for variant in ("plain", "float32", "bf16"):
+    ours = ("plain", "float32", "bf16")
+    for some in (
+        ours,
+        ("unbound", "convolutions", "convolutions-bf16"),
+        ours,
+    ):  # in turns: no busy moment for one alone
+        for variant in some:
             runs.setdefault(variant, []).append(step(network, variant))
     best = {variant: min(run["seconds"] for run in some) for variant, some in runs.items()}
     peak = {variant: min(run["peak_bytes"] for run in some) for variant, some in runs.items()}
-    for variant in ("float32", "bf16"):
-        record(
-            f"training step, {network}, {variant}", "plain step-by-step PyTorch, float32",
-            best["plain"] / best[variant], best[variant], seconds_against=best["plain"],
-            peak_bytes=peak[variant], peak_bytes_against=peak["plain"],
-        )  # fmt: skip
+    for variant, floor in (("float32", "convolutions"), ("bf16", "convolutions-bf16")):
+        for against, peer in (
+            ("plain step-by-step PyTorch, float32", "plain"),
+            ("the same, steps taken apart with unbind", "unbound"),
+            ("floor: torch's convolutions alone", floor),
+        ):
+            record(
+                f"training step, {network}, {variant}", against, best[peer] / best[variant], best[variant],
+                seconds_against=best[peer], peak_bytes=peak[variant], peak_bytes_against=peak[peer],
+            )  # fmt: skip
 
 
 @pytest.mark.bench

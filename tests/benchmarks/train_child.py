@@ -1,7 +1,9 @@
 """One training step of one network, measured in its own process; prints seconds and peak memory as JSON.
 
 ``python train_child.py NETWORK VARIANT``: VARIANT is plain (step by step in PyTorch, as the papers' codes compute),
-float32 or bf16 (spikeport's).
+unbound (the same, with the steps taken apart once, so that their gradients do not cost T * T), convolutions (what
+torch's convolutions alone take, channels-last: the floor), or float32 or bf16 (spikeport's, set up as `spikeport train`
+does it). Add -bf16 to convolutions for autocast.
 """
 
 import importlib.util
@@ -9,6 +11,7 @@ import json
 import resource
 import sys
 import time
+from collections import OrderedDict
 from pathlib import Path
 
 import torch
@@ -16,9 +19,11 @@ from torch import nn
 
 from spikeport.train import Neuron, TdBatchNorm
 from spikeport.train.layers import Conv2d
-from spikeport.train.loop import train_step
+from spikeport.train.loop import optimiser_for, train_step
+from spikeport.train.memory import keep_freed_memory
 from spikeport.train.recipe import parse
 from spikeport_models.networks import build
+from spikeport_models.networks.blocks import Spiking
 
 _SPEC = importlib.util.spec_from_file_location("reference", Path(__file__).parents[1] / "train" / "reference.py")
 equations = importlib.util.module_from_spec(_SPEC)
@@ -28,8 +33,21 @@ NETWORKS = {"resnet19": ((3, 32, 32), 2), "vggsnn": ((2, 48, 48), 10)}
 STEPS = 3
 
 
+class Steps(tuple):
+    """[T, ...] taken apart: x[t] is then no operation of its own."""
+
+    def __new__(cls, x):
+        return super().__new__(cls, x.unbind(0))
+
+    @property
+    def shape(self):
+        return (len(self), *self[0].shape)
+
+
 class PlainNeuron(nn.Module):
     """DS-ATGO's neuron, a timestep after the other, in autograd's own operations."""
+
+    unbound = False
 
     def __init__(self, ours):
         super().__init__()
@@ -38,7 +56,7 @@ class PlainNeuron(nn.Module):
 
     def forward(self, x):
         spikes, used = equations.neurons(
-            x, torch.sigmoid(self.w), lambda t, u: u.detach().mean() + u.detach().std(),
+            Steps(x) if self.unbound else x, torch.sigmoid(self.w), lambda t, u: u.detach().mean() + u.detach().std(),
             lambda t, u, theta: equations.atgo_width(u),
         )  # fmt: skip
         self.threshold.lerp_(torch.stack(used), 0.1)
@@ -60,6 +78,9 @@ class Folded(nn.Module):
 def plain(module, dense=False):
     """The same network out of torch's layers and plain neurons, with the same numbers."""
     for name, part in list(module.named_children()):
+        if isinstance(part, Spiking):
+            part = nn.Sequential(OrderedDict(part.named_children()))
+            setattr(module, name, part)
         if isinstance(part, Neuron):
             setattr(module, name, PlainNeuron(part))
         elif isinstance(part, TdBatchNorm):
@@ -76,23 +97,63 @@ def plain(module, dense=False):
     return module
 
 
-def main(network, variant):
+def convolutions(module, x, half):
+    """Run once to see the convolutions' inputs; returns what does them all again, forward and backward."""
+    seen = []
+    layers = [part for part in module.modules() if isinstance(part, Conv2d)]
+    handles = [part.register_forward_hook(lambda part, x, y: seen.append((part, x[0], y))) for part in layers]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+        module(x)
+    for handle in handles:
+        handle.remove()
+    calls = []
+    for part, given, y in seen:
+        steps = slice(0, 1) if given.stride(0) == 0 else slice(None)  # an image that repeats is convolved once
+        kind = torch.bfloat16 if half else torch.float32
+        given, y = (v[steps].flatten(0, 1).to(kind).contiguous(memory_format=torch.channels_last) for v in (given, y))
+        calls.append((part, given, torch.randn_like(y), part.weight.detach().to(kind)))
+
+    def run():
+        for number, (part, given, g, w) in enumerate(calls):
+            torch.nn.functional.conv2d(given, w, None, part.stride, part.padding)
+            torch.ops.aten.convolution_backward(
+                g, given, w, [0], part.stride, part.padding, [1, 1], False, [0, 0], 1, [number > 0, True, False]
+            )
+
+    return run
+
+
+def prepared(network, variant):
+    """One step, as a function."""
     shape, timesteps = NETWORKS[network]
     torch.manual_seed(0)
     module = build(network, input_shape=shape, classes=10, timesteps=timesteps, train_with="ds-atgo").train()
     lead = (timesteps, 8) if network == "vggsnn" else (8,)
     x, y = torch.rand(*lead, *shape), torch.randint(0, 10, (8,))
-    module = plain(module) if variant == "plain" else module.to(memory_format=torch.channels_last)
     recipe = parse({"model": "b", "dataset": "b", "network": network, "timesteps": timesteps, "epochs": 1, "lr": 0.01,
-                    "precision": "bf16" if variant == "bf16" else "float32"})  # fmt: skip
-    optimiser = torch.optim.SGD(module.parameters(), 0.01, momentum=0.9)
-    seconds, losses = [], []
+                    "weight_decay": 0.0, "precision": "bf16" if variant == "bf16" else "float32"})  # fmt: skip
+    if variant in ("plain", "unbound"):
+        PlainNeuron.unbound = variant == "unbound"
+        module = plain(module)
+        optimiser = torch.optim.SGD(module.parameters(), 0.01, momentum=0.9)
+    else:
+        keep_freed_memory()
+        module = module.to(memory_format=torch.channels_last)
+        if variant.startswith("convolutions"):
+            return convolutions(module, x, variant.endswith("bf16"))
+        optimiser = optimiser_for(module, recipe)
+    return lambda: train_step(module, x, y, optimiser, recipe)
+
+
+def main(network, variant):
+    step = prepared(network, variant)
+    seconds = []
     for _ in range(STEPS + 1):
         start = time.perf_counter()
-        losses.append(train_step(module, x, y, optimiser, recipe)[0])
+        step()
         seconds.append(time.perf_counter() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": min(seconds[1:]), "peak_bytes": peak, "losses": losses}))
+    print(json.dumps({"seconds": min(seconds[1:]), "peak_bytes": peak}))
 
 
 if __name__ == "__main__":

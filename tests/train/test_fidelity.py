@@ -41,6 +41,12 @@ def layer(method, shape=(3, 5, 4, 6, 6), kind=PLIF, **options):
     return norm, neuron, x, weights
 
 
+def together(norm, neuron, x):
+    """tdBN and neurons as one operation, channels-last; with torch's operations the norm, then the neurons."""
+    rows = x.flatten(0, 1).contiguous(memory_format=torch.channels_last).reshape(x.shape)
+    return neuron.normalised(rows, norm)
+
+
 def reference(norm, neuron, x, *, shape="rectangular"):
     method, v_th = neuron.method, torch.tensor(neuron.method.threshold).double()
     leaves = [p.detach().clone().requires_grad_() for p in (x, norm.weight, norm.bias)]
@@ -78,9 +84,10 @@ METHODS = [
 @pytest.mark.parametrize("reset", ["zero", "subtract"])
 @pytest.mark.parametrize("kind", [PLIF, LIF])
 @pytest.mark.parametrize("method", METHODS, ids=str)
-def test_spikes_and_gradients_follow_the_equations(method, kind, reset, detach):
+@pytest.mark.parametrize("run", [lambda norm, neuron, x: neuron(norm(x)), together], ids=["in turn", "together"])
+def test_spikes_and_gradients_follow_the_equations(run, method, kind, reset, detach):
     norm, neuron, x, weights = layer(method, kind=kind, reset=reset, detach_reset=detach)
-    spikes = neuron(norm(x))
+    spikes = run(norm, neuron, x)
     (spikes * weights).sum().backward()
     expected, _, (rx, rgamma, rbeta), w = reference(norm, neuron, x)
     (expected * weights).sum().backward()
@@ -104,11 +111,38 @@ def test_every_surrogate_shape_follows_its_formula(shape):
     close(neuron.w.grad, w.grad)
 
 
-def test_the_moving_average_follows_the_batch_thresholds():
+@pytest.mark.parametrize("run", [lambda norm, neuron, x: neuron(norm(x)), together], ids=["in turn", "together"])
+def test_moving_averages_follow_the_batch(run):
     norm, neuron, x, _ = layer(DsAtgo())
     _, used, *_ = reference(norm, neuron, x)
-    neuron(norm(x))
+    run(norm, neuron, x)
     close(neuron.threshold, 0.9 * torch.ones(3).double() + 0.1 * torch.stack(used))
+    by_channel = x.detach().transpose(0, 2).flatten(1)
+    close(norm.running_mean, 0.1 * by_channel.mean(1))
+    close(norm.running_var, 0.9 + 0.1 * by_channel.var(1))
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 4), (1, 5, 4, 6, 6), (2, 40, 1500)], ids=["dense", "one step", "wide"])
+def test_the_joined_operation_takes_any_number_of_channels_and_steps(shape):
+    norm, neuron, x, weights = layer(DsAtgo(), shape)
+    spikes = together(norm, neuron, x) if x.ndim == 5 else neuron.normalised(x, norm)
+    (spikes * weights).sum().backward()
+    expected, _, (rx, rgamma, rbeta), w = reference(norm, neuron, x)
+    (expected * weights).sum().backward()
+    assert torch.equal(spikes, expected)
+    for ours, theirs in ((x, rx), (norm.weight, rgamma), (norm.bias, rbeta), (neuron.w, w)):
+        close(ours.grad, theirs.grad)
+
+
+def test_hooks_on_norm_and_neurons_see_every_call():
+    """A hook gets what its module gets: the two are then no joined operation."""
+    norm, neuron, x, _ = layer(DsAtgo())
+    seen = []
+    norm.register_forward_hook(lambda part, given, y: seen.append(y))
+    neuron.register_forward_pre_hook(lambda part, given: seen.append(given[0]))
+    together(norm, neuron, x)
+    assert len(seen) == 2
+    assert torch.equal(*seen)
 
 
 @pytest.mark.parametrize("reset", ["zero", "subtract"])

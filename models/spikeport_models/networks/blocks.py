@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from spikeport.train.layers import Conv2d, Linear
 from spikeport.train.methods import Method
-from spikeport.train.neurons import NEURONS
+from spikeport.train.neurons import NEURONS, Neuron
 from spikeport.train.norm import TdBatchNorm
 
 
@@ -22,6 +22,10 @@ class Spiking(nn.Sequential):
         norm = TdBatchNorm(channels, method)
         cells = NEURONS[neuron](method, timesteps, norm=norm, channels=channels, **options)
         super().__init__(OrderedDict(synapse=synapse, norm=norm, neuron=cells))
+
+    def forward(self, x: Tensor) -> Tensor:
+        cells: Neuron = self.neuron  # type: ignore[assignment]
+        return cells.normalised(self.synapse(x), self.norm)  # type: ignore[arg-type]
 
 
 def spiking_conv(

@@ -15,7 +15,7 @@ Backward, with h[t] = the surrogate slope at u[t] - threshold[t] and g the gradi
     g_width[t] = -sum g_s[t] * h[t] * (u[t] - threshold[t]) / width[t]     (spike = F((u - threshold) / width), PSG)
 
 Source: MPD-AGL neuron.py:14-66 and DS-ATGO eq. 1-3; the reset is part of the gradient unless it is detached.
-Only u is kept for the backward pass: spikes and v follow from it.
+Only u is kept for the backward pass: spikes and v follow from it (`fused` keeps x instead, and finds u again).
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ def fire(x: Tensor, decay: Tensor, threshold: Tensor, width: Tensor, rules: Rule
     the last two only give the shape, and each step's are computed from the membrane of the batch. On the CPU the
     loops are compiled (`fused`), elsewhere and for rarer rules they are torch's operations (`stepwise`).
     """
+    if fused.applies(x, threshold, rules):
+        return fused.fire(x, decay, threshold, width, rules)
     spikes, used = _Fire.apply(x, decay, threshold, width, rules)  # type: ignore[no-untyped-call]
     return spikes, used
 
@@ -47,19 +49,9 @@ class _Fire(torch.autograd.Function):
         ctx: Any, x: Tensor, decay: Tensor, threshold: Tensor, width: Tensor, rules: Rules
     ) -> tuple[Tensor, Tensor]:
         state = torch.promote_types(x.dtype, torch.float32)  # membranes are never held in half precision
-        beta, theta, wide = decay.to(state), threshold.to(state), width.to(state)
-        mask: Tensor | None = None
-        if fused.applies(x, threshold, rules):
-            given = fused.dense(x)
-            if rules.adapt:
-                spikes, u, used, wide = fused.forward_adapting(given, beta, theta, rules)
-            else:
-                spikes, u = fused.forward(given, beta, theta, rules, any(ctx.needs_input_grad))
-                used = theta.clone()
-        else:
-            spikes, u, used, wide = stepwise.forward(x, beta, theta, wide, rules)
-            if rules.method.masked > 0:
-                mask = torch.rand_like(u) >= rules.method.masked
+        beta = decay.to(state)
+        spikes, u, used, wide = stepwise.forward(x, beta, threshold.to(state), width.to(state), rules)
+        mask = torch.rand_like(u) >= rules.method.masked if rules.method.masked > 0 else None
         ctx.save_for_backward(u, beta, used, wide, mask)
         ctx.rules = rules
         ctx.mark_non_differentiable(used)
@@ -68,13 +60,9 @@ class _Fire(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        u, beta, thresholds, widths, mask = ctx.saved_tensors
         rules: Rules = ctx.rules
-        g_width: Tensor | None = None
-        if fused.applies(u, thresholds, rules):
-            g_x, g_decay, g_theta = fused.backward(grad, u, beta, thresholds, widths, rules)
-        else:
-            g_x, g_decay, g_theta, g_width = stepwise.backward(grad, u, beta, thresholds, widths, mask, rules)
+        u, beta, thresholds, widths, mask = ctx.saved_tensors
+        g_x, g_decay, g_theta, g_width = stepwise.backward(grad, u, beta, thresholds, widths, mask, rules)
         if rules.adapt:
             return g_x, g_decay, None, None, None
         return g_x, g_decay, g_theta, g_width, None

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from spikeport.findings import require
+from spikeport.train import fused
 from spikeport.train.dynamics import fire
+from spikeport.train.memory import rows_of_channels
 from spikeport.train.methods import Method
 from spikeport.train.norm import TdBatchNorm
 from spikeport.train.rules import Reset, Rules
@@ -66,6 +68,32 @@ class Neuron(nn.Module):
         return self.training and self.method.adaptive and not isinstance(self.threshold, nn.Parameter)
 
     def forward(self, x: Tensor) -> Tensor:
+        rules, widths = self._prepare(x)
+        spikes, used = fire(x, self.decay, self.threshold, widths, rules)
+        self._follow(used, rules)
+        return spikes
+
+    def normalised(self, x: Tensor, norm: TdBatchNorm) -> Tensor:
+        """``self(norm(x))``: in training on the CPU in one operation, which never writes the normalised current."""
+        rules, widths = self._prepare(x)
+        together = (
+            norm.training
+            and not _listened(self, norm)
+            and fused.applies(x, self.threshold, rules)
+            and rows_of_channels(x)
+            and x.numel() > x.shape[2]  # one value a channel has no variance: torch's error for that
+        )
+        if not together:
+            return self(norm(x))  # type: ignore[no-any-return]
+        spikes, used, mean, var = fused.normalise_and_fire(
+            x, norm.weight, norm.bias, fused.Norm(norm.scale, norm.eps), self.decay, self.threshold, widths, rules
+        )
+        norm.follow(mean, var)
+        self._follow(used, rules)
+        return spikes
+
+    def _prepare(self, x: Tensor) -> tuple[Rules, Tensor]:
+        """What this call does, and the widths [T]; only the shape of these counts where thresholds adapt."""
         require(
             x.shape[0] == self.timesteps,
             "SP310",
@@ -73,15 +101,13 @@ class Neuron(nn.Module):
             mend="run the number of steps that the model was trained with; input is [T, B, ...]",
         )
         adapts = self.adapts
-        widths = (
-            self.threshold.detach() if adapts else self.surrogate_widths()
-        )  # only the shape counts where they adapt
-        rules = Rules(self.method, self.reset, self.detach_reset, adapts)
-        spikes, used = fire(x, self.decay, self.threshold, widths, rules)
-        if adapts:
-            with torch.no_grad():
-                self.threshold.lerp_(used.to(self.threshold.dtype), self.method.momentum)  # type: ignore[attr-defined]
-        return spikes
+        widths = self.threshold.detach() if adapts else self.surrogate_widths()
+        return Rules(self.method, self.reset, self.detach_reset, adapts), widths
+
+    @torch.no_grad()
+    def _follow(self, used: Tensor, rules: Rules) -> None:
+        if rules.adapt:
+            self.threshold.lerp_(used.to(self.threshold.dtype), self.method.momentum)  # type: ignore[attr-defined]
 
     def surrogate_widths(self) -> Tensor:
         """Width of each step, [T], for the thresholds as they stand; no gradient, but for a learned width."""
@@ -93,6 +119,12 @@ class Neuron(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.method.name}, timesteps={self.timesteps}, reset={self.reset!r}"
+
+
+def _listened(*modules: nn.Module) -> bool:
+    """Whether somebody watches the calls of these modules."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return any(getattr(module, kind) for module in modules for kind in hooks)
 
 
 class PLIF(Neuron):

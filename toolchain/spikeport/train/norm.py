@@ -59,5 +59,11 @@ class TdBatchNorm(nn.Module):
             return normalise_over_ranks(flat, mean, var, weight, self.bias, self.momentum, self.eps)
         return F.batch_norm(flat, mean, var, weight, self.bias, self.training, self.momentum, self.eps)
 
+    @torch.no_grad()
+    def follow(self, mean: Tensor, var: Tensor) -> None:
+        """Move the running estimates towards mean and unbiased variance [C] of a batch."""
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+        self.running_var.lerp_(var.to(self.running_var.dtype), self.momentum)
+
     def extra_repr(self) -> str:
         return f"{self.channels}, scale={self.scale:g}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -38,6 +40,16 @@ def mean_and_std_of_sums(count: int, total: float, squares: float, shift: float)
     """The same, [] each and in float64, from this rank's count, sum and sum of squares of (value - shift)."""
     total, squares = total + count * shift, squares + 2 * shift * total + count * shift * shift
     return _merged(torch.tensor([count, total, squares], dtype=torch.float64))
+
+
+def over_ranks(sums: NDArray[np.float64], count: float) -> tuple[NDArray[np.float64], float]:
+    """Sums and the number of values behind them, added over all ranks."""
+    if ranks() == 1:
+        return sums, count
+    everything = torch.from_numpy(np.append(sums, count))
+    dist.all_reduce(everything)
+    whole = everything.numpy()
+    return whole[:-1].reshape(sums.shape), float(whole[-1])
 
 
 def _merged(sums: Tensor) -> tuple[Tensor, Tensor]:
