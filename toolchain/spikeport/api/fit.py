@@ -54,7 +54,7 @@ def fit(
     return Fits(loaded.name, made, bounds, tuple(_notes(loaded.graph, made)))
 
 
-def placed(graph: Graph, chip: str = "loihi1") -> tuple[dict[str, Any], Mapping | None]:
+def placed(graph: Graph, chip: str | Chip = "loihi1") -> tuple[dict[str, Any], Mapping | None]:
     """For a report: what `fit` says of a graph, as JSON, and where its layers lie; None where it cannot be mapped.
 
     What stands in the way is then told under ``notes``.
@@ -62,7 +62,11 @@ def placed(graph: Graph, chip: str = "loihi1") -> tuple[dict[str, Any], Mapping 
     try:
         found = fit(graph, chip)
     except SpikeportError as error:
-        return {"chip": chip, "bounds": {}, "notes": [str(problem) for problem in error.findings]}, None
+        return {
+            "chip": chip.id if isinstance(chip, Chip) else chip,
+            "bounds": {},
+            "notes": [str(problem) for problem in error.findings],
+        }, None
     return found.as_dict(), Mapping(graph, found.bounds["shared"])
 
 

@@ -18,11 +18,14 @@ from spikeport.api.execute import execute
 from spikeport.api.files import folder, sha256, write_json
 from spikeport.api.fit import placed
 from spikeport.api.load import Data, Model, load_data, load_model
+from spikeport.api.plan import Plan
+from spikeport.api.plan import read as read_plan
 from spikeport.api.targets import versions
 from spikeport.compare import Parity, Side, causes, first_divergence, parity, with_moments
 from spikeport.engine import simulate
 from spikeport.engine.margins import margins
 from spikeport.findings import Finding
+from spikeport.fit import Chip
 from spikeport.fit import find as find_chip
 from spikeport.graph import LIF, Array, Graph, Real
 from spikeport.passes.quantize import prepare
@@ -34,8 +37,6 @@ from spikeport.targets import Request, silent
 Bar = Callable[[str], AbstractContextManager[Callback]]
 
 WHY_SAMPLES = 256  #: causes are looked for on so many samples: a dozen runs of them
-CHIP = "loihi1"  #: whose mapping gives messages, hops, step times and the core map
-LAVA_SAMPLES = 32  #: Lava has no batches: a checked subset of the test split
 
 
 def no_bar(title: str) -> AbstractContextManager[Callback]:
@@ -75,29 +76,33 @@ def run(
     out: Path | str,
     method: str | None = None,
     *,
-    lava_samples: int = LAVA_SAMPLES,
+    lava_samples: int | None = None,
     seconds: float | None = None,
     bar: Bar = no_bar,
 ) -> dict[str, Any]:
     """Do the main job for a recipe and write everything into ``out``; returns what ``result.json`` holds.
 
-    ``method``: ds-atgo, mpd-agl or fixed; None takes the recipe's. ``lava_samples`` = 0 leaves Lava out; ``seconds``
-    limits the time that Lava may take. Writes model.safetensors, model.nir, model.onnx, model.int.nir, result.json and
-    report.html. Raises whatever a stage refuses.
+    ``recipe`` is a training recipe's name or TOML file, or a TOML file of a whole run (`spikeport.api.plan`), of which
+    the other arguments replace what they name. ``method``: ds-atgo, mpd-agl or fixed. ``lava_samples`` = 0 leaves Lava
+    out; ``seconds`` limits the time that Lava may take. Writes model.safetensors, model.nir, model.onnx, model.int.nir,
+    result.json and report.html. Raises SP312 for a file that is no recipe, and whatever a stage refuses.
     """
+    plan = read_plan(recipe)
+    chip = find_chip(plan.chip)
     job = Job(folder(out), bar)
-    trained = _train(job, recipe, method)
+    trained = _train(job, plan, method)
     dataset = str(trained.metadata["dataset"])
     test = load_data(dataset, "test", trained.graph)
     reread = _export(job, trained)
-    integer = _quantise(job, trained, dataset)
-    _simulate(job, trained, reread, integer, test, lava_samples, seconds)
+    integer = _quantise(job, trained, dataset, plan)
+    lava_samples = plan.lava_samples if lava_samples is None else lava_samples
+    _simulate(job, trained, reread, integer, test, lava_samples, plan.time_limit if seconds is None else seconds)
     parities = _compare(job, trained, test)
-    result = _result(job, trained, test, parities) | _energy(job, integer, test.x)
+    result = _result(job, trained, test, parities) | _energy(job, integer, test.x, chip)
     result["provenance"] = _provenance(job, recipe, method)
     result |= _explain(job, trained, integer, test)
     with job.stage("fit"):
-        result["fit"], placement = placed(integer.graph, CHIP)
+        result["fit"], placement = placed(integer.graph, chip)
     figures = gather({"integer": (job.records["integer"], job.records["graph"])}, graph=trained.graph,
                      integer=integer.graph, placement=placement)  # fmt: skip
     write_json(job.out / "result.json", result)
@@ -106,11 +111,11 @@ def run(
     return result
 
 
-def _train(job: Job, recipe: str, method: str | None) -> Model:
+def _train(job: Job, plan: Plan, method: str | None) -> Model:
     from spikeport.api.train import train
 
     with job.stage("train"):
-        trained = train(recipe, method=method, out=job.out / "train")
+        trained = train(plan.recipe, method=method or plan.method, out=job.out / "train", overrides=plan.train)
     shutil.copyfile(trained.checkpoint, job.out / "model.safetensors")
     with job.stage("capture"):
         return load_model(job.out / "model.safetensors")
@@ -126,12 +131,12 @@ def _export(job: Job, trained: Model) -> dict[str, Model]:
         return {name: load_model(path) for name, path in files.items()}
 
 
-def _quantise(job: Job, trained: Model, dataset: str) -> Model:
+def _quantise(job: Job, trained: Model, dataset: str, plan: Plan) -> Model:
     from spikeport.api.quantize import quantize
 
     path = job.out / "model.int.nir"
     with job.stage("quantize") as progress:
-        job.findings += quantize(trained, data=dataset, out=path, progress=progress).findings
+        job.findings += quantize(trained, data=dataset, out=path, progress=progress, **dict(plan.quantize)).findings
         return load_model(path)
 
 
@@ -248,7 +253,8 @@ def _result(job: Job, trained: Model, test: Data, parities: Mapping[str, Parity]
 def _provenance(job: Job, recipe: str, method: str | None) -> dict[str, str]:
     """What was asked for, and which files came of it."""
     command = f"spikeport run {recipe}" + (f" --method {method}" if method else "")
-    return {"command": command} | {f"sha256 of {path.name}": sha256(path) for path in sorted(job.out.glob("model.*"))}
+    files = [Path(recipe)] * Path(recipe).is_file() + sorted(job.out.glob("model.*"))
+    return {"command": command} | {f"sha256 of {path.name}": sha256(path) for path in files}
 
 
 def _schedule(node: LIF) -> list[float]:
@@ -257,10 +263,10 @@ def _schedule(node: LIF) -> list[float]:
     return [float(value) for value in flat.mean(1)]
 
 
-def _energy(job: Job, integer: Model, x: Array) -> dict[str, Any]:
+def _energy(job: Job, integer: Model, x: Array, chip: Chip) -> dict[str, Any]:
     """Priced on the deployed network's own events, with the messages and the step times of its mapping."""
     with job.stage("energy"):
-        mapping, notes = mapped(integer.graph, find_chip(CHIP))
+        mapping, notes = mapped(integer.graph, chip)
         plain = price(tally(integer, job.records["integer"], x, mapping), notes=notes).as_dict()
     return {name: plain[name] for name in ("energy_joule_per_sample", "verdicts", "latency")} | {
         "energy_notes": plain["notes"]

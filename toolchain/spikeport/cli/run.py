@@ -12,10 +12,14 @@ from spikeport.cli import show
 
 
 def run(
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe, or a TOML file.")],
+    recipe: Annotated[
+        str, typer.Argument(help="Name of a training recipe, or a TOML file: of a training, or of a whole run.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder for models, result.json and report.html.")],
     method: Annotated[str | None, typer.Option("--method", help="ds-atgo, mpd-agl or fixed.")] = None,
-    lava_samples: Annotated[int, typer.Option("--lava-samples", min=0, help="Samples for Lava; 0 skips it.")] = 32,
+    lava_samples: Annotated[
+        int | None, typer.Option("--lava-samples", min=0, help="Samples for Lava, 32 unless said; 0 skips it.")
+    ] = None,
     time_limit: Annotated[float | None, typer.Option("--time-limit", help="Seconds that Lava may take.")] = None,
     json: show.Json = False,
 ) -> None:
