@@ -72,6 +72,7 @@ def test_a_training_step(network):
             record(
                 f"training step, {network}, {variant}", against, best[peer] / best[variant], best[variant],
                 seconds_against=best[peer], peak_bytes=peak[variant], peak_bytes_against=peak[peer],
+                table="training",
             )  # fmt: skip
 
 
@@ -95,5 +96,5 @@ def test_short_trainings_in_bf16(tmp_path):
     means = {name: statistics.fmean(values) for name, values in accuracy.items()}
     record(
         "test accuracy, digits-conv, ten epochs, bf16", "float32, three seeds", means["bf16"] / means["float32"],
-        statistics.fmean(run.seconds for run in runs["bf16"]), accuracy=accuracy,
+        statistics.fmean(run.seconds for run in runs["bf16"]), accuracy=accuracy, table="training",
     )  # fmt: skip
