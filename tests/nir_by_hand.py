@@ -1,7 +1,7 @@
 """NIR's differential equations stepped by Euler's rule in float64, straight from nir's documentation.
 
 Knows nothing of spikeport. `run` takes a nir.NIRGraph, frames [T, B, ...] and dt; gives what leaves each node,
-[T, B, ...]. A recurrent edge carries the value of the step before; before the first step nothing has left any node (all zero).
+[T, B, ...]. A recurrent edge carries the value of the step before; before the first step nothing has left any node.
 """
 
 from __future__ import annotations

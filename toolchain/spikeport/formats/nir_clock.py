@@ -20,7 +20,11 @@ STEPS = 40  #: of Newton's method, which doubles the digits with each
 
 def hidden_dt(flat: Flat) -> float | None:
     """Seconds a step, the same for all leaky nodes; None where there are none. Raises SP213 where they disagree."""
-    found = {name: _dt(raw.array(TAU[raw.kind]), raw.array("r")) for name, raw in flat.nodes.items() if raw.kind in TAU}
+    found = {
+        name: _dt(raw.parameter(TAU[raw.kind]), raw.parameter("r"))
+        for name, raw in flat.nodes.items()
+        if raw.kind in TAU
+    }
     if not found:
         return None
     every = np.concatenate(list(found.values()))

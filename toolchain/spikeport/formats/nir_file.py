@@ -143,7 +143,7 @@ class _Reader:
         if not text and item.dtype.kind not in "biuf":
             fail("SP202", f"{item.name} holds {item.dtype}, not numbers or text", where=str(self.path))
         constant = not text and item.chunks is not None and item.id.get_storage_size() == 0
-        self._claim(item, item.size * (1 if constant else item.dtype.itemsize))  # masks over it take a byte each
+        self._claim(item, item.size * item.dtype.itemsize)
         if constant:
             value = np.asarray(item.fillvalue, dtype=item.dtype)
             return np.broadcast_to(value, item.shape)

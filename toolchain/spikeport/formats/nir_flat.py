@@ -47,6 +47,12 @@ class Raw:
         """A field as an array."""
         return np.asarray(self.fields[name])
 
+    def parameter(self, name: str) -> Array:
+        """A field of a neuron: [] where the file holds one value for all, so that nothing is made that it claims."""
+        value = self.array(name)
+        once = value.size > 0 and all(step == 0 or n == 1 for step, n in zip(value.strides, value.shape, strict=True))
+        return value[tuple(slice(0, 1) for _ in value.shape)].reshape(()) if once else value
+
 
 @dataclass(frozen=True)
 class Flat:

@@ -108,6 +108,19 @@ def _groups(node: Conv) -> int:
     return 1 if readable(node) else node.groups
 
 
+def weight_size(node: Node, source: Shape) -> int:
+    """How many numbers the weight has that NIR's words need for a node, zeros included; 0 where there is none."""
+    if isinstance(node, Norm):
+        return int(node.gamma.size) ** 2
+    if isinstance(node, Pool) and len(node.kernel) == 1:
+        return source[0] ** 2 * node.kernel[0]
+    if isinstance(node, Conv):
+        side = max(node.kernel) if readable(node) else 0
+        dense_size: int = node.channels * int(node.weight.shape[1]) * node.groups * side ** len(node.kernel)
+        return max(dense_size, int(node.weight.size))
+    return 0
+
+
 def readable(node: Conv) -> bool:
     """Whether nir.read's type check can be satisfied: kernel sizes that differ by an odd number cannot be padded."""
     return len({k % 2 for k in node.kernel}) == 1

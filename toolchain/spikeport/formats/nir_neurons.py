@@ -16,7 +16,7 @@ from spikeport.graph import LIF, CubaLIF, Delay, Node, Norm, Scale, Shape
 def threshold(work: Conversion, name: str, raw: Raw) -> None:
     """A memoryless neuron: x > threshold, whatever the comparison of the others."""
     shape = work.shapes[name]
-    schedule = work.schedule(raw.array("threshold"), shape)
+    schedule = work.schedule(raw.parameter("threshold"), shape)
     work.put(name, LIF(shape, np.asarray(0.0, work.dtype), schedule, reset="zero", compare=">"))
 
 
@@ -24,13 +24,13 @@ def spiking(work: Conversion, name: str, raw: Raw) -> None:
     """IF, LIF and CubaLIF."""
     shape = work.shapes[name]
     membrane, extra = _membrane(work, name, raw)
-    reset_value = raw.array("v_reset") if "v_reset" in raw.fields else np.zeros(1)
+    reset_value = raw.parameter("v_reset") if "v_reset" in raw.fields else np.zeros(1)
     if "v_reset" not in raw.fields:
         work.seen.add("v_reset")
     work.seen.add("compare")
     values: dict[str, Any] = {
         "decay": work.decay(membrane.decay, shape),
-        "threshold": work.schedule(raw.array("v_threshold"), shape),
+        "threshold": work.schedule(raw.parameter("v_threshold"), shape),
         "bias": work.numbers(membrane.bias, shape),
         "gain": work.numbers(membrane.gain, shape),
         "compare": work.conventions.compare,
@@ -44,12 +44,12 @@ def spiking(work: Conversion, name: str, raw: Raw) -> None:
 
 def _membrane(work: Conversion, name: str, raw: Raw) -> tuple[Discrete, dict[str, Any]]:
     if raw.kind == "IF":
-        found, seconds = integrating(raw.array("r"), work.conventions)
+        found, seconds = integrating(raw.parameter("r"), work.conventions)
         work.seen.add("seconds" if seconds else "step")
         return found, {}
     _leaks(work)
     if raw.kind == "LIF":
-        return leaky(raw.array("tau"), raw.array("r"), raw.array("v_leak"), work.conventions), {}
+        return leaky(raw.parameter("tau"), raw.parameter("r"), raw.parameter("v_leak"), work.conventions), {}
     current, membrane = _cuba(work, raw)
     # i[t] = d i[t-1] + g x and u = ... + R i: R goes into the drive, since our current enters u with gain 1
     extra: dict[str, Any] = {"current_decay": work.decay(current.decay, work.shapes[name])}
@@ -58,8 +58,8 @@ def _membrane(work: Conversion, name: str, raw: Raw) -> tuple[Discrete, dict[str
 
 def _cuba(work: Conversion, raw: Raw) -> tuple[Discrete, Discrete]:
     """The synaptic current and the membrane."""
-    w_in = raw.array("w_in") if "w_in" in raw.fields else np.ones(())
-    return cuba(raw.array("tau_syn"), w_in, raw.array("tau_mem"), raw.array("r"), raw.array("v_leak"),
+    w_in = raw.parameter("w_in") if "w_in" in raw.fields else np.ones(())
+    return cuba(raw.parameter("tau_syn"), w_in, raw.parameter("tau_mem"), raw.parameter("r"), raw.parameter("v_leak"),
                 work.conventions)  # fmt: skip
 
 
@@ -70,12 +70,12 @@ def _leaks(work: Conversion) -> None:
 def filtering(work: Conversion, name: str, raw: Raw) -> None:
     """I, LI and CubaLI do not spike: y[t] = decay y[t-1] + gain x[t] + bias, a loop through a Delay."""
     if raw.kind == "I":
-        found, seconds = integrating(raw.array("r"), work.conventions)
+        found, seconds = integrating(raw.parameter("r"), work.conventions)
         work.seen.add("seconds" if seconds else "step")
         stages = [found]
     elif raw.kind == "LI":
         _leaks(work)
-        stages = [leaky(raw.array("tau"), raw.array("r"), raw.array("v_leak"), work.conventions)]
+        stages = [leaky(raw.parameter("tau"), raw.parameter("r"), raw.parameter("v_leak"), work.conventions)]
     else:
         _leaks(work)
         stages = list(_cuba(work, raw))
@@ -102,6 +102,6 @@ def _affine(work: Conversion, stage: Discrete, shape: Shape) -> Node:
     if max(gain.ndim, bias.ndim) > 1:
         fail("SP210", "a leak potential that differs within a channel, in a neuron that does not spike",
              mend="give one v_leak a channel")  # fmt: skip
-    full = [np.broadcast_to(value, shape[:1]).astype(work.dtype) for value in (gain, bias)]
-    ones = np.ones(shape[:1], work.dtype)
-    return Norm(full[0], full[1], 0 * ones, ones, eps=0.0)
+    full = [np.broadcast_to(value, shape[:1]) for value in (gain, bias)]
+    zero, one = (np.broadcast_to(np.asarray(value, work.dtype), shape[:1]) for value in (0, 1))
+    return Norm(full[0], full[1], zero, one, eps=0.0)

@@ -8,16 +8,17 @@ from typing import Any, cast, get_args
 
 import numpy as np
 
-from spikeport.findings import Finding, SpikeportError, fail
+from spikeport.findings import Finding, SpikeportError, fail, require
 from spikeport.formats import facts as facts_
 from spikeport.formats.nir_file import Filled, Packed, Tree, equal_or
-from spikeport.formats.nir_lower import Context, Lowered, Thresholds, lower, readable
+from spikeport.formats.nir_lower import Context, Lowered, Thresholds, lower, readable, weight_size
 from spikeport.formats.nir_names import safe_names
 from spikeport.graph import Array, Conv, Graph, Node, Readout
 
 KEY = "spikeport"
 FEATURES = frozenset({"schedule", "integers", "decay", "reset-subtract", "reset-none"})  #: what this version knows
 SUM = "digest"
+LARGEST_WEIGHT = 2**29  #: numbers in one weight of NIR's
 
 
 def to_tree(graph: Graph, thresholds: Thresholds, dt: float) -> tuple[Tree, list[Finding]]:
@@ -27,6 +28,9 @@ def to_tree(graph: Graph, thresholds: Thresholds, dt: float) -> tuple[Tree, list
     nodes: Tree = {}
     needs: dict[str, list[str]] = {}
     for name, node in graph.nodes.items():
+        size = weight_size(node, graph.input_shape(name))
+        require(size <= LARGEST_WEIGHT, "SP206", f"its weight would take {size:,} numbers, most of them zeros",
+                where=f"node {name!r}", mend="fold normalisations, or export to ONNX")  # fmt: skip
         lowered = lower(node, _context(graph, name, thresholds, dt))
         for need in sorted(lowered.needs):
             needs.setdefault(need, []).append(names[name])
@@ -130,7 +134,8 @@ def from_tree(tree: Tree, where: str) -> Graph:
         if error.code.startswith("SP2"):
             raise
         fail("SP202", f"holds a graph that cannot be ({facts_.misread(error)})", where=where, mend="export it again")
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, ArithmeticError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, ArithmeticError,
+            MemoryError) as error:  # fmt: skip
         fail("SP202", f"its metadata is damaged ({facts_.misread(error)})", where=where, mend="export it again")
     return graph
 
@@ -186,6 +191,9 @@ def _same_words(tree: Tree, graph: Graph, about: Mapping[str, Any], where: str) 
     if thresholds not in get_args(Thresholds):
         raise ValueError(f"thresholds written as {thresholds!r}")
     for safe, name in about["names"]:
+        size = weight_size(graph.nodes[name], graph.input_shape(name))
+        if size and np.asarray(tree["nodes"][safe].get("weight")).size != size:  # before anything of that size is made
+            _altered(f"the weight of the node {name!r} is not what spikeport wrote", where)
         lowered: Lowered = lower(graph.nodes[name], _context(graph, name, cast(Thresholds, thresholds), about["dt"]))
         for key, value in lowered.fields.items():
             if key in lowered.kept.values():

@@ -90,13 +90,13 @@ def flatten(work: Conversion, name: str, raw: Raw) -> None:
 
 def scale(work: Conversion, name: str, raw: Raw) -> None:
     """A factor, one a neuron or channel where they differ."""
-    work.put(name, Scale(work.numbers(raw.array("scale"), work.shapes[name])))
+    work.put(name, Scale(work.numbers(raw.parameter("scale"), work.shapes[name])))
 
 
 def delay(work: Conversion, name: str, raw: Raw) -> None:
     """Whole steps of waiting; neurons that wait differently go through parts of their own."""
     shape = work.shapes[name]
-    exact = np.asarray(raw.array("delay"), np.float64) / work.conventions.dt
+    exact = np.asarray(raw.parameter("delay"), np.float64) / work.conventions.dt
     steps = np.rint(exact)
     if not np.isfinite(steps).all() or steps.min(initial=0) < 0 or steps.max(initial=0) > 2**20:
         fail("SP213", f"a delay of {raw.array('delay').max():g} s is {steps.max():g} steps", mend="mend it, or --dt")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -17,6 +18,7 @@ NEURONS = {
     "CubaLI": ("tau_syn", "tau_mem", "r", "v_leak", "w_in"), "Scale": ("scale",),
     "CubaLIF": ("tau_syn", "tau_mem", "r", "v_leak", "w_in", "v_threshold", "v_reset"),
 }  # fmt: skip
+LARGEST_LAYER = 2**26  #: values that leave a node at one step, of one sample
 AXES = {"Conv1d": 1, "Conv2d": 2, "SumPool2d": 2, "AvgPool2d": 2}
 
 
@@ -26,6 +28,8 @@ def shapes(flat: Flat) -> dict[str, Shape]:
     for a, b in flat.edges:
         sources[b].append(a)
     found = {name: sample_shape(flat, name) for name, raw in flat.nodes.items() if raw.kind == "Input"}
+    for name, size in found.items():
+        _sane(name, size)
     left = {name: raw for name, raw in flat.nodes.items() if name not in found}
     while True:
         new = {}
@@ -36,11 +40,19 @@ def shapes(flat: Flat) -> dict[str, Shape]:
             except SpikeportError as error:
                 fail(error.code, error.findings[0].what, where=f"node {name!r}", mend=error.findings[0].mend)
             if shape is not None:
+                _sane(name, shape)
                 new[name] = shape
         if not new:
             return found
         found |= new
         left = {name: raw for name, raw in left.items() if name not in new}
+
+
+def _sane(name: str, shape: Shape) -> None:
+    """Raises SP207 for a layer of a size that only a damaged or hostile file claims."""
+    if not shape or min(shape) < 1 or math.prod(shape) > LARGEST_LAYER:
+        fail("SP207", f"claims values of shape {list(shape)}", where=f"node {name!r}",
+             mend="the file is damaged or not to be trusted")  # fmt: skip
 
 
 def sample_shape(flat: Flat, name: str) -> Shape:

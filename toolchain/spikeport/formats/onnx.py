@@ -78,7 +78,7 @@ def read(path: Path | str) -> tuple[Graph, tuple[Finding, ...]]:
         graph = onnx_own.taken_apart(model, arrays)
     except SpikeportError as error:
         fail("SP250", f"its metadata describe a graph that cannot be ({misread(error)})", where=str(path))
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, ArithmeticError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, ArithmeticError, MemoryError) as error:
         fail("SP250", f"its metadata are damaged ({misread(error)})", where=str(path), mend="export it again")
     if graph is not None:
         return graph, ()

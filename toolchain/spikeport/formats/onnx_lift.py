@@ -16,7 +16,7 @@ from onnx import TensorProto
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.formats.onnx_build import DOMAIN
 from spikeport.formats.onnx_constants import FOLDED
-from spikeport.formats.onnx_lifting import Lifted, Lifting, UnsupportedError
+from spikeport.formats.onnx_lifting import Lifted, Lifting, UnsupportedError, sane
 from spikeport.formats.onnx_operators import RULES, neuron
 from spikeport.graph import Array, Graph, Input, Real, Scale
 
@@ -84,6 +84,10 @@ def _enter(work: Lifting) -> None:
     if events and fixed[0] is not None:
         work.lengths.add(fixed[0])
     shape = tuple(int(n or 0) for n in fixed[2 if events else 1 :])
+    try:
+        sane(shape)
+    except UnsupportedError as error:
+        fail("SP250", f"its input {error}")
     work.nodes["input"] = Input(shape, "events" if events else "direct")
     work.values[inputs[0].name] = Lifted(("input",), "time" if events else "still", shape)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,6 +23,9 @@ class Lifted:
     shape: Shape
 
 
+LARGEST_LAYER = 2**26  #: values that leave an operator at one step, of one sample
+
+
 def attributes(operator: onnx.NodeProto) -> dict[str, Any]:
     """The attributes of an operator."""
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in operator.attribute}
@@ -29,6 +33,12 @@ def attributes(operator: onnx.NodeProto) -> dict[str, Any]:
 
 class UnsupportedError(Exception):
     """An operator, or a use of one, that has no place in a Graph."""
+
+
+def sane(shape: Shape) -> None:
+    """Refuse a layer of a size that only a damaged or hostile model claims."""
+    if not shape or min(shape) < 1 or math.prod(shape) > LARGEST_LAYER:
+        raise UnsupportedError(f"claims values of shape {list(shape)}")
 
 
 @dataclass
@@ -76,9 +86,11 @@ class Lifting:
         name = operator.name or operator.output[0]
         while name in self.nodes:
             name += "_"
+        shape = node.output_shape(x.shape)
+        sane(shape)
         self.nodes[name] = node
         self.edges += [(source, name) for source in x.sources]
-        self.values[operator.output[0]] = Lifted((name,), form or x.form, node.output_shape(x.shape))
+        self.values[operator.output[0]] = Lifted((name,), form or x.form, shape)
 
     def consumers(self, name: str) -> int:
         """How many operators and outputs take a value."""

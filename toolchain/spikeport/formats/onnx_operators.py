@@ -16,6 +16,8 @@ from spikeport.formats.onnx_lifting import Lifted, Lifting, UnsupportedError, at
 from spikeport.formats.onnx_values import Form
 from spikeport.graph import LIF, Conv, CubaLIF, Delay, Flatten, Linear, Norm, Pool, Readout, Scale
 
+MOST_REPEATED = 2**24  #: numbers of a schedule that is written out from fewer
+
 
 def neuron(work: Lifting, call: onnx.NodeProto) -> None:
     """A call to one of our functions, if it still computes what its name says."""
@@ -35,6 +37,9 @@ def neuron(work: Lifting, call: onnx.NodeProto) -> None:
         reset = "zero"
     elif reset == "value":
         values["reset_value"] = reset_to
+    total = len(threshold) * int(np.prod(x.shape, dtype=np.int64))
+    if threshold.size not in (len(threshold), len(threshold) * x.shape[0]) and threshold.size < total > MOST_REPEATED:
+        raise UnsupportedError("a threshold that repeats itself along some axes; give one a channel or one a neuron")
     rows = [work.over_channels(row, x) for row in threshold]
     values |= {"reset": reset, "compare": ">" if "above" in parts else ">="}
     node = kind(x.shape, threshold=np.stack(rows), **values)
@@ -94,8 +99,8 @@ def add(work: Lifting, operator: onnx.NodeProto) -> None:
         return
     if bias.ndim > 1:
         raise UnsupportedError("a constant that differs within a channel is added")
-    ones = np.ones(x.shape[:1], bias.dtype)
-    work.put(operator, Norm(ones, np.broadcast_to(bias, x.shape[:1]), 0 * ones, ones, eps=0.0), x)
+    zero, one = (np.broadcast_to(np.asarray(value, bias.dtype), x.shape[:1]) for value in (0, 1))
+    work.put(operator, Norm(one, np.broadcast_to(bias, x.shape[:1]), zero, one, eps=0.0), x)
     if work.consumers(operator.output[0]) == 1:
         work.biases[work.values[operator.output[0]].sources[0]] = bias
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ from spikeport.formats.onnx_loop import Looped
 from spikeport.formats.onnx_step import Step, infos
 from spikeport.formats.onnx_time import STEPS, continuation
 from spikeport.formats.onnx_values import Layout
-from spikeport.graph import LIF, Array, Graph, Input, Real
+from spikeport.graph import LIF, Array, Graph, Input, Pool, Real
 
 KEY = "spikeport"
 
@@ -136,8 +137,19 @@ def taken_apart(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> Graph | 
         values = {key: _placed(place, arrays) for key, place in entry["arrays"].items()}
         nodes[entry["name"]] = facts_.node_from(entry["facts"], values)
     graph = facts_.graph_from(about, nodes, [(a, b) for a, b in about["edges"]])
+    if not _holds_what_it_claims(model, graph, about["time"], arrays):
+        return None
     again = build(graph, about["time"], hollow=True)
     return graph if _same(model, again) else None
+
+
+def _holds_what_it_claims(model: onnx.ModelProto, graph: Graph, time: str, arrays: Mapping[str, Array]) -> bool:
+    """Whether what building again makes beside the network's arrays can be in the file: sum pools, unrolled steps."""
+    ones = [int(graph.input_shape(name)[0]) * math.prod(node.kernel)
+            for name, node in graph.nodes_of(Pool).items() if node.kind == "sum"]  # fmt: skip
+    sizes = sum(array.size for array in arrays.values())
+    steps = sum(len(function.node) for function in model.functions)
+    return max(ones, default=0) <= sizes and (time != "unroll" or graph.timesteps <= steps)
 
 
 def _placed(place: Mapping[str, Any], arrays: Mapping[str, Array]) -> Array:
