@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from spikeport.api.report import report
+from spikeport.findings import SpikeportError
 from spikeport.report import numbers, render, write
 from spikeport.report.verdict import verdict
 
@@ -149,3 +151,12 @@ def test_a_share_is_called_100_percent_only_if_it_is():
     assert numbers.percent(0.999999) == ">99.99\u202f%"
     assert numbers.percent(0.0) == "0\u202f%"
     assert numbers.percent(1e-6) != numbers.percent(0.0)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"model": "x"}'])
+def test_what_is_no_result_is_refused_and_nothing_is_written(text, tmp_path):
+    (tmp_path / "result.json").write_text(text)
+    with pytest.raises(SpikeportError) as caught:
+        report(tmp_path)
+    assert caught.value.code == "SP820"
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]

@@ -21,6 +21,9 @@ def report(path: Path | str) -> Path:
     place = Path(path)
     place = place.parent if place.name == "result.json" else place
     result = _read(place / "result.json")
+    if not {"accuracy", "parity"} & set(result):
+        fail("SP820", "holds neither accuracies nor comparisons", where=str(place / "result.json"),
+             mend="name the folder that spikeport run wrote")  # fmt: skip
     figures = _read(place / FIGURES) if (place / FIGURES).exists() else None
     return write(result, place / "report.html", figures)
 
