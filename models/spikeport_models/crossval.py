@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +27,11 @@ from spikeport.train.grid import to_grid
 from spikeport.train.loop import Training, accuracy, fit
 from spikeport.train.parts import Part
 from spikeport.train.recipe import Recipe, facts_of, parse_overrides, read
-from spikeport_models import datasets, networks, recipes
+from spikeport_models import datasets, load, networks, recipes
 from spikeport_models.datasets.parts import SEED
 
 Indices = NDArray[np.intp]
-CALIBRATION = 512  #: samples of a fold's training part, spread evenly
+CALIBRATION = 128  #: samples of a fold's training part, spread evenly
 
 
 def everything(name: str, folder: str | None = None) -> datasets.Dataset:
@@ -50,39 +49,33 @@ def folds(labels: NDArray[np.int64], count: int) -> list[tuple[Indices, Indices]
     return list(StratifiedKFold(count, shuffle=True, random_state=SEED).split(labels, labels))
 
 
-def cross_validate(recipe: Recipe, count: int = 5, save: Path | None = None, weight_bits: int = 0) -> dict[str, Any]:
+def cross_validate(
+    recipe: Recipe, count: int = 5, save: Path | None = None, weight_bits: int = 0, again: bool = False
+) -> dict[str, Any]:
     """Accuracy of each fold, between 0 and 1, their mean and standard deviation.
 
     With ``weight_bits``, ``integers`` holds for each fold the accuracy of the quantised network, the real one's in the
     same engine, and the share of held-out samples with the same answer.
 
     With ``save``, the folder gets ``fold1.safetensors`` and so on; fold k holds out ``folds(labels, count)[k - 1][1]``.
+    With ``again`` the networks in that folder are taken as they are, and nothing is trained.
     """
     data = everything(recipe.dataset, recipe.folder)
     whole = Part.of(data.x, data.y, data.coding)
     accuracies: list[float] = []
     integers: list[dict[str, float]] = []
     for number, (inside, outside) in enumerate(folds(data.y, count)):
-        torch.manual_seed(recipe.seed + number)
-        module = networks.build(
-            recipe.network, input_shape=data.input_shape, classes=data.classes, timesteps=recipe.timesteps,
-            train_with=method(recipe.method, **recipe.method_options), options=recipe.architecture,
-        ).to(memory_format=torch.channels_last)  # fmt: skip
         train, held_out = (
             Part(*whole.pick(torch.from_numpy(index)), data.coding) for index in (inside, outside)
         )  # fmt: skip
-        training = Training.begin(module, recipe, len(train))
-        fit(training, train, held_out)
-        last = training.epochs[-1]
-        if recipe.weight_bits:
-            to_grid(module, recipe.weight_bits)
-            last = replace(last, val_accuracy=accuracy(module, held_out))
-        accuracies.append(last.val_accuracy)
-        if save is not None:
-            save.mkdir(parents=True, exist_ok=True)
+        path = None if save is None else save / f"fold{number + 1}.safetensors"
+        module = load(path)[0] if again and path is not None else _trained(recipe, data, train, held_out, number)
+        accuracies.append(accuracy(module, held_out))
+        if path is not None and not again:
+            path.parent.mkdir(parents=True, exist_ok=True)
             facts = facts_of(recipe, data.input_shape, data.coding, data.classes)
-            told = {"epoch": last.epoch, "fold": number + 1, "folds": count, "held_out_accuracy": last.val_accuracy}
-            checkpoint.save(save / f"fold{number + 1}.safetensors", module, {**facts, **told})
+            told = {"epoch": recipe.epochs, "fold": number + 1, "folds": count, "held_out_accuracy": accuracies[-1]}
+            checkpoint.save(path, module, {**facts, **told})
         if weight_bits:
             integers.append(_quantised(module.eval(), recipe, data, inside, outside, weight_bits))
         also = f", integers {integers[-1]['integer']:.2%}" if weight_bits else ""
@@ -95,6 +88,20 @@ def cross_validate(recipe: Recipe, count: int = 5, save: Path | None = None, wei
         "deviation": statistics.stdev(accuracies),
         **({"weight_bits": weight_bits, "integers": integers} if weight_bits else {}),
     }
+
+
+def _trained(recipe: Recipe, data: datasets.Dataset, train: Part, held_out: Part, number: int) -> nn.Module:
+    """The network of one fold, after the last epoch."""
+    torch.manual_seed(recipe.seed + number)
+    module = networks.build(
+        recipe.network, input_shape=data.input_shape, classes=data.classes, timesteps=recipe.timesteps,
+        train_with=method(recipe.method, **recipe.method_options), options=recipe.architecture,
+    ).to(memory_format=torch.channels_last)  # fmt: skip
+    fit(Training.begin(module, recipe, len(train)), train, held_out)
+    if recipe.weight_bits:
+        to_grid(module, recipe.weight_bits)
+    trained: nn.Module = module
+    return trained
 
 
 def _quantised(
@@ -117,12 +124,13 @@ def main() -> None:
     parser.add_argument("recipe")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
+    parser.add_argument("--again", action="store_true", help="take the networks in the folder --save, train nothing")
     parser.add_argument("--weight-bits", type=int, default=0, help="quantise each fold's network to so many bits")
     parser.add_argument("--out", type=Path, help="JSON file for the result")
     parser.add_argument("--save", type=Path, help="folder for the network of each fold")
     given = parser.parse_args()
     recipe = read(recipes.find(given.recipe), parse_overrides(given.set))
-    result = cross_validate(recipe, given.folds, given.save, given.weight_bits)
+    result = cross_validate(recipe, given.folds, given.save, given.weight_bits, given.again)
     print(f"mean {result['mean']:.2%}, standard deviation {result['deviation']:.2%}")
     if given.weight_bits:
         drop = statistics.fmean(fold["real"] - fold["integer"] for fold in result["integers"])

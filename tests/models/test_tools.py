@@ -64,6 +64,12 @@ def test_cross_validation_trains_every_fold(tmp_path):
     held_out = crossval.folds(data.y, 2)[1][1]
     right = (module(torch.from_numpy(data.x[held_out])).argmax(1).numpy() == data.y[held_out]).mean()
     assert right == pytest.approx(facts["held_out_accuracy"])
+    again = crossval.cross_validate(recipe, 2, tmp_path, weight_bits=8, again=True)
+    assert again["folds"] == pytest.approx(result["folds"])
+    for fold, integers in zip(again["folds"], again["integers"], strict=True):
+        assert integers["real"] == pytest.approx(fold, abs=0.004)  # PyTorch's network, and its graph in the engine
+        assert abs(integers["integer"] - integers["real"]) < 0.03
+        assert integers["argmax_agreement"] > 0.9
 
 
 @pytest.mark.parametrize("name", spikeport_models.shipped())

@@ -112,7 +112,8 @@ class IntegerNet(nn.Module):
     def _grain(self, bias: Tensor) -> Tensor:
         """The smallest power of two with which each bias fits its mantissa."""
         need = (bias.abs() / self.bias_largest).clamp(min=1.0).log2().ceil()
-        return need.clamp(*self.bias_exponents).exp2()
+        grain: Tensor = need.clamp(*self.bias_exponents).exp2()
+        return grain
 
     def forward(self, samples: Tensor) -> Tensor:
         """Outputs in real units, [B, *output]; ``samples`` as the graph takes them, in real units."""
