@@ -16,7 +16,7 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="model.nir or model.onnx.")],
     thresholds: Annotated[str, typer.Option("--thresholds", help="NIR schedules: guard (exact), or approx.")] = "guard",
     data: Annotated[str | None, typer.Option("--data", help="Where approx measures what it costs.")] = None,
-    time: Annotated[str, typer.Option("--time", help="ONNX: scan (any T where schedules allow), unroll or step.")] = "scan",
+    time: Annotated[str, typer.Option("--time", help="ONNX: scan (any T if schedules allow), unroll, step.")] = "scan",
     inline: Annotated[bool, typer.Option("--inline", help="ONNX: for readers without functions.")] = False,
     dt: show.Dt = None,
     nir: show.Nir = None,
