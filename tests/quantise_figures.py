@@ -138,7 +138,7 @@ INTRO = """# What quantisation costs
 
 Written by `python tests/quantise_figures.py page`; its parts are measured by `python tests/quantise_figures.py eight`,
 `four`, `noise` and `resnet19`, and N-MNIST by `python -m spikeport_models.crossval nmnist-conv --weight-bits 8`
-(128 calibration samples of each fold's training part).
+(512 calibration samples of each fold's training part).
 Fashion-MNIST is the official test split, which nothing was tuned on.
 
 """

@@ -31,7 +31,7 @@ from spikeport_models import datasets, load, networks, recipes
 from spikeport_models.datasets.parts import SEED
 
 Indices = NDArray[np.intp]
-CALIBRATION = 128  #: samples of a fold's training part, spread evenly
+CALIBRATION = 512  #: samples of a fold's training part, spread evenly
 
 
 def everything(name: str, folder: str | None = None) -> datasets.Dataset:
@@ -110,7 +110,7 @@ def _quantised(
     """The held-out samples through the real graph and through its integers."""
     samples = 0 if data.coding == "direct" else 1
     graph = capture(module, data.input_shape, verify=False)
-    few = inside[:: max(1, len(inside) // CALIBRATION)]
+    few = inside[np.linspace(0, len(inside) - 1, min(CALIBRATION, len(inside))).astype(int)]
     made = quantize(graph, data.x.take(few, samples), weight_bits=bits, run=simulate)
     held_out, labels = data.x.take(outside, samples), data.y[outside]
     real, whole = simulate(graph, held_out), simulate(made.graph, held_out)
