@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spikeport.engine import simulate
-from spikeport.graph import LIF, LOIHI2, Conv, Flatten, Graph, Input, Linear, Loihi, Pool, Readout
+from spikeport.graph import LIF, LOIHI2, Conv, CubaLIF, Flatten, Graph, Input, Linear, Loihi, Pool, Readout
 from spikeport.targets import Request
 from spikeport_targets.lava import Lava
 
@@ -72,3 +72,16 @@ def test_more_than_127_channels_rows_or_columns_run_in_lavas_own_convolution(cha
     spikes, membranes, outputs, fired = mismatches(graph, (rng.random((3, 2, channels, *size)) < 0.4).astype(float))
     assert (spikes, membranes, outputs) == (0, 0, 0)
     assert fired > 10
+
+
+def test_a_current_that_lavas_own_neuron_wraps_is_announced():
+    """Sums of 100,000 stay within Lava's 2**17; kept for three steps at a decay of 4000/4096 they do not."""
+    lif = CubaLIF((1,), np.asarray(2048), np.full(3, 100_000), compare=">", current_decay=np.asarray(4000))
+    nodes = {"input": Input((8,), "events", low=0, high=100), "fc": Linear(np.full((1, 8), 125, np.int8)), "lif": lif}
+    graph, samples = Graph.chain(nodes, 3, arithmetic=Loihi(LOIHI2)), np.full((3, 1, 8), 100.0)
+    lava, engine = Lava().run(graph, samples, EVERYTHING), simulate(graph, samples, EVERYTHING)
+    assert engine.overflows["lif"]["sum beyond 24 bits"] > 0
+    assert (lava.membranes["lif"] != engine.membranes["lif"]).any()
+    assert [found.where for found in lava.findings if found.code == "SP624"] == ["node 'lif'"]
+    shorter = graph.replace({"lif": lif.with_(current_decay=np.asarray(0))})
+    assert not [found for found in Lava().run(shorter, samples, EVERYTHING).findings if found.code == "SP624"]

@@ -7,7 +7,6 @@ import torch
 
 from spikeport.train import PLIF, DsAtgo, MpdAgl, TdBatchNorm
 
-
 COMPILER = pytest.mark.skipif(
     not any(shutil.which(name) for name in ("g++", "clang++", "c++")), reason="inductor needs a C++ compiler"
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spikeport.findings import Finding, SpikeportError
-from spikeport.graph import LIF, Graph, Loihi, Norm, Readout, Real, Synapse
+from spikeport.graph import DECAY_ONE, LIF, CubaLIF, Graph, Loihi, Norm, Readout, Real, Synapse
 from spikeport.passes.align_delays import align_delays
 from spikeport_targets.lava.current import first_synapse, substituted, with_constant_current
 from spikeport_targets.lava.ranges import value_ranges
@@ -73,14 +73,20 @@ def _pipelined(graph: Graph) -> Iterator[Finding]:
 
 
 def wide_sums(graph: Graph) -> Iterator[Finding]:
-    """A note for each layer whose sums could pass what Lava holds, where Lava wraps and does not count."""
+    """A note for each layer whose sums could pass what Lava holds, where Lava wraps and does not count.
+
+    A synaptic current that decays by d holds up to 1 + d + d**2 + ... sums of all steps.
+    """
     if not isinstance(graph.arithmetic, Loihi):
         return
     ranges = value_ranges(graph)
     placed = placements(graph)
     for name in graph.nodes_of(LIF, Readout):
-        largest = max(map(abs, ranges[name]))
-        stock_neuron = isinstance(graph.nodes[name], LIF) and placed[name].stock
+        node, largest = graph.nodes[name], max(map(abs, ranges[name]))
+        if isinstance(node, CubaLIF):
+            kept = float(node.current_decay.max()) / DECAY_ONE
+            largest = int(largest * sum(kept**step for step in range(graph.timesteps)))
+        stock_neuron = isinstance(node, LIF) and placed[name].stock
         if largest >= (2**17 if stock_neuron else 2**31):
             yield Finding(
                 "SP624",
