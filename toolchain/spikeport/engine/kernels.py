@@ -210,6 +210,16 @@ def real(
 
 
 @compiled
+def _weighed(counts: NDArray[np.int64], weights: NDArray[np.int64]) -> int:
+    """The sum of their products."""
+    total: Any = 0
+    for k in range(counts.shape[0]):
+        for c in range(counts.shape[1]):
+            total += counts[k, c] * weights[k, c]
+    return int(total)
+
+
+@compiled
 def tally(
     x: Bytes,  # [T, B, places, channels]
     kinds: NDArray[np.int64],  # [places]
@@ -251,7 +261,7 @@ def tally(
                     filled = 0
         for what in range(1 if binary else 3):
             for column in range(3):
-                found[what, t, column] = np.sum(counts[what] * table[column])
+                found[what, t, column] = _weighed(counts[what], table[column])
     if binary:
         found[2] = found[0]
     return found
