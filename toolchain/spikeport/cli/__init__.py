@@ -74,10 +74,16 @@ def _examples(text: str) -> str:
     return "\n\n".join(["Examples:", *lines])
 
 
+def quiet_first(words: list[str]) -> list[str]:
+    """The arguments with --quiet in front of the verb, wherever it was written."""
+    quiet = [word for word in words if word in ("--quiet", "-q")]
+    return [*quiet[:1], *(word for word in words if word not in quiet)]
+
+
 def main() -> None:
     """Entry point. Exit status: 0 done, 1 a gate failed, 2 an error with its code, 130 interrupted."""
     try:
-        build()()
+        build()(args=quiet_first(sys.argv[1:]))
     except SpikeportError as error:
         for finding in error.findings:
             print(finding, file=sys.stderr)
