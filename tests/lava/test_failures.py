@@ -153,7 +153,9 @@ def test_a_run_past_its_memory_is_ended():
 
 
 PARENT = """
+    import signal
     import numpy as np
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it starts with &
     from test_failures import planned
     from spikeport_targets.lava.child import execute
     with execute([planned(samples=300_000)], 300, None, lambda done, total: done and print(done, flush=True)):
