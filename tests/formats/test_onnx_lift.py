@@ -22,15 +22,18 @@ f4 = np.float32
 T, B = 4, 5
 
 
+def bare(graph, folder):
+    """A file of the graph whose metadata is gone."""
+    model = onnx.build(graph)
+    del model.metadata_props[:]
+    return saved(model, folder / "bare.onnx")
+
+
 @settings(max_examples=60)
 @given(graph=graphs(arithmetic="float32", recurrent=False))
 def test_without_metadata_the_operators_say_the_same(graph, tmp_path_factory):
     """Every spike and output as before; only names and unused facts may differ."""
-    model = onnx.build(graph)
-    del model.metadata_props[:]
-    path = tmp_path_factory.getbasetemp() / "bare.onnx"
-    peer.save(model, path)
-    again, findings = onnx.read(path)
+    again, findings = onnx.read(bare(graph, tmp_path_factory.getbasetemp()))
     assert [found.code for found in findings] == ["SP252"]
     x = samples(graph, 1)
     before, after = (simulate(g, x, Request(trains=True)) for g in (graph, again))
@@ -210,11 +213,9 @@ def test_inlined_models_run_everywhere_and_say_that_they_cannot_come_back(tmp_pa
 @given(graph=graphs(arithmetic="loihi", recurrent=False))
 def test_integers_without_their_metadata_are_refused_by_name(graph, tmp_path_factory):
     """The bits are all there, but what a unit is worth is not."""
-    model = onnx.build(graph)
-    del model.metadata_props[:]
-    path = tmp_path_factory.getbasetemp() / "bare.onnx"
+    path = bare(graph, tmp_path_factory.getbasetemp())
     with pytest.raises(SpikeportError) as caught:
-        onnx.read(saved(model, path))
+        onnx.read(path)
     assert {found.code for found in caught.value.findings} <= {"SP250", "SP251"}
     calls = {f"operator 'spikes/{name}'" for name in graph.nodes_of(LIF)}
     named = {found.where.split(", ")[-1] for found in caught.value.findings}
