@@ -47,7 +47,6 @@ class Layer:
     reset_value: Array
     exponent: int = 0  #: applied to the sums on the way in (integers)
     top: int = 0  #: the largest membrane (integers); 0 means real numbers
-    wide: bool = False  #: whether a sum can leave the membrane's range (integers)
 
     def __call__(self, x: Tensor, state: Array | None, start: int, steps: int, *, keep: bool, watch: bool) -> Fired:
         """Steps ``start`` ... ``start + steps - 1``; membranes if ``keep``, active neurons if ``watch``."""
@@ -82,15 +81,20 @@ class Layer:
             counts = kernels.real(x, self.gain, self.decay, self.leak, self.bias, theta, at_zero, subtract, keep,
                                   self.reset_value, watch, out, after, held, begin, end)  # fmt: skip
             return counts
-        masks = {"zero": (0, 0), "value": (0, 0), "subtract": (-1, -1), "none": (-1, 0)}[reset]
-        shifts = (max(self.exponent, 0), max(-self.exponent, 0))
-        counts = kernels.loihi(x, shifts, self.decay, self.leak, self.bias, theta, masks,
-                               self.reset_value, self.top, self.wide, watch, out, after, held, begin, end)  # fmt: skip
+        leak = self.leak if len(self.leak) else None
+        counts = kernels.loihi(x, self.numbers, self.decay, leak, self.bias, theta, self.reset_value,
+                               out, after, held, begin, end)  # fmt: skip
         return counts
 
+    @property
+    def numbers(self) -> tuple[np.int32, ...]:
+        """What `vectors.advance` asks for: the exponent as two shifts, the masks of the reset, the largest membrane."""
+        masks = {"zero": (0, 0), "value": (0, 0), "subtract": (-1, -1), "none": (-1, 0)}[self.node.reset]
+        return tuple(map(np.int32, (max(self.exponent, 0), max(-self.exponent, 0), *masks, self.top)))
 
-def prepare(node: LIF, dtype: np.dtype[Any], exponent: int = 0, top: int = 0, x: Range | None = None) -> Layer:
-    """Lay out the parameters of a layer, in the type that its loop computes in; integers in ``x`` enter it."""
+
+def prepare(node: LIF, dtype: np.dtype[Any], exponent: int = 0, top: int = 0) -> Layer:
+    """Lay out the parameters of a layer, in the type that its loop computes in."""
     per_channel = [node.decay, node.bias, node.gain, node.reset_value, node.threshold[0]]
     per_channel += [node.current_decay] if isinstance(node, CubaLIF) else []
     channels = node.shape[:1]
@@ -100,7 +104,8 @@ def prepare(node: LIF, dtype: np.dtype[Any], exponent: int = 0, top: int = 0, x:
 
     def laid(value: Array) -> Array:
         full = np.broadcast_to(over_neurons(value, shape), shape)
-        return np.tile(np.moveaxis(full, 0, -1).ravel(), repeat).astype(dtype)
+        row = np.tile(np.moveaxis(full, 0, -1).ravel(), repeat)
+        return np.pad(row, (0, kernels.LANES if top else 0)).astype(dtype)  # a vector may begin at the last
 
     shift = np.asarray(1 << STATE_SHIFT if top else 1, dtype)
     reset_value = node.reset_value if node.reset == "value" else np.zeros(())
@@ -114,7 +119,6 @@ def prepare(node: LIF, dtype: np.dtype[Any], exponent: int = 0, top: int = 0, x:
         reset_value=laid(reset_value),
         exponent=exponent,
         top=top,
-        wide=x is not None and _current(node, x) > top + 1,
     )
 
 

@@ -18,8 +18,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from spikeport.engine.vectors import UNIT, advance
+
 BLOCK = 2048  #: neurons that a loop keeps in the cache: 8 KiB of state
 TILE = 64  #: places that are turned together
+UNITS = (0, 0)
+LANES = UNIT * len(UNITS)  #: neurons that take a step together
 FULL = 255  #: ones that a byte can count, and bytes that 16 bits can sum
 FIRED, SATURATED, WIDE, ACTIVE = range(4)  #: columns of the counts, [T, 4] int64
 
@@ -41,14 +45,6 @@ def compiled(loop: Loop) -> Loop:
 
 
 @compiled
-def _shrunk(v: Any, d: Any) -> Any:
-    """trunc(v * d / 4096) for 0 <= d <= 4096, towards zero."""
-    size = np.int32(abs(v))
-    whole = np.int32(np.int32(np.int32(size >> 12) * d) + np.int32(np.int32(np.int32(size & 4095) * d) >> 12))
-    return np.int32(-whole) if v < 0 else whole
-
-
-@compiled
 def _active(x: Floats, v: Floats, bias: Floats) -> int:
     """Neurons that get an input, hold a membrane or have a bias."""
     count: Any = 0
@@ -58,44 +54,14 @@ def _active(x: Floats, v: Floats, bias: Floats) -> int:
 
 
 @compiled
-def _active_whole(x: Integers, v: Integers, bias: Integers) -> int:
-    """`_active` of whole numbers."""
-    idle: Any = 0
-    for i in range(bias.shape[0]):
-        idle += np.int32((x[i] | v[i] | bias[i]) == 0)
-    return int(bias.shape[0] - idle)
-
-
-@compiled
-def _beyond(arriving: Integers, n: int, limit: Any) -> int:
-    """Inputs larger than ``limit``."""
-    count: Any = 0
-    for i in range(n):
-        count += np.int32(np.int32(abs(arriving[i])) > limit)
-    return int(count)
-
-
-@compiled
-def _filtered(current: Integers, arriving: Integers, leak: Integers) -> None:
-    """The synaptic current takes up what arrives, and arrives in its place."""
-    for i in range(leak.shape[0]):
-        current[i] = np.int32(_shrunk(current[i], leak[i]) + arriving[i])
-        arriving[i] = current[i]
-
-
-@compiled
 def loihi(
-    x: Floats,  # [T or 1, N] sums, float32 or int32
-    shifts: tuple[int, int],  # left and right: the exponent
-    decay: Integers,
-    leak: Integers,  # [period] the current's decay, or [0] where there is no current
+    x: Floats,  # [T or 1, N] sums, float32, int32 or int16
+    numbers: tuple[int, int, int, int, int],  # int32: shifts left and right (the exponent), two masks, largest membrane
+    decay: Integers,  # [period + LANES], as all that follow to reset_value
+    leak: Integers | None,  # the current's decay, where there is a current
     bias: Integers,
-    theta: Integers,  # [T, period], already in the membrane's scale
-    reset: tuple[int, int],  # masks: after a spike v = (u & first) - (theta & second) + reset_value
-    reset_value: Integers,
-    top: int,
-    watch_wide: bool,  # whether a sum can leave the range of membranes at all
-    watch_active: bool,  # whether anybody asks for active neurons
+    theta: Integers,  # [T, period + LANES], already in the membrane's scale
+    reset_value: Integers,  # after a spike v = (u & first mask) - (theta & second mask) + reset_value
     spikes: Bytes,  # [T, N]
     after: Integers,  # [T, N], or [0, 0] where nobody asks
     state: Integers,  # [2, N] membrane and current between calls, or [0, 0]
@@ -103,44 +69,32 @@ def loihi(
     end: int,
 ) -> NDArray[np.int64]:
     """Steps of the neurons ``begin`` ... ``end - 1`` in Loihi's integers; counts [T, 4]."""
-    steps, period = spikes.shape[0], decay.shape[0]
+    steps, period = spikes.shape[0], decay.shape[0] - LANES
     counts = np.zeros((steps, 4), np.int64)
-    v, current, arriving = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.int32), np.empty(BLOCK, np.int32)
-    left, right = np.int32(shifts[0]), np.int32(shifts[1])
-    keep, less = np.int32(reset[0]), np.int32(reset[1])
-    most, least, limit = np.int32(top), np.int32(-top), np.int32(top + 1)
+    v, current = np.zeros(BLOCK, np.int32), np.zeros(BLOCK, np.int32)
+    last, last_spikes = np.zeros(LANES, x.dtype), np.empty(LANES, np.uint8)
     a = begin
     while a < end:
         k = a % period
         n = min(BLOCK, period - k, end - a)
+        filled = n // LANES * LANES
         if state.shape[0] > 0:
             v[:n], current[:n] = state[0, a : a + n], state[1, a : a + n]
         else:
             v[:], current[:] = 0, 0
-        d, b, r = decay[k : k + n], bias[k : k + n], reset_value[k : k + n]
         for t in range(steps):
-            xt, st, th = x[min(t, x.shape[0] - 1), a : a + n], spikes[t, a : a + n], theta[t, k : k + n]
-            for i in range(n):
-                arriving[i] = np.int32(np.int32(np.int32(xt[i]) << left) >> right)
-            counts[t, ACTIVE] += _active_whole(arriving, v, b) if watch_active else 0
-            for i in range(n):
-                arriving[i] = np.int32(arriving[i] << 6)
-            if leak.shape[0] > 0:
-                _filtered(current, arriving, leak[k : k + n])
-            counts[t, WIDE] += _beyond(arriving, n, limit) if watch_wide else 0
-            fired: Any = 0
-            saturated: Any = 0
-            for i in range(n):
-                exact = np.int32(np.int32(_shrunk(v[i], d[i]) + arriving[i]) + b[i])
-                u = min(max(exact, least), most)
-                spike = u > th[i]
-                reset_to = np.int32(np.int32(np.int32(u & keep) - np.int32(th[i] & less)) + r[i])
-                v[i] = reset_to if spike else u
-                st[i] = spike
-                fired += np.int32(spike)
-                saturated += np.int32(u != exact)
-            counts[t, FIRED] += fired
-            counts[t, SATURATED] += saturated
+            xt, st, layer = x[min(t, x.shape[0] - 1)], spikes[t], (decay, leak, bias, theta[t], reset_value)
+            for i in range(0, filled, LANES):
+                found = advance(xt, (v, current), layer, st, (a + i, i, k + i, a + i), LANES, numbers, UNITS)
+                for kind in range(4):
+                    counts[t, kind] += found[kind]
+            if filled < n:  # too few for a vector: by way of one that may be written beyond them
+                last[: n - filled] = xt[a + filled : a + n]
+                places = (0, filled, k + filled, 0)
+                found = advance(last, (v, current), layer, last_spikes, places, n - filled, numbers, UNITS)
+                st[a + filled : a + n] = last_spikes[: n - filled]
+                for kind in range(4):
+                    counts[t, kind] += found[kind]
             if after.shape[0] > 0:
                 after[t, a : a + n] = v[:n]
         if state.shape[0] > 0:

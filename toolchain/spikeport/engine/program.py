@@ -227,7 +227,7 @@ def _fast_integers(graph: Graph, device: str, bound: Mapping[str, Range]) -> Pro
     neurons: dict[str, Neurons] = {}
     for name, neuron_layer in graph.nodes_of(LIF).items():
         if fused.fits(neuron_layer, enters[name], top):
-            neurons[name] = fused.prepare(neuron_layer, np.dtype(np.int32), exponents.get(name, 0), top, enters[name])
+            neurons[name] = fused.prepare(neuron_layer, np.dtype(np.int32), exponents.get(name, 0), top)
             types[name] = torch.float32 if name in exponents else torch.int32
         else:
             neurons[name] = _definition(neuron_layer, top)
