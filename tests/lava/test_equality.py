@@ -149,3 +149,14 @@ def test_binary_messages_refuse_a_residual_sum():
     codes = {profile.name: [found.code for found in check(Graph(nodes, edges, steps, Loihi(profile)))
                             if found.severity == "error"] for profile in (LOIHI1, LOIHI2)}  # fmt: skip
     assert codes == {"loihi1": ["SP613"], "loihi2": []}
+
+
+@pytest.mark.parametrize("bits", [16, 23, 24, 30])
+def test_membranes_of_another_width_are_refused(bits):
+    """The engine keeps the profile's width, Lava has 24 bits: two different networks where a membrane saturates."""
+    graph, samples = plain_network(LOIHI2)
+    other = graph.with_(arithmetic=Loihi(replace(LOIHI2, state_bits=bits)))
+    assert [found.code for found in check(other) if found.severity == "error"] == ([] if bits == 24 else ["SP614"])
+    if bits == 16:
+        narrow, wide = simulate(other, samples, EVERYTHING), simulate(graph, samples, EVERYTHING)
+        assert any((narrow.membranes[name] != wide.membranes[name]).any() for name in graph.nodes_of(LIF))

@@ -6,15 +6,18 @@ from collections.abc import Iterator
 
 from spikeport.findings import Finding, SpikeportError
 from spikeport.graph import DECAY_ONE, LIF, CubaLIF, Graph, Loihi, Norm, Readout, Real, Synapse
+from spikeport.graph.messages import wide_messages
+from spikeport.graph.ranges import value_ranges
 from spikeport.passes.align_delays import align_delays
 from spikeport_targets.lava.current import first_synapse, substituted, with_constant_current
-from spikeport_targets.lava.ranges import value_ranges
 from spikeport_targets.lava.support import PLACE, placements
+
+STATE_BITS = 24  #: of membrane and current (Lava 0.10, proc/lif/models.py; ours in processes/models.py)
 
 
 def check(graph: Graph) -> list[Finding]:
     """Everything that stands in the way, and a note for every node that needs a process of ours."""
-    found = [*_unknown(graph), *_biased_synapses(graph), *_binary(graph), *_pipelined(graph)]
+    found = [*_unknown(graph), *_biased_synapses(graph), *_messages(graph), *_state(graph), *_pipelined(graph)]
     found += [*substituted(graph), *_wider(graph)]
     for name, place in placements(with_constant_current(graph)).items():
         if not place.stock and not isinstance(graph.nodes[name], Readout):
@@ -39,12 +42,15 @@ def _biased_synapses(graph: Graph) -> Iterator[Finding]:
                           mend="move it into the neurons: passes.move_bias")  # fmt: skip
 
 
-def _binary(graph: Graph) -> Iterator[Finding]:
-    """Messages of one bit: an input of 2 would arrive as 1."""
-    if not isinstance(graph.arithmetic, Loihi) or graph.arithmetic.profile.message_bits > 1:
+def _messages(graph: Graph) -> Iterator[Finding]:
+    """Messages of one bit turn an input of 2 into 1; wider ones carry whatever comes (Lava does not look at it)."""
+    if not isinstance(graph.arithmetic, Loihi):
+        return
+    if graph.arithmetic.profile.message_bits > 1:
+        yield from wide_messages(graph)
         return
     ranges = value_ranges(graph)
-    for name in set(graph.nodes_of(Synapse)) - {first_synapse(graph)}:
+    for name in [each for each in graph.nodes_of(Synapse) if each != first_synapse(graph)]:
         low, high = ranges[name]
         if low < 0 or high > 1:
             yield Finding(
@@ -55,6 +61,18 @@ def _binary(graph: Graph) -> Iterator[Finding]:
                 why="Lava would turn every value but 0 into 1.",
                 mend="use the profile loihi2, or a network whose synapses see spikes only",
             )
+
+
+def _state(graph: Graph) -> Iterator[Finding]:
+    """Lava's membranes saturate at 24 bits, whatever the profile says."""
+    if isinstance(graph.arithmetic, Loihi) and graph.arithmetic.profile.state_bits != STATE_BITS:
+        profile = graph.arithmetic.profile
+        yield Finding(
+            "SP614",
+            f"the profile {profile.name!r} has membranes of {profile.state_bits} bits, Lava's have {STATE_BITS}",
+            why="a membrane that saturates would do so elsewhere.",
+            mend=f"quantise for a profile with state_bits = {STATE_BITS}, or use --target integer",
+        )
 
 
 def _wider(graph: Graph) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from spikeport.findings import Finding
 from spikeport.graph import Array, Conv, Graph, Input, Linear, Loihi, Synapse
-from spikeport_targets.lava.ranges import value_ranges
+from spikeport.graph.ranges import value_ranges
 
 
 def first_synapse(graph: Graph) -> str | None:

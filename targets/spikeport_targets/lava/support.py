@@ -23,7 +23,7 @@ from spikeport.graph import (
     Readout,
     Scale,
 )
-from spikeport_targets.lava.ranges import value_ranges
+from spikeport.graph.ranges import value_ranges
 
 BIAS_MANTISSA = 2**12  #: Lava's bias mantissa has 13 signed bits (proc/lif/models.py)
 BIAS_EXPONENT = 7  #: and its exponent 3 bits

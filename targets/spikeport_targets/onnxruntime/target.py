@@ -10,6 +10,7 @@ import numpy as np
 
 from spikeport.findings import Finding, SpikeportError, fail, raise_errors
 from spikeport.graph import LIF, Array, Conv, Graph, Input, Pool, Real
+from spikeport.graph.messages import wide_messages
 from spikeport.record import Record, Train, join
 from spikeport.targets import Availability, Request, check_input
 
@@ -45,13 +46,15 @@ class OnnxRuntime:
         except SpikeportError as error:
             return list(error.findings)
         double = isinstance(graph.arithmetic, Real) and graph.arithmetic.dtype == "float64"
-        return [_no_double(name) for name in graph.nodes_of(Conv, Pool)] if double and self.provider == CPU else []
+        if double and self.provider == CPU:
+            return [_no_double(name) for name in graph.nodes_of(Conv, Pool)]
+        return list(wide_messages(graph))
 
     def run(self, graph: Graph, samples: Array, request: Request) -> Record:
         found = self.availability()
         if not found.ready:
             fail("SP261", found.why, mend=found.mend)
-        raise_errors(self.check(graph))
+        notes = raise_errors(self.check(graph))
         total = check_input(graph, samples)
         _refuse(request)
         session = _session(graph, self.provider)
@@ -66,7 +69,7 @@ class OnnxRuntime:
             part = np.ascontiguousarray(samples.take(range(start, stop), axis=axis), dtype=_dtype(graph))
             records.append(self._batch(session, graph, part, request))
             request.progress(stop, total)
-        return join(records)
+        return replace(join(records), findings=notes)
 
     def _batch(self, session: Any, graph: Graph, samples: Array, request: Request) -> Record:
         layers = graph.nodes_of(LIF)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from spikeport.engine.run import simulate
 from spikeport.findings import Finding, raise_errors
 from spikeport.graph import Array, Graph, Loihi, Real
+from spikeport.graph.messages import wide_messages
 from spikeport.record import Record
 from spikeport.targets import Availability, Request
 
@@ -26,7 +27,7 @@ class Engine:
 
     def check(self, graph: Graph) -> list[Finding]:
         if isinstance(graph.arithmetic, self.arithmetic):
-            return []
+            return list(wide_messages(graph))
         real = isinstance(graph.arithmetic, Real)
         return [
             Finding(
@@ -37,8 +38,9 @@ class Engine:
         ]
 
     def run(self, graph: Graph, samples: Array, request: Request) -> Record:
-        raise_errors(self.check(graph))
-        return simulate(graph, samples, request, self.device)
+        notes = raise_errors(self.check(graph))
+        record = simulate(graph, samples, request, self.device)
+        return replace(record, findings=(*notes, *record.findings))
 
 
 def Reference() -> Engine:  # noqa: N802

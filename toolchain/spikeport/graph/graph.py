@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 from spikeport.findings import Finding, SpikeportError, fail
-from spikeport.graph.arithmetic import Arithmetic, Real
+from spikeport.graph.arithmetic import Arithmetic, Loihi, Real
+from spikeport.graph.messages import input_findings
 from spikeport.graph.node import Node, Shape
 from spikeport.graph.plumbing import Delay, Input
 from spikeport.graph.rules import number_findings
@@ -28,7 +29,8 @@ class Graph:
     There is one `Input`, and one node without successor: the output.
 
     Raises `SpikeportError` with every problem at once: SP106 shapes, SP110 edges, SP111 cycles, SP112 input or output,
-    SP113 schedule length, SP114 numbers that are not finite, SP115 numbers beyond the arithmetic's format.
+    SP113 schedule length, SP114 numbers that are not finite, SP115 numbers beyond the arithmetic's format, SP116
+    thresholds that the format cannot vary, SP117 an input beyond its messages.
     """
 
     nodes: Mapping[str, Node]
@@ -42,9 +44,11 @@ class Graph:
         object.__setattr__(self, "nodes", MappingProxyType(dict(self.nodes)))
         object.__setattr__(self, "edges", tuple((str(a), str(b)) for a, b in self.edges))
         object.__setattr__(self, "provenance", MappingProxyType(dict(self.provenance)))
-        for stage in (self._edge_findings, self._shape_findings, self._number_findings):
-            if found := list(stage()):
-                raise SpikeportError(found)
+        found = [*self._edge_findings(), *self._number_findings()]
+        if set(self.nodes).issuperset(end for edge in self.edges for end in edge):  # else nothing can follow the edges
+            found += [*self._cycle_findings(), *self._known_shapes[1], *self._message_findings()]
+        if found:
+            raise SpikeportError(found)
 
     @classmethod
     def chain(cls, nodes: Mapping[str, Node], timesteps: int, **facts: Any) -> Graph:
@@ -102,32 +106,12 @@ class Graph:
     @cached_property
     def order(self) -> tuple[str, ...]:
         """Names so that each node follows its sources; in a recurrent graph a Delay, which shows the past, need not."""
-        order = self._sorted(cut_delays=self.recurrent)
-        if len(order) < len(self.nodes):
-            stuck = sorted(set(self.nodes) - set(order))
-            fail(
-                "SP111",
-                f"a cycle without delay passes through {', '.join(map(repr, stuck))}",
-                why="at one timestep each of these would need its own result.",
-                mend="put a Delay of at least one step into the feedback edge",
-            )
-        return order
+        return self._sorted(cut_delays=self.recurrent)
 
-    @cached_property
+    @property
     def shapes(self) -> Mapping[str, Shape]:
         """Shape of what leaves each node, without time and batch."""
-        shapes: dict[str, Shape] = {}
-        findings: list[Finding] = []
-        for name in self.order:
-            node = self.nodes[name]
-            try:
-                shapes[name] = node.shape if isinstance(node, Delay) else self._shape_of(name, node, shapes)
-            except SpikeportError as error:
-                findings += [replace(found, where=f"node {name!r}") for found in error.findings]
-                break  # what follows would only repeat it
-        if findings:
-            raise SpikeportError(findings)
-        return MappingProxyType(shapes)
+        return self._known_shapes[0]
 
     def input_shape(self, name: str) -> Shape:
         """Shape of what enters a node."""
@@ -223,13 +207,35 @@ class Graph:
                 yield Finding("SP112", "an input takes no edge" if name in heads else "nothing enters it",
                               where=f"node {name!r}")  # fmt: skip
 
-    def _shape_findings(self) -> Iterable[Finding]:
-        try:
-            shapes = self.shapes
-            for name, node in self.nodes_of(Delay).items():
-                self._shape_of(name, node, shapes)
-        except SpikeportError as error:
-            yield from error.findings
+    def _cycle_findings(self) -> Iterable[Finding]:
+        stuck = sorted(set(self.nodes) - set(self.order))
+        if stuck:
+            yield Finding(
+                "SP111",
+                f"a cycle without delay passes through {', '.join(map(repr, stuck))}",
+                why="at one timestep each of these would need its own result.",
+                mend="put a Delay of at least one step into the feedback edge",
+            )
+
+    @cached_property
+    def _known_shapes(self) -> tuple[Mapping[str, Shape], tuple[Finding, ...]]:
+        """Shapes of what can be reached, and where they do not agree; what lies behind that would only repeat it."""
+        shapes: dict[str, Shape] = {name: node.shape for name, node in self.nodes.items() if isinstance(node, Delay)}
+        findings: list[Finding] = []
+        for name in (*(n for n in self.order if n not in shapes), *shapes):
+            node, sources = self.nodes[name], self.sources(name)
+            if not all(source in shapes for source in sources) or not (sources or isinstance(node, Input)):
+                continue
+            try:
+                shapes[name] = self._shape_of(name, node, shapes)
+            except SpikeportError as error:
+                findings += [replace(found, where=f"node {name!r}") for found in error.findings]
+        return MappingProxyType(shapes), tuple(findings)
+
+    def _message_findings(self) -> Iterable[Finding]:
+        if isinstance(self.arithmetic, Loihi):
+            for name in self.nodes_of(Input):
+                yield from input_findings(self, name, self.arithmetic.profile)
 
     def _number_findings(self) -> Iterable[Finding]:
         for name, node in self.nodes.items():

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikeport.graph import LIF, Delay, Graph, Input, Node, Pool, Scale, Synapse
+from spikeport.graph.graph import Graph
+from spikeport.graph.neurons import LIF
+from spikeport.graph.node import Node
+from spikeport.graph.plumbing import Delay, Input, Pool, Scale
+from spikeport.graph.synapses import Synapse
 
 
 def value_ranges(graph: Graph, *, leaving: bool = False) -> dict[str, tuple[float, float]]:
@@ -31,7 +35,7 @@ def _leaving(node: Node, entering: tuple[float, float]) -> tuple[float, float]:
         area = float(np.prod(node.kernel)) if node.kind == "sum" else 1.0
         return min(low * area, 0.0), max(high * area, 0.0)
     if isinstance(node, Scale):
-        ends = [float(f) * e for f in node.factor.flat for e in entering]
+        ends = [float(f) * e if f else 0.0 for f in node.factor.flat for e in entering]  # 0 of an unknown bound is 0
         return min(ends), max(ends)
     if isinstance(node, Delay):
         return min(low, 0.0), max(high, 0.0)
