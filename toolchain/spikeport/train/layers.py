@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeport.findings import require
+from spikeport.train import winograd
 
 
 def split_time(y: Tensor, x: Tensor) -> Tensor:
@@ -30,13 +31,19 @@ class Repeat(nn.Module):
 
 
 class Conv2d(nn.Conv2d):
-    """torch's Conv2d over [T, B, C, H, W]. A frame that `Repeat` repeats is convolved once."""
+    """torch's Conv2d over [T, B, C, H, W], as `winograd` where that is faster; a repeated frame is convolved once."""
 
     def forward(self, x: Tensor) -> Tensor:
         if x.stride(0) == 0 and x.shape[0] > 1:
-            once = super().forward(x[0])
+            once = self._maps(x[0])
             return once.unsqueeze(0).expand(x.shape[0], *once.shape)
-        return split_time(super().forward(x.flatten(0, 1)), x)
+        return split_time(self._maps(x.flatten(0, 1)), x)
+
+    def _maps(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, K, ...]"""
+        if winograd.applies(x, self):
+            return winograd.convolved(x, self.weight, int(self.padding[0]))
+        return super().forward(x)
 
 
 class Linear(nn.Linear):
