@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lava_networks import resnet19
 from random_graphs import random_graph
 from spikeport.engine import simulate
-from spikeport.engine.resume import finished, run_in_parts
+from spikeport.engine.resume import PART, PART_SECONDS, finished, part_size, run_in_parts
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF
-from spikeport.targets import Request
+from spikeport.graph import LIF, Conv, Flatten, Graph, Input, Linear, Readout
+from spikeport.targets import Request, expected_seconds, target
 
 ALL = Request(trains=True, membranes=True, events=True)
 SEED = 6  # events as input, so that the samples lie on the second axis
@@ -70,7 +71,7 @@ def test_an_interrupt_leaves_what_is_done_readable(tmp_path):
             raise KeyboardInterrupt
         return counted(calls)(graph, samples, request)
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"^4 of 7 samples finished in .*; go on with --resume$"):
         run_in_parts(run, graph, samples, tmp_path, ALL, size=2)
     record, total = finished(tmp_path)
     assert (record.samples, total) == (4, 7)
@@ -93,8 +94,38 @@ def test_another_run_is_not_continued(tmp_path):
     }.items():
         with pytest.raises(SpikeportError, match=rf"SP510.*{what}"):
             run_in_parts(simulate, *arguments, size=2, resume=True)
-    with pytest.raises(SpikeportError, match=r"SP510.*part"):
-        run_in_parts(simulate, graph, samples, tmp_path, size=3, resume=True)
+
+
+def test_parts_keep_the_size_that_they_were_begun_with(tmp_path):
+    """So that a later version, which may choose another size, goes on with what is there."""
+    graph, samples = random_graph(SEED, integers=True, batch=7)
+    whole, calls = run_in_parts(simulate, graph, samples, tmp_path, ALL, size=2), []
+    (tmp_path / "part-000003.npz").unlink()
+    same(run_in_parts(counted(calls), graph, samples, tmp_path, ALL, size=3, resume=True), whole, graph)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(("seconds", "size"), [(1e-9, PART), (0.01, PART), (0.5, 120), (29.0, 2), (31.0, 1), (1e5, 1)])
+def test_a_part_takes_a_minute_at_most_or_is_one_sample(seconds, size):
+    assert part_size(seconds) == size
+
+
+def test_the_time_is_expected_from_products_and_steps():
+    """Two convolutions of 3 x 3 on 4 x 4 places, 2 -> 3 and 3 -> 3 channels, and 48 -> 5: (54 + 81) * 16 + 240."""
+    conv = Conv(np.ones((3, 2, 3, 3), np.float32), padding=(1, 1))
+    nodes = {
+        "input": Input((2, 4, 4)), "a": conv, "b": conv.with_(weight=np.ones((3, 3, 3, 3), np.float32)),
+        "flat": Flatten(), "fc": Linear(np.ones((5, 48), np.float32)), "out": Readout((5,), np.ones(7, np.float32)),
+    }  # fmt: skip
+    assert expected_seconds(Graph.chain(nodes, 7), rate=1.0) == 7 * ((54 + 81) * 16 + 240)
+
+
+def test_lava_keeps_smaller_parts_than_the_engine():
+    """A sample of ResNet-19 at an eighth of its width takes Lava seconds and the engine some milliseconds."""
+    graph, _ = resnet19()
+    lava, engine = (part_size(target(name).seconds_a_sample(graph)) for name in ("lava", "integer"))
+    assert lava * target("lava").seconds_a_sample(graph) <= PART_SECONDS
+    assert 1 <= lava < 60 < engine
 
 
 def test_a_folder_without_a_run_is_none(tmp_path):

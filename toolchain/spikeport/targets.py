@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from spikeport.findings import Finding, fail
-from spikeport.graph import Array, Graph
+from spikeport.graph import Array, Graph, Synapse
 from spikeport.record import Record
 from spikeport.verb import callable_room
 
@@ -57,8 +58,23 @@ class Request:
                  mend="run fewer samples, raise the limit, or keep finished parts: --out and --resume")  # fmt: skip
 
 
+FAST = 1e10  #: multiply-adds a second of a batched engine, float32 on two cores (5e9 to 5e10 measured)
+SLOW = 1e8  #: of a target that does not say how long it takes
+
+
+def expected_seconds(graph: Graph, rate: float = FAST) -> float:
+    """About how long one sample takes at ``rate`` multiply-adds a second: its dense products over all timesteps."""
+    synapses = graph.nodes_of(Synapse)
+    products = sum(node.weight.size * math.prod(graph.shapes[name][1:]) for name, node in synapses.items())
+    return graph.timesteps * products / rate
+
+
 class Target(Protocol):
-    """Something that runs a Graph."""
+    """Something that runs a Graph.
+
+    It may also have ``seconds_a_sample(graph)``, about how long one takes, by which long runs are cut into parts
+    (`expected_seconds` at the rate `SLOW` where it has none), and ``processes(graph)``, see `spikeport.check`.
+    """
 
     name: str
 

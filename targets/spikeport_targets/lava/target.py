@@ -19,7 +19,7 @@ from spikeport.record import Record, join
 from spikeport.targets import Availability, Request, check_input
 from spikeport_targets.lava.checks import check, wide_sums
 from spikeport_targets.lava.child import execute
-from spikeport_targets.lava.cost import samples_at_once, time_limit
+from spikeport_targets.lava.cost import samples_at_once, seconds_a_step, time_limit
 from spikeport_targets.lava.current import constant_current, with_constant_current
 from spikeport_targets.lava.lowering import lower
 from spikeport_targets.lava.records import entering, recorded
@@ -59,6 +59,10 @@ class LavaTarget:
     def processes(self, graph: Graph) -> dict[str, tuple[str, bool]]:
         """For each node the Lava process that runs it, and whether it is Lava's own (stock) rather than ours."""
         return {name: (place.process, place.stock) for name, place in placements(with_constant_current(graph)).items()}
+
+    def seconds_a_sample(self, graph: Graph) -> float:
+        """About how long one sample takes, Lava's start left out."""
+        return seconds_a_step(graph) * graph.timesteps
 
     def run(self, graph: Graph, samples: Array, request: Request) -> Record:
         """Stream the samples back to back through Lava.

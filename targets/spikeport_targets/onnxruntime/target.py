@@ -12,7 +12,7 @@ from spikeport.findings import Finding, SpikeportError, fail, raise_errors
 from spikeport.graph import LIF, Array, Conv, Graph, Input, Pool, Real
 from spikeport.graph.messages import wide_messages
 from spikeport.record import Record, Train, join
-from spikeport.targets import Availability, Request, check_input
+from spikeport.targets import Availability, Request, check_input, expected_seconds
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 BATCH = 256  #: samples at once where the caller does not say
@@ -49,6 +49,10 @@ class OnnxRuntime:
         if double and self.provider == CPU:
             return [_no_double(name) for name in graph.nodes_of(Conv, Pool)]
         return list(wide_messages(graph))
+
+    def seconds_a_sample(self, graph: Graph) -> float:
+        """About how long one sample takes."""
+        return expected_seconds(graph)
 
     def run(self, graph: Graph, samples: Array, request: Request) -> Record:
         found = self.availability()

@@ -6,13 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from spikeport.api.load import Model
-from spikeport.engine.resume import PART, run_in_parts
+from spikeport.engine.resume import part_size, run_in_parts
 from spikeport.findings import fail
 from spikeport.graph import Array, Graph
 from spikeport.record import Record
-from spikeport.targets import Request, check_input, registry, target
-
-LONG = PART  #: samples from which on a run is kept in parts
+from spikeport.targets import SLOW, Request, check_input, expected_seconds, registry, target
 
 
 def target_names() -> list[str]:
@@ -37,6 +35,15 @@ def execute(model: Model, name: str | None, samples: Array, request: Request = R
     return target(name).run(model.graph, samples, request)
 
 
+def part(model: Model, name: str | None) -> int:
+    """How many samples of a long run are kept together: about a minute of them, 1024 at most."""
+    name = name or model.target
+    if name == "pytorch":
+        return part_size(expected_seconds(model.graph))
+    known = getattr(target(name), "seconds_a_sample", None)  # a target need not say it
+    return part_size(expected_seconds(model.graph, SLOW) if known is None else known(model.graph))
+
+
 def execute_in_parts(
     model: Model, name: str | None, samples: Array, request: Request, folder: Path, resume: bool
 ) -> Record:
@@ -46,4 +53,5 @@ def execute_in_parts(
     def run(graph: Graph, part: Array, wishes: Request) -> Record:
         return execute(replace(model, graph=graph), name, part, wishes)
 
-    return run_in_parts(run, model.graph, samples, folder / f"parts-{name}", request, resume=resume)
+    return run_in_parts(run, model.graph, samples, folder / f"parts-{name}", request, size=part(model, name),
+                        resume=resume)  # fmt: skip

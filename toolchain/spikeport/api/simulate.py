@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeport.api.execute import LONG, execute, execute_in_parts
+from spikeport.api.execute import execute, execute_in_parts, part
 from spikeport.api.files import folder
 from spikeport.api.load import Model, load_model
 from spikeport.api.origin import origin
@@ -41,7 +41,8 @@ def simulate(
 
     ``samples``: an array or a .npy file, [B, ...] for direct coding or, with ``frames``, [T, B, ...]. ``dt`` and
     ``nir`` are for files of other tools, see `load_model`; where such a file leaves the number of steps open, the
-    frames set it. A run of more than 1024 samples keeps its finished parts in ``out``; ``resume`` goes on after them.
+    frames set it. A run of more than about a minute, or 1024 samples, keeps its finished parts in ``out``; ``resume``
+    goes on after them.
     Raises SP907 for a file that is no array, SP502 for one of the wrong shape, SP511 for parts without ``resume``.
     """
     loaded = load_model(model, dt=dt, nir=nir)
@@ -53,7 +54,7 @@ def simulate(
         remembers = {name: value for name, value in remembers.items() if not name.startswith("model")}
     if out is None:
         return replace(execute(loaded, target, array, request), origin=remembers)
-    if resume or check_input(loaded.graph, array) > LONG:
+    if resume or check_input(loaded.graph, array) > part(loaded, target):
         record = execute_in_parts(loaded, target, array, request, folder(out), resume)
     else:
         record = execute(loaded, target, array, request)

@@ -33,6 +33,8 @@ VERBS = {
     "explain": "What an error code means.",
 }
 
+INTERRUPTED = 130  #: exit status after Ctrl-C, as shells have it: 128 and the number of the signal
+
 app = typer.Typer(
     help="From a trained PyTorch spiking network to Loihi arithmetic, with proof that it is still the same network.",
     no_args_is_help=True,
@@ -80,6 +82,14 @@ def quiet_first(words: list[str]) -> list[str]:
     return [*quiet[:1], *(word for word in words if word not in quiet)]
 
 
+def _interrupted(end: BaseException) -> str:
+    """What is said after an interrupt, which typer turned into an exit: how much of a run in parts is finished."""
+    cause: BaseException | None = end
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__cause__ or cause.__context__
+    return f"interrupted: {cause}" if str(cause or "") else "interrupted"
+
+
 def main() -> None:
     """Entry point. Exit status: 0 done, 1 a gate failed, 2 an error with its code, 130 interrupted."""
     try:
@@ -88,9 +98,10 @@ def main() -> None:
         for finding in error.findings:
             print(finding, file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            print(_interrupted(end), file=sys.stderr)
+        raise
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)

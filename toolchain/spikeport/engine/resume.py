@@ -23,9 +23,15 @@ from spikeport.graph import Array, Graph, Input
 from spikeport.record import Record, join
 from spikeport.targets import Request, check_input
 
-PART = 1024  #: samples in a part where the caller does not say
+PART = 1024  #: samples in a part at most
+PART_SECONDS = 60.0  #: what an end may cost: a part is expected to take no longer, or is one sample
 
 Run = Callable[[Graph, Array, Request], Record]
+
+
+def part_size(seconds_a_sample: float) -> int:
+    """Samples in a part, each of which takes about so long; never measured, so that no bit depends on the clock."""
+    return max(1, min(PART, int(PART_SECONDS / max(seconds_a_sample, 1e-9))))
 
 
 def run_in_parts(
@@ -34,27 +40,33 @@ def run_in_parts(
 ) -> Record:  # fmt: skip
     """Run ``samples`` in parts of ``size``, keep each in ``folder``, and return the record of all of them.
 
-    With ``resume`` parts that are there already are not computed again. Raises SP510 where the folder holds another run
-    (other graph, samples, sizes or requests), SP511 where it holds parts and ``resume`` was not asked for. An interrupt
-    goes through to the caller; what is finished can be read with `finished`.
+    With ``resume`` parts that are there already are not computed again, and keep the size that they were begun with.
+    Raises SP510 where the folder holds another run (other graph, samples or requests), SP511 where it holds parts and
+    ``resume`` was not asked for. An interrupt goes through to the caller as one that says how much is finished; that
+    can be read with `finished`.
     """
     folder = Path(folder)
     total = check_input(graph, samples)
     folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder, _facts(graph, samples, request, size), resume)
-    records, begun = [], time.perf_counter()
-    for start in range(0, total, size):
-        stop = min(start + size, total)
-        path = folder / f"part-{start // size:06d}.npz"
-        record = _readable(path)
-        if record is None:
-            request.check_time(begun, start, total)
-            left = None if request.seconds is None else request.seconds - (time.perf_counter() - begun)
-            wanted = replace(request, progress=_shifted(request, start, total), seconds=left)
-            record = run(graph, _cut(graph, samples, start, stop), wanted)
-            record.save(path)
-        request.progress(stop, total)
-        records.append(record)
+    size = _claim(folder, _facts(graph, samples, request, size), resume)
+    records: list[Record] = []
+    begun = time.perf_counter()
+    try:
+        for start in range(0, total, size):
+            stop = min(start + size, total)
+            path = folder / f"part-{start // size:06d}.npz"
+            record = _readable(path)
+            if record is None:
+                request.check_time(begun, start, total)
+                left = None if request.seconds is None else request.seconds - (time.perf_counter() - begun)
+                wanted = replace(request, progress=_shifted(request, start, total), seconds=left)
+                record = run(graph, _cut(graph, samples, start, stop), wanted)
+                record.save(path)
+            records.append(record)
+            request.progress(stop, total)
+    except KeyboardInterrupt:
+        done = sum(record.samples for record in records)
+        raise KeyboardInterrupt(f"{done} of {total} samples finished in {folder}; go on with --resume") from None
     return join(records)
 
 
@@ -87,29 +99,31 @@ def _readable(path: Path) -> Record | None:
         return None
 
 
-def _claim(folder: Path, facts: dict[str, Any], resume: bool) -> None:
-    """Make the folder this run's, or make sure that it is."""
+def _claim(folder: Path, facts: dict[str, Any], resume: bool) -> int:
+    """Make the folder this run's, or make sure that it is. Returns the size of its parts."""
     path = folder / "run.json"
     if path.exists():
         try:
             there = json.loads(path.read_text())
         except ValueError:
             there = {}
-        other = sorted(name for name in facts if there.get(name) != facts[name])
+        same = {**facts, "part": there.get("part", facts["part"])}  # parts keep the size that they were begun with
+        other = sorted(name for name in facts if there.get(name) != same[name])
         if other:
             fail("SP510", f"the folder holds another run: {', '.join(other)} differ", where=str(folder),
                  mend="use another folder, or run what was run before")  # fmt: skip
         if not resume:
             fail("SP511", "the folder holds this run already, whole or in part", where=str(folder),
                  mend="continue it with --resume, or use another folder")  # fmt: skip
-        return
+        return int(there["part"])
     part = path.with_name("run.json.part")
     part.write_text(json.dumps(facts, indent=1))
     os.replace(part, path)
+    return int(facts["part"])
 
 
 def _facts(graph: Graph, samples: Array, request: Request, size: int) -> dict[str, Any]:
-    """What makes two runs the same run."""
+    """What makes two runs the same run, and the size of its parts, which does not."""
     return {
         "graph": _digest(graph),
         "input": hashlib.sha256(np.ascontiguousarray(samples).view(np.uint8).data).hexdigest(),

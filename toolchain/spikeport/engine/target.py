@@ -11,7 +11,7 @@ from spikeport.findings import Finding, raise_errors
 from spikeport.graph import Array, Graph, Loihi, Real
 from spikeport.graph.messages import wide_messages
 from spikeport.record import Record
-from spikeport.targets import Availability, Request
+from spikeport.targets import Availability, Request, expected_seconds
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,10 @@ class Engine:
                 mend="quantise it first, or use --target reference" if real else "use --target integer",
             )
         ]
+
+    def seconds_a_sample(self, graph: Graph) -> float:
+        """About how long one sample takes."""
+        return expected_seconds(graph)
 
     def run(self, graph: Graph, samples: Array, request: Request) -> Record:
         notes = raise_errors(self.check(graph))
