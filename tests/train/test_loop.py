@@ -1,43 +1,21 @@
-"""Training as a whole: it learns, it is repeatable, it goes on bit for bit, and two processes equal one."""
+"""Training as a whole: it learns, it is repeatable, and it goes on bit for bit."""
 
 import csv
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
+import spikeport_models
 from spikeport.api.train import train
 from spikeport.findings import SpikeportError
-from spikeport.train.loop import Training, fit, rate_at, train_step
+from spikeport.train import loop, resume
+from spikeport.train.loop import Training, accuracy, fit, rate_at
 from spikeport.train.parts import Part, augment, batches
 from spikeport.train.recipe import parse
-from spikeport_models.networks import build
-
-TINY = {
-    "model": "tiny", "dataset": "digits", "network": "conv", "timesteps": 2, "epochs": 6, "batch": 20, "lr": 0.1,
-    "method": "ds-atgo", "architecture": {"channels": [4, 8], "hidden": 16}, "shift": 1,
-}  # fmt: skip
-SHORT = {"epochs": 2, "architecture.channels": [4, 8], "architecture.hidden": 16, "batch": 100}
-
-
-def blobs(count=240, seed=0):
-    """Three classes of 8x8 images: a bright patch in one of three places, in noise."""
-    generator = torch.Generator().manual_seed(seed)
-    y = torch.arange(count) % 3
-    x = 0.3 * torch.rand(count, 1, 8, 8, generator=generator)
-    for k, (r, c) in enumerate([(0, 0), (0, 5), (5, 2)]):
-        x[y == k, :, r : r + 3, c : c + 3] += 0.6
-    return Part(x, y, "direct")
-
-
-def network(recipe, seed=0):
-    torch.manual_seed(seed)
-    return build(recipe.network, input_shape=(1, 8, 8), classes=3, timesteps=recipe.timesteps,
-                 train_with=recipe.method, options=recipe.architecture)  # fmt: skip
+from spikeport_models import datasets
+from tiny_training import SHORT, TINY, blobs, network
 
 
 @pytest.mark.parametrize("method", ["fixed", "mpd-agl", "ds-atgo", "lsg", "psg", "masked"])
@@ -65,8 +43,10 @@ def test_the_same_seed_gives_the_same_network_to_the_bit():
     assert all(torch.equal(a, states[1][name]) for name, a in states[0].items())
 
 
-def test_a_training_folder_holds_what_it_says_and_goes_on_bit_for_bit(tmp_path):
-    whole = train("digits", out=tmp_path / "whole", overrides={**SHORT, "epochs": 3})
+@pytest.mark.parametrize("method", ["ds-atgo", "masked"])
+def test_a_training_folder_holds_what_it_says_and_goes_on_bit_for_bit(tmp_path, method):
+    """Masks are drawn from torch's own random state, which goes on with the training as the batches' does."""
+    whole = train("digits", method, tmp_path / "whole", {**SHORT, "epochs": 3})
     recipe = tmp_path / "whole" / "recipe.toml"
 
     class StoppedError(Exception):
@@ -104,6 +84,75 @@ def test_a_training_folder_holds_what_it_says_and_goes_on_bit_for_bit(tmp_path):
         train(recipe, out=tmp_path / "elsewhere", go_on=True)
 
 
+def test_what_masks_are_drawn_from_on_a_gpu_goes_on_too(tmp_path, monkeypatch):
+    """Of the GPU on which the network lies, here a made-up one."""
+    recipe, gpu, state = parse({**TINY, "method": "masked"}), torch.device("cuda", 1), torch.arange(16).byte()
+    restored = []
+    monkeypatch.setattr(resume, "_device", lambda _: gpu)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: state if device == gpu else None)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda new, device: restored.append((new.tolist(), device)))
+    resume.save(tmp_path / "resume.safetensors", Training.begin(network(recipe), recipe, 240))
+    resume.restore(tmp_path / "resume.safetensors", Training.begin(network(recipe), recipe, 240))
+    assert restored == [(list(range(16)), gpu)]
+
+
+@pytest.fixture
+def stopped(monkeypatch):
+    """An error in the given epoch's first step."""
+
+    class StoppedError(Exception):
+        pass
+
+    def at(epoch):
+        real = loop._epoch
+
+        def stop(training, *rest):
+            if len(training.epochs) + 1 == epoch:
+                raise StoppedError
+            return real(training, *rest)
+
+        monkeypatch.setattr(loop, "_epoch", stop)
+        return StoppedError
+
+    return at
+
+
+def test_an_interrupted_training_leaves_the_best_network_so_far(tmp_path, stopped):
+    """And its metrics and curves; the test part was not looked at."""
+    out = tmp_path / "out"
+    with pytest.raises(stopped(4)):
+        train("digits", out=out, overrides={**SHORT, "epochs": 6, "weight_bits": 4})
+    epochs = json.loads((out / "metrics.json").read_text())
+    assert [epoch["epoch"] for epoch in epochs] == [1, 2, 3]
+    assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
+    module, facts = spikeport_models.load(out / "best.safetensors")
+    best = max(epochs, key=lambda epoch: (epoch["val_accuracy"], epoch["epoch"]))
+    assert facts["epoch"] == best["epoch"]
+    assert "test_accuracy" not in facts
+    data = datasets.load("digits", "val")
+    assert accuracy(module, Part.of(data.x, data.y, data.coding)) == pytest.approx(facts["val_accuracy"], abs=1e-9)
+    assert len(module.conv1.synapse.weight[0].unique()) <= 15  # on its grid of four bits already
+
+
+def test_a_folder_with_another_training_is_refused_unless_told_otherwise(tmp_path, stopped):
+    out, short = tmp_path / "out", {**SHORT, "epochs": 1}
+    train("digits", out=out, overrides=short)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(SpikeportError, match=r"lr 0\.1 \(now 0\.2\)\n.*--overwrite") as error:
+        train("digits", out=out, overrides={**short, "lr": 0.2})
+    assert error.value.code == "SP320"
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    again = train("digits", out=out, overrides=short)  # the same recipe makes the same network
+    first = safetensors.torch.load(before["best.safetensors"])
+    assert all(torch.equal(tensor, first[name]) for name, tensor in again.module.state_dict().items())
+    with pytest.raises(stopped(1)):
+        train("digits", out=out, overrides={**short, "lr": 0.2}, overwrite=True)
+    assert [path.name for path in out.iterdir()] == ["recipe.toml"]  # nothing of the earlier training stays beside it
+    (out / "recipe.toml").write_text("")
+    with pytest.raises(SpikeportError, match="SP320"):
+        train("digits", out=out, overrides=short)
+
+
 def test_a_file_where_the_folder_should_be_is_refused(tmp_path):
     (tmp_path / "x").write_text("")
     with pytest.raises(SpikeportError, match="SP317"):
@@ -139,76 +188,3 @@ def test_augmentation_moves_a_sample_and_all_its_frames_alike():
     places = [frame.flatten(1).argmax(1) for frame in moved.squeeze(2)]
     assert torch.equal(places[0], places[1])
     assert len(places[0].unique()) > 10
-
-
-WORKER = """
-import sys, torch
-torch.set_num_threads(1)
-sys.path.insert(0, {tests!r})
-from test_loop import one_training
-from spikeport.train.parallel import together
-from spikeport.train.reduce import rank
-with together():
-    results = [one_training(method) for method in ("ds-atgo", "mpd-agl")]
-    if rank() == 0:
-        torch.save(results, {out!r})
-"""
-
-
-def one_training(method):
-    """Weights and curve in double precision."""
-    recipe = parse({**TINY, "epochs": 2, "batch": 60, "method": method, "lr": 0.02})
-    module = network(recipe).double()
-    train, val = (Part(part.x.double(), part.y, "direct") for part in (blobs(), blobs(30, 1)))
-    training = Training.begin(module, recipe, 240)
-    fit(training, train, val)
-    return module.state_dict(), [(e.loss, e.train_accuracy) for e in training.epochs]
-
-
-def test_two_processes_with_half_the_batch_equal_one_with_the_whole(tmp_path):
-    """Thresholds and tdBN take their statistics over both; gradients are the mean of both (gloo)."""
-    out = str(tmp_path / "two.pt")
-    code = WORKER.format(tests=str(Path(__file__).parent), out=out)
-    shared = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
-    ranks = [{**shared, "RANK": str(k), "LOCAL_RANK": str(k)} for k in range(2)]
-    workers = [subprocess.Popen([sys.executable, "-c", code], env=env) for env in ranks]
-    assert [worker.wait(200) for worker in workers] == [0, 0]
-    for method, (two, curve2) in zip(("ds-atgo", "mpd-agl"), torch.load(out, weights_only=True), strict=True):
-        one, curve = one_training(method)
-        for name, tensor in one.items():
-            torch.testing.assert_close(tensor, two[name], rtol=1e-8, atol=1e-10)
-        for epoch, epoch2 in zip(curve, curve2, strict=True):
-            assert epoch == pytest.approx(epoch2, rel=1e-10)
-
-
-def free_port():
-    import socket
-
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-def test_autocast_keeps_membranes_and_statistics_in_single_precision():
-    recipe = parse({**TINY, "precision": "bf16"})
-    module = network(recipe)
-    seen = {}
-    module.conv1.neuron.register_forward_hook(lambda _, x, y: seen.update(x=x[0].dtype, y=y.dtype))
-    part = blobs(60)
-    optimiser = torch.optim.SGD(module.parameters(), 0.1)
-    train_step(module, part.x, part.y, optimiser, recipe)
-    assert seen == {"x": torch.bfloat16, "y": torch.bfloat16}
-    assert all(t.dtype == torch.float32 for t in module.state_dict().values())
-
-
-def test_bf16_input_gives_the_spikes_of_the_same_numbers_in_float32():
-    """The membrane is not rounded: only input and output of the neurons are bfloat16."""
-    from spikeport.train import PLIF, DsAtgo
-
-    torch.manual_seed(2)
-    x = torch.randn(4, 8, 16, 9, 9).bfloat16()
-    half, whole = PLIF(DsAtgo(), 4), PLIF(DsAtgo(), 4)
-    a, b = half(x), whole(x.float())
-    assert a.dtype == torch.bfloat16
-    assert torch.equal(a.float(), b)
-    assert torch.equal(half.threshold, whole.threshold)

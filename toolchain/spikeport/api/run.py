@@ -115,7 +115,10 @@ def _train(job: Job, plan: Plan, method: str | None) -> Model:
     from spikeport.api.train import train
 
     with job.stage("train"):
-        trained = train(plan.recipe, method=method or plan.method, out=job.out / "train", overrides=plan.train)
+        # The folder of a run is its own: what an earlier run left there is written over, as everything else in it.
+        trained = train(
+            plan.recipe, method=method or plan.method, out=job.out / "train", overrides=plan.train, overwrite=True
+        )
     shutil.copyfile(trained.checkpoint, job.out / "model.safetensors")
     with job.stage("capture"):
         return load_model(job.out / "model.safetensors")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from spikeport.train import checkpoint, folder, resume
 from spikeport.train.catalogue import method as method_of
 from spikeport.train.grid import to_grid
 from spikeport.train.loop import Epoch, Training, accuracy, fit
-from spikeport.train.parallel import together
+from spikeport.train.parallel import own_device, together, wait_for_all
 from spikeport.train.parts import Part
 from spikeport.train.recipe import Recipe, facts_of, read
 from spikeport.train.reduce import rank
@@ -45,27 +46,34 @@ def train(
     overrides: Mapping[str, Any] | None = None,
     *,
     go_on: bool = False,
+    overwrite: bool = False,
     device: str = "cpu",
     progress: bool | None = None,
 ) -> Trained:
     """Train what a recipe says; ``recipe`` is a shipped recipe's name or a TOML file.
 
-    Writes into the folder ``out``: ``recipe.toml`` (every field), ``metrics.json`` and ``.csv`` and ``curves.png``,
-    ``best.safetensors`` (the epoch that was best on the validation part, its weights rounded to the recipe's
-    ``weight_bits`` where it names them) and ``last.safetensors``, and
-    ``resume.safetensors``, from which ``go_on`` continues bit for bit. The test part is evaluated once, at the end, and
-    stands in the metadata. Under torchrun all processes share the work.
+    Writes into the folder ``out``: ``recipe.toml`` (every field); after each epoch ``metrics.json`` and ``.csv``,
+    ``last.safetensors``, and ``resume.safetensors``, from which ``go_on`` continues bit for bit; after each epoch that
+    is the best so far on the validation part, ``best.safetensors``, its weights rounded to the recipe's ``weight_bits``
+    where it names them; ``curves.png`` in the end, also when the training is interrupted. The test part is evaluated
+    once, at the end, and stands in the metadata of the best checkpoint. A folder with another recipe's training is
+    refused, unless ``overwrite``; the same recipe starts over.
 
-    Raises SP311-SP318, and the data set's own errors.
+    ``device``: "cpu", "cuda" or one GPU ("cuda:1"). Under torchrun all processes share the work, "cuda" is each one's
+    own GPU, and the first process writes.
+
+    Raises SP311-SP320, and the data set's own errors.
     """
     chosen = read(find(recipe), {**(overrides or {}), **({"method": method} if method else {})})
     place = Path(out)
     if place.exists() and not place.is_dir():
         fail("SP317", "is a file; the results need a folder", where=str(place))
-    place.mkdir(parents=True, exist_ok=True)
+    if not go_on and not overwrite:
+        folder.refuse_another(place, chosen)
+    here = own_device(device)
     shown = console.interactive() if progress is None else progress
-    with together():
-        return _train(chosen, place, go_on, device, shown and rank() == 0)
+    with together(here):
+        return _train(chosen, place, go_on, here, shown and rank() == 0)
 
 
 def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool) -> Trained:
@@ -79,29 +87,66 @@ def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool) -
     training = Training.begin(_network(recipe, data["train"]).to(device), recipe, len(parts["train"]))
     if go_on:
         resume.restore(place / folder.RESUME, training)
-    folder.write_recipe(place, recipe)
+    wait_for_all()  # every process has looked at what is there, or read it
+    if rank() == 0:
+        _begin(place, recipe, go_on)
     facts = facts_of(recipe, data["train"].input_shape, data["train"].coding, data["train"].classes)
-    with _watching(recipe, shown) as show:
+    with _watching(recipe, shown) as show, _curves(place, training):
 
         def watch(now: Training) -> None:
             show(now.epochs[-1])
             if rank() == 0:
-                folder.write_metrics(place, now.epochs)
-                checkpoint.save(place / folder.LAST, now.module, facts | _at(now.epochs[-1]))
-                resume.save(place / folder.RESUME, now)
+                _write(place, now, facts, parts["val"])
 
-        best = fit(training, parts["train"], parts["val"], watch)
-    training.module.load_state_dict(training.best_state)
-    module = training.module.cpu().eval()
-    if recipe.weight_bits:
-        to_grid(module, recipe.weight_bits)
-        best = replace(best, val_accuracy=accuracy(module, parts["val"]))
+        fit(training, parts["train"], parts["val"], watch)
+    module, best = _best(training, parts["val"])
     seconds = time.perf_counter() - start
     metadata = facts | _at(best) | {"test_accuracy": accuracy(module, parts["test"]), "train_seconds": seconds}
     if rank() == 0:
         checkpoint.save(place / folder.BEST, module, metadata)
-        folder.draw_curves(place, training.epochs, f"{recipe.model}, {recipe.method}")
     return Trained(module, place / folder.BEST, metadata, training.epochs, seconds)
+
+
+def _begin(place: Path, recipe: Recipe, go_on: bool) -> None:
+    """The folder before the first epoch of this call."""
+    place.mkdir(parents=True, exist_ok=True)
+    if go_on:
+        folder.write_recipe(place, recipe)
+    else:
+        folder.begin(place, recipe)
+
+
+def _write(place: Path, now: Training, facts: dict[str, Any], val: Part) -> None:
+    """What one more epoch leaves in the folder; `resume` comes last, so that it never is ahead of the others."""
+    folder.write_metrics(place, now.epochs)
+    checkpoint.save(place / folder.LAST, now.module, facts | _at(now.epochs[-1]))
+    if now.best is now.epochs[-1]:
+        module, best = _best(now, val)
+        checkpoint.save(place / folder.BEST, module, facts | _at(best))
+    resume.save(place / folder.RESUME, now)
+
+
+def _best(training: Training, val: Part) -> tuple[nn.Module, Epoch]:
+    """The network of the best epoch so far, a copy on the CPU with its weights on their grid, and that epoch."""
+    assert training.best is not None  # an epoch is over
+    # Neurons point at the norm before them from outside the modules' tree; a deep copy keeps that.
+    module, best = copy.deepcopy(training.module).cpu(), training.best
+    module.load_state_dict(training.best_state)
+    module.eval()
+    if training.recipe.weight_bits:
+        to_grid(module, training.recipe.weight_bits)
+        best = replace(best, val_accuracy=accuracy(module, val))
+    return module, best
+
+
+@contextmanager
+def _curves(place: Path, training: Training) -> Iterator[None]:
+    """Draw the curves in the end, whether all epochs are done or something stopped them."""
+    try:
+        yield
+    finally:
+        if rank() == 0 and training.epochs:
+            folder.draw_curves(place, training.epochs, f"{training.recipe.model}, {training.recipe.method}")
 
 
 def _network(recipe: Recipe, data: datasets.Dataset) -> nn.Module:

@@ -19,7 +19,12 @@ def train(
         list[str] | None, typer.Option("--set", help="field=value; replaces a field of the recipe. May be repeated.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the training in --out stopped.")] = False,
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda, …")] = "cpu",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write over the training of another recipe in --out.")
+    ] = False,
+    device: Annotated[
+        str, typer.Option("--device", help="cpu, cuda (under torchrun each process takes its own GPU), cuda:1, …")
+    ] = "cpu",
 ) -> None:
     """Train what a recipe says: fields, data, network and method are in one TOML file.
 
@@ -42,6 +47,7 @@ def train(
         out,
         parse_overrides(override or []),
         go_on=resume,
+        overwrite=overwrite,
         device=device,
         progress=console.interactive(),
     )

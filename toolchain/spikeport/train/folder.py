@@ -9,11 +9,35 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from spikeport.findings import SpikeportError, fail
 from spikeport.train.loop import Epoch
-from spikeport.train.recipe import Recipe
+from spikeport.train.recipe import Recipe, read
 
 RECIPE, METRICS, TABLE, CURVES = "recipe.toml", "metrics.json", "metrics.csv", "curves.png"
 BEST, LAST, RESUME = "best.safetensors", "last.safetensors", "resume.safetensors"
+FILES = (RECIPE, METRICS, TABLE, CURVES, BEST, LAST, RESUME)
+
+
+def refuse_another(folder: Path, recipe: Recipe) -> None:
+    """Raise SP320 where ``folder`` holds the training of another recipe; the same one gives the same files again."""
+    present = [name for name in FILES if (folder / name).exists()]
+    if not present:
+        return
+    try:
+        before, now = read(folder / RECIPE).model_dump(), recipe.model_dump()
+        other = [f"{name} {before[name]!r} (now {now[name]!r})" for name in now if before[name] != now[name]]
+    except SpikeportError:
+        other = [f"{', '.join(present)}, and no {RECIPE} that can be read"]
+    if other:
+        fail("SP320", f"holds another training: {'; '.join(other)}", where=str(folder),
+             mend="choose another --out, or write over it with --overwrite")  # fmt: skip
+
+
+def begin(folder: Path, recipe: Recipe) -> None:
+    """Remove what an earlier training left in ``folder``, and write the recipe of this one."""
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
+    write_recipe(folder, recipe)
 
 
 def write_text(path: Path, text: str) -> None:

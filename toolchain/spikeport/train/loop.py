@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass, field
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from spikeport.findings import fail
 from spikeport.train.layers import Readout
 from spikeport.train.losses import cross_entropy, listening, near_threshold, tet
 from spikeport.train.neurons import Neuron
+from spikeport.train.parallel import shared
 from spikeport.train.parts import Part, augment, batches
 from spikeport.train.recipe import Recipe
 from spikeport.train.reduce import rank, ranks
@@ -106,10 +106,7 @@ def fit(training: Training, train: Part, val: Part, watch: Watch = lambda traini
     torch.distributed each rank takes its part of every batch. Raises SP315 when the loss is no number.
     """
     module = training.module
-    parallel: nn.Module = module
-    if ranks() > 1:
-        # Buffers need no broadcast: every rank computes them from statistics over all ranks.
-        parallel = DistributedDataParallel(module, broadcast_buffers=False)
+    parallel = shared(module)
     while len(training.epochs) < training.recipe.epochs:
         epoch = _epoch(training, parallel, train, val)
         training.epochs.append(epoch)
@@ -137,7 +134,9 @@ def _epoch(training: Training, parallel: nn.Module, train: Part, val: Part) -> E
         training.schedule.step()
         sums += torch.tensor([loss, right, len(y[mine]), 1.0], dtype=torch.float64)
     if ranks() > 1:
-        dist.all_reduce(sums)
+        there = sums.to(device)  # where the group certainly carries tensors
+        dist.all_reduce(there)
+        sums = there.cpu()
     if not math.isfinite(float(sums[0])):
         fail("SP315", f"the loss is no number in epoch {number}", mend="lower lr, or raise warmup")
     seconds = time.perf_counter() - start

@@ -30,6 +30,8 @@ def save(path: Path, training: Training) -> None:
                 plain.setdefault(str(number), {})[name] = value
     tensors["random.global"] = torch.get_rng_state()
     tensors["random.batches"] = training.generator.get_state()
+    if (here := _device(training)).type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(here)  # masks are drawn where the network lies
     facts = {
         "recipe": training.recipe.model_dump(),
         "groups": state["param_groups"],
@@ -79,5 +81,11 @@ def restore(path: Path, training: Training) -> None:
     training.schedule.load_state_dict({**facts["schedule"], "lr_lambdas": [None]})
     torch.set_rng_state(tensors["random.global"])
     training.generator.set_state(tensors["random.batches"])
+    if (here := _device(training)).type == "cuda" and "random.cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["random.cuda"], here)
     training.epochs = [Epoch(**epoch) for epoch in facts["epochs"]]
     training.best = next((epoch for epoch in training.epochs if epoch.epoch == facts["best"]), None)
+
+
+def _device(training: Training) -> torch.device:
+    return next(training.module.parameters()).device
