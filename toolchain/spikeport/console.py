@@ -8,7 +8,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from spikeport.targets import Progress as Callback
 from spikeport.targets import silent
@@ -26,21 +36,33 @@ stderr = Console(stderr=True)
 stdout = Console()
 
 
-def columns(*extra: TextColumn) -> tuple[object, ...]:
-    """The columns of every progress bar: what, how far, elapsed, remaining."""
+class Rate(ProgressColumn):
+    """How many of a unit a second, over the last half minute; nothing before two reports."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if not speed else f"{speed:,.{0 if speed >= 100 else 1 if speed >= 1 else 3}f} {self.unit}/s")
+
+
+def columns(unit: str) -> tuple[ProgressColumn, ...]:
+    """The columns of every progress bar: what, how far, how fast, elapsed, remaining."""
     return (
-        TextColumn("{task.description}"), BarColumn(bar_width=28), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("left"), TimeRemainingColumn(), *extra,
+        TextColumn("{task.description}"), BarColumn(bar_width=28), MofNCompleteColumn(), Rate(unit),
+        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
     )  # fmt: skip
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Callback]:
-    """A progress bar as the callback that targets take: ``callback(done, total)``."""
+def progress(title: str, unit: str = "samples") -> Iterator[Callback]:
+    """A progress bar as the callback that targets take: ``callback(done, total)``, counted in ``unit``."""
     if settings.quiet or not stderr.is_terminal:
         yield silent
         return
-    with Progress(*columns(), console=stderr, transient=True) as bar:  # type: ignore[arg-type]
+    with Progress(*columns(unit), console=stderr, transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

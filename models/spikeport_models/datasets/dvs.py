@@ -113,7 +113,7 @@ def _split(items: Sequence[Item], split: Split, test_share: float, where: str) -
 
 def _shown(items: Sequence[Item]) -> Iterator[Item]:
     """The items, with a progress bar while they are read."""
-    with console.progress("reading recordings") as at:
+    with console.progress("reading recordings", "files") as at:
         for number, item in enumerate(items, 1):
             yield item
             at(number, len(items))

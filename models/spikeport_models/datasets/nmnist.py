@@ -89,7 +89,7 @@ def _frames(place: str, timesteps: int) -> dict[str, tuple[NDArray[np.float32], 
 
 
 def _shown(files: Sequence[File]) -> Iterator[File]:
-    with console.progress("reading N-MNIST") as at:
+    with console.progress("reading N-MNIST", "files") as at:
         for number, file in enumerate(files, 1):
             yield file
             at(number, len(files))

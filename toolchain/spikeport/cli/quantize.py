@@ -52,7 +52,7 @@ def quantize(
     unknown = sorted(set(skip or ()) - set(STEPS))
     if unknown:
         fail("SP400", f"there is no step {', '.join(unknown)}", mend=f"choose among: {', '.join(STEPS)}")
-    with console.progress("quantize") as progress:
+    with console.progress("quantize", "steps") as progress:
         made = make(
             model,
             data=data,
