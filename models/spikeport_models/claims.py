@@ -2,6 +2,7 @@
 
 Trains a recipe with MPD-AGL, with DS-ATGO and with each paper's fixed baseline, several seeds each, and shows for
 every layer the share of membranes inside the gradient-available interval, and for every timestep the firing rate.
+Both are measured as the network will run: on the test part, with the thresholds that training left in the table.
 """
 
 from __future__ import annotations
@@ -40,18 +41,18 @@ def claims(recipe: str, seeds: int, out: Path, overrides: Mapping[str, Any] | No
         for seed in range(seeds):
             options = {**(overrides or {}), "seed": 2025 + seed, "method_options": method_options}
             place = out / f"{name.replace(', V_th ', '-')}-{seed}"
-            done = train(recipe, method, place, options, progress=False)
+            done = train(recipe, method, place, options, overwrite=True, progress=False)
             facts = done.metadata
             data = datasets.load(facts["dataset"], "test", timesteps=facts["timesteps"]).take(SAMPLES)
             x, _ = Part.of(data.x, data.y, data.coding).pick(torch.arange(len(data)))
-            layers = activity(done.module, x, adapt=True)
-            runs.setdefault(name, []).append({
-                "test_accuracy": facts["test_accuracy"],
-                "inside": {key: layer.inside for key, layer in layers.items()},
-                "rate": {key: layer.rate for key, layer in layers.items()},
-            })  # fmt: skip
+            layers = activity(done.module, x)
+            measured = {
+                kind: {key.removesuffix(".neuron"): getattr(layer, kind) for key, layer in layers.items()}
+                for kind in ("inside", "rate", "threshold", "width")
+            }
+            runs.setdefault(name, []).append({"test_accuracy": facts["test_accuracy"], **measured})
             print(f"{name}, seed {2025 + seed}: {_line(layers)}, test {facts['test_accuracy']:.2%}", flush=True)
-    result = {"recipe": recipe, "seeds": seeds, "samples": SAMPLES, "methods": runs}
+    result = {"recipe": recipe, "set": dict(overrides or {}), "seeds": seeds, "samples": SAMPLES, "methods": runs}
     write_text(out / "claims.json", json.dumps(result, indent=1) + "\n")
     draw(result, out / "claims.png")
     return result
@@ -61,6 +62,31 @@ def _line(layers: Mapping[str, Activity]) -> str:
     inside = statistics.fmean(value for layer in layers.values() for value in layer.inside)
     rate = statistics.fmean(value for layer in layers.values() for value in layer.rate)
     return f"inside {inside:.1%}, rate {rate:.1%}"
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """What was measured as Markdown: means over timesteps (and layers for rates), then mean ± deviation over seeds."""
+    layers = list(next(iter(result["methods"].values()))[0]["inside"])
+    heads = ["method", *(f"inside, {name} (%)" for name in layers), *(f"width, {name}" for name in layers),
+             "rate at each t (%)", "test accuracy (%)"]  # fmt: skip
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for method, runs in result["methods"].items():
+        inside = [_spread([100 * statistics.fmean(run["inside"][name]) for run in runs]) for name in layers]
+        widths = [_spread([statistics.fmean(run["width"][name]) for run in runs]) for name in layers]
+        accuracy = _spread([100 * run["test_accuracy"] for run in runs])
+        cells = [method, *(f"{m:.1f} ± {d:.1f}" for m, d in inside), *(f"{m:.2f} ± {d:.2f}" for m, d in widths),
+                 ", ".join(f"{m:.1f}" for m, _ in _rates(runs)), f"{accuracy[0]:.1f} ± {accuracy[1]:.1f}"]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _rates(runs: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+    """Firing rate of each timestep in percent, mean over layers; mean and deviation over seeds."""
+    layers = list(runs[0]["rate"].values())
+    return [
+        _spread([100 * statistics.fmean(steps[t] for steps in run["rate"].values()) for run in runs])
+        for t in range(len(layers[0]))
+    ]
 
 
 def draw(result: Mapping[str, Any], path: Path) -> None:
@@ -76,10 +102,10 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
         inside = [_spread([100 * statistics.fmean(run["inside"][name]) for run in runs]) for name in layers]
         places = [k + 0.2 * (number - 1.5) for k in range(len(layers))]
         left.bar(places, [m for m, _ in inside], 0.18, yerr=[d for _, d in inside], label=method, capsize=3)
-        steps = range(len(runs[0]["rate"][layers[0]]))
-        rates = [_spread([100 * statistics.fmean(run["rate"][n][t] for n in layers) for run in runs]) for t in steps]
+        rates = _rates(runs)
+        steps = range(len(rates))
         right.errorbar([t + 1 for t in steps], [m for m, _ in rates], [d for _, d in rates], label=method, capsize=3)
-    left.set_xticks(range(len(layers)), [name.removesuffix(".neuron") for name in layers])
+    left.set_xticks(range(len(layers)), layers)
     left.set(ylabel="inside the gradient-available interval (%)", ylim=(0, 85))
     right.axhline(15.87, color="grey", linewidth=1, linestyle=":", label="1 - Φ(1) = 15.87 %")
     right.set(xlabel="timestep", ylabel="firing rate, mean over layers (%)", ylim=(0, None))
@@ -107,7 +133,7 @@ def main() -> None:
     given = parser.parse_args()
     from spikeport.train.recipe import parse_overrides
 
-    claims(given.recipe, given.seeds, given.out, parse_overrides(given.set))
+    print(table(claims(given.recipe, given.seeds, given.out, parse_overrides(given.set))))
     print(f"wrote {given.out / 'claims.json'} and {given.out / 'claims.png'}")
 
 

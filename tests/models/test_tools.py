@@ -1,6 +1,8 @@
 """The probe, the claims, the cards and the cross-validation."""
 
 import json
+import math
+import statistics
 
 import numpy as np
 import pytest
@@ -24,15 +26,21 @@ def test_the_probe_counts_who_fires_and_who_is_near():
     assert found.inside == [0.75, 0.5]  # second step: 0.05, 0.2, and 0 twice, which is half a width away
 
 
-def test_the_probe_sees_the_rates_of_ds_atgo():
+@pytest.mark.parametrize("threshold", [0.5, 2.0])
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_the_probe_fires_with_the_learned_table_and_not_with_thresholds_of_its_samples(threshold, per_channel):
+    """N(0, 0.5) around a threshold that is not its mean + std: rate 1 - Phi(2 th); width 1 + tanh(0.5 - 1), sigma's."""
     torch.manual_seed(0)
-    module = torch.nn.Sequential(LIF(DsAtgo(), 1))
-    module[0].threshold.fill_(2.0)
-    x = torch.randn(1, 100, 1000)
-    assert activity(module, x, adapt=True)["0"].rate[0] == pytest.approx(0.1587, abs=0.004)
-    assert activity(module, x)["0"].rate[0] == pytest.approx(0.0228, abs=0.003)
-    assert activity(module, x, adapt=True)["0"].inside[0] == pytest.approx(0.2417, abs=0.005)
-    assert module[0].threshold.item() == 2.0
+    module = torch.nn.Sequential(LIF(DsAtgo(per_channel=per_channel), 1, channels=4))
+    module[0].threshold.fill_(threshold)
+    found = activity(module, 0.5 * torch.randn(1, 25_000, 4))["0"]
+    width = 1 + math.tanh(-0.5)
+    law = statistics.NormalDist(0, 0.5).cdf
+    assert found.rate[0] == pytest.approx(1 - law(threshold), abs=0.004)
+    assert found.width[0] == pytest.approx(width, abs=0.005)
+    assert found.inside[0] == pytest.approx(law(threshold + width / 2) - law(threshold - width / 2), abs=0.005)
+    assert found.threshold == [threshold]
+    assert (module[0].threshold == threshold).all()
 
 
 def test_the_claims_are_written_and_drawn(tmp_path):
@@ -40,8 +48,11 @@ def test_the_claims_are_written_and_drawn(tmp_path):
     assert len(result["methods"]) == 4
     assert json.loads((tmp_path / "claims.json").read_text()) == result
     assert (tmp_path / "claims.png").read_bytes().startswith(b"\x89PNG")
-    for run in result["methods"]["ds-atgo, V_th 1"][0]["rate"].values():
-        assert all(0.05 < rate < 0.3 for rate in run)
+    assert len(claims.table(result).splitlines()) == 2 + 4
+    (run,) = result["methods"]["ds-atgo, V_th 1"]
+    module, _ = spikeport_models.load(tmp_path / "ds-atgo-1-0" / "best.safetensors")
+    for name, thresholds in run["threshold"].items():
+        assert thresholds == module.get_submodule(name).neuron.threshold.tolist()  # the table that inference uses
 
 
 def test_folds_hold_every_sample_out_once_and_keep_the_classes():

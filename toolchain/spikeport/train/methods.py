@@ -65,6 +65,10 @@ class Method:
         """Threshold and width of one step, from mean and unbiased std of the membrane before the reset."""
         raise NotImplementedError(f"{self.name} has constant thresholds")
 
+    def adapted_width(self, std: Tensor, threshold: Tensor) -> Tensor:
+        """Width of one step around ``threshold`` where the membrane has this unbiased standard deviation."""
+        raise NotImplementedError(f"{self.name} has widths that are given beforehand")
+
 
 class Fixed(Method):
     """Fixed surrogate of width 1 around a constant threshold: what both papers call vanilla."""
@@ -126,8 +130,11 @@ class DsAtgo(Method):
 
     def adapt(self, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
         threshold = self.f_c * (mean + std)
+        return threshold, self.adapted_width(std, threshold)
+
+    def adapted_width(self, std: Tensor, threshold: Tensor) -> Tensor:
         follows = std if self.width_from == "sigma" else threshold
-        return threshold, (self.width * (1 + torch.tanh(follows - self.threshold))).clamp(min=MIN_WIDTH)
+        return (self.width * (1 + torch.tanh(follows - self.threshold))).clamp(min=MIN_WIDTH)
 
 
 def per_step(threshold: Tensor) -> Tensor:

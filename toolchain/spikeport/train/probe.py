@@ -9,30 +9,33 @@ from torch import Tensor, nn
 
 from spikeport.train import stepwise
 from spikeport.train.neurons import Neuron
+from spikeport.train.reduce import mean_and_std
 from spikeport.train.rules import Rules
 
 
 @dataclass(frozen=True)
 class Activity:
-    """One layer; both [T], shares between 0 and 1 of samples x neurons."""
+    """One layer, [T] each; shares lie between 0 and 1, of samples x neurons."""
 
     rate: list[float]  #: neurons that fire
     inside: list[float]  #: membranes less than half a surrogate width from the threshold: they get a gradient
+    threshold: list[float]  #: membrane units, mean over channels where each has its own
+    width: list[float]  #: of the surrogate, likewise
 
 
 @torch.no_grad()
-def activity(module: nn.Module, x: Tensor, *, adapt: bool = False) -> dict[str, Activity]:
+def activity(module: nn.Module, x: Tensor) -> dict[str, Activity]:
     """Activity of each spiking layer in evaluation mode, by name, on the samples ``x``.
 
-    With ``adapt``, layers whose method adapts take thresholds and widths from these samples, as in training; without,
-    thresholds are the learned table's, and such layers' widths follow from the samples all the same.
+    Thresholds are the learned table's, which these samples did not set. Where a method's width follows the spread of
+    the membranes, it is the spread on these samples: a checkpoint holds no width.
     """
     found: dict[str, Activity] = {}
 
     def watch(name: str) -> object:
         def hook(part: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             assert isinstance(part, Neuron)
-            found[name] = _activity(part, inputs[0], adapt)
+            found[name] = _activity(part, inputs[0])
 
         return hook
 
@@ -51,15 +54,16 @@ def activity(module: nn.Module, x: Tensor, *, adapt: bool = False) -> dict[str, 
     return found
 
 
-def _activity(part: Neuron, x: Tensor, adapt: bool) -> Activity:
-    method = part.method
-    theta = part.threshold.detach()
-    widths = theta if method.adaptive else part.surrogate_widths().detach()
-    follows = Rules(method, part.reset, part.detach_reset, adapt=method.adaptive)
-    _, _, batch_theta, batch_widths = stepwise.forward(x, part.decay, theta, widths, follows)
-    if adapt and method.adaptive:
-        theta = batch_theta
-    spikes, u, _, _ = stepwise.forward(x, part.decay, theta, batch_widths, Rules(method, part.reset, part.detach_reset))
-    near = [(u[t] - stepwise.spread(theta[t], u[t])).abs() < stepwise.spread(batch_widths[t], u[t]) / 2
+def _activity(part: Neuron, x: Tensor) -> Activity:
+    theta, rules = part.threshold.detach(), Rules(part.method, part.reset, part.detach_reset)
+    spikes, u, _, _ = stepwise.forward(x, part.decay, theta, theta, rules)
+    widths = part.surrogate_widths().detach()
+    if part.method.adaptive:
+        spreads = [mean_and_std(one, per_channel=theta.ndim == 2)[1] for one in u]
+        widths = part.method.adapted_width(torch.stack(spreads), theta)
+    near = [(u[t] - stepwise.spread(theta[t], u[t])).abs() < stepwise.spread(widths[t], u[t]) / 2
             for t in range(u.shape[0])]  # fmt: skip
-    return Activity([float(s.float().mean()) for s in spikes], [float(n.float().mean()) for n in near])
+    rate, inside, threshold, width = (
+        [float(part.float().mean()) for part in some] for some in (spikes, near, theta, widths)
+    )
+    return Activity(rate, inside, threshold, width)
