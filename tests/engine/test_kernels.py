@@ -11,7 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from random_graphs import random_graph
-from spikeport.engine import products, simulate, sparse
+from spikeport.engine import fused, products, simulate, sparse
+from spikeport.engine.pair import Pair
 from spikeport.engine.program import kernels_here
 from spikeport.engine.ranges import Range, product, ranges
 from spikeport.engine.run import Engine
@@ -174,14 +175,62 @@ def test_events_are_added_only_where_they_are_few_and_can_be():
     few, many = torch.zeros(1, *shape, dtype=torch.uint8), torch.full((1, *shape), 3, dtype=torch.uint8)
     assert (found.share(few), found.share(many)) == (0.0, 3.0)
     said = []
-    run = sparse.either(lambda x: said.append("dense"), "int8", found)
-    run(few)
+    run = products.Product("int8", lambda x: said.append("dense") or found(x), found, found.worth("int8"))
+    run(few[None])
     assert said == []
-    run(many)
+    run(many[None])
     assert said == ["dense"]
     assert sparse.rows(conv, Range(-1, 1), shape) is None
     assert sparse.rows(conv, Range(0, sparse.STEEPEST + 1), shape) is None
     assert sparse.rows(Conv(np.ones((4, 4, 3, 3), np.int8), groups=2), Range(0, 1), shape) is None
+
+
+LAYERS = st.fixed_dictionaries({
+    "channels": st.sampled_from([1, 3, 16, 64]), "outputs": st.sampled_from([32, 64, 96, 128, 10]),
+    "kernel": st.tuples(*[st.integers(1, 3)] * 2), "stride": st.tuples(*[st.integers(1, 2)] * 2),
+    "padding": st.tuples(*[st.integers(0, 2)] * 2), "dilation": st.tuples(*[st.integers(1, 2)] * 2),
+    "size": st.tuples(*[st.integers(1, 9)] * 2), "high": st.integers(1, 3), "steps": st.integers(1, 5),
+    "schedule": st.sampled_from(["step", "channel", "neuron"]), "reset": st.sampled_from(["zero", "subtract", "value", "none"]),
+    "cuba": st.booleans(), "exponent": st.integers(-3, 6), "seed": SEEDS,
+})  # fmt: skip
+
+
+@settings(max_examples=80)
+@given(LAYERS)
+def test_a_synapse_and_its_neurons_in_one_pass_are_the_two_one_after_the_other(options):
+    """Against the plain definition: spikes, outputs, events, saturated membranes and wide sums, membranes at the ends."""
+    o, rng = SimpleNamespace(**options), np.random.default_rng(options["seed"])
+    weight = rng.integers(-128, 128, (o.outputs, o.channels, *o.kernel)).astype(np.int8)
+    synapse = Conv(weight, exponent=o.exponent, stride=o.stride, padding=o.padding, dilation=o.dilation)
+    entering = (o.channels, *o.size)
+    assume(min(n + 2 * p - d * (k - 1) for n, p, d, k in zip(o.size, o.padding, o.dilation, o.kernel, strict=True)) > 0)
+    shape = synapse.output_shape(entering)
+    spread = {"step": (), "channel": shape[:1], "neuron": shape}[o.schedule]
+    parameters = {
+        "decay": rng.integers(1, 4097, spread), "threshold": rng.integers(0, 2000, (o.steps, *spread)),
+        "bias": rng.integers(-9000, 9000, spread), "reset": o.reset, "gain": np.asarray(1), "compare": ">",
+    } | ({"reset_value": rng.integers(-500, 500, spread)} if o.reset == "value" else {})  # fmt: skip
+    layer = (
+        CubaLIF(shape, current_decay=rng.integers(0, 4096, spread), **parameters)
+        if o.cuba
+        else LIF(shape, **parameters)
+    )
+    graph = Graph(
+        {"input": Input(entering, "events", unit=np.float64(1), low=0, high=o.high), "synapse": synapse, "layer": layer},
+        (("input", "synapse"), ("synapse", "layer")), o.steps, Loihi(LOIHI2),
+    )  # fmt: skip
+    size = (o.steps, 3, *entering)
+    x = (rng.integers(1, o.high + 1, size) * (rng.random(size) < 0.05)).astype(np.uint8)
+    wanted = Request(trains=True, events=True)
+    fast, plain = (Engine(graph, kernels=kind) for kind in ("fast", "plain"))
+    here, there = fast.simulate(x, wanted), plain.simulate(x, wanted)
+    fits = fused.fits(layer, ranges(graph, Range(0, o.high))["synapse"], 2**23 - 1)
+    assert isinstance(fast._program.neurons["layer"], Pair) == (o.outputs != 10 and fits)  # vectors fill the channels
+    np.testing.assert_array_equal(here.outputs, there.outputs)
+    np.testing.assert_array_equal(here.trains["layer"].bits, there.trains["layer"].bits)
+    assert here.overflows == there.overflows
+    for field in ("spikes", "updates", "active"):
+        np.testing.assert_array_equal(getattr(here.events["layer"], field), getattr(there.events["layer"], field))
 
 
 @BYTES

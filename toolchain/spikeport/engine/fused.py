@@ -45,6 +45,7 @@ class Layer:
     gain: Array
     theta: Array
     reset_value: Array
+    pattern: int  #: after so many neurons the parameters repeat
     exponent: int = 0  #: applied to the sums on the way in (integers)
     top: int = 0  #: the largest membrane (integers); 0 means real numbers
 
@@ -52,7 +53,9 @@ class Layer:
         """Steps ``start`` ... ``start + steps - 1``; membranes if ``keep``, active neurons if ``watch``."""
         values = flat(x)
         count = values.shape[1]
-        spikes = torch.empty((steps, x.shape[1], *rows(x.shape[2:])), dtype=torch.uint8)
+        spikes = torch.from_numpy(
+            np.empty((steps, x.shape[1], *rows(x.shape[2:])), np.uint8)
+        )  # numpy takes large pages
         after = np.empty((steps, count) if keep else (NOTHING, NOTHING), self.bias.dtype)
         if state is None:  # else [2, N], membranes and currents; a call for all steps needs no state beyond them
             state = np.zeros((NOTHING, NOTHING) if steps == self.node.timesteps else (2, count), self.bias.dtype)
@@ -62,14 +65,7 @@ class Layer:
             return self._loop(values, theta, watch, out, after, state, begin, end)
 
         counts = np.sum(over_parts(part, count, weight=steps), axis=0)
-        return Fired(
-            spikes.movedim(-1, 2),
-            _unflat(after, x) if keep else None,
-            state,
-            {kind: n for kind, column in OVERFLOWS.items() if (n := int(counts[:, column].sum()))},
-            counts[:, kernels.FIRED],
-            counts[:, kernels.ACTIVE],
-        )
+        return fired(spikes.movedim(-1, 2), _unflat(after, x) if keep else None, state, counts)
 
     def _loop(
         self, x: Array, theta: Array, watch: bool, out: Array, after: Array, held: Array, begin: int, end: int
@@ -81,16 +77,26 @@ class Layer:
             counts = kernels.real(x, self.gain, self.decay, self.leak, self.bias, theta, at_zero, subtract, keep,
                                   self.reset_value, watch, out, after, held, begin, end)  # fmt: skip
             return counts
-        leak = self.leak if len(self.leak) else None
-        counts = kernels.loihi(x, self.numbers, self.decay, leak, self.bias, theta, self.reset_value,
+        counts = kernels.loihi(x, self.numbers, self.decay, self.leaks, self.bias, theta, self.reset_value,
                                out, after, held, begin, end)  # fmt: skip
         return counts
+
+    @property
+    def leaks(self) -> Array | None:
+        """The current's decay, where there is a current."""
+        return self.leak if len(self.leak) else None
 
     @property
     def numbers(self) -> tuple[np.int32, ...]:
         """What `vectors.advance` asks for: the exponent as two shifts, the masks of the reset, the largest membrane."""
         masks = {"zero": (0, 0), "value": (0, 0), "subtract": (-1, -1), "none": (-1, 0)}[self.node.reset]
         return tuple(map(np.int32, (max(self.exponent, 0), max(-self.exponent, 0), *masks, self.top)))
+
+
+def fired(spikes: Tensor, after: Tensor | None, state: Any, counts: Array) -> Fired:
+    """What some steps did, from the loops' counts [T, 4]."""
+    overflows = {kind: n for kind, column in OVERFLOWS.items() if (n := int(counts[:, column].sum()))}
+    return Fired(spikes, after, state, overflows, counts[:, kernels.FIRED], counts[:, kernels.ACTIVE])
 
 
 def prepare(node: LIF, dtype: np.dtype[Any], exponent: int = 0, top: int = 0) -> Layer:
@@ -117,6 +123,7 @@ def prepare(node: LIF, dtype: np.dtype[Any], exponent: int = 0, top: int = 0) ->
         gain=laid(node.gain),
         theta=np.stack([laid(row) * shift for row in node.threshold]),
         reset_value=laid(reset_value),
+        pattern=int(np.prod(shape)),
         exponent=exponent,
         top=top,
     )

@@ -45,9 +45,16 @@ class Product:
 
     way: Way
     run: Callable[[Tensor], Tensor]
+    rows: sparse.Rows | None = None  #: the way of events, where there is one
+    most: float = 0.0  #: events per input up to which it is taken
+
+    def few(self, x: Tensor) -> bool:
+        """Whether so few inputs are not zero that adding events is faster."""
+        return self.rows is not None and self.rows.share(x.flatten(0, 1)) <= self.most
 
     def __call__(self, x: Tensor) -> Tensor:
-        y = self.run(x.flatten(0, 1))
+        run = self.rows if self.rows is not None and self.few(x) else self.run
+        y = run(x.flatten(0, 1))
         return y.reshape(*x.shape[:2], *y.shape[1:])
 
 
@@ -69,7 +76,7 @@ def prepare(node: Synapse, x: Range, shape: Shape, device: str = "cpu", way: Way
     chosen = way or choose(node, x, device)
     dense = _dense(node, x, shape, device, chosen, way is not None)
     found = sparse.rows(node, x, shape) if way is None and device == "cpu" else None
-    return replace(dense, run=sparse.either(dense.run, _speed(dense.way), found)) if found else dense
+    return replace(dense, rows=found, most=found.worth(_speed(dense.way))) if found else dense
 
 
 def _speed(way: Way) -> str:

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine import fused, neuron, products, synapse
+from spikeport.engine import fused, neuron, pair, products, synapse
 from spikeport.engine.neuron import Fired
 from spikeport.engine.ranges import Range, into, ranges
 from spikeport.graph import (
@@ -79,6 +79,7 @@ class Program:
     entering: Mapping[str, torch.dtype]  #: type in which the edges into each node are added
     incoming: Mapping[str, Range | None]  #: range of what enters each node, where it is known to be whole numbers
     as_they_come: frozenset[str] = frozenset()  #: neuron layers that take a synapse's sums in whatever type it makes
+    joined: frozenset[str] = frozenset()  #: synapses whose sums the neuron layer after them makes by itself
     reaches: dict[str, Reach] = field(default_factory=dict)
 
     @cached_property
@@ -211,7 +212,7 @@ def _fast_integers(graph: Graph, device: str, bound: Mapping[str, Range]) -> Pro
     top = _top(graph)
     enters = {name: into(graph, name, bound) if graph.sources(name) else bound[name] for name in graph.nodes}
     types = {name: value.dtype for name, value in enters.items()}
-    exponents: dict[str, int] = {}
+    before: dict[str, str] = {}  # the synapse of each neuron layer that takes its sums as they come
     steps: dict[str, Step] = {}
     for name, node in _stateless(graph).items():
         if not isinstance(node, Synapse):
@@ -221,17 +222,24 @@ def _fast_integers(graph: Graph, device: str, bound: Mapping[str, Range]) -> Pro
         owner = _only_reader(graph, name)
         layer = graph.nodes[owner] if owner else None
         if isinstance(layer, LIF) and product.way != "float64" and fused.fits(layer, enters[owner], top):
-            steps[name], exponents[owner], types[owner] = product, node.exponent, torch.float32
+            steps[name], before[owner] = product, name
         else:
             steps[name] = _whole(product, node.exponent, bound[name])
     neurons: dict[str, Neurons] = {}
-    for name, neuron_layer in graph.nodes_of(LIF).items():
-        if fused.fits(neuron_layer, enters[name], top):
-            neurons[name] = fused.prepare(neuron_layer, np.dtype(np.int32), exponents.get(name, 0), top)
-            types[name] = torch.float32 if name in exponents else torch.int32
-        else:
-            neurons[name] = _definition(neuron_layer, top)
-    return Program(graph, device, "fast", steps, neurons, types, enters, frozenset(exponents))
+    joined: set[str] = set()
+    for name, node in graph.nodes_of(LIF).items():
+        if not fused.fits(node, enters[name], top):
+            neurons[name] = _definition(node, top)
+            continue
+        synapse_before = graph.nodes[before[name]] if name in before else None
+        exponent = synapse_before.exponent if isinstance(synapse_before, Synapse) else 0
+        neurons[name] = alone = fused.prepare(node, np.dtype(np.int32), exponent, top)
+        types[name] = torch.float32 if name in before else torch.int32
+        both = pair.prepare(steps[before[name]], alone) if name in before else None
+        if both is not None:
+            neurons[name] = both
+            joined.add(before[name])
+    return Program(graph, device, "fast", steps, neurons, types, enters, frozenset(before), frozenset(joined))
 
 
 def _stateless(graph: Graph) -> dict[str, Node]:

@@ -140,7 +140,7 @@ class Run:
             return torch.cat([past, x.expand(steps, *x.shape[1:])])[:steps]
         if isinstance(node, Synapse) and self.request.events:
             self.events.setdefault(name, []).append(events.of_synapse(self.program, name, x, steps))
-        return self.program.steps[name](x)
+        return x if name in self.program.joined else self.program.steps[name](x)
 
     def _past(self, name: str, node: Delay, like: Tensor) -> Tensor:
         """The values that a delay still holds, oldest first: zero before the first step."""

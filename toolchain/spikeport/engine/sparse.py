@@ -5,35 +5,32 @@ channels) that its window's events choose: exact in 16 or 32 bits, no product at
 
 A map's events are listed place by place, then for each row of output places the rows that its windows touch, column by
 column. Places side by side have windows that overlap, so each window is one run of that list, and only the base of the
-weights moves from place to place.
+weights moves from place to place: a loop that ends is mispredicted, three runs would take longer than the second list.
 
-Measured on one core with AVX512-VNNI, 64 -> 64 channels, 32 x 32, 3 x 3, 64 maps, 15 % events: 5.8 ms (0.7 of them for
-listing), 0.6 ns for an event and 64 channels; the dense product of bytes takes 11.8 ms. `SHARES` follows from that.
+Measured on one core with AVX512-VNNI, 64 -> 64 channels, 32 x 32, 3 x 3, 64 maps, 15 % events: MEASURED; the dense
+product of bytes takes 11.8 ms. `SHARES` follows from that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 from torch import Tensor
 
 from spikeport.engine.kernels import Bytes, Integers, compiled
 from spikeport.engine.neuron import flat
 from spikeport.engine.ranges import Range, product
+from spikeport.engine.vectors import HALF, UNIT, add_rows, put, unpair
 from spikeport.graph import Array, Conv, Linear, Shape, Synapse
 from spikeport.threads import over_parts
 
-UNIT = 16  #: output channels are added in vectors of 1, 2 or 4 times as many
 STEEPEST = 8  #: the largest input size taken as that many events
 SAMPLED = 16  #: one map in so many is looked at to find the share of events
 EXACT = 256  #: events whose weights, at most 128 large, 16 bits can sum
+LINE = 64  #: bytes of a cache line: a row of weights that crosses two takes twice as long
 MARGIN = 24  #: events that may be written beyond the last
 LISTED = 1 << 17  #: events that a thread lists before it adds them, so that a tile of weights serves many maps
 BITS = np.zeros(256 * 8, np.int32)  #: places of the bits that a byte has set, the lowest first, eight a byte
@@ -50,70 +47,15 @@ SEVEN, TOP = np.uint64(7), np.uint64(56)
 SHARES = {"amx": 0.03, "int8": 0.2, "float32": 0.6, "float64": 1.0}
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def add_rows(typing: Any, sums: Any, rows: Any, base: Any, events: Any, run: Any, units: Any) -> Any:
-    """``sums += rows[base + lanes * e : ... + lanes]`` for the events e of a run (begin, end).
+class Plan(NamedTuple):
+    """How windows lie on a map: (rows, columns) each, and of what enters also the channels, padded to eight."""
 
-    ``units`` is a tuple whose length times `UNIT` is the number of lanes: a type, so that the vectors' length is known
-    when the loop is compiled. The sums stay in registers.
-    """
-    signature = types.void(sums, rows, base, events, run, units)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kinds, lanes = signature.args, UNIT * len(signature.args[5])
-        sums, rows, events = (context.make_array(kinds[i])(context, builder, arguments[i]).data for i in (0, 1, 3))
-        begin, end = (builder.extract_value(arguments[4], i) for i in (0, 1))
-        word = ir.IntType(64)
-        total = ir.VectorType(context.get_value_type(kinds[0].dtype), lanes)
-        row = ir.VectorType(context.get_value_type(kinds[1].dtype), lanes)
-        place = builder.bitcast(sums, total.as_pointer())
-        align = kinds[0].dtype.bitwidth // 8
-        before = builder.load(place, align=align)
-        origin = builder.gep(rows, [arguments[2]])
-        entry = builder.block
-        loop, done = builder.append_basic_block("events"), builder.append_basic_block("added")
-        builder.cbranch(builder.icmp_signed("<", begin, end), loop, done)
-        builder.position_at_end(loop)
-        i, held = builder.phi(word), builder.phi(total)
-        event = builder.sext(builder.load(builder.gep(events, [i])), word)
-        chosen = builder.gep(origin, [builder.mul(event, ir.Constant(word, lanes))])
-        weights = builder.load(builder.bitcast(chosen, row.as_pointer()), align=1)
-        more = builder.add(held, builder.sext(weights, total))
-        following = builder.add(i, ir.Constant(word, 1))
-        for value, first, later in ((i, begin, following), (held, before, more)):
-            value.add_incoming(first, entry)
-            value.add_incoming(later, loop)
-        builder.cbranch(builder.icmp_signed("<", following, end), loop, done)
-        builder.position_at_end(done)
-        after = builder.phi(total)
-        after.add_incoming(before, entry)
-        after.add_incoming(more, loop)
-        builder.store(after, place, align=align)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def put(typing: Any, events: Any, at: Any, first: Any, source: Any, index: Any) -> Any:
-    """``events[at : at + 8] = first + source[index : index + 8]``, int32, at once."""
-    signature = types.void(events, at, first, source, index)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        eight = ir.VectorType(ir.IntType(32), 8)
-        target, source = (
-            builder.bitcast(
-                builder.gep(context.make_array(signature.args[i])(context, builder, arguments[i]).data, [arguments[j]]),
-                eight.as_pointer(),
-            )
-            for i, j in ((0, 1), (3, 4))
-        )
-        one = builder.insert_element(ir.Constant(eight, ir.Undefined), arguments[2], ir.Constant(ir.IntType(32), 0))
-        firsts = builder.shuffle_vector(one, one, ir.Constant(eight, [0] * 8))
-        builder.store(builder.add(builder.load(source, align=4), firsts), target, align=4)
-        return context.get_dummy_value()
-
-    return signature, generate
+    size: tuple[int, int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    leaving: tuple[int, int]
 
 
 @compiled
@@ -136,19 +78,17 @@ def listed(x: Any, each: int, high: int, events: Integers, starts: Any) -> None:
 
 
 @compiled
-def window_rows(
-    top: int, size: tuple[int, int, int], rows: int, apart: int, found: Integers, starts: Any, events: Integers, at: Any
-) -> None:
-    """Events of ``rows`` rows of a map, the first ``top`` and the next ones ``apart``, column by column.
+def window_rows(i: int, plan: Plan, found: Integers, starts: Any, events: Integers, at: Any) -> None:
+    """Events of the rows of a map that the windows of output row ``i`` touch, column by column.
 
-    Event c of row r and column x becomes ``(x * rows + r) * channels + c``; column x begins at ``at[x]``.
+    Event c of the kernel's row r and column x becomes ``(x * rows + r) * channels + c``; column x begins at ``at[x]``.
     """
-    height, width, channels = size
-    k = 0
+    (height, width, channels), rows = plan.size, plan.kernel[0]
+    top, k = i * plan.stride[0] - plan.padding[0], 0
     for x in range(width):
         at[x] = k
         for r in range(rows):
-            y = top + r * apart
+            y = top + r * plan.dilation[0]
             if 0 <= y < height:
                 first, offset = starts[y * width + x], np.int32((x * rows + r) * channels)
                 count = starts[y * width + x + 1] - first
@@ -161,53 +101,68 @@ def window_rows(
 
 
 @compiled
+def row(
+    plan: Plan,
+    weight: Any,  # int16 [rows, lanes / 2], paired
+    events: Integers,  # of the rows under the windows
+    at: Any,
+    pairs: Any,  # int16 [lanes], zeros; left as zeros
+    out: Any,  # int16, or int32 and zero
+    first: int,
+    apart: int,
+    units: Any,
+) -> None:
+    """The sums of one row of output places: of place j to ``out[first + j * apart : ... + lanes]``."""
+    width, columns, column = plan.size[1], plan.kernel[1], plan.kernel[0] * plan.size[2]
+    span = columns if plan.dilation[1] == 1 else 1
+    for j in range(plan.leaving[1]):
+        count = 0
+        for k in range(0, columns, span):
+            left = j * plan.stride[1] - plan.padding[1] + k * plan.dilation[1]
+            low, high = at[min(max(left, 0), width)], at[min(max(left + span, 0), width)]
+            base = (k - left) * column
+            if out.itemsize == 2:
+                add_rows(pairs, weight, base, events, (low, high), units)
+                count += high - low
+            else:
+                for e in range(low, high, EXACT):
+                    some = min(EXACT, high - e)
+                    add_rows(pairs, weight, base, events, (e, e + some), units)
+                    unpair(pairs, some, out, first + j * apart, units)
+        if out.itemsize == 2:
+            unpair(pairs, count, out, first + j * apart, units)
+
+
+@compiled
 def add(
     x: Any,  # uint64 [maps, places * channels / 8], channels last, padded to a multiple of eight
-    weight: Any,  # int8 [tiles, kernel columns * kernel rows * channels * lanes]
+    weight: Any,  # int16 [tiles, kernel columns * kernel rows * channels, lanes / 2], paired
     high: int,
-    size: tuple[int, int, int],  # rows, columns and channels of a map
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
-    out: Any,  # int16 or int32 [maps, rows, columns, channels]
+    plan: Plan,
+    out: Any,  # int16, or int32 and zero: [maps, rows * columns * tiles * lanes]
     units: Any,
     begin: int,
     end: int,
 ) -> None:
     """The sums of the maps ``begin`` ... ``end - 1``."""
-    height, width, channels = size
-    lanes, span = UNIT * len(units), kernel[1] if dilation[1] == 1 else 1
-    leaving, column = out.shape[3], kernel[0] * channels
-    group = min(max(1, LISTED // (height * width * channels * high)), max(1, end - begin))
-    found = np.empty((group, height * width * channels * high + MARGIN), np.int32)
-    starts = np.empty((group, height * width + 1), np.int64)
-    events, at = np.empty(width * column * high + MARGIN, np.int32), np.empty(width + 1, np.int64)
-    sums, part, narrow = np.empty(lanes, np.int32), np.empty(lanes, np.int16), out.itemsize == 2
+    height, width, channels = plan.size
+    lanes, most = UNIT * len(units), height * width * channels * high
+    apart = lanes * len(weight)
+    group = min(max(1, LISTED // most), max(1, end - begin))
+    found, starts = np.empty((group, most + MARGIN), np.int32), np.empty((group, height * width + 1), np.int64)
+    events = np.empty(width * plan.kernel[0] * channels * high + MARGIN, np.int32)
+    at, pairs = np.empty(width + 1, np.int64), np.zeros(lanes, np.int16)
     for a in range(begin, end, group):
         for n in range(a, min(a + group, end)):
             listed(x[n], channels // 8, high, found[n - a], starts[n - a])
-        for tile in range(weight.shape[0]):
-            some, base = min(lanes, leaving - tile * lanes), weight[tile]
+        for tile in range(len(weight)):
+            rows = weight[tile]
             for n in range(a, min(a + group, end)):
-                for i in range(out.shape[1]):
-                    top = i * stride[0] - padding[0]
-                    window_rows(top, size, kernel[0], dilation[0], found[n - a], starts[n - a], events, at)
-                    for j in range(out.shape[2]):
-                        part[:], sums[:] = 0, 0
-                        for k in range(0, kernel[1], span):
-                            left = j * stride[1] - padding[1] + k * dilation[1]
-                            low, last = at[min(max(left, 0), width)], at[min(max(left + span, 0), width)]
-                            first_row = (k - left) * column * lanes
-                            if narrow:
-                                add_rows(part, base, first_row, events, (low, last), units)
-                            for e in range(low, low if narrow else last, EXACT):
-                                add_rows(part, base, first_row, events, (e, min(e + EXACT, last)), units)
-                                for c in range(lanes):
-                                    sums[c] += part[c]
-                                part[:] = 0
-                        for c in range(some):
-                            out[n, i, j, tile * lanes + c] = part[c] if narrow else sums[c]
+                some, first, sums = found[n - a], starts[n - a], out[n]
+                for i in range(plan.leaving[0]):
+                    window_rows(i, plan, some, first, events, at)
+                    place = i * plan.leaving[1] * apart + tile * lanes
+                    row(plan, rows, events, at, pairs, sums, place, apart, units)
 
 
 @compiled
@@ -222,12 +177,13 @@ def sizes(x: Bytes, every: int) -> int:
 
 @dataclass(frozen=True)
 class Rows:
-    """A synapse's weights laid out by input: int8 [tiles, kernel places * channels in * lanes], unused lanes zero."""
+    """A synapse's weights laid out by input, paired: int16 [tiles, kernel places * channels in, lanes / 2]."""
 
     node: Synapse
     shape: Shape  #: of what enters
     weight: Array
     units: tuple[int, ...]
+    plan: Plan
     high: int  #: the largest input
     sums: Literal["int16", "int32"]
 
@@ -237,21 +193,32 @@ class Rows:
         looked = -(-len(values) // SAMPLED) * values.shape[1]
         return sizes(values, SAMPLED) / looked if looked else 0.0
 
+    def worth(self, way: str) -> float:
+        """Events per input up to which this is faster than the dense product of a way."""
+        costly = (self.sums == "int32") + (isinstance(self.node, Conv) and int(np.prod(self.node.kernel)) == 1)
+        return SHARES[way] / (1 + costly)  # wide sums take twice as long; a single tap does not repay the listing
+
     def __call__(self, x: Tensor) -> Tensor:
         """Exact sums [N, *out] of inputs [N, *in] in bytes."""
-        values, (kernel, stride, padding, dilation) = _maps(x), _plane(self.node)
-        leaving = self.node.output_shape(self.shape)
-        channels = self.weight.shape[1] // (UNIT * len(self.units)) // (kernel[0] * kernel[1])
-        size = (*_map(self.shape)[1:], channels)
-        out = np.empty((len(values), *_map(leaving)[1:], leaving[0]), self.sums)
-
-        words = _padded(values, self.shape[0], channels).view(np.uint64)
+        words, leaving = self.words(x), self.node.output_shape(self.shape)
+        wide = self.weight.shape[0] * self.weight.shape[2] * 2
+        make = np.empty if self.sums == "int16" else np.zeros
+        out = make((len(words), int(np.prod(self.plan.leaving)) * wide), self.sums)
 
         def part(begin: int, end: int) -> None:
-            add(words, self.weight, self.high, size, kernel, stride, padding, dilation, out, self.units, begin, end)
+            add(words, self.weight, self.high, self.plan, out, self.units, begin, end)
 
-        over_parts(part, len(values), step=1, weight=values.shape[1])
-        return torch.from_numpy(out.reshape(len(values), *leaving[1:], leaving[0])).movedim(-1, 1)
+        over_parts(part, len(words), step=1, weight=int(np.prod(self.shape)))
+        return torch.from_numpy(out.reshape(len(words), *leaving[1:], wide)[..., : leaving[0]]).movedim(-1, 1)
+
+    def words(self, x: Tensor) -> Array:
+        """Maps [N, *in] in bytes as [N, places * channels / 8], eight channels a word, with zeros for missing ones."""
+        maps, (channels, wide) = _maps(x), (self.shape[0], self.plan.size[2])
+        if wide != channels:
+            values = np.zeros((len(maps), maps.shape[1] // channels, wide), np.uint8)
+            values[:, :, :channels] = maps.reshape(len(maps), -1, channels)
+            maps = values.reshape(len(maps), -1)
+        return maps.view(np.uint64)
 
 
 def rows(node: Synapse, x: Range, shape: Shape) -> Rows | None:
@@ -260,41 +227,42 @@ def rows(node: Synapse, x: Range, shape: Shape) -> Rows | None:
     grouped = isinstance(node, Conv) and node.groups > 1
     if grouped or x.low < 0 or not 0 < x.high <= STEEPEST or reach.size >= 2**31 or node.weight.dtype != np.int8:
         return None
-    kernel = _plane(node)[0]
+    kernel, stride, padding, dilation = _plane(node)
+    size, leaving = _map(shape), _map(node.output_shape(shape))
+    plan = Plan((*size[1:], size[0] + -size[0] % 8), kernel, stride, padding, dilation, leaving[1:])
     by_place = node.weight.reshape(*node.weight.shape[:2], *kernel).transpose(3, 2, 1, 0)  # columns, rows, in, out
     by_place = np.pad(by_place, ((0, 0), (0, 0), (0, -by_place.shape[2] % 8), (0, 0)))
     by_input = by_place.reshape(-1, len(node.weight))
-    lanes = min(UNIT * 4, UNIT << max(0, (-(-len(node.weight) // UNIT) - 1).bit_length()))
+    lanes = _lanes(len(node.weight))
     tiles = -(-len(node.weight) // lanes)
-    full = np.zeros((len(by_input), tiles * lanes), np.int8)
+    full = np.zeros((len(by_input), tiles * lanes), np.int16)
     full[:, : len(node.weight)] = by_input
-    tiled = np.ascontiguousarray(full.reshape(-1, tiles, lanes).swapaxes(0, 1)).reshape(tiles, -1)
-    return Rows(node, shape, tiled, (0,) * (lanes // UNIT), x.high, "int16" if reach.size < 2**15 else "int32")
+    first, second = full.reshape(-1, tiles, 2, lanes // 2).transpose(2, 1, 0, 3)
+    tiled = _aligned((second << HALF) + first + (1 << HALF - 1))
+    sums: Literal["int16", "int32"] = "int16" if reach.size < 2**15 else "int32"
+    return Rows(node, shape, tiled, (0,) * (lanes // UNIT), plan, x.high, sums)
 
 
-def either(dense: Callable[[Tensor], Tensor], way: str, found: Rows) -> Callable[[Tensor], Tensor]:
-    """A synapse that takes the faster of two ways for the events that come."""
-    costly = (found.sums == "int32") + (isinstance(found.node, Conv) and int(np.prod(found.node.kernel)) == 1)
-    most = SHARES[way] / (1 + costly)  # wide sums take twice as long; a single tap does not repay the listing
+def _lanes(channels: int) -> int:
+    """The longest vectors that fill the channels that leave; else those that hold them at once, as far as they can."""
+    longest = (UNIT * 4, UNIT * 2, UNIT)
+    return next(
+        (n for n in longest if channels % n == 0), next((n for n in longest[::-1] if n >= channels), longest[0])
+    )
 
-    def run(x: Tensor) -> Tensor:
-        return found(x) if found.share(x) <= most else dense(x)
 
-    return run
+def _aligned(values: Array) -> Array:
+    """The same values, beginning with a cache line."""
+    room = np.empty(values.nbytes + LINE, np.uint8)
+    start = -room.ctypes.data % LINE
+    own: Array = room[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
+    own[:] = values
+    return own
 
 
 def _maps(x: Tensor) -> Array:
     """[N, values of a map], channels last."""
     return flat(x[None]).reshape(len(x), -1)
-
-
-def _padded(maps: Array, channels: int, wide: int) -> Array:
-    """Maps with zeros for channels that a multiple of eight has more."""
-    if wide == channels:
-        return maps
-    values = np.zeros((len(maps), maps.shape[1] // channels, wide), np.uint8)
-    values[:, :, :channels] = maps.reshape(len(maps), -1, channels)
-    return values.reshape(len(maps), -1)
 
 
 def _map(shape: Shape) -> tuple[int, int, int]:

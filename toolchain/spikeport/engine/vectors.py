@@ -34,6 +34,15 @@ def _spread(builder: Any, value: Any, lanes: int) -> Any:
     return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(INT, lanes), [0] * lanes))
 
 
+def _rolled(builder: Any, branch: Any) -> None:
+    """Keep LLVM from unrolling the loop of a branch: short runs then leave by one exit, which is mispredicted once."""
+    module = builder.module
+    never = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    loop = ir.MDValue(module, [never], name=str(len(module.metadata)))
+    loop.operands = (loop, never)  # a loop's name is itself
+    branch.set_metadata("llvm.loop", loop)
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def put(typing: Any, events: Any, at: Any, first: Any, source: Any, index: Any) -> Any:
     """``events[at : at + 8] = first + source[index : index + 8]``, int32, at once."""
@@ -64,9 +73,7 @@ def add_rows(typing: Any, sums: Any, rows: Any, base: Any, events: Any, run: Any
         kinds, half = signature.args, _lanes(signature.args[5]) // 2
         words = ir.VectorType(ir.IntType(16), half)
         zero = ir.Constant(WORD, 0)
-        places = [
-            _pointer(context, builder, kinds[0], arguments[0], ir.Constant(WORD, n * half), words) for n in (0, 1)
-        ]
+        places = [_pointer(context, builder, kinds[0], arguments[0], WORD(n * half), words) for n in (0, 1)]
         origin = _pointer(context, builder, kinds[1], arguments[1], zero, words)
         origin = builder.gep(origin, [arguments[2]])
         events = context.make_array(kinds[3])(context, builder, arguments[3]).data
@@ -85,7 +92,7 @@ def add_rows(typing: Any, sums: Any, rows: Any, base: Any, events: Any, run: Any
         for value, first, later in zip((i, *held), (begin, *before), (following, *more), strict=True):
             value.add_incoming(first, entry)
             value.add_incoming(later, loop)
-        builder.cbranch(builder.icmp_signed("<", following, end), loop, done)
+        _rolled(builder, builder.cbranch(builder.icmp_signed("<", following, end), loop, done))
         builder.position_at_end(done)
         after = [builder.phi(words), builder.phi(words)]
         for value, first, later in zip(after, before, more, strict=True):
@@ -99,26 +106,31 @@ def add_rows(typing: Any, sums: Any, rows: Any, base: Any, events: Any, run: Any
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def unpair(typing: Any, sums: Any, number: Any, out: Any, units: Any) -> Any:
-    """Add what ``number`` rows gave (`add_rows`) to ``out`` [lanes], int16 or int32, and set ``sums`` to zero."""
-    signature = types.void(sums, number, out, units)
+def unpair(typing: Any, sums: Any, number: Any, out: Any, at: Any, units: Any) -> Any:
+    """What ``number`` rows gave (`add_rows`), to ``out[at : at + lanes]``: added if int32, else put there, int16.
+
+    Sets ``sums`` to zero.
+    """
+    signature = types.void(sums, number, out, at, units)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kinds, half = signature.args, _lanes(signature.args[3]) // 2
+        kinds, half = signature.args, _lanes(signature.args[4]) // 2
         words = ir.VectorType(ir.IntType(16), half)
         wide = ir.VectorType(context.get_value_type(kinds[2].dtype), half)
-        both, targets = (
-            [_pointer(context, builder, kinds[k], arguments[k], ir.Constant(WORD, n * half), kind) for n in (0, 1)]
-            for k, kind in ((0, words), (2, wide))
-        )
+        both = [_pointer(context, builder, kinds[0], arguments[0], WORD(n * half), words) for n in (0, 1)]
+        targets = [
+            _pointer(context, builder, kinds[2], arguments[2], builder.add(arguments[3], WORD(n * half)), wide)
+            for n in (0, 1)
+        ]
         total, second = (builder.load(place, align=2) for place in both)
         count = builder.trunc(builder.shl(arguments[1], ir.Constant(WORD, HALF - 1)), ir.IntType(16))
         first = builder.sub(total, builder.shl(second, ir.Constant(words, [HALF] * half)))
         first = builder.sub(first, _spread(builder, count, half))
         align = kinds[2].dtype.bitwidth // 8
         for value, target, place in zip((first, second), targets, both, strict=True):
-            value = value if align == 2 else builder.sext(value, wide)
-            builder.store(builder.add(builder.load(target, align=align), value), target, align=align)
+            if align > 2:
+                value = builder.add(builder.load(target, align=align), builder.sext(value, wide))
+            builder.store(value, target, align=align)
             builder.store(ir.Constant(words, [0] * half), place, align=2)
         return context.get_dummy_value()
 
