@@ -37,6 +37,25 @@ class Spike(torch.autograd.Function):
         return full, g_theta, None, None
 
 
+def antiderivative(d, width, shape):
+    """F with F' = the surrogate, F(0) = 1/2: what a spike counts as in the backward pass."""
+    z = d / width
+    if shape == "rectangular":
+        return (z + 0.5).clamp(0, 1)
+    if shape == "triangular":
+        rising, falling = (1 + z).clamp(min=0) ** 2 / 2, 1 - (1 - z).clamp(min=0) ** 2 / 2
+        return torch.where(z < 0, rising, falling)
+    if shape == "sigmoid":
+        return torch.sigmoid(4 * z)
+    return torch.atan(math.pi * z) / math.pi + 0.5
+
+
+def soft_spike(u, theta, width, shape, mask=1.0):
+    """H(u - theta), whose derivatives in u, theta and width are those of F; `mask` keeps (1) or drops (0) them."""
+    soft = antiderivative(u - theta, width, shape)
+    return (soft - soft.detach()) * mask + (u >= theta).to(u.dtype)
+
+
 def tdbn(x, gamma, beta, scale, eps=1e-5):
     """x [T, B, C, ...]: statistics a channel over everything else, biased variance."""
     axes = [i for i in range(x.ndim) if i != 2]
@@ -46,14 +65,21 @@ def tdbn(x, gamma, beta, scale, eps=1e-5):
     return gamma.view(shape) * scale * (x - mean) / torch.sqrt(var + eps) + beta.view(shape)
 
 
-def neurons(x, decay, thresholds, widths, *, reset="zero", detach=False, shape="rectangular"):
-    """u = decay v + x; s = u >= theta; v = u (1 - s) or u - theta s. `thresholds(t, u)` and `widths(t, u, theta)`."""
+def neurons(x, decay, thresholds, widths, *, reset="zero", detach=False, shape="rectangular", mask=None):
+    """u = decay v + x; s = u >= theta; v = u (1 - s) or u - theta s. `thresholds(t, u)` and `widths(t, u, theta)`.
+
+    With a `mask` [T, B, ...] (or "none") spikes are those of `soft_spike`, otherwise of `Spike`.
+    """
     v = torch.zeros_like(x[0])
     spikes, used = [], []
     for t in range(x.shape[0]):
         u = decay * v + x[t]
         theta = thresholds(t, u)
-        s = Spike.apply(u, theta, widths(t, u, theta), shape)
+        width = widths(t, u, theta)
+        if mask is None:
+            s = Spike.apply(u, theta, width, shape)
+        else:
+            s = soft_spike(u, theta, width, shape, 1.0 if mask == "none" else mask[t])
         r = s.detach() if detach else s
         v = u * (1 - r) if reset == "zero" else u - theta * r
         spikes.append(s)
@@ -66,13 +92,24 @@ def agl_width(t, gamma, decay, v_th):
     return 2 * gamma.mean() * v_th * (1.0 if t == 0 else math.sqrt(1 + float(decay) ** 2))
 
 
-def atgo_threshold(u, f_c=1.0):
-    """DS-ATGO, eq. 5: mean plus unbiased standard deviation over everything."""
-    n = u.numel()
-    mean = u.detach().sum() / n
-    return f_c * (mean + torch.sqrt(((u.detach() - mean) ** 2).sum() / (n - 1)))
+def lsg_width(decay, v_th):
+    """LSG: the same at every step."""
+    return 2 * v_th * math.sqrt(1 + float(decay) ** 2)
 
 
-def atgo_width(u, v_th=1.0):
+def atgo_threshold(u, f_c=1.0, per_channel=False):
+    """DS-ATGO, eq. 5: mean plus unbiased standard deviation over everything, or over all but the channel."""
+    mean, std = _mean_and_std(u.detach(), per_channel)
+    return f_c * (mean + std)
+
+
+def atgo_width(u, v_th=1.0, per_channel=False):
     """DS-ATGO as published in code: from the standard deviation."""
-    return 1 + torch.tanh(u.detach().std() - v_th)
+    return 1 + torch.tanh(_mean_and_std(u.detach(), per_channel)[1] - v_th)
+
+
+def _mean_and_std(u, per_channel):
+    axes = [i for i in range(u.ndim) if i != 1 or not per_channel]
+    n = u.numel() // (u.shape[1] if per_channel else 1)
+    mean = u.sum(axes, keepdim=per_channel) / n
+    return mean, torch.sqrt(((u - mean) ** 2).sum(axes, keepdim=per_channel) / (n - 1))

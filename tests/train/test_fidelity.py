@@ -1,12 +1,14 @@
 """Stacks of synapse, tdBN and neurons against a plain step-by-step implementation of the papers' equations, float64."""
 
 import importlib.util
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from spikeport.train import LIF, PLIF, DsAtgo, Fixed, MpdAgl, TdBatchNorm, fused
+from spikeport.train import LIF, PLIF, DsAtgo, Fixed, Lsg, Masked, MpdAgl, Psg, TdBatchNorm, fused
+from spikeport.train.surrogates import SHAPES
 
 _SPEC = importlib.util.spec_from_file_location("reference", Path(__file__).with_name("reference.py"))
 plain = importlib.util.module_from_spec(_SPEC)
@@ -36,6 +38,8 @@ def layer(method, shape=(3, 5, 4, 6, 6), kind=PLIF, **options):
         norm.bias.add_(0.3 * torch.randn(shape[2]).double())
         if kind is PLIF:
             neuron.w.fill_(-0.4)
+        if neuron.log_width is not None:
+            neuron.log_width.fill_(-0.3)
     x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
     weights = torch.randn(shape, dtype=torch.float64)
     return norm, neuron, x, weights
@@ -47,27 +51,37 @@ def together(norm, neuron, x):
     return neuron.normalised(rows, norm)
 
 
-def reference(norm, neuron, x, *, shape="rectangular"):
+def reference(norm, neuron, x, *, mask=None):
+    """Spikes, thresholds, the leaves x, gamma and beta, and those of the neuron: w and log_width (None if without)."""
     method, v_th = neuron.method, torch.tensor(neuron.method.threshold).double()
     leaves = [p.detach().clone().requires_grad_() for p in (x, norm.weight, norm.bias)]
+    own = [
+        p if p is None else p.detach().clone().requires_grad_() for p in (getattr(neuron, "w", None), neuron.log_width)
+    ]
     y = plain.tdbn(*leaves, norm.scale)
-    w = neuron.w.detach().clone().requires_grad_() if isinstance(neuron, PLIF) else None
+    w, log_width = own
     decay = torch.sigmoid(w) if w is not None else neuron.decay
-    if isinstance(method, DsAtgo):
-        thresholds = lambda t, u: plain.atgo_threshold(u, method.f_c)  # noqa: E731
-        if method.width_from == "sigma":
-            widths = lambda t, u, th: plain.atgo_width(u)  # noqa: E731
-        else:
-            widths = lambda t, u, th: 1 + torch.tanh(th - 1.0)  # noqa: E731
-    else:
-        thresholds = lambda t, u: v_th  # noqa: E731
-        agl = isinstance(method, MpdAgl)
-        widths = lambda t, u, th: (  # noqa: E731
-            plain.agl_width(t, leaves[1].detach(), decay.detach(), v_th) if agl else torch.tensor(method.width).double()
-        )
-    options = {"reset": neuron.reset, "detach": neuron.detach_reset, "shape": shape}
+    thresholds, widths = _rules(method, v_th, leaves[1].detach(), decay.detach(), log_width)
+    options = {"reset": neuron.reset, "detach": neuron.detach_reset, "shape": method.shape, "mask": mask}
     spikes, used = plain.neurons(y, decay, thresholds, widths, **options)
-    return spikes, used, leaves, w
+    return spikes, used, leaves, own
+
+
+def _rules(method, v_th, gamma, decay, log_width):
+    """`thresholds(t, u)` and `widths(t, u, theta)` of a method."""
+    if isinstance(method, DsAtgo):
+        each = method.per_channel
+        by_sigma = method.width_from == "sigma"
+        return (
+            lambda t, u: plain.atgo_threshold(u, method.f_c, each),
+            lambda t, u, th: plain.atgo_width(u, per_channel=each) if by_sigma else 1 + torch.tanh(th - 1.0),
+        )
+    width = {
+        MpdAgl: lambda t: plain.agl_width(t, gamma, decay, v_th),
+        Lsg: lambda t: plain.lsg_width(decay, v_th),
+        Psg: lambda t: log_width.exp(),
+    }.get(type(method), lambda t: torch.tensor(method.width).double())
+    return lambda t, u: v_th, lambda t, u, th: width(t)
 
 
 METHODS = [
@@ -89,7 +103,7 @@ def test_spikes_and_gradients_follow_the_equations(run, method, kind, reset, det
     norm, neuron, x, weights = layer(method, kind=kind, reset=reset, detach_reset=detach)
     spikes = run(norm, neuron, x)
     (spikes * weights).sum().backward()
-    expected, _, (rx, rgamma, rbeta), w = reference(norm, neuron, x)
+    expected, _, (rx, rgamma, rbeta), (w, _) = reference(norm, neuron, x)
     (expected * weights).sum().backward()
     assert torch.equal(spikes, expected)
     assert 0.02 < spikes.mean() < 0.5
@@ -101,12 +115,42 @@ def test_spikes_and_gradients_follow_the_equations(run, method, kind, reset, det
         assert w.grad.abs() > 0
 
 
-@pytest.mark.parametrize("shape", ["rectangular", "triangular", "sigmoid", "atan"])
-def test_every_surrogate_shape_follows_its_formula(shape):
-    norm, neuron, x, weights = layer(MpdAgl(shape=shape))
-    (neuron(norm(x)) * weights).sum().backward()
-    expected, _, (rx, *_), w = reference(norm, neuron, x, shape=shape)
+SHAPED = [MpdAgl, DsAtgo, partial(DsAtgo, width_from="threshold"), partial(DsAtgo, per_channel=True), Fixed, Lsg, Psg]
+
+
+@pytest.mark.parametrize("method", SHAPED, ids=lambda kind: str(getattr(kind, "keywords", "")) or kind.__name__)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("reset", "detach"), [("zero", False), ("zero", True), ("subtract", False)])
+def test_every_shape_with_every_method_has_the_gradients_of_its_antiderivative(method, shape, reset, detach):
+    """Three steps; autograd through F((u - threshold) / width), which a spike counts as, also for a learned width."""
+    norm, neuron, x, weights = layer(method(shape=shape), reset=reset, detach_reset=detach)
+    spikes = neuron(norm(x))
+    (spikes * weights).sum().backward()
+    expected, used, (rx, rgamma, rbeta), (w, log_width) = reference(norm, neuron, x, mask="none")
     (expected * weights).sum().backward()
+    assert torch.equal(spikes, expected)
+    for ours, theirs in ((x, rx), (norm.weight, rgamma), (norm.bias, rbeta), (neuron.w, w)):
+        close(ours.grad, theirs.grad)
+    if neuron.method.adaptive:
+        shared = 0.9 + 0.1 * torch.stack(used).reshape(3, -1)
+        close(neuron.threshold, shared if neuron.threshold.ndim == 2 else shared[:, 0])
+    if log_width is not None:
+        close(neuron.log_width.grad, log_width.grad)
+        assert log_width.grad.abs() > 0
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_mask_drops_slopes_of_all_steps_and_of_nothing_else(shape):
+    """One draw in [0, 1) a membrane, from torch's own random state; what is below p is dropped."""
+    norm, neuron, x, weights = layer(Masked(p=0.4, shape=shape))
+    torch.manual_seed(11)
+    spikes = neuron(norm(x))
+    (spikes * weights).sum().backward()
+    torch.manual_seed(11)
+    mask = (torch.rand(x.shape, dtype=torch.float64) >= 0.4).double()
+    expected, _, (rx, *_), (w, _) = reference(norm, neuron, x, mask=mask)
+    (expected * weights).sum().backward()
+    assert torch.equal(spikes, expected)
     close(x.grad, rx.grad)
     close(neuron.w.grad, w.grad)
 
@@ -127,7 +171,7 @@ def test_the_joined_operation_takes_any_number_of_channels_and_steps(shape):
     norm, neuron, x, weights = layer(DsAtgo(), shape)
     spikes = together(norm, neuron, x) if x.ndim == 5 else neuron.normalised(x, norm)
     (spikes * weights).sum().backward()
-    expected, _, (rx, rgamma, rbeta), w = reference(norm, neuron, x)
+    expected, _, (rx, rgamma, rbeta), (w, _) = reference(norm, neuron, x)
     (expected * weights).sum().backward()
     assert torch.equal(spikes, expected)
     for ours, theirs in ((x, rx), (norm.weight, rgamma), (norm.bias, rbeta), (neuron.w, w)):
@@ -146,13 +190,15 @@ def test_hooks_on_norm_and_neurons_see_every_call():
 
 
 @pytest.mark.parametrize("reset", ["zero", "subtract"])
-def test_a_trained_schedule_gets_its_gradient(reset):
-    norm, neuron, x, weights = layer(Fixed(threshold=0.75), reset=reset, train_threshold=True)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_trained_schedule_gets_its_gradient(reset, shape):
+    norm, neuron, x, weights = layer(Fixed(threshold=0.75, shape=shape), reset=reset, train_threshold=True)
     (neuron(norm(x)) * weights).sum().backward()
     theta = torch.full((3,), 0.75, dtype=torch.float64, requires_grad=True)
     y = norm(x).detach()
     width = torch.tensor(1.0).double()
-    spikes, _ = plain.neurons(y, neuron.decay.detach(), lambda t, u: theta[t], lambda t, u, th: width, reset=reset)
+    options = {"reset": reset, "shape": shape, "mask": "none"}
+    spikes, _ = plain.neurons(y, neuron.decay.detach(), lambda t, u: theta[t], lambda t, u, th: width, **options)
     (spikes * weights).sum().backward()
     close(neuron.threshold.grad, theta.grad)
     assert theta.grad.abs().min() > 0

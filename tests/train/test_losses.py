@@ -7,8 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from spikeport.train import LIF, PLIF, DsAtgo, Fixed, Lsg, Masked, MpdAgl, Psg, Readout, TdBatchNorm, method
+from spikeport.train.loop import train_step
 from spikeport.train.losses import cross_entropy, near_threshold, tet
+from spikeport.train.recipe import parse
 from spikeport.train.surrogates import SHAPES, slope
+from tiny_training import TINY, blobs, network
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -94,6 +97,29 @@ def test_a_readout_is_the_weighted_sum_over_time():
     assert torch.allclose(readout(x), x.mean(0))
     readout.weight.copy_(torch.tensor([1.0, 0.0, 0.0, -2.0]))
     assert torch.allclose(readout(x), x[0] - 2 * x[3])
+
+
+@pytest.mark.parametrize("momentum", [0.9, 0.5])
+def test_readout_weights_follow_the_accuracy_of_each_step(momentum):
+    """f[t] <- m f[t] + (1 - m) acc[t] / sum(acc), by hand; a batch with no right answer says nothing."""
+    torch.manual_seed(4)
+    recipe = parse({**TINY, "timesteps": 3, "method": "masked", "method_options": {"p": 0.5, "momentum": momentum}})
+    module, part, seen = network(recipe), blobs(90), []
+    module.readout.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
+    optimiser = torch.optim.SGD(module.parameters(), 0.1)
+    expected = [1 / 3] * 3
+    for _ in range(2):
+        train_step(module, part.x, part.y, optimiser, recipe)
+        right = [sum(int(row.argmax()) == int(y) for row, y in zip(step, part.y, strict=True)) for step in seen.pop()]
+        assert len(set(right)) > 1  # otherwise the weights would stay as they are
+        expected = [momentum * f + (1 - momentum) * r / sum(right) for f, r in zip(expected, right, strict=True)]
+        assert module.readout.weight.tolist() == pytest.approx(expected, rel=1e-5)
+    with torch.no_grad():
+        module.classify.weight.zero_()
+        module.classify.bias.copy_(torch.tensor([0.0, 0.0, 9.0]))
+    none = part.y < 2
+    train_step(module, part.x[none], part.y[none], torch.optim.SGD(module.parameters(), 0.1), recipe)
+    assert module.readout.weight.tolist() == pytest.approx(expected, rel=1e-5)
 
 
 def test_unknown_methods_and_options_are_refused():
