@@ -123,7 +123,7 @@ def _causes(
 def _margins(left: Side, right: Side, x: Array, record: Record) -> dict[str, Margin] | None:
     """A judged by B's numbers on its own spikes; only real numbers round."""
     graph = left.graph if right.graph is None else right.graph
-    if graph is None or isinstance(graph.arithmetic, Loihi) or record.target == "integer":
+    if graph is None or isinstance(graph.arithmetic, Loihi) or record.target in ("integer", "integer-cuda"):
         return None
     if set(graph.nodes_of(LIF)) - set(record.trains):
         return None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
 
 from spikeport.engine.run import simulate
-from spikeport.findings import Finding, raise_errors
+from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import Array, Graph, Loihi, Real
 from spikeport.graph.messages import wide_messages
 from spikeport.record import Record
@@ -23,7 +25,13 @@ class Engine:
     device: str = "cpu"
 
     def availability(self) -> Availability:
-        return Availability(ready=True, version=f"torch {torch.__version__}")
+        version = f"torch {torch.__version__}"
+        if self.device == "cpu" or torch.cuda.is_available():
+            return Availability(ready=True, version=version)
+        built = torch.version.cuda is not None
+        why = "torch finds no NVIDIA GPU that it can use" if built else "this torch is built without CUDA"
+        mend = "see nvidia-smi: the driver, and CUDA_VISIBLE_DEVICES" if built else "install torch's CUDA build"
+        return Availability(ready=False, version=version, why=why, mend=mend)
 
     def check(self, graph: Graph) -> list[Finding]:
         if isinstance(graph.arithmetic, self.arithmetic):
@@ -42,9 +50,26 @@ class Engine:
         return expected_seconds(graph)
 
     def run(self, graph: Graph, samples: Array, request: Request) -> Record:
+        found = self.availability()
+        if not found.ready:
+            fail("SP514", found.why, where=f"target {self.name!r}",
+                 mend=f"{found.mend}, or use --target {self.name.removesuffix('-cuda')}")  # fmt: skip
         notes = raise_errors(self.check(graph))
-        record = simulate(graph, samples, request, self.device)
-        return replace(record, findings=(*notes, *record.findings))
+        with nullcontext() if self.device == "cpu" else _whole_factors():
+            record = simulate(graph, samples, request, self.device)
+        return replace(record, target=self.name, findings=(*notes, *record.findings))
+
+
+@contextmanager
+def _whole_factors() -> Iterator[None]:
+    """No TF32, which keeps 10 bits of each factor, so that spikes would move; torch has it on for convolutions."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 def Reference() -> Engine:  # noqa: N802
@@ -55,3 +80,13 @@ def Reference() -> Engine:  # noqa: N802
 def Integer() -> Engine:  # noqa: N802
     """Loihi arithmetic on the CPU."""
     return Engine("integer", Loihi)
+
+
+def ReferenceCuda() -> Engine:  # noqa: N802
+    """Real arithmetic on an NVIDIA GPU."""
+    return Engine("reference-cuda", Real, "cuda")
+
+
+def IntegerCuda() -> Engine:  # noqa: N802
+    """Loihi arithmetic on an NVIDIA GPU."""
+    return Engine("integer-cuda", Loihi, "cuda")

@@ -1,0 +1,56 @@
+"""The engine on a GPU: the same bits where there is one, and an error that says so where there is none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from random_graphs import random_graph
+from spikeport.api.compare import compare
+from spikeport.api.evaluate import evaluate
+from spikeport.api.simulate import simulate
+from spikeport.findings import SpikeportError
+from spikeport.graph import LIF
+from spikeport.targets import Request, target
+
+GPU = torch.cuda.is_available()
+ALL = Request(trains=True, membranes=True)
+
+
+@pytest.mark.skipif(GPU, reason="there is a GPU")
+@pytest.mark.parametrize("name", ["integer-cuda", "reference-cuda"])
+def test_without_a_gpu_every_verb_says_so_and_nothing_runs_elsewhere(name):
+    graph, samples = random_graph(2, integers=name == "integer-cuda")
+    found = target(name).availability()
+    assert not found.ready
+    assert found.why
+    assert found.mend
+    for run in (
+        lambda: simulate(graph, samples, name),
+        lambda: compare(f"digits-conv@{name}", "digits-conv", "digits", limit=2),
+        lambda: evaluate("digits-conv", "digits", target=name, limit=2),
+    ):
+        with pytest.raises(SpikeportError) as caught:
+            run()
+        assert caught.value.code == "SP514"
+        assert name.removesuffix("-cuda") in caught.value.findings[0].mend
+
+
+@pytest.mark.parametrize("name", ["integer-cuda", "reference-cuda"])
+def test_they_take_the_graphs_that_their_cpu_twins_take(name):
+    for integers in (True, False):
+        graph, _ = random_graph(2, integers=integers)
+        here, there = target(name.removesuffix("-cuda")).check(graph), target(name).check(graph)
+        assert [found.code for found in here] == [found.code for found in there]
+
+
+@pytest.mark.skipif(not GPU, reason="needs an NVIDIA GPU")
+def test_integers_are_the_same_on_a_gpu():
+    for seed in range(40):
+        graph, samples = random_graph(seed, integers=True)
+        here, there = (target(name).run(graph, samples, ALL) for name in ("integer", "integer-cuda"))
+        np.testing.assert_array_equal(here.outputs, there.outputs)
+        for name in graph.nodes_of(LIF):
+            np.testing.assert_array_equal(here.trains[name].bits, there.trains[name].bits)
+            np.testing.assert_array_equal(here.membranes[name], there.membranes[name])
