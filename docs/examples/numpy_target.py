@@ -78,7 +78,7 @@ class Numpy:
             outputs=values[graph.output] if isinstance(graph[graph.output], Readout) else values[graph.output].sum(0),
             neurons={name: node.size for name, node in graph.nodes_of(LIF).items()},
             spike_counts={n: t.reshape(len(t), -1).sum(1).astype(np.int64) for n, t in trains.items()},
-            trains={name: Train.pack(train) for name, train in trains.items()} if request.trains else {},
+            trains=request.kept({name: Train.pack(train) for name, train in trains.items()}),
             seconds=time.perf_counter() - begun,
         )
 

@@ -37,7 +37,7 @@ def small(steps=4, size=3):
 
 def planned(samples=2):
     graph = small()
-    return lower(graph, entering(graph, np.ones((samples, 3))), membranes=False)
+    return lower(graph, entering(graph, np.ones((samples, 3))), membranes=lambda name: False)
 
 
 def left_behind(pid):

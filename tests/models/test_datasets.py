@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_files import cifar_folder
 from spikeport.findings import SpikeportError
 from spikeport_models import datasets
 from spikeport_models.datasets import dvs, idx
@@ -107,23 +108,6 @@ def test_the_real_fashion_mnist():
 
 
 # -- CIFAR ------------------------------------------------------------------------------------------------------------
-
-
-def cifar_folder(folder, kind):
-    """The official layout, few images, pickled as Python 2 did (protocol 2, byte strings)."""
-    inner, labels, names, classes = {
-        "cifar10": ("cifar-10-batches-py", b"labels", [*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"], 10),
-        "cifar100": ("cifar-100-python", b"fine_labels", ["train", "test"], 100),
-    }[kind]
-    (folder / inner).mkdir()
-    pixels = {}
-    for name in names:
-        count = 200 if kind == "cifar10" else 1000
-        pixels[name] = RNG.integers(0, 256, (count, 3072), dtype=np.uint8), np.arange(count) % classes
-        batch = {b"data": pixels[name][0], labels: pixels[name][1].tolist(), b"batch_label": b"a batch"}
-        raw = pickle.dumps(batch, protocol=2).replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
-        (folder / inner / name).write_bytes(raw)
-    return folder / inner, pixels
 
 
 @pytest.mark.parametrize("kind", ["cifar10", "cifar100"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -13,8 +13,8 @@ from typing import Protocol
 import numpy as np
 
 from spikeport.findings import Finding, fail
-from spikeport.graph import Array, Graph, Synapse
-from spikeport.record import Record
+from spikeport.graph import LIF, Array, Graph, Synapse
+from spikeport.record import Record, Train
 from spikeport.verb import callable_room
 
 callable_room(__name__)
@@ -42,13 +42,44 @@ class Availability:
 class Request:
     """What a run should bring back besides outputs and spike counts, and within which limits."""
 
-    trains: bool = False  #: all spike trains
-    membranes: bool = False  #: membranes after the reset
+    trains: bool | tuple[str, ...] = False  #: spike trains: all, none, or of the layers named
+    membranes: bool | tuple[str, ...] = False  #: membranes after the reset, likewise
     events: bool = False  #: event counts for the cost models
     batch: int | None = None  #: samples at once; None lets the target choose
     seconds: float | None = None  #: time limit; None is the target's own
-    memory: int | None = None  #: bytes; None is the target's own
+    memory: int | None = None  #: bytes that the samples at once may take; None is the target's own
     progress: Progress = silent
+
+    def keeps_train(self, layer: str) -> bool:
+        """Whether the spike trains of a layer are asked for."""
+        return self.trains if isinstance(self.trains, bool) else layer in self.trains
+
+    def keeps_membrane(self, layer: str) -> bool:
+        """Whether the membranes of a layer are asked for."""
+        return self.membranes if isinstance(self.membranes, bool) else layer in self.membranes
+
+    def kept(self, trains: Mapping[str, Train]) -> dict[str, Train]:
+        """The spike trains that are asked for."""
+        return {name: train for name, train in trains.items() if self.keeps_train(name)}
+
+    def check_layers(self, graph: Graph) -> None:
+        """Raise SP515 where spike trains or membranes are asked for of what is no spiking layer."""
+        asked = {name for each in (self.trains, self.membranes) if not isinstance(each, bool) for name in each}
+        unknown = sorted(asked - set(graph.nodes_of(LIF)))
+        if unknown:
+            fail("SP515", f"no spiking layer is called {', '.join(map(repr, unknown))}",
+                 mend=f"choose of: {', '.join(graph.nodes_of(LIF))}")  # fmt: skip
+
+    def samples_at_once(self, graph: Graph, usual: int) -> int:
+        """How many samples a target without a budget of its own takes: what was asked for, or its ``usual`` number.
+
+        A memory budget is held against all values of a sample at all steps, 4 bytes each: an upper bound.
+        """
+        if self.batch is not None:
+            return self.batch
+        if self.memory is None:
+            return usual
+        return max(1, self.memory // (4 * graph.timesteps * sum(math.prod(shape) for shape in graph.shapes.values())))
 
     def check_time(self, begun: float, done: int, total: int) -> None:
         """Between two batches of a run that began at ``begun`` (perf_counter): raise SP512 past the time limit."""

@@ -34,7 +34,7 @@ from spikeport_targets.lava.support import Placement, bias_parts, flattens_by_po
 MESSAGE_BITS = 24  #: Lava asks only whether there are any; 0 would turn every message into a bool
 
 
-def lower(graph: Graph, samples: Array, *, membranes: bool) -> Plan:
+def lower(graph: Graph, samples: Array, *, membranes: Callable[[str], bool]) -> Plan:
     """The Lava network for ``samples`` ([N, T, *input], in units of the input), streamed back to back."""
     pipeline = align_delays(graph)
     integers = isinstance(graph.arithmetic, Loihi)
@@ -53,7 +53,7 @@ class Builder:
     graph: Graph
     plan: Plan
     samples: int
-    membranes: bool
+    membranes: Callable[[str], bool]  #: of which neuron layers they are written down
     placed: dict[str, Placement]
     outlets: dict[str, list[Wire]] = field(default_factory=dict)  #: where a node's output leaves; target still open
 
@@ -154,7 +154,7 @@ class Builder:
         log = self.plan.log(f"spikes/{name}", shape, "uint8")
         self.plan.add(f"{name}\0recorder", "recorder", shape=shape, file_log=log)
         self.plan.wires.append(Wire(name, f"{name}\0recorder"))
-        if self.membranes:
+        if self.membranes(name):
             log = self.plan.log(f"membrane/{name}", shape, self.number.__name__)
             self.plan.add(f"{name}\0probe", "probe", shape=shape, file_log=log, of=name)
 
@@ -198,7 +198,7 @@ class Builder:
             depth=self.plan.pipeline.depth[name],
             samples=self.samples,
             spike_log=self.plan.log(f"spikes/{name}", shape, "uint8"),
-            membrane_log=self.plan.log(membranes, shape, self.number.__name__) if self.membranes else None,
+            membrane_log=self.plan.log(membranes, shape, self.number.__name__) if self.membranes(name) else None,
             overflow_log=self.plan.log(f"overflow/{name}", (2,), "int64", rows=False),
         )
 

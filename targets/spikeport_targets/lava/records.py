@@ -36,7 +36,7 @@ def entering(graph: Graph, samples: Array) -> Array:
     return np.repeat(values[:, None], graph.timesteps, axis=1)
 
 
-def recorded(graph: Graph, planned: Plan, logs: Mapping[str, Array], count: int, membranes: bool) -> Record:
+def recorded(graph: Graph, planned: Plan, logs: Mapping[str, Array], count: int) -> Record:
     """The Record of one stream: each layer's rows begin at its depth."""
     steps = graph.timesteps
     depth = planned.pipeline.depth
@@ -59,7 +59,7 @@ def recorded(graph: Graph, planned: Plan, logs: Mapping[str, Array], count: int,
         neurons={name: node.size for name, node in neurons.items()},
         spike_counts={n: s.reshape(steps, -1).sum(1, dtype=np.int64) for n, s in spikes.items()},
         trains={name: Train.pack(value) for name, value in spikes.items()},
-        membranes={n: np.array(unpacked(n, f"membrane/{n}")) for n in neurons} if membranes else {},
+        membranes={n: np.array(unpacked(n, f"membrane/{n}")) for n in neurons if f"membrane/{n}" in logs},
         overflows={name: kinds for name, kinds in overflows.items() if kinds},
         seconds=float(logs["clock"][2] - logs["clock"][1]),
     )

@@ -92,6 +92,8 @@ def run_all(jobs: Sequence[tuple[Graph, Array]], request: Request) -> list[Recor
     Lava is imported once for all. ``request.seconds`` limits the whole; progress is told in steps of Lava.
     """
     available = LavaTarget().availability()
+    for graph, _ in jobs:
+        request.check_layers(graph)
     notes = [raise_errors(check(graph)) for graph, _ in jobs]
     if not available.ready:
         fail("SP600", available.why, where="target 'lava'", mend=available.mend)
@@ -100,11 +102,11 @@ def run_all(jobs: Sequence[tuple[Graph, Array]], request: Request) -> list[Recor
     # ours may lack its first synapse, whose sums then are what enters
     ours = [with_constant_current(graph) for graph, _ in jobs]
     streams = [constant_current(graph, entering(graph, samples)) for graph, samples in jobs]
-    plans = [lower(g, stream, membranes=request.membranes) for g, stream in zip(ours, streams, strict=True)]
+    plans = [lower(g, stream, membranes=request.keeps_membrane) for g, stream in zip(ours, streams, strict=True)]
     memory = request.memory or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
     with execute(plans, seconds, memory, request.progress) as logs:
         found = [
-            recorded(graph, planned, log, count, request.membranes)
+            recorded(graph, planned, log, count)
             for graph, planned, log, count in zip(ours, plans, logs, counts, strict=True)
         ]
     return [
@@ -116,4 +118,4 @@ def run_all(jobs: Sequence[tuple[Graph, Array]], request: Request) -> list[Recor
 def wished(graph: Graph, samples: Array, record: Record, request: Request) -> Record:
     """The record with the events and without the spike trains, as requested."""
     record = derive(graph, samples, record) if request.events else record
-    return record if request.trains else replace(record, trains={})
+    return replace(record, trains=request.kept(record.trains))

@@ -58,6 +58,7 @@ class OnnxRuntime:
         found = self.availability()
         if not found.ready:
             fail("SP261", found.why, mend=found.mend)
+        request.check_layers(graph)
         notes = raise_errors(self.check(graph))
         total = check_input(graph, samples)
         _refuse(request)
@@ -65,7 +66,7 @@ class OnnxRuntime:
         node = graph.nodes[graph.input]
         assert isinstance(node, Input)
         axis = 1 if node.coding == "events" else 0
-        size = request.batch or BATCH
+        size = request.samples_at_once(graph, BATCH)
         records, first = [], time.perf_counter()
         for start in range(0, total, size):
             request.check_time(first, start, total)
@@ -89,9 +90,8 @@ class OnnxRuntime:
             spike_counts=counts,
             seconds=seconds,
         )
-        if not request.trains:
-            return record
-        return replace(record, trains={name: Train.pack(train) for name, train in trains.items()})
+        wanted = {name: Train.pack(train) for name, train in trains.items() if request.keeps_train(name)}
+        return replace(record, trains=wanted)
 
 
 def cuda() -> OnnxRuntime:

@@ -36,6 +36,7 @@ class SanaFeTarget:
         here = self.availability()
         if not here.ready:
             fail("SP746", here.why, where="sanafe", mend=here.mend)
+        request.check_layers(graph)
         raise_errors(self.check(graph))
         total = check_input(graph, samples)
         begun = time.perf_counter()
@@ -68,7 +69,7 @@ def _record(graph: Graph, samples: Array, trains: dict[str, Array], request: Req
     )
     outputs = _outputs(graph, samples, record)
     full = derive(graph, samples, record) if request.events else record
-    return replace(full, outputs=outputs, trains=record.trains if request.trains else {})
+    return replace(full, outputs=outputs, trains=request.kept(record.trains))
 
 
 def _outputs(graph: Graph, samples: Array, record: Record) -> Array:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spikeport import preprocessing
 from spikeport.api.load import load_data
 from spikeport.api.sides import Named, Side, remembered, same_samples, side
 from spikeport.api.simulate import read_array
@@ -21,7 +22,6 @@ from spikeport.record import Record
 from spikeport.targets import Progress as Callback
 from spikeport.targets import Request, silent
 
-WHY_SAMPLES = 256  #: causes are looked for on at most so many samples: a dozen runs of them
 WHY_SAMPLES = 256  #: causes are looked for on at most so many samples: a dozen runs of them
 
 
@@ -51,7 +51,7 @@ def compare(
     loading and running raise.
     """
     sides = (side(a, models[0]), side(b, models[1]))
-    graph = next((each.graph for each in sides if each.graph is not None), None)
+    graph = _reader(sides)
     x, labels = _samples(sides, graph, data, split, limit, samples)
     request = Request(trains=True, membranes=membranes, batch=batch, progress=progress)
     for each in sides:
@@ -73,6 +73,18 @@ def compare(
     if result.first is None or x is None:
         return result
     return replace(result, first=with_moments(result.first, left.network, right.network, x))
+
+
+def _reader(sides: tuple[Side, Side]) -> Graph | None:
+    """The graph for which data are read: one that says how its samples are prepared. Raises SP398 where two differ."""
+    known = [each.graph for each in sides if each.graph is not None]
+    say = [(graph, how) for graph in known if (how := preprocessing.of(graph.provenance)) is not None]
+    if len(say) == 2 and replace(say[0][1], source="") != replace(say[1][1], source=""):
+        where = " and ".join(each.name for each in sides)
+        fail(
+            "SP398", "the two take samples that are prepared otherwise", where=where, mend="compare one network's runs"
+        )
+    return next((graph for graph, _ in say), known[0] if known else None)
 
 
 def _samples(
@@ -102,8 +114,9 @@ def _causes(
         return None, " ".join(f"{each.name}: {each.lacks}; name it with {flag} to learn why." for each, flag in unknown)
     if samples is None:
         return None, "the samples of the run are not here: name them with --data or --input to learn why"
-    if not all(record.trains for record in records):
-        return None, "a run recorded no spike trains"
+    missing = sorted(set(b.nodes_of(LIF)) - set(records[0].trains) & set(records[1].trains))
+    if missing or not all(record.trains for record in records):
+        return None, f"a run recorded no spike trains of {', '.join(missing) or 'any layer'}"
     if isinstance(a.arithmetic, Loihi) and not isinstance(b.arithmetic, Loihi):
         a, b, records = b, a, (records[1], records[0])
     if isinstance(b.arithmetic, Loihi) and not isinstance(a.arithmetic, Loihi):

@@ -10,6 +10,7 @@ from spikeport.api.execute import execute, execute_in_parts
 from spikeport.api.files import folder
 from spikeport.api.load import Model, load_data, load_model
 from spikeport.compare.intervals import wilson
+from spikeport.findings import Finding
 from spikeport.graph import Graph
 from spikeport.targets import Progress as Callback
 from spikeport.targets import Request, silent
@@ -28,6 +29,7 @@ class Evaluation:
     accuracy: float  #: share, 0 ... 1
     interval: tuple[float, float]  #: Wilson's 95 % interval of the accuracy
     seconds: float  #: wall-clock time of the run alone
+    findings: tuple[Finding, ...] = ()  #: what was done to the samples, and what the target had to say
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -44,16 +46,18 @@ def evaluate(
     out: Path | str | None = None,
     resume: bool = False,
     batch: int | None = None,
+    memory: int | None = None,
     seconds: float | None = None,
     progress: Callback = silent,
 ) -> Evaluation:
     """Run ``model`` on a split of a data set, or its first ``limit`` samples.
 
     With ``out`` the finished parts of the run are kept in that folder, and ``resume`` goes on after them.
+    ``batch`` samples run at once, or as many as take ``memory`` bytes.
     """
     loaded = load_model(model)
     samples = load_data(data, split, loaded.graph, limit)
-    request = Request(batch=batch, seconds=seconds, progress=progress)
+    request = Request(batch=batch, memory=memory, seconds=seconds, progress=progress)
     if out is None:
         record = execute(loaded, target, samples.x, request)
     else:
@@ -69,4 +73,5 @@ def evaluate(
         accuracy=correct / samples.samples,
         interval=wilson(correct, samples.samples),
         seconds=record.seconds,
+        findings=(*samples.findings, *record.findings),
     )

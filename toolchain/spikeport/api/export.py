@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from spikeport import preprocessing
 from spikeport.api.files import output
 from spikeport.api.load import Model, load_data, load_model
 from spikeport.engine import simulate
@@ -37,7 +38,8 @@ def export(
         from spikeport.formats import onnx
 
         found = onnx.write(loaded.graph, path, **options)
-    return (*loaded.findings, *(found or ()))
+    how = preprocessing.of(loaded.graph.provenance)
+    return (*loaded.findings, *(found or ()), *([] if how is None else [how.note()]))
 
 
 def _run(graph: Graph, samples: Array) -> Record:

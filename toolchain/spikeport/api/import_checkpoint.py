@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from spikeport.api.files import output
-from spikeport.capture.authors import Arch, Facts, Layout, convert
+from spikeport.api.load import Data, prepared
+from spikeport.capture.authors import Arch, Facts, Layout, convert, preprocessing
 from spikeport.capture.calibrate import calibrate as estimate
 from spikeport.capture.statefile import read_state
 from spikeport.findings import Finding, fail
 from spikeport.train import checkpoint
 from spikeport.train.loop import accuracy
 from spikeport.train.neurons import Neuron
-from spikeport.train.parts import Part
+from spikeport.train.parts import Coding, Part
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ def import_checkpoint(
     v_threshold: float | None = None,
     f_c: float = 1.0,
     input_shape: tuple[int, ...] | None = None,
+    normalise: str = "authors",
     out: Path | str | None = None,
     seed: int = 0,
 ) -> ImportedCheckpoint:
@@ -61,12 +62,13 @@ def import_checkpoint(
 
     ``calibrate`` names a data set whose training split re-estimates a lost DS-ATGO table; the accuracy on its test
     split is measured before (thresholds 1.0, which is what the public code falls back to) and after. ``data`` only
-    measures. ``compare`` is ">" for MPD-AGL's first two revisions (334b3e9, e9a4dd4); no file says which it is from.
+    measures. ``normalise`` says how samples were prepared in training, which no file does: "authors" is what their
+    loader does (CIFAR-10: mean and deviation a channel), "none" takes data sets as they are, "MEAN,.../STD,..." has one
+    number a channel. The checkpoint keeps it, and all that reads data for it goes by it. ``compare`` is ">" for
+    MPD-AGL's first two revisions (334b3e9, e9a4dd4); no file says which it is from.
 
-    Raises SP390-SP396; nothing is written then.
+    Raises SP390-SP396, SP398 where data sets cannot be prepared as in the training; nothing is written then.
     """
-    from spikeport_models import datasets
-
     if layout not in ("mpd-agl", "ds-atgo") or arch not in ("resnet19", "vggsnn", "mlp") or compare not in (">=", ">"):
         fail("SP391", f"cannot read layout {layout!r}, architecture {arch!r}, comparison {compare!r}",
              mend="layout: mpd-agl, ds-atgo; arch: resnet19, vggsnn, mlp; compare: >=, >")  # fmt: skip
@@ -74,19 +76,24 @@ def import_checkpoint(
         fail("SP391", f"{timesteps} timesteps", mend="give the number that the network was trained with")
     place = None if out is None else output(out, ".safetensors")
     name = calibrate or data
-    train = datasets.load(calibrate, "train") if calibrate else None
-    test = datasets.load(name, "test") if name else None
-    shape = input_shape or (tuple(test.input_shape) if test is not None else None)
-    facts = Facts(layout, arch, timesteps, compare, v_threshold, f_c=f_c, input_shape=shape)  # type: ignore[arg-type]
-    made = convert(read_state(file), facts, str(file), tableless=calibrate is not None)
-    metadata, findings = dict(made.metadata), list(made.findings)
+    state = read_state(file)
+    how = preprocessing(state, arch, normalise)
+    coding: Coding = "events" if arch == "vggsnn" else "direct"
+    train = prepared(calibrate, "train", timesteps, coding, how) if calibrate else None
+    test = prepared(name, "test", timesteps, coding, how) if name else None
+    shape = input_shape or (None if test is None else test.x.shape[1 if coding == "direct" else 2 :])
+    facts = Facts(
+        layout, arch, timesteps, compare, v_threshold, f_c=f_c, input_shape=shape, normalise=normalise  # type: ignore[arg-type]
+    )  # fmt: skip
+    made = convert(state, facts, str(file), tableless=calibrate is not None)
+    metadata, findings = dict(made.metadata), [*made.findings, *([] if how is None else [how.note()])]
     if name:
         metadata["dataset"] = name
-    before = _accuracy(made.module, test)
+    before = _accuracy(made.module, test, coding)
     batches, after = 0, None
     if train is not None and layout == "ds-atgo" and not made.calibrated:
-        batches = estimate(made.module, train.x, train.coding, seed=seed)
-        after = _accuracy(made.module, test)
+        batches = estimate(made.module, train.x, coding, seed=seed)
+        after = _accuracy(made.module, test, coding)
         metadata["imported"] |= {"calibrated": calibrate, "batches": batches, "accuracy_before": before,
                                  "accuracy_after": after}  # fmt: skip
         findings.append(_told(calibrate, batches, before, after))
@@ -96,17 +103,17 @@ def import_checkpoint(
     if place is not None:
         checkpoint.save(place, made.module, metadata)
     tables = {n: part.threshold.tolist() for n, part in made.module.named_modules() if isinstance(part, Neuron)}
-    samples = 0 if test is None else len(test)
+    samples = 0 if test is None else test.samples
     return ImportedCheckpoint(
         made.module, metadata, tuple(findings), tables, before, after, samples, batches, place
     )  # fmt: skip
 
 
-def _accuracy(module: nn.Module, test: Any) -> float | None:
+def _accuracy(module: nn.Module, test: Data | None, coding: Coding) -> float | None:
     if test is None:
         return None
     with torch.no_grad():
-        found = accuracy(module, Part.of(np.asarray(test.x), np.asarray(test.y), test.coding))
+        found = accuracy(module, Part.of(test.x, test.y, coding))
     return float(found)
 
 

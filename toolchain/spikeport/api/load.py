@@ -6,11 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
+from spikeport import preprocessing
 from spikeport.api.files import sha256
 from spikeport.findings import Finding, fail
 from spikeport.graph import Array, Graph, Input, Loihi
+from spikeport.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from torch import nn
@@ -132,7 +136,7 @@ def from_module(module: nn.Module, metadata: Mapping[str, Any], name: str, path:
     from spikeport.capture import capture
 
     graph = capture(module, tuple(metadata["input_shape"]), verify=False)
-    facts = ("model", "dataset", "method", "seed", "versions", "recipe")
+    facts = ("model", "dataset", "method", "seed", "versions", "recipe", preprocessing.KEY)
     known = {fact: metadata[fact] for fact in facts if fact in metadata}
     if path is not None:
         known["checkpoint_sha256"] = sha256(path)
@@ -146,8 +150,9 @@ class Data:
 
     name: str
     split: str
-    x: Array
+    x: Array  #: as they enter the network
     y: Array
+    findings: tuple[Finding, ...] = ()  #: what was done to them
 
     @property
     def samples(self) -> int:
@@ -156,19 +161,38 @@ class Data:
 
 
 def load_data(name: str, split: str, graph: Graph, limit: int | None = None) -> Data:
-    """The first ``limit`` samples of a split, in the coding that the graph takes. Raises SP36x for unknown data."""
-    from spikeport_models import datasets
+    """The first ``limit`` samples of a split, prepared and in the coding that the graph takes.
 
+    Raises SP36x for unknown data, SP904 for another coding, SP398 where they cannot be prepared as in the training.
+    """
     if limit is not None and limit < 1:
         fail("SP903", f"a limit of {limit} samples", mend="ask for at least one")
     node = graph.nodes[graph.input]
     assert isinstance(node, Input)
-    found = datasets.load(name, split, timesteps=graph.timesteps)
-    x = found.x[:, :limit] if found.coding == "events" else found.x[:limit]
-    if found.coding != node.coding:
+    return prepared(name, split, graph.timesteps, node.coding, preprocessing.of(graph.provenance), limit)
+
+
+def prepared(
+    name: str,
+    split: str,
+    timesteps: int,
+    coding: Literal["direct", "events"],
+    how: Preprocessing | None,
+    limit: int | None = None,
+) -> Data:
+    """As `load_data`, for a network that is no graph yet."""
+    from spikeport_models import datasets
+
+    if how is not None and how.unknown:
+        how.apply(np.zeros(0), coding, name)
+    found = datasets.load(name, split, timesteps=timesteps)
+    if found.coding != coding:
         fail(
             "SP904",
-            f"the data set {name!r} holds {found.coding} samples, the model takes {node.coding} ones",
+            f"the data set {name!r} holds {found.coding} samples, the model takes {coding} ones",
             mend="choose the data set that the model was trained on",
         )
-    return Data(name, split, x, found.y[:limit])
+    x = found.x[:, :limit] if found.coding == "events" else found.x[:limit]
+    if how is None:
+        return Data(name, split, x, found.y[:limit])
+    return Data(name, split, how.apply(x, coding, name), found.y[:limit], (how.note(),))

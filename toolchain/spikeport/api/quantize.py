@@ -107,7 +107,8 @@ def quantize(
                         "choice": "spread evenly over the split, nothing drawn", "sha256": _sha256(few)},
         "ranges": ranges, "steps": list(steps), "thresholds": thresholds, "fine_tune": tuned_facts,
     }  # fmt: skip
-    made = replace(made, graph=_with_origin(made.graph, origin), report={**made.report, **facts})
+    told = (*seen.findings, *made.findings)
+    made = replace(made, graph=_with_origin(made.graph, origin), findings=told, report={**made.report, **facts})
     if out is not None:
         export(made.graph, out)
     if report is not None:

@@ -15,7 +15,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from spikeport.capture.front_end import of_authors, parse
 from spikeport.findings import Finding, fail, raise_errors
+from spikeport.preprocessing import KEY, Preprocessing
 from spikeport.train import checkpoint
 from spikeport.train.catalogue import method as method_of
 
@@ -60,6 +62,17 @@ class Facts:
     decay: float = 0.2  #: of LIF neurons, which keep it out of the file
     f_c: float = 1.0  #: DS-ATGO's firing-rate factor, for the calibration
     input_shape: tuple[int, ...] | None = None
+    normalise: str = "authors"  #: as their loader does it, or what `front_end.parse` reads
+
+
+def preprocessing(state: Mapping[str, Tensor], arch: Arch, normalise: str = "authors") -> Preprocessing | None:
+    """How the samples of a file's network were prepared: what the user says, or what the authors' loader does."""
+    if normalise != "authors":
+        return parse(normalise)
+    layers, last = _plan(arch, state)
+    first, end = (state.get(f"{name}.layer.weight") for name in (layers[0].synapse if layers else "", last))
+    channels, classes = (0 if first is None else first.shape[1], 0 if end is None else len(end))
+    return of_authors(arch, channels, classes)
 
 
 def convert(state: Mapping[str, Tensor], facts: Facts, where: str = "", *, tableless: bool = False) -> Imported:
@@ -217,6 +230,7 @@ def _module(
     method_options = {"threshold": start} | ({"f_c": facts.f_c} if facts.layout == "ds-atgo" else {})
     architecture = _architecture(state, facts, layers, last)
     method = method_of(facts.layout, **method_options)
+    prepared = preprocessing(state, facts.arch, facts.normalise)
     module = build(
         facts.arch, input_shape=shape, classes=classes, timesteps=facts.timesteps, train_with=method,
         options=architecture,
@@ -234,6 +248,7 @@ def _module(
         "coding": "events" if architecture.get("events") else "direct",
         "classes": classes,
         "seed": None,
+        **({} if prepared is None else {KEY: prepared.facts()}),
         "imported": {"layout": facts.layout, "compare": facts.compare, "file": where.rpartition("/")[2]},
     }
     return module.eval(), metadata

@@ -36,9 +36,10 @@ def observe(
     from zero.
     """
     module = module.to(device)
+    request.check_layers(graph)
     way = forward or graph.provenance.get("forward") or forward_of(module)
     axis = 1 if samples.ndim == len(graph.shapes[graph.input]) + 2 else 0
-    total, size = samples.shape[axis], request.batch or 256
+    total, size = samples.shape[axis], request.samples_at_once(graph, 256)
     dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
     records, first = [], time.perf_counter()
     for start in range(0, total, size):
@@ -46,8 +47,7 @@ def observe(
         part = samples.take(range(start, min(start + size, total)), axis=axis)
         begun = time.perf_counter()
         record = watched(module, graph, torch.as_tensor(np.asarray(part)).to(device, dtype), way, output)
-        kept = record if request.trains else replace(record, trains={})
-        records.append(replace(kept, seconds=time.perf_counter() - begun))
+        records.append(replace(record, trains=request.kept(record.trains), seconds=time.perf_counter() - begun))
         request.progress(min(start + size, total), total)
     return join(records)
 

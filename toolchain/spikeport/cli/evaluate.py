@@ -24,6 +24,7 @@ def evaluate(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the parts that are finished.")] = False,
     batch: show.Batch = None,
+    memory: show.Memory = None,
     time_limit: show.TimeLimit = None,
     json: show.Json = False,
 ) -> None:
@@ -40,8 +41,9 @@ def evaluate(
 
     with console.progress("evaluate") as progress:
         loaded = load_model(model, dt=dt, nir=show.pairs(nir))
-        result = run(loaded, data, split, target, limit, out=out, resume=resume, batch=batch, seconds=time_limit,
-                     progress=progress)  # fmt: skip
+        result = run(loaded, data, split, target, limit, out=out, resume=resume, batch=batch,
+                     memory=show.size(memory), seconds=time_limit, progress=progress)  # fmt: skip
+    show.findings(result.findings)
     if json:
         show.as_json(result.as_dict())
         return

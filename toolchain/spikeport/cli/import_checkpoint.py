@@ -23,6 +23,10 @@ def import_checkpoint(
     data: Annotated[str | None, typer.Option("--data", help="Data set to measure the accuracy on.")] = None,
     compare: Annotated[str, typer.Option("--compare", help='">" for MPD-AGL\'s first two public revisions.')] = ">=",
     v_threshold: Annotated[float | None, typer.Option("--v-threshold", help="MPD-AGL's --Vth, if not 0.5.")] = None,
+    normalise: Annotated[
+        str,
+        typer.Option("--normalise", help="How samples were prepared in training: authors, none, or MEAN,.../STD,..."),
+    ] = "authors",
     f_c: Annotated[float, typer.Option("--f-c", help="DS-ATGO's firing-rate factor, if not 1.")] = 1.0,
     json: show.Json = False,
 ) -> None:
@@ -38,7 +42,7 @@ def import_checkpoint(
 
     made = run(
         file, cast(Any, layout), cast(Any, arch), timesteps=timesteps, calibrate=calibrate, data=data, compare=compare,
-        v_threshold=v_threshold, f_c=f_c, out=out,
+        v_threshold=v_threshold, f_c=f_c, normalise=normalise, out=out,
     )  # fmt: skip
     show.findings(made.findings)
     if json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
@@ -15,6 +16,15 @@ from spikeport.findings import Finding, require
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Limit = Annotated[int | None, typer.Option("--limit", help="Only the first N samples.")]
 Batch = Annotated[int | None, typer.Option("--batch", min=1, help="Samples at once.")]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        "--memory", metavar="SIZE", help="Or as many as take about 500MB, 2GB, …; for Lava and SANA-FE a limit."
+    ),
+]
+
+UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}  #: bytes
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*((?:[KMG]i?B)?)", re.IGNORECASE)
 
 TimeLimit = Annotated[float | None, typer.Option("--time-limit", help="Seconds the run may take.")]
 Dt = Annotated[float | None, typer.Option("--dt", help="Seconds a step, for NIR files that do not say.")]
@@ -32,6 +42,16 @@ def pairs(given: Sequence[str] | None) -> dict[str, str]:
     for key, value in found.items():
         require(bool(key and value), "SP908", f"{key!r} has no value", mend="write KEY=VALUE")
     return found
+
+
+def size(text: str | None) -> int | None:
+    """``500MB``, ``2GB``, ``1.5GiB`` or a number of bytes. Raises SP908 for anything else."""
+    if text is None:
+        return None
+    found = SIZE.fullmatch(text.strip())
+    count = int(float(found[1]) * UNITS[found[2].upper()]) if found else 0
+    require(count > 0, "SP908", f"{text!r} is no size of memory", mend="write it as 500MB, 2GB or 1.5GiB")
+    return count
 
 
 def as_json(value: Any) -> None:

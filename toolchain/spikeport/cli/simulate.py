@@ -19,24 +19,36 @@ def simulate(
     dt: show.Dt = None,
     nir: show.Nir = None,
     frames: Annotated[bool, typer.Option("--frames", help="The input has a frame for each step.")] = False,
+    trains: Annotated[bool, typer.Option("--trains/--no-trains", help="Keep spike trains.")] = True,
+    trains_of: Annotated[
+        list[str] | None, typer.Option("--trains-of", metavar="LAYER", help="Of this layer only. May be repeated.")
+    ] = None,
     membranes: Annotated[bool, typer.Option("--membranes", help="Keep membranes after the reset.")] = False,
+    membranes_of: Annotated[
+        list[str] | None, typer.Option("--membranes-of", metavar="LAYER", help="Of this layer only. May be repeated.")
+    ] = None,
+    events: Annotated[bool, typer.Option("--events/--no-events", help="Count events, for spikeport energy.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the parts that are finished.")] = False,
     batch: show.Batch = None,
+    memory: show.Memory = None,
     time_limit: show.TimeLimit = None,
 ) -> None:
-    """Run a model on an input file and keep outputs and every spike.
+    """Run a model on an input file and keep outputs, spike counts, and every spike and event count unless told not to.
 
     Examples:
 
         spikeport simulate model.int.nir --input digits.npy --target lava --out build/lava
+
+        spikeport simulate model.int.nir --input many.npy --no-trains --no-events --memory 1GB --out build/many
 
         spikeport simulate other.nir --input frames.npy --frames --dt 0.001 --out build/other
     """
     from spikeport.api.simulate import simulate as run
 
     with console.progress("simulate") as progress:
-        record = run(model, input, target, out, dt=dt, nir=show.pairs(nir), frames=frames, membranes=membranes,
-                     resume=resume, batch=batch, seconds=time_limit, progress=progress)  # fmt: skip
+        record = run(model, input, target, out, dt=dt, nir=show.pairs(nir), frames=frames,
+                     trains=trains_of or trains, membranes=membranes_of or membranes, events=events, resume=resume,
+                     batch=batch, memory=show.size(memory), seconds=time_limit, progress=progress)  # fmt: skip
     show.findings(record.findings)
     rates = record.rates()
     show.table(

@@ -21,5 +21,7 @@ def targets(json: show.Json = False) -> None:
         show.as_json({name: {"ready": a.ready, "version": a.version, "why": a.why, "mend": a.mend}
                       for name, a in found.items()})  # fmt: skip
         return
-    rows = [(name, "ready" if a.ready else "missing", a.version if a.ready else a.why, a.mend) for name, a in found.items()]
+    rows = [
+        (name, "ready" if a.ready else "missing", a.version if a.ready else a.why, a.mend) for name, a in found.items()
+    ]
     show.table("targets", ("target", "state", "version, or why not", "how to get it"), rows)

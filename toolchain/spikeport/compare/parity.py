@@ -97,7 +97,7 @@ def parity(
         max_abs_output_difference=_output_difference(a.outputs, b.outputs),
         by_layer={name: counts.tolist() for name, counts in by_layer.items()},
         neurons={name: a.neurons[name] for name in common},
-        uncompared=tuple(sorted(set(a.neurons) ^ set(b.neurons))) if both_have else (),
+        uncompared=tuple(sorted((set(a.neurons) | set(b.neurons)) - set(common))) if both_have else (),
     )
 
 

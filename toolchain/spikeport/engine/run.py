@@ -51,7 +51,7 @@ class Engine:
         """As the function of this name."""
         total, entering = enter.check(self.graph, samples)
         ready = self._ready(entering)
-        size = request.batch or ready.samples_at_once(total, request.memory)
+        size = request.batch or ready.samples_at_once(total, request.memory, kept_bytes(self.graph, request))
         records: list[Record] = []
         first = time.perf_counter()
         for start in range(0, total, size):
@@ -70,6 +70,14 @@ class Engine:
             self._entering = entering if self._entering is None else self._entering | entering
             self._program = program.build(self.graph, self.device, self.kernels, self._entering)
         return self._program
+
+
+def kept_bytes(graph: Graph, request: Request) -> int:
+    """Bytes of one sample that stay until its block is done: spikes a byte each, membranes eight."""
+    return sum(
+        node.timesteps * node.size * (request.keeps_train(name) + 8 * request.keeps_membrane(name))
+        for name, node in graph.nodes_of(LIF).items()
+    )
 
 
 @dataclass
@@ -150,15 +158,15 @@ class Run:
         return self.pasts[name]
 
     def _neuron(self, name: str, node: LIF, x: Tensor, start: int, steps: int) -> Tensor:
-        wanted = {"keep": self.request.membranes, "watch": self.request.events}
+        wanted = {"keep": self.request.keeps_membrane(name), "watch": self.request.events}
         fired = self.program.neurons[name](x, self.states.get(name), start, steps, **wanted)
         if self.request.events:
             self.events.setdefault(name, []).append(events.of_neurons(node, fired, int(x.shape[1])))
         self.states[name] = fired.state
         self.counts.setdefault(name, []).append(fired.count)
-        if self.request.trains:
+        if self.request.keeps_train(name):
             self.trains.setdefault(name, []).append(fired.spikes)
-        if self.request.membranes and fired.after is not None:
+        if wanted["keep"] and fired.after is not None:
             self.membranes.setdefault(name, []).append(fired.after)
         for kind, count in fired.overflows.items():
             kinds = self.overflows.setdefault(name, {})

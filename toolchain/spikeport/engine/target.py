@@ -54,6 +54,7 @@ class Engine:
         if not found.ready:
             fail("SP514", found.why, where=f"target {self.name!r}",
                  mend=f"{found.mend}, or use --target {self.name.removesuffix('-cuda')}")  # fmt: skip
+        request.check_layers(graph)
         notes = raise_errors(self.check(graph))
         with nullcontext() if self.device == "cpu" else _whole_factors():
             record = simulate(graph, samples, request, self.device)

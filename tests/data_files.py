@@ -1,0 +1,36 @@
+"""Files of data sets in their true formats, written byte by byte."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+
+
+def cifar_folder(folder, kind, *, tests=None, test_labels=None):
+    """The official layout of CIFAR's python archives, few images, pickled as Python 2 did (protocol 2, byte strings).
+
+    Returns the folder and, by file, the pixels [N, 3072] and the labels.
+    """
+    inner, labels, names, classes = {
+        "cifar10": ("cifar-10-batches-py", b"labels", [*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"], 10),
+        "cifar100": ("cifar-100-python", b"fine_labels", ["train", "test"], 100),
+    }[kind]
+    (folder / inner).mkdir(exist_ok=True)
+    rng, pixels = np.random.default_rng(5), {}
+    for name in names:
+        count = 200 if kind == "cifar10" else 1000
+        if name.startswith("test") and tests is not None:
+            count = tests
+        y = np.arange(count) % classes
+        if name.startswith("test") and test_labels is not None:
+            y = np.asarray(test_labels)
+        blocks = rng.integers(0, 256, (count, 3, 4, 4), dtype=np.uint8)  # coarse, as pictures are, and noise
+        noise = rng.integers(0, 256, (count, 3, 32, 32), dtype=np.uint8)
+        pictures = blocks.repeat(8, -1).repeat(8, -2) // 4 * 3 + noise // 4
+        pictures[..., 0, 0], pictures[..., 0, 1] = 0, 255  # so that few images span what all may hold
+        pixels[name] = pictures.reshape(count, 3072), y
+        batch = {b"data": pixels[name][0], labels: y.tolist(), b"batch_label": b"a batch"}
+        raw = pickle.dumps(batch, protocol=2).replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+        (folder / inner / name).write_bytes(raw)
+    return folder / inner, pixels

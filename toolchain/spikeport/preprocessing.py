@@ -1,0 +1,81 @@
+"""What was done to a network's samples before they entered it in training: a fact that travels with the model.
+
+It stands under `KEY` in a checkpoint's metadata and in a graph's provenance, and so in every .nir and .onnx file.
+Whatever reads a data set for a model prepares the samples by it; samples that a user brings must be prepared already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from spikeport.findings import Finding, fail, require
+from spikeport.graph import Array
+
+KEY = "preprocessing"
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """``(x - mean) / std``, a channel, of the values that a data set gives; or ``unknown``.
+
+    Computed in the samples' own type, first the difference, then the quotient: bit for bit what torchvision's
+    ``Normalize`` computes after ``ToTensor``. Raises SP398 for numbers that cannot be.
+    """
+
+    mean: tuple[float, ...] = ()  #: one a channel, in units of the data set's values
+    std: tuple[float, ...] = ()  #: one a channel, > 0
+    source: str = ""  #: where the numbers stand
+    unknown: str = ""  #: why no data set can be prepared; "" where it can
+
+    def __post_init__(self) -> None:
+        numbers = (*self.mean, *self.std)
+        ok = len(self.mean) == len(self.std) and bool(np.isfinite(numbers).all()) and all(s > 0 for s in self.std)
+        require(ok and bool(self.mean or self.unknown), "SP398", f"mean {list(self.mean)} and std {list(self.std)}",
+                mend="give as many finite means as deviations, one a channel, deviations above 0")  # fmt: skip
+
+    def facts(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    def apply(self, x: Array, coding: Literal["direct", "events"], where: str = "") -> Array:
+        """Samples [N, C, ...], or [T, N, C, ...] of events, as they enter the network. Raises SP398."""
+        if self.unknown:
+            fail(
+                "SP398",
+                self.unknown,
+                where=where,
+                why="on other input, accuracy and calibration are those of another network.",
+                mend="import the checkpoint with --normalise none to take data sets as they are, or with --normalise "
+                "MEAN,.../STD,...; or run it on arrays of your own, prepared as in the training",
+            )
+        axis = 1 if coding == "direct" else 2
+        channels = x.shape[axis] if x.ndim > axis else 0
+        require(channels == len(self.mean), "SP398", f"has {channels} channels, the network's samples were normalised "
+                f"by {len(self.mean)} means", where=where, mend="choose the data that it was trained on")  # fmt: skip
+        shape = (channels, *(1,) * (x.ndim - axis - 1))
+        mean, std = (np.asarray(values, x.dtype).reshape(shape) for values in (self.mean, self.std))
+        return np.asarray((x - mean) / std)
+
+    def note(self) -> Finding:
+        """What whoever brings samples of their own must know."""
+        if self.unknown:
+            return Finding("SP399", "how its samples were prepared in training is not known", why=self.unknown,
+                           mend="run it on arrays prepared as in the training", severity="note")  # fmt: skip
+        how = f"(x - {list(self.mean)}) / {list(self.std)}, a channel"
+        return Finding("SP399", f"the network takes prepared samples: {how}", why=self.source,
+                       mend="data sets are prepared by spikeport; arrays of your own must be already",
+                       severity="note")  # fmt: skip
+
+
+def of(facts: Mapping[str, Any]) -> Preprocessing | None:
+    """What a checkpoint's metadata or a graph's provenance say; None where samples enter as data sets give them."""
+    found = facts.get(KEY)
+    if not found:
+        return None
+    return Preprocessing(
+        tuple(found["mean"]), tuple(found["std"]), str(found.get("source", "")), str(found.get("unknown", ""))
+    )
