@@ -87,12 +87,13 @@ class Program:
         """Whether the graph is in Loihi arithmetic."""
         return isinstance(self.graph.arithmetic, Loihi)
 
-    def samples_at_once(self, total: int, memory: int | None) -> int:
+    def samples_at_once(self, total: int, memory: int | None, kept: int = 0) -> int:
         """How many of ``total`` samples to run together, so that their values take about ``memory`` bytes.
 
-        As many in each block, since a block of another size makes oneDNN prepare its products once more.
+        ``kept`` bytes of each stay until its block is done. As many samples in each block, since a block of another
+        size makes oneDNN prepare its products once more.
         """
-        most = max(1, (memory or WORKING_SET) // self._bytes)
+        most = max(1, WORKING_SET // self._bytes if memory is None else memory // (self._bytes + kept))
         return max(1, -(-total // -(-total // most))) if total else 1
 
     @cached_property
