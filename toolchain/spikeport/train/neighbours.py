@@ -39,6 +39,9 @@ class Masked(Method):
 
     Kept slopes are not scaled by 1 / (1 - p). The readout's weights over time follow the accuracy of each step,
     ``f[t] <- momentum * f[t] + (1 - momentum) * accuracy[t] / sum(accuracy)``.
+
+    Masks come from torch's global random state. Under torch.compile they are drawn in the backward pass, in an order
+    that torch chooses: as good as the plain module's, but at the same seed each layer gets another draw.
     """
 
     name: ClassVar[str] = "masked"
