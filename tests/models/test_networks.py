@@ -40,11 +40,39 @@ def test_sew_resnets_have_the_size_of_resnets(name, parameters, layers):
     assert sum(n.endswith(".threshold") for n, _ in module.named_buffers()) == layers
 
 
-def test_sew_resnet18_has_the_macs_of_resnet18():
-    """1.814 GMAC at 224x224 (He et al., table 1: 1.8e9)."""
-    size = size_of(net("sew-resnet18", (3, 64, 64), 1000, timesteps=1), (3, 64, 64))
-    scaled = (size.macs - 512_000) * (224 / 64) ** 2 + 512_000  # convolutions grow with the area, the last layer not
-    assert scaled == 1_814_073_344
+def by_hand(blocks, side, classes=1000):
+    """MACs and spiking neurons of He et al.'s table 1, basic blocks with 1x1 convolutions where a stage begins."""
+    side //= 2
+    macs, neurons, inputs = side**2 * 64 * 3 * 7**2, side**2 * 64, 64
+    side //= 2
+    for stage, (channels, count) in enumerate(zip((64, 128, 256, 512), blocks, strict=True)):
+        if stage > 0:
+            side //= 2
+            macs += side**2 * channels * inputs
+            neurons += side**2 * channels  # SEW: the skip's convolution has neurons of its own
+        macs += side**2 * channels * 9 * (inputs + (2 * count - 1) * channels)
+        neurons += 2 * count * side**2 * channels
+        inputs = channels
+    return macs + inputs * classes, neurons
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks", "published"), [("sew-resnet18", (2, 2, 2, 2), 1.8e9), ("sew-resnet34", (3, 4, 6, 3), 3.6e9)]
+)
+def test_sew_resnets_have_the_macs_and_neurons_of_resnets(name, blocks, published):
+    """Layer by layer by hand, at 64x64; at 224x224 the same sum is what He et al. print (to two digits, cut)."""
+    size = size_of(net(name, (3, 64, 64), 1000, timesteps=1), (3, 64, 64))
+    assert (size.macs, sum(size.neurons.values())) == by_hand(blocks, 64)
+    assert by_hand(blocks, 224)[0] // 10**8 == published // 10**8
+
+
+def test_resnet19_with_plain_blocks_has_two_spiking_layers_fewer():
+    """Synapses as with SEW; the two skips that have a convolution add their current and spike with the block."""
+    size = size_of(net("resnet19", timesteps=1, residual="plain"), (3, 32, 32))
+    assert size.parameters == 12_698_260 - 2  # two decays
+    assert size.macs == 2_285_373_952
+    assert sorted(size.neurons.values()) == [256] + [32_768] * 4 + [65_536] * 6 + [131_072] * 7
+    assert sum(size.neurons.values()) == 1_540_352 - 65_536 - 32_768
 
 
 @pytest.mark.parametrize("residual", ["sew", "plain"])
