@@ -17,14 +17,14 @@ setup: $(STAMP)  ## a virtual environment with pinned versions
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[lava,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[lava,events,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps --ignore-requires-python lava-nc==0.10.0
 	touch $@
 
 peers: $(PEERS)  ## other tools that take part in some tests, which skip without them
 
 $(PEERS): $(STAMP)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[lava,dev,peers,sanafe]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[lava,events,dev,peers,sanafe]'
 	touch $@
 
 demo: $(STAMP)  ## the main job on real handwritten digits; writes build/demo/report.html

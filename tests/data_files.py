@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 
 import numpy as np
 
@@ -34,3 +35,36 @@ def cifar_folder(folder, kind, *, tests=None, test_labels=None):
         raw = pickle.dumps(batch, protocol=2).replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
         (folder / inner / name).write_bytes(raw)
     return folder / inner, pixels
+
+
+def aedat4(packets, *, kind="EVTS"):
+    """The bytes of an .aedat4 file of one stream: magic, a flatbuffer with an XML description, packets of events.
+
+    ``packets``: lists of (microseconds, column, row, polarity). Format: docs.inivation.com, AEDAT 4.0.
+    """
+    import flatbuffers
+
+    def table(fields, slot, value, name):
+        builder.StartObject(fields)
+        builder.PrependUOffsetTRelativeSlot(slot, value, 0)
+        builder.FinishSizePrefixed(builder.EndObject(), name)
+        return bytes(builder.Output())
+
+    size = "".join(f'<attr key="size{axis}" type="int">128</attr>' for axis in "XY")
+    stream = f'<attr key="typeIdentifier" type="string">{kind}</attr><node name="info">{size}</node>'
+    builder = flatbuffers.Builder(256)
+    text = builder.CreateString(f'<dv version="2.0"><node name="outInfo"><node name="0">{stream}</node></node></dv>')
+    body = b"#!AER-DAT4.0\r\n" + table(3, 2, text, b"IOHE")
+    for events in packets:
+        builder = flatbuffers.Builder(256)
+        builder.StartVector(16, len(events), 8)
+        for t, x, y, p in reversed(events):
+            builder.Prep(8, 16)
+            builder.Pad(3)
+            builder.PrependBool(bool(p))
+            builder.PrependInt16(y)
+            builder.PrependInt16(x)
+            builder.PrependInt64(t)
+        packet = table(1, 0, builder.EndVector(), b"EVTS")
+        body += struct.pack("<ii", 0, len(packet)) + packet
+    return body

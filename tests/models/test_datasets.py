@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_files import cifar_folder
+from data_files import aedat4, cifar_folder
 from spikeport.findings import SpikeportError
 from spikeport_models import datasets
 from spikeport_models.datasets import dvs, idx
@@ -309,33 +309,60 @@ def test_dvs_gesture_in_the_layout_of_tonic(tmp_path):
     assert test.x.sum() == 6 * 110
 
 
-def test_cifar10_dvs_goes_through_tonic(tmp_path, monkeypatch):
-    """The decoder of .aedat4 is tonic's; here it stands for itself, so that split and frames are seen."""
+def aedat_or_skip():
+    pytest.importorskip("aedat", reason="reads .aedat4: pip install 'spikeport[events]'")
+    pytest.importorskip("flatbuffers", reason="the test writes .aedat4 with it")
+
+
+def test_cifar10_dvs_from_files_of_the_true_format(tmp_path):
+    aedat_or_skip()
     names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-    for name in names:
+    events = [(t, 127, 64, t % 2) for t in range(9)]
+    for label, name in enumerate(names):
         (tmp_path / name).mkdir()
         for number in range(20):
-            (tmp_path / name / f"cifar10_{name}_{number}.aedat4").write_bytes(b"")
-    seen = []
-
-    def decoded(path):
-        seen.append(path)
-        return Events(np.arange(9), np.full(9, 127), np.full(9, 64), np.arange(9) % 2)
-
-    monkeypatch.setattr(dvs, "read_events", decoded)
+            more = [[(20, label, number, 1)]]
+            (tmp_path / name / f"cifar10_{name}_{number}.aedat4").write_bytes(aedat4([events, *more]))
     parts = [datasets.load("cifar10-dvs", split, tmp_path) for split in ("train", "val", "test")]
     assert [len(part) for part in parts] == [162, 18, 20]
-    assert len(set(seen)) == 200
     assert parts[0].x.shape[2:] == (2, 48, 48)
-    assert parts[0].x[:, 0, :, 24, 47].sum() == 9
+    for part in parts:
+        assert (part.x[:, :, :, 24, 47].sum(0) == [5, 4]).all()  # times 0, 2, ... 8 have polarity 0
+        columns = part.x[9, :, 1, :8].sum(1).argmax(1)  # the last event, of the last frame
+        assert np.array_equal(columns, part.y * 48 // 128)
 
 
-def test_an_aedat4_file_needs_tonic_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "tonic", None)
-    monkeypatch.setitem(__import__("sys").modules, "tonic.io", None)
+def test_an_aedat4_file_is_read_to_the_event(tmp_path):
+    aedat_or_skip()
+    path = tmp_path / "a.aedat4"
+    path.write_bytes(aedat4([[(7, 127, 3, 0), (5, 1, 2, 1)], [(9, 0, 100, 1)]]))
+    events = read_events(path)
+    assert events.t.tolist() == [5, 7, 9]
+    assert events.x.tolist() == [1, 127, 0]
+    assert events.y.tolist() == [2, 3, 100]
+    assert events.p.tolist() == [1, 0, 1]
+    path.write_bytes(aedat4([]))
+    assert len(read_events(path)) == 0
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "magic", "no events"])
+def test_a_damaged_aedat4_file_is_refused(damage, tmp_path):
+    aedat_or_skip()
+    whole, path = aedat4([[(5, 1, 2, 1)]]), tmp_path / "a.aedat4"
+    path.write_bytes(
+        {"cut": whole[:-7], "empty": b"", "magic": b"#" + whole, "no events": aedat4([], kind="FRME")}[damage]
+    )
+    assert code(read_events, path) == "SP362"
+
+
+def test_an_aedat4_file_needs_a_package_and_says_which(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "aedat", None)
     path = tmp_path / "a.aedat4"
     path.write_bytes(b"#!AER-DAT4.0\r\n")
-    assert code(read_events, path) == "SP361"
+    with pytest.raises(SpikeportError) as error:
+        read_events(path)
+    assert error.value.code == "SP361"
+    assert "spikeport[events]" in error.value.findings[0].mend
 
 
 def test_binning_keeps_every_event_and_refuses_those_outside():

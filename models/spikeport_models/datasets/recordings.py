@@ -1,4 +1,4 @@
-"""Files of events: N-MNIST's .bin, numpy's .npy and .npz, text, and .aedat4 through tonic."""
+"""Files of events: N-MNIST's .bin, numpy's .npy and .npz, text, and .aedat4 through the package aedat (MIT)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ COLUMNS = ("t", "x", "y", "p")  #: microseconds, column, row, polarity
 
 
 def read_events(path: Path) -> Events:
-    """The events of one file, in the order of time. Raises SP362 for anything else, SP361 where tonic is missing.
+    """The events of one file, in the order of time. Raises SP362 for anything else, SP361 where aedat is missing.
 
     .bin: as N-MNIST. .npy: records with the fields t, x, y, p, or [events, 4] in this order. .npz: arrays t, x, y, p.
     .csv, .txt: a line an event, in this order, separated by commas or blanks; lines starting with # are left out.
+    .aedat4: the stream of events with the lowest number.
     """
     reader = READERS.get(path.suffix)
     if reader is None:
@@ -78,13 +79,19 @@ def _text(path: Path) -> list[NDArray[Any]]:
 
 def _aedat4(path: Path) -> list[NDArray[Any]]:
     try:
-        from tonic.io import read_aedat4
-
-        table = read_aedat4(str(path))
+        from aedat import Decoder
     except ImportError as error:
-        fail("SP361", f".aedat4 files need tonic and aedat ({error})", where=str(path), mend="pip install tonic aedat")
-    table.dtype.names = COLUMNS  # as tonic's own data sets name them
-    return _columns(table)
+        fail("SP361", f".aedat4 files need the package aedat ({error})", where=str(path),
+             mend="pip install 'spikeport[events]'")  # fmt: skip
+    try:
+        decoder = Decoder(str(path))
+        streams = sorted(number for number, stream in decoder.id_to_stream().items() if stream["type"] == "events")
+        if not streams:
+            raise ValueError("no stream of events")
+        packets = [packet["events"] for packet in decoder if packet["stream_id"] == streams[0]]
+    except RuntimeError as error:  # what the decoder raises for a file that is damaged or none
+        raise ValueError(str(error)) from error
+    return [np.concatenate([packet[name] for packet in packets] or [[]]) for name in ("t", "x", "y", "on")]
 
 
 READERS: dict[str, Callable[[Path], list[NDArray[Any]]]] = {
