@@ -67,6 +67,28 @@ def test_the_expected_share_near_the_threshold_is_the_measured_one():
     assert float(near_threshold(torch.nn.Linear(2, 2))) == 0
 
 
+@pytest.mark.parametrize("options", [{}, {"width_from": "threshold"}, {"per_channel": True}], ids=str)
+def test_near_adaptive_thresholds_the_width_is_the_one_of_the_gradient(options):
+    """Two channels of unlike spread, no resets; the width follows the spread, and is far from its start value 1."""
+    torch.manual_seed(5)
+    method_here = DsAtgo(**options)
+    norm = TdBatchNorm(2, method_here)
+    neuron = PLIF(method_here, 3, norm=norm, decay=0.4, channels=2)
+    with torch.no_grad():
+        norm.weight.copy_(torch.tensor([0.2, 0.4]))
+        norm.bias.copy_(torch.tensor([-0.1, 0.1]))
+        neuron.threshold.fill_(0.35)
+    v, shares = torch.zeros(2, 300_000), []
+    for _ in range(3):
+        u = 0.4 * v + norm.bias.detach()[:, None] + norm.weight.detach()[:, None] * torch.randn(2, 300_000)
+        std = u.std(1, keepdim=True) if options.get("per_channel") else u.std()
+        width = 1 + torch.tanh((0.35 if "width_from" in options else std) - torch.tensor(1.0))
+        shares.append(float(((u - 0.35).abs() < width / 2).float().mean()))
+        v = u
+    found = near_threshold(torch.nn.Sequential(norm, neuron))
+    assert float(found.detach()) == pytest.approx(sum(shares) / 3, abs=3e-3)
+
+
 def test_lsg_has_one_width_for_all_steps():
     widths = Lsg().widths(torch.full((3,), 0.5), torch.tensor(0.2), torch.ones(4))
     assert widths.tolist() == pytest.approx([2 * 0.5 * math.sqrt(1.04)] * 3)

@@ -37,7 +37,8 @@ def near_threshold(module: nn.Module) -> Tensor:
         u[t] - V_th ~ N(beta D(decay, t) - V_th, (gamma scale)**2 D(decay**2, t))      D(a, t) = sum_{i <= t} a**(t-i)
 
     Add it to the loss with a factor: fewer membranes near the threshold make a network robust (arXiv 2511.12199, after
-    a secondary source; its term for past resets is left out here). Layers without tdBN do not count.
+    a secondary source; its term for past resets is left out here). Where thresholds adapt, they are the moving
+    averages, and the width follows the spread of these same normal distributions. Layers without tdBN do not count.
     """
     shares = [_share_inside(part) for part in module.modules() if isinstance(part, Neuron) and part.norm_before[0]]
     return torch.stack(shares).mean() if shares else torch.zeros(())
@@ -50,11 +51,22 @@ def _share_inside(neuron: Neuron) -> Tensor:
     decay = neuron.decay
     powers = decay ** steps[:, None].sub(steps).clamp(min=0) * steps[:, None].ge(steps)  # [t, i]: decay^(t - i), i <= t
     threshold = neuron.threshold if neuron.threshold.ndim == 2 else neuron.threshold[:, None]
-    mean = norm.bias * powers.sum(1)[:, None] - threshold
+    centre = norm.bias * powers.sum(1)[:, None]
     spread = (norm.weight * norm.scale).abs().clamp(min=1e-6) * powers.square().sum(1).sqrt()[:, None]
-    half = neuron.surrogate_widths()[:, None] / 2
-    below, above = (mean - half) / spread, (mean + half) / spread
+    half = _widths(neuron, centre, spread) / 2
+    below, above = (centre - threshold - half) / spread, (centre - threshold + half) / spread
     return 0.5 * (torch.erf(above / math.sqrt(2)) - torch.erf(below / math.sqrt(2))).mean()
+
+
+@torch.no_grad()
+def _widths(neuron: Neuron, centre: Tensor, spread: Tensor) -> Tensor:
+    """Surrogate widths [T, 1] or [T, C] of membranes that are normal in each channel, both [T, C]."""
+    if not neuron.method.adaptive or isinstance(neuron.threshold, nn.Parameter):
+        return neuron.surrogate_widths()[:, None]
+    if neuron.threshold.ndim == 2:
+        return neuron.method.adapted_width(spread, neuron.threshold)
+    whole = (spread.square().mean(1) + centre.var(1, correction=0)).sqrt()  # over all channels together
+    return neuron.method.adapted_width(whole, neuron.threshold)[:, None]
 
 
 def _whole(values: Tensor) -> Tensor:
