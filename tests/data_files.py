@@ -68,3 +68,10 @@ def aedat4(packets, *, kind="EVTS"):
         packet = table(1, 0, builder.EndVector(), b"EVTS")
         body += struct.pack("<ii", 0, len(packet)) + packet
     return body
+
+
+def nmnist_bytes(t, x, y, p):
+    """Byte 0 column, 1 row, then one bit of polarity and 23 bits of microseconds (Orchard et al. 2015)."""
+    return b"".join(
+        bytes([a, b]) + (int(c) << 23 | int(d)).to_bytes(3, "big") for a, b, c, d in zip(x, y, p, t, strict=True)
+    )

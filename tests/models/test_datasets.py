@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_files import aedat4, cifar_folder
+from data_files import aedat4, cifar_folder, nmnist_bytes
 from spikeport.findings import SpikeportError
 from spikeport_models import datasets
 from spikeport_models.datasets import dvs, idx
@@ -143,13 +143,6 @@ def test_a_pickle_that_wants_more_than_arrays_is_not_obeyed(tmp_path):
 
 
 # -- events -----------------------------------------------------------------------------------------------------------
-
-
-def nmnist_bytes(t, x, y, p):
-    """Byte 0 column, 1 row, then one bit of polarity and 23 bits of microseconds (Orchard et al. 2015)."""
-    return b"".join(
-        bytes([a, b]) + (int(c) << 23 | int(d)).to_bytes(3, "big") for a, b, c, d in zip(x, y, p, t, strict=True)
-    )
 
 
 EVENTS = st.lists(

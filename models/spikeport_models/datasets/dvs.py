@@ -6,7 +6,7 @@ to x * w // W). The published CIFAR10-DVS results use another front end, which l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from spikeport import console
 from spikeport.findings import fail
-from spikeport_models.datasets.events import Events, frames
+from spikeport_models.datasets.events import Events
 from spikeport_models.datasets.parts import Split, stratified
 from spikeport_models.datasets.places import Place
+from spikeport_models.datasets.prepared import Recording, Size, labels, prepared
 from spikeport_models.datasets.recordings import READERS, read_events, sorted_events
 
 Arrays = tuple[NDArray[np.float32], NDArray[np.int64]]
@@ -44,8 +45,7 @@ def cifar10_dvs(split: Split, folder: Path | None = None, timesteps: int = 10) -
     place = CIFAR10_DVS.find(folder)
     names = sorted(path.name for path in place.iterdir() if path.is_dir())
     items = [(path, label) for label, name in enumerate(names) for path in sorted((place / name).rglob("*.aedat4"))]
-    chosen = _split(items, split, 0.1, str(place))
-    return _stack([(read_events(path), label) for path, label in _shown(chosen)], timesteps, (128, 128), (48, 48))
+    return _frames("cifar10-dvs", _split(items, split, 0.1, str(place)), read_events, timesteps, (48, 48))
 
 
 def dvs_gesture(split: Split, folder: Path | None = None, timesteps: int = 10) -> Arrays:
@@ -58,7 +58,7 @@ def dvs_gesture(split: Split, folder: Path | None = None, timesteps: int = 10) -
     if split != "test":
         train, val = stratified(np.asarray([label for _, label in items]), 0.1)
         items = [items[index] for index in (train if split == "train" else val)]
-    return _stack([(_gesture(path), label) for path, label in _shown(items)], timesteps, (128, 128), (32, 32))
+    return _frames("dvs-gesture", items, _gesture, timesteps, (32, 32))
 
 
 def event_folder(split: Split, folder: Path, timesteps: int = 10) -> Arrays:
@@ -71,12 +71,10 @@ def event_folder(split: Split, folder: Path, timesteps: int = 10) -> Arrays:
     official = {"train", "test"} <= set(top)
     roots = [top["train"], top["test"]] if official else [folder]
     names = sorted({path.name for root in roots for path in root.iterdir() if path.is_dir()} if top else set())
-    found = [[(path, label) for label, name in enumerate(names) for path in _recordings(root / name)] for root in roots]
+    found = [[(path, label) for label, name in enumerate(names) for path in _files(root / name)] for root in roots]
     if not any(found):
         fail("SP362", "holds no recordings in sub-folders, one a class", where=str(folder),
              mend=f"files are {', '.join(READERS)}")  # fmt: skip
-    read = {path: read_events(path) for path, _ in _shown([item for items in found for item in items])}
-    size = (_largest(read.values(), "y") + 1, _largest(read.values(), "x") + 1)
     if official and split == "test":
         chosen: Sequence[Item] = found[1]
     elif official:
@@ -84,11 +82,21 @@ def event_folder(split: Split, folder: Path, timesteps: int = 10) -> Arrays:
         chosen = [found[0][index] for index in (train if split == "train" else val)]
     else:
         chosen = _split(found[0], split, 0.2, str(folder))
-    return _stack([(read[path], label) for path, label in chosen], timesteps, size, size)
+    every = [Recording.of_file(path, label, read_events) for items in found for path, label in items]
+    some = [Recording.of_file(path, label, read_events) for path, label in chosen]
+    return prepared("events", some, timesteps, lambda: _size(every), every), labels(some)
 
 
-def _largest(recordings: Iterable[Events], axis: str) -> int:
-    return max(int(getattr(events, axis).max(initial=0)) for events in recordings)
+def _size(recordings: Sequence[Recording]) -> Size:
+    """Rows and columns that hold every event."""
+    rows = columns = 0
+    with console.progress("reading recordings", "recordings") as at:
+        for number, recording in enumerate(recordings, 1):
+            events = recording.read()
+            rows = max(rows, int(events.y.max(initial=0)) + 1)
+            columns = max(columns, int(events.x.max(initial=0)) + 1)
+            at(number, len(recordings))
+    return rows, columns
 
 
 def class_count(folder: Path) -> int:
@@ -97,7 +105,7 @@ def class_count(folder: Path) -> int:
     return sum(path.is_dir() for path in inner.iterdir())
 
 
-def _recordings(folder: Path) -> list[Path]:
+def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix in READERS)
 
 
@@ -111,14 +119,6 @@ def _split(items: Sequence[Item], split: Split, test_share: float, where: str) -
     return [items[index] for index in {"train": rest[train], "val": rest[val], "test": test}[split]]
 
 
-def _shown(items: Sequence[Item]) -> Iterator[Item]:
-    """The items, with a progress bar while they are read."""
-    with console.progress("reading recordings", "files") as at:
-        for number, item in enumerate(items, 1):
-            yield item
-            at(number, len(items))
-
-
 def _gesture(path: Path) -> Events:
     try:
         x, y, p, milliseconds = np.load(path, allow_pickle=False).T
@@ -127,12 +127,10 @@ def _gesture(path: Path) -> Events:
         fail("SP362", f"holds no events ({error})", where=str(path), mend="get the archive again")
 
 
-def _stack(
-    recordings: Sequence[tuple[Events, int]], timesteps: int, camera: tuple[int, int], size: tuple[int, int]
-) -> Arrays:
-    stacks = [frames(binned(events, camera, size), timesteps, size) for events, _ in recordings]
-    empty = np.zeros((timesteps, 0, 2, *size), np.float32)
-    return np.stack(stacks, 1) if stacks else empty, np.asarray([label for _, label in recordings], np.int64)
+def _frames(name: str, items: Sequence[Item], read: Callable[[Path], Events], timesteps: int, size: Size) -> Arrays:
+    """Frames of recordings of a 128x128 camera, and their labels."""
+    some = [Recording.of_file(path, label, lambda path: binned(read(path), (128, 128), size)) for path, label in items]
+    return prepared(name, some, timesteps, size), labels(some)
 
 
 def binned(events: Events, camera: tuple[int, int], size: tuple[int, int]) -> Events:

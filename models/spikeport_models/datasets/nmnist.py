@@ -7,18 +7,19 @@ Folders are Train/<digit>/<number>.bin and Test/..., as the official archives un
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache, partial
+import zlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport import console
 from spikeport.findings import fail, require
-from spikeport_models.datasets.events import Events, frames
+from spikeport_models.datasets.events import Events
 from spikeport_models.datasets.parts import Split, stratified
 from spikeport_models.datasets.places import Place
+from spikeport_models.datasets.prepared import Recording, labels, prepared
 
 SIZE = (34, 34)
 TIMESTEPS = 10
@@ -30,13 +31,15 @@ PLACE = Place(
     "n-mnist",
 )
 
-File = tuple[str, Callable[[], bytes]]  #: path with / inside the set, and how to read it
+
+def _whole(size: int, where: str) -> None:
+    require(size % 5 == 0, "SP362", f"has {size} bytes; an event has five", where=where,
+            mend="the file was cut short: get it again")  # fmt: skip
 
 
 def read_bin(data: bytes, where: str = "") -> Events:
     """The events of one recording. Raises SP362: cut short, or a pixel outside."""
-    require(len(data) % 5 == 0, "SP362", f"has {len(data)} bytes; an event has five", where=where,
-            mend="the file was cut short: get it again")  # fmt: skip
+    _whole(len(data), where)
     raw = np.frombuffer(data, np.uint8).reshape(-1, 5).astype(np.int64)
     x, y, head = raw[:, 0], raw[:, 1], raw[:, 2]
     t = (head & 0x7F) << 16 | raw[:, 3] << 8 | raw[:, 4]
@@ -48,61 +51,59 @@ def read_bin(data: bytes, where: str = "") -> Events:
 def nmnist(
     split: Split, folder: Path | None = None, timesteps: int = TIMESTEPS
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Counted frames, x [T, N, 2, 34, 34], with the official test part.
+    """Counted frames, x [T, N, 2, 34, 34], with the official test part; x is a memory map (`prepared`).
 
     A tenth of Train, stratified, is for validation. Where the set has no Test part (a subset), a stratified fifth of
     Train stands in for it.
     """
     place = PLACE.find(folder)
-    parts = _frames(str(place), timesteps)
-    if parts["Test"][1].size:
-        if split == "test":
-            return parts["Test"]
-        x, y = parts["Train"]
-        train, val = stratified(y, 0.1)
-        chosen = {"train": train, "val": val}[split]
+    found = _recordings(place)
+    train, test = ([each for each in found if PurePosixPath(each.name).parts[-3] == part] for part in ("Train", "Test"))
+    if not train:
+        fail("SP362", "holds no recording Train/<digit>/<number>.bin", where=str(place))
+    if test:
+        inside, val = stratified(labels(train), 0.1)
+        chosen = {"train": inside, "val": val, "test": range(len(test))}[split]
     else:
-        x, y = parts["Train"]
-        rest, test = stratified(y, 0.2)
-        train, val = stratified(y[rest], 0.1)
-        chosen = {"train": rest[train], "val": rest[val], "test": test}[split]
-    return x[:, chosen], y[chosen]
+        rest, held = stratified(labels(train), 0.2)
+        inside, val = stratified(labels(train)[rest], 0.1)
+        chosen = {"train": rest[inside], "val": rest[val], "test": held}[split]
+    source = test if test and split == "test" else train
+    some = [source[index] for index in chosen]
+    return prepared("n-mnist", some, timesteps, SIZE), labels(some)
 
 
-@lru_cache(maxsize=1)
-def _frames(place: str, timesteps: int) -> dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]]:
-    found: dict[str, list[tuple[int, NDArray[np.float32]]]] = {"Train": [], "Test": []}
-    for name, read in _shown(_files(Path(place))):
-        parts = PurePosixPath(name).parts
-        if len(parts) < 3 or parts[-3] not in found or not parts[-2].isdigit():
-            continue
-        stack = frames(read_bin(read(), name), timesteps, SIZE)
-        found[parts[-3]].append((int(parts[-2]), stack))
-    if not found["Train"]:
-        fail("SP362", "holds no recording Train/<digit>/<number>.bin", where=place)
-    empty = np.zeros((timesteps, 0, 2, *SIZE), np.float32)
-    return {
-        part: (np.stack([stack for _, stack in some], 1) if some else empty,
-               np.asarray([label for label, _ in some], np.int64))
-        for part, some in found.items()
-    }  # fmt: skip
-
-
-def _shown(files: Sequence[File]) -> Iterator[File]:
-    with console.progress("reading N-MNIST", "files") as at:
-        for number, file in enumerate(files, 1):
-            yield file
-            at(number, len(files))
-
-
-def _files(place: Path) -> list[File]:
-    """All .bin files in the order of their paths."""
+def _recordings(place: Path) -> list[Recording]:
+    """Every (Train|Test)/<digit>/<number>.bin in the order of the paths. Raises SP362: no zip file, a cut recording."""
     if place.is_dir():
-        return [(path.relative_to(place).as_posix(), path.read_bytes) for path in sorted(place.rglob("*.bin"))]
+        facts = ((path, path.stat()) for path in sorted(place.rglob("*.bin")))
+        found = [
+            (str(path), each.st_size, f"{each.st_size} {each.st_mtime_ns}", path.read_bytes) for path, each in facts
+        ]
+    else:
+        try:
+            archive = zipfile.ZipFile(place)
+        except (zipfile.BadZipFile, OSError) as error:
+            fail("SP362", f"is no whole zip file ({error})", where=str(place), mend="get the file again")
+        members = sorted((each for each in archive.infolist() if each.filename.endswith(".bin")),
+                         key=lambda each: each.filename)  # fmt: skip
+        found = [(each.filename, each.file_size, f"{each.file_size} {each.CRC:08x}",
+                  partial(_member, archive, each.filename)) for each in members]  # fmt: skip
+    recordings = []
+    for name, size, stamp, read in found:
+        parts = PurePosixPath(name).parts
+        if len(parts) >= 3 and parts[-3] in ("Train", "Test") and parts[-2].isdigit():
+            _whole(size, name)
+            recordings.append(Recording(name, stamp, int(parts[-2]), partial(_events, read, name)))
+    return recordings
+
+
+def _events(read: Callable[[], bytes], name: str) -> Events:
+    return read_bin(read(), name)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     try:
-        with zipfile.ZipFile(place) as archive:
-            names = sorted(name for name in archive.namelist() if name.endswith(".bin"))
-            bodies = {name: archive.read(name) for name in names}
-        return [(name, partial(bodies.__getitem__, name)) for name in names]
-    except (zipfile.BadZipFile, OSError) as error:
-        fail("SP362", f"is no whole zip file ({error})", where=str(place), mend="get the file again")
+        return archive.read(name)
+    except (zipfile.BadZipFile, zlib.error, OSError) as error:
+        fail("SP362", f"is no whole zip file ({error})", where=f"{archive.filename}: {name}", mend="get the file again")

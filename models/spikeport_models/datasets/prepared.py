@@ -1,0 +1,109 @@
+"""Frames of recordings, made once and kept on disk, and read from there a page at a time.
+
+A large set never lies in memory: N-MNIST in ten frames is 6.5 GB. The files may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport import console
+from spikeport.findings import fail
+from spikeport_models.datasets.events import Events, frames
+
+VARIABLE = "SPIKEPORT_CACHE"  #: environment variable: the folder of prepared frames
+VERSION = 1  #: raised when frames are made otherwise
+
+Size = tuple[int, int]  #: rows and columns
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One sample of an event data set, not yet read."""
+
+    name: str  #: path inside the set
+    stamp: str  #: another one where the content is another: a checksum, or size and time of change
+    label: int
+    read: Callable[[], Events]
+
+    @classmethod
+    def of_file(cls, path: Path, label: int, read: Callable[[Path], Events]) -> Recording:
+        """A recording in a file of its own."""
+        facts = path.stat()
+        return cls(str(path), f"{facts.st_size} {facts.st_mtime_ns}", label, lambda: read(path))
+
+
+def folder() -> Path:
+    """Where prepared frames lie: what the variable names, else spikeport's folder in the user's cache."""
+    if named := os.environ.get(VARIABLE):
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spikeport"
+
+
+def labels(recordings: Sequence[Recording]) -> NDArray[np.int64]:
+    """Class numbers [N]."""
+    return np.asarray([each.label for each in recordings], np.int64)
+
+
+def prepared(
+    name: str,
+    recordings: Sequence[Recording],
+    timesteps: int,
+    size: Size | Callable[[], Size],
+    also: Sequence[Recording] = (),
+) -> NDArray[np.float32]:
+    """Counted frames [T, N, 2, H, W] of ``recordings``, as a memory map of a file in `folder`.
+
+    The file is made on first use, with progress, and appears whole. Its name holds what it depends on: names and stamps
+    of the recordings and of ``also``, the others that ``size`` depends on; T, and VERSION. ``size`` is asked for only
+    then. Raises SP364 where it cannot be written, and what reading a recording raises.
+    """
+    if not recordings:
+        rows, columns = size() if callable(size) else size
+        return np.zeros((timesteps, 0, 2, rows, columns), np.float32)
+    facts = "\n".join([f"{VERSION} {timesteps} {len(recordings)}",
+                       *(f"{each.name} {each.stamp}" for each in (*recordings, *also))])  # fmt: skip
+    path = folder() / f"{name}-T{timesteps}-{hashlib.sha256(facts.encode()).hexdigest()[:20]}.npy"
+    if not path.is_file():
+        _write(path, recordings, timesteps, size() if callable(size) else size)
+    # "c": pages of the file, which torch takes for writable; what is written stays in memory
+    return np.load(path, mmap_mode="c")
+
+
+def _write(path: Path, recordings: Sequence[Recording], timesteps: int, size: Size) -> None:
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        stack = _room(part, (timesteps, len(recordings), 2, *size))
+        with console.progress(f"preparing {len(recordings):,} recordings in {path.parent}, once", "recordings") as at:
+            for number, recording in enumerate(recordings):
+                stack[:, number] = frames(recording.read(), timesteps, size)
+                at(number + 1, len(recordings))
+        stack.flush()
+        os.replace(part, path)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def _room(part: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """A new file of zeros as an array. Raises SP364."""
+    needed = 4 * int(np.prod(shape, dtype=np.int64))
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(part.parent).free
+        if free < needed:
+            raise OSError(f"{needed:,} bytes are needed, {free:,} are free")
+        return np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape)
+    except OSError as error:
+        fail("SP364", f"frames cannot be written ({error})", where=str(part.parent),
+             mend=f"set {VARIABLE} to a folder with room")  # fmt: skip
