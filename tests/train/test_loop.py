@@ -153,6 +153,17 @@ def test_a_folder_with_another_training_is_refused_unless_told_otherwise(tmp_pat
         train("digits", out=out, overrides=short)
 
 
+def test_a_recipe_that_was_edited_in_its_folder_is_another_one(tmp_path):
+    """The checkpoints beside it were made by what it said before."""
+    short = {**SHORT, "epochs": 1, "architecture.channels": (4, 8)}  # a tuple, where files have a list
+    train("digits", out=tmp_path, overrides=short)
+    train("digits", out=tmp_path, overrides=short)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("momentum = 0.9", "momentum = 0.8"))
+    with pytest.raises(SpikeportError, match=r"momentum 0\.9 \(now 0\.8\)"):
+        train(recipe, out=tmp_path)
+
+
 def test_a_file_where_the_folder_should_be_is_refused(tmp_path):
     (tmp_path / "x").write_text("")
     with pytest.raises(SpikeportError, match="SP317"):

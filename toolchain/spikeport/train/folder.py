@@ -8,10 +8,12 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from spikeport.findings import SpikeportError, fail
+from spikeport.train import checkpoint
 from spikeport.train.loop import Epoch
-from spikeport.train.recipe import Recipe, read
+from spikeport.train.recipe import Recipe, parse, read
 
 RECIPE, METRICS, TABLE, CURVES = "recipe.toml", "metrics.json", "metrics.csv", "curves.png"
 BEST, LAST, RESUME = "best.safetensors", "last.safetensors", "resume.safetensors"
@@ -24,13 +26,26 @@ def refuse_another(folder: Path, recipe: Recipe) -> None:
     if not present:
         return
     try:
-        before, now = read(folder / RECIPE).model_dump(), recipe.model_dump()
+        before, now = _plain(_made_with(folder)), _plain(recipe)
         other = [f"{name} {before[name]!r} (now {now[name]!r})" for name in now if before[name] != now[name]]
     except SpikeportError:
-        other = [f"{', '.join(present)}, and no {RECIPE} that can be read"]
+        other = [f"{', '.join(present)}, and nothing that says how it was made"]
     if other:
         fail("SP320", f"holds another training: {'; '.join(other)}", where=str(folder),
              mend="choose another --out, or write over it with --overwrite")  # fmt: skip
+
+
+def _made_with(folder: Path) -> Recipe:
+    """What the last checkpoint says, for recipe.toml may have been edited since; without one, recipe.toml."""
+    if (folder / LAST).exists():
+        return parse(checkpoint.read(folder / LAST)[1].get("recipe", {}))
+    return read(folder / RECIPE)
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    """The fields as JSON has them, without the place of the data, which no checkpoint knows."""
+    fields: dict[str, Any] = json.loads(recipe.model_dump_json(exclude={"folder"}))
+    return fields
 
 
 def begin(folder: Path, recipe: Recipe) -> None:
