@@ -11,6 +11,7 @@ import pytest
 from spikeport.api.inspect import inspect
 from spikeport.api.plan import Plan, read
 from spikeport.api.run import run
+from spikeport.api.train import train
 from spikeport.findings import SpikeportError
 
 TEXT = """
@@ -49,6 +50,8 @@ def test_every_wrong_field_is_named(tmp_path):
 
 
 def test_the_run_does_what_the_file_says(tmp_path):
+    """Also where another run left its training: the folder is the run's own."""
+    train("digits", "mpd-agl", tmp_path / "out" / "train", {"epochs": 1, "batch": 400}, progress=False)
     (tmp_path / "plan.toml").write_text(TEXT)
     result = run(str(tmp_path / "plan.toml"), tmp_path / "out")
     assert result == json.loads((tmp_path / "out" / "result.json").read_text())
