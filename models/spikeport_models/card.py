@@ -18,6 +18,7 @@ from spikeport.train.neurons import Neuron
 from spikeport.train.parts import Part
 from spikeport.train.probe import activity
 from spikeport_models import datasets, load
+from spikeport_models.datasets.parts import SEED
 from spikeport_models.networks.size import size_of
 
 #: Who owns the data, and under what licence.
@@ -26,6 +27,7 @@ DATA = {
     "fashion-mnist": "Fashion-MNIST (Xiao, Rasul and Vollgraf 2017), MIT licence",
     "n-mnist": "N-MNIST (Orchard et al. 2015, doi 10.3389/fnins.2015.00437), CC BY-SA 4.0",
 }
+OFFICIAL = ("fashion-mnist", "cifar10", "cifar100", "dvs-gesture")  #: data sets whose test split is the official one
 SAMPLES = 500  #: on which firing rates are measured
 
 
@@ -49,7 +51,7 @@ def card(path: Path, *, trained_on: str, folds: Path | None = None, note: str = 
         f"| Chosen at | epoch {facts['epoch']}, best on the validation part ({facts['val_accuracy']:.2%}) |",
         f"| Data | {DATA.get(facts['dataset'], facts['dataset'])} |",
         f"| Split | {_splits(facts)} |",
-        f"| Seed | {facts['seed']} |",
+        f"| Seed | {facts['seed']}, of the training |",
         f"| Input | {' x '.join(map(str, facts['input_shape']))}, {facts['coding']} coding |",
         f"| Parameters | {size.parameters:,} ({path.stat().st_size:,} bytes) |",
         f"| Multiply-adds a timestep | {size.macs:,}, padding included |",
@@ -67,10 +69,16 @@ def card(path: Path, *, trained_on: str, folds: Path | None = None, note: str = 
 
 
 def _splits(facts: Mapping[str, Any]) -> str:
-    counts = [
-        len(datasets.load(facts["dataset"], split, timesteps=facts["timesteps"])) for split in ("train", "val", "test")
-    ]
-    return f"{counts[0]:,} training, {counts[1]:,} validation, {counts[2]:,} test samples, stratified, fixed seed"
+    name = facts["dataset"]
+    train, val, test = (
+        len(datasets.load(name, split, timesteps=facts["timesteps"])) for split in ("train", "val", "test")
+    )
+    official = name in OFFICIAL or (name == "n-mnist" and test == 10_000)
+    source = "the official test split" if official else "a stratified part of all"
+    return (
+        f"{train:,} training, {val:,} validation, {test:,} test samples; the test part is {source}; parts are "
+        f"stratified with seed {SEED} (`spikeport_models.datasets.parts`)"
+    )
 
 
 def _cross_validation(result: Mapping[str, Any]) -> str:
