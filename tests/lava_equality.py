@@ -73,14 +73,18 @@ def kinds_of(graph):
         "delay": bool(graph.nodes_of(Delay)),
         "pool": bool(graph.nodes_of(Pool)),
         "current decay (CubaLIF)": bool(graph.nodes_of(CubaLIF)),
-        "sum of branches": any(len(graph.sources(name)) > 1 for name in graph.nodes),
         "convolution, groups": any(node.groups > 1 for node in convs),
         "convolution, dilation": any(max(node.dilation) > 1 for node in convs),
         "convolution, stride": any(max(node.stride) > 1 for node in convs),
         "convolution, one axis": any(node.weight.ndim == 3 for node in convs),
         "reset other than to zero": any(node.reset != "zero" for node in graph.nodes_of(LIF).values()),
     }
-    return found | {name for name, holds in facts.items() if holds}
+    sums = {
+        f"sum of branches straight into a {type(graph.nodes[name]).__name__}"
+        for name in graph.nodes
+        if len(graph.sources(name)) > 1
+    }
+    return found | sums | {name for name, holds in facts.items() if holds}
 
 
 def plainer(graph, rng):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spikeport.engine import simulate
-from spikeport.graph import LIF, LOIHI2, Conv, Flatten, Graph, Input, Linear, Loihi, Pool, Readout, Scale
+from spikeport.graph import LIF, LOIHI2, Conv, Flatten, Graph, Input, Linear, Loihi, Pool, Readout
 from spikeport.targets import Request
 from spikeport_targets.lava import Lava
 
@@ -71,10 +71,11 @@ class Network:
         self.nodes[name] = node.with_(threshold=np.clip(np.rint(theta), 1, 2**17 - 1).astype(np.int64))
         return name
 
-    def conv(self, name, source, channels, kernel=3, stride=1):
-        weight = self.rng.integers(-100, 101, (channels, self.shapes[source][0], kernel, kernel)).astype(np.int8)
+    def conv(self, name, sources, channels, kernel=3, stride=1):
+        """A convolution of the sum of ``sources``, and neurons."""
+        weight = self.rng.integers(-100, 101, (channels, self.shapes[sources[0]][0], kernel, kernel)).astype(np.int8)
         node = Conv(weight, stride=(stride, stride), padding=(kernel // 2,) * 2, exponent=-3 if kernel == 1 else 0)
-        return self.neurons(f"{name}.neuron", self.add(name, node, source))
+        return self.neurons(f"{name}.neuron", self.add(name, node, *sources))
 
     def linear(self, name, source, features):
         weight = self.rng.integers(-100, 101, (features, self.shapes[source][0])).astype(np.int8)
@@ -87,17 +88,16 @@ def resnet19(width=16, steps=2, samples=2, seed=19):
     x = rng.random((samples, 3, 32, 32))
     net = Network(rng, steps, x)
     net.add("input", Input((3, 32, 32), unit=np.asarray(1 / 127), low=0, high=127))
-    last = net.conv("encode", "input", width)
+    last = (net.conv("encode", ("input",), width),)
     for stage, blocks in enumerate((3, 3, 2)):
         for block in range(blocks):
             name, stride = f"stage{stage + 1}.{block}", 2 if stage and not block else 1
             channels = width << stage
             first = net.conv(f"{name}.conv1", last, channels, stride=stride)
-            second = net.conv(f"{name}.conv2", first, channels)
-            skip = net.conv(f"{name}.down", last, channels, kernel=1, stride=2) if stride == 2 else last
-            last = net.add(f"{name}.add", Scale(np.asarray(1)), second)
-            net.edges.append((skip, last))
-    pooled = net.add("pool", Pool("sum", (8, 8), (8, 8)), last)
+            second = net.conv(f"{name}.conv2", (first,), channels)
+            skip = (net.conv(f"{name}.down", last, channels, kernel=1, stride=2),) if stride == 2 else last
+            last = (second, *skip)  # the sum is what several edges into one node are
+    pooled = net.add("pool", Pool("sum", (8, 8), (8, 8)), *last)
     hidden = net.linear("fc1", net.add("flatten", Flatten(), pooled), 2 * width)
     out = net.linear("fc2", net.neurons("fc1.neuron", hidden), 10)
     net.add("readout", Readout((10,), np.ones(steps, int)), out)
@@ -112,7 +112,7 @@ def vggsnn(width=8, steps=10, samples=2, seed=8):
     last = net.add("input", Input((2, 48, 48), "events", unit=np.asarray(1.0), low=0, high=1))
     for place, factor in enumerate((1, 2, 0, 4, 4, 0, 8, 8, 0, 8, 8, 0)):
         if factor:
-            last = net.conv(f"conv{place}", last, factor * width)
+            last = net.conv(f"conv{place}", (last,), factor * width)
         else:
             last = net.add(f"pool{place}", Pool("sum", (2, 2), (2, 2)), last)
     out = net.linear("fc", net.add("flatten", Flatten(), last), 10)

@@ -36,6 +36,8 @@ class Builder:
     edges: list = field(default_factory=list)
     shape: tuple = ()
     last: str = ""
+    seen: list = field(default_factory=list)  # layers of spikes, and their shapes
+    beside: list = field(default_factory=list)  # what enters the next node too, and adds there
 
     def pick(self, *options):
         return options[self.rng.integers(len(options))]
@@ -43,7 +45,8 @@ class Builder:
     def add(self, kind, node):
         name = f"{kind}{len(self.nodes)}"
         if self.last:
-            self.edges.append((self.last, name))
+            self.edges += [(source, name) for source in (self.last, *self.beside)]
+        self.beside = []
         self.nodes[name] = node
         self.shape = node.shape if hasattr(node, "shape") else node.output_shape(self.shape)
         self.last = name
@@ -92,8 +95,12 @@ class Builder:
 
     # -- layers ---------------------------------------------------------------------------------------------------
 
-    def synapse(self):
-        if len(self.shape) == 1 or self.rng.random() < 0.15:
+    def synapse(self, keep=False):
+        """A random synapse; one that keeps the shape if ``keep``, so that a branch can be added behind it."""
+        if keep:
+            self.same_shape()
+            return
+        if len(self.shape) == 1 or self.rng.random() < (0.4 if self.beside else 0.15):
             if len(self.shape) > 1:
                 self.add("flat", Flatten())
             out = int(self.rng.integers(1, 7))
@@ -110,6 +117,17 @@ class Builder:
             if fits(node, self.shape):
                 self.add("conv", node)
                 return
+
+    def same_shape(self):
+        axes, channels = len(self.shape) - 1, self.shape[0]
+        if axes == 0:
+            self.add("fc", Linear(self.weights(channels, channels), exponent=self.exponent()))
+            return
+        half = tuple(int(v) for v in self.rng.integers(0, 2, axes))
+        weight = self.weights(channels, channels, *(2 * h + 1 for h in half))
+        ones = (1,) * axes
+        node = Conv(weight, exponent=self.exponent(), stride=ones, padding=half, dilation=ones)
+        self.add("conv", node)
 
     def synapse_bias(self, out):
         return None if self.integers or self.rng.random() < 0.5 else self.weights(out)
@@ -150,18 +168,36 @@ class Builder:
 
     def layer(self):
         before, shape = self.last, self.shape
-        if self.rng.random() < 0.2:
+        keep = self.rng.random() < 0.4
+        if self.rng.random() < (0.5 if self.beside else 0.2):
             self.pool()
-        self.synapse()
+        self.synapse(keep)
         if self.rng.random() < 0.1:
             self.scale()
         name = self.neuron()
+        if self.rng.random() < 0.2:
+            self.skip(before, shape, name)
         if self.rng.random() < 0.15:
             self.feed_back(name)
         if self.rng.random() < 0.15:
             self.add("delay", Delay(self.shape, int(self.rng.integers(1, 4))))
-        if self.shape == shape and before != "input0" and self.rng.random() < 0.7:
-            self.join(before)
+        others = [other for other, kept in self.seen if kept == self.shape and other != self.last]
+        self.seen.append((name, self.nodes[name].shape))
+        if others and self.rng.random() < 0.7:
+            self.join(self.pick(*others))
+
+    def skip(self, source, shape, name):
+        """A plain residual: a synapse of its own leads from before the layer to its neurons, beside the main one."""
+        if len(shape) != len(self.shape) or shape[1:] != self.shape[1:]:
+            return
+        weight = self.weights(self.shape[0], shape[0], *(1,) * (len(shape) - 1))
+        ones = (1,) * (len(shape) - 1)
+        node = Linear(weight, exponent=self.exponent()) if len(shape) == 1 else Conv(
+            weight, exponent=self.exponent(), stride=ones, padding=(0,) * len(ones), dilation=ones
+        )  # fmt: skip
+        way = f"skip{len(self.nodes)}"
+        self.nodes[way] = node
+        self.edges += [(source, way), (way, name)]
 
     def feed_back(self, name):
         """The layer's spikes enter it again, later, through weights of their own."""
@@ -177,8 +213,11 @@ class Builder:
         self.shape, self.last = shape, last
 
     def join(self, other):
-        """A residual: the sum of two branches, through a Scale of one so that it is a node of its own."""
-        self.edges.append((other, self.add("sum", Scale(np.asarray(1 if self.integers else 1.0)))))
+        """A residual: the sum of two branches, straight into what comes next, or a node of its own (a Scale of one)."""
+        if self.rng.random() < 0.5:
+            self.beside = [other]  # nothing adds there if nothing comes next
+        else:
+            self.edges.append((other, self.add("sum", Scale(np.asarray(1 if self.integers else 1.0)))))
 
 
 def fits(node, shape):

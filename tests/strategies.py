@@ -126,6 +126,7 @@ class _Maker:
     edges: list = field(default_factory=list)
     shape: tuple = ()
     last: str = ""
+    beside: list = field(default_factory=list)  # what enters the next node too, and adds there
 
     # -- numbers
 
@@ -157,8 +158,8 @@ class _Maker:
         name = f"{stem}_{len(self.nodes)}"
         self.nodes[name] = node
         if self.last:
-            self.edges.append((self.last, name))
-        self.last = name
+            self.edges += [(source, name) for source in (self.last, *self.beside)]
+        self.last, self.beside = name, []
         self.shape = node.output_shape(self.shape)
         return name
 
@@ -285,6 +286,8 @@ class _Maker:
             self._feedback(neuron)
         if self.maybe(0.3):
             self.plain()
+        if residual and self.shape == before and self.maybe():
+            self.beside = [start]  # the branches add straight into what comes next
 
     def _feedback(self, neuron):
         """neuron -> synapse -> delay -> neuron, the delay in front or behind."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from random_graphs import random_graph
 from spikeport.engine import simulate
-from spikeport.graph import LIF
+from spikeport.graph import LIF, Synapse
 from spikeport.targets import Request
 from stepwise import Stepwise
 
@@ -24,7 +24,9 @@ def agree(graph, samples, record):
         np.testing.assert_array_equal(record.trains[name].unpack(), spikes, err_msg=name)
         np.testing.assert_array_equal(record.membranes[name], truth.stacked(truth.after[name]), err_msg=name)
         np.testing.assert_array_equal(record.spike_counts[name], spikes.reshape(len(spikes), -1).sum(1), err_msg=name)
-        assert record.overflows.get(name, {}).get("membrane saturated", 0) == truth.saturated.get(name, 0)
+        overflows = record.overflows.get(name, {})
+        assert overflows.get("membrane saturated", 0) == truth.saturated.get(name, 0)
+        assert overflows.get("sum beyond 24 bits", 0) == truth.wide.get(name, 0)
     np.testing.assert_array_equal(record.outputs, truth.output())
 
 
@@ -60,16 +62,28 @@ def test_results_do_not_depend_on_the_batch_size(seed, integers):
 @pytest.mark.parametrize("integers", [True, False])
 def test_the_random_graphs_fire_stay_silent_saturate_and_reach_every_node(integers):
     """Otherwise the equality above would say little."""
-    kinds, rates, saturated, recurrent = set(), [], 0, 0
+    kinds, rates, saturated, wide, recurrent = set(), [], 0, 0, 0
     for seed in range(150):
         graph, samples = random_graph(seed, integers=integers)
         record = simulate(graph, samples)
         kinds |= {type(node).__name__ for node in graph.nodes.values()}
         rates += [float(rate.mean()) for rate in record.rates().values()]
         saturated += sum(kinds.get("membrane saturated", 0) for kinds in record.overflows.values())
+        wide += sum(kinds.get("sum beyond 24 bits", 0) for kinds in record.overflows.values())
         recurrent += graph.recurrent
     wanted = {"Input", "Conv", "Linear", "Pool", "Flatten", "Scale", "LIF", "CubaLIF", "Delay", "Readout"}
     assert kinds == wanted
     assert np.mean([0.05 < rate < 0.95 for rate in rates]) > 0.4
     assert recurrent > 10
-    assert saturated > 0 or not integers
+    assert (saturated > 0 and wide > 0) or not integers
+
+
+@pytest.mark.parametrize("integers", [True, False])
+def test_branches_add_straight_into_every_kind_of_node(integers):
+    """A sum of several edges is not always a node of its own: ResNet adds in front of synapses, pools and readouts."""
+    graphs = [random_graph(seed, integers=integers)[0] for seed in range(200)]
+    met = {type(graph[name]).__name__ for graph in graphs for name in graph if len(graph.sources(name)) > 1}
+    assert met >= {"Conv", "Linear", "Pool", "Flatten", "Readout", "LIF", "CubaLIF", "Scale"}
+    plain = [graph for graph in graphs for name in graph.nodes_of(LIF)
+             if sum(isinstance(graph[source], Synapse) for source in graph.sources(name)) > 1]  # fmt: skip
+    assert len(plain) > 20

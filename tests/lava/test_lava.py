@@ -9,6 +9,7 @@ from spikeport.engine import simulate
 from spikeport.graph import LIF, LOIHI2, Conv, CubaLIF, Flatten, Graph, Input, Linear, Loihi, Pool, Readout
 from spikeport.targets import Request
 from spikeport_targets.lava import Lava
+from spikeport_targets.lava.target import run_all
 
 pytestmark = [
     pytest.mark.lava,
@@ -85,3 +86,47 @@ def test_a_current_that_lavas_own_neuron_wraps_is_announced():
     assert [found.where for found in lava.findings if found.code == "SP624"] == ["node 'lif'"]
     shorter = graph.replace({"lif": lif.with_(current_decay=np.asarray(0))})
     assert not [found for found in Lava().run(shorter, samples, EVERYTHING).findings if found.code == "SP624"]
+
+
+def at_the_edge(sign, beyond, thresholds):
+    """Sums of exactly sign * 2**17, or one more or less: shifted by 6 bits they are where 24 bits end."""
+    weight = np.asarray([[64 * sign] * 16 + [sign if beyond > 0 else -sign]], np.int8)
+    nodes = {
+        "input": Input((17,), "events", low=0, high=128),
+        "fc": Linear(weight),
+        "lif": LIF((1,), np.asarray(4096), np.asarray(thresholds), compare=">"),
+    }
+    samples = np.zeros((2, 1, 17))
+    samples[0, 0] = [128] * 16 + [abs(beyond)]
+    return Graph.chain(nodes, 2, arithmetic=Loihi(LOIHI2)), samples
+
+
+def test_a_sum_is_counted_where_lava_wraps_it_and_nowhere_else():
+    """24 bits keep 2**23 and turn -2**23 into it (Lava 0.10, proc/lif): there two runs may part, and both say so."""
+    edges = [(sign, beyond, thresholds) for thresholds in ((5, 5), (5, 6)) for sign in (1, -1) for beyond in (-1, 0, 1)]
+    jobs = [at_the_edge(*edge) for edge in edges]
+    for (sign, beyond, thresholds), (graph, samples), lava in zip(edges, jobs, run_all(jobs, EVERYTHING), strict=True):
+        engine = simulate(graph, samples, EVERYTHING)
+        wraps = beyond > 0 or (sign < 0 and beyond == 0)
+        counted = [record.overflows.get("lif", {}).get("sum beyond 24 bits", 0) for record in (engine, lava)]
+        assert counted[0] == wraps
+        assert (lava.membranes["lif"] != engine.membranes["lif"]).any() == wraps
+        if thresholds == (5, 6):  # our process counts, Lava's own is announced
+            assert counted[1] == wraps
+        else:
+            assert "SP624" in {found.code for found in lava.findings}
+
+
+def test_named_layers_alone_bring_back_spikes_and_membranes():
+    graph, samples = at_the_edge(1, -1, (5, 6))
+    layers = {
+        "fc2": Linear(np.asarray([[3]], np.int8)),
+        "lif2": LIF((1,), np.asarray(4096), np.full(2, 1), compare=">"),
+    }
+    graph = Graph.chain({**graph.nodes, **layers}, 2, arithmetic=Loihi(LOIHI2))
+    whole = Lava().run(graph, samples, EVERYTHING)
+    part = Lava().run(graph, samples, Request(trains=("lif2",), membranes=("lif",)))
+    assert (set(part.trains), set(part.membranes)) == ({"lif2"}, {"lif"})
+    np.testing.assert_array_equal(part.trains["lif2"].bits, whole.trains["lif2"].bits)
+    np.testing.assert_array_equal(part.membranes["lif"], whole.membranes["lif"])
+    np.testing.assert_array_equal(part.outputs, whole.outputs)

@@ -25,7 +25,7 @@ TILE = 64  #: places that are turned together
 UNITS = (0, 0)
 LANES = UNIT * len(UNITS)  #: neurons that take a step together
 FULL = 255  #: ones that a byte can count, and bytes that 16 bits can sum
-FIRED, SATURATED, WIDE, ACTIVE = range(4)  #: columns of the counts, [T, 4] int64
+FIRED, SATURATED, WIDE, ACTIVE = range(4)  #: columns of the counts, [T, 4] int64; wide: what Lava wraps
 
 Integers = NDArray[np.int32]
 Floats = NDArray[Any]

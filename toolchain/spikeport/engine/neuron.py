@@ -81,7 +81,10 @@ def real(node: LIF, x: Tensor, state: State | None, start: int, steps: int) -> F
 
 
 def loihi(node: LIF, x: Tensor, state: State | None, start: int, steps: int, top: int = STATE_MAX) -> Fired:
-    """The same in Loihi's integers; ``x`` is int64. Sums and membranes beyond ``top`` are counted."""
+    """The same in Loihi's integers; ``x`` is int64. Membranes beyond ``top`` are counted, and sums that Lava wraps.
+
+    Lava's current of 24 bits keeps ``top + 1`` and turns ``-top - 1`` into it (Lava 0.10, ``proc/lif/models.py``).
+    """
     decay, bias = parameter(node.decay, node, x), parameter(node.bias, node, x)
     reset_value = parameter(node.reset_value, node, x)
     theta = schedule(node, x) << STATE_SHIFT
@@ -96,7 +99,7 @@ def loihi(node: LIF, x: Tensor, state: State | None, start: int, steps: int, top
         if isinstance(node, CubaLIF):
             current = _decayed(current, parameter(node.current_decay, node, x)) + arriving
             arriving = current
-        wide += int((arriving.abs() > top + 1).sum())
+        wide += int(((arriving > top + 1) | (arriving <= -top - 1)).sum())
         exact = _decayed(v, decay) + arriving + bias
         u = exact.clamp(-top, top)
         saturated += int((u != exact).sum())

@@ -45,7 +45,7 @@ def fire(
     begin: int,
     end: int,
 ) -> Any:
-    """All steps of the samples ``begin`` ... ``end - 1``; counts [T, 4]."""
+    """All steps of the samples ``begin`` ... ``end - 1``; counts [T, 4], in the columns of `kernels`."""
     height, width, channels = plan.size
     lanes, together, columns, steps = UNIT * len(units), UNIT * len(half), plan.leaving[1], len(x)
     leaving, most = lanes * len(weight), height * width * channels * high

@@ -202,7 +202,7 @@ def advance(
             builder.store(arriving, current, align=4)
         limit = builder.add(top, constant(1))
         beyond = builder.or_(
-            builder.icmp_signed(">", arriving, limit), builder.icmp_signed("<", arriving, builder.neg(limit))
+            builder.icmp_signed(">", arriving, limit), builder.icmp_signed("<=", arriving, builder.neg(limit))
         )
         exact = builder.add(builder.add(shrunk(v, parameter(0)), arriving), bias)
         u = builder.select(builder.icmp_signed("<", exact, minus), minus, exact)

@@ -115,7 +115,7 @@ class FixedScheduledLIF(AbstractScheduledLIF):
         self.u[...] = wrapped(current)
         exact = decayed(self.v, self.decay) + self.u + self.bias
         self.v[...] = np.clip(exact, 1 - STATE_MAX, STATE_MAX - 1)
-        saturated, wide = np.count_nonzero(self.v != exact), np.count_nonzero(np.abs(current) > STATE_MAX)
+        saturated, wide = np.count_nonzero(self.v != exact), np.count_nonzero(self.u != current)
         self.overflowing = (saturated, wide) if self.counted else (0, 0)
 
     def theta(self, step):
