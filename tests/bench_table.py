@@ -42,12 +42,11 @@ others; seconds are the fastest of its steps, memory is the peak of resident mem
 - "Plain" is the same network in torch's own layers, its neurons step by step in autograd's operations, indexing `x[t]`,
   float32, time folded into the batch for convolutions. "Unbind" takes the steps apart once, so that their gradients do
   not cost T * T. The tests show that logits and gradients are the same.
-- "Floor" is what torch's convolutions take alone, forward and backward, on the same inputs: the ratio is the floor's
-  time over that of the whole step. A single run, so that a busy moment shows: a floor above 1 was disturbed.
+- "Torch's convolutions alone" is what they take, forward and backward, on the same inputs, once: in bf16, where
+  spikeport uses them, the floor. In float32 wide 3x3 convolutions are Winograd's (`train/winograd.py`), with 2.25 times
+  fewer products than torch's: a whole step may take less than torch's convolutions.
 
-Where a ratio against plain falls short, the convolutions are why: they are the same on both sides, and the seconds of
-plain over those of the floor are the ratio that would be left if everything else took no time. On a virtual machine
-whose cores are shared, runs differ by a tenth.
+On a virtual machine whose cores are shared, runs differ by a tenth.
 
 | step | against | ratio | spikeport, s | other, s | memory, MB | other, MB |
 |---|---|---|---|---|---|---|

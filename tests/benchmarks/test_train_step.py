@@ -67,7 +67,7 @@ def test_a_training_step(network):
         for against, peer in (
             ("plain step-by-step PyTorch, float32", "plain"),
             ("the same, steps taken apart with unbind", "unbound"),
-            ("floor: torch's convolutions alone", floor),
+            ("torch's convolutions alone", floor),
         ):
             record(
                 f"training step, {network}, {variant}", against, best[peer] / best[variant], best[variant],

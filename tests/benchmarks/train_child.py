@@ -2,7 +2,7 @@
 
 ``python train_child.py NETWORK VARIANT``: VARIANT is plain (step by step in PyTorch, as the papers' codes compute),
 unbound (the same, with the steps taken apart once, so that their gradients do not cost T * T), convolutions (what
-torch's convolutions alone take, channels-last: the floor), or float32 or bf16 (spikeport's, set up as `spikeport train`
+torch's convolutions alone take, channels-last), or float32 or bf16 (spikeport's, set up as `spikeport train`
 does it). Add -bf16 to convolutions for autocast.
 """
 

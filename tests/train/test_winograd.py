@@ -10,6 +10,12 @@ from torch.nn import functional as F
 
 from spikeport.train import winograd
 from spikeport.train.layers import Conv2d
+from spikeport.train.loop import Training, fit
+from spikeport.train.parts import Part
+from spikeport.train.recipe import parse
+from spikeport_models import datasets
+from spikeport_models.networks import build
+from tiny_training import TINY
 
 UNIT = {torch.float32: 32, torch.float64: 16}  # channels come in multiples of two vectors
 
@@ -120,17 +126,21 @@ def test_gradients_of_gradients():
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3, 5])
-def test_neither_a_rerun_nor_the_number_of_threads_changes_a_bit(threads):
+@pytest.fixture
+def threads():
+    """Sets the number of threads; put back afterwards."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("several", [1, 2, 3, 5])
+def test_neither_a_rerun_nor_the_number_of_threads_changes_a_bit(several, threads):
     """Five threads are more than there are pairs of panels of inputs: the kernel's gradient is split both ways."""
-    numbers = case(torch.float32, 3, 3, 2, (31, 33), 1)
-    before, found = torch.get_num_threads(), []
-    try:
-        for count in (1, threads, threads):
-            torch.set_num_threads(count)
-            found.append(all_three(winograd.convolved, *numbers, 1))
-    finally:
-        torch.set_num_threads(before)
+    numbers, found = case(torch.float32, 3, 3, 2, (31, 33), 1), []
+    for count in (1, several, several):
+        threads(count)
+        found.append(all_three(winograd.convolved, *numbers, 1))
     for again in found[1:]:
         assert all(torch.equal(a, b) for a, b in zip(found[0], again, strict=True))
 
@@ -206,3 +216,22 @@ def test_the_compiler_traces_torchs_convolution(taken):
     y = torch.compile(conv, backend="aot_eager", fullgraph=True)(x)
     assert not taken
     torch.testing.assert_close(y, conv(x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_short_training_on_digits_learns_either_way(monkeypatch, threads):
+    """Two layers of 32 channels, where the rule would not choose it; of 100 images, seeds differ by some."""
+    threads(1)  # layers this small do not repay more
+    calls, own, reached = [], winograd.convolved, []
+    monkeypatch.setattr(winograd, "convolved", lambda *a: calls.append(a) or own(*a))
+    recipe = parse({**TINY, "architecture": {"channels": [32, 32], "strides": [1, 1], "hidden": 32}})
+    parts = [(datasets.load("digits", split), count) for split, count in (("train", 300), ("val", 100))]
+    trained, checked = (Part.of(data.x[:count], data.y[:count], data.coding) for data, count in parts)
+    for rule in (winograd.possible, lambda *_: False):
+        monkeypatch.setattr(winograd, "applies", rule)
+        torch.manual_seed(0)
+        module = build("conv", input_shape=(1, 8, 8), classes=10, timesteps=2, train_with="ds-atgo",
+                       options=recipe.architecture).to(memory_format=torch.channels_last)  # fmt: skip
+        reached.append(fit(Training.begin(module, recipe, len(trained)), trained, checked).val_accuracy)
+    assert len(calls) == 6 * (15 + 1)  # one layer, in the steps and the evaluation of six epochs
+    assert min(reached) > 0.75
+    assert abs(reached[0] - reached[1]) <= 0.1

@@ -15,6 +15,8 @@ import numpy as np
 
 from spikeport.train.lanes import LANES, PANELS, ROWS, products, two_sided
 
+SQUARE = 8  #: side of the squares that are transposed
+
 _jit = numba.njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)
 
 # F(2x2, 3x3), Lavin & Gray 2016, eq. 8: Y = A^T [(G g G^T) * (B^T d B)] A
@@ -126,6 +128,16 @@ def correlate(
                         _first_sum(z, z_at, 0, v, v_at, apart, sums, at, all_out * lanes, count)
                     else:
                         _further_sum(z, z_at, 0, v, v_at, apart, sums, at, all_out * lanes, count)
+
+
+@_jit  # type: ignore[untyped-decorator]
+def transpose(matrix: Any, out: Any, begin: int, end: int) -> None:
+    """The rows begin ... end - 1 of ``out`` become those columns of ``matrix``, square by square: so caches serve."""
+    for first in range(begin, end, SQUARE):
+        for left in range(0, out.shape[1], SQUARE):
+            for i in range(first, min(first + SQUARE, end)):
+                for j in range(left, min(left + SQUARE, out.shape[1])):
+                    out[i, j] = matrix[j, i]
 
 
 @_jit  # type: ignore[untyped-decorator]

@@ -145,8 +145,12 @@ class _Plan:
 def _turned(weight: Tensor) -> Tensor:
     """``weight`` [K, C, 3, 3] as [C, 9, K], K side by side."""
     last = weight.is_contiguous(memory_format=torch.channels_last)
-    flat = (weight.permute(0, 2, 3, 1) if last else weight).flatten(1)
-    turned = flat.t().contiguous()  # of two axes, which torch copies fast
+    flat = (weight.permute(0, 2, 3, 1) if last else weight.contiguous()).detach().flatten(1)
+    turned = torch.empty(flat.shape[1], len(flat), dtype=flat.dtype)
+    matrix, out = flat.numpy(), turned.numpy()
+    over_parts(
+        lambda begin, end: tiles.transpose(matrix, out, begin, end), len(out), step=tiles.SQUARE, weight=len(weight)
+    )
     return turned.view(9, -1, len(weight)).transpose(0, 1) if last else turned.view(-1, 9, len(weight))
 
 
