@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from quantize_examples import STEPS, chain, convolutional, images, spikes
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, Input, Linear, Loihi, Readout
+from spikeport.formats import nir
+from spikeport.graph import LIF, LOIHI2, Input, Linear, Loihi, Readout
 from spikeport.passes.quantize import quantize
 from spikeport.passes.quantize.inputs import exact_unit
-from spikeport.passes.quantize.integers import threshold_mantissas
+from spikeport.passes.quantize.integers import neuron_integers, threshold_mantissas
+from spikeport.passes.quantize.scales import LayerScale
+from spikeport.targets import Request, target
 
 
 def dense(weight, *, thresholds=(3.0, 2.0, 4.0, 3.0), decay=1.0, bias=0.0, inputs=3, coding="events", **more):
@@ -174,3 +177,29 @@ def test_sums_that_overflow_get_room():
     _, record = spikes(result.graph, samples)
     assert not record.overflows
     assert result.graph["fc"].exponent < 0
+
+
+def test_thresholds_that_do_not_fit_are_counted_for_each_layer():
+    """17 bits hold 131,071 units of 64; scales are chosen so that thresholds fit, others are counted."""
+    for thresholds, count in (((131_071, 9, 131_073, 140_000), 2), ((140_000, np.inf, 9, 9), 1), ((131_071,) * 4, 0)):
+        node = LIF((2,), np.float32(1), np.asarray(thresholds) * 64.0)
+        scale = LayerScale(np.ones(()), {}, {})
+        found = [each for each in neuron_integers(node, "lif", scale, LOIHI2)[1] if each.code == "SP414"]
+        assert [each.where for each in found] == ["node 'lif'"] * bool(count)
+        assert all(each.what.startswith(f"{count} of 4 thresholds") for each in found)
+
+
+def test_infinite_thresholds_are_counted_and_the_record_remembers_them(tmp_path):
+    samples = np.ones((STEPS, 4, 3), np.float32)
+    made = quantize(dense(np.eye(3), thresholds=(np.inf, 1.0, np.inf, 1.0)), samples, run=simulate)
+    assert [found.what[:2] for found in made.findings if found.code == "SP417"] == ["2 "]
+    assert made.graph.provenance["quantised"]["thresholds_clipped"] == {"lif": 2}
+    nir.write(made.graph, tmp_path / "model.nir")
+    for graph in (made.graph, nir.read(tmp_path / "model.nir")[0]):
+        for name in ("integer", "lava"):
+            found = [each for each in target(name).check(graph) if each.code == "SP417"]
+            assert [(each.where, each.what[:2]) for each in found] == [("node 'lif'", "2 ")]
+        record = target("integer").run(graph, samples, Request())
+        assert [each.where for each in record.findings if each.code == "SP417"] == ["node 'lif'"]
+    plain = quantize(dense(np.eye(3)), samples, run=simulate).graph
+    assert not [each for each in target("integer").check(plain) if each.code == "SP417"]

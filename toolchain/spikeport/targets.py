@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -135,6 +135,15 @@ def target(name: str) -> Target:
     if name not in known:
         fail("SP501", f"there is no target {name!r}", mend=f"choose one of: {', '.join(known)}")
     return known[name]
+
+
+def clipped_thresholds(graph: Graph) -> Iterator[Finding]:
+    """SP417 for each layer whose infinite thresholds quantisation made finite, as the graph remembers."""
+    clipped = dict(graph.provenance.get("quantised", {})).get("thresholds_clipped", {})
+    for name, count in dict(clipped).items():
+        if name in graph.nodes:
+            yield Finding("SP417", f"{count} thresholds did not fit and are the largest mantissa", f"node {name!r}",
+                          why="a membrane passes it by 63 units at most.", severity="substituted")  # fmt: skip
 
 
 def check_input(graph: Graph, samples: Array) -> int:

@@ -9,6 +9,7 @@ from spikeport.graph import DECAY_ONE, LIF, CubaLIF, Graph, Loihi, Norm, Readout
 from spikeport.graph.messages import wide_messages
 from spikeport.graph.ranges import value_ranges
 from spikeport.passes.align_delays import align_delays
+from spikeport.targets import clipped_thresholds
 from spikeport_targets.lava.current import first_synapse, substituted, with_constant_current
 from spikeport_targets.lava.support import PLACE, placements
 
@@ -18,7 +19,7 @@ STATE_BITS = 24  #: of membrane and current (Lava 0.10, proc/lif/models.py; ours
 def check(graph: Graph) -> list[Finding]:
     """Everything that stands in the way, and a note for every node that needs a process of ours."""
     found = [*_unknown(graph), *_biased_synapses(graph), *_messages(graph), *_state(graph), *_pipelined(graph)]
-    found += [*substituted(graph), *_wider(graph)]
+    found += [*substituted(graph), *_wider(graph), *clipped_thresholds(graph)]
     for name, place in placements(with_constant_current(graph)).items():
         if not place.stock and not isinstance(graph.nodes[name], Readout):
             found.append(

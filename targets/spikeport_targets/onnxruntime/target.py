@@ -12,7 +12,7 @@ from spikeport.findings import Finding, SpikeportError, fail, raise_errors
 from spikeport.graph import LIF, Array, Conv, Graph, Input, Pool, Real
 from spikeport.graph.messages import wide_messages
 from spikeport.record import Record, Train, join
-from spikeport.targets import Availability, Request, check_input, expected_seconds
+from spikeport.targets import Availability, Request, check_input, clipped_thresholds, expected_seconds
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 BATCH = 256  #: samples at once where the caller does not say
@@ -48,7 +48,7 @@ class OnnxRuntime:
         double = isinstance(graph.arithmetic, Real) and graph.arithmetic.dtype == "float64"
         if double and self.provider == CPU:
             return [_no_double(name) for name in graph.nodes_of(Conv, Pool)]
-        return list(wide_messages(graph))
+        return [*wide_messages(graph), *clipped_thresholds(graph)]
 
     def seconds_a_sample(self, graph: Graph) -> float:
         """About how long one sample takes."""

@@ -13,7 +13,7 @@ from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import Array, Graph, Loihi, Real
 from spikeport.graph.messages import wide_messages
 from spikeport.record import Record
-from spikeport.targets import Availability, Request, expected_seconds
+from spikeport.targets import Availability, Request, clipped_thresholds, expected_seconds
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Engine:
 
     def check(self, graph: Graph) -> list[Finding]:
         if isinstance(graph.arithmetic, self.arithmetic):
-            return list(wide_messages(graph))
+            return [*wide_messages(graph), *clipped_thresholds(graph)]
         real = isinstance(graph.arithmetic, Real)
         return [
             Finding(

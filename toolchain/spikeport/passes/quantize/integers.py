@@ -156,15 +156,21 @@ def _threshold_findings(node: LIF, mantissas: Array, top: int, where: str) -> li
                              why="they are smaller than one unit of the sums, so any input would fire the neuron.",
                              mend="use more weight bits, or look for weights that are far too large beside the "
                              "thresholds"))  # fmt: skip
-    never = int(np.isinf(node.threshold).sum())
-    if never:
+    if never := never_fires(node):
         what = f"{never} thresholds are infinite; they become the largest mantissa, {top}"
         why = "membranes of 24 bits pass it by 63 units at most."
         found.append(Finding("SP417", what, where, why, severity="substituted"))
-    elif (mantissas > top).any():
-        found.append(Finding("SP414", f"thresholds need {mantissas.max():.0f}, the mantissa holds {top}", where,
+    beyond = np.isfinite(mantissas) & (mantissas > top)
+    if beyond.any():
+        what = f"{np.count_nonzero(beyond)} of {mantissas.size} thresholds need up to {mantissas[beyond].max():.0f}, "
+        found.append(Finding("SP414", f"{what}the mantissa holds {top}", where,
                              mend="scale the layer so that its thresholds are nearer to its weights"))  # fmt: skip
     return found
+
+
+def never_fires(node: LIF) -> int:
+    """How many thresholds are infinite."""
+    return int(np.isinf(node.threshold).sum())
 
 
 def _bias(node: LIF, unit: Array, profile: Profile, where: str) -> tuple[Array, list[Finding]]:

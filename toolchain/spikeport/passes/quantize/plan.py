@@ -16,6 +16,7 @@ from spikeport.passes.quantize.integers import (
     factor_integers,
     mantissas,
     neuron_integers,
+    never_fires,
     readout_integers,
     weight_step,
 )
@@ -153,7 +154,9 @@ class Plan:
                 made[name] = scaling.with_(factor=(scaling.factor if whole else np.ones(())).astype(np.int32))
         most = max((held.bits for held in self.mantissas.values()), default=self.profile.weight_bits)
         arithmetic = Loihi(replace(self.profile, weight_bits=most))
+        clipped = {name: count for name, node in self.real.nodes_of(LIF).items() if (count := never_fires(node))}
         facts = {"profile": self.profile.name, "weight_bits": self.bits, "signs": self.signs,
+                 "thresholds_clipped": clipped,
                  "versions": {"spikeport": __version__, "numpy": np.__version__}}  # fmt: skip
         provenance = {**self.real.provenance, "quantised": facts}
         both = {**self.real.nodes, **made}
