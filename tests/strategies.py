@@ -196,6 +196,15 @@ class _Maker:
         weight = self.numbers(outputs, channels // groups, *kernel)
         return Conv(weight, bias, exponent, stride, padding, dilation, groups)
 
+    def same_shape(self):
+        """A synapse behind which the branch before it can be added."""
+        channels = self.shape[0]
+        weight = self.numbers(channels, channels, *(1,) * (len(self.shape) - 1))
+        if len(self.shape) == 1:
+            return Linear(weight)
+        ones = (1,) * (len(self.shape) - 1)
+        return Conv(weight, stride=ones, padding=(0,) * len(ones), dilation=ones)
+
     def plain(self):
         """A node without state, or none."""
         choice = int(self.rng.integers(5))
@@ -273,7 +282,7 @@ class _Maker:
 
     def block(self, *, residual, feedback):
         start, before = self.last, self.shape
-        synapse = self.synapse()
+        synapse = self.same_shape() if residual and self.maybe() else self.synapse()
         self.add("synapse", synapse)
         fan = int(np.prod(synapse.weight.shape[1:]))
         self.plain()

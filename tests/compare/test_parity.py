@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from spikeport.compare import first_divergence, mcnemar, parity, wilson
 from spikeport.findings import SpikeportError
-from spikeport.record import Record, Train
+from spikeport.record import Record, Train, ones
 
 
 def record(trains, outputs=None, target="a", membranes=None):
@@ -128,3 +128,12 @@ def test_mcnemar_is_the_binomial_test_of_the_samples_that_part(pairs):
     parted = int((a != b).sum())
     expected = binomtest(int((a & ~b).sum()), parted).pvalue if parted else 1.0
     assert mcnemar(a, b) == pytest.approx(expected)
+
+
+def test_bits_are_counted_with_and_without_numpys_own_function(monkeypatch):
+    """numpy 1.26 has no bitwise_count."""
+    every = np.arange(256, dtype=np.uint8).reshape(2, 128)
+    wanted = np.asarray([[bin(byte).count("1") for byte in row] for row in every.tolist()])
+    np.testing.assert_array_equal(ones(every), wanted)
+    monkeypatch.delattr(np, "bitwise_count", raising=False)
+    np.testing.assert_array_equal(ones(every), wanted)

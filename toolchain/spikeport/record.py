@@ -38,6 +38,14 @@ class Train:
         return np.unpackbits(self.bits, axis=-1, count=neurons).astype(bool).reshape(self.shape)
 
 
+ONES = np.asarray([byte.bit_count() for byte in range(256)], np.uint8)  #: set bits of each byte
+
+
+def ones(bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """How many bits of each byte are set."""
+    return np.bitwise_count(bits) if hasattr(np, "bitwise_count") else ONES[bits]  # numpy 1.26 has it not
+
+
 @dataclass(frozen=True)
 class SynapseEvents:
     """What one synapse did, summed over samples; every field [T] int64.
@@ -108,7 +116,7 @@ class Record:
             name: Train((train.shape[0], count, *train.shape[2:]), train.bits[:, :count])
             for name, train in self.trains.items()
         }
-        counts = {name: np.bitwise_count(train.bits).sum((1, 2), dtype=np.int64) for name, train in trains.items()}
+        counts = {name: ones(train.bits).sum((1, 2), dtype=np.int64) for name, train in trains.items()}
         membranes = {name: value[:, :count] for name, value in self.membranes.items()}
         return replace(
             self, outputs=self.outputs[:count], trains=trains, spike_counts=counts, membranes=membranes, events={}

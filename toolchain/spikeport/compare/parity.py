@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spikeport.findings import fail
 from spikeport.graph import Array
-from spikeport.record import Record, Train
+from spikeport.record import Record, Train, ones
 
 
 class Judgement(Protocol):
@@ -112,7 +112,7 @@ def mismatches(a: Train, b: Train, layer: str = "") -> NDArray[np.int64]:
     if a.shape != b.shape:
         fail("SP803", f"spikes of shape {list(a.shape)} and {list(b.shape)} [T, B, neurons]", where=f"node {layer!r}",
              mend="compare two versions of one network, with the same number of steps")  # fmt: skip
-    steps = (np.bitwise_count(np.bitwise_xor(x, y)).sum(dtype=np.int64) for x, y in zip(a.bits, b.bits, strict=True))
+    steps = (ones(np.bitwise_xor(x, y)).sum(dtype=np.int64) for x, y in zip(a.bits, b.bits, strict=True))
     return np.fromiter(steps, dtype=np.int64, count=a.shape[0])
 
 
