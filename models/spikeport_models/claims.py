@@ -65,7 +65,7 @@ def _line(layers: Mapping[str, Activity]) -> str:
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """What was measured as Markdown: means over timesteps (and layers for rates), then mean ± deviation over seeds."""
+    """What was measured as Markdown: means over timesteps (rates: over layers); ± the deviation of several seeds."""
     layers = list(next(iter(result["methods"].values()))[0]["inside"])
     heads = ["method", *(f"inside, {name} (%)" for name in layers), *(f"width, {name}" for name in layers),
              "rate at each t (%)", "test accuracy (%)"]  # fmt: skip
@@ -74,10 +74,17 @@ def table(result: Mapping[str, Any]) -> str:
         inside = [_spread([100 * statistics.fmean(run["inside"][name]) for run in runs]) for name in layers]
         widths = [_spread([statistics.fmean(run["width"][name]) for run in runs]) for name in layers]
         accuracy = _spread([100 * run["test_accuracy"] for run in runs])
-        cells = [method, *(f"{m:.1f} ± {d:.1f}" for m, d in inside), *(f"{m:.2f} ± {d:.2f}" for m, d in widths),
-                 ", ".join(f"{m:.1f}" for m, _ in _rates(runs)), f"{accuracy[0]:.1f} ± {accuracy[1]:.1f}"]  # fmt: skip
+        rates = ", ".join(f"{mean:.1f}" for mean, _ in _rates(runs))
+        several = len(runs) > 1
+        cells = [method, *(_cell(one, 1, several) for one in inside), *(_cell(one, 2, several) for one in widths),
+                 rates, _cell(accuracy, 1, several)]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _cell(value: tuple[float, float], digits: int, several: bool) -> str:
+    mean, deviation = value
+    return f"{mean:.{digits}f} ± {deviation:.{digits}f}" if several else f"{mean:.{digits}f}"
 
 
 def _rates(runs: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:

@@ -48,7 +48,11 @@ def test_the_claims_are_written_and_drawn(tmp_path):
     assert len(result["methods"]) == 4
     assert json.loads((tmp_path / "claims.json").read_text()) == result
     assert (tmp_path / "claims.png").read_bytes().startswith(b"\x89PNG")
-    assert len(claims.table(result).splitlines()) == 2 + 4
+    lines = claims.table(result).splitlines()
+    assert len(lines) == 2 + 4
+    assert "±" not in lines[-1]  # one seed has no spread
+    twice = {**result, "methods": {name: runs * 2 for name, runs in result["methods"].items()}}
+    assert claims.table(twice).splitlines()[-1].count("± 0.0") == 3 + 3 + 1
     (run,) = result["methods"]["ds-atgo, V_th 1"]
     module, _ = spikeport_models.load(tmp_path / "ds-atgo-1-0" / "best.safetensors")
     for name, thresholds in run["threshold"].items():
