@@ -7,7 +7,7 @@ PACKAGES := toolchain/spikeport targets/spikeport_targets models/spikeport_model
 
 .DEFAULT_GOAL := help
 PEERS  := $(VENV)/.peers
-.PHONY: help setup peers demo test test-slow lint format bench docs clean
+.PHONY: help setup peers demo test test-slow matrix lint format bench docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,10 @@ test: $(STAMP)  ## the suite, under ten minutes on two cores
 
 test-slow: $(STAMP)  ## what takes longer than the suite may
 	$(BIN)/python -m pytest -m 'slow and not bench'
+
+MATRIX ?= 3.12:2.3.5 3.12:1.26.4 3.13:2.3.5
+matrix: $(STAMP)  ## Lava's equality on other Pythons and numpys, in environments of their own under build/matrix
+	$(BIN)/python tests/matrix.py $(MATRIX)
 
 lint: $(STAMP)  ## format, style, types, and who may import whom
 	$(BIN)/ruff format --check .
