@@ -15,6 +15,7 @@ settings.register_profile(
 settings.load_profile("ci" if os.environ.get("CI") else os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands have it (`process.settle`)
 os.environ.setdefault("SPIKEPORT_CACHE", str(Path(__file__).resolve().parents[1] / "build" / "cache"))
 
 

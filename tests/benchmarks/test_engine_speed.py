@@ -14,9 +14,17 @@ import bench_networks
 from bench_record import interleaved, record
 from spikeport.engine.run import Engine
 from spikeport.graph import LIF, Synapse
+from spikeport.process import keep_freed_memory
 from spikeport.targets import Request, target
 
 pytestmark = pytest.mark.bench
+
+
+@pytest.fixture(autouse=True, scope="module")
+def as_a_command():
+    """The engine and its peers in a process as the commands have it."""
+    keep_freed_memory()
+
 
 NETWORKS = {
     "784-512-10": (bench_networks.mlp, 64, 101),
@@ -102,14 +110,14 @@ def test_the_integer_engine_against_lava(name):
     build, batch, repetitions = NETWORKS[name]
     graph = build()
     x = bench_networks.samples(graph, batch)
+    engine = Engine(graph)
+    here = engine.simulate(x[:, :1], Request(trains=True))
+    seconds = interleaved({"engine": lambda: engine.simulate(x)}, repetitions)["engine"]  # before Lava's processes end
     begun = time.perf_counter()
     there = lava.run(graph, x[:, :1], Request(trains=True))
     whole = time.perf_counter() - begun
-    engine = Engine(graph)
-    here = engine.simulate(x[:, :1], Request(trains=True))
     for layer in graph.nodes_of(LIF):
         np.testing.assert_array_equal(here.trains[layer].unpack(), there.trains[layer].unpack())
-    seconds = interleaved({"engine": lambda: engine.simulate(x)}, repetitions)["engine"]
     more = {"batch": batch, "samples_per_second": batch / seconds, "lava_seconds_per_sample": there.seconds}
     record(name, "Lava fixed point", there.seconds / (seconds / batch), seconds, **more)
     record(name, "Lava fixed point, its start included", whole / (seconds / batch), seconds, **more)

@@ -3,6 +3,7 @@
 import copy
 import importlib.util
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -18,7 +19,12 @@ CHILD = Path(__file__).with_name("train_child.py")
 
 
 def step(network, variant):
-    done = subprocess.run([sys.executable, str(CHILD), network, variant], capture_output=True, text=True, timeout=1200)
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    if variant not in ("plain", "unbound"):
+        environment["OMP_WAIT_POLICY"] = "PASSIVE"  # as `spikeport train` has it (process.py)
+    done = subprocess.run(
+        [sys.executable, str(CHILD), network, variant], capture_output=True, text=True, timeout=1200, env=environment
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

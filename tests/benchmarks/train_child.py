@@ -17,10 +17,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from spikeport.process import keep_freed_memory
 from spikeport.train import Neuron, TdBatchNorm
 from spikeport.train.layers import Conv2d
 from spikeport.train.loop import optimiser_for, train_step
-from spikeport.train.memory import keep_freed_memory
 from spikeport.train.recipe import parse
 from spikeport_models.networks import build
 from spikeport_models.networks.blocks import Spiking

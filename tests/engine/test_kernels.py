@@ -190,7 +190,8 @@ LAYERS = st.fixed_dictionaries({
     "kernel": st.tuples(*[st.integers(1, 3)] * 2), "stride": st.tuples(*[st.integers(1, 2)] * 2),
     "padding": st.tuples(*[st.integers(0, 2)] * 2), "dilation": st.tuples(*[st.integers(1, 2)] * 2),
     "size": st.tuples(*[st.integers(1, 9)] * 2), "high": st.integers(1, 3), "steps": st.integers(1, 5),
-    "schedule": st.sampled_from(["step", "channel", "neuron"]), "reset": st.sampled_from(["zero", "subtract", "value", "none"]),
+    "schedule": st.sampled_from(["step", "channel", "neuron"]),
+    "reset": st.sampled_from(["zero", "subtract", "value", "none"]),
     "cuba": st.booleans(), "exponent": st.integers(-3, 6), "seed": SEEDS,
 })  # fmt: skip
 
@@ -198,7 +199,7 @@ LAYERS = st.fixed_dictionaries({
 @settings(max_examples=80)
 @given(LAYERS)
 def test_a_synapse_and_its_neurons_in_one_pass_are_the_two_one_after_the_other(options):
-    """Against the plain definition: spikes, outputs, events, saturated membranes and wide sums, membranes at the ends."""
+    """Against the plain definition: spikes, outputs, events, saturated membranes and wide sums."""
     o, rng = SimpleNamespace(**options), np.random.default_rng(options["seed"])
     weight = rng.integers(-128, 128, (o.outputs, o.channels, *o.kernel)).astype(np.int8)
     synapse = Conv(weight, exponent=o.exponent, stride=o.stride, padding=o.padding, dilation=o.dilation)
@@ -216,7 +217,8 @@ def test_a_synapse_and_its_neurons_in_one_pass_are_the_two_one_after_the_other(o
         else LIF(shape, **parameters)
     )
     graph = Graph(
-        {"input": Input(entering, "events", unit=np.float64(1), low=0, high=o.high), "synapse": synapse, "layer": layer},
+        {"input": Input(entering, "events", unit=np.float64(1), low=0, high=o.high),
+         "synapse": synapse, "layer": layer},
         (("input", "synapse"), ("synapse", "layer")), o.steps, Loihi(LOIHI2),
     )  # fmt: skip
     size = (o.steps, 3, *entering)

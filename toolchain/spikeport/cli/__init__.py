@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from spikeport import __version__, console
+from spikeport import __version__, console, process
 from spikeport.findings import SpikeportError
 
 #: What the list of verbs says of each, in the order in which a user meets them.
@@ -92,6 +92,7 @@ def _interrupted(end: BaseException) -> str:
 
 def main() -> None:
     """Entry point. Exit status: 0 done, 1 a gate failed, 2 an error with its code, 130 interrupted."""
+    process.settle()
     try:
         build()(args=quiet_first(sys.argv[1:]))
     except SpikeportError as error:

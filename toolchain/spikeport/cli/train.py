@@ -37,10 +37,8 @@ def train(
         torchrun --nproc-per-node 2 -m spikeport train digits-conv
     """
     from spikeport.api.train import train as run
-    from spikeport.train.memory import keep_freed_memory
     from spikeport.train.recipe import parse_overrides
 
-    keep_freed_memory()
     result = run(
         recipe,
         method,

@@ -28,8 +28,7 @@ def check(graph: Graph, samples: Array) -> tuple[int, Range | None]:
         return total, None
     node = _input(graph)
     unit = float(node.unit)
-    ends = (float(samples.min()), float(samples.max())) if samples.size else (0.0, 0.0)
-    low, high = sorted(int(np.rint(end / unit)) for end in ends)  # rounding keeps the order
+    low, high = sorted(int(np.rint(end / unit)) for end in _ends(samples))  # rounding keeps the order
     if low < node.low or high > node.high:
         fail(
             "SP504",
@@ -39,6 +38,15 @@ def check(graph: Graph, samples: Array) -> tuple[int, Range | None]:
         )
     finite = np.isfinite(node.low), np.isfinite(node.high)
     return total, Range(int(node.low) if finite[0] else low, int(node.high) if finite[1] else high)
+
+
+def _ends(samples: Array) -> tuple[float, float]:
+    """The least and the largest value."""
+    if not samples.size:
+        return 0.0, 0.0
+    values = samples.reshape(-1) if samples.flags.c_contiguous else samples
+    ends = over_parts(lambda a, b: (values[a:b].min(), values[a:b].max()), len(values), weight=values[0].size)
+    return float(np.min([low for low, _ in ends])), float(np.max([high for _, high in ends]))
 
 
 def cut(graph: Graph, samples: Array, start: int, stop: int) -> Array:
@@ -74,17 +82,18 @@ def _whole(frames: Array, unit: float, dtype: torch.dtype) -> Tensor:
     whole, channels = unit == 1 and frames.dtype.kind in "iub", shape[2] if len(shape) > 3 else 1
     if whole or frames.dtype not in (np.float32, np.float64):
         frames = frames.astype(kind if whole else np.float64, copy=False)
-    maps = np.ascontiguousarray(frames).reshape(shape[0] * shape[1], channels, -1)
     if whole and channels == 1:
-        return torch.from_numpy(_own(maps)).reshape(shape)
-    out = np.empty((len(maps), maps.shape[2], channels), kind)
+        return torch.from_numpy(_own(frames)).reshape(shape)
+    steps = [np.ascontiguousarray(frame).reshape(shape[1], channels, -1) for frame in frames]
+    out = np.empty((*shape[:2], steps[0].shape[2], channels), kind)
 
     def part(begin: int, end: int) -> None:
-        if whole:
-            kernels.turn(maps, out, begin, end)
-        else:
-            kernels.enter(maps, unit, out, begin, end)
+        for frame, into in zip(steps, out, strict=True):
+            if whole:
+                kernels.turn(frame, into, begin, end)
+            else:
+                kernels.enter(frame, unit, into, begin, end)
 
-    over_parts(part, len(maps), step=1, weight=maps[0].size)
+    over_parts(part, shape[1], step=1, weight=out[:, 0].size)
     value = torch.from_numpy(out)
     return value.reshape(*shape[:2], *shape[3:], channels).movedim(-1, 2) if len(shape) > 3 else value.reshape(shape)

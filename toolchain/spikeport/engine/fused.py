@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from spikeport.graph import LIF, STATE_SHIFT, Array, CubaLIF, over_neurons
 from spikeport.threads import over_parts
 
 OVERFLOWS = {"membrane saturated": kernels.SATURATED, "sum beyond 24 bits": kernels.WIDE}
+Numbers = tuple[int, int, int, int, int, int]
 NOTHING = 0  #: length of an array that a loop is told to leave alone
 
 
@@ -48,6 +49,7 @@ class Layer:
     pattern: int  #: after so many neurons the parameters repeat
     exponent: int = 0  #: applied to the sums on the way in (integers)
     top: int = 0  #: the largest membrane (integers); 0 means real numbers
+    wide: bool = False  #: whether a sum can leave the membrane's range (integers)
 
     def __call__(self, x: Tensor, state: Array | None, start: int, steps: int, *, keep: bool, watch: bool) -> Fired:
         """Steps ``start`` ... ``start + steps - 1``; membranes if ``keep``, active neurons if ``watch``."""
@@ -77,7 +79,7 @@ class Layer:
             counts = kernels.real(x, self.gain, self.decay, self.leak, self.bias, theta, at_zero, subtract, keep,
                                   self.reset_value, watch, out, after, held, begin, end)  # fmt: skip
             return counts
-        counts = kernels.loihi(x, self.numbers, self.decay, self.leaks, self.bias, theta, self.reset_value,
+        counts = kernels.loihi(x, self.numbers(watch), self.decay, self.leaks, self.bias, theta, self.reset_value,
                                out, after, held, begin, end)  # fmt: skip
         return counts
 
@@ -86,11 +88,11 @@ class Layer:
         """The current's decay, where there is a current."""
         return self.leak if len(self.leak) else None
 
-    @property
-    def numbers(self) -> tuple[np.int32, ...]:
-        """What `vectors.advance` asks for: the exponent as two shifts, the masks of the reset, the largest membrane."""
+    def numbers(self, watch: bool) -> Numbers:
+        """What `advance` asks for: the exponent as two shifts, the masks of the reset, the largest membrane."""
         masks = {"zero": (0, 0), "value": (0, 0), "subtract": (-1, -1), "none": (-1, 0)}[self.node.reset]
-        return tuple(map(np.int32, (max(self.exponent, 0), max(-self.exponent, 0), *masks, self.top)))
+        shifts = max(self.exponent, 0), max(-self.exponent, 0)
+        return cast(Numbers, tuple(map(np.int32, (*shifts, *masks, self.top, watch or self.wide))))
 
 
 def fired(spikes: Tensor, after: Tensor | None, state: Any, counts: Array) -> Fired:
@@ -99,8 +101,8 @@ def fired(spikes: Tensor, after: Tensor | None, state: Any, counts: Array) -> Fi
     return Fired(spikes, after, state, overflows, counts[:, kernels.FIRED], counts[:, kernels.ACTIVE])
 
 
-def prepare(node: LIF, dtype: np.dtype[Any], exponent: int = 0, top: int = 0) -> Layer:
-    """Lay out the parameters of a layer, in the type that its loop computes in."""
+def prepare(node: LIF, dtype: np.dtype[Any], exponent: int = 0, top: int = 0, x: Range | None = None) -> Layer:
+    """Lay out the parameters of a layer, in the type that its loop computes in; integers in ``x`` enter it."""
     per_channel = [node.decay, node.bias, node.gain, node.reset_value, node.threshold[0]]
     per_channel += [node.current_decay] if isinstance(node, CubaLIF) else []
     channels = node.shape[:1]
@@ -123,6 +125,7 @@ def prepare(node: LIF, dtype: np.dtype[Any], exponent: int = 0, top: int = 0) ->
         gain=laid(node.gain),
         theta=np.stack([laid(row) * shift for row in node.threshold]),
         reset_value=laid(reset_value),
+        wide=x is not None and _current(node, x) > top + 1,
         pattern=int(np.prod(shape)),
         exponent=exponent,
         top=top,

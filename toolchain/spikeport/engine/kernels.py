@@ -18,10 +18,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from spikeport.engine.vectors import UNIT, advance
+from spikeport.engine.advance import advance
+from spikeport.engine.vectors import LINE, TURNED, UNIT, turn_bytes
 
 BLOCK = 2048  #: neurons that a loop keeps in the cache: 8 KiB of state
-TILE = 64  #: places that are turned together
+TILE = LINE  #: places that are turned together
 UNITS = (0, 0)
 LANES = UNIT * len(UNITS)  #: neurons that take a step together
 FULL = 255  #: ones that a byte can count, and bytes that 16 bits can sum
@@ -56,7 +57,7 @@ def _active(x: Floats, v: Floats, bias: Floats) -> int:
 @compiled
 def loihi(
     x: Floats,  # [T or 1, N] sums, float32, int32 or int16
-    numbers: tuple[int, int, int, int, int],  # int32: shifts left and right (the exponent), two masks, largest membrane
+    numbers: tuple[int, int, int, int, int, int],  # int32: shifts left and right (the exponent), masks, top, watch
     decay: Integers,  # [period + LANES], as all that follow to reset_value
     leak: Integers | None,  # the current's decay, where there is a current
     bias: Integers,
@@ -240,26 +241,47 @@ def enter(x: Floats, unit: float, out: NDArray[Any], begin: int, end: int) -> No
 def turn(x: Any, out: Any, begin: int, end: int) -> None:
     """``out[n, p, c] = x[n, c, p]``, of bytes or any other whole numbers, for maps ``begin`` ... ``end - 1``."""
     channels, places = x.shape[1], x.shape[2]
+    bytes_ = x.itemsize == 1 and out.itemsize == 1
+    turned = channels // TURNED * TURNED if bytes_ else 0
+    lines = places // LINE * LINE if bytes_ else 0
     for n in range(begin, end):
+        for tile in range(0, lines, 4 * LINE):
+            for c in range(0, turned, TURNED):
+                for first in range(
+                    tile, min(tile + 4 * LINE, lines), LINE
+                ):  # whole stretches of few channels at a time
+                    start, to = (n * channels + c) * places + first, (n * places + first) * channels + c
+                    turn_bytes(x, start, places, out, to, channels)
         for first in range(0, places, TILE):
             for p in range(first, min(first + TILE, places)):
-                for c in range(channels):
+                for c in range(turned if first < lines else 0, channels):
                     out[n, p, c] = x[n, c, p]
 
 
 @compiled
 def count(spikes: Bytes, out: NDArray[np.int64], begin: int, end: int) -> None:
-    """Spikes over time, ``out[b, c, p]`` from ``spikes[t, b, p, c]``, of samples ``begin`` ... ``end - 1``."""
+    """Spikes over time, ``out[b, c, p]`` from ``spikes[t, b, p, c]``, of samples ``begin`` ... ``end - 1``.
+
+    Summed in bytes (at most `FULL` steps) and turned as bytes, before they are made wide, in the order of memory.
+    """
     steps, places, channels = spikes.shape[0], spikes.shape[2], spikes.shape[3]
-    total = np.empty((TILE, channels), np.uint8)  # at most `FULL` steps
+    total, turned = np.zeros((TILE, channels), np.uint8), np.empty((channels, places), np.uint8)
+    lines, sums = channels // LINE * LINE, total.reshape(-1)
     for b in range(begin, end):
         for first in range(0, places, TILE):
             n = min(TILE, places - first)
-            total[:] = 0
+            sums[:] = 0
             for t in range(steps):
+                fired = spikes[t, b].reshape(-1)[first * channels : (first + n) * channels]
+                for k in range(len(fired)):
+                    sums[k] += fired[k]
+            whole = lines if n == TILE else 0
+            for c in range(0, whole, LINE):
+                for p in range(0, TILE, TURNED):
+                    turn_bytes(total, p * channels + c, channels, turned, c * places + first + p, places)
+            for c in range(whole, channels):
                 for p in range(n):
-                    for c in range(channels):
-                        total[p, c] += spikes[t, b, first + p, c]
-            for c in range(channels):
-                for p in range(n):
-                    out[b, c, first + p] = total[p, c]
+                    turned[c, first + p] = total[p, c]
+        row, all_ = out[b].reshape(-1), turned.reshape(-1)
+        for k in range(len(row)):
+            row[k] = all_[k]

@@ -1,7 +1,7 @@
 """A synapse and the neurons that alone read it, in one pass: where few inputs are not zero, sums never leave the cache.
 
 For each sample the events of all steps are listed. Then, row of output places by row, the steps pass: the sums of that
-row are added up from the events (`sparse`) and its neurons take their step (`vectors.advance`). Sums, membranes and
+row are added up from the events (`sparse`) and its neurons take their step (`advance`). Sums, membranes and
 weights stay in the first cache levels; what is read and written is a byte for each input and for each spike.
 """
 
@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from spikeport.engine import kernels
+from spikeport.engine.advance import advance
 from spikeport.engine.fused import Layer, fired
 from spikeport.engine.kernels import Bytes, Integers, compiled
 from spikeport.engine.neuron import Fired
 from spikeport.engine.products import Product
-from spikeport.engine.sparse import MARGIN, Plan, Rows, listed, row, window_rows
-from spikeport.engine.vectors import UNIT, advance
+from spikeport.engine.sparse import MARGIN, Plan, Rows, listed, room_for, row
+from spikeport.engine.vectors import UNIT
 from spikeport.graph import Array
 from spikeport.threads import over_parts
 
@@ -28,10 +29,10 @@ from spikeport.threads import over_parts
 @compiled
 def fire(
     x: Any,  # uint64 [T, B, places * channels / 8], channels last
-    weight: Any,  # int16 [tiles, kernel columns * kernel rows * channels, lanes / 2], paired
+    weight: Any,  # int16 [tiles, rows, lanes / 2], paired
     high: int,
     plan: Plan,
-    numbers: tuple[int, int, int, int, int],  # as the following, to reset_value, in `kernels.loihi`
+    numbers: tuple[int, int, int, int, int, int],  # as the following, to reset_value, in `kernels.loihi`
     decay: Integers,
     leak: Integers | None,
     bias: Integers,
@@ -41,6 +42,7 @@ def fire(
     spikes: Bytes,  # [T, B, rows * columns * channels that leave]
     like: Any,  # an array of the type of the sums: int16 or int32
     units: Any,
+    taps: Any,
     half: Any,  # units of the neurons that take a step together
     begin: int,
     end: int,
@@ -50,8 +52,7 @@ def fire(
     lanes, together, columns, steps = UNIT * len(units), UNIT * len(half), plan.leaving[1], len(x)
     leaving, most = lanes * len(weight), height * width * channels * high
     found, starts = np.empty((steps, most + MARGIN), np.int32), np.empty((steps, height * width + 1), np.int64)
-    events = np.empty(width * plan.kernel[0] * channels * high + MARGIN, np.int32)
-    at, pairs = np.empty(width + 1, np.int64), np.zeros(lanes, np.int16)
+    room = room_for(plan, high, like, lanes, len(taps))
     sums, v = np.zeros(columns * lanes, like.dtype), np.empty(columns * lanes, np.int32)
     current, counts = np.empty(columns * lanes, np.int32), np.zeros((steps, 4), np.int64)
     for n in range(begin, end):
@@ -62,10 +63,9 @@ def fire(
             for i in range(plan.leaving[0]):
                 v[:], current[:] = 0, 0
                 for t in range(steps):
-                    window_rows(i, plan, found[t], starts[t], events, at)
                     if sums.itemsize > 2:
                         sums[:] = 0
-                    row(plan, rows, events, at, pairs, sums, 0, lanes, units)
+                    row(i, plan, rows, found[t], starts[t], room, sums, 0, lanes, units, taps)
                     layer, out = (decay, leak, bias, theta[t], reset_value), spikes[t, n]
                     a = b = c = d = 0
                     place = i * columns * leaving + tile * lanes
@@ -104,8 +104,8 @@ class Pair:
 
         def part(begin: int, end: int) -> Array:
             counts: Array = fire(
-                words, rows.weight, rows.high, rows.plan, layer.numbers, layer.decay, layer.leaks, layer.bias,
-                layer.theta, layer.reset_value, layer.pattern, spikes, like, rows.units, half, begin, end,
+                words, rows.weight, rows.high, rows.plan, layer.numbers(watch), layer.decay, layer.leaks, layer.bias,
+                layer.theta, layer.reset_value, layer.pattern, spikes, like, rows.units, rows.taps, half, begin, end,
             )  # fmt: skip
             return counts
 

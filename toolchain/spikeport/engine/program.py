@@ -24,6 +24,7 @@ from torch import Tensor
 
 from spikeport.engine import fused, neuron, pair, products, synapse
 from spikeport.engine.neuron import Fired
+from spikeport.engine.products import Product
 from spikeport.engine.ranges import Range, into, ranges
 from spikeport.graph import (
     LIF,
@@ -86,6 +87,11 @@ class Program:
     def integers(self) -> bool:
         """Whether the graph is in Loihi arithmetic."""
         return isinstance(self.graph.arithmetic, Loihi)
+
+    @cached_property
+    def leaving(self) -> np.dtype[Any]:
+        """The type of the outputs."""
+        return np.dtype(np.int64 if self.integers else str(self.entering[self.graph.input]).removeprefix("torch."))
 
     def samples_at_once(self, total: int, memory: int | None, kept: int = 0) -> int:
         """How many of ``total`` samples to run together, so that their values take about ``memory`` bytes.
@@ -213,7 +219,7 @@ def _fast_integers(graph: Graph, device: str, bound: Mapping[str, Range]) -> Pro
     top = _top(graph)
     enters = {name: into(graph, name, bound) if graph.sources(name) else bound[name] for name in graph.nodes}
     types = {name: value.dtype for name, value in enters.items()}
-    before: dict[str, str] = {}  # the synapse of each neuron layer that takes its sums as they come
+    before: dict[str, tuple[str, Product]] = {}  # of each neuron layer that takes a synapse's sums as they come
     steps: dict[str, Step] = {}
     for name, node in _stateless(graph).items():
         if not isinstance(node, Synapse):
@@ -223,23 +229,21 @@ def _fast_integers(graph: Graph, device: str, bound: Mapping[str, Range]) -> Pro
         owner = _only_reader(graph, name)
         layer = graph.nodes[owner] if owner else None
         if isinstance(layer, LIF) and product.way != "float64" and fused.fits(layer, enters[owner], top):
-            steps[name], before[owner] = product, name
+            steps[name], before[owner] = product, (name, product)
         else:
             steps[name] = _whole(product, node.exponent, bound[name])
     neurons: dict[str, Neurons] = {}
     joined: set[str] = set()
-    for name, node in graph.nodes_of(LIF).items():
-        if not fused.fits(node, enters[name], top):
-            neurons[name] = _definition(node, top)
+    for name, neuron_layer in graph.nodes_of(LIF).items():
+        if not fused.fits(neuron_layer, enters[name], top):
+            neurons[name] = _definition(neuron_layer, top)
             continue
-        synapse_before = graph.nodes[before[name]] if name in before else None
-        exponent = synapse_before.exponent if isinstance(synapse_before, Synapse) else 0
-        neurons[name] = alone = fused.prepare(node, np.dtype(np.int32), exponent, top)
-        types[name] = torch.float32 if name in before else torch.int32
-        both = pair.prepare(steps[before[name]], alone) if name in before else None
-        if both is not None:
-            neurons[name] = both
-            joined.add(before[name])
+        source, sums = before.get(name, ("", None))
+        exponent = getattr(graph.nodes[source], "exponent", 0) if source else 0
+        alone = fused.prepare(neuron_layer, np.dtype(np.int32), exponent, top, enters[name])
+        both = pair.prepare(sums, alone) if sums else None
+        neurons[name], types[name] = both or alone, torch.float32 if sums else torch.int32
+        joined |= {source} if both else set()
     return Program(graph, device, "fast", steps, neurons, types, enters, frozenset(before), frozenset(joined))
 
 
@@ -261,7 +265,7 @@ def _top(graph: Graph) -> int:
     return int(2 ** (graph.arithmetic.profile.state_bits - 1) - 1)
 
 
-def _whole(product: products.Product, exponent: int, leaving: Range) -> Step:
+def _whole(product: Product, exponent: int, leaving: Range) -> Step:
     """Sums as integers, the exponent applied."""
     wide = leaving.shifted(-exponent) if exponent < 0 else leaving
     dtype = torch.int32 if wide.size < 2**31 and leaving.size < 2**31 else torch.int64

@@ -53,16 +53,17 @@ class Engine:
         ready = self._ready(entering)
         size = request.batch or ready.samples_at_once(total, request.memory, kept_bytes(self.graph, request))
         records: list[Record] = []
+        outputs = np.empty((total, *self.graph.shapes[self.graph.output]), ready.leaving)
         first = time.perf_counter()
         for start in range(0, total, size):
             request.check_time(first, start, total)
             begun = time.perf_counter()
             part = enter.cut(self.graph, samples, start, start + size)
             with torch.inference_mode():
-                record = Run(ready, request).record(enter.values(ready, part))
+                record = Run(ready, request).record(enter.values(ready, part), outputs[start : start + size])
             records.append(replace(record, seconds=time.perf_counter() - begun))
             request.progress(min(start + size, total), total)
-        return join(records)
+        return replace(join(records), outputs=outputs)
 
     def _ready(self, entering: Any) -> Program:
         """The program for inputs in a range; made anew only where the range grows."""
@@ -99,15 +100,16 @@ class Run:
         """What is run."""
         return self.program.graph
 
-    def record(self, samples: Tensor) -> Record:
-        """Run all steps."""
+    def record(self, samples: Tensor, outputs: Array) -> Record:
+        """Run all steps; the outputs go to ``outputs`` [B, *output], and the record holds none of them."""
         steps = self.graph.timesteps
         if not self.graph.recurrent:
             output = self.advance(samples, 0, steps)
         else:
             parts = [self.advance(samples[min(t, samples.shape[0] - 1)][None], t, 1) for t in range(steps)]
             output = torch.cat(parts)
-        return self._record(self._read(output))
+        self._read(output, outputs)
+        return self._record(outputs[:0])
 
     def advance(self, samples: Tensor, start: int, steps: int) -> Tensor:
         """Steps ``start`` ... ``start + steps - 1`` of every node; what leaves the output node."""
@@ -173,23 +175,25 @@ class Run:
             kinds[kind] = kinds.get(kind, 0) + count
         return fired.spikes
 
-    def _read(self, output: Tensor) -> Tensor:
+    def _read(self, output: Tensor, into: Array) -> None:
         node = self.graph.nodes[self.graph.output]
         steps, integers = self.graph.timesteps, self.program.integers
-        if isinstance(node, LIF) and integers and steps <= kernels.FULL:
-            return _counted(output)
+        if isinstance(node, LIF) and integers and steps <= kernels.FULL and output.device.type == "cpu":
+            _count(output, into)
+            return
         output = output.long() if integers else output.to(self.program.entering[self.graph.input])
         if not isinstance(node, Readout):
-            return output.expand(steps, *output.shape[1:]).sum(0)
+            into[:] = output.expand(steps, *output.shape[1:]).sum(0).cpu().numpy()
+            return
         weight = synapse.tensor(node.weight, output).reshape(-1, *(1,) * (output.ndim - 1))
         entering = output << STATE_SHIFT if integers else output
-        return (weight * (entering + synapse.spread(node.bias, output))).sum(0)
+        into[:] = (weight * (entering + synapse.spread(node.bias, output))).sum(0).cpu().numpy()
 
-    def _record(self, outputs: Tensor) -> Record:
+    def _record(self, outputs: Array) -> Record:
         layers = self.graph.nodes_of(LIF)
         return Record(
             target="integer" if self.program.integers else "reference",
-            outputs=outputs.cpu().numpy(),
+            outputs=outputs,
             neurons={name: node.size for name, node in layers.items()},
             spike_counts={name: np.concatenate(self.counts[name]) for name in layers},
             trains={name: Train.pack(_joined(parts)) for name, parts in self.trains.items()},
@@ -199,15 +203,12 @@ class Run:
         )
 
 
-def _counted(spikes: Tensor) -> Tensor:
-    """Spikes [T, B, *neurons] summed over time, as int64."""
-    if spikes.device.type != "cpu":
-        return spikes.sum(0, dtype=torch.int64)
+def _count(spikes: Tensor, into: Array) -> None:
+    """Spikes [T, B, *neurons] summed over time, in int64."""
     channels = spikes.shape[2]
     values = neuron.flat(spikes.to(torch.uint8)).reshape(*spikes.shape[:2], -1, channels)
-    out = np.empty((spikes.shape[1], channels, values.shape[2]), np.int64)
+    out = into.reshape(len(into), channels, -1)  # a view: a block of samples lies in one piece
     over_parts(lambda a, b: kernels.count(values, out, a, b), len(out), step=1, weight=values[:, 0].size)
-    return torch.from_numpy(out).reshape(spikes.shape[1:])
 
 
 def _joined(parts: list[Tensor]) -> Array:

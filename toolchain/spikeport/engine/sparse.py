@@ -23,14 +23,14 @@ from torch import Tensor
 from spikeport.engine.kernels import Bytes, Integers, compiled
 from spikeport.engine.neuron import flat
 from spikeport.engine.ranges import Range, product
-from spikeport.engine.vectors import HALF, UNIT, add_rows, put, unpair
+from spikeport.engine.vectors import HALF, LINE, UNIT, add_rows, put, unpair
 from spikeport.graph import Array, Conv, Linear, Shape, Synapse
 from spikeport.threads import over_parts
 
 STEEPEST = 8  #: the largest input size taken as that many events
-SAMPLED = 16  #: one map in so many is looked at to find the share of events
+SAMPLED = 32  #: one map in so many is looked at to find the share of events
+SLOTS = 5  #: columns of a kernel whose sums stay in registers
 EXACT = 256  #: events whose weights, at most 128 large, 16 bits can sum
-LINE = 64  #: bytes of a cache line: a row of weights that crosses two takes twice as long
 MARGIN = 24  #: events that may be written beyond the last
 LISTED = 1 << 17  #: events that a thread lists before it adds them, so that a tile of weights serves many maps
 BITS = np.zeros(256 * 8, np.int32)  #: places of the bits that a byte has set, the lowest first, eight a byte
@@ -78,10 +78,10 @@ def listed(x: Any, each: int, high: int, events: Integers, starts: Any) -> None:
 
 
 @compiled
-def window_rows(i: int, plan: Plan, found: Integers, starts: Any, events: Integers, at: Any) -> None:
+def window_rows(i: int, plan: Plan, apart: int, found: Integers, starts: Any, events: Integers, at: Any) -> None:
     """Events of the rows of a map that the windows of output row ``i`` touch, column by column.
 
-    Event c of the kernel's row r and column x becomes ``(x * rows + r) * channels + c``; column x begins at ``at[x]``.
+    Event c of the kernel's row r and column x becomes ``x * apart + r * channels + c``; column x begins at ``at[x]``.
     """
     (height, width, channels), rows = plan.size, plan.kernel[0]
     top, k = i * plan.stride[0] - plan.padding[0], 0
@@ -90,7 +90,7 @@ def window_rows(i: int, plan: Plan, found: Integers, starts: Any, events: Intege
         for r in range(rows):
             y = top + r * plan.dilation[0]
             if 0 <= y < height:
-                first, offset = starts[y * width + x], np.int32((x * rows + r) * channels)
+                first, offset = starts[y * width + x], np.int32(x * apart + r * channels)
                 count = starts[y * width + x + 1] - first
                 put(events, k, offset, found, first)  # sixteen at once: most places have fewer
                 put(events, k + 8, offset, found, first + 8)
@@ -102,18 +102,44 @@ def window_rows(i: int, plan: Plan, found: Integers, starts: Any, events: Intege
 
 @compiled
 def row(
+    i: int,
     plan: Plan,
     weight: Any,  # int16 [rows, lanes / 2], paired
-    events: Integers,  # of the rows under the windows
-    at: Any,
-    pairs: Any,  # int16 [lanes], zeros; left as zeros
+    found: Integers,  # as `listed` leaves them
+    starts: Any,
+    room: Any,  # as `room_for` makes it
     out: Any,  # int16, or int32 and zero
     first: int,
     apart: int,
     units: Any,
+    taps: Any,
 ) -> None:
-    """The sums of one row of output places: of place j to ``out[first + j * apart : ... + lanes]``."""
-    width, columns, column = plan.size[1], plan.kernel[1], plan.kernel[0] * plan.size[2]
+    """The sums of output row ``i``: of place j to ``out[first + j * apart : ... + lanes]``."""
+    events, at, pairs, unwanted = room
+    column = plan.kernel[0] * plan.size[2]
+    window_rows(i, plan, 0 if len(taps) > 1 else column, found, starts, events, at)
+    if len(taps) == 1:
+        by_place(plan, weight, column, events, at, pairs, out, first, apart, units, taps)
+        return
+    width, pad, columns = plan.size[1], plan.padding[1], len(taps)
+    for x in range(min(0, columns - 1 - pad), width + pad):
+        if 0 <= x < width:
+            add_rows(pairs, weight, 0, events, (at[x], at[x + 1]), units, taps)
+        j = x + pad - columns + 1  # the place whose window ends with this column
+        count = at[min(max(x + 1, 0), width)] - at[min(max(x + 1 - columns, 0), width)]
+        if j < 0:
+            unpair(pairs, count, unwanted, 0, units, taps)
+        else:
+            unpair(pairs, count, out, first + j * apart, units, taps)
+
+
+@compiled
+def by_place(
+    plan: Plan, weight: Any, column: int, events: Integers, at: Any, pairs: Any, out: Any, first: int, apart: int,
+    units: Any, taps: Any,
+) -> None:  # fmt: skip
+    """`row`, each place by itself: any stride and dilation, and sums beyond 16 bits."""
+    width, columns = plan.size[1], plan.kernel[1]
     span = columns if plan.dilation[1] == 1 else 1
     for j in range(plan.leaving[1]):
         count = 0
@@ -122,25 +148,34 @@ def row(
             low, high = at[min(max(left, 0), width)], at[min(max(left + span, 0), width)]
             base = (k - left) * column
             if out.itemsize == 2:
-                add_rows(pairs, weight, base, events, (low, high), units)
+                add_rows(pairs, weight, base, events, (low, high), units, taps)
                 count += high - low
             else:
                 for e in range(low, high, EXACT):
                     some = min(EXACT, high - e)
-                    add_rows(pairs, weight, base, events, (e, e + some), units)
-                    unpair(pairs, some, out, first + j * apart, units)
+                    add_rows(pairs, weight, base, events, (e, e + some), units, taps)
+                    unpair(pairs, some, out, first + j * apart, units, taps)
         if out.itemsize == 2:
-            unpair(pairs, count, out, first + j * apart, units)
+            unpair(pairs, count, out, first + j * apart, units, taps)
+
+
+@compiled
+def room_for(plan: Plan, high: int, like: Any, lanes: int, taps: int) -> Any:
+    """What `row` writes to on its way: the row's events, where its columns begin, pairs of sums, sums not wanted."""
+    width = plan.size[1]
+    events = np.empty(width * plan.kernel[0] * plan.size[2] * high + MARGIN, np.int32)
+    return events, np.empty(width + 1, np.int64), np.zeros(taps * lanes, np.int16), np.empty(lanes, like.dtype)
 
 
 @compiled
 def add(
     x: Any,  # uint64 [maps, places * channels / 8], channels last, padded to a multiple of eight
-    weight: Any,  # int16 [tiles, kernel columns * kernel rows * channels, lanes / 2], paired
+    weight: Any,  # int16 [tiles, rows, lanes / 2], paired
     high: int,
     plan: Plan,
     out: Any,  # int16, or int32 and zero: [maps, rows * columns * tiles * lanes]
     units: Any,
+    taps: Any,
     begin: int,
     end: int,
 ) -> None:
@@ -150,8 +185,7 @@ def add(
     apart = lanes * len(weight)
     group = min(max(1, LISTED // most), max(1, end - begin))
     found, starts = np.empty((group, most + MARGIN), np.int32), np.empty((group, height * width + 1), np.int64)
-    events = np.empty(width * plan.kernel[0] * channels * high + MARGIN, np.int32)
-    at, pairs = np.empty(width + 1, np.int64), np.zeros(lanes, np.int16)
+    room = room_for(plan, high, out, lanes, len(taps))
     for a in range(begin, end, group):
         for n in range(a, min(a + group, end)):
             listed(x[n], channels // 8, high, found[n - a], starts[n - a])
@@ -160,9 +194,8 @@ def add(
             for n in range(a, min(a + group, end)):
                 some, first, sums = found[n - a], starts[n - a], out[n]
                 for i in range(plan.leaving[0]):
-                    window_rows(i, plan, some, first, events, at)
                     place = i * plan.leaving[1] * apart + tile * lanes
-                    row(plan, rows, events, at, pairs, sums, place, apart, units)
+                    row(i, plan, rows, some, first, room, sums, place, apart, units, taps)
 
 
 @compiled
@@ -183,6 +216,7 @@ class Rows:
     shape: Shape  #: of what enters
     weight: Array
     units: tuple[int, ...]
+    taps: tuple[int, ...]  #: its length: columns of the kernel that an event adds to at once (`row`)
     plan: Plan
     high: int  #: the largest input
     sums: Literal["int16", "int32"]
@@ -206,7 +240,7 @@ class Rows:
         out = make((len(words), int(np.prod(self.plan.leaving)) * wide), self.sums)
 
         def part(begin: int, end: int) -> None:
-            add(words, self.weight, self.high, self.plan, out, self.units, begin, end)
+            add(words, self.weight, self.high, self.plan, out, self.units, self.taps, begin, end)
 
         over_parts(part, len(words), step=1, weight=int(np.prod(self.shape)))
         return torch.from_numpy(out.reshape(len(words), *leaving[1:], wide)[..., : leaving[0]]).movedim(-1, 1)
@@ -230,17 +264,25 @@ def rows(node: Synapse, x: Range, shape: Shape) -> Rows | None:
     kernel, stride, padding, dilation = _plane(node)
     size, leaving = _map(shape), _map(node.output_shape(shape))
     plan = Plan((*size[1:], size[0] + -size[0] % 8), kernel, stride, padding, dilation, leaving[1:])
-    by_place = node.weight.reshape(*node.weight.shape[:2], *kernel).transpose(3, 2, 1, 0)  # columns, rows, in, out
-    by_place = np.pad(by_place, ((0, 0), (0, 0), (0, -by_place.shape[2] % 8), (0, 0)))
-    by_input = by_place.reshape(-1, len(node.weight))
-    lanes = _lanes(len(node.weight))
-    tiles = -(-len(node.weight) // lanes)
-    full = np.zeros((len(by_input), tiles * lanes), np.int16)
-    full[:, : len(node.weight)] = by_input
-    first, second = full.reshape(-1, tiles, 2, lanes // 2).transpose(2, 1, 0, 3)
-    tiled = _aligned((second << HALF) + first + (1 << HALF - 1))
     sums: Literal["int16", "int32"] = "int16" if reach.size < 2**15 else "int32"
-    return Rows(node, shape, tiled, (0,) * (lanes // UNIT), plan, x.high, sums)
+    slides = stride[1] == dilation[1] == 1 and sums == "int16" and kernel[1] <= SLOTS
+    weight = node.weight.reshape(*node.weight.shape[:2], *kernel)
+    weight = np.pad(weight, ((0, 0), (0, -weight.shape[1] % 8), (0, 0), (0, 0)))
+    order = weight[..., ::-1].transpose(2, 1, 3, 0) if slides else weight.transpose(3, 2, 1, 0)
+    lanes = _lanes(len(weight))
+    return Rows(
+        node, shape, _paired(order.reshape(-1, len(weight)), lanes), (0,) * (lanes // UNIT),
+        (0,) * (kernel[1] if slides else 1), plan, x.high, sums,
+    )  # fmt: skip
+
+
+def _paired(rows: Array, lanes: int) -> Array:
+    """Rows of weights [rows, channels out] as `add_rows` reads them: int16 [tiles, rows, lanes / 2]."""
+    tiles = -(-rows.shape[1] // lanes)
+    full = np.zeros((len(rows), tiles * lanes), np.int16)
+    full[:, : rows.shape[1]] = rows
+    first, second = full.reshape(-1, tiles, 2, lanes // 2).transpose(2, 1, 0, 3)
+    return _aligned((second << HALF) + first + (1 << HALF - 1))
 
 
 def _lanes(channels: int) -> int:
@@ -252,7 +294,7 @@ def _lanes(channels: int) -> int:
 
 
 def _aligned(values: Array) -> Array:
-    """The same values, beginning with a cache line."""
+    """The same values, beginning with a cache line: a row of weights that crosses two takes twice as long."""
     room = np.empty(values.nbytes + LINE, np.uint8)
     start = -room.ctypes.data % LINE
     own: Array = room[start : start + values.nbytes].view(values.dtype).reshape(values.shape)

@@ -1,9 +1,7 @@
-"""How a layer lies in memory, what the compiled loops may walk through without a copy, and who keeps freed memory."""
+"""How a layer lies in memory, and what the compiled loops may walk through without a copy."""
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from typing import Any
 
 import torch
@@ -45,17 +43,3 @@ def ordered(grad: Tensor, x: Tensor) -> Tensor:
     if grad[0].stride() == x[0].stride() and (grad.shape[0] == 1 or grad.stride(0) in (0, x[0].numel())):
         return grad
     return like(x, grad.dtype).copy_(grad)
-
-
-def keep_freed_memory() -> None:
-    """Let this process keep what it frees, to the end: with glibc, elsewhere nothing happens.
-
-    A step of training frees and asks for the same large tensors again and again. By default each of them goes back to
-    the system, which gives it again filled with zeros, page by page. Results do not change.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(-4, 0)  # M_MMAP_MAX: all from the heap
-        mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD, bytes: the heap does not shrink

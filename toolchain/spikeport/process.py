@@ -1,0 +1,31 @@
+"""What a command asks of its own process; a program that imports spikeport decides for itself. No result changes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+
+def settle() -> None:
+    """Keep freed memory, and let torch's threads sleep while they wait. To be called before torch is imported.
+
+    By default torch's threads go on turning for a while after each of its operations, and take a core from the compiled
+    loops that follow. ``OMP_WAIT_POLICY`` in the environment has the last word.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_freed_memory()
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep what it frees, to the end: with glibc, elsewhere nothing happens.
+
+    Training and the engine free and ask for the same large arrays again and again. By default each of them goes back to
+    the system, which gives it again filled with zeros, page by page.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(-4, 0)  # M_MMAP_MAX: all from the heap
+        mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD, bytes: the heap does not shrink
