@@ -36,7 +36,7 @@ def test_the_limit_is_that_of_all_parts(monkeypatch, tmp_path):
     x = np.zeros((4, *model.graph.shapes[model.graph.input]), np.float32)
     clock = iter(range(1000))
     monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))
-    monkeypatch.setattr("spikeport.engine.resume.run_in_parts.__kwdefaults__", {"size": 2, "resume": False})
+    monkeypatch.setattr("spikeport.engine.resume.PART", 2)
     with pytest.raises(SpikeportError) as caught:
         execute_in_parts(model, "reference", x, Request(seconds=6.0), tmp_path, resume=False)
     assert caught.value.code == "SP512"

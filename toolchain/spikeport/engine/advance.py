@@ -56,7 +56,7 @@ class _Vectors:
         return self.builder.select(self.builder.icmp_signed(">", u, top), top, u)
 
     def beyond(self, value: Any, top: Any) -> Any:
-        """Lanes whose size is more than top + 1, as many as a sum of 24 bits may have."""
+        """Lanes that leave the 24 bits of a sum, which Lava wraps from -(top + 1) on."""
         limit = self.builder.add(top, self.constant(1))
         above = self.builder.icmp_signed(">", value, limit)
         return self.builder.or_(above, self.builder.icmp_signed("<=", value, self.builder.neg(limit)))

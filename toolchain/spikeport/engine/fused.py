@@ -125,7 +125,7 @@ def prepare(node: LIF, dtype: np.dtype[Any], exponent: int = 0, top: int = 0, x:
         gain=laid(node.gain),
         theta=np.stack([laid(row) * shift for row in node.threshold]),
         reset_value=laid(reset_value),
-        wide=x is not None and _current(node, x) > top + 1,
+        wide=x is not None and _current(node, x) > top,
         pattern=int(np.prod(shape)),
         exponent=exponent,
         top=top,

@@ -11,15 +11,14 @@ the bit: floating point in the same order without contraction, integers in 32 bi
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from spikeport.engine.advance import advance
 from spikeport.engine.vectors import LINE, TURNED, UNIT, turn_bytes
+from spikeport.machine import compiled
 
 BLOCK = 2048  #: neurons that a loop keeps in the cache: 8 KiB of state
 TILE = LINE  #: places that are turned together
@@ -31,18 +30,6 @@ FIRED, SATURATED, WIDE, ACTIVE = range(4)  #: columns of the counts, [T, 4] int6
 Integers = NDArray[np.int32]
 Floats = NDArray[Any]
 Bytes = NDArray[np.uint8]
-
-
-Loop = TypeVar("Loop", bound=Callable[..., Any])
-
-
-def compiled(loop: Loop) -> Loop:
-    """A loop as machine code, compiled at its first call and kept on disk, without the interpreter's lock."""
-    try:
-        made: Loop = njit(nogil=True, cache=True)(loop)
-    except RuntimeError:  # no place on disk that may be written: compiled anew in each process
-        made = njit(nogil=True)(loop)
-    return made
 
 
 @compiled

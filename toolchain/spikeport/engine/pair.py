@@ -17,12 +17,13 @@ from torch import Tensor
 from spikeport.engine import kernels
 from spikeport.engine.advance import advance
 from spikeport.engine.fused import Layer, fired
-from spikeport.engine.kernels import Bytes, Integers, compiled
+from spikeport.engine.kernels import Bytes, Integers
 from spikeport.engine.neuron import Fired
 from spikeport.engine.products import Product
 from spikeport.engine.sparse import MARGIN, Plan, Rows, listed, room_for, row
 from spikeport.engine.vectors import UNIT
 from spikeport.graph import Array
+from spikeport.machine import compiled
 from spikeport.threads import over_parts
 
 

@@ -20,11 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine.kernels import Bytes, Integers, compiled
+from spikeport.engine.kernels import Bytes, Integers
 from spikeport.engine.neuron import flat
 from spikeport.engine.ranges import Range, product
 from spikeport.engine.vectors import HALF, LINE, UNIT, add_rows, put, unpair
 from spikeport.graph import Array, Conv, Linear, Shape, Synapse
+from spikeport.machine import compiled
 from spikeport.threads import over_parts
 
 STEEPEST = 8  #: the largest input size taken as that many events

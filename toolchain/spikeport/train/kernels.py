@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
+from spikeport.machine import compiled
+
 # Sums may be reordered (vector lanes) and multiply-adds contracted; not-a-number keeps its meaning.
 _MATH = {"reassoc", "contract", "nsz"}
-_jit = numba.njit(nogil=True, cache=True, fastmath=_MATH, error_model="numpy", boundscheck=False)
+_jit = compiled(fastmath=_MATH, error_model="numpy", boundscheck=False)
 
 
 @intrinsic  # type: ignore[untyped-decorator]

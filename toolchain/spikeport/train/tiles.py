@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from spikeport.machine import compiled
 from spikeport.train.lanes import LANES, PANELS, ROWS, products, two_sided
 
 SQUARE = 8  #: side of the squares that are transposed
 
-_jit = numba.njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)
+_jit = compiled(error_model="numpy", boundscheck=False)
 
 # F(2x2, 3x3), Lavin & Gray 2016, eq. 8: Y = A^T [(G g G^T) * (B^T d B)] A
 B_T = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))

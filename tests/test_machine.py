@@ -1,0 +1,38 @@
+"""Machine code on disk is not used after anything that was compiled into it has changed."""
+
+from __future__ import annotations
+
+from spikeport import machine
+from spikeport.engine import kernels
+from spikeport.train import tiles
+
+
+def test_another_vector_is_other_machine_code(tmp_path):
+    """numba keeps a loop under a name that every file of the rooms goes into, not the loop's own file alone."""
+    for room, name in (("engine", "loops.py"), ("engine", "vectors.py"), ("train", "lanes.py")):
+        (tmp_path / room).mkdir(exist_ok=True)
+        (tmp_path / room / name).write_text("1")
+    before = machine.sources(tmp_path)
+    assert machine.sources(tmp_path) == before
+    (tmp_path / "engine" / "vectors.py").write_text("2")
+    assert machine.sources(tmp_path) != before
+
+
+def test_loops_are_kept_under_that_name():
+    for loop in (kernels.loihi, tiles._window):
+        assert loop.py_func.__qualname__.endswith(machine.SOURCES)
+
+
+def test_a_loop_runs_where_nothing_can_be_kept(monkeypatch):
+    """As numba has it for a read-only place: an error when caching is asked for."""
+    asked = []
+
+    def njit(**options):
+        asked.append("cache" in options)
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda loop: loop
+
+    monkeypatch.setattr(machine, "njit", njit)
+    assert machine.compiled(lambda x: x + 1)(1) == 2
+    assert asked == [True, False]

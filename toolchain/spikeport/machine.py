@@ -1,0 +1,40 @@
+"""Loops as machine code: compiled by numba at their first call, kept on disk, run without the interpreter's lock."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numba import njit
+
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+#: rooms whose loops and vectors are compiled into each other
+ROOMS = ("engine", "train")
+
+
+def sources(package: Path) -> str:
+    """A number for all that may be compiled into a loop: numba looks at the loop's own file alone."""
+    found = hashlib.sha256()
+    for path in sorted(path for room in ROOMS for path in (package / room).glob("*.py")):
+        found.update(path.read_bytes())
+    return found.hexdigest()[:12]
+
+
+SOURCES = sources(Path(__file__).parent)
+
+
+def compiled(loop: Loop | None = None, **options: Any) -> Any:
+    """A loop, or with options of numba's a decorator of loops.
+
+    Where nothing may be written to disk, it is compiled anew in each process.
+    """
+    if loop is None:
+        return lambda other: compiled(other, **options)
+    loop.__qualname__ = f"{loop.__qualname__}_{SOURCES}"  # the name under which numba keeps the code
+    try:
+        return njit(nogil=True, cache=True, **options)(loop)
+    except RuntimeError:  # no place on disk that may be written
+        return njit(nogil=True, **options)(loop)
