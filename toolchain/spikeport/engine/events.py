@@ -46,11 +46,11 @@ def of_synapse(program: Program, name: str, x: Tensor, steps: int) -> SynapseEve
 def _bytes(program: Program, name: str, x: Tensor) -> Array:
     """Inputs that are not zero, those not of size one, and sizes, each times 1 and the weights reached: [3, T, 3]."""
     known, reach = program.incoming[name], program.reach(name)
-    binary = known is not None and known.low >= 0 and known.high <= 1
+    loop = kernels.tally_spikes if known is not None and known.low >= 0 and known.high <= 1 else kernels.tally
     values = flat(x).reshape(*x.shape[:2], len(reach.kinds), -1)
 
     def part(begin: int, end: int) -> Array:
-        counts: Array = kernels.tally(values, reach.kinds, reach.table, binary, begin, end)
+        counts: Array = loop(values, reach.kinds, reach.table, begin, end)
         return counts
 
     weight = values[:, :1].size // 8  # bytes are counted about eight times as fast as numbers

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.engine.advance import advance
-from spikeport.engine.vectors import LINE, TURNED, UNIT, turn_bytes
+from spikeport.engine.vectors import LINE, TURNED, UNIT, add_lines, turn_bytes
 from spikeport.machine import compiled
 
 BLOCK = 2048  #: neurons that a loop keeps in the cache: 8 KiB of state
@@ -166,14 +166,13 @@ def tally(
     x: Bytes,  # [T, B, places, channels]
     kinds: NDArray[np.int64],  # [places]
     table: NDArray[np.int64],  # [3, kinds, channels]
-    binary: bool,
     begin: int,
     end: int,
 ) -> NDArray[np.int64]:
     """Of inputs ``x``, over samples ``begin`` ... ``end - 1``: those not zero, those not of size one, and sizes.
 
-    Each times the three weights of ``table``: [3, T, 3]. Where every input is 0 or 1 (``binary``), the first says it
-    all. Summed in 8 and 16 bits, many channels an instruction, and carried over before they are full.
+    Each times the three weights of ``table``: [3, T, 3]. Summed in 8 and 16 bits, many channels an instruction, and
+    carried over before they are full.
     """
     steps, channels, number = x.shape[0], x.shape[3], table.shape[1]
     found = np.zeros((3, steps, 3), np.int64)
@@ -186,14 +185,10 @@ def tally(
         for b in range(begin, end):
             for p in range(x.shape[2]):
                 row, k = x[t, b, p], kinds[p]
-                if binary:
-                    for c in range(channels):
-                        some[k, c] += row[c]
-                else:
-                    for c in range(channels):
-                        some[k, c] += np.uint8(row[c] != 0)
-                        other[k, c] += np.uint8(row[c] > 1)
-                        total[k, c] += row[c]
+                for c in range(channels):
+                    some[k, c] += np.uint8(row[c] != 0)
+                    other[k, c] += np.uint8(row[c] > 1)
+                    total[k, c] += row[c]
                 filled += 1
                 if filled == FULL or (b == end - 1 and p == x.shape[2] - 1):
                     counts[0] += some
@@ -201,11 +196,44 @@ def tally(
                     counts[2] += total
                     some[:], other[:], total[:] = 0, 0, 0
                     filled = 0
-        for what in range(1 if binary else 3):
+        for what in range(3):
             for column in range(3):
                 found[what, t, column] = _weighed(counts[what], table[column])
-    if binary:
-        found[2] = found[0]
+    return found
+
+
+@compiled
+def tally_spikes(
+    x: Bytes, kinds: NDArray[np.int64], table: NDArray[np.int64], begin: int, end: int
+) -> NDArray[np.int64]:
+    """`tally` of zeros and ones, of which none is graded; places side by side of one kind are added as vectors."""
+    steps, places, channels, number = x.shape[0], x.shape[2], x.shape[3], table.shape[1]
+    lines, values = channels // LINE * LINE, x.reshape(-1)
+    found = np.zeros((3, steps, 3), np.int64)
+    counts, filled = np.zeros((number, channels), np.int64), np.zeros(number, np.int64)
+    some = np.zeros((number, channels), np.uint8)
+    for t in range(steps):
+        for b in range(begin, end):
+            p = 0
+            while p < places:
+                k, n = kinds[p], 1
+                while p + n < places and n < FULL and kinds[p + n] == k:
+                    n += 1
+                if filled[k] + n > FULL:
+                    counts[k] += some[k]
+                    some[k], filled[k] = 0, 0
+                first = ((t * x.shape[1] + b) * places + p) * channels
+                for c in range(0, lines, LINE):
+                    add_lines(some, k * channels + c, values, first + c, channels, n)
+                for i in range(n if lines < channels else 0):
+                    for c in range(lines, channels):
+                        some[k, c] += values[first + i * channels + c]
+                filled[k] += n
+                p += n
+        counts += some
+        for column in range(3):
+            found[0, t, column] = found[2, t, column] = _weighed(counts, table[column])
+        counts[:], some[:], filled[:] = 0, 0, 0
     return found
 
 

@@ -7,8 +7,10 @@ A map's events are listed place by place, then for each row of output places the
 column. Places side by side have windows that overlap, so each window is one run of that list, and only the base of the
 weights moves from place to place: a loop that ends is mispredicted, three runs would take longer than the second list.
 
-Measured on one core with AVX512-VNNI, 64 -> 64 channels, 32 x 32, 3 x 3, 64 maps, 15 % events: MEASURED; the dense
-product of bytes takes 11.8 ms. `SHARES` follows from that.
+Measured on one core with AVX512-VNNI, 64 -> 64 channels, 32 x 32, 3 x 3, 64 maps, 15 % events: 4.3 ms (0.6 of them for
+listing), 0.5 ns for an event and 64 channels; the dense product of bytes takes 11.8 ms. As long as that product, from
+128 -> 128 channels on 32 x 32 to 512 -> 512 on 8 x 8, take 0.35 to 0.4 events an input, with 32 channels or a single
+tap 0.15 to 0.25. `SHARES` follows from that.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ GATHER = np.uint64(0x0102040810204080)  # times eight bytes of 0 or 1: their bit
 SEVEN, TOP = np.uint64(7), np.uint64(56)
 
 #: events per input up to which adding rows is faster than the dense product of each way ("amx": bytes on tiles)
-SHARES = {"amx": 0.03, "int8": 0.2, "float32": 0.6, "float64": 1.0}
+SHARES = {"amx": 0.03, "int8": 0.35, "float32": 0.8, "float64": 1.0}
 
 
 class Plan(NamedTuple):
@@ -230,8 +232,9 @@ class Rows:
 
     def worth(self, way: str) -> float:
         """Events per input up to which this is faster than the dense product of a way."""
-        costly = (self.sums == "int32") + (isinstance(self.node, Conv) and int(np.prod(self.node.kernel)) == 1)
-        return SHARES[way] / (1 + costly)  # wide sums take twice as long; a single tap does not repay the listing
+        single = int(np.prod(self.plan.kernel)) == 1  # does not repay the listing
+        short = len(self.units) < 4  # an event costs as much as one of a full vector
+        return SHARES[way] / (2 if single or short else 1)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Exact sums [N, *out] of inputs [N, *in] in bytes."""

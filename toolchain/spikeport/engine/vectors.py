@@ -12,6 +12,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 UNIT = 16  #: lanes are a multiple of this
@@ -183,6 +184,24 @@ def turn_bytes(typing: Any, x: Any, at: Any, apart: Any, out: Any, to: Any, plac
                 where = builder.add(to, builder.mul(places_apart, place))
                 target = pointer(context, builder, kinds[3], arguments[3], where, WORD)
                 builder.store(builder.extract_element(words, INT(k)), target, align=1)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def add_lines(typing: Any, sums: Any, to: Any, x: Any, at: Any, apart: Any, number: Any) -> Any:
+    """``sums[to + c] += sum of x[at + i * apart + c]`` for i < ``number`` and `LINE` places c, in bytes, which wrap."""
+    signature = types.void(sums, to, x, at, apart, number)
+    line = ir.VectorType(ir.IntType(8), LINE)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kinds, (_, to, _, at, apart, number) = signature.args, arguments
+        place = pointer(context, builder, kinds[0], arguments[0], to, line)
+        with cgutils.loop_nest(builder, (number,), intp=WORD) as (i,):
+            where = builder.add(at, builder.mul(i, apart))
+            row = builder.load(pointer(context, builder, kinds[2], arguments[2], where, line), align=1)
+            builder.store(builder.add(builder.load(place, align=1), row), place, align=1)
         return context.get_dummy_value()
 
     return signature, generate
