@@ -33,6 +33,32 @@ NETWORKS = {
 }
 
 
+@pytest.mark.lava
+@pytest.mark.parametrize("name", ["784-512-10", "conv 32x32x64, two 3x3 layers"])
+def test_the_integer_engine_against_lava(name):
+    """Lava runs one sample, the engine a batch of 64; the spikes of that sample are the same.
+
+    First of all, in a process that has done nothing else yet, as a command's.
+    """
+    lava = target("lava")
+    if not lava.availability().ready:
+        pytest.skip(lava.availability().why)
+    build, batch, repetitions = NETWORKS[name]
+    graph = build()
+    x = bench_networks.samples(graph, batch)
+    engine = Engine(graph)
+    here = engine.simulate(x[:, :1], Request(trains=True))
+    seconds = interleaved({"engine": lambda: engine.simulate(x)}, repetitions)["engine"]  # before Lava's processes end
+    begun = time.perf_counter()
+    there = lava.run(graph, x[:, :1], Request(trains=True))
+    whole = time.perf_counter() - begun
+    for layer in graph.nodes_of(LIF):
+        np.testing.assert_array_equal(here.trains[layer].unpack(), there.trains[layer].unpack())
+    more = {"batch": batch, "samples_per_second": batch / seconds, "lava_seconds_per_sample": there.seconds}
+    record(name, "Lava fixed point", there.seconds / (seconds / batch), seconds, **more)
+    record(name, "Lava fixed point, its start included", whole / (seconds / batch), seconds, **more)
+
+
 def floor(graph, engine, batch):
     """The products alone on blocks of the engine's size, and one pass over each layer's sums and spikes."""
     program = engine._program
@@ -98,29 +124,6 @@ def measured(title, clock, build, batch, repetitions):
     record(title, "eager float32 PyTorch", took["eager"] / seconds, seconds, **more)
     record(title, "floor", took["floor"] / seconds, seconds, **more)
     record(title, "itself without event counts", seconds / took["events"], took["events"], **more)
-
-
-@pytest.mark.lava
-@pytest.mark.parametrize("name", ["784-512-10", "conv 32x32x64, two 3x3 layers"])
-def test_the_integer_engine_against_lava(name):
-    """Lava runs one sample, the engine a batch of 64; the spikes of that sample are the same."""
-    lava = target("lava")
-    if not lava.availability().ready:
-        pytest.skip(lava.availability().why)
-    build, batch, repetitions = NETWORKS[name]
-    graph = build()
-    x = bench_networks.samples(graph, batch)
-    engine = Engine(graph)
-    here = engine.simulate(x[:, :1], Request(trains=True))
-    seconds = interleaved({"engine": lambda: engine.simulate(x)}, repetitions)["engine"]  # before Lava's processes end
-    begun = time.perf_counter()
-    there = lava.run(graph, x[:, :1], Request(trains=True))
-    whole = time.perf_counter() - begun
-    for layer in graph.nodes_of(LIF):
-        np.testing.assert_array_equal(here.trains[layer].unpack(), there.trains[layer].unpack())
-    more = {"batch": batch, "samples_per_second": batch / seconds, "lava_seconds_per_sample": there.seconds}
-    record(name, "Lava fixed point", there.seconds / (seconds / batch), seconds, **more)
-    record(name, "Lava fixed point, its start included", whole / (seconds / batch), seconds, **more)
 
 
 def test_peak_memory_of_a_full_resnet19():
