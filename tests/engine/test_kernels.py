@@ -223,13 +223,14 @@ def test_a_synapse_and_its_neurons_in_one_pass_are_the_two_one_after_the_other(o
     )  # fmt: skip
     size = (o.steps, 3, *entering)
     x = (rng.integers(1, o.high + 1, size) * (rng.random(size) < 0.05)).astype(np.uint8)
-    wanted = Request(trains=True, events=True)
+    wanted = Request(trains=True, events=True, membranes=True)
     fast, plain = (Engine(graph, kernels=kind) for kind in ("fast", "plain"))
     here, there = fast.simulate(x, wanted), plain.simulate(x, wanted)
     fits = fused.fits(layer, ranges(graph, Range(0, o.high))["synapse"], 2**23 - 1)
     assert isinstance(fast._program.neurons["layer"], Pair) == (o.outputs != 10 and fits)  # vectors fill the channels
     np.testing.assert_array_equal(here.outputs, there.outputs)
     np.testing.assert_array_equal(here.trains["layer"].bits, there.trains["layer"].bits)
+    np.testing.assert_array_equal(here.membranes["layer"], there.membranes["layer"])
     assert here.overflows == there.overflows
     for field in ("spikes", "updates", "active"):
         np.testing.assert_array_equal(getattr(here.events["layer"], field), getattr(there.events["layer"], field))

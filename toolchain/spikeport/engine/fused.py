@@ -12,7 +12,7 @@ from torch import Tensor
 from spikeport.engine import kernels
 from spikeport.engine.neuron import Fired, flat
 from spikeport.engine.ranges import Range
-from spikeport.graph import LIF, STATE_SHIFT, Array, CubaLIF, over_neurons
+from spikeport.graph import LIF, STATE_SHIFT, Array, CubaLIF, Shape, over_neurons
 from spikeport.threads import over_parts
 
 OVERFLOWS = {"membrane saturated": kernels.SATURATED, "sum beyond 24 bits": kernels.WIDE}
@@ -55,19 +55,19 @@ class Layer:
         """Steps ``start`` ... ``start + steps - 1``; membranes if ``keep``, active neurons if ``watch``."""
         values = flat(x)
         count = values.shape[1]
-        spikes = torch.from_numpy(
-            np.empty((steps, x.shape[1], *rows(x.shape[2:])), np.uint8)
-        )  # numpy takes large pages
+        spikes = np.empty((steps, count), np.uint8)  # numpy asks for large pages, torch does not
         after = np.empty((steps, count) if keep else (NOTHING, NOTHING), self.bias.dtype)
         if state is None:  # else [2, N], membranes and currents; a call for all steps needs no state beyond them
             state = np.zeros((NOTHING, NOTHING) if steps == self.node.timesteps else (2, count), self.bias.dtype)
-        out, theta = spikes.reshape(steps, -1).numpy(), self.theta[start : start + steps]
+        theta = self.theta[start : start + steps]
 
         def part(begin: int, end: int) -> Array:
-            return self._loop(values, theta, watch, out, after, state, begin, end)
+            return self._loop(values, theta, watch, spikes, after, state, begin, end)
 
         counts = np.sum(over_parts(part, count, weight=steps), axis=0)
-        return fired(spikes.movedim(-1, 2), _unflat(after, x) if keep else None, state, counts)
+        shape, size = tuple(x.shape[2:]), (steps, x.shape[1], -1)
+        train = unflat(spikes.reshape(size), shape)
+        return fired(train, unflat(after.reshape(size), shape) if keep else None, state, counts)
 
     def _loop(
         self, x: Array, theta: Array, watch: bool, out: Array, after: Array, held: Array, begin: int, end: int
@@ -132,11 +132,6 @@ def prepare(node: LIF, dtype: np.dtype[Any], exponent: int = 0, top: int = 0, x:
     )
 
 
-def rows(shape: torch.Size) -> tuple[int, ...]:
-    """A layer's shape with its channels last."""
-    return (*shape[1:], shape[0])
-
-
-def _unflat(after: Array, x: Tensor) -> Tensor:
-    value = torch.from_numpy(after).reshape(len(after), x.shape[1], *rows(x.shape[2:]))
-    return value.movedim(-1, 2)
+def unflat(values: Array, shape: Shape) -> Tensor:
+    """What a loop wrote, [T, B, N] with the channels last, as [T, B, *shape]."""
+    return torch.from_numpy(values.reshape(*values.shape[:2], *shape[1:], shape[0])).movedim(-1, 2)

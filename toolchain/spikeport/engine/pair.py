@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from spikeport.engine import kernels
 from spikeport.engine.advance import advance
-from spikeport.engine.fused import Layer, fired
+from spikeport.engine.fused import Layer, fired, unflat
 from spikeport.engine.kernels import Bytes, Integers
 from spikeport.engine.neuron import Fired
 from spikeport.engine.products import Product
@@ -25,6 +24,8 @@ from spikeport.engine.vectors import UNIT
 from spikeport.graph import Array
 from spikeport.machine import compiled
 from spikeport.threads import over_parts
+
+LONGEST = 1 << 23  #: events of one sample that a thread may have to list, 4 bytes each
 
 
 @compiled
@@ -41,6 +42,7 @@ def fire(
     reset_value: Integers,
     pattern: int,  # after so many neurons the parameters repeat
     spikes: Bytes,  # [T, B, rows * columns * channels that leave]
+    after: Integers,  # as spikes, or [0, 0, 0] where nobody asks
     like: Any,  # an array of the type of the sums: int16 or int32
     units: Any,
     taps: Any,
@@ -76,6 +78,9 @@ def fire(
                             places = (j * lanes + lane, j * lanes + lane, k + lane, place + lane)
                             told = advance(sums, (v, current), layer, out, places, together, numbers, half)
                             a, b, c, d = a + told[0], b + told[1], c + told[2], d + told[3]
+                        if after.shape[0] > 0:
+                            for lane in range(lanes):
+                                after[t, n, place + lane] = v[j * lanes + lane]
                         place += leaving
                         k = k + leaving if k + leaving < pattern else tile * lanes
                     counts[t, 0] += a
@@ -96,28 +101,30 @@ class Pair:
     def __call__(self, x: Tensor, state: Array | None, start: int, steps: int, *, keep: bool, watch: bool) -> Fired:
         """Steps ``start`` ... ``start + steps - 1``; membranes if ``keep``, active neurons if ``watch``."""
         whole = len(x) == steps == self.layer.node.timesteps
-        if keep or state is not None or not whole or not self.product.few(x):
+        if state is not None or not whole or not self.product.few(x):
             return self.layer(self.product(x), state, start, steps, keep=keep, watch=watch)
         rows, layer, shape = self.rows, self.layer, self.layer.node.shape
         words = rows.words(x.flatten(0, 1)).reshape(steps, x.shape[1], -1)
         spikes = np.empty((steps, x.shape[1], int(np.prod(shape))), np.uint8)
+        after = np.empty(spikes.shape if keep else (0, 0, 0), np.int32)
         half, like = rows.units[: len(kernels.UNITS)], np.empty(0, rows.sums)
 
         def part(begin: int, end: int) -> Array:
             counts: Array = fire(
                 words, rows.weight, rows.high, rows.plan, layer.numbers(watch), layer.decay, layer.leaks, layer.bias,
-                layer.theta, layer.reset_value, layer.pattern, spikes, like, rows.units, rows.taps, half, begin, end,
+                layer.theta, layer.reset_value, layer.pattern, spikes, after, like, rows.units, rows.taps, half,
+                begin, end,
             )  # fmt: skip
             return counts
 
         counts = np.sum(over_parts(part, x.shape[1], step=1, weight=words[:, 0].size * 8), axis=0)
-        train = torch.from_numpy(spikes.reshape(steps, x.shape[1], *shape[1:], shape[0])).movedim(-1, 2)
-        return fired(train, None, None, counts)
+        return fired(unflat(spikes, shape), unflat(after, shape) if keep else None, None, counts)
 
 
 def prepare(product: Product, layer: Layer) -> Pair | None:
-    """The two as one, where rows of weights may be added and their vectors fill the layer's channels."""
+    """The two as one, where rows of weights may be added, vectors fill the layer's channels, and lists are short."""
     rows = product.rows
     if rows is None or layer.node.shape[0] % (UNIT * len(rows.units)):
         return None
-    return Pair(product, rows, layer)
+    listed_at_most = layer.node.timesteps * int(np.prod(rows.plan.size)) * rows.high
+    return Pair(product, rows, layer) if listed_at_most <= LONGEST else None
