@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine import kernels
+from spikeport.engine import layout
 from spikeport.engine.program import Program
 from spikeport.engine.ranges import Range
 from spikeport.findings import fail
@@ -90,9 +90,9 @@ def _whole(frames: Array, unit: float, dtype: torch.dtype) -> Tensor:
     def part(begin: int, end: int) -> None:
         for frame, into in zip(steps, out, strict=True):
             if whole:
-                kernels.turn(frame, into, begin, end)
+                layout.turn(frame, into, begin, end)
             else:
-                kernels.enter(frame, unit, into, begin, end)
+                layout.enter(frame, unit, into, begin, end)
 
     over_parts(part, shape[1], step=1, weight=out[:, 0].size)
     value = torch.from_numpy(out)

@@ -17,9 +17,10 @@ from spikeport.engine import kernels
 from spikeport.engine.advance import advance
 from spikeport.engine.fused import Layer, fired, unflat
 from spikeport.engine.kernels import Bytes, Integers
+from spikeport.engine.listing import MARGIN, Plan, listed
 from spikeport.engine.neuron import Fired
 from spikeport.engine.products import Product
-from spikeport.engine.sparse import MARGIN, Plan, Rows, listed, room_for, row
+from spikeport.engine.sparse import Rows, room_for, row
 from spikeport.engine.vectors import UNIT
 from spikeport.graph import Array
 from spikeport.machine import compiled

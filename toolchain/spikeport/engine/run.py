@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine import enter, events, kernels, neuron, program, synapse
+from spikeport.engine import enter, events, kernels, layout, neuron, program, synapse
 from spikeport.engine.program import Kernels, Program
 from spikeport.graph import LIF, STATE_SHIFT, Array, Delay, Graph, Input, Node, Readout, Synapse
 from spikeport.record import Counts, Events, Record, Train, join
@@ -208,7 +208,7 @@ def _count(spikes: Tensor, into: Array) -> None:
     channels = spikes.shape[2]
     values = neuron.flat(spikes.to(torch.uint8)).reshape(*spikes.shape[:2], -1, channels)
     out = into.reshape(len(into), channels, -1)  # a view: a block of samples lies in one piece
-    over_parts(lambda a, b: kernels.count(values, out, a, b), len(out), step=1, weight=values[:, 0].size)
+    over_parts(lambda a, b: layout.count(values, out, a, b), len(out), step=1, weight=values[:, 0].size)
 
 
 def _joined(parts: list[Tensor]) -> Array:

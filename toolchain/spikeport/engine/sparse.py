@@ -3,9 +3,8 @@
 Spikes are few. A synapse whose inputs are mostly zero adds, for each output place, the rows of weights ([lanes] output
 channels) that its window's events choose: exact in 16 or 32 bits, no product at all. An input of size s is s events.
 
-A map's events are listed place by place, then for each row of output places the rows that its windows touch, column by
-column. Places side by side have windows that overlap, so each window is one run of that list, and only the base of the
-weights moves from place to place: a loop that ends is mispredicted, three runs would take longer than the second list.
+`listing` makes the lists. Where windows move by one place, an event adds to all places of its row at once, whose sums
+move through registers (`row`); else each place has a run of the list (`by_place`).
 
 Measured on one core with AVX512-VNNI, 64 -> 64 channels, 32 x 32, 3 x 3, 64 maps, 15 % events: 4.3 ms (0.6 of them for
 listing), 0.5 ns for an event and 64 channels; the dense product of bytes takes 11.8 ms. As long as that product, from
@@ -16,16 +15,17 @@ tap 0.15 to 0.25. `SHARES` follows from that.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine.kernels import Bytes, Integers
+from spikeport.engine.kernels import Integers
+from spikeport.engine.listing import MARGIN, Plan, listed, sizes, window_rows
 from spikeport.engine.neuron import flat
 from spikeport.engine.ranges import Range, product
-from spikeport.engine.vectors import HALF, LINE, UNIT, add_rows, put, unpair
+from spikeport.engine.vectors import HALF, LINE, UNIT, add_rows, unpair
 from spikeport.graph import Array, Conv, Linear, Shape, Synapse
 from spikeport.machine import compiled
 from spikeport.threads import over_parts
@@ -34,73 +34,9 @@ STEEPEST = 8  #: the largest input size taken as that many events
 SAMPLED = 32  #: one map in so many is looked at to find the share of events
 SLOTS = 5  #: columns of a kernel whose sums stay in registers
 EXACT = 256  #: events whose weights, at most 128 large, 16 bits can sum
-MARGIN = 24  #: events that may be written beyond the last
 LISTED = 1 << 17  #: events that a thread lists before it adds them, so that a tile of weights serves many maps
-BITS = np.zeros(256 * 8, np.int32)  #: places of the bits that a byte has set, the lowest first, eight a byte
-SET = np.zeros(256, np.uint64)  #: how many those are
-for _byte in range(256):
-    _places = [place for place in range(8) if _byte >> place & 1]
-    BITS[8 * _byte : 8 * _byte + len(_places)], SET[_byte] = _places, len(_places)
-HIGH = np.uint64(0x8080808080808080)  # the highest bit of each of eight bytes
-ONES = np.uint64(0x0101010101010101)
-GATHER = np.uint64(0x0102040810204080)  # times eight bytes of 0 or 1: their bits side by side in the highest byte
-SEVEN, TOP = np.uint64(7), np.uint64(56)
-
 #: events per input up to which adding rows is faster than the dense product of each way ("amx": bytes on tiles)
 SHARES = {"amx": 0.03, "int8": 0.35, "float32": 0.8, "float64": 1.0}
-
-
-class Plan(NamedTuple):
-    """How windows lie on a map: (rows, columns) each, and of what enters also the channels, padded to eight."""
-
-    size: tuple[int, int, int]
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    dilation: tuple[int, int]
-    leaving: tuple[int, int]
-
-
-@compiled
-def listed(x: Any, each: int, high: int, events: Integers, starts: Any) -> None:
-    """Events of one map ``x`` [places * each], eight channels a word; those of place p begin at ``starts[p]``."""
-    k = np.uint64(0)
-    for p in range(len(starts) - 1):
-        starts[p] = k
-        for q in range(each):
-            word = x[p * each + q]
-            for size in range(high):
-                # bytes above `size`: those whose sum with 127 - size reaches the highest bit
-                above = word if high == 1 else np.uint64(np.uint64(word + np.uint64(127 - size) * ONES) & HIGH) >> SEVEN
-                mask = np.uint64(above * GATHER) >> TOP
-                put(events, np.int64(k), np.int32(8 * q), BITS, np.int64(8 * mask))  # of eight, those that are set stay
-                k = np.uint64(k + SET[mask])
-                if high > 1 and mask == 0:
-                    break
-    starts[len(starts) - 1] = k
-
-
-@compiled
-def window_rows(i: int, plan: Plan, apart: int, found: Integers, starts: Any, events: Integers, at: Any) -> None:
-    """Events of the rows of a map that the windows of output row ``i`` touch, column by column.
-
-    Event c of the kernel's row r and column x becomes ``x * apart + r * channels + c``; column x begins at ``at[x]``.
-    """
-    (height, width, channels), rows = plan.size, plan.kernel[0]
-    top, k = i * plan.stride[0] - plan.padding[0], 0
-    for x in range(width):
-        at[x] = k
-        for r in range(rows):
-            y = top + r * plan.dilation[0]
-            if 0 <= y < height:
-                first, offset = starts[y * width + x], np.int32(x * apart + r * channels)
-                count = starts[y * width + x + 1] - first
-                put(events, k, offset, found, first)  # sixteen at once: most places have fewer
-                put(events, k + 8, offset, found, first + 8)
-                for e in range(16, count, 8):
-                    put(events, k + e, offset, found, first + e)
-                k += count
-    at[width] = k
 
 
 @compiled
@@ -199,16 +135,6 @@ def add(
                 for i in range(plan.leaving[0]):
                     place = i * plan.leaving[1] * apart + tile * lanes
                     row(i, plan, rows, some, first, room, sums, place, apart, units, taps)
-
-
-@compiled
-def sizes(x: Bytes, every: int) -> int:
-    """The sum of one row of ``x`` in ``every``."""
-    total: Any = 0
-    for n in range(0, x.shape[0], every):
-        for i in range(x.shape[1]):
-            total += np.int64(x[n, i])
-    return int(total)
 
 
 @dataclass(frozen=True)
