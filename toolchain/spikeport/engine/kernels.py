@@ -41,6 +41,21 @@ def _active(x: Floats, v: Floats, bias: Floats) -> int:
 
 
 @compiled
+def _copy(x: Any, at: int, out: Any, to: int, count: int) -> None:
+    """``out[to : to + count] = x[at : at + count]``, which numba takes seconds to compile as it stands there."""
+    for i in range(count):
+        out[to + i] = x[at + i]
+
+
+@compiled
+def _carry(some: Any, counts: NDArray[np.int64]) -> None:
+    """``counts += some``, [kinds, channels]; a loop for the same reason."""
+    for k in range(some.shape[0]):
+        for c in range(some.shape[1]):
+            counts[k, c] += some[k, c]
+
+
+@compiled
 def loihi(
     x: Floats,  # [T or 1, N] sums, float32, int32 or int16
     numbers: tuple[int, int, int, int, int, int],  # int32: shifts left and right (the exponent), masks, top, watch
@@ -66,7 +81,8 @@ def loihi(
         n = min(BLOCK, period - k, end - a)
         filled = n // LANES * LANES
         if state.shape[0] > 0:
-            v[:n], current[:n] = state[0, a : a + n], state[1, a : a + n]
+            _copy(state[0], a, v, 0, n)
+            _copy(state[1], a, current, 0, n)
         else:
             v[:], current[:] = 0, 0
         for t in range(steps):
@@ -76,16 +92,17 @@ def loihi(
                 for kind in range(4):
                     counts[t, kind] += found[kind]
             if filled < n:  # too few for a vector: by way of one that may be written beyond them
-                last[: n - filled] = xt[a + filled : a + n]
+                _copy(xt, a + filled, last, 0, n - filled)
                 places = (0, filled, k + filled, 0)
                 found = advance(last, (v, current), layer, last_spikes, places, n - filled, numbers, UNITS)
-                st[a + filled : a + n] = last_spikes[: n - filled]
+                _copy(last_spikes, 0, st, a + filled, n - filled)
                 for kind in range(4):
                     counts[t, kind] += found[kind]
             if after.shape[0] > 0:
-                after[t, a : a + n] = v[:n]
+                _copy(v, 0, after[t], a, n)
         if state.shape[0] > 0:
-            state[0, a : a + n], state[1, a : a + n] = v[:n], current[:n]
+            _copy(v, 0, state[0], a, n)
+            _copy(current, 0, state[1], a, n)
         a += n
     return counts
 
@@ -190,9 +207,9 @@ def tally(
                     total[k, c] += row[c]
                 filled += 1
                 if filled == FULL or (b == end - 1 and p == x.shape[2] - 1):
-                    counts[0] += some
-                    counts[1] += other
-                    counts[2] += total
+                    _carry(some, counts[0])
+                    _carry(other, counts[1])
+                    _carry(total, counts[2])
                     some[:], other[:], total[:] = 0, 0, 0
                     filled = 0
         for what in range(3):
@@ -219,7 +236,7 @@ def tally_spikes(
                 while p + n < places and n < FULL and kinds[p + n] == k:
                     n += 1
                 if filled[k] + n > FULL:
-                    counts[k] += some[k]
+                    _carry(some[k : k + 1], counts[k : k + 1])
                     some[k], filled[k] = 0, 0
                 first = ((t * x.shape[1] + b) * places + p) * channels
                 for c in range(0, lines, LINE):
@@ -229,7 +246,7 @@ def tally_spikes(
                         some[k, c] += values[first + i * channels + c]
                 filled[k] += n
                 p += n
-        counts += some
+        _carry(some, counts)
         for column in range(3):
             found[0, t, column] = found[2, t, column] = _weighed(counts, table[column])
         counts[:], some[:], filled[:] = 0, 0, 0
