@@ -39,6 +39,7 @@ def test_random_graphs_are_the_same_network_on_lava(seeds):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @given(st.integers(0, 10**8))
 @settings(max_examples=1, phases=[Phase.generate])
 def test_five_hundred_more(first):
