@@ -7,8 +7,10 @@ and nothing else. Seeds are fixed; `python tests/format_mutants.py nir 100000 50
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -88,3 +90,31 @@ def test_data_in_another_file_are_not_read(tmp_path):
         file["node/nodes/fc"].create_dataset("weight", (5, 36), "f4", external=[(str(tmp_path / "secret"), 0, 720)])
     with pytest.raises(SpikeportError, match="another file"):
         nir.read(path)
+
+
+def test_free_blocks_without_end_are_refused_before_libhdf5_hangs_in_them(tmp_path):
+    """The names of a group are in a local heap; here its first free block says that the next one is itself."""
+    path = tmp_path / "a.nir"
+    nir.write(original(), path)
+    data = bytearray(path.read_bytes())
+    at = data.find(b"HEAP\0\0\0\0")
+    size, _, place = struct.unpack_from("<QQQ", data, at + 8)
+    free = size - 16
+    struct.pack_into("<Q", data, at + 16, free)
+    struct.pack_into("<QQ", data, place + free, free, 16)
+    path.write_bytes(data)
+    with pytest.raises(SpikeportError, match="free blocks of a heap have no end") as caught:
+        nir.read(path)
+    assert caught.value.code == "SP202"
+
+
+def test_a_node_called_like_a_heap_is_a_node(tmp_path):
+    """Its name stands in the file as a heap's header would begin."""
+    graph = original()
+    name = next(name for name in graph.nodes if name != graph.input)
+    named = {other if other != name else "HEAP": node for other, node in graph.nodes.items()}
+    edges = tuple(tuple("HEAP" if end == name else end for end in edge) for edge in graph.edges)
+    path = tmp_path / "a.nir"
+    nir.write(replace(graph, nodes=named, edges=edges), path)
+    assert b"HEAP\0\0\0\0" in path.read_bytes()
+    assert "HEAP" in nir.read(path)[0].nodes
