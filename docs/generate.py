@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 from spikeport.catalogue import Page, pages
-from spikeport.energy.pages import definitions_page, models_page
-from spikeport.fit.pages import chips_page
+from spikeport.costs.pages import definitions_page, models_page
+from spikeport.mapping.pages import chips_page
 
 HERE = Path(__file__).resolve().parent
 SNIPPET = re.compile(r'^--8<-- "([^"]+)"$', re.MULTILINE)

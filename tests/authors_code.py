@@ -14,25 +14,41 @@ T = 3
 
 #: (synapse, neuron, channels in units of the first layer's, kernel, stride) of the blocks, as they are called
 BLOCKS = (
-    (("ResNetBlocks.0.0.conv1", "ResNetBlocks.0.0.spike1", 1, 3, 1),
-     ("ResNetBlocks.0.0.conv2", "ResNetBlocks.0.0.spike2", 1, 3, 1)),
-    (("ResNetBlocks.1.0.conv1", "ResNetBlocks.1.0.spike1", 1, 3, 1),
-     ("ResNetBlocks.1.0.conv2", "ResNetBlocks.1.0.spike2", 1, 3, 1)),
-    (("ResNetBlocks.2.0.conv1", "ResNetBlocks.2.0.spike1", 1, 3, 1),
-     ("ResNetBlocks.2.0.conv2", "ResNetBlocks.2.0.spike2", 1, 3, 1)),
-    (("ResNetBlocks.3.0.conv1", "ResNetBlocks.3.0.spike1", 2, 3, 2),
-     ("ResNetBlocks.3.0.conv2", "ResNetBlocks.3.0.spike2", 2, 3, 1),
-     ("ResNetBlocks.3.0.downsample.0", "ResNetBlocks.3.0.downsample.1", 2, 1, 2)),
-    (("ResNetBlocks.4.0.conv1", "ResNetBlocks.4.0.spike1", 2, 3, 1),
-     ("ResNetBlocks.4.0.conv2", "ResNetBlocks.4.0.spike2", 2, 3, 1)),
-    (("ResNetBlocks.5.0.conv1", "ResNetBlocks.5.0.spike1", 2, 3, 1),
-     ("ResNetBlocks.5.0.conv2", "ResNetBlocks.5.0.spike2", 2, 3, 1)),
-    (("ResNetBlocks.6.0.conv1", "ResNetBlocks.6.0.spike1", 4, 3, 2),
-     ("ResNetBlocks.6.0.conv2", "ResNetBlocks.6.0.spike2", 4, 3, 1),
-     ("ResNetBlocks.6.0.downsample.0", "ResNetBlocks.6.0.downsample.1", 4, 1, 2)),
-    (("ResNetBlocks.7.0.conv1", "ResNetBlocks.7.0.spike1", 4, 3, 1),
-     ("ResNetBlocks.7.0.conv2", "ResNetBlocks.7.0.spike2", 4, 3, 1)),
-)  # fmt: skip
+    (
+        ("ResNetBlocks.0.0.conv1", "ResNetBlocks.0.0.spike1", 1, 3, 1),
+        ("ResNetBlocks.0.0.conv2", "ResNetBlocks.0.0.spike2", 1, 3, 1),
+    ),
+    (
+        ("ResNetBlocks.1.0.conv1", "ResNetBlocks.1.0.spike1", 1, 3, 1),
+        ("ResNetBlocks.1.0.conv2", "ResNetBlocks.1.0.spike2", 1, 3, 1),
+    ),
+    (
+        ("ResNetBlocks.2.0.conv1", "ResNetBlocks.2.0.spike1", 1, 3, 1),
+        ("ResNetBlocks.2.0.conv2", "ResNetBlocks.2.0.spike2", 1, 3, 1),
+    ),
+    (
+        ("ResNetBlocks.3.0.conv1", "ResNetBlocks.3.0.spike1", 2, 3, 2),
+        ("ResNetBlocks.3.0.conv2", "ResNetBlocks.3.0.spike2", 2, 3, 1),
+        ("ResNetBlocks.3.0.downsample.0", "ResNetBlocks.3.0.downsample.1", 2, 1, 2),
+    ),
+    (
+        ("ResNetBlocks.4.0.conv1", "ResNetBlocks.4.0.spike1", 2, 3, 1),
+        ("ResNetBlocks.4.0.conv2", "ResNetBlocks.4.0.spike2", 2, 3, 1),
+    ),
+    (
+        ("ResNetBlocks.5.0.conv1", "ResNetBlocks.5.0.spike1", 2, 3, 1),
+        ("ResNetBlocks.5.0.conv2", "ResNetBlocks.5.0.spike2", 2, 3, 1),
+    ),
+    (
+        ("ResNetBlocks.6.0.conv1", "ResNetBlocks.6.0.spike1", 4, 3, 2),
+        ("ResNetBlocks.6.0.conv2", "ResNetBlocks.6.0.spike2", 4, 3, 1),
+        ("ResNetBlocks.6.0.downsample.0", "ResNetBlocks.6.0.downsample.1", 4, 1, 2),
+    ),
+    (
+        ("ResNetBlocks.7.0.conv1", "ResNetBlocks.7.0.spike1", 4, 3, 1),
+        ("ResNetBlocks.7.0.conv2", "ResNetBlocks.7.0.spike2", 4, 3, 1),
+    ),
+)
 
 #: (synapse, neuron, channels in units of the first layer's, whether a 2x2 average pool follows)
 VGGSNN = (

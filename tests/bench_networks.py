@@ -96,8 +96,11 @@ def resnet19(steps=2, width=128, size=32):
             second = net.conv(f"{name}.b", width * factor, first)
             if stride == 2 or len(at) > 1:
                 same = stride == 1
-                at = (second, net.conv(f"{name}.way", width * factor, *at, kernel=1, stride=stride)) if not same else (
-                    second, at[0])  # fmt: skip
+                at = (
+                    (second, net.conv(f"{name}.way", width * factor, *at, kernel=1, stride=stride))
+                    if not same
+                    else (second, at[0])
+                )
             else:
                 at = (second, at[0])
     pool = net.add("pool", Pool("sum", (size // 4,) * 2, (size // 4,) * 2), *at)
@@ -136,8 +139,11 @@ def eager(graph, thresholds=None):
             x = sum((values[s] for s in sources[1:]), values[sources[0]]) if sources else x
             if thresholds and isinstance(node, LIF):
                 theta = torch.as_tensor(thresholds(name, node, x)).float() * 64
-            values[name] = neurons(x, float(node.decay) / 4096, theta, bias) if theta is not None else (
-                passed(node, x, weight, graph.timesteps))  # fmt: skip
+            values[name] = (
+                neurons(x, float(node.decay) / 4096, theta, bias)
+                if theta is not None
+                else (passed(node, x, weight, graph.timesteps))
+            )
         return values[graph.output]
 
     return run

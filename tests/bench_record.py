@@ -47,8 +47,11 @@ def machine():
     """What the figures belong to."""
     capability = torch.backends.cpu.get_cpu_capability()
     return {
-        "torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version(),
-        "threads": torch.get_num_threads(), "instructions": capability,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "threads": torch.get_num_threads(),
+        "instructions": capability,
         "vnni": bool(getattr(torch.cpu, "_is_vnni_supported", lambda: False)()),
         "amx": bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()),
-    }  # fmt: skip
+    }

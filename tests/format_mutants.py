@@ -42,8 +42,18 @@ def original(metadata=True):
         "past": Delay((5,), 1),
         "out": Readout((5,), np.full(T, 0.25, f4)),
     }
-    edges = [("in", "conv"), ("conv", "lif"), ("lif", "pool"), ("pool", "flat"), ("flat", "fc"), ("fc", "cuba"),
-             ("cuba", "back"), ("back", "past"), ("past", "cuba"), ("cuba", "out")]  # fmt: skip
+    edges = [
+        ("in", "conv"),
+        ("conv", "lif"),
+        ("lif", "pool"),
+        ("pool", "flat"),
+        ("flat", "fc"),
+        ("fc", "cuba"),
+        ("cuba", "back"),
+        ("back", "past"),
+        ("past", "cuba"),
+        ("cuba", "out"),
+    ]
     if not metadata:  # for ONNX's operators: no loop
         nodes = {name: node for name, node in nodes.items() if name not in ("back", "past")}
         edges = [edge for edge in edges if not {"back", "past"} & set(edge)]

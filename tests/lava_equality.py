@@ -18,7 +18,7 @@ import numpy as np
 from random_graphs import random_graph
 from spikeport.engine import simulate
 from spikeport.graph import LIF, Conv, CubaLIF, Delay, Pool
-from spikeport.targets import Request
+from spikeport.target import Request
 from spikeport_targets.lava.support import placements
 from spikeport_targets.lava.target import run_all
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from spikeport.engine import simulate
 from spikeport.graph import LIF, LOIHI2, Conv, Flatten, Graph, Input, Linear, Loihi, Pool, Readout
-from spikeport.targets import Request
+from spikeport.target import Request
 from spikeport_targets.lava import Lava
 
 EVERYTHING = Request(trains=True, membranes=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACE = ROOT / "build" / "matrix"
-TESTS = ("tests/test_tiny.py", "tests/compare/test_parity.py", "tests/lava/test_equality.py")
+TESTS = ("tests/test_tiny.py", "tests/comparison/test_parity.py", "tests/lava/test_equality.py")
 LAVA = ("--no-deps", "--ignore-requires-python", "lava-nc==0.10.0")
 
 

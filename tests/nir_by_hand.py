@@ -28,16 +28,27 @@ def normal(*shape, seed=0):
 
 def lif(*shape, seed=1, **fields):
     rng = np.random.default_rng(seed)
-    values = {"tau": rng.uniform(2e-3, 9e-3, shape), "r": rng.uniform(1, 4, shape), "v_leak": rng.normal(0, 0.1, shape),
-              "v_threshold": rng.uniform(0.2, 0.6, shape), "v_reset": rng.normal(0, 0.1, shape)}  # fmt: skip
+    values = {
+        "tau": rng.uniform(2e-3, 9e-3, shape),
+        "r": rng.uniform(1, 4, shape),
+        "v_leak": rng.normal(0, 0.1, shape),
+        "v_threshold": rng.uniform(0.2, 0.6, shape),
+        "v_reset": rng.normal(0, 0.1, shape),
+    }
     return nir.LIF(**values | fields)
 
 
 def cuba(*shape, seed=2, **fields):
     rng = np.random.default_rng(seed)
-    values = {"tau_syn": rng.uniform(2e-3, 9e-3, shape), "tau_mem": rng.uniform(2e-3, 9e-3, shape),
-              "r": rng.uniform(1, 4, shape), "v_leak": rng.normal(0, 0.1, shape), "w_in": rng.uniform(1, 3, shape),
-              "v_threshold": rng.uniform(0.2, 0.6, shape), "v_reset": np.zeros(shape)}  # fmt: skip
+    values = {
+        "tau_syn": rng.uniform(2e-3, 9e-3, shape),
+        "tau_mem": rng.uniform(2e-3, 9e-3, shape),
+        "r": rng.uniform(1, 4, shape),
+        "v_leak": rng.normal(0, 0.1, shape),
+        "w_in": rng.uniform(1, 3, shape),
+        "v_threshold": rng.uniform(0.2, 0.6, shape),
+        "v_reset": np.zeros(shape),
+    }
     return nir.CubaLIF(**values | fields)
 
 

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 
 import resnet19
-from spikeport.api.load import load_data, load_model
-from spikeport.api.quantize import quantize as make
 from spikeport.engine import simulate
 from spikeport.graph import LIF, Conv, Linear, Synapse
-from spikeport.passes.quantize import prepare, quantize
+from spikeport.quantisation import prepare, quantize
+from spikeport.verbs.load import load_data, load_model
+from spikeport.verbs.quantize import quantize as make
 
 FOLDER = Path("build/quantisation")
 RATE = 0.2  #: of spikes that the weights of `lively` count on
@@ -48,8 +48,12 @@ def judged(made, graph, split="test"):
     data = load_data("fashion-mnist", split, graph)
     real, whole = simulate(graph, data.x), simulate(made, data.x)
     same = real.outputs.argmax(1) == whole.outputs.argmax(1)
-    return {"samples": data.samples, "real": real.accuracy(data.y), "integer": whole.accuracy(data.y),
-            "argmax_agreement": float(same.mean())}  # fmt: skip
+    return {
+        "samples": data.samples,
+        "real": real.accuracy(data.y),
+        "integer": whole.accuracy(data.y),
+        "argmax_agreement": float(same.mean()),
+    }
 
 
 def eight():
@@ -102,8 +106,13 @@ def of_resnet19():
     made = quantize(graph, samples, run=simulate)
     spent = {"seconds": time.perf_counter() - begun, "processor_seconds": time.process_time() - busy}
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    return {**spent, "peak_gb": gigabytes, "threads": torch.get_num_threads(), "steps": made.report["steps"],
-            "samples": made.report["calibration_samples"]}  # fmt: skip
+    return {
+        **spent,
+        "peak_gb": gigabytes,
+        "threads": torch.get_num_threads(),
+        "steps": made.report["steps"],
+        "samples": made.report["calibration_samples"],
+    }
 
 
 PARTS = {"eight": eight, "four": four, "noise": noise, "resnet19": of_resnet19}
@@ -117,8 +126,15 @@ def row(*cells):
 def compared(name, asked, part):
     """A row for a model whose integers were compared with the real graph."""
     drop = 100 * (part["real"] - part["integer"])
-    return row(name, f"{part['samples']:,}", f"{part['real']:.2%}", f"{part['integer']:.2%}", f"{drop:+.2f}", asked,
-               f"{part['argmax_agreement']:.2%}")  # fmt: skip
+    return row(
+        name,
+        f"{part['samples']:,}",
+        f"{part['real']:.2%}",
+        f"{part['integer']:.2%}",
+        f"{drop:+.2f}",
+        asked,
+        f"{part['argmax_agreement']:.2%}",
+    )
 
 
 def steps(title, part):
@@ -129,8 +145,17 @@ def steps(title, part):
         row("step", "kept", "output error", "spikes that differ", "same answer", "s"),
         "|---" * 6 + "|",
     ]
-    lines += [row(e["step"], "yes" if e["kept"] else "no", f"{e['output_error']:.4f}", f"{e['spike_mismatch']:.3%}",
-                  f"{e['argmax_agreement']:.2%}", f"{e['seconds']:.1f}") for e in part["steps"]]  # fmt: skip
+    lines += [
+        row(
+            e["step"],
+            "yes" if e["kept"] else "no",
+            f"{e['output_error']:.4f}",
+            f"{e['spike_mismatch']:.3%}",
+            f"{e['argmax_agreement']:.2%}",
+            f"{e['seconds']:.1f}",
+        )
+        for e in part["steps"]
+    ]
     return [*lines, ""]
 
 
@@ -173,8 +198,11 @@ def page():
         part = found["four"]
         before, after = (part["validation"][key] for key in ("integer", "fine_tuned"))
         kept = "kept" if after >= before else "not kept: the command takes the better of the two"
-        out += ["", f"4 bits on validation samples: {before:.2%} after calibration, {after:.2%} after {part['epochs']} "
-                f"epoch of fine-tuning, which was {kept}."]  # fmt: skip
+        out += [
+            "",
+            f"4 bits on validation samples: {before:.2%} after calibration, {after:.2%} after {part['epochs']} "
+            f"epoch of fine-tuning, which was {kept}.",
+        ]
     out.append(GRID)
     if "eight" in found:
         out += steps("Step by step: fmnist-conv, 8 bits, on 512 calibration samples", found["eight"])

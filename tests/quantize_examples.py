@@ -8,7 +8,7 @@ import numpy as np
 
 from spikeport.engine import simulate
 from spikeport.graph import LIF, Conv, CubaLIF, Delay, Flatten, Graph, Input, Linear, Pool, Readout
-from spikeport.targets import Request
+from spikeport.target import Request
 
 STEPS = 4
 THETA = np.asarray([1, 0.9, 0.8, 0.95], np.float32)
@@ -75,8 +75,15 @@ def recurrent(seed=0):
         "out_fc": Linear(normal(10, 16) / 4),
         "out": uniform(10),
     }
-    edges = (("input", "fc"), ("fc", "lif"), ("lif", "past"), ("past", "back"), ("back", "lif"),
-             ("lif", "out_fc"), ("out_fc", "out"))  # fmt: skip
+    edges = (
+        ("input", "fc"),
+        ("fc", "lif"),
+        ("lif", "past"),
+        ("past", "back"),
+        ("back", "lif"),
+        ("lif", "out_fc"),
+        ("out_fc", "out"),
+    )
     return Graph(nodes, edges, STEPS)
 
 

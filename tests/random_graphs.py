@@ -111,8 +111,10 @@ class Builder:
             groups = self.pick(1, channels) if channels > 1 else 1
             out = groups * int(self.rng.integers(1, 4))
             weight = self.weights(out, channels // groups, *self.rng.integers(1, 4, axes))
-            options = {key: tuple(int(v) for v in self.rng.integers(low, high, axes))
-                       for key, low, high in (("stride", 1, 3), ("padding", 0, 3), ("dilation", 1, 3))}  # fmt: skip
+            options = {
+                key: tuple(int(v) for v in self.rng.integers(low, high, axes))
+                for key, low, high in (("stride", 1, 3), ("padding", 0, 3), ("dilation", 1, 3))
+            }
             node = Conv(weight, self.synapse_bias(out), exponent=self.exponent(), groups=groups, **options)
             if fits(node, self.shape):
                 self.add("conv", node)
@@ -192,9 +194,11 @@ class Builder:
             return
         weight = self.weights(self.shape[0], shape[0], *(1,) * (len(shape) - 1))
         ones = (1,) * (len(shape) - 1)
-        node = Linear(weight, exponent=self.exponent()) if len(shape) == 1 else Conv(
-            weight, exponent=self.exponent(), stride=ones, padding=(0,) * len(ones), dilation=ones
-        )  # fmt: skip
+        node = (
+            Linear(weight, exponent=self.exponent())
+            if len(shape) == 1
+            else Conv(weight, exponent=self.exponent(), stride=ones, padding=(0,) * len(ones), dilation=ones)
+        )
         way = f"skip{len(self.nodes)}"
         self.nodes[way] = node
         self.edges += [(source, way), (way, name)]
@@ -207,8 +211,16 @@ class Builder:
             back = self.add("fc", Linear(self.weights(shape[0], shape[0]), exponent=self.exponent()))
         else:
             kernel = (1,) * (len(shape) - 1)
-            back = self.add("conv", Conv(self.weights(shape[0], shape[0], *kernel), exponent=self.exponent(),
-                                         stride=kernel, padding=(0,) * len(kernel), dilation=kernel))  # fmt: skip
+            back = self.add(
+                "conv",
+                Conv(
+                    self.weights(shape[0], shape[0], *kernel),
+                    exponent=self.exponent(),
+                    stride=kernel,
+                    padding=(0,) * len(kernel),
+                    dilation=kernel,
+                ),
+            )
         self.edges.append((back, name))
         self.shape, self.last = shape, last
 

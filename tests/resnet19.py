@@ -62,8 +62,11 @@ def resnet19():
 
 def parameters(graph):
     """How many numbers the synapses hold."""
-    return sum(node.weight.size + (0 if node.bias is None else node.bias.size)
-               for node in graph.nodes.values() if isinstance(node, Conv | Linear))  # fmt: skip
+    return sum(
+        node.weight.size + (0 if node.bias is None else node.bias.size)
+        for node in graph.nodes.values()
+        if isinstance(node, Conv | Linear)
+    )
 
 
 PARAMETERS = 12_692_746  #: of `resnet19()`

@@ -9,21 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from spikeport.graph import (
-    LIF,
-    Conv,
-    CubaLIF,
-    Delay,
-    Flatten,
-    Graph,
-    Input,
-    Linear,
-    Loihi,
-    Norm,
-    Pool,
-    Readout,
-    Scale,
-)
+from spikeport.graph import LIF, Conv, CubaLIF, Delay, Flatten, Graph, Input, Linear, Loihi, Norm, Pool, Readout, Scale
 
 TOP = 2**23 - 1  # the largest membrane of Loihi's 24 bits
 

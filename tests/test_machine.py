@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from spikeport import machine
-from spikeport.engine import kernels
-from spikeport.train import tiles
+from spikeport.engine.cpu import kernels
+from spikeport.training import kernels as training_kernels
 
 
 def test_another_vector_is_other_machine_code(tmp_path):
     """numba keeps a loop under a name that every file of the rooms goes into, not the loop's own file alone."""
-    for room, name in (("engine", "loops.py"), ("engine", "vectors.py"), ("train", "lanes.py")):
+    for room, name in (("engine", "loops.py"), ("engine", "vectors.py"), ("training", "kernels.py")):
         (tmp_path / room).mkdir(exist_ok=True)
         (tmp_path / room / name).write_text("1")
     before = machine.sources(tmp_path)
@@ -19,7 +19,7 @@ def test_another_vector_is_other_machine_code(tmp_path):
 
 
 def test_loops_are_kept_under_that_name():
-    for loop in (kernels.loihi, tiles._window):
+    for loop in (kernels.loihi, training_kernels.moments):
         assert loop.py_func.__qualname__.endswith(machine.SOURCES)
 
 

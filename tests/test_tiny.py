@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikeport.compare import parity
-from spikeport.energy import estimate
+from spikeport.comparison import parity
+from spikeport.costs import estimate
 from spikeport.engine import simulate
 from spikeport.formats import nir, onnx
 from spikeport.graph import LIF, Conv, Flatten, Graph, Input, Linear, Loihi, Readout
-from spikeport.passes.quantize import quantize
-from spikeport.targets import Request, target
+from spikeport.quantisation import quantize
+from spikeport.target import Request, target
 
 EVERYTHING = Request(trains=True, events=True)
 

@@ -2,14 +2,22 @@
 
 import torch
 
-from spikeport.train.catalogue import method
-from spikeport.train.parts import Part
+from spikeport.training.catalogue import method
+from spikeport.training.parts import Part
 from spikeport_models.networks import build
 
 TINY = {
-    "model": "tiny", "dataset": "digits", "network": "conv", "timesteps": 2, "epochs": 6, "batch": 20, "lr": 0.1,
-    "method": "ds-atgo", "architecture": {"channels": [4, 8], "hidden": 16}, "shift": 1,
-}  # fmt: skip
+    "model": "tiny",
+    "dataset": "digits",
+    "network": "conv",
+    "timesteps": 2,
+    "epochs": 6,
+    "batch": 20,
+    "lr": 0.1,
+    "method": "ds-atgo",
+    "architecture": {"channels": [4, 8], "hidden": 16},
+    "shift": 1,
+}
 SHORT = {"epochs": 2, "architecture.channels": [4, 8], "architecture.hidden": 16, "batch": 100}  #: of digits-conv
 
 
@@ -26,5 +34,11 @@ def blobs(count=240, seed=0):
 def network(recipe, seed=0):
     """The network of a recipe for these images."""
     torch.manual_seed(seed)
-    return build(recipe.network, input_shape=(1, 8, 8), classes=3, timesteps=recipe.timesteps,
-                 train_with=method(recipe.method, **recipe.method_options), options=recipe.architecture)  # fmt: skip
+    return build(
+        recipe.network,
+        input_shape=(1, 8, 8),
+        classes=3,
+        timesteps=recipe.timesteps,
+        train_with=method(recipe.method, **recipe.method_options),
+        options=recipe.architecture,
+    )

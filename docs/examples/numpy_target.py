@@ -20,7 +20,7 @@ from spikeport.graph import (
     schedule_over_neurons,
 )
 from spikeport.record import Record, Train
-from spikeport.targets import Availability, Request, check_input
+from spikeport.target import Availability, Request, check_input
 
 KNOWN = (Input, Flatten, Linear, LIF, Readout)
 

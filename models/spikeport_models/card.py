@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from spikeport.compare.intervals import wilson
-from spikeport.train.folder import write_text
-from spikeport.train.loop import predict
-from spikeport.train.neurons import Neuron
-from spikeport.train.parts import Part
-from spikeport.train.probe import activity
+from spikeport.comparison.intervals import wilson
+from spikeport.training.folder import write_text
+from spikeport.training.loop import predict
+from spikeport.training.neurons import Neuron
+from spikeport.training.parts import Part
+from spikeport.training.probe import activity
 from spikeport_models import datasets, load
 from spikeport_models.datasets.parts import SEED
 from spikeport_models.networks.size import size_of
@@ -61,8 +61,16 @@ def card(path: Path, *, trained_on: str, folds: Path | None = None, note: str = 
     ]
     if folds is not None:
         lines.insert(8, _cross_validation(json.loads(folds.read_text(encoding="utf-8"))))
-    lines += ["", "## Commands", "", "```", f"spikeport train {facts['model']} --out build/{facts['model']}",
-              f"spikeport evaluate {facts['model']} --data {facts['dataset']} --split test", "```", ""]  # fmt: skip
+    lines += [
+        "",
+        "## Commands",
+        "",
+        "```",
+        f"spikeport train {facts['model']} --out build/{facts['model']}",
+        f"spikeport evaluate {facts['model']} --data {facts['dataset']} --split test",
+        "```",
+        "",
+    ]
     lines += ["## Layers", "", *_layers(module, data, size.neurons)]
     lines += ["", *([note, ""] if note else []), f"Versions: {_versions(facts)}. Written by `spikeport_models.card`."]
     return "\n".join(lines) + "\n"

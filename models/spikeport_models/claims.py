@@ -17,10 +17,10 @@ from typing import Any
 
 import torch
 
-from spikeport.api.train import train
-from spikeport.train.folder import write_text
-from spikeport.train.parts import Part
-from spikeport.train.probe import Activity, activity
+from spikeport.training.folder import write_text
+from spikeport.training.parts import Part
+from spikeport.training.probe import Activity, activity
+from spikeport.verbs.train import train
 from spikeport_models import datasets
 
 #: Method and its options, by the name in the plot. Each paper's own baseline is a fixed surrogate of width 1 around its
@@ -67,8 +67,13 @@ def _line(layers: Mapping[str, Activity]) -> str:
 def table(result: Mapping[str, Any]) -> str:
     """What was measured as Markdown: means over timesteps (rates: over layers); ± the deviation of several seeds."""
     layers = list(next(iter(result["methods"].values()))[0]["inside"])
-    heads = ["method", *(f"inside, {name} (%)" for name in layers), *(f"width, {name}" for name in layers),
-             "rate at each t (%)", "test accuracy (%)"]  # fmt: skip
+    heads = [
+        "method",
+        *(f"inside, {name} (%)" for name in layers),
+        *(f"width, {name}" for name in layers),
+        "rate at each t (%)",
+        "test accuracy (%)",
+    ]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for method, runs in result["methods"].items():
         inside = [_spread([100 * statistics.fmean(run["inside"][name]) for run in runs]) for name in layers]
@@ -76,8 +81,13 @@ def table(result: Mapping[str, Any]) -> str:
         accuracy = _spread([100 * run["test_accuracy"] for run in runs])
         rates = ", ".join(f"{mean:.1f}" for mean, _ in _rates(runs))
         several = len(runs) > 1
-        cells = [method, *(_cell(one, 1, several) for one in inside), *(_cell(one, 2, several) for one in widths),
-                 rates, _cell(accuracy, 1, several)]  # fmt: skip
+        cells = [
+            method,
+            *(_cell(one, 1, several) for one in inside),
+            *(_cell(one, 2, several) for one in widths),
+            rates,
+            _cell(accuracy, 1, several),
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -138,7 +148,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("build/claims"))
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
     given = parser.parse_args()
-    from spikeport.train.recipe import parse_overrides
+    from spikeport.training.recipe import parse_overrides
 
     print(table(claims(given.recipe, given.seeds, given.out, parse_overrides(given.set))))
     print(f"wrote {given.out / 'claims.json'} and {given.out / 'claims.png'}")

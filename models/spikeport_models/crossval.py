@@ -17,16 +17,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from spikeport.capture import capture
 from spikeport.engine import simulate
-from spikeport.passes.quantize import quantize
-from spikeport.train import checkpoint
-from spikeport.train.catalogue import method
-from spikeport.train.folder import write_text
-from spikeport.train.grid import to_grid
-from spikeport.train.loop import Training, accuracy, fit
-from spikeport.train.parts import Part
-from spikeport.train.recipe import Recipe, facts_of, parse_overrides, read
+from spikeport.quantisation import quantize
+from spikeport.tracing import capture
+from spikeport.training import checkpoint
+from spikeport.training.catalogue import method
+from spikeport.training.folder import write_text
+from spikeport.training.grid import to_grid
+from spikeport.training.loop import Training, accuracy, fit
+from spikeport.training.parts import Part
+from spikeport.training.recipe import Recipe, facts_of, parse_overrides, read
 from spikeport_models import datasets, load, networks, recipes
 from spikeport_models.datasets.parts import SEED
 
@@ -65,9 +65,7 @@ def cross_validate(
     accuracies: list[float] = []
     integers: list[dict[str, float]] = []
     for number, (inside, outside) in enumerate(folds(data.y, count)):
-        train, held_out = (
-            Part(*whole.pick(torch.from_numpy(index)), data.coding) for index in (inside, outside)
-        )  # fmt: skip
+        train, held_out = (Part(*whole.pick(torch.from_numpy(index)), data.coding) for index in (inside, outside))
         path = None if save is None else save / f"fold{number + 1}.safetensors"
         module = load(path)[0] if again and path is not None else _trained(recipe, data, train, held_out, number)
         accuracies.append(accuracy(module, held_out))
@@ -94,9 +92,13 @@ def _trained(recipe: Recipe, data: datasets.Dataset, train: Part, held_out: Part
     """The network of one fold, after the last epoch."""
     torch.manual_seed(recipe.seed + number)
     module = networks.build(
-        recipe.network, input_shape=data.input_shape, classes=data.classes, timesteps=recipe.timesteps,
-        train_with=method(recipe.method, **recipe.method_options), options=recipe.architecture,
-    ).to(memory_format=torch.channels_last)  # fmt: skip
+        recipe.network,
+        input_shape=data.input_shape,
+        classes=data.classes,
+        timesteps=recipe.timesteps,
+        train_with=method(recipe.method, **recipe.method_options),
+        options=recipe.architecture,
+    ).to(memory_format=torch.channels_last)
     fit(Training.begin(module, recipe, len(train)), train, held_out)
     if recipe.weight_bits:
         to_grid(module, recipe.weight_bits)

@@ -8,8 +8,8 @@ from typing import Any
 from torch import nn
 
 from spikeport.findings import fail
-from spikeport.train import checkpoint
-from spikeport.train.catalogue import method
+from spikeport.training import checkpoint
+from spikeport.training.catalogue import method
 from spikeport_models.networks import build
 
 FOLDER = Path(__file__).parent / "checkpoints"
@@ -30,8 +30,11 @@ def load(model: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     if not path.exists() and ours.exists():
         path = ours
     if not path.exists() and not path.suffix:
-        fail("SP300", f"there is no file and no shipped model {str(model)!r}",
-             mend=f"shipped models: {', '.join(shipped()) or 'none'}")  # fmt: skip
+        fail(
+            "SP300",
+            f"there is no file and no shipped model {str(model)!r}",
+            mend=f"shipped models: {', '.join(shipped()) or 'none'}",
+        )
     tensors, metadata = checkpoint.read(path)
     architecture = dict(metadata["architecture"])
     module = build(

@@ -52,8 +52,11 @@ def main(kind: str, what: str, path: str) -> None:
     peak = resident("VmHWM")
     arrays = [getattr(node, name) for node in graph.nodes.values() for name in node.arrays]
     assert sum(int(np.prod(array.shape)) for array in arrays if array is not None) > 12e6
-    print(json.dumps({"seconds": seconds, "memory": peak - empty, "extra": peak - before,
-                      "size": Path(path).stat().st_size}))  # fmt: skip
+    print(
+        json.dumps(
+            {"seconds": seconds, "memory": peak - empty, "extra": peak - before, "size": Path(path).stat().st_size}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from bench_record import interleaved, record
 from spikeport.engine.run import Engine
 from spikeport.graph import LIF, Synapse
 from spikeport.process import keep_freed_memory
-from spikeport.targets import Request, target
+from spikeport.target import Request, target
 
 pytestmark = pytest.mark.bench
 

@@ -39,7 +39,16 @@ def test_resnet19(kind, tmp_path):
         best = min(runs, key=lambda run: run["seconds"])
         memory, extra = (max(run[key] for run in runs) / weights for key in ("memory", "extra"))
         size = best["size"] / weights
-        record(f"ResNet-19, {what} {kind}", f"{limit:g} s", limit / best["seconds"], best["seconds"], table="formats",
-               slowest=max(run["seconds"] for run in runs), memory=memory, extra=extra, file=size)  # fmt: skip
+        record(
+            f"ResNet-19, {what} {kind}",
+            f"{limit:g} s",
+            limit / best["seconds"],
+            best["seconds"],
+            table="formats",
+            slowest=max(run["seconds"] for run in runs),
+            memory=memory,
+            extra=extra,
+            file=size,
+        )
         assert size <= FILE
         assert memory <= MEMORY

@@ -36,8 +36,18 @@ def test_the_plain_network_is_the_same_network():
     specification.loader.exec_module(child)
     for network, shape, timesteps in (("resnet19", (3, 16, 16), 2), ("vggsnn", (2, 16, 16), 3)):
         torch.manual_seed(0)
-        ours = build(network, input_shape=shape, classes=10, timesteps=timesteps, train_with="ds-atgo",
-                     options={"width": 0.1}).double().train()  # fmt: skip
+        ours = (
+            build(
+                network,
+                input_shape=shape,
+                classes=10,
+                timesteps=timesteps,
+                train_with="ds-atgo",
+                options={"width": 0.1},
+            )
+            .double()
+            .train()
+        )
         other = child.plain(copy.deepcopy(ours)).double()
         x = torch.rand(*((timesteps, 8) if network == "vggsnn" else (8,)), *shape, dtype=torch.float64)
         weights = torch.randn(8, 10, dtype=torch.float64)
@@ -76,17 +86,22 @@ def test_a_training_step(network):
             ("torch's convolutions alone", floor),
         ):
             record(
-                f"training step, {network}, {variant}", against, best[peer] / best[variant], best[variant],
-                seconds_against=best[peer], peak_bytes=peak[variant], peak_bytes_against=peak[peer],
+                f"training step, {network}, {variant}",
+                against,
+                best[peer] / best[variant],
+                best[variant],
+                seconds_against=best[peer],
+                peak_bytes=peak[variant],
+                peak_bytes_against=peak[peer],
                 table="training",
-            )  # fmt: skip
+            )
 
 
 @pytest.mark.bench
 @pytest.mark.timeout(3600)
 def test_short_trainings_in_bf16(tmp_path):
     """Digits, three seeds, ten epochs: accuracy in float32 and in bf16."""
-    from spikeport.api.train import train
+    from spikeport.verbs.train import train
 
     runs = {}
     for precision in ("float32", "bf16"):
@@ -101,6 +116,10 @@ def test_short_trainings_in_bf16(tmp_path):
     accuracy = {name: [run.metadata["test_accuracy"] for run in some] for name, some in runs.items()}
     means = {name: statistics.fmean(values) for name, values in accuracy.items()}
     record(
-        "test accuracy, digits-conv, ten epochs, bf16", "float32, three seeds", means["bf16"] / means["float32"],
-        statistics.fmean(run.seconds for run in runs["bf16"]), accuracy=accuracy, table="training",
-    )  # fmt: skip
+        "test accuracy, digits-conv, ten epochs, bf16",
+        "float32, three seeds",
+        means["bf16"] / means["float32"],
+        statistics.fmean(run.seconds for run in runs["bf16"]),
+        accuracy=accuracy,
+        table="training",
+    )

@@ -18,14 +18,14 @@ import torch
 from torch import nn
 
 from spikeport.process import keep_freed_memory
-from spikeport.train import Neuron, TdBatchNorm
-from spikeport.train.layers import Conv2d
-from spikeport.train.loop import optimiser_for, train_step
-from spikeport.train.recipe import parse
+from spikeport.training import Neuron, TdBatchNorm
+from spikeport.training.layers import Conv2d
+from spikeport.training.loop import optimiser_for, train_step
+from spikeport.training.recipe import parse
 from spikeport_models.networks import build
 from spikeport_models.networks.blocks import Spiking
 
-_SPEC = importlib.util.spec_from_file_location("reference", Path(__file__).parents[1] / "train" / "reference.py")
+_SPEC = importlib.util.spec_from_file_location("reference", Path(__file__).parents[1] / "training" / "reference.py")
 equations = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(equations)
 
@@ -56,9 +56,11 @@ class PlainNeuron(nn.Module):
 
     def forward(self, x):
         spikes, used = equations.neurons(
-            Steps(x) if self.unbound else x, torch.sigmoid(self.w), lambda t, u: u.detach().mean() + u.detach().std(),
+            Steps(x) if self.unbound else x,
+            torch.sigmoid(self.w),
+            lambda t, u: u.detach().mean() + u.detach().std(),
             lambda t, u, theta: equations.atgo_width(u),
-        )  # fmt: skip
+        )
         self.threshold.lerp_(torch.stack(used), 0.1)
         return spikes
 
@@ -130,8 +132,18 @@ def prepared(network, variant):
     module = build(network, input_shape=shape, classes=10, timesteps=timesteps, train_with="ds-atgo").train()
     lead = (timesteps, 8) if network == "vggsnn" else (8,)
     x, y = torch.rand(*lead, *shape), torch.randint(0, 10, (8,))
-    recipe = parse({"model": "b", "dataset": "b", "network": network, "timesteps": timesteps, "epochs": 1, "lr": 0.01,
-                    "weight_decay": 0.0, "precision": "bf16" if variant == "bf16" else "float32"})  # fmt: skip
+    recipe = parse(
+        {
+            "model": "b",
+            "dataset": "b",
+            "network": network,
+            "timesteps": timesteps,
+            "epochs": 1,
+            "lr": 0.01,
+            "weight_decay": 0.0,
+            "precision": "bf16" if variant == "bf16" else "float32",
+        }
+    )
     if variant in ("plain", "unbound"):
         PlainNeuron.unbound = variant == "unbound"
         module = plain(module)

@@ -19,8 +19,13 @@ def spikeport(*arguments, cwd):
     """Run the command line as a user does."""
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "spikeport", *map(str, arguments)],
-        cwd=cwd, capture_output=True, text=True, timeout=120, check=False, env=os.environ | {"COLUMNS": "200"},
-    )  # fmt: skip
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=os.environ | {"COLUMNS": "200"},
+    )
 
 
 def digits_shaped() -> Graph:

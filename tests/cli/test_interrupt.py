@@ -13,11 +13,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spikeport.api.simulate import simulate
-from spikeport.engine.resume import finished
+from finished_parts import finished
 from spikeport.formats import nir
 from spikeport.graph import LIF, LOIHI2, Graph, Input, Linear, Loihi, Readout
 from spikeport.record import Record
+from spikeport.verbs.simulate import simulate
 
 SAMPLES, PART = 6000, 1024
 # a shell ignores SIGINT for what it starts with &, and so would the child
@@ -42,8 +42,13 @@ def run(tmp_path_factory):
 
 def started(place, out, *more):
     words = ["simulate", str(place / "model.nir"), "--input", str(place / "x.npy"), "--out", str(out), *more]
-    return subprocess.Popen([sys.executable, "-c", MAIN, *words], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                            text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-c", MAIN, *words],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
 
 
 def ended(place, out, kind):

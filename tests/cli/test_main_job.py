@@ -9,8 +9,8 @@ import re
 import numpy as np
 import pytest
 
-from spikeport.api.run import run
-from spikeport.targets import target
+from spikeport.target import target
+from spikeport.verbs.run import run
 
 LAYERS = ("conv1.neuron", "conv2.neuron", "dense.neuron")
 STAGES = {"pytorch", "nir", "onnx", "integer", "lava"}
@@ -114,8 +114,14 @@ def test_the_provenance_names_the_command_and_the_files(job):
 def test_nothing_half_written_is_left(job):
     assert not list(job[0].rglob("*.part"))
     assert {p.name for p in job[0].iterdir() if p.is_file()} == {
-        "model.safetensors", "model.nir", "model.onnx", "model.int.nir", "result.json", "figures.json", "report.html",
-    }  # fmt: skip
+        "model.safetensors",
+        "model.nir",
+        "model.onnx",
+        "model.int.nir",
+        "result.json",
+        "figures.json",
+        "report.html",
+    }
 
 
 @pytest.mark.slow

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from spikeport.api.inspect import inspect
-from spikeport.api.plan import Plan, read
-from spikeport.api.run import run
-from spikeport.api.train import train
 from spikeport.findings import SpikeportError
+from spikeport.verbs.inspect import inspect
+from spikeport.verbs.plan import Plan, read
+from spikeport.verbs.run import run
+from spikeport.verbs.train import train
 
 TEXT = """
 recipe = "digits"

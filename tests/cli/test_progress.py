@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from spikeport import console
+from spikeport.terminal import console
 
 
 def shown(seconds, reports, total):

@@ -20,7 +20,9 @@ def test_quiet_stands_before_the_verb_and_the_rest_keeps_its_order(words):
 def test_the_verb_takes_it():
     done = subprocess.run(
         [sys.executable, "-m", "spikeport", "evaluate", "digits-conv", "--data", "digits", "--quiet"],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "% of 360 samples" in done.stdout

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from spikeport.api.simulate import simulate
 from spikeport.cli import build
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, Flatten, Graph, Input, Linear, Readout
 from spikeport.record import Record
+from spikeport.verbs.simulate import simulate
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +67,22 @@ def test_a_run_that_died_goes_on_with_the_same_result(network, tmp_path):
 def test_evaluate_keeps_its_parts_and_says_so(tmp_path):
     def evaluate(*more):
         return CliRunner().invoke(
-            build(), ["evaluate", "digits-conv", "--data", "digits", "--limit", "20", "--target", "reference",
-                      "--out", str(tmp_path), "--json", *more]
-        )  # fmt: skip
+            build(),
+            [
+                "evaluate",
+                "digits-conv",
+                "--data",
+                "digits",
+                "--limit",
+                "20",
+                "--target",
+                "reference",
+                "--out",
+                str(tmp_path),
+                "--json",
+                *more,
+            ],
+        )
 
     first = evaluate()
     assert first.exit_code == 0, first.output

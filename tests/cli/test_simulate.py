@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from spikeport.api.compare import compare
-from spikeport.api.simulate import simulate
-from spikeport.cli import build, show
-from spikeport.compare import parity
+from spikeport.cli import build
+from spikeport.comparison import parity
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir
 from spikeport.graph import LIF, Graph, Input, Linear, Readout
 from spikeport.record import Record
+from spikeport.terminal import show
+from spikeport.verbs.compare import compare
+from spikeport.verbs.simulate import simulate
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +104,25 @@ def test_what_is_no_size_is_refused(text):
 
 def test_evaluate_takes_a_budget_and_its_answer_stays():
     found = [
-        json.loads(CliRunner().invoke(
-            build(), ["evaluate", "digits-conv", "--data", "digits", "--limit", "30", "--target", "reference", "--json",
-                      *more]).stdout)
+        json.loads(
+            CliRunner()
+            .invoke(
+                build(),
+                [
+                    "evaluate",
+                    "digits-conv",
+                    "--data",
+                    "digits",
+                    "--limit",
+                    "30",
+                    "--target",
+                    "reference",
+                    "--json",
+                    *more,
+                ],
+            )
+            .stdout
+        )
         for more in ((), ("--memory", "100KB"))
-    ]  # fmt: skip
+    ]
     assert found[0]["correct"] == found[1]["correct"]

@@ -8,8 +8,7 @@ import re
 import pytest
 from rich.console import Console
 
-from spikeport import console
-from spikeport.cli import show
+from spikeport.terminal import console, show
 
 HEAD = ("model", "low", "nominal", "basis")
 ROWS = [("spinnaker2-hoeppner2019", "51.7", "52", "literature, assumed"), ("45nm", "0.03", "0.04", "simulated")]

@@ -58,7 +58,7 @@ def place(demo, tmp_path, monkeypatch):
 
 
 def lava_is_here():
-    from spikeport.targets import target
+    from spikeport.target import target
 
     return target("lava").availability().ready
 
@@ -187,7 +187,7 @@ def test_every_code_has_a_page(site):
 
 
 def test_the_cost_page_shows_every_constant_with_its_source(site):
-    from spikeport.energy import shipped
+    from spikeport.costs import shipped
 
     text = (site / "cost-models.md").read_text("utf-8")
     for model in shipped().values():

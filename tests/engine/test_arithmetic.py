@@ -8,7 +8,7 @@ import pytest
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, LOIHI2, CubaLIF, Graph, Input, Linear, Loihi, Readout
-from spikeport.targets import Request, target
+from spikeport.target import Request, target
 
 TOP = 2**23 - 1
 ALL = Request(trains=True, membranes=True)

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from random_graphs import random_graph
-from spikeport.api.compare import compare
-from spikeport.api.evaluate import evaluate
-from spikeport.api.simulate import simulate
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF
-from spikeport.targets import Request, target
+from spikeport.target import Request, target
+from spikeport.verbs.compare import compare
+from spikeport.verbs.evaluate import evaluate
+from spikeport.verbs.simulate import simulate
 
 GPU = torch.cuda.is_available()
 ALL = Request(trains=True, membranes=True)

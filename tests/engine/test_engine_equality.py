@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from random_graphs import random_graph
 from spikeport.engine import simulate
 from spikeport.graph import LIF, Synapse
-from spikeport.targets import Request
+from spikeport.target import Request
 from stepwise import Stepwise
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -84,6 +84,10 @@ def test_branches_add_straight_into_every_kind_of_node(integers):
     graphs = [random_graph(seed, integers=integers)[0] for seed in range(200)]
     met = {type(graph[name]).__name__ for graph in graphs for name in graph if len(graph.sources(name)) > 1}
     assert met >= {"Conv", "Linear", "Pool", "Flatten", "Readout", "LIF", "CubaLIF", "Scale"}
-    plain = [graph for graph in graphs for name in graph.nodes_of(LIF)
-             if sum(isinstance(graph[source], Synapse) for source in graph.sources(name)) > 1]  # fmt: skip
+    plain = [
+        graph
+        for graph in graphs
+        for name in graph.nodes_of(LIF)
+        if sum(isinstance(graph[source], Synapse) for source in graph.sources(name)) > 1
+    ]
     assert len(plain) > 20

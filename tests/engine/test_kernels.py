@@ -11,14 +11,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from random_graphs import random_graph
-from spikeport.engine import fused, products, simulate, sparse
-from spikeport.engine.pair import Pair
+from spikeport.engine import simulate
+from spikeport.engine.cpu import fused, products, sparse
+from spikeport.engine.cpu.pair import Pair
 from spikeport.engine.program import kernels_here
 from spikeport.engine.ranges import Range, product, ranges
 from spikeport.engine.run import Engine
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, LOIHI2, Conv, CubaLIF, Delay, Graph, Input, Linear, Loihi, Readout, Scale
-from spikeport.targets import Request
+from spikeport.target import Request
 from stepwise import Stepwise, windows
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -63,9 +64,15 @@ def test_real_neurons_round_alike_in_both_kernels(dtype, reset, cuba):
 
     extra = {"current_decay": rng.random(3).astype(dtype)} if cuba else {}
     node = (CubaLIF if cuba else LIF)(
-        shape, decay=rng.random(shape).astype(dtype), threshold=np.abs(numbers(steps, *shape)), bias=numbers(3),
-        gain=numbers(), reset=reset, reset_value=numbers(), **extra,
-    )  # fmt: skip
+        shape,
+        decay=rng.random(shape).astype(dtype),
+        threshold=np.abs(numbers(steps, *shape)),
+        bias=numbers(3),
+        gain=numbers(),
+        reset=reset,
+        reset_value=numbers(),
+        **extra,
+    )
     graph = Graph({"input": Input(shape, "events"), "lif": node}, (("input", "lif"),), steps)
     graph = graph.with_(arithmetic=type(graph.arithmetic)(np.dtype(dtype).name))
     samples = numbers(steps, 40, *shape)
@@ -121,13 +128,21 @@ def test_every_way_is_exact_at_the_extremes(way, low, high):
                 np.testing.assert_array_equal(run(torch.as_tensor(x).to(dtype)[None])[0].numpy(), truth)
 
 
-OPTIONS = st.fixed_dictionaries({
-    "channels": st.sampled_from([1, 3, 8, 20, 64]), "outputs": st.sampled_from([1, 10, 16, 33, 64, 130]),
-    "kernel": st.tuples(st.integers(1, 5), st.integers(1, 4)), "stride": st.tuples(*[st.integers(1, 3)] * 2),
-    "padding": st.tuples(*[st.integers(0, 4)] * 2), "dilation": st.tuples(*[st.integers(1, 2)] * 2),
-    "size": st.tuples(st.integers(1, 12), st.integers(1, 12)), "high": st.integers(1, sparse.STEEPEST),
-    "rate": st.sampled_from([0.0, 0.1, 0.5, 1.0]), "extreme": st.booleans(), "seed": SEEDS,
-})  # fmt: skip
+OPTIONS = st.fixed_dictionaries(
+    {
+        "channels": st.sampled_from([1, 3, 8, 20, 64]),
+        "outputs": st.sampled_from([1, 10, 16, 33, 64, 130]),
+        "kernel": st.tuples(st.integers(1, 5), st.integers(1, 4)),
+        "stride": st.tuples(*[st.integers(1, 3)] * 2),
+        "padding": st.tuples(*[st.integers(0, 4)] * 2),
+        "dilation": st.tuples(*[st.integers(1, 2)] * 2),
+        "size": st.tuples(st.integers(1, 12), st.integers(1, 12)),
+        "high": st.integers(1, sparse.STEEPEST),
+        "rate": st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+        "extreme": st.booleans(),
+        "seed": SEEDS,
+    }
+)
 
 
 @settings(max_examples=60)
@@ -185,15 +200,24 @@ def test_events_are_added_only_where_they_are_few_and_can_be():
     assert sparse.rows(Conv(np.ones((4, 4, 3, 3), np.int8), groups=2), Range(0, 1), shape) is None
 
 
-LAYERS = st.fixed_dictionaries({
-    "channels": st.sampled_from([1, 3, 16, 64]), "outputs": st.sampled_from([32, 64, 96, 128, 10]),
-    "kernel": st.tuples(*[st.integers(1, 3)] * 2), "stride": st.tuples(*[st.integers(1, 2)] * 2),
-    "padding": st.tuples(*[st.integers(0, 2)] * 2), "dilation": st.tuples(*[st.integers(1, 2)] * 2),
-    "size": st.tuples(*[st.integers(1, 9)] * 2), "high": st.integers(1, 3), "steps": st.integers(1, 5),
-    "schedule": st.sampled_from(["step", "channel", "neuron"]),
-    "reset": st.sampled_from(["zero", "subtract", "value", "none"]),
-    "cuba": st.booleans(), "exponent": st.integers(-3, 6), "seed": SEEDS,
-})  # fmt: skip
+LAYERS = st.fixed_dictionaries(
+    {
+        "channels": st.sampled_from([1, 3, 16, 64]),
+        "outputs": st.sampled_from([32, 64, 96, 128, 10]),
+        "kernel": st.tuples(*[st.integers(1, 3)] * 2),
+        "stride": st.tuples(*[st.integers(1, 2)] * 2),
+        "padding": st.tuples(*[st.integers(0, 2)] * 2),
+        "dilation": st.tuples(*[st.integers(1, 2)] * 2),
+        "size": st.tuples(*[st.integers(1, 9)] * 2),
+        "high": st.integers(1, 3),
+        "steps": st.integers(1, 5),
+        "schedule": st.sampled_from(["step", "channel", "neuron"]),
+        "reset": st.sampled_from(["zero", "subtract", "value", "none"]),
+        "cuba": st.booleans(),
+        "exponent": st.integers(-3, 6),
+        "seed": SEEDS,
+    }
+)
 
 
 @settings(max_examples=80)
@@ -208,19 +232,28 @@ def test_a_synapse_and_its_neurons_in_one_pass_are_the_two_one_after_the_other(o
     shape = synapse.output_shape(entering)
     spread = {"step": (), "channel": shape[:1], "neuron": shape}[o.schedule]
     parameters = {
-        "decay": rng.integers(1, 4097, spread), "threshold": rng.integers(0, 2000, (o.steps, *spread)),
-        "bias": rng.integers(-9000, 9000, spread), "reset": o.reset, "gain": np.asarray(1), "compare": ">",
-    } | ({"reset_value": rng.integers(-500, 500, spread)} if o.reset == "value" else {})  # fmt: skip
+        "decay": rng.integers(1, 4097, spread),
+        "threshold": rng.integers(0, 2000, (o.steps, *spread)),
+        "bias": rng.integers(-9000, 9000, spread),
+        "reset": o.reset,
+        "gain": np.asarray(1),
+        "compare": ">",
+    } | ({"reset_value": rng.integers(-500, 500, spread)} if o.reset == "value" else {})
     layer = (
         CubaLIF(shape, current_decay=rng.integers(0, 4096, spread), **parameters)
         if o.cuba
         else LIF(shape, **parameters)
     )
     graph = Graph(
-        {"input": Input(entering, "events", unit=np.float64(1), low=0, high=o.high),
-         "synapse": synapse, "layer": layer},
-        (("input", "synapse"), ("synapse", "layer")), o.steps, Loihi(LOIHI2),
-    )  # fmt: skip
+        {
+            "input": Input(entering, "events", unit=np.float64(1), low=0, high=o.high),
+            "synapse": synapse,
+            "layer": layer,
+        },
+        (("input", "synapse"), ("synapse", "layer")),
+        o.steps,
+        Loihi(LOIHI2),
+    )
     size = (o.steps, 3, *entering)
     x = (rng.integers(1, o.high + 1, size) * (rng.random(size) < 0.05)).astype(np.uint8)
     wanted = Request(trains=True, events=True, membranes=True)

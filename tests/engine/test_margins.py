@@ -16,7 +16,7 @@ from spikeport.engine.margins import margins
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, Conv, Delay, Flatten, Graph, Input, Linear, Norm, Pool, Readout, Real, Scale
 from spikeport.record import Train
-from spikeport.targets import Request
+from spikeport.target import Request
 from stepwise import Stepwise
 
 SEEDS = st.integers(0, 2**32 - 1)

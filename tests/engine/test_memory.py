@@ -9,7 +9,7 @@ from random_graphs import random_graph
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, LOIHI2, Conv, Graph, Input, Linear, Loihi, Readout
-from spikeport.targets import Request, target
+from spikeport.target import Request, target
 
 STEPS, SIDE = 4, 16
 
@@ -20,8 +20,9 @@ def maps(channels=8, layers=3):
     nodes = {"input": Input((channels, SIDE, SIDE), "events", low=0, high=1)}
     for index in range(layers):
         nodes[f"conv{index}"] = Conv(rng.integers(-20, 30, (channels, channels, 3, 3)).astype(np.int8), padding=(1, 1))
-        nodes[f"lif{index}"] = LIF((channels, SIDE, SIDE), np.asarray(3000), np.asarray([300, 500, 400, 350]),
-                                   compare=">")  # fmt: skip
+        nodes[f"lif{index}"] = LIF(
+            (channels, SIDE, SIDE), np.asarray(3000), np.asarray([300, 500, 400, 350]), compare=">"
+        )
     return Graph.chain(nodes, STEPS, arithmetic=Loihi(LOIHI2))
 
 
@@ -87,9 +88,11 @@ def test_membranes_of_named_layers_are_those_of_all():
 @pytest.mark.parametrize("name", ["integer", "lava", "onnxruntime", "sanafe"])
 def test_a_layer_that_there_is_not_is_refused_before_anything_runs(name):
     nodes = {
-        "input": Input((3,), "events", low=0, high=1), "fc": Linear(np.eye(3, dtype=np.int8)),
-        "lif": LIF((3,), np.asarray(4096), np.full(2, 5), compare=">"), "out": Readout((3,), np.ones(2, int)),
-    }  # fmt: skip
+        "input": Input((3,), "events", low=0, high=1),
+        "fc": Linear(np.eye(3, dtype=np.int8)),
+        "lif": LIF((3,), np.asarray(4096), np.full(2, 5), compare=">"),
+        "out": Readout((3,), np.ones(2, int)),
+    }
     graph = Graph.chain(nodes, 2, arithmetic=Loihi(LOIHI2))
     if not target(name).availability().ready:
         pytest.skip(target(name).availability().why)

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from finished_parts import finished
 from lava_networks import resnet19
 from random_graphs import random_graph
 from spikeport.engine import simulate
-from spikeport.engine.resume import PART, PART_SECONDS, finished, part_size, run_in_parts
+from spikeport.engine.resume import PART, PART_SECONDS, part_size, run_in_parts
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, Conv, Flatten, Graph, Input, Linear, Readout
-from spikeport.targets import Request, expected_seconds, target
+from spikeport.target import Request, expected_seconds, target
 
 ALL = Request(trains=True, membranes=True, events=True)
 SEED = 6  # events as input, so that the samples lie on the second axis
@@ -114,9 +115,13 @@ def test_the_time_is_expected_from_products_and_steps():
     """Two convolutions of 3 x 3 on 4 x 4 places, 2 -> 3 and 3 -> 3 channels, and 48 -> 5: (54 + 81) * 16 + 240."""
     conv = Conv(np.ones((3, 2, 3, 3), np.float32), padding=(1, 1))
     nodes = {
-        "input": Input((2, 4, 4)), "a": conv, "b": conv.with_(weight=np.ones((3, 3, 3, 3), np.float32)),
-        "flat": Flatten(), "fc": Linear(np.ones((5, 48), np.float32)), "out": Readout((5,), np.ones(7, np.float32)),
-    }  # fmt: skip
+        "input": Input((2, 4, 4)),
+        "a": conv,
+        "b": conv.with_(weight=np.ones((3, 3, 3, 3), np.float32)),
+        "flat": Flatten(),
+        "fc": Linear(np.ones((5, 48), np.float32)),
+        "out": Readout((5,), np.ones(7, np.float32)),
+    }
     assert expected_seconds(Graph.chain(nodes, 7), rate=1.0) == 7 * ((54 + 81) * 16 + 240)
 
 
@@ -126,11 +131,6 @@ def test_lava_keeps_smaller_parts_than_the_engine():
     lava, engine = (part_size(target(name).seconds_a_sample(graph)) for name in ("lava", "integer"))
     assert lava * target("lava").seconds_a_sample(graph) <= PART_SECONDS
     assert 1 <= lava < 60 < engine
-
-
-def test_a_folder_without_a_run_is_none(tmp_path):
-    with pytest.raises(SpikeportError, match="SP120"):
-        finished(tmp_path)
 
 
 def test_a_killed_run_goes_on_without_losing_or_repeating_a_sample(tmp_path):

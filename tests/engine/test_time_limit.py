@@ -7,10 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from spikeport.api.execute import execute, execute_in_parts
-from spikeport.api.load import load_model
 from spikeport.findings import SpikeportError
-from spikeport.targets import Request
+from spikeport.target import Request
+from spikeport.verbs.execute import execute, execute_in_parts
+from spikeport.verbs.load import load_model
 
 
 @pytest.mark.parametrize("target", ["reference", "onnxruntime", "pytorch"])

@@ -14,7 +14,7 @@ from spikeport.findings import SpikeportError
 from spikeport.formats import nir, onnx
 from spikeport.graph import LIF
 from spikeport.passes.extend import extend
-from spikeport.targets import Request
+from spikeport.target import Request
 
 DT = 1e-3
 T = 12
@@ -116,9 +116,10 @@ def test_the_exponential_rule_leaps_over_a_step_of_constant_drive(kind, tmp_path
     assert 0 < record.trains["node"].unpack().mean() < 1
 
 
-@pytest.mark.parametrize(("changes", "where"), [
-    ([("node", "nowhere")], "'nowhere'"), ([("nobody", "node")], "'nobody'"), ([("input", "node")], "twice"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [([("node", "nowhere")], "'nowhere'"), ([("nobody", "node")], "'nobody'"), ([("input", "node")], "twice")],
+)
 def test_edges_to_nowhere_and_repeated_ones_are_named(changes, where, tmp_path):
     import h5py
 

@@ -10,10 +10,10 @@ import nir_by_hand
 from nir_by_hand import cuba, ends, graph, lif, normal
 from spikeport.engine import simulate
 from spikeport.formats import nir
-from spikeport.formats.nir_convert import RULES
-from spikeport.formats.nir_flat import FIELDS
+from spikeport.formats.nir.subgraphs import FIELDS
+from spikeport.formats.nir.to_graph import RULES
 from spikeport.graph import Delay
-from spikeport.targets import Request
+from spikeport.target import Request
 
 DT = 1e-3
 T = 12
@@ -50,7 +50,7 @@ NODES = {
     "cubali": (peer.CubaLI(*(np.full(5, v) for v in (3e-3, 4e-3, 2.0, 0.1, 1.5))), False),
     "affine": (peer.Affine(normal(5, 5), normal(5)), False),
     "linear": (peer.Linear(normal(5, 5)), False),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", NODES)
@@ -109,15 +109,25 @@ def test_nested_graphs_are_opened(tmp_path):
     edges = [("input", "lif"), ("lif", "w"), ("w", "lif"), ("lif", "output")]
     inner = graph(edges, input=start, lif=lif(5), w=peer.Linear(normal(5, 5)), output=end)
     outer = graph([("a", "rnn"), ("rnn", "b")], a=peer.Input(np.array([5])), rnn=inner, b=peer.Output(np.array([5])))
-    network = graph([("in", "net"), ("net", "fc"), ("fc", "out")], **{"in": start}, net=outer,
-                    fc=peer.Linear(normal(3, 5)), out=peer.Output(np.array([3])))  # fmt: skip
+    network = graph(
+        [("in", "net"), ("net", "fc"), ("fc", "out")],
+        **{"in": start},
+        net=outer,
+        fc=peer.Linear(normal(3, 5)),
+        out=peer.Output(np.array([3])),
+    )
     peer.write(tmp_path / "a.nir", network)
     found, _ = nir.read(tmp_path / "a.nir", DT, timesteps=T)
     assert "net.rnn.lif" in found.nodes
     frames = normal(T, 4, 5)
     record = simulate(found, frames, Request(trains=True))
-    flat = graph([("in", "lif"), ("lif", "w"), ("w", "lif"), ("lif", "out")], **{"in": start}, lif=lif(5),
-                 w=inner.nodes["w"], out=end)  # fmt: skip
+    flat = graph(
+        [("in", "lif"), ("lif", "w"), ("w", "lif"), ("lif", "out")],
+        **{"in": start},
+        lif=lif(5),
+        w=inner.nodes["w"],
+        out=end,
+    )
     by_hand = nir_by_hand.run(flat, frames, DT)
     np.testing.assert_array_equal(record.trains["net.rnn.lif"].unpack(), by_hand["lif"].astype(bool))
 
@@ -150,8 +160,9 @@ def test_a_cycle_without_any_delay_gets_one_and_a_note(tmp_path):
     """Two linear maps that feed each other: in continuous time they settle, in steps an answer needs one."""
     start, end = ends([3])
     edges = [("input", "a"), ("a", "b"), ("b", "a"), ("b", "output")]
-    network = graph(edges, input=start, a=peer.Linear(0.3 * normal(3, 3)), b=peer.Linear(0.3 * normal(3, 3, seed=1)),
-                    output=end)  # fmt: skip
+    network = graph(
+        edges, input=start, a=peer.Linear(0.3 * normal(3, 3)), b=peer.Linear(0.3 * normal(3, 3, seed=1)), output=end
+    )
     peer.write(tmp_path / "a.nir", network)
     found, findings = nir.read(tmp_path / "a.nir", DT, timesteps=T)
     assert "SP214" in {finding.code for finding in findings}

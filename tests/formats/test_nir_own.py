@@ -109,9 +109,15 @@ def test_a_node_that_lost_its_metadata_is_named(graph, tmp_path):
 
 @pytest.mark.parametrize(
     "place",
-    ["nodes/c_1/weight", "nodes/lif__/metadata/spikeport/threshold", "nodes/cuba/v_leak", "nodes/n_/weight",
-     "nodes/pool/padding", "nodes/cuba/v_threshold"],
-)  # fmt: skip
+    [
+        "nodes/c_1/weight",
+        "nodes/lif__/metadata/spikeport/threshold",
+        "nodes/cuba/v_leak",
+        "nodes/n_/weight",
+        "nodes/pool/padding",
+        "nodes/cuba/v_threshold",
+    ],
+)
 def test_any_changed_number_is_found(graph, tmp_path, place):
     names = {"n_": "_"}
     place = "/".join(names.get(part, part) for part in place.split("/"))
@@ -168,8 +174,11 @@ def test_gigabytes_claimed_by_a_small_file_are_not_read(graph, tmp_path):
 
 def test_approx_says_what_it_costs_on_a_calibration_batch(tmp_path):
     """One neuron, thresholds 1 and 3: the mean of 2 loses the spike at the first step of an input of 1.5."""
-    nodes = {"in": Input((1,)), "fc": Linear(np.ones((1, 1), f4)),
-             "lif": LIF((1,), f4(0), np.asarray([1, 3, 1, 3], f4))}  # fmt: skip
+    nodes = {
+        "in": Input((1,)),
+        "fc": Linear(np.ones((1, 1), f4)),
+        "lif": LIF((1,), f4(0), np.asarray([1, 3, 1, 3], f4)),
+    }
     graph = chain(**nodes)
     (finding,) = nir.write(graph, tmp_path / "a.nir", "approx", calibration=np.full((5, 1), 1.5, f4), run=simulate)
     assert "on 5 samples" in finding.what
@@ -194,8 +203,7 @@ def test_the_page_of_the_schema_names_every_field_that_is_written(graph, tmp_pat
 def test_what_is_equal_for_all_neurons_is_stored_once(tmp_path):
     """A million neurons in less than their weights; nir.read still sees an array a neuron."""
     conv = Conv(np.ones((64, 3, 3, 3), f4), np.zeros(64, f4), padding=(1, 1))
-    big = chain(**{"in": Input((3, 128, 128)), "conv": conv,
-                   "lif": LIF((64, 128, 128), f4(0.5), np.full(T, 0.75, f4))})  # fmt: skip
+    big = chain(**{"in": Input((3, 128, 128)), "conv": conv, "lif": LIF((64, 128, 128), f4(0.5), np.full(T, 0.75, f4))})
     nir.write(big, tmp_path / "a.nir")
     assert (tmp_path / "a.nir").stat().st_size < 64 * 1024
     nodes = peer.read(tmp_path / "a.nir").nodes

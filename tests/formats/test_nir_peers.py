@@ -17,7 +17,7 @@ from torch import nn
 from spikeport.engine import simulate
 from spikeport.formats import nir
 from spikeport.graph import LIF, Conv, Flatten, Graph, Input, Linear, Pool
-from spikeport.targets import Request
+from spikeport.target import Request
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # theirs, on import and on use
 
@@ -64,8 +64,13 @@ def check(theirs, own):
 def snntorch_neuron(kind, size, **changes):
     """One threshold a neuron: with scalars snntorch's own export ends in nir's "type mismatch: ... -> []"."""
     snn = pytest.importorskip("snntorch")
-    values = {"threshold": torch.full((size,), 0.5), "reset_mechanism": "zero", "reset_delay": False,
-              "init_hidden": True, "beta": torch.linspace(0.6, 0.95, size)} | changes  # fmt: skip
+    values = {
+        "threshold": torch.full((size,), 0.5),
+        "reset_mechanism": "zero",
+        "reset_delay": False,
+        "init_hidden": True,
+        "beta": torch.linspace(0.6, 0.95, size),
+    } | changes
     return getattr(snn, kind)(**values)
 
 
@@ -78,8 +83,9 @@ def test_snntorchs_networks_run_here(kind, tmp_path):
     more = {"alpha": torch.full((30,), 0.7)} if "Synaptic" in kind else {}
     if kind.startswith("R"):
         more |= {"linear_features": 30, "all_to_all": True}
-    network = nn.Sequential(nn.Linear(10, 30), snntorch_neuron(kind, 30, **more), nn.Linear(30, 8),
-                            snntorch_neuron("Leaky", 8, output=True))  # fmt: skip
+    network = nn.Sequential(
+        nn.Linear(10, 30), snntorch_neuron(kind, 30, **more), nn.Linear(30, 8), snntorch_neuron("Leaky", 8, output=True)
+    )
     nir_.write(tmp_path / "a.nir", export_to_nir(network, torch.randn(10)))
     x = frames(10)
     own = ours(tmp_path / "a.nir", x, written_by="snntorch")
@@ -135,8 +141,9 @@ def test_spikingjellys_networks_run_here(kind, tmp_path):
             return neuron.IFNode(v_reset=0.0)
         return neuron.LIFNode(tau=2.5, decay_input="decayed" in kind, v_threshold=0.2, v_reset=0.0)
 
-    network = nn.Sequential(layer.Conv2d(2, 4, 3, padding=1), neurons(), layer.AvgPool2d(2), layer.Flatten(),
-                            layer.Linear(36, 8), neurons())  # fmt: skip
+    network = nn.Sequential(
+        layer.Conv2d(2, 4, 3, padding=1), neurons(), layer.AvgPool2d(2), layer.Flatten(), layer.Linear(36, 8), neurons()
+    )
     x = frames(2, 6, 6)
     nir_.write(tmp_path / "a.nir", nir_exchange.export_to_nir(network, torch.tensor(x[0])))
     functional.reset_net(network)
@@ -201,8 +208,10 @@ def exported(path, *, gain=1.0, convolution=True, compare=">"):
     if convolution:
         nodes |= {"pool": Pool("average", (2, 2), (2, 2)), "flat": Flatten()}
     inputs = 36 if convolution else 30
-    nodes |= {"fc": Linear(rng.normal(size=(8, inputs)).astype(f4), rng.normal(size=8).astype(f4)),
-              "lif2": neurons((8,), 1.0)}  # fmt: skip
+    nodes |= {
+        "fc": Linear(rng.normal(size=(8, inputs)).astype(f4), rng.normal(size=8).astype(f4)),
+        "lif2": neurons((8,), 1.0),
+    }
     graph = Graph(nodes, tuple(pairwise(nodes)), T)
     assert nir.write(graph, path) == ()
     return graph
@@ -271,9 +280,15 @@ def test_sinabs_resets_by_subtraction_whatever_the_file_says(tmp_path):
     pytest.importorskip("sinabs")
     from sinabs.nir import from_nir
 
-    graph = Graph({"in": Input((1,), "events"), "fc": Linear(np.ones((1, 1), f4)),
-                   "if": LIF((1,), f4(1), np.ones(4, f4), compare=">")},
-                  (("in", "fc"), ("fc", "if")), 4)  # fmt: skip
+    graph = Graph(
+        {
+            "in": Input((1,), "events"),
+            "fc": Linear(np.ones((1, 1), f4)),
+            "if": LIF((1,), f4(1), np.ones(4, f4), compare=">"),
+        },
+        (("in", "fc"), ("fc", "if")),
+        4,
+    )
     nir.write(graph, tmp_path / "a.nir")
     x = np.array([1.5, 0.75, 0, 0], f4).reshape(4, 1, 1)
     network = from_nir(nir_.read(tmp_path / "a.nir"), num_timesteps=4)

@@ -12,10 +12,10 @@ from onnxruntime import InferenceSession
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.formats import onnx
-from spikeport.formats.onnx_neuron import function
+from spikeport.formats.onnx.neuron_functions import function
 from spikeport.graph import LIF, Conv, Linear, Norm, Pool, Readout
 from spikeport.passes.fold_norm import fold_norm
-from spikeport.targets import Request
+from spikeport.target import Request
 from strategies import graphs, samples
 
 f4 = np.float32
@@ -51,13 +51,26 @@ def by_hand(extra=(), calls=1):
     """A model as another exporter would write it: MatMul + Add, BatchNormalization, residual Add, global pool."""
     lif = function(LIF((4, 6, 6), f4(0.5), np.ones(T, f4)), "scan")
     arrays = {
-        "w1": coarse(4, 2, 3, 3), "w2": coarse(4, 4, 3, 3, seed=1), "gamma": coarse(4, seed=2),
-        "beta": coarse(4, seed=3), "mean": coarse(4, seed=4), "var": np.ones(4, f4), "w3": coarse(4, 3, seed=5),
-        "b3": coarse(3, seed=6), "decay": f4(0.5), "theta": np.array([1, 0.5, 0.75, 1], f4).reshape(T, 1, 1, 1, 1),
-        "one": f4(1), "zero": f4(0), "flat": np.array([-1, 4, 6, 6]), "steps": np.array([T, -1, 4, 6, 6]),
-        "out": np.array([T, -1, 3]), "row": np.array([0]), "time": np.array([T, 1, 1, 1, 1]), "half": f4(0.5),
+        "w1": coarse(4, 2, 3, 3),
+        "w2": coarse(4, 4, 3, 3, seed=1),
+        "gamma": coarse(4, seed=2),
+        "beta": coarse(4, seed=3),
+        "mean": coarse(4, seed=4),
+        "var": np.ones(4, f4),
+        "w3": coarse(4, 3, seed=5),
+        "b3": coarse(3, seed=6),
+        "decay": f4(0.5),
+        "theta": np.array([1, 0.5, 0.75, 1], f4).reshape(T, 1, 1, 1, 1),
+        "one": f4(1),
+        "zero": f4(0),
+        "flat": np.array([-1, 4, 6, 6]),
+        "steps": np.array([T, -1, 4, 6, 6]),
+        "out": np.array([T, -1, 3]),
+        "row": np.array([0]),
+        "time": np.array([T, 1, 1, 1, 1]),
+        "half": f4(0.5),
         "rows": np.array([0, -1]),
-    }  # fmt: skip
+    }
 
     def op(kind, inputs, output, **attributes):
         return helper.make_node(kind, inputs.split(), [output], name=output, **attributes)
@@ -87,10 +100,12 @@ def by_hand(extra=(), calls=1):
         *extra,
     ]
     graph = helper.make_graph(
-        nodes, "theirs", [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 2, 6, 6])],
+        nodes,
+        "theirs",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 2, 6, 6])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 3])],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in arrays.items()],
-    )  # fmt: skip
+    )
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("spikeport.snn", 1)]
     return helper.make_model(graph, functions=[lif], opset_imports=opsets, ir_version=8)
 
@@ -232,15 +247,18 @@ def test_operators_in_a_circle_are_one_error(kind, tmp_path):
     assert caught.value.code in ("SP250", "SP251")
 
 
-@pytest.mark.parametrize(("operator", "attributes", "why"), [
-    ("c2", {"auto_pad": "SAME_UPPER", "pads": None}, "auto_pad"),
-    ("c2", {"pads": [1, 1, 0, 0]}, "unevenly"),
-    ("n2", {"kind": "MaxPool", "kernel_shape": [1, 1], "epsilon": None}, "no place"),
-    ("p", {"kind": "AveragePool", "kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}, "out of the average"),
-    ("p", {"kind": "AveragePool", "kernel_shape": [6, 6], "ceil_mode": 1}, "ceil_mode"),
-    ("mm", {"kind": "Gemm", "alpha": 2.0}, "alpha"),
-    ("logits", {"axes": [1]}, "axis 0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("operator", "attributes", "why"),
+    [
+        ("c2", {"auto_pad": "SAME_UPPER", "pads": None}, "auto_pad"),
+        ("c2", {"pads": [1, 1, 0, 0]}, "unevenly"),
+        ("n2", {"kind": "MaxPool", "kernel_shape": [1, 1], "epsilon": None}, "no place"),
+        ("p", {"kind": "AveragePool", "kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}, "out of the average"),
+        ("p", {"kind": "AveragePool", "kernel_shape": [6, 6], "ceil_mode": 1}, "ceil_mode"),
+        ("mm", {"kind": "Gemm", "alpha": 2.0}, "alpha"),
+        ("logits", {"axes": [1]}, "axis 0"),
+    ],
+)
 def test_uses_of_an_operator_that_a_graph_has_no_word_for_are_refused_by_name(operator, attributes, why, tmp_path):
     model = by_hand()
     node = next(node for node in model.graph.node if node.name == operator)

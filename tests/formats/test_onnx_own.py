@@ -12,7 +12,7 @@ from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.formats import onnx
 from spikeport.graph import LIF, Conv, CubaLIF, Delay, Flatten, Graph, Input, Linear, Norm, Pool, Readout, Real, Scale
-from spikeport.targets import Request
+from spikeport.target import Request
 from spikeport_targets.onnxruntime import OnnxRuntime
 
 f4 = np.float32
@@ -44,13 +44,21 @@ def graph():
         "twice": Scale(np.asarray([2, 1, 0.5, 1], f4)),
         "flat": Flatten(),
         "fc": Linear(coarse(rng, 10, 64)),
-        "cuba": CubaLIF((10,), decay=f4(0.25), current_decay=f4(0.5), threshold=np.ones(T, f4), reset="subtract",
-                        compare=">", gain=f4(0.5), bias=coarse(rng, 10)),
+        "cuba": CubaLIF(
+            (10,),
+            decay=f4(0.25),
+            current_decay=f4(0.5),
+            threshold=np.ones(T, f4),
+            reset="subtract",
+            compare=">",
+            gain=f4(0.5),
+            bias=coarse(rng, 10),
+        ),
         "fc2": Linear(coarse(rng, 5, 10), coarse(rng, 5)),
         "value": LIF((5,), decay=f4(0.5), threshold=np.ones(T, f4), reset="value", reset_value=f4(-0.25)),
         "free": LIF((5,), decay=f4(1), threshold=np.linspace(0.5, 2, T).astype(f4), reset="none"),
         "out": Readout((5,), np.asarray([0.5, 0.25, 0.125, 0.125], f4), coarse(rng, 5)),
-    }  # fmt: skip
+    }
     return chain([("lif.ä", "lif2"), ("output", "lif2")], **nodes)
 
 
@@ -84,7 +92,7 @@ def test_the_file_written_tensor_by_tensor_is_the_model(graph, tmp_path, time):
 
 
 def test_a_model_beyond_what_protobuf_holds_is_refused(graph, tmp_path, monkeypatch):
-    from spikeport.formats import onnx_file
+    from spikeport.formats.onnx import file as onnx_file
 
     monkeypatch.setattr(onnx_file, "LARGEST", 1000)
     assert code(lambda: onnx.write(graph, tmp_path / "a.onnx")) == "SP206"

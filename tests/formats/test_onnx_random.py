@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnxruntime import InferenceSession, SessionOptions
 
-from spikeport.compare.parity import parity
+from spikeport.comparison.parity import parity
 from spikeport.engine import simulate
 from spikeport.engine.margins import margins
 from spikeport.formats import onnx
 from spikeport.graph import LIF, CubaLIF, Delay, Flatten, Input, Norm, Pool, Scale, Synapse
-from spikeport.targets import Request
+from spikeport.target import Request
 from spikeport_targets.onnxruntime import OnnxRuntime
 from strategies import graphs, samples
 

@@ -18,7 +18,7 @@ from spikeport.findings import SpikeportError
 from spikeport.formats import onnx
 from spikeport.graph import LIF, Delay, Graph, Input, Linear, Readout
 from spikeport.passes.extend import extend
-from spikeport.targets import Request
+from spikeport.target import Request
 from strategies import graphs, samples
 
 f4 = np.float32
@@ -26,10 +26,14 @@ f4 = np.float32
 
 def constant(graph):
     """The graph with the first entry of each schedule at every step, and nothing said about later steps."""
-    changes = {name: node.with_(threshold=np.repeat(node.threshold[:1], graph.timesteps, 0))
-               for name, node in graph.nodes_of(LIF).items()}  # fmt: skip
-    changes |= {name: node.with_(weight=np.repeat(node.weight[:1], graph.timesteps, 0))
-                for name, node in graph.nodes_of(Readout).items()}  # fmt: skip
+    changes = {
+        name: node.with_(threshold=np.repeat(node.threshold[:1], graph.timesteps, 0))
+        for name, node in graph.nodes_of(LIF).items()
+    }
+    changes |= {
+        name: node.with_(weight=np.repeat(node.weight[:1], graph.timesteps, 0))
+        for name, node in graph.nodes_of(Readout).items()
+    }
     return graph.replace(changes)
 
 
@@ -97,15 +101,21 @@ def test_without_metadata_the_operators_say_how_schedules_go_on(graph, how, tmp_
 
 
 def small(coding="events", after_end="error", threshold=(1.0, 2.0, 0.5), weight=(1, 1, 1)):
-    nodes = {"in": Input((2,), coding), "fc": Linear(np.asarray([[1, 0.5], [0.5, 1]], f4)),
-             "lif": LIF((2,), f4(0.5), np.asarray(threshold, f4)), "past": Delay((2,), 5),
-             "out": Readout((2,), np.asarray(weight, f4))}  # fmt: skip
+    nodes = {
+        "in": Input((2,), coding),
+        "fc": Linear(np.asarray([[1, 0.5], [0.5, 1]], f4)),
+        "lif": LIF((2,), f4(0.5), np.asarray(threshold, f4)),
+        "past": Delay((2,), 5),
+        "out": Readout((2,), np.asarray(weight, f4)),
+    }
     return Graph.chain(nodes, 3, after_end=after_end)
 
 
 def axes(model):
-    return {info.name: [d.dim_param or d.dim_value for d in info.type.tensor_type.shape.dim]
-            for info in (*model.graph.input, *model.graph.output)}  # fmt: skip
+    return {
+        info.name: [d.dim_param or d.dim_value for d in info.type.tensor_type.shape.dim]
+        for info in (*model.graph.input, *model.graph.output)
+    }
 
 
 @pytest.mark.parametrize("changes", [{}, {"threshold": (1, 1, 1), "weight": (1, 2, 3)}])
@@ -152,8 +162,9 @@ def test_a_stream_of_single_steps_goes_on_as_the_schedule_says():
     states = {"v/lif": np.zeros((3, 2), f4), "past/past": np.zeros((5, 3, 2), f4)}
     spikes = []
     for t in range(8):
-        found, *ends = run.run(["spikes/lif", "v_out/lif", "past_out/past"],
-                               {"input": x[t], "t": np.asarray(t)} | states)  # fmt: skip
+        found, *ends = run.run(
+            ["spikes/lif", "v_out/lif", "past_out/past"], {"input": x[t], "t": np.asarray(t)} | states
+        )
         states = dict(zip(states, ends, strict=True))
         spikes.append(found)
     expected = simulate(extend(graph, 8), x, Request(trains=True)).trains["lif"].unpack()

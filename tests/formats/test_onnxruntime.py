@@ -8,7 +8,7 @@ import pytest
 
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, Graph, Input, Linear
-from spikeport.targets import Request, target
+from spikeport.target import Request, target
 from spikeport_targets.onnxruntime import OnnxRuntime, cuda
 
 f4 = np.float32

@@ -126,40 +126,63 @@ def test_defects_of_five_kinds_are_all_named_at_once():
         "varies": whole(4).with_(threshold=np.asarray([9, 8, 7, 6])),
         "end": Linear(np.ones((5, 4), np.int8)),  # three neurons before it
     }
-    edges = (("input", "fc"), ("fc", "lif"), ("lif", "back"), ("back", "lif"), ("fc", "short"), ("short", "end"),
-             ("lif", "varies"), ("varies", "end"))  # fmt: skip
+    edges = (
+        ("input", "fc"),
+        ("fc", "lif"),
+        ("lif", "back"),
+        ("back", "lif"),
+        ("fc", "short"),
+        ("short", "end"),
+        ("lif", "varies"),
+        ("varies", "end"),
+    )
     with pytest.raises(SpikeportError) as caught:
         Graph(nodes, edges, 4, Loihi(LOIHI1))
     found = sorted((finding.code, finding.where) for finding in caught.value.findings)
     assert found == [
-        ("SP111", ""), ("SP113", "node 'short'"), ("SP115", "node 'fc'"), ("SP116", "node 'varies'"),
+        ("SP111", ""),
+        ("SP113", "node 'short'"),
+        ("SP115", "node 'fc'"),
+        ("SP116", "node 'varies'"),
         ("SP117", "node 'input'"),
-    ]  # fmt: skip
+    ]
 
 
 def test_shapes_that_disagree_in_two_places_are_both_named():
     nodes = {
-        "input": Input((2,)), "a": Linear(np.ones((3, 9))), "b": Linear(np.ones((3, 8))), "join": Scale(np.float32(1)),
-    }  # fmt: skip
+        "input": Input((2,)),
+        "a": Linear(np.ones((3, 9))),
+        "b": Linear(np.ones((3, 8))),
+        "join": Scale(np.float32(1)),
+    }
     with pytest.raises(SpikeportError) as caught:
         Graph(nodes, (("input", "a"), ("input", "b"), ("a", "join"), ("b", "join")), 1)
     assert [(found.code, found.where) for found in caught.value.findings] == [
-        ("SP106", "node 'a'"), ("SP106", "node 'b'"),
-    ]  # fmt: skip
+        ("SP106", "node 'a'"),
+        ("SP106", "node 'b'"),
+    ]
 
 
 @pytest.mark.parametrize(
     ("profile", "low", "high", "fits"),
     [
-        (LOIHI2, 0, 255, True), (LOIHI2, 0, 256, False), (LOIHI2, -128, 127, True), (LOIHI2, -1, 128, False),
-        (LOIHI1, 0, 255, True), (LOIHI1, 0, 100_000, False), (replace(LOIHI2, message_bits=16), 0, 65_535, True),
+        (LOIHI2, 0, 255, True),
+        (LOIHI2, 0, 256, False),
+        (LOIHI2, -128, 127, True),
+        (LOIHI2, -1, 128, False),
+        (LOIHI1, 0, 255, True),
+        (LOIHI1, 0, 100_000, False),
+        (replace(LOIHI2, message_bits=16), 0, 65_535, True),
     ],
-)  # fmt: skip
+)
 def test_an_input_is_held_to_the_messages_that_carry_it(profile, low, high, fits):
     nodes = {
-        "input": Input((1, 1, 2), low=low, high=high), "pool": Pool("sum", (1, 1), (1, 1)), "flat": Flatten(),
-        "fc": Linear(np.ones((3, 2), np.int8)), "lif": whole(4),
-    }  # fmt: skip
+        "input": Input((1, 1, 2), low=low, high=high),
+        "pool": Pool("sum", (1, 1), (1, 1)),
+        "flat": Flatten(),
+        "fc": Linear(np.ones((3, 2), np.int8)),
+        "lif": whole(4),
+    }
 
     def build():
         return Graph.chain(nodes, 4, arithmetic=Loihi(profile))

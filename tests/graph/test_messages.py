@@ -9,7 +9,7 @@ import pytest
 
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, LOIHI1, LOIHI2, Flatten, Graph, Input, Linear, Loihi, Pool, Scale
-from spikeport.targets import Request, target
+from spikeport.target import Request, target
 
 LAYER = LIF((3,), np.asarray(4096), np.full(2, 9), compare=">")
 SAME = Linear(np.eye(3, dtype=np.int8))
@@ -62,9 +62,13 @@ def test_an_input_without_bounds_is_not_taken_on_trust(name):
 @pytest.mark.parametrize("name", ["integer", "lava"])
 def test_pools_and_factors_make_messages_wider(name):
     nodes = {
-        "input": Input((3, 2, 2), "events", low=0, high=60), "pool": Pool("sum", (2, 2), (2, 2)),
-        "scale": Scale(np.asarray(1)), "flat": Flatten(), "fc": SAME, "lif": LAYER,
-    }  # fmt: skip
+        "input": Input((3, 2, 2), "events", low=0, high=60),
+        "pool": Pool("sum", (2, 2), (2, 2)),
+        "scale": Scale(np.asarray(1)),
+        "flat": Flatten(),
+        "fc": SAME,
+        "lif": LAYER,
+    }
 
     graph = Graph.chain(nodes, 2, arithmetic=Loihi(LOIHI2))
     assert said(name, graph) == []  # 4 * 60

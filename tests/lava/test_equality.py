@@ -21,10 +21,7 @@ from spikeport_targets.lava.checks import check
 from spikeport_targets.lava.support import placements
 from spikeport_targets.lava.target import run_all
 
-pytestmark = [
-    pytest.mark.lava,
-    pytest.mark.skipif(not Lava().availability().ready, reason=Lava().availability().why),
-]
+pytestmark = [pytest.mark.lava, pytest.mark.skipif(not Lava().availability().ready, reason=Lava().availability().why)]
 SEEDS = st.lists(st.integers(0, 10**9), min_size=30, max_size=30, unique=True)
 
 
@@ -147,8 +144,12 @@ def test_binary_messages_refuse_a_residual_sum():
         "out": Readout((3,), np.ones(steps, int)),
     }
     edges = (*pairwise(nodes), ("lif1", "c"))
-    codes = {profile.name: [found.code for found in check(Graph(nodes, edges, steps, Loihi(profile)))
-                            if found.severity == "error"] for profile in (LOIHI1, LOIHI2)}  # fmt: skip
+    codes = {
+        profile.name: [
+            found.code for found in check(Graph(nodes, edges, steps, Loihi(profile))) if found.severity == "error"
+        ]
+        for profile in (LOIHI1, LOIHI2)
+    }
     assert codes == {"loihi1": ["SP613"], "loihi2": []}
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, LOIHI2, Graph, Input, Linear, Loihi
-from spikeport.targets import Request
+from spikeport.target import Request
 from spikeport_targets.lava import Lava
 from spikeport_targets.lava.child import execute
 from spikeport_targets.lava.lowering import lower

@@ -7,14 +7,11 @@ import pytest
 
 from spikeport.engine import simulate
 from spikeport.graph import LIF, LOIHI2, Conv, CubaLIF, Flatten, Graph, Input, Linear, Loihi, Pool, Readout
-from spikeport.targets import Request
+from spikeport.target import Request
 from spikeport_targets.lava import Lava
 from spikeport_targets.lava.target import run_all
 
-pytestmark = [
-    pytest.mark.lava,
-    pytest.mark.skipif(not Lava().availability().ready, reason=Lava().availability().why),
-]
+pytestmark = [pytest.mark.lava, pytest.mark.skipif(not Lava().availability().ready, reason=Lava().availability().why)]
 EVERYTHING = Request(trains=True, membranes=True)
 
 

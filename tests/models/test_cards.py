@@ -9,8 +9,8 @@ import statistics
 import pytest
 
 import spikeport_models
-from spikeport.api.evaluate import evaluate
-from spikeport.train.recipe import read
+from spikeport.training.recipe import read
+from spikeport.verbs.evaluate import evaluate
 from spikeport_models import card, datasets, recipes
 from spikeport_models.store import FOLDER
 
@@ -56,8 +56,19 @@ def test_the_accuracy_is_a_count_with_wilsons_interval(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_card_says_what_a_user_needs(name):
     found = fields(name)
-    for fact in ("Accuracy", "Chosen at", "Data", "Split", "Seed", "Input", "Parameters", "Multiply-adds a timestep",
-                 "Spiking neurons", "Trained on", "Licence of the weights"):  # fmt: skip
+    for fact in (
+        "Accuracy",
+        "Chosen at",
+        "Data",
+        "Split",
+        "Seed",
+        "Input",
+        "Parameters",
+        "Multiply-adds a timestep",
+        "Spiking neurons",
+        "Trained on",
+        "Licence of the weights",
+    ):
         assert found[fact]
     assert "seed 2025" in found["Split"]
     assert ("official test split" in found["Split"]) == (name == "fmnist-conv")

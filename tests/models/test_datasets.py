@@ -251,9 +251,17 @@ def test_every_kind_of_event_file_reads_back_in_the_order_of_time(suffix, tmp_pa
 
 @pytest.mark.parametrize(
     ("name", "body"),
-    [("a.npy", b"\x93NUMPY"), ("a.npz", b""), ("a.csv", b"1,2,3\n"), ("a.csv", b"1,2,3,7\n"), ("a.txt", b"one two 3 4"),
-     ("a.npy", None), ("a.jpg", b""), ("a.csv", b"\xff\xfe")],
-)  # fmt: skip
+    [
+        ("a.npy", b"\x93NUMPY"),
+        ("a.npz", b""),
+        ("a.csv", b"1,2,3\n"),
+        ("a.csv", b"1,2,3,7\n"),
+        ("a.txt", b"one two 3 4"),
+        ("a.npy", None),
+        ("a.jpg", b""),
+        ("a.csv", b"\xff\xfe"),
+    ],
+)
 def test_files_without_events_are_refused(name, body, tmp_path):
     path = tmp_path / name
     if body is None:

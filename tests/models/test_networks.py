@@ -113,9 +113,13 @@ def test_width_scales_every_layer():
 
 @pytest.mark.parametrize(
     ("name", "options", "words"),
-    [("resnet20", {}, "resnet19"), ("conv", {"depth": 3}, "no option depth"), ("vggsnn", {}, "four 2x2 pools"),
-     ("resnet19", {"residual": "and"}, "sew or plain")],
-)  # fmt: skip
+    [
+        ("resnet20", {}, "resnet19"),
+        ("conv", {"depth": 3}, "no option depth"),
+        ("vggsnn", {}, "four 2x2 pools"),
+        ("resnet19", {"residual": "and"}, "sew or plain"),
+    ],
+)
 def test_what_no_network_has_is_refused(name, options, words):
     with pytest.raises(SpikeportError, match=words) as error:
         net(name, (3, 8, 8), **options)

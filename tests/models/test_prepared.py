@@ -10,7 +10,7 @@ import pytest
 
 from data_files import nmnist_bytes
 from spikeport.findings import SpikeportError
-from spikeport.train.parts import Part
+from spikeport.training.parts import Part
 from spikeport_models import datasets
 from spikeport_models.datasets import nmnist
 from spikeport_models.datasets.events import frames
@@ -49,9 +49,7 @@ def bodies(tree):
 
 def test_frames_are_those_of_the_recordings(tree, cache):
     """All splits together are all recordings, each counted by itself."""
-    expected = sorted(
-        (label, frames(nmnist.read_bin(body), 10, (34, 34)).tobytes()) for body, label in bodies(tree)
-    )  # fmt: skip
+    expected = sorted((label, frames(nmnist.read_bin(body), 10, (34, 34)).tobytes()) for body, label in bodies(tree))
     found = []
     for split in ("train", "val", "test"):
         part = datasets.load("n-mnist", split, tree)

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import spikeport_models
-from spikeport.train import LIF, DsAtgo, Fixed
-from spikeport.train.probe import activity
-from spikeport.train.recipe import read
+from spikeport.training import LIF, DsAtgo, Fixed
+from spikeport.training.probe import activity
+from spikeport.training.recipe import read
 from spikeport_models import card, claims, crossval, recipes
 
 SMALL = {"epochs": 2, "architecture.channels": [4, 8], "architecture.hidden": 16, "batch": 100}

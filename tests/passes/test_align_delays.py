@@ -32,8 +32,17 @@ def graph(nodes, *edges):
 
 def residual():
     """Two layers on the main path, none on the skip."""
-    nodes = {"in": Input((2,), low=0, high=1), "a": linear(), "n1": lif(), "b": linear(), "n2": lif(), "c": linear(),
-             "n3": lif(), "d": linear(), "out": Readout((2,), np.ones(STEPS, int))}  # fmt: skip
+    nodes = {
+        "in": Input((2,), low=0, high=1),
+        "a": linear(),
+        "n1": lif(),
+        "b": linear(),
+        "n2": lif(),
+        "c": linear(),
+        "n3": lif(),
+        "d": linear(),
+        "out": Readout((2,), np.ones(STEPS, int)),
+    }
     return graph(nodes, *pairwise(nodes), ("n1", "d"))
 
 
@@ -72,8 +81,13 @@ def test_a_feedback_with_more_synapses_than_delay_is_refused():
 
 
 def test_delays_in_a_row_add_up():
-    nodes = {"in": Input((2,), low=0, high=1), "d1": Delay((2,), 2), "d2": Delay((2,), 3), "a": linear(),
-             "out": Readout((2,), np.ones(STEPS, int))}  # fmt: skip
+    nodes = {
+        "in": Input((2,), low=0, high=1),
+        "d1": Delay((2,), 2),
+        "d2": Delay((2,), 3),
+        "a": linear(),
+        "out": Readout((2,), np.ones(STEPS, int)),
+    }
     pipeline = align_delays(Graph.chain(nodes, STEPS, arithmetic=Loihi(LOIHI2)))
     assert {(link.source, link.target): (link.logical, link.steps) for link in pipeline.links} == {
         ("in", "a"): (5, 5),

@@ -36,8 +36,7 @@ from spikeport.passes.fold_gain import fold_gain
 from spikeport.passes.fold_norm import fold_norm
 from spikeport.passes.fold_pool import fold_pool
 from spikeport.passes.move_bias import move_bias
-from spikeport.passes.normalise_thresholds import normalise_thresholds
-from spikeport.targets import Request
+from spikeport.target import Request
 
 T = 3
 REAL = Real("float64")
@@ -50,9 +49,13 @@ def grid(rng, *shape, low=-8, high=9, unit=0.25):
 def norm(rng, channels, scale=1.0):
     """A normalisation whose square root is exact."""
     return Norm(
-        gamma=rng.choice([-1.5, -0.25, 0.5, 0.75, 2.0], channels), beta=grid(rng, channels), mean=grid(rng, channels),
-        var=rng.choice([0.25, 1.0, 4.0], channels), eps=0.0, scale=scale,
-    )  # fmt: skip
+        gamma=rng.choice([-1.5, -0.25, 0.5, 0.75, 2.0], channels),
+        beta=grid(rng, channels),
+        mean=grid(rng, channels),
+        var=rng.choice([0.25, 1.0, 4.0], channels),
+        eps=0.0,
+        scale=scale,
+    )
 
 
 def lif(rng, *shape, **changes):
@@ -331,26 +334,7 @@ def test_a_negative_gain_without_weights_is_named():
     assert code(lambda: fold_gain(graph)) == "SP353"
 
 
-@settings(max_examples=30)
-@given(st.integers(0, 10**6))
-def test_scaling_layers_with_their_thresholds_changes_no_spike(seed):
-    """Linear decay and every reset commute with a positive factor; powers of two are exact."""
-    rng, graph = network(seed)
-    graph = fold_norm(graph)
-    small = graph.replace({"lif1": graph["lif1"].with_(threshold=graph["lif1"].threshold / 64)})
-    scaled = normalise_thresholds(small)
-    for node in scaled.nodes_of(LIF).values():
-        assert 0.7 < node.threshold[0] < 1.42
-    same_spikes(small, scaled, image(rng))
-
-
-def test_normalising_without_powers_of_two_gives_exactly_one():
-    _, graph = network(4)
-    scaled = normalise_thresholds(fold_norm(graph), power_of_two=False)
-    assert all(node.threshold[0] == 1 for node in scaled.nodes_of(LIF).values())
-
-
-@pytest.mark.parametrize("change", [fold_norm, move_bias, fold_pool, fold_gain, normalise_thresholds])
+@pytest.mark.parametrize("change", [fold_norm, move_bias, fold_pool, fold_gain])
 def test_integers_are_not_folded_again(change):
     neuron = LIF((3,), np.int32(3000), np.full(T, 100, np.int32), compare=">")
     nodes = {"input": Input((3,)), "fc": Linear(np.full((3, 3), 7, np.int8)), "lif": neuron}

@@ -15,8 +15,7 @@ from spikeport.passes.fold_gain import fold_gain
 from spikeport.passes.fold_norm import fold_norm
 from spikeport.passes.fold_pool import fold_pool
 from spikeport.passes.move_bias import move_bias
-from spikeport.passes.normalise_thresholds import normalise_thresholds
-from spikeport.targets import Request
+from spikeport.target import Request
 from strategies import graphs, samples
 
 PASSES = {
@@ -24,8 +23,7 @@ PASSES = {
     "pool": [fold_pool],
     "gain": [fold_gain],
     "bias": [move_bias],
-    "thresholds": [normalise_thresholds],
-    "all": [fold_norm, fold_pool, fold_gain, move_bias, normalise_thresholds],
+    "all": [fold_norm, fold_pool, fold_gain, move_bias],
 }
 REFUSALS = {"SP351", "SP352", "SP353"}
 

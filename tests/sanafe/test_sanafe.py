@@ -8,15 +8,15 @@ import tempfile
 import numpy as np
 import pytest
 
-from spikeport.api.energy import energy
-from spikeport.energy import estimate
+from spikeport.costs import estimate
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
-from spikeport.fit import Mapping, find, traffic
-from spikeport.fit.fit import fit
-from spikeport.fit.latency import depth
 from spikeport.graph import LIF, LOIHI2, Conv, Flatten, Graph, Input, Linear, Loihi, Pool, Readout
-from spikeport.targets import Request
+from spikeport.mapping import Mapping, find, traffic
+from spikeport.mapping.fit import fit
+from spikeport.mapping.latency import depth
+from spikeport.target import Request
+from spikeport.verbs.energy import energy
 from spikeport_targets.sanafe import SanaFe
 from spikeport_targets.sanafe.child import execute
 from spikeport_targets.sanafe.edges import of_synapse
@@ -44,34 +44,68 @@ def readout(n):
 
 def dense(seed=0):
     return Graph.chain(
-        {"input": Input((30,), "events"), "a": Linear(weights(40, 30)), "one": lif(40, reset="subtract", bias=100),
-         "b": Linear(weights(10, 40, seed=1), exponent=1), "two": lif(10, decay=1000),
-         "c": Linear(weights(3, 10, seed=2)), "out": readout(3)},
-        T, arithmetic=Loihi(LOIHI2),
-    )  # fmt: skip
+        {
+            "input": Input((30,), "events"),
+            "a": Linear(weights(40, 30)),
+            "one": lif(40, reset="subtract", bias=100),
+            "b": Linear(weights(10, 40, seed=1), exponent=1),
+            "two": lif(10, decay=1000),
+            "c": Linear(weights(3, 10, seed=2)),
+            "out": readout(3),
+        },
+        T,
+        arithmetic=Loihi(LOIHI2),
+    )
 
 
 def conv():
     """Several input channels, strides, groups, a pool between layers."""
     return Graph.chain(
-        {"input": Input((2, 8, 8), "events"), "a": Conv(weights(6, 2, 3, 3), padding=(1, 1)), "one": lif(6, 8, 8),
-         "pool": Pool("sum", (2, 2), (2, 2)), "b": Conv(weights(4, 3, 3, 3), padding=(1, 1), stride=(2, 2), groups=2),
-         "two": lif(4, 2, 2), "flat": Flatten(), "c": Linear(weights(3, 16)), "out": readout(3)},
-        T, arithmetic=Loihi(LOIHI2),
-    )  # fmt: skip
+        {
+            "input": Input((2, 8, 8), "events"),
+            "a": Conv(weights(6, 2, 3, 3), padding=(1, 1)),
+            "one": lif(6, 8, 8),
+            "pool": Pool("sum", (2, 2), (2, 2)),
+            "b": Conv(weights(4, 3, 3, 3), padding=(1, 1), stride=(2, 2), groups=2),
+            "two": lif(4, 2, 2),
+            "flat": Flatten(),
+            "c": Linear(weights(3, 16)),
+            "out": readout(3),
+        },
+        T,
+        arithmetic=Loihi(LOIHI2),
+    )
 
 
 def residual():
     """Spikes of two layers add up at one convolution, and two convolutions enter one layer."""
     nodes = {
         "input": Input((2, 6, 6), "events"),
-        "a": Conv(weights(4, 2, 3, 3), padding=(1, 1)), "one": lif(4, 6, 6),
-        "b": Conv(weights(4, 4, 3, 3, seed=1), padding=(1, 1)), "two": lif(4, 6, 6),
-        "c": Conv(weights(5, 4, 3, 3, seed=2), stride=(2, 2)), "short": Conv(weights(5, 4, 1, 1), stride=(3, 3)),
-        "three": lif(5, 2, 2), "flat": Flatten(), "d": Linear(weights(3, 20)), "out": readout(3),
-    }  # fmt: skip
-    edges = [("input", "a"), ("a", "one"), ("one", "b"), ("b", "two"), ("two", "c"), ("one", "c"), ("c", "three"),
-             ("two", "short"), ("short", "three"), ("three", "flat"), ("flat", "d"), ("d", "out")]  # fmt: skip
+        "a": Conv(weights(4, 2, 3, 3), padding=(1, 1)),
+        "one": lif(4, 6, 6),
+        "b": Conv(weights(4, 4, 3, 3, seed=1), padding=(1, 1)),
+        "two": lif(4, 6, 6),
+        "c": Conv(weights(5, 4, 3, 3, seed=2), stride=(2, 2)),
+        "short": Conv(weights(5, 4, 1, 1), stride=(3, 3)),
+        "three": lif(5, 2, 2),
+        "flat": Flatten(),
+        "d": Linear(weights(3, 20)),
+        "out": readout(3),
+    }
+    edges = [
+        ("input", "a"),
+        ("a", "one"),
+        ("one", "b"),
+        ("b", "two"),
+        ("two", "c"),
+        ("one", "c"),
+        ("c", "three"),
+        ("two", "short"),
+        ("short", "three"),
+        ("three", "flat"),
+        ("flat", "d"),
+        ("d", "out"),
+    ]
     return Graph(nodes, tuple(edges), T, arithmetic=Loihi(LOIHI2))
 
 
@@ -79,14 +113,31 @@ def identities():
     """Spikes enter a layer beside its convolution, through no synapse, as they are and through a pool."""
     nodes = {
         "input": Input((3, 6, 6), "events"),
-        "a": Conv(weights(3, 3, 3, 3), padding=(1, 1)), "one": lif(3, 6, 6),
-        "b": Conv(weights(3, 3, 3, 3, seed=1), padding=(1, 1)), "two": lif(3, 6, 6),
+        "a": Conv(weights(3, 3, 3, 3), padding=(1, 1)),
+        "one": lif(3, 6, 6),
+        "b": Conv(weights(3, 3, 3, 3, seed=1), padding=(1, 1)),
+        "two": lif(3, 6, 6),
         "pool": Pool("sum", (2, 2), (1, 1)),
-        "c": Conv(weights(3, 3, 2, 2, seed=2)), "three": lif(3, 5, 5), "flat": Flatten(),
-        "d": Linear(weights(4, 75)), "out": readout(4),
-    }  # fmt: skip
-    edges = [("input", "a"), ("a", "one"), ("one", "b"), ("b", "two"), ("one", "two"), ("two", "c"), ("c", "three"),
-             ("two", "pool"), ("pool", "three"), ("three", "flat"), ("flat", "d"), ("d", "out")]  # fmt: skip
+        "c": Conv(weights(3, 3, 2, 2, seed=2)),
+        "three": lif(3, 5, 5),
+        "flat": Flatten(),
+        "d": Linear(weights(4, 75)),
+        "out": readout(4),
+    }
+    edges = [
+        ("input", "a"),
+        ("a", "one"),
+        ("one", "b"),
+        ("b", "two"),
+        ("one", "two"),
+        ("two", "c"),
+        ("c", "three"),
+        ("two", "pool"),
+        ("pool", "three"),
+        ("three", "flat"),
+        ("flat", "d"),
+        ("d", "out"),
+    ]
     return Graph(nodes, tuple(edges), T, arithmetic=Loihi(LOIHI2))
 
 
@@ -148,10 +199,14 @@ def test_sana_fes_neurons_fire_when_ours_do(build):
     [
         (lambda graph: residual(), "paths of"),
         (lambda graph: graph.replace({"b": graph["b"].with_(exponent=-1)}), "shifted to the right"),
-        (lambda graph: Graph.chain({"input": Input((1,)), "l": LIF((1,), decay=np.float32(1),
-                                    threshold=np.ones(T, np.float32))}, T), "real numbers"),
+        (
+            lambda graph: Graph.chain(
+                {"input": Input((1,)), "l": LIF((1,), decay=np.float32(1), threshold=np.ones(T, np.float32))}, T
+            ),
+            "real numbers",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_its_neurons_cannot_express_is_refused_before_anything_runs(change, says):
     findings = SanaFe().check(change(dense()))
     assert any(says in found.what for found in findings)
@@ -174,7 +229,7 @@ def test_a_time_limit_ends_the_child():
 
 def test_edges_spell_out_the_convolution():
     """Summing weight * input over the edges is the convolution itself."""
-    from spikeport.energy.values import synapse
+    from spikeport.costs.values import synapse
 
     node = Conv(weights(4, 3, 3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2)
     shape = (6, 7, 9)

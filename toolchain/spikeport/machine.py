@@ -12,13 +12,13 @@ from numba import njit
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 #: rooms whose loops and vectors are compiled into each other
-ROOMS = ("engine", "train")
+ROOMS = ("engine", "training")
 
 
 def sources(package: Path) -> str:
     """A number for all that may be compiled into a loop: numba looks at the loop's own file alone."""
     found = hashlib.sha256()
-    for path in sorted(path for room in ROOMS for path in (package / room).glob("*.py")):
+    for path in sorted(path for room in ROOMS for path in (package / room).rglob("*.py")):
         found.update(path.read_bytes())
     return found.hexdigest()[:12]
 

@@ -34,8 +34,12 @@ class Preprocessing:
     def __post_init__(self) -> None:
         numbers = (*self.mean, *self.std)
         ok = len(self.mean) == len(self.std) and bool(np.isfinite(numbers).all()) and all(s > 0 for s in self.std)
-        require(ok and bool(self.mean or self.unknown), "SP398", f"mean {list(self.mean)} and std {list(self.std)}",
-                mend="give as many finite means as deviations, one a channel, deviations above 0")  # fmt: skip
+        require(
+            ok and bool(self.mean or self.unknown),
+            "SP398",
+            f"mean {list(self.mean)} and std {list(self.std)}",
+            mend="give as many finite means as deviations, one a channel, deviations above 0",
+        )
 
     def facts(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -54,8 +58,13 @@ class Preprocessing:
             )
         axis = 1 if coding == "direct" else 2
         channels = x.shape[axis] if x.ndim > axis else 0
-        require(channels == len(self.mean), "SP398", f"has {channels} channels, the network's samples were normalised "
-                f"by {len(self.mean)} means", where=where, mend="choose the data that it was trained on")  # fmt: skip
+        require(
+            channels == len(self.mean),
+            "SP398",
+            f"has {channels} channels, the network's samples were normalised by {len(self.mean)} means",
+            where=where,
+            mend="choose the data that it was trained on",
+        )
         shape = (channels, *(1,) * (x.ndim - axis - 1))
         mean, std = (np.asarray(values, x.dtype).reshape(shape) for values in (self.mean, self.std))
         return np.asarray((x - mean) / std)
@@ -63,12 +72,21 @@ class Preprocessing:
     def note(self) -> Finding:
         """What whoever brings samples of their own must know."""
         if self.unknown:
-            return Finding("SP399", "how its samples were prepared in training is not known", why=self.unknown,
-                           mend="run it on arrays prepared as in the training", severity="note")  # fmt: skip
+            return Finding(
+                "SP399",
+                "how its samples were prepared in training is not known",
+                why=self.unknown,
+                mend="run it on arrays prepared as in the training",
+                severity="note",
+            )
         how = f"(x - {list(self.mean)}) / {list(self.std)}, a channel"
-        return Finding("SP399", f"the network takes prepared samples: {how}", why=self.source,
-                       mend="data sets are prepared by spikeport; arrays of your own must be already",
-                       severity="note")  # fmt: skip
+        return Finding(
+            "SP399",
+            f"the network takes prepared samples: {how}",
+            why=self.source,
+            mend="data sets are prepared by spikeport; arrays of your own must be already",
+            severity="note",
+        )
 
 
 def of(facts: Mapping[str, Any]) -> Preprocessing | None:

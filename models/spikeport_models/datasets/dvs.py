@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport import console
 from spikeport.findings import fail
+from spikeport.terminal import console
 from spikeport_models.datasets.events import Events
 from spikeport_models.datasets.parts import Split, stratified
 from spikeport_models.datasets.places import Place
@@ -73,8 +73,12 @@ def event_folder(split: Split, folder: Path, timesteps: int = 10) -> Arrays:
     names = sorted({path.name for root in roots for path in root.iterdir() if path.is_dir()} if top else set())
     found = [[(path, label) for label, name in enumerate(names) for path in _files(root / name)] for root in roots]
     if not any(found):
-        fail("SP362", "holds no recordings in sub-folders, one a class", where=str(folder),
-             mend=f"files are {', '.join(READERS)}")  # fmt: skip
+        fail(
+            "SP362",
+            "holds no recordings in sub-folders, one a class",
+            where=str(folder),
+            mend=f"files are {', '.join(READERS)}",
+        )
     if official and split == "test":
         chosen: Sequence[Item] = found[1]
     elif official:

@@ -42,9 +42,13 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         fail("SP362", f"is no whole IDX file ({error})", where=str(path), mend="get the file again")
     body = raw[4 + 4 * axes :]
     size = int(np.prod(shape, dtype=np.int64))
-    require(zero == 0 and kind == 8 and len(body) == size, "SP362",
-            f"announces {size} bytes of shape {list(shape)}, holds {len(body)}", where=str(path),
-            mend="get the file again")  # fmt: skip
+    require(
+        zero == 0 and kind == 8 and len(body) == size,
+        "SP362",
+        f"announces {size} bytes of shape {list(shape)}, holds {len(body)}",
+        where=str(path),
+        mend="get the file again",
+    )
     return np.frombuffer(body, np.uint8).reshape(shape)
 
 

@@ -85,8 +85,11 @@ def load(name: str, split: str = "test", folder: Path | str | None = None, times
         return Dataset(x, y, "events", dvs.class_count(place), name)
     name = ALIASES.get(name, name)
     if name not in DATASETS:
-        fail("SP360", f"there is no data set {name!r}",
-             mend=f"choose one of: {', '.join(sorted(DATASETS))}, or events:FOLDER")  # fmt: skip
+        fail(
+            "SP360",
+            f"there is no data set {name!r}",
+            mend=f"choose one of: {', '.join(sorted(DATASETS))}, or events:FOLDER",
+        )
     source = DATASETS[name]
     if folder is not None:
         options["folder"] = Path(folder)

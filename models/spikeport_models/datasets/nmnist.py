@@ -33,8 +33,13 @@ PLACE = Place(
 
 
 def _whole(size: int, where: str) -> None:
-    require(size % 5 == 0, "SP362", f"has {size} bytes; an event has five", where=where,
-            mend="the file was cut short: get it again")  # fmt: skip
+    require(
+        size % 5 == 0,
+        "SP362",
+        f"has {size} bytes; an event has five",
+        where=where,
+        mend="the file was cut short: get it again",
+    )
 
 
 def read_bin(data: bytes, where: str = "") -> Events:
@@ -85,10 +90,18 @@ def _recordings(place: Path) -> list[Recording]:
             archive = zipfile.ZipFile(place)
         except (zipfile.BadZipFile, OSError) as error:
             fail("SP362", f"is no whole zip file ({error})", where=str(place), mend="get the file again")
-        members = sorted((each for each in archive.infolist() if each.filename.endswith(".bin")),
-                         key=lambda each: each.filename)  # fmt: skip
-        found = [(each.filename, each.file_size, f"{each.file_size} {each.CRC:08x}",
-                  partial(_member, archive, each.filename)) for each in members]  # fmt: skip
+        members = sorted(
+            (each for each in archive.infolist() if each.filename.endswith(".bin")), key=lambda each: each.filename
+        )
+        found = [
+            (
+                each.filename,
+                each.file_size,
+                f"{each.file_size} {each.CRC:08x}",
+                partial(_member, archive, each.filename),
+            )
+            for each in members
+        ]
     recordings = []
     for name, size, stamp, read in found:
         parts = PurePosixPath(name).parts

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport import console
 from spikeport.findings import fail
+from spikeport.terminal import console
 from spikeport_models.datasets.events import Events, frames
 
 VARIABLE = "SPIKEPORT_CACHE"  #: environment variable: the folder of prepared frames
@@ -71,8 +71,9 @@ def prepared(
     if not recordings:
         rows, columns = size() if callable(size) else size
         return np.zeros((timesteps, 0, 2, rows, columns), np.float32)
-    facts = "\n".join([f"{VERSION} {timesteps} {len(recordings)}",
-                       *(f"{each.name} {each.stamp}" for each in (*recordings, *also))])  # fmt: skip
+    facts = "\n".join(
+        [f"{VERSION} {timesteps} {len(recordings)}", *(f"{each.name} {each.stamp}" for each in (*recordings, *also))]
+    )
     path = folder() / f"{name}-T{timesteps}-{hashlib.sha256(facts.encode()).hexdigest()[:20]}.npy"
     if not path.is_file():
         _write(path, recordings, timesteps, size() if callable(size) else size)
@@ -105,5 +106,9 @@ def _room(part: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
             raise OSError(f"{needed:,} bytes are needed, {free:,} are free")
         return np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape)
     except OSError as error:
-        fail("SP364", f"frames cannot be written ({error})", where=str(part.parent),
-             mend=f"set {VARIABLE} to a folder with room")  # fmt: skip
+        fail(
+            "SP364",
+            f"frames cannot be written ({error})",
+            where=str(part.parent),
+            mend=f"set {VARIABLE} to a folder with room",
+        )

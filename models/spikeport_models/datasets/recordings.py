@@ -81,8 +81,12 @@ def _aedat4(path: Path) -> list[NDArray[Any]]:
     try:
         from aedat import Decoder
     except ImportError as error:
-        fail("SP361", f".aedat4 files need the package aedat ({error})", where=str(path),
-             mend="pip install 'spikeport[events]'")  # fmt: skip
+        fail(
+            "SP361",
+            f".aedat4 files need the package aedat ({error})",
+            where=str(path),
+            mend="pip install 'spikeport[events]'",
+        )
     try:
         decoder = Decoder(str(path))
         streams = sorted(number for number, stream in decoder.id_to_stream().items() if stream["type"] == "events")
@@ -95,5 +99,10 @@ def _aedat4(path: Path) -> list[NDArray[Any]]:
 
 
 READERS: dict[str, Callable[[Path], list[NDArray[Any]]]] = {
-    ".bin": _bin, ".npy": _npy, ".npz": _npz, ".csv": _text, ".txt": _text, ".aedat4": _aedat4,
-}  # fmt: skip
+    ".bin": _bin,
+    ".npy": _npy,
+    ".npz": _npz,
+    ".csv": _text,
+    ".txt": _text,
+    ".aedat4": _aedat4,
+}

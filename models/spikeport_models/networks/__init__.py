@@ -10,8 +10,8 @@ from typing import Any
 from torch import nn
 
 from spikeport.findings import fail
-from spikeport.train.catalogue import method
-from spikeport.train.methods import Method
+from spikeport.training.catalogue import method
+from spikeport.training.methods import Method
 from spikeport_models.networks.conv import conv
 from spikeport_models.networks.mlp import mlp
 from spikeport_models.networks.resnet import resnet19, sew_resnet

@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from spikeport.train.layers import Conv2d, Linear
-from spikeport.train.methods import Method
-from spikeport.train.neurons import NEURONS, Neuron
-from spikeport.train.norm import TdBatchNorm
+from spikeport.training.layers import Conv2d, Linear
+from spikeport.training.methods import Method
+from spikeport.training.neurons import NEURONS, Neuron
+from spikeport.training.norm import TdBatchNorm
 
 
 class Spiking(nn.Sequential):

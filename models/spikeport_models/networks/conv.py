@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from torch import nn
 
 from spikeport.findings import require
-from spikeport.train.layers import AvgPool2d, Flatten, Linear, Readout, Repeat, start_weights
-from spikeport.train.methods import Method
+from spikeport.training.layers import AvgPool2d, Flatten, Linear, Readout, Repeat, start_weights
+from spikeport.training.methods import Method
 from spikeport_models.networks.blocks import spiking_conv, spiking_linear
 
 
@@ -39,9 +39,12 @@ def conv(
     """
     cells = {"neuron": neuron, "reset": reset, "detach_reset": detach_reset, "train_threshold": train_threshold}
     kernels = (3,) * len(channels) if kernels is None else kernels
-    require(len(channels) == len(strides) == len(kernels), "SP314",
-            f"{len(channels)} channels, {len(strides)} strides and {len(kernels)} kernels",
-            mend="give one stride and one kernel a convolution")  # fmt: skip
+    require(
+        len(channels) == len(strides) == len(kernels),
+        "SP314",
+        f"{len(channels)} channels, {len(strides)} strides and {len(kernels)} kernels",
+        mend="give one stride and one kernel a convolution",
+    )
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     if not events:
         layers["repeat"] = Repeat(timesteps)

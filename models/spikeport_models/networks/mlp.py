@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from spikeport.train.layers import Flatten, Linear, Readout, Repeat
-from spikeport.train.methods import Method
+from spikeport.training.layers import Flatten, Linear, Readout, Repeat
+from spikeport.training.methods import Method
 from spikeport_models.networks.blocks import spiking_linear
 
 

@@ -9,10 +9,19 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from spikeport.findings import require
-from spikeport.train.layers import AvgPool2d, Conv2d, Flatten, GlobalAvgPool2d, Linear, Readout, Repeat, start_weights
-from spikeport.train.methods import Method
-from spikeport.train.neurons import NEURONS
-from spikeport.train.norm import TdBatchNorm
+from spikeport.training.layers import (
+    AvgPool2d,
+    Conv2d,
+    Flatten,
+    GlobalAvgPool2d,
+    Linear,
+    Readout,
+    Repeat,
+    start_weights,
+)
+from spikeport.training.methods import Method
+from spikeport.training.neurons import NEURONS
+from spikeport.training.norm import TdBatchNorm
 from spikeport_models.networks.blocks import spiking_conv, spiking_linear
 
 Residual = Literal["sew", "plain"]
@@ -43,9 +52,15 @@ class PlainBlock(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, stride: int, method: Method, timesteps: int, neuron: str = "plif",
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        method: Method,
+        timesteps: int,
+        neuron: str = "plif",
         **options: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.conv1 = spiking_conv(inputs, outputs, method, timesteps, stride=stride, neuron=neuron, **options)
         self.conv2 = Conv2d(outputs, outputs, 3, padding=1, bias=False)
@@ -84,8 +99,11 @@ def resnet19(
     bias (``readout_bias``) in earlier revisions of MPD-AGL's code.
     """
     options: dict[str, Any] = {
-        "neuron": neuron, "reset": reset, "detach_reset": detach_reset, "train_threshold": train_threshold
-    }  # fmt: skip
+        "neuron": neuron,
+        "reset": reset,
+        "detach_reset": detach_reset,
+        "train_threshold": train_threshold,
+    }
     wide = [max(1, round(n * width)) for n in (128, 256, 512)]
     layers = _start(timesteps, events)
     layers["encode"] = spiking_conv(input_shape[0], wide[0], method, timesteps, **options)
@@ -121,8 +139,11 @@ def sew_resnet(
     blocks = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
     require(depth in blocks, "SP314", f"there is no ResNet-{depth}", mend="depth is 18 or 34")
     options: dict[str, Any] = {
-        "neuron": neuron, "reset": reset, "detach_reset": detach_reset, "train_threshold": train_threshold
-    }  # fmt: skip
+        "neuron": neuron,
+        "reset": reset,
+        "detach_reset": detach_reset,
+        "train_threshold": train_threshold,
+    }
     wide = [max(1, round(n * width)) for n in (64, 128, 256, 512)]
     layers = _start(timesteps, events)
     if stem == "imagenet":
@@ -142,9 +163,15 @@ def _start(timesteps: int, events: bool) -> OrderedDict[str, nn.Module]:
 
 
 def _stages(
-    layers: OrderedDict[str, nn.Module], wide: Sequence[int], blocks: Sequence[int], inputs: int, residual: Residual,
-    method: Method, timesteps: int, options: dict[str, Any],
-) -> int:  # fmt: skip
+    layers: OrderedDict[str, nn.Module],
+    wide: Sequence[int],
+    blocks: Sequence[int],
+    inputs: int,
+    residual: Residual,
+    method: Method,
+    timesteps: int,
+    options: dict[str, Any],
+) -> int:
     """Add the stages; the first block of each but the first halves the image. Returns the channels that leave."""
     require(residual in BLOCKS, "SP314", f"there is no residual {residual!r}", mend="residual is sew or plain")
     for stage, (outputs, count) in enumerate(zip(wide, blocks, strict=True), 1):

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikeport.train.layers import Repeat
-from spikeport.train.neurons import Neuron
+from spikeport.training.layers import Repeat
+from spikeport.training.neurons import Neuron
 
 
 @dataclass(frozen=True, slots=True)

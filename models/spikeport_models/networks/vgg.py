@@ -7,8 +7,8 @@ from collections import OrderedDict
 from torch import nn
 
 from spikeport.findings import require
-from spikeport.train.layers import AvgPool2d, Flatten, Linear, Readout, Repeat, start_weights
-from spikeport.train.methods import Method
+from spikeport.training.layers import AvgPool2d, Flatten, Linear, Readout, Repeat, start_weights
+from spikeport.training.methods import Method
 from spikeport_models.networks.blocks import spiking_conv
 
 PLAN = (64, 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512, "pool")  #: models/VGGSNN.py:22-83

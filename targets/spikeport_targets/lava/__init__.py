@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from spikeport.targets import Target
+    from spikeport.target import Target
 
 
 def Lava() -> Target:  # noqa: N802

@@ -9,7 +9,7 @@ from spikeport.graph import DECAY_ONE, LIF, CubaLIF, Graph, Loihi, Norm, Readout
 from spikeport.graph.messages import wide_messages
 from spikeport.graph.ranges import value_ranges
 from spikeport.passes.align_delays import align_delays
-from spikeport.targets import clipped_thresholds
+from spikeport.target import clipped_thresholds
 from spikeport_targets.lava.current import first_synapse, substituted, with_constant_current
 from spikeport_targets.lava.support import PLACE, placements
 
@@ -23,9 +23,13 @@ def check(graph: Graph) -> list[Finding]:
     for name, place in placements(with_constant_current(graph)).items():
         if not place.stock and not isinstance(graph.nodes[name], Readout):
             found.append(
-                Finding("SP602", f"runs as our process {place.process}, since {place.why}", f"node {name!r}",
-                        severity="note")
-            )  # fmt: skip
+                Finding(
+                    "SP602",
+                    f"runs as our process {place.process}, since {place.why}",
+                    f"node {name!r}",
+                    severity="note",
+                )
+            )
     return found
 
 
@@ -39,8 +43,12 @@ def _unknown(graph: Graph) -> Iterator[Finding]:
 def _biased_synapses(graph: Graph) -> Iterator[Finding]:
     for name, node in graph.nodes_of(Synapse).items():
         if node.bias is not None and isinstance(graph.arithmetic, Real):
-            yield Finding("SP610", "Lava's connections have no bias", f"node {name!r}",
-                          mend="move it into the neurons: passes.move_bias")  # fmt: skip
+            yield Finding(
+                "SP610",
+                "Lava's connections have no bias",
+                f"node {name!r}",
+                mend="move it into the neurons: passes.move_bias",
+            )
 
 
 def _messages(graph: Graph) -> Iterator[Finding]:
@@ -79,9 +87,13 @@ def _state(graph: Graph) -> Iterator[Finding]:
 def _wider(graph: Graph) -> Iterator[Finding]:
     """Lava's floating-point models know one width."""
     if isinstance(graph.arithmetic, Real) and graph.arithmetic.dtype == "float32":
-        yield Finding("SP603", "runs in float64, the graph's numbers are float32", severity="substituted",
-                      why="a membrane within the rounding error of its threshold may fall on the other side.",
-                      mend="compare with margins, or make the graph float64")  # fmt: skip
+        yield Finding(
+            "SP603",
+            "runs in float64, the graph's numbers are float32",
+            severity="substituted",
+            why="a membrane within the rounding error of its threshold may fall on the other side.",
+            mend="compare with margins, or make the graph float64",
+        )
 
 
 def _pipelined(graph: Graph) -> Iterator[Finding]:

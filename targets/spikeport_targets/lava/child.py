@@ -15,7 +15,7 @@ import numpy as np
 
 from spikeport.findings import fail
 from spikeport.graph import Array
-from spikeport.targets import Progress
+from spikeport.target import Progress
 from spikeport_targets import watched
 from spikeport_targets.lava.plan import CLOCK, Plan
 from spikeport_targets.watched import TAIL, stderr_of
@@ -52,8 +52,15 @@ def execute(
 def _watched(folder: Path, seconds: float, memory: int | None, show: Callable[[], None]) -> dict[str, Any]:
     """Lava runs one process a layer: more threads in each would only get in each other's way."""
     segments = f"psm_spikeport_{os.getpid()}_{secrets.token_hex(4)}_"
-    return watched.run("spikeport_targets.lava.worker", [str(folder), segments], folder, seconds=seconds, memory=memory,
-                       segments=segments, show=show)  # fmt: skip
+    return watched.run(
+        "spikeport_targets.lava.worker",
+        [str(folder), segments],
+        folder,
+        seconds=seconds,
+        memory=memory,
+        segments=segments,
+        show=show,
+    )
 
 
 def _judge(verdict: Mapping[str, Any], folder: Path, where: str, seconds: float, memory: int | None) -> None:

@@ -183,8 +183,13 @@ class Builder:
         schedule = schedule_over_neurons(node.threshold, node.shape)
         full = np.broadcast_to(schedule, (node.timesteps, *node.shape))
         current = node.current_decay if isinstance(node, CubaLIF) else np.zeros(())
-        values = {"decay": node.decay, "current_decay": current, "bias": node.bias, "gain": node.gain,
-                  "reset_value": node.reset_value}  # fmt: skip
+        values = {
+            "decay": node.decay,
+            "current_decay": current,
+            "bias": node.bias,
+            "gain": node.gain,
+            "reset_value": node.reset_value,
+        }
         arrays = {key: self.per_neuron(value, node) for key, value in values.items()}
         arrays["threshold"] = to_lava(full, node.shape).astype(self.number)
         membranes = f"membrane/{name}"
@@ -290,7 +295,13 @@ class Builder:
 
 
 BUILD: dict[type[Node], Callable[[Builder, str, Node], None]] = {
-    Linear: Builder.linear, Conv: Builder.conv, LIF: Builder.neuron, CubaLIF: Builder.neuron, Pool: Builder.pool,
-    Flatten: Builder.flatten, Scale: Builder.scale, Readout: Builder.end,
+    Linear: Builder.linear,
+    Conv: Builder.conv,
+    LIF: Builder.neuron,
+    CubaLIF: Builder.neuron,
+    Pool: Builder.pool,
+    Flatten: Builder.flatten,
+    Scale: Builder.scale,
+    Readout: Builder.end,
     Delay: Builder.end,
-}  # fmt: skip
+}

@@ -137,6 +137,14 @@ def _delay(graph: Graph, name: str, node: Node) -> Placement:
 
 
 PLACE: dict[type[Node], Callable[[Graph, str, Node], Placement]] = {
-    Input: _input, Linear: _linear, Conv: _conv, LIF: _neuron, CubaLIF: _neuron, Pool: _pool, Flatten: _flatten,
-    Scale: _scale, Readout: _readout, Delay: _delay,
-}  # fmt: skip
+    Input: _input,
+    Linear: _linear,
+    Conv: _conv,
+    LIF: _neuron,
+    CubaLIF: _neuron,
+    Pool: _pool,
+    Flatten: _flatten,
+    Scale: _scale,
+    Readout: _readout,
+    Delay: _delay,
+}

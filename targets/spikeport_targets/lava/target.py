@@ -12,11 +12,11 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from spikeport.energy.events import derive
+from spikeport.costs.events import derive
 from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import Array, Graph
 from spikeport.record import Record, join
-from spikeport.targets import Availability, Request, check_input
+from spikeport.target import Availability, Request, check_input
 from spikeport_targets.lava.checks import check, wide_sums
 from spikeport_targets.lava.child import execute
 from spikeport_targets.lava.cost import samples_at_once, seconds_a_step, time_limit

@@ -165,10 +165,19 @@ def classes() -> dict[str, Any]:
     from spikeport_targets.lava.processes import process as ours
 
     return {
-        "source": RingBuffer, "dense": Dense, "conv": Conv, "lif": LIFReset, "scheduled lif": ours.ScheduledLIF,
-        "ring delay": ours.RingDelay, "window sum": ours.WindowSum, "shifted conv": ours.ShiftedConv,
-        "channels first": ours.ChannelsFirst, "multiply": ours.Multiply, "recorder": ours.Recorder, "probe": ours.Probe,
-    }  # fmt: skip
+        "source": RingBuffer,
+        "dense": Dense,
+        "conv": Conv,
+        "lif": LIFReset,
+        "scheduled lif": ours.ScheduledLIF,
+        "ring delay": ours.RingDelay,
+        "window sum": ours.WindowSum,
+        "shifted conv": ours.ShiftedConv,
+        "channels first": ours.ChannelsFirst,
+        "multiply": ours.Multiply,
+        "recorder": ours.Recorder,
+        "probe": ours.Probe,
+    }
 
 
 def build(kind: str, arrays: dict[str, Any], options: dict[str, Any], folder: Path, built: dict[str, Any]) -> Any:

@@ -12,7 +12,7 @@ from spikeport.findings import Finding, SpikeportError, fail, raise_errors
 from spikeport.graph import LIF, Array, Conv, Graph, Input, Pool, Real
 from spikeport.graph.messages import wide_messages
 from spikeport.record import Record, Train, join
-from spikeport.targets import Availability, Request, check_input, clipped_thresholds, expected_seconds
+from spikeport.target import Availability, Request, check_input, clipped_thresholds, expected_seconds
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 BATCH = 256  #: samples at once where the caller does not say
@@ -115,11 +115,17 @@ def _session(graph: Graph, provider: str) -> Any:
     try:
         session = onnxruntime.InferenceSession(data, options, providers=PROVIDERS[provider])
     except Exception as error:  # onnxruntime raises a class of its own for each kind of failure
-        fail("SP261", f"onnxruntime refuses the model ({str(error).splitlines()[0][:300]})",
-             mend="use --target reference, and please report it with the model")  # fmt: skip
+        fail(
+            "SP261",
+            f"onnxruntime refuses the model ({str(error).splitlines()[0][:300]})",
+            mend="use --target reference, and please report it with the model",
+        )
     if session.get_providers()[0] != provider:  # onnxruntime only logs that it could not start one
-        fail("SP261", f"onnxruntime could not start its {provider}",
-             mend="mend the driver or the CUDA libraries that it names, or use --target onnxruntime")  # fmt: skip
+        fail(
+            "SP261",
+            f"onnxruntime could not start its {provider}",
+            mend="mend the driver or the CUDA libraries that it names, or use --target onnxruntime",
+        )
     return session
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from spikeport.targets import Target
+    from spikeport.target import Target
 
 
 def SanaFe() -> Target:  # noqa: N802

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from spikeport.energy.model import Model
+from spikeport.costs.model import Model
 
 SYNC = {1: 0.6e-6, 2: 1.0e-6, 4: 1.4e-6, 29: 1.8e-6}  # seconds by tiles, arch/loihi.yaml
 COMPARTMENTS = 1024  # of a core: the size of SANA-FE's accumulator and neuron models
@@ -24,8 +24,9 @@ def architecture(model: Model, columns: int, rows: int, cores: int, units: int, 
     """
     spike = model["spike"].nominal
     replay = _soma("replays", units, "input", model["update_active"].nominal, 0.0, spike, (9.7e-9, 0.0, 30e-9))
-    computing = _soma("lif", 1, "leaky_integrate_fire", ACCESS, model["update_active"].nominal - ACCESS, spike,
-                      (6e-9, 3.7e-9, 30e-9))  # fmt: skip
+    computing = _soma(
+        "lif", 1, "leaky_integrate_fire", ACCESS, model["update_active"].nominal - ACCESS, spike, (6e-9, 3.7e-9, 30e-9)
+    )
     free = _soma("inputs", min(inputs, COMPARTMENTS), "input", 0.0, 0.0, 0.0, (0.0, 0.0, 0.0))
     plain = _core(f"core[0..{cores - 1}]", model, [replay, computing])
     entry = _core(f"entry[0..{entry_cores(inputs) - 1}]", model, [free])
@@ -36,8 +37,14 @@ def architecture(model: Model, columns: int, rows: int, cores: int, units: int, 
     tiles: list[dict[str, Any]] = [{"name": "first", "attributes": hops, "core": [plain, entry]}]
     if columns * rows > 1:
         tiles.append({"name": f"tile[1..{columns * rows - 1}]", "attributes": hops, "core": [plain]})
-    mesh = {"topology": "mesh", "width": columns, "height": rows, "link_buffer_size": 16, "sync_model": "table",
-            "latency_sync": SYNC}  # fmt: skip
+    mesh = {
+        "topology": "mesh",
+        "width": columns,
+        "height": rows,
+        "link_buffer_size": 16,
+        "sync_model": "table",
+        "latency_sync": SYNC,
+    }
     return _yaml({"architecture": {"name": "spikeport", "attributes": mesh, "tile": tiles}})
 
 
@@ -52,15 +59,23 @@ def _core(name: str, model: Model, soma: list[dict[str, Any]]) -> dict[str, Any]
         "attributes": {"buffer_position": "soma", "buffer_inside_unit": False, "max_neurons_supported": COMPARTMENTS},
         "axon_in": [_unit("axon_in", energy_message_in=0.0, latency_message_in=16e-9)],
         "synapse": [
-            _unit("dense", model="current_based", energy_process_spike=model["synapse_dense"].nominal,
-                  latency_process_spike=3.8e-9),
-            _unit("conv", model="current_based", energy_process_spike=model["synapse_conv"].nominal,
-                  latency_process_spike=3.1e-9),
+            _unit(
+                "dense",
+                model="current_based",
+                energy_process_spike=model["synapse_dense"].nominal,
+                latency_process_spike=3.8e-9,
+            ),
+            _unit(
+                "conv",
+                model="current_based",
+                energy_process_spike=model["synapse_conv"].nominal,
+                latency_process_spike=3.1e-9,
+            ),
         ],
         "dendrite": [_unit("dendrite", model="accumulator", energy_update=0.0, latency_update=0.0)],
         "soma": soma,
         "axon_out": [_unit("axon_out", energy_message_out=model["message"].nominal, latency_message_out=5.1e-9)],
-    }  # fmt: skip
+    }
 
 
 def _unit(name: str, **attributes: Any) -> dict[str, Any]:
@@ -71,10 +86,15 @@ def _soma(
     name: str, count: int, model: str, access: float, update: float, spike: float, seconds: tuple[float, float, float]
 ) -> dict[str, Any]:
     return _unit(
-        name if model != "input" else f"{name}[0..{max(count, 2) - 1}]", model=model,
-        energy_access_neuron=access, energy_update_neuron=update, energy_spike_out=spike,
-        latency_access_neuron=seconds[0], latency_update_neuron=seconds[1], latency_spike_out=seconds[2],
-    )  # fmt: skip
+        name if model != "input" else f"{name}[0..{max(count, 2) - 1}]",
+        model=model,
+        energy_access_neuron=access,
+        energy_update_neuron=update,
+        energy_spike_out=spike,
+        latency_access_neuron=seconds[0],
+        latency_update_neuron=seconds[1],
+        latency_spike_out=seconds[2],
+    )
 
 
 def _yaml(value: dict[str, Any]) -> str:

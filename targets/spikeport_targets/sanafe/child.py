@@ -52,8 +52,14 @@ def execute(plan: Plan, seconds: float | None = None, memory: int | None = None)
     try:
         plan.write(folder)
         limit = seconds or SECONDS
-        verdict = watched.run("spikeport_targets.sanafe.worker", [str(folder)], folder, seconds=limit, memory=memory,
-                              segments=f"spikeport_sanafe_{os.getpid()}_none_")  # fmt: skip
+        verdict = watched.run(
+            "spikeport_targets.sanafe.worker",
+            [str(folder)],
+            folder,
+            seconds=limit,
+            memory=memory,
+            segments=f"spikeport_sanafe_{os.getpid()}_none_",
+        )
         _judge(verdict, folder, limit)
         result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         trains: dict[str, Array] = {}
@@ -69,14 +75,30 @@ def _judge(verdict: dict[str, Any], folder: Path, seconds: float) -> None:
     failure = folder / "failure.txt"
     if failure.exists():
         text = failure.read_text()[-TAIL:].rstrip()
-        fail("SP743", f"an exception inside SANA-FE: {text.splitlines()[-1] if text else 'no traceback'}",
-             where="sanafe", why=f"its traceback:\n{text}",
-             mend="report it with the model if the traceback ends in spikeport's own files")  # fmt: skip
+        fail(
+            "SP743",
+            f"an exception inside SANA-FE: {text.splitlines()[-1] if text else 'no traceback'}",
+            where="sanafe",
+            why=f"its traceback:\n{text}",
+            mend="report it with the model if the traceback ends in spikeport's own files",
+        )
     if verdict["reason"] in ("time", "memory"):
-        past = f"time limit ({seconds:g} s)" if verdict["reason"] == "time" else (
-            f"memory limit (it used {verdict['bytes'] / 2**20:.0f} MiB)")  # fmt: skip
-        fail("SP744", f"the run was stopped at its {past}", where="sanafe",
-             mend="run fewer samples or a smaller network, or raise the limit")  # fmt: skip
+        past = (
+            f"time limit ({seconds:g} s)"
+            if verdict["reason"] == "time"
+            else (f"memory limit (it used {verdict['bytes'] / 2**20:.0f} MiB)")
+        )
+        fail(
+            "SP744",
+            f"the run was stopped at its {past}",
+            where="sanafe",
+            mend="run fewer samples or a smaller network, or raise the limit",
+        )
     if verdict["reason"] != "ended" or verdict["killed"] or verdict["status"]:
-        fail("SP745", f"the worker ended without a result: {verdict}", where="sanafe",
-             why=stderr_of(folder), mend="see whether something else on this machine ends processes")  # fmt: skip
+        fail(
+            "SP745",
+            f"the worker ended without a result: {verdict}",
+            where="sanafe",
+            why=stderr_of(folder),
+            mend="see whether something else on this machine ends processes",
+        )

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.findings import fail
-from spikeport.fit.layers import Axis, Layer, Projection, layers
 from spikeport.graph import Conv, Graph, Linear, Shape, Synapse
+from spikeport.mapping.layers import Axis, Layer, Projection, layers
 
 LIMIT = 8_000_000  #: edges; SANA-FE takes about 200 bytes and 200 ns a step for each
 
@@ -38,8 +38,12 @@ def edges(graph: Graph) -> list[Edges]:
         for projection in layer.projections:
             total += projection.synapses * projection.area * len(projection.senders)
             if total > LIMIT:
-                fail("SP742", f"the network has more than {LIMIT:,} synapses", where=f"up to {layer.name!r}",
-                     mend="take a smaller network or a slice; the model 'loihi1-sanafe2025' has no limit")  # fmt: skip
+                fail(
+                    "SP742",
+                    f"the network has more than {LIMIT:,} synapses",
+                    where=f"up to {layer.name!r}",
+                    mend="take a smaller network or a slice; the model 'loihi1-sanafe2025' has no limit",
+                )
             found += [_of(graph, layer, projection, sender) for sender in projection.senders]
     return found
 
@@ -50,8 +54,12 @@ def _of(graph: Graph, layer: Layer, projection: Projection, sender: str) -> Edge
         return _identity(graph.shapes[sender], layer, projection, sender)
     shape = graph.input_shape(projection.synapse)
     if isinstance(node, Conv) and tuple(axis.taps for axis in projection.axes) != node.kernel:
-        fail("SP741", f"a pool lies between the synapse {projection.synapse!r} and its neurons",
-             where=f"node {layer.name!r}", mend="pool after the neurons")  # fmt: skip
+        fail(
+            "SP741",
+            f"a pool lies between the synapse {projection.synapse!r} and its neurons",
+            where=f"node {layer.name!r}",
+            mend="pool after the neurons",
+        )
     inputs, outputs, weight = of_synapse(node, shape)
     neurons, places = _routes(graph.shapes[sender], projection.before)
     order = np.argsort(places, kind="stable")

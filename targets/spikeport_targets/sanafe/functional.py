@@ -11,11 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from spikeport.energy.values import entering
+from spikeport.costs.values import entering
 from spikeport.findings import Finding, fail
-from spikeport.fit import Mapping, fit
-from spikeport.fit.latency import depths
-from spikeport.fit.layers import layers
 from spikeport.graph import (
     DECAY_ONE,
     LIF,
@@ -31,6 +28,9 @@ from spikeport.graph import (
     over_neurons,
     schedule_over_neurons,
 )
+from spikeport.mapping import Mapping, fit
+from spikeport.mapping.latency import depths
+from spikeport.mapping.layers import layers
 from spikeport_targets.sanafe.edges import edges
 from spikeport_targets.sanafe.plan import Group, Plan
 from spikeport_targets.sanafe.replay import chip, cores
@@ -42,8 +42,11 @@ RESETS = {"zero": "hard", "subtract": "soft", "none": "none"}
 def findings(graph: Graph) -> Iterator[Finding]:
     """Everything that SANA-FE's neurons and pipeline cannot express."""
     if not isinstance(graph.arithmetic, Loihi):
-        yield Finding("SP740", "SANA-FE's neuron computes in steps of 1/64, this graph holds real numbers",
-                      mend="quantise the graph first; any record can be replayed")  # fmt: skip
+        yield Finding(
+            "SP740",
+            "SANA-FE's neuron computes in steps of 1/64, this graph holds real numbers",
+            mend="quantise the graph first; any record can be replayed",
+        )
         return
     if graph.recurrent:
         yield Finding("SP740", "feedback is not mapped", where=f"node {graph.output!r}")
@@ -57,8 +60,12 @@ def findings(graph: Graph) -> Iterator[Finding]:
         elif isinstance(node, LIF) and node.decay.size > 1 and np.ptp(node.decay) > 0:
             yield Finding("SP740", "decays differ within the layer", where=where)
         elif isinstance(node, Synapse) and node.exponent < 0:
-            yield Finding("SP740", "a sum that is shifted to the right is rounded, which SANA-FE does not do",
-                          where=where, mend="quantise with exponents of at least 0")  # fmt: skip
+            yield Finding(
+                "SP740",
+                "a sum that is shifted to the right is rounded, which SANA-FE does not do",
+                where=where,
+                mend="quantise with exponents of at least 0",
+            )
         elif isinstance(node, Scale):
             yield Finding("SP740", "a Scale has no edges", where=where, mend="fold it into the weights")
     yield from _uneven(graph)
@@ -71,8 +78,12 @@ def _uneven(graph: Graph) -> Iterator[Finding]:
         senders = {sender for projection in layer.projections for sender in projection.senders}
         long[name] = {1 + length for sender in senders for length in long.get(sender, {0})}
         if len(long[name]) > 1:
-            yield Finding("SP740", f"paths of {sorted(long[name])} layers meet", where=f"node {name!r}",
-                          mend="replay a record of the integer engine instead: nothing is delayed there")  # fmt: skip
+            yield Finding(
+                "SP740",
+                f"paths of {sorted(long[name])} layers meet",
+                where=f"node {name!r}",
+                mend="replay a record of the integer engine instead: nothing is delayed there",
+            )
 
 
 def plans(graph: Graph, samples: Array) -> tuple[list[Plan], dict[str, int]]:
@@ -81,8 +92,12 @@ def plans(graph: Graph, samples: Array) -> tuple[list[Plan], dict[str, int]]:
     start = depths(mapping.fit)
     frames = entering(_input(graph), samples, integers=True)
     if not np.isin(frames, (0, 1)).all():
-        fail("SP740", "the input holds other values than 0 and 1, and SANA-FE's messages are single spikes",
-             where=f"node {graph.input!r}", mend="replay a record of the integer engine instead")  # fmt: skip
+        fail(
+            "SP740",
+            "the input holds other values than 0 and 1, and SANA-FE's messages are single spikes",
+            where=f"node {graph.input!r}",
+            mend="replay a record of the integer engine instead",
+        )
     frames = np.broadcast_to(frames, (graph.timesteps, *frames.shape[1:]))
     steps = graph.timesteps + max(start.values())
     every = tuple(edges(graph))

@@ -11,12 +11,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from spikeport.energy.model import shipped
-from spikeport.energy.values import entering
+from spikeport.costs.model import shipped
+from spikeport.costs.values import entering
 from spikeport.findings import fail
-from spikeport.fit import Mapping
-from spikeport.fit.latency import depths
 from spikeport.graph import LIF, Array, Graph, Input, Loihi, Readout
+from spikeport.mapping import Mapping
+from spikeport.mapping.latency import depths
 from spikeport.record import Record
 from spikeport_targets.sanafe.architecture import COMPARTMENTS, architecture, entry_cores
 from spikeport_targets.sanafe.child import Outcome, execute

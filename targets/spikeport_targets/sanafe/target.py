@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from spikeport.energy import derive
-from spikeport.energy.values import Values
+from spikeport.costs import derive
+from spikeport.costs.values import Values
 from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Readout, over_neurons
 from spikeport.record import Record, Train
-from spikeport.targets import Availability, Request, check_input
+from spikeport.target import Availability, Request, check_input
 from spikeport_targets.sanafe import child, functional
 from spikeport_targets.sanafe.child import HOW, execute
 
@@ -46,14 +46,19 @@ class SanaFeTarget:
             request.progress(done, total)
             left = None if request.seconds is None else request.seconds - (time.perf_counter() - begun)
             if left is not None and left <= 0:
-                fail("SP744", f"the run was stopped at its time limit ({request.seconds:g} s)", where="sanafe",
-                     mend="run fewer samples, or raise the limit")  # fmt: skip
+                fail(
+                    "SP744",
+                    f"the run was stopped at its time limit ({request.seconds:g} s)",
+                    where="sanafe",
+                    mend="run fewer samples, or raise the limit",
+                )
             outcome = execute(plan, left, request.memory)
             for name in parts:
                 parts[name].append(outcome.trains[name][start[name] : start[name] + graph.timesteps])
         request.progress(total, total)
-        trains = {name: np.stack(each, 1).reshape(graph.timesteps, total, *graph.shapes[name])
-                  for name, each in parts.items()}  # fmt: skip
+        trains = {
+            name: np.stack(each, 1).reshape(graph.timesteps, total, *graph.shapes[name]) for name, each in parts.items()
+        }
         return _record(graph, samples, trains, request, time.perf_counter() - begun)
 
 

@@ -57,8 +57,9 @@ def build(sanafe: Any, plan: dict[str, Any], arrays: Any, cores: Any) -> Any:
         at = arrays[f"g{place}/cores"]
         kinds = {edge["kind"] for edge in plan["edges"] if edge["target"] == place} or {"dense"}
         (kind,) = kinds
-        made = network.create_neuron_group(group["name"], len(at), default_synapse_hw_name=kind,
-                                           model_attributes=group["attributes"])  # fmt: skip
+        made = network.create_neuron_group(
+            group["name"], len(at), default_synapse_hw_name=kind, model_attributes=group["attributes"]
+        )
         train = arrays.get(f"g{place}/train")
         for neuron, core in enumerate(at.tolist()):
             unit = group["soma"]
@@ -87,8 +88,13 @@ def configure(neurons: Any, arrays: Any, place: int, step: int) -> None:
 
 def total(results: list[dict[str, Any]]) -> dict[str, Any]:
     """Sums over steps; energies in joule, time in seconds."""
-    keys = {"spikes": "synaptic_events", "neurons_fired": "spikes", "packets_sent": "packets", "sim_time": "seconds",
-            "neurons_updated": "updates"}  # fmt: skip
+    keys = {
+        "spikes": "synaptic_events",
+        "neurons_fired": "spikes",
+        "packets_sent": "packets",
+        "sim_time": "seconds",
+        "neurons_updated": "updates",
+    }
     found: dict[str, Any] = {name: sum(result[key] for result in results) for key, name in keys.items()}
     found["energy"] = {part: sum(result["energy"][part] for result in results) for part in results[0]["energy"]}
     return found

@@ -1,4 +1,4 @@
-"""The command line: one verb a file, each a thin layer over the function of the same name in `spikeport.api`."""
+"""The command line: one verb a file, each a thin layer over the function of the same name in `spikeport.verbs`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from spikeport import __version__, console, process
+from spikeport import __version__, process
 from spikeport.findings import SpikeportError
+from spikeport.terminal import console
 
 #: What the list of verbs says of each, in the order in which a user meets them.
 VERBS = {

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from spikeport.cli import show
+from spikeport.terminal import show
 
 
 def check(
@@ -24,14 +24,23 @@ def check(
 
         spikeport check model.nir --target integer --json
     """
-    from spikeport.api.check import check as look
+    from spikeport.verbs.check import check as look
 
     found = look(model, target)
     if json:
         show.as_json(found.as_dict())
     else:
-        rows = [(v.node, v.what, v.state, " ".join(filter(None, (v.origin, v.process))), "; ".join(v.remarks),
-                 "; ".join(v.mend)) for v in found.nodes]  # fmt: skip
+        rows = [
+            (
+                v.node,
+                v.what,
+                v.state,
+                " ".join(filter(None, (v.origin, v.process))),
+                "; ".join(v.remarks),
+                "; ".join(v.mend),
+            )
+            for v in found.nodes
+        ]
         head = ("node", "what", "state", "stock or ours", "remarks", "how to mend it")
         show.table(f"{found.model} on {found.target}", head, rows)
         for other in found.others:

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from spikeport import console
-from spikeport.cli import show
+from spikeport.terminal import console, show
 
 SIDE = "Checkpoint, .nir, .onnx, shipped model (each optionally @target), or a record.npz."
 
@@ -41,12 +40,23 @@ def compare(
 
         spikeport compare model.int.nir model.int.nir@lava --data digits --limit 32 --max-spike-mismatch 0
     """
-    from spikeport.api.compare import compare as run
-    from spikeport.api.report import write_comparison
+    from spikeport.verbs.compare import compare as run
+    from spikeport.verbs.report import write_comparison
 
     with console.progress("compare") as progress:
-        found = run(a, b, data, split, limit, samples=input, models=(model_a, model_b), why=why, membranes=membranes,
-                    batch=batch, progress=progress)  # fmt: skip
+        found = run(
+            a,
+            b,
+            data,
+            split,
+            limit,
+            samples=input,
+            models=(model_a, model_b),
+            why=why,
+            membranes=membranes,
+            batch=batch,
+            progress=progress,
+        )
     if out is not None:
         console.say(f"wrote {write_comparison(found, out)}")
     if json:
@@ -61,7 +71,7 @@ def compare(
 
 
 def _tables(found: object) -> None:
-    from spikeport.compare import Comparison
+    from spikeport.comparison import Comparison
 
     assert isinstance(found, Comparison)
     for line in found.lines():
@@ -72,10 +82,14 @@ def _tables(found: object) -> None:
         show.table("spikes that differ", ("layer", "neurons", "at each timestep"), rows)
     if found.causes:
         rows2 = [
-            (cause.title, f"{cause.mismatches:,}", f"{cause.share:.1%}",
-             "" if cause.explained is None else f"{cause.explained:.1%}",
-             "" if cause.accuracy is None else f"{100 * cause.accuracy:+.2f}")
+            (
+                cause.title,
+                f"{cause.mismatches:,}",
+                f"{cause.share:.1%}",
+                "" if cause.explained is None else f"{cause.explained:.1%}",
+                "" if cause.accuracy is None else f"{100 * cause.accuracy:+.2f}",
+            )
             for cause in found.causes
-        ]  # fmt: skip
+        ]
         head = ("cause", "mismatches alone", "share", "explains", "accuracy, points")
         show.table("causes", head, rows2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spikeport.cli import show
+from spikeport.terminal import show
 
 
 def doctor(json: show.Json = False) -> None:
@@ -14,7 +14,7 @@ def doctor(json: show.Json = False) -> None:
 
         spikeport doctor --json
     """
-    from spikeport.api.targets import doctor as look
+    from spikeport.verbs.doctor import doctor as look
 
     found = look()
     if json:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from spikeport import console
-from spikeport.cli import show
 from spikeport.record import NeuronEvents, SynapseEvents
+from spikeport.terminal import console, show
 
 if TYPE_CHECKING:
-    from spikeport.api.energy import Costs
+    from spikeport.verbs.energy import Costs
 
 
 def energy(
@@ -43,23 +42,40 @@ def energy(
 
         spikeport energy model.int.nir --data digits --model my.toml --model loihi2-bracket --json
     """
-    from spikeport.api.energy import energy as run
+    from spikeport.verbs.energy import energy as run
 
     with console.progress("energy") as progress:
         found = run(
-            model, data, samples=input, split=split, target=target, limit=limit, batch=batch, models=models or (),
-            chip=None if chip == "none" else chip, chips=chips, step_seconds=step_seconds, gpu=gpu, sanafe=sanafe,
-            seconds=time_limit, progress=progress,
-        )  # fmt: skip
+            model,
+            data,
+            samples=input,
+            split=split,
+            target=target,
+            limit=limit,
+            batch=batch,
+            models=models or (),
+            chip=None if chip == "none" else chip,
+            chips=chips,
+            step_seconds=step_seconds,
+            gpu=gpu,
+            sanafe=sanafe,
+            seconds=time_limit,
+            progress=progress,
+        )
     if json:
         show.as_json(found.as_dict())
         return
     kinds = {each.kind for each in found.estimates.values()}
     rows = [
-        (name, *(micro(value) for value in (each.low, each.nominal, each.high)),
-         micro(each.static.nominal) if each.static else "", *([each.kind] if len(kinds) > 1 else []), each.basis)
+        (
+            name,
+            *(micro(value) for value in (each.low, each.nominal, each.high)),
+            micro(each.static.nominal) if each.static else "",
+            *([each.kind] if len(kinds) > 1 else []),
+            each.basis,
+        )
         for name, each in found.estimates.items()
-    ]  # fmt: skip
+    ]
     show.table(
         f"{' and '.join(sorted(kinds))} energy of one sample in microjoule ({found.samples} samples on {found.target})",
         ("model", "low", "nominal", "high", "static, apart", *(["kind"] if len(kinds) > 1 else []), "basis"),

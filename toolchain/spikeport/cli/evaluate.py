@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from spikeport import console
-from spikeport.cli import show
+from spikeport.terminal import console, show
 
 
 def evaluate(
@@ -36,13 +35,24 @@ def evaluate(
 
         spikeport evaluate model.int.nir --data digits --target lava --limit 32 --json
     """
-    from spikeport.api.evaluate import evaluate as run
-    from spikeport.api.load import load_model
+    from spikeport.verbs.evaluate import evaluate as run
+    from spikeport.verbs.load import load_model
 
     with console.progress("evaluate") as progress:
         loaded = load_model(model, dt=dt, nir=show.pairs(nir))
-        result = run(loaded, data, split, target, limit, out=out, resume=resume, batch=batch,
-                     memory=show.size(memory), seconds=time_limit, progress=progress)  # fmt: skip
+        result = run(
+            loaded,
+            data,
+            split,
+            target,
+            limit,
+            out=out,
+            resume=resume,
+            batch=batch,
+            memory=show.size(memory),
+            seconds=time_limit,
+            progress=progress,
+        )
     show.findings(result.findings)
     if json:
         show.as_json(result.as_dict())

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from spikeport import console
-from spikeport.cli import show
+from spikeport.terminal import console, show
 
 
 def events(
@@ -33,7 +32,7 @@ def events(
 
         spikeport events model.int.nir --input digits.npy --target lava --json
     """
-    from spikeport.api.events import events as run
+    from spikeport.verbs.events import events as run
 
     with console.progress("events") as progress:
         found = run(
@@ -57,17 +56,31 @@ def events(
     heads = ("inputs", "payload", "synops", "fanout", "dense", "macs_cached", "macs_every_step")
     show.table(
         f"synapses, {title}",
-        ("layer", "inputs", "payload", "operations, non-zero weights", "all weights", "dense", "analog MACs, cached",
-         "at every step"),
-        [(name, *(_mean(layer[head], samples) for head in heads))
-         for name, layer in layers.items() if layer["kind"] == "synapse"],
-    )  # fmt: skip
+        (
+            "layer",
+            "inputs",
+            "payload",
+            "operations, non-zero weights",
+            "all weights",
+            "dense",
+            "analog MACs, cached",
+            "at every step",
+        ),
+        [
+            (name, *(_mean(layer[head], samples) for head in heads))
+            for name, layer in layers.items()
+            if layer["kind"] == "synapse"
+        ],
+    )
     show.table(
         f"neurons, {title}",
         ("layer", "spikes", "updates", "active"),
-        [(name, *(_mean(layer[head], samples) for head in ("spikes", "updates", "active")))
-         for name, layer in layers.items() if layer["kind"] == "neurons"],
-    )  # fmt: skip
+        [
+            (name, *(_mean(layer[head], samples) for head in ("spikes", "updates", "active")))
+            for name, layer in layers.items()
+            if layer["kind"] == "neurons"
+        ],
+    )
     if plain["identities"]:
         show.table(
             f"spikes that enter a layer without a synapse, {title}",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from spikeport.cli import show
+from spikeport.terminal import show
 
 
 def explain(
@@ -23,8 +23,8 @@ def explain(
     """
     from dataclasses import asdict
 
-    from spikeport.api.explain import codes
-    from spikeport.api.explain import explain as look
+    from spikeport.verbs.explain import codes
+    from spikeport.verbs.explain import explain as look
 
     if code is None:
         found = codes()

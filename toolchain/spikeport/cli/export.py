@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from spikeport import console
-from spikeport.cli import show
+from spikeport.terminal import console, show
 
 
 def export(
@@ -29,8 +28,8 @@ def export(
 
         spikeport export digits-conv --thresholds approx --data digits --out approximate.nir
     """
-    from spikeport.api.export import export as write
-    from spikeport.api.load import load_model
+    from spikeport.verbs.export import export as write
+    from spikeport.verbs.load import load_model
 
     loaded = load_model(model, dt=dt, nir=show.pairs(nir))
     options = {"thresholds": thresholds} if out.suffix.lower() == ".nir" else {"time": time, "inline": inline}

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from spikeport import console
-from spikeport.cli import show
+from spikeport.terminal import console, show
 
 #: limits as a narrow terminal shows them
 SHORT = {"neurons": "neurons", "synapse_memory": "memory", "input_axons": "axons in", "output_axons": "axons out"}
@@ -28,7 +27,7 @@ def fit(
 
         spikeport fit model.int.nir --chip loihi2 --picture map.svg --json
     """
-    from spikeport.api.fit import fit as run
+    from spikeport.verbs.fit import fit as run
 
     found = run(model, chip, picture=picture)
     if json:
@@ -36,11 +35,16 @@ def fit(
         return
     for bound in found.bounds.values():
         rows = [
-            (name, "x".join(map(str, layer.layer.shape)), layer.tile.cores, "x".join(map(str, layer.tile.shape)),
-             *(f"{layer.utilisation[limit]:.0%}" if limit in layer.utilisation else "not public"
-               for limit in SHORT), SHORT[layer.binding])
+            (
+                name,
+                "x".join(map(str, layer.layer.shape)),
+                layer.tile.cores,
+                "x".join(map(str, layer.tile.shape)),
+                *(f"{layer.utilisation[limit]:.0%}" if limit in layer.utilisation else "not public" for limit in SHORT),
+                SHORT[layer.binding],
+            )
             for name, layer in bound.layers.items()
-        ]  # fmt: skip
+        ]
         show.table(
             f"{bound.chip.title}, {bound.sharing} convolutions: of the fullest core",
             ("layer", "shape", "cores", "tile", *SHORT.values(), "binds"),

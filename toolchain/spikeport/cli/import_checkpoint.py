@@ -7,8 +7,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from spikeport import console
-from spikeport.cli import show
+from spikeport.terminal import console, show
 
 
 def import_checkpoint(
@@ -38,12 +37,21 @@ def import_checkpoint(
 
         spikeport import-checkpoint n.pth --layout ds-atgo --arch resnet19 -T 2 --calibrate cifar10 --out r.safetensors
     """
-    from spikeport.api.import_checkpoint import import_checkpoint as run
+    from spikeport.verbs.import_checkpoint import import_checkpoint as run
 
     made = run(
-        file, cast(Any, layout), cast(Any, arch), timesteps=timesteps, calibrate=calibrate, data=data, compare=compare,
-        v_threshold=v_threshold, f_c=f_c, normalise=normalise, out=out,
-    )  # fmt: skip
+        file,
+        cast(Any, layout),
+        cast(Any, arch),
+        timesteps=timesteps,
+        calibrate=calibrate,
+        data=data,
+        compare=cast(Any, compare),
+        v_threshold=v_threshold,
+        f_c=f_c,
+        normalise=normalise,
+        out=out,
+    )
     show.findings(made.findings)
     if json:
         show.as_json(made.as_dict())

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from spikeport import console
-from spikeport.cli import show
+from spikeport.terminal import console, show
 
 
 def inspect(
@@ -24,7 +23,7 @@ def inspect(
 
         spikeport inspect model.onnx --svg build/model.svg
     """
-    from spikeport.api.inspect import inspect as look
+    from spikeport.verbs.inspect import inspect as look
 
     found = look(model, svg=svg)
     if json:

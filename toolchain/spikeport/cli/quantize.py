@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal, cast
 
 import typer
 
-from spikeport import console
-from spikeport.cli import show
+from spikeport.terminal import console, show
 
 STEPS = ("normalise", "joint", "ranges", "rounding", "decay", "bias", "thresholds")
 
@@ -42,8 +41,8 @@ def quantize(
 
         spikeport quantize model.nir --data digits --bits auto --max-drop 0.5 --report bits.json --out model.int.nir
     """
-    from spikeport.api.quantize import quantize as make
     from spikeport.findings import fail
+    from spikeport.verbs.quantize import quantize as make
 
     if weight_bits != "auto" and not weight_bits.isdigit():
         fail("SP400", f"weight bits {weight_bits!r}", mend="give a number from 1 to 8, or auto")
@@ -78,8 +77,16 @@ def quantize(
 
 
 def _tell(report: dict[str, Any]) -> None:
-    rows = [(e["step"], "yes" if e["kept"] else "no, it made the result worse", f"{e['output_error']:.4f}",
-             f"{e['spike_mismatch']:.3%}", f"{e['argmax_agreement']:.2%}") for e in report["steps"]]  # fmt: skip
+    rows = [
+        (
+            e["step"],
+            "yes" if e["kept"] else "no, it made the result worse",
+            f"{e['output_error']:.4f}",
+            f"{e['spike_mismatch']:.3%}",
+            f"{e['argmax_agreement']:.2%}",
+        )
+        for e in report["steps"]
+    ]
     title = f"Steps, on {report['calibration_samples']} calibration samples"
     show.table(title, ("step", "kept", "output error", "spikes that differ", "same answer"), rows)
     accuracy = ", ".join(f"{name.replace('_', '-')} {share:.2%}" for name, share in report["accuracy"].items())

@@ -8,9 +8,7 @@ from typing import Annotated
 import typer
 
 
-def report(
-    path: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with the result.json of a run.")],
-) -> None:
+def report(path: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with the result.json of a run.")]) -> None:
     """Write the HTML report of a run again, from its result.json.
 
     Examples:
@@ -19,6 +17,6 @@ def report(
 
         spikeport report build/demo/result.json
     """
-    from spikeport.api.report import report as write
+    from spikeport.verbs.report import report as write
 
     typer.echo(str(write(path)))

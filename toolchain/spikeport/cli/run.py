@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from spikeport import console
-from spikeport.cli import show
+from spikeport.terminal import console, show
 
 
 def run(
@@ -31,7 +30,7 @@ def run(
 
         spikeport run digits --method mpd-agl --lava-samples 64 --out build/mpd-agl
     """
-    from spikeport.api.run import run as job
+    from spikeport.verbs.run import run as job
 
     result = job(recipe, out, method, lava_samples=lava_samples, seconds=time_limit, bar=console.progress)
     if json:
@@ -40,9 +39,13 @@ def run(
     rows = [(stage, f"{result['accuracy'][stage]:.2%}", result["samples"][stage]) for stage in result["accuracy"]]
     show.table(f"{result['model']} on {result['dataset']}, {result['method']}", ("stage", "accuracy", "samples"), rows)
     agreed = [
-        (name, found["against"], f"{found['spike_mismatches']:,} of {found['spikes_compared']:,}",
-         f"{found['argmax_agreement']:.2%}")
+        (
+            name,
+            found["against"],
+            f"{found['spike_mismatches']:,} of {found['spikes_compared']:,}",
+            f"{found['argmax_agreement']:.2%}",
+        )
         for name, found in result["parity"].items()
-    ]  # fmt: skip
+    ]
     show.table("parity", ("what", "against", "spikes that differ", "same answer"), agreed)
     console.say(f"wrote {out / 'report.html'}")

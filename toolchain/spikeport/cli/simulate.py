@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from spikeport import console
-from spikeport.cli import show
+from spikeport.terminal import console, show
 
 
 def simulate(
@@ -43,12 +42,26 @@ def simulate(
 
         spikeport simulate other.nir --input frames.npy --frames --dt 0.001 --out build/other
     """
-    from spikeport.api.simulate import simulate as run
+    from spikeport.verbs.simulate import simulate as run
 
     with console.progress("simulate") as progress:
-        record = run(model, input, target, out, dt=dt, nir=show.pairs(nir), frames=frames,
-                     trains=trains_of or trains, membranes=membranes_of or membranes, events=events, resume=resume,
-                     batch=batch, memory=show.size(memory), seconds=time_limit, progress=progress)  # fmt: skip
+        record = run(
+            model,
+            input,
+            target,
+            out,
+            dt=dt,
+            nir=show.pairs(nir),
+            frames=frames,
+            trains=trains_of or trains,
+            membranes=membranes_of or membranes,
+            events=events,
+            resume=resume,
+            batch=batch,
+            memory=show.size(memory),
+            seconds=time_limit,
+            progress=progress,
+        )
     show.findings(record.findings)
     rates = record.rates()
     show.table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spikeport.cli import show
+from spikeport.terminal import show
 
 
 def targets(json: show.Json = False) -> None:
@@ -14,12 +14,13 @@ def targets(json: show.Json = False) -> None:
 
         spikeport targets --json
     """
-    from spikeport.api.targets import targets as look
+    from spikeport.verbs.targets import targets as look
 
     found = look()
     if json:
-        show.as_json({name: {"ready": a.ready, "version": a.version, "why": a.why, "mend": a.mend}
-                      for name, a in found.items()})  # fmt: skip
+        show.as_json(
+            {name: {"ready": a.ready, "version": a.version, "why": a.why, "mend": a.mend} for name, a in found.items()}
+        )
         return
     rows = [
         (name, "ready" if a.ready else "missing", a.version if a.ready else a.why, a.mend) for name, a in found.items()

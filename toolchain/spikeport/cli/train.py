@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from spikeport import console
+from spikeport.terminal import console
 
 
 def train(
@@ -36,8 +36,8 @@ def train(
 
         torchrun --nproc-per-node 2 -m spikeport train digits-conv
     """
-    from spikeport.api.train import train as run
-    from spikeport.train.recipe import parse_overrides
+    from spikeport.training.recipe import parse_overrides
+    from spikeport.verbs.train import train as run
 
     result = run(
         recipe,

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine import layout
+from spikeport.engine.cpu import layout
 from spikeport.engine.program import Program
 from spikeport.engine.ranges import Range
 from spikeport.findings import fail
 from spikeport.graph import Array, Graph, Input, Loihi
-from spikeport.targets import check_input
+from spikeport.target import check_input
 from spikeport.threads import over_parts
 
 

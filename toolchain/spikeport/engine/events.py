@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine import kernels
+from spikeport.engine.cpu import kernels
 from spikeport.engine.neuron import Fired, flat
 from spikeport.engine.program import Program
 from spikeport.graph import LIF, Array

@@ -59,7 +59,7 @@ from spikeport.graph import (
     Synapse,
 )
 from spikeport.record import Counts, Record, Train
-from spikeport.targets import check_input
+from spikeport.target import check_input
 
 UNIT = 2.0**-24  #: unit roundoff of float32, round to nearest
 FOLDING = 8  #: roundings between a sum and the current: w * g, its g (3), minus mean, times g, plus beta, plus bias

@@ -22,9 +22,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine import fused, neuron, pair, products, synapse
+from spikeport.engine import neuron, synapse
+from spikeport.engine.cpu import fused, pair, products
+from spikeport.engine.cpu.products import Product
 from spikeport.engine.neuron import Fired
-from spikeport.engine.products import Product
 from spikeport.engine.ranges import Range, into, ranges
 from spikeport.graph import (
     LIF,

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import numpy as np
 from spikeport.findings import SpikeportError, fail
 from spikeport.graph import Array, Graph, Input
 from spikeport.record import Record, join
-from spikeport.targets import Request, check_input
+from spikeport.target import Request, check_input
 
 PART = 1024  #: samples in a part at most
 PART_SECONDS = 60.0  #: what an end may cost: a part is expected to take no longer, or is one sample
@@ -35,15 +35,21 @@ def part_size(seconds_a_sample: float) -> int:
 
 
 def run_in_parts(
-    run: Run, graph: Graph, samples: Array, folder: Path | str, request: Request = Request(), *,
-    size: int = PART, resume: bool = False,
-) -> Record:  # fmt: skip
+    run: Run,
+    graph: Graph,
+    samples: Array,
+    folder: Path | str,
+    request: Request = Request(),
+    *,
+    size: int = PART,
+    resume: bool = False,
+) -> Record:
     """Run ``samples`` in parts of ``size``, keep each in ``folder``, and return the record of all of them.
 
     With ``resume`` parts that are there already are not computed again, and keep the size that they were begun with.
     Raises SP510 where the folder holds another run (other graph, samples or requests), SP511 where it holds parts and
-    ``resume`` was not asked for. An interrupt goes through to the caller as one that says how much is finished; that
-    can be read with `finished`.
+    ``resume`` was not asked for. An interrupt goes through to the caller as one that says how much is finished:
+    each part can be read with `Record.load`.
     """
     folder = Path(folder)
     total = check_input(graph, samples)
@@ -70,27 +76,6 @@ def run_in_parts(
     return join(records)
 
 
-def finished(folder: Path | str) -> tuple[Record, int]:
-    """The record of the finished parts, and how many samples the whole run has. Raises SP120 where there are none."""
-    folder = Path(folder)
-    try:
-        total = int(json.loads((folder / "run.json").read_text())["samples"])
-    except (OSError, ValueError, KeyError):
-        fail("SP120", "holds no run", where=str(folder))
-    records = list(_leading(folder))
-    if not records:
-        fail("SP120", "no part of the run is finished", where=str(folder), mend="run it again with --resume")
-    return join(records), total
-
-
-def _leading(folder: Path) -> Iterator[Record]:
-    """The finished parts, up to the first that is missing."""
-    number = 0
-    while (record := _readable(folder / f"part-{number:06d}.npz")) is not None:
-        yield record
-        number += 1
-
-
 def _readable(path: Path) -> Record | None:
     """A finished part; None where it is missing or damaged, so that it is computed again."""
     try:
@@ -110,11 +95,19 @@ def _claim(folder: Path, facts: dict[str, Any], resume: bool) -> int:
         same = {**facts, "part": there.get("part", facts["part"])}  # parts keep the size that they were begun with
         other = sorted(name for name in facts if there.get(name) != same[name])
         if other:
-            fail("SP510", f"the folder holds another run: {', '.join(other)} differ", where=str(folder),
-                 mend="use another folder, or run what was run before")  # fmt: skip
+            fail(
+                "SP510",
+                f"the folder holds another run: {', '.join(other)} differ",
+                where=str(folder),
+                mend="use another folder, or run what was run before",
+            )
         if not resume:
-            fail("SP511", "the folder holds this run already, whole or in part", where=str(folder),
-                 mend="continue it with --resume, or use another folder")  # fmt: skip
+            fail(
+                "SP511",
+                "the folder holds this run already, whole or in part",
+                where=str(folder),
+                mend="continue it with --resume, or use another folder",
+            )
         return int(there["part"])
     part = path.with_name("run.json.part")
     part.write_text(json.dumps(facts, indent=1))

@@ -11,20 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine import enter, events, kernels, layout, neuron, program, synapse
+from spikeport.engine import enter, events, neuron, program, synapse
+from spikeport.engine.cpu import kernels, layout
 from spikeport.engine.program import Kernels, Program
 from spikeport.graph import LIF, STATE_SHIFT, Array, Delay, Graph, Input, Node, Readout, Synapse
 from spikeport.record import Counts, Events, Record, Train, join
-from spikeport.targets import Request
+from spikeport.target import Request
 from spikeport.threads import over_parts
 
 
 def simulate(
-    graph: Graph,
-    samples: Array,
-    request: Request = Request(),
-    device: str = "cpu",
-    kernels: Kernels | None = None,
+    graph: Graph, samples: Array, request: Request = Request(), device: str = "cpu", kernels: Kernels | None = None
 ) -> Record:
     """Run ``samples`` ([B, *input], or [T, B, *input] for event frames) and record what happened.
 

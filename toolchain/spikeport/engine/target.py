@@ -13,11 +13,11 @@ from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import Array, Graph, Loihi, Real
 from spikeport.graph.messages import wide_messages
 from spikeport.record import Record
-from spikeport.targets import Availability, Request, clipped_thresholds, expected_seconds
+from spikeport.target import Availability, Request, clipped_thresholds, expected_seconds
 
 
 @dataclass(frozen=True)
-class Engine:
+class EngineTarget:
     """The batched engine for one arithmetic."""
 
     name: str
@@ -52,8 +52,12 @@ class Engine:
     def run(self, graph: Graph, samples: Array, request: Request) -> Record:
         found = self.availability()
         if not found.ready:
-            fail("SP514", found.why, where=f"target {self.name!r}",
-                 mend=f"{found.mend}, or use --target {self.name.removesuffix('-cuda')}")  # fmt: skip
+            fail(
+                "SP514",
+                found.why,
+                where=f"target {self.name!r}",
+                mend=f"{found.mend}, or use --target {self.name.removesuffix('-cuda')}",
+            )
         request.check_layers(graph)
         notes = raise_errors(self.check(graph))
         with nullcontext() if self.device == "cpu" else _whole_factors():
@@ -73,21 +77,21 @@ def _whole_factors() -> Iterator[None]:
         matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
-def Reference() -> Engine:  # noqa: N802
+def Reference() -> EngineTarget:  # noqa: N802
     """Real arithmetic on the CPU."""
-    return Engine("reference", Real)
+    return EngineTarget("reference", Real)
 
 
-def Integer() -> Engine:  # noqa: N802
+def Integer() -> EngineTarget:  # noqa: N802
     """Loihi arithmetic on the CPU."""
-    return Engine("integer", Loihi)
+    return EngineTarget("integer", Loihi)
 
 
-def ReferenceCuda() -> Engine:  # noqa: N802
+def ReferenceCuda() -> EngineTarget:  # noqa: N802
     """Real arithmetic on an NVIDIA GPU."""
-    return Engine("reference-cuda", Real, "cuda")
+    return EngineTarget("reference-cuda", Real, "cuda")
 
 
-def IntegerCuda() -> Engine:  # noqa: N802
+def IntegerCuda() -> EngineTarget:  # noqa: N802
     """Loihi arithmetic on an NVIDIA GPU."""
-    return Engine("integer-cuda", Loihi, "cuda")
+    return EngineTarget("integer-cuda", Loihi, "cuda")

@@ -40,9 +40,8 @@ VERSION = 1
 
 Facts = dict[str, Any]
 KINDS: dict[str, type[Node]] = {
-    kind.__name__: kind
-    for kind in (Input, Conv, Linear, Pool, Flatten, Scale, Norm, LIF, CubaLIF, Delay, Readout)
-}  # fmt: skip
+    kind.__name__: kind for kind in (Input, Conv, Linear, Pool, Flatten, Scale, Norm, LIF, CubaLIF, Delay, Readout)
+}
 
 
 def node_facts(node: Node) -> tuple[Facts, dict[str, Array]]:
@@ -95,8 +94,11 @@ def to_json(facts: Mapping[str, Any]) -> str:
     try:
         return json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
-        fail("SP206", f"the provenance of the graph holds what JSON cannot say ({error})",
-             mend="use text, numbers, lists and dictionaries only")  # fmt: skip
+        fail(
+            "SP206",
+            f"the provenance of the graph holds what JSON cannot say ({error})",
+            mend="use text, numbers, lists and dictionaries only",
+        )
 
 
 def digest(parts: Iterable[tuple[str, str | Array]]) -> str:

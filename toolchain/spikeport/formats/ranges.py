@@ -37,8 +37,11 @@ def ranges(graph: Graph) -> dict[str, Range]:
     while waiting:
         left = [name for name in waiting if not _known(graph, name, found)]
         if len(left) == len(waiting):
-            fail("SP206", f"a loop without neurons passes through {', '.join(map(repr, left))}",
-                 mend="integers could grow there without end: put a neuron into the loop")  # fmt: skip
+            fail(
+                "SP206",
+                f"a loop without neurons passes through {', '.join(map(repr, left))}",
+                mend="integers could grow there without end: put a neuron into the loop",
+            )
         waiting = left
     return found
 
@@ -58,8 +61,12 @@ def _known(graph: Graph, name: str, found: dict[str, Range]) -> bool:
     else:
         return False
     if found[name].size > LARGEST:
-        fail("SP206", f"its values may reach {found[name].size}, beyond 32 bits", where=f"node {name!r}",
-             mend="quantise with fewer bits")  # fmt: skip
+        fail(
+            "SP206",
+            f"its values may reach {found[name].size}, beyond 32 bits",
+            where=f"node {name!r}",
+            mend="quantise with fewer bits",
+        )
     return True
 
 

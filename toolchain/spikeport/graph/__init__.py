@@ -1,15 +1,6 @@
 """What a network is: nodes, edges, and what their numbers mean. Needs numpy only."""
 
-from spikeport.graph.arithmetic import (
-    DECAY_ONE,
-    LOIHI1,
-    LOIHI2,
-    STATE_SHIFT,
-    Arithmetic,
-    Loihi,
-    Profile,
-    Real,
-)
+from spikeport.graph.arithmetic import DECAY_ONE, LOIHI1, LOIHI2, STATE_SHIFT, Arithmetic, Loihi, Profile, Real
 from spikeport.graph.arrays import Array, over_neurons, same_bits, schedule_over_neurons
 from spikeport.graph.graph import Edge, Graph
 from spikeport.graph.neurons import LIF, CubaLIF
@@ -18,7 +9,32 @@ from spikeport.graph.plumbing import Delay, Flatten, Input, Norm, Pool, Readout,
 from spikeport.graph.synapses import Conv, Linear, Synapse
 
 __all__ = [
-    "DECAY_ONE", "LIF", "LOIHI1", "LOIHI2", "STATE_SHIFT", "Arithmetic", "Array", "Conv", "CubaLIF", "Delay", "Edge",
-    "Flatten", "Graph", "Input", "Linear", "Loihi", "Node", "Norm", "Pool", "Profile", "Readout", "Real", "Scale",
-    "Shape", "Synapse", "over_neurons", "same_bits", "schedule_over_neurons",
-]  # fmt: skip
+    "DECAY_ONE",
+    "LIF",
+    "LOIHI1",
+    "LOIHI2",
+    "STATE_SHIFT",
+    "Arithmetic",
+    "Array",
+    "Conv",
+    "CubaLIF",
+    "Delay",
+    "Edge",
+    "Flatten",
+    "Graph",
+    "Input",
+    "Linear",
+    "Loihi",
+    "Node",
+    "Norm",
+    "Pool",
+    "Profile",
+    "Readout",
+    "Real",
+    "Scale",
+    "Shape",
+    "Synapse",
+    "over_neurons",
+    "same_bits",
+    "schedule_over_neurons",
+]

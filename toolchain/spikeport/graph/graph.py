@@ -204,8 +204,9 @@ class Graph:
         heads = {b for _, b in self.edges}
         for name, node in self.nodes.items():
             if isinstance(node, Input) == (name in heads):
-                yield Finding("SP112", "an input takes no edge" if name in heads else "nothing enters it",
-                              where=f"node {name!r}")  # fmt: skip
+                yield Finding(
+                    "SP112", "an input takes no edge" if name in heads else "nothing enters it", where=f"node {name!r}"
+                )
 
     def _cycle_findings(self) -> Iterable[Finding]:
         stuck = sorted(set(self.nodes) - set(self.order))

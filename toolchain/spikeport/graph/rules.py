@@ -32,8 +32,11 @@ def _finite(node: Node) -> Iterator[Finding]:
             continue  # a threshold of +inf is a neuron that never fires
         bad = int(value.size - np.count_nonzero(np.isfinite(value)))
         if bad:
-            yield Finding("SP114", f"{name} holds {bad} values that are not finite (of {value.size})",
-                          mend="the training diverged, or the file is damaged")  # fmt: skip
+            yield Finding(
+                "SP114",
+                f"{name} holds {bad} values that are not finite (of {value.size})",
+                mend="the training diverged, or the file is damaged",
+            )
     if isinstance(node, LIF) and node.threshold.dtype.kind == "f" and np.isnan(node.threshold).any():
         yield Finding("SP114", "threshold holds NaN", mend="the training diverged, or the file is damaged")
 

@@ -104,11 +104,7 @@ class Conv(Synapse):
 
 
 def window_count(
-    size: Shape,
-    kernel: tuple[int, ...],
-    stride: tuple[int, ...],
-    padding: tuple[int, ...],
-    dilation: tuple[int, ...],
+    size: Shape, kernel: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...], dilation: tuple[int, ...]
 ) -> Shape:
     """How many windows fit on each axis: floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1."""
     count = tuple(

@@ -28,8 +28,9 @@ from spikeport.graph import (
 def real_dtype(graph: Graph, name: str) -> np.dtype[np.floating]:
     """The float type of a graph in Real arithmetic. Raises SP354 for integers."""
     if not isinstance(graph.arithmetic, Real):
-        fail("SP354", f"the pass {name} works on real numbers, this graph holds integers",
-             mend="run it before quantize")  # fmt: skip
+        fail(
+            "SP354", f"the pass {name} works on real numbers, this graph holds integers", mend="run it before quantize"
+        )
     return np.dtype(graph.arithmetic.dtype)
 
 

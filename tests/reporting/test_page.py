@@ -1,0 +1,173 @@
+"""The page holds what the run says, judges it by stated rules, and needs nothing from outside."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from spikeport.findings import SpikeportError
+from spikeport.reporting import numbers, render, write
+from spikeport.reporting.verdict import verdict
+from spikeport.verbs.report import report
+
+VOID = {"meta", "link", "br", "line", "circle", "polyline", "input", "rect", "path"}
+
+
+class Wellformed(HTMLParser):
+    """Fails on a tag that closes another than the last one opened."""
+
+    def __init__(self):
+        super().__init__()
+        self.open = []
+        self.cells = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] in ("td", "th", "button", "dd"):
+            self.cells.append(data.strip())
+
+
+def parity(against, mismatches=0, **more):
+    by_layer = {"conv.lif": [0, mismatches], "fc.lif": [0, 0]}
+    return {
+        "against": against,
+        "samples": 50,
+        "argmax_agreement": 1.0,
+        "spike_mismatches": mismatches,
+        "spikes_compared": 50 * 2 * 30,
+        "by_layer": by_layer,
+        "neurons": {"conv.lif": 20, "fc.lif": 10},
+        **more,
+    }
+
+
+def result(**changes):
+    energy = {"low": 1e-9, "nominal": 2e-9, "high": 3e-9, "source": "a table"}
+    base = {
+        "model": "tiny",
+        "dataset": "made up",
+        "method": "fixed",
+        "timesteps": 2,
+        "device": "cpu",
+        "seed": 3,
+        "versions": {"numpy": "9.9"},
+        "thresholds": {"conv.lif": [1.0, 0.75], "fc.lif": [1.0, 1.25]},
+        "firing_rate": {"conv.lif": [0.25, 0.125], "fc.lif": [0.0, 0.5]},
+        "samples": {"pytorch": 50, "integer": 50, "lava": 10},
+        "accuracy": {"pytorch": 0.96, "integer": 0.96, "lava": 0.9},
+        "parity": {"graph": parity("pytorch", 3, mismatches_above_rounding=0), "lava": parity("integer")},
+        "energy_joule_per_sample": {"cmos": energy},
+        "samples_per_second": {"lava": 2.0},
+        "seconds": {"train": 3.5},
+    }
+    return base | changes
+
+
+def test_the_page_is_well_formed_and_needs_nothing_from_outside(tmp_path):
+    path = write(result(), tmp_path / "report.html")
+    text = path.read_text()
+    parser = Wellformed()
+    parser.feed(text)
+    assert parser.open == []
+    assert not re.search(r"""(src|href)\s*=\s*["'](?!data:|#)""", text)
+    assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest", text)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_every_number_behind_a_plot_is_also_in_a_table():
+    parser = Wellformed()
+    parser.feed(render(result()))
+    for text in ("0.75", "1.25", numbers.percent(0.125), numbers.si(2e-9, "J"), numbers.percent(1.0), "a table", "9.9"):
+        assert text in parser.cells
+
+
+def test_a_run_with_few_facts_still_has_a_page():
+    text = render({"model": "bare"})
+    assert 'id="energy"' not in text
+    assert "bare" in text
+
+
+def test_names_from_outside_cannot_break_the_page():
+    evil = "</script><script>alert(1)</script>"
+    text = render(result(model=evil, thresholds={evil: [1.0, 2.0]}), {"rasters": {evil: {}}})
+    assert evil not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "mood"),
+    [
+        ({}, "same"),
+        ({"accuracy": {"pytorch": 0.96, "integer": 0.9}}, "apart"),
+        ({"parity": {"graph": parity("pytorch", 3, mismatches_above_rounding=1)}}, "apart"),
+        ({"parity": {"lava": parity("integer", 1)}}, "apart"),
+        ({"parity": {"integer": parity("graph", 99)}}, "same"),  # quantising moves spikes; accuracy judges it
+    ],
+)
+def test_the_verdict_follows_its_rules(changes, mood):
+    assert verdict(result(**changes)).mood == mood
+
+
+@pytest.mark.parametrize(
+    ("entry", "mood", "words"),
+    [
+        (parity("b", 0), "same", "Every spike agrees"),
+        (parity("b", 3, mismatches_above_rounding=0), "close", "ties"),
+        (parity("b", 3, mismatches_above_rounding=1), "apart", "mostly by weights rounded"),
+        (parity("b", 3), "apart", numbers.percent(0.001)),
+        (parity("b", 0, spikes_compared=0), "close", "No spikes were compared"),
+    ],
+)
+def test_a_comparison_of_two_runs_has_a_verdict_of_its_own(entry, mood, words):
+    cause = {"name": "weights", "title": "weights rounded"}
+    found = verdict({"model": "a against b", "parity": {"a": entry}, "causes": {"a": [cause]}})
+    assert found.mood == mood
+    assert words in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("spiking", "conventional", "words"),
+    [
+        ((1e-9, 2e-9, 3e-9), (4e-9, 5e-9, 6e-9), "the SNN wins"),
+        ((4e-9, 5e-9, 6e-9), (1e-9, 2e-9, 3e-9), "the ANN wins"),
+        ((1e-9, 3e-9, 6e-9), (1e-9, 2e-9, 3e-9), "the ANN wins, though not over the whole range"),
+    ],
+)
+def test_the_report_says_which_network_costs_less(spiking, conventional, words):
+    def entry(values, **more):
+        return dict(zip(("low", "nominal", "high"), values, strict=True), source="s", **more)
+
+    models = {"cmos": entry(spiking), "cmos-ann": entry(conventional, network="ann", model="cmos")}
+    assert words in verdict(result(energy_joule_per_sample=models)).details[-1]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(3.2e-7, "320 nJ"), (1e-3, "1 mJ"), (9.999e-10, "1 nJ"), (0.0, "0 J"), (1.5e-12, "1.5 pJ"), (12.0, "12 J")],
+)
+def test_energies_read_with_prefixes(value, text):
+    assert numbers.si(value, "J").replace("\u202f", " ") == text
+
+
+def test_a_share_is_called_100_percent_only_if_it_is():
+    assert numbers.percent(1.0) == "100\u202f%"
+    assert numbers.percent(0.999999) == ">99.99\u202f%"
+    assert numbers.percent(0.0) == "0\u202f%"
+    assert numbers.percent(1e-6) != numbers.percent(0.0)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"model": "x"}'])
+def test_what_is_no_result_is_refused_and_nothing_is_written(text, tmp_path):
+    (tmp_path / "result.json").write_text(text)
+    with pytest.raises(SpikeportError) as caught:
+        report(tmp_path)
+    assert caught.value.code == "SP820"
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]

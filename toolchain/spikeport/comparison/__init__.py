@@ -1,0 +1,28 @@
+"""Where two runs part, and why. Reads Records and Graphs; needs numpy only."""
+
+from spikeport.comparison.causes import Cause, causes
+from spikeport.comparison.comparison import Comparison, comparison
+from spikeport.comparison.divergence import Divergence, Moment, first_divergence
+from spikeport.comparison.intervals import Share, share, wilson
+from spikeport.comparison.mcnemar import mcnemar
+from spikeport.comparison.moment import Side, with_moments
+from spikeport.comparison.parity import Judgement, Parity, parity
+
+__all__ = [
+    "Cause",
+    "Comparison",
+    "Divergence",
+    "Judgement",
+    "Moment",
+    "Parity",
+    "Share",
+    "Side",
+    "causes",
+    "comparison",
+    "first_divergence",
+    "mcnemar",
+    "parity",
+    "share",
+    "wilson",
+    "with_moments",
+]

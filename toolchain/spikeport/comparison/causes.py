@@ -1,0 +1,188 @@
+"""Why two versions of a network part: one cause at a time is switched from A's to B's, and the spikes are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from spikeport.comparison.kinds import (
+    BIAS,
+    DECAY,
+    INPUT,
+    ROUNDING,
+    SATURATION,
+    TARGET,
+    THRESHOLDS,
+    TRUNCATION,
+    WEIGHTS,
+    Kind,
+)
+from spikeport.comparison.parity import parity
+from spikeport.comparison.switches import SWITCHES, differences
+from spikeport.comparison.units import as_written, entering_unit, in_units_of, inclusive, snapped
+from spikeport.findings import require
+from spikeport.graph import Array, Graph, Loihi
+from spikeport.record import Record
+from spikeport.target import Request
+
+Run = Callable[[Graph, Array, Request], Record]
+
+TRAINS = Request(trains=True)
+WIDE = 48  #: bits of a membrane that cannot saturate: 24 bits more than the format has
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What one difference does alone: A runs with this and nothing else as B has it."""
+
+    name: str
+    title: str
+    mismatches: int  #: spikes that the switch alone changes
+    share: float  #: of the mismatches of all causes together, between 0 and 1
+    explained: float | None  #: of the mismatches between A and B, how many go when A takes this from B; <= 1
+    accuracy: float | None  #: change of accuracy by the switch alone, a difference of shares; None without labels
+    layers: dict[str, int]  #: mismatches by layer
+    advice: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Effect:
+    """Two runs that differ by one cause."""
+
+    kind: Kind
+    before: Record
+    after: Record
+
+    @property
+    def mismatches(self) -> int:
+        """Spikes that the cause changes."""
+        return parity(self.after, self.before).spike_mismatches
+
+
+def causes(
+    a: Graph,
+    b: Graph,
+    samples: Array,
+    run: Run,
+    *,
+    labels: Array | None = None,
+    a_record: Record | None = None,
+    b_record: Record | None = None,
+) -> list[Cause]:
+    """Every difference between A and B that moves a spike or an answer, the one with most mismatches first.
+
+    ``a`` and ``b`` have the same nodes (B may have more delays): pass what B was quantised from, prepared by
+    `spikeport.quantisation.prepare`. ``run`` executes a graph (`spikeport.engine.simulate`). ``a_record`` and
+    ``b_record`` are the runs to explain, with spike trains, where they come from other targets.
+
+    A quantiser moves biases, thresholds and decays to make up for rounded weights; such moves count with the weights.
+    Causes act together, so the shares of single switches need not add up to what B does; ``explained`` says for each
+    how much nearer A comes to B by it. Raises SP805 where A and B are no versions of one network, SP121 for no samples.
+    """
+    require(samples.size > 0, "SP121", "there is no sample", mend="pass at least one")
+    differences(a, b)
+    unit = entering_unit(b)
+    base, view = in_units_of(a, b), as_written(b)
+    if isinstance(b.arithmetic, Loihi):
+        base = snapped(base, view)
+        view = inclusive(view, base)
+    entering = np.asarray(samples, dtype=np.float64) / unit
+    ours = run(base, entering, TRAINS)
+    theirs = run(b, samples, TRAINS) if b_record is None else b_record
+    effects = list(_switched(base, view, entering, ours, run))
+    effects += _rounded_input(b, base, entering, ours, run)
+    if isinstance(b.arithmetic, Loihi):
+        effects += _integers(b, view, samples, run, theirs)
+    if not isinstance(a.arithmetic, Loihi):
+        own = run(a, samples, TRAINS) if a_record is None else a_record
+        effects += _floats(b, base, view, ours, own, theirs, lambda graph: run(graph, entering, TRAINS))
+    return _ranked(effects, ours, theirs, labels)
+
+
+def _switched(base: Graph, view: Graph, entering: Array, ours: Record, run: Run) -> Iterator[_Effect]:
+    """A with each kind of parameter as B has it."""
+    found = {}
+    for kind, switch in SWITCHES.items():
+        switched = switch(base, view)
+        if switched != base:
+            found[kind] = _Effect(kind, ours, run(switched, entering, TRAINS))
+    if WEIGHTS in found:
+        _absorb(found, base, view, lambda graph: run(graph, entering, TRAINS))
+    yield from found.values()
+
+
+def _absorb(found: dict[Kind, _Effect], base: Graph, view: Graph, run: Callable[[Graph], Record]) -> None:
+    """Count with the weights whatever makes up for their rounding: together they change fewer spikes than alone."""
+    switched = SWITCHES[WEIGHTS](base, view)
+    makes_up = []
+    for kind in (BIAS, THRESHOLDS, DECAY):
+        if kind in found:
+            more = SWITCHES[kind](switched, view)
+            effect = _Effect(WEIGHTS, found[WEIGHTS].before, run(more))
+            if effect.mismatches < found[WEIGHTS].mismatches:
+                switched, found[WEIGHTS] = more, effect
+                makes_up.append(found.pop(kind).kind.name)
+    if makes_up:
+        title = f"{WEIGHTS.title}, with {' and '.join(makes_up)} that make up for it"
+        found[WEIGHTS] = replace(found[WEIGHTS], kind=replace(WEIGHTS, title=title))
+
+
+def _rounded_input(b: Graph, base: Graph, entering: Array, ours: Record, run: Run) -> list[_Effect]:
+    whole = np.rint(entering)
+    if not isinstance(b.arithmetic, Loihi) or np.array_equal(whole, entering):
+        return []
+    return [_Effect(INPUT, ours, run(base, whole, TRAINS))]
+
+
+def _floats(
+    b: Graph, base: Graph, view: Graph, ours: Record, own: Record, theirs: Record, run: Callable[[Graph], Record]
+) -> Iterator[_Effect]:
+    """What floating point did: where both have the same real numbers, between A and B; else to each beside float64."""
+    if base == view and not isinstance(b.arithmetic, Loihi):
+        yield _Effect(ROUNDING, own, theirs)
+        return
+    yield _Effect(ROUNDING, ours, own)
+    if not isinstance(b.arithmetic, Loihi):
+        yield _Effect(ROUNDING, run(view), theirs)
+
+
+def _integers(b: Graph, view: Graph, samples: Array, run: Run, theirs: Record) -> Iterator[_Effect]:
+    """What parameters cannot explain: B's numbers in exact arithmetic against what integers made of them."""
+    assert isinstance(b.arithmetic, Loihi)
+    whole = np.rint(np.asarray(samples, dtype=np.float64) / entering_unit(b))
+    exact, own = run(view, whole, TRAINS), run(b, samples, TRAINS)
+    wide = own
+    if own.overflows:
+        wide = run(b.with_(arithmetic=Loihi(replace(b.arithmetic.profile, state_bits=WIDE))), samples, TRAINS)
+        yield _Effect(SATURATION, wide, own)
+    yield _Effect(TRUNCATION, exact, wide)
+    yield _Effect(TARGET, own, theirs)
+
+
+def _ranked(effects: list[_Effect], ours: Record, theirs: Record, labels: Array | None) -> list[Cause]:
+    apart = parity(ours, theirs).spike_mismatches
+    found: dict[Kind, Cause] = {}
+    for effect in effects:
+        pair = parity(effect.after, effect.before)
+        accuracy = None
+        if labels is not None:
+            accuracy = effect.after.accuracy(labels) - effect.before.accuracy(labels)
+        if not pair.spike_mismatches and not accuracy and pair.argmax_agreement == 1:
+            continue
+        explained = None
+        if apart and effect.before is ours:
+            explained = 1 - parity(effect.after, theirs).spike_mismatches / apart
+        layers = {name: sum(counts) for name, counts in pair.by_layer.items()}
+        kind, before = effect.kind, found.get(effect.kind)
+        count = pair.spike_mismatches + (before.mismatches if before else 0)
+        found[kind] = Cause(kind.name, kind.title, count, 0.0, explained, accuracy, layers, kind.advice)
+    total = sum(cause.mismatches for cause in found.values())
+    shared = [replace(cause, share=cause.mismatches / total if total else 0.0) for cause in found.values()]
+    return sorted(shared, key=lambda cause: (-cause.mismatches, -abs(cause.accuracy or 0.0)))

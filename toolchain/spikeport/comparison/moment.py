@@ -1,0 +1,84 @@
+"""How near its threshold a neuron was when two runs parted: one sample, run again with the decision put off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from spikeport.comparison.divergence import Divergence, Moment
+from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Loihi, over_neurons, schedule_over_neurons
+from spikeport.record import Record
+from spikeport.target import Request
+
+Run = Callable[[Graph, Array, Request], Record]
+
+
+class Side(NamedTuple):
+    """One of the two networks, and what runs it."""
+
+    graph: Graph
+    run: Run
+
+
+def with_moments(place: Divergence, a: Side | None, b: Side | None, samples: Array) -> Divergence:
+    """The divergence with membrane, threshold and margin of each side whose network is known.
+
+    ``samples`` are those of the records, [B, *input] or [T, B, *input].
+    """
+
+    def of(side: Side | None) -> Moment | None:
+        if side is None:
+            return None
+        axis = samples.ndim - len(side.graph.shapes[side.graph.input]) - 1
+        return moment(side, place, np.take(samples, [place.sample], axis=axis))
+
+    return replace(place, a=of(a), b=of(b))
+
+
+def moment(side: Side, place: Divergence, sample: Array) -> Moment | None:
+    """Membrane before the reset, threshold and margin of one neuron at one step; None where they cannot be had.
+
+    Targets show membranes after the reset. So the layer's thresholds of this one step are put out of reach: nothing
+    before it changes, and the neuron keeps its membrane. ``sample`` is one sample, with its axis.
+    """
+    node = side.graph.nodes.get(place.layer)
+    if not isinstance(node, LIF) or len(place.neuron) != len(node.shape):
+        return None
+    record = side.run(
+        side.graph.replace({place.layer: _held(node, place.t, side.graph)}),
+        sample,
+        Request(trains=True, membranes=True),
+    )
+    at = (place.t, 0, *place.neuron)
+    if place.layer not in record.membranes or record.trains[place.layer].unpack()[at]:
+        return None
+    unit, threshold = _unit(side.graph, node)[place.neuron], _threshold(side.graph, node, place.t)[place.neuron]
+    membrane = record.membranes[place.layer][at]
+    return Moment(float(membrane * unit), float(threshold * unit), float((membrane - threshold) * unit))
+
+
+def _held(node: LIF, t: int, graph: Graph) -> LIF:
+    """The layer with thresholds at one step that no membrane reaches."""
+    threshold = node.threshold.copy()
+    arithmetic = graph.arithmetic
+    if isinstance(arithmetic, Loihi):
+        threshold[t] = 2**arithmetic.profile.threshold_bits - 1
+    else:
+        threshold[t] = np.finfo(threshold.dtype).max / 4
+    return node.with_(threshold=threshold)
+
+
+def _threshold(graph: Graph, node: LIF, t: int) -> Array:
+    """[*neurons]: the thresholds of one step, in the membrane's unit."""
+    spread = np.broadcast_to(schedule_over_neurons(node.threshold, node.shape)[t], node.shape)
+    wide = np.asarray(spread, dtype=np.float64)
+    return wide * (1 << STATE_SHIFT) if isinstance(graph.arithmetic, Loihi) else wide
+
+
+def _unit(graph: Graph, node: LIF) -> Array:
+    """[*neurons]: the real value of one unit of the membrane."""
+    unit = node.unit if isinstance(graph.arithmetic, Loihi) else np.asarray(1.0)
+    return np.broadcast_to(over_neurons(unit, node.shape), node.shape)

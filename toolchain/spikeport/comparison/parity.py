@@ -1,0 +1,146 @@
+"""How far two records agree: outputs, and every spike of every layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.findings import fail
+from spikeport.graph import Array
+from spikeport.record import Record, Train, ones
+
+
+class Judgement(Protocol):
+    """What `spikeport.engine.margins` says of one layer; arrays [T, B, *neurons]."""
+
+    @property
+    def distance(self) -> Array:
+        """Membrane before the reset minus threshold, in the membrane's unit."""
+
+    @property
+    def bound(self) -> Array:
+        """How far rounding may have moved the distance, >= 0, in the same unit."""
+
+    def decisions(self) -> Array:
+        """Whether each neuron fires in exact arithmetic."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far ``a`` agrees with ``b``. Counts are exact; a spike compared is one neuron at one step of one sample."""
+
+    samples: int
+    argmax_agreement: float  #: share of samples with the same largest output, between 0 and 1
+    spike_mismatches: int
+    spikes_compared: int  #: 0 where a record brought no spike trains: then nothing is said about spikes
+    mismatches_above_rounding: int | None  #: those that rounding cannot explain; None where no margins were given
+    max_abs_output_difference: float | None  #: None where one has integers and the other real numbers
+    by_layer: Mapping[str, list[int]]  #: mismatches, layer -> one number a timestep
+    neurons: Mapping[str, int]  #: size of each layer compared
+    uncompared: tuple[str, ...] = ()  #: layers whose spikes only one record has
+
+    @property
+    def exact(self) -> bool:
+        """Whether every spike was compared and every one agrees."""
+        return self.spikes_compared > 0 and self.spike_mismatches == 0 and not self.uncompared
+
+    def as_dict(self, against: str = "") -> dict[str, Any]:
+        """For ``result.json``."""
+        plain: dict[str, Any] = {"against": against} if against else {}
+        plain |= {
+            "samples": self.samples,
+            "argmax_agreement": self.argmax_agreement,
+            "spike_mismatches": self.spike_mismatches,
+            "spikes_compared": self.spikes_compared,
+        }
+        if self.mismatches_above_rounding is not None:
+            plain["mismatches_above_rounding"] = self.mismatches_above_rounding
+        if self.max_abs_output_difference is not None:
+            plain["max_abs_logit_difference"] = self.max_abs_output_difference
+        plain |= {"by_layer": dict(self.by_layer), "neurons": dict(self.neurons), "uncompared": list(self.uncompared)}
+        return plain
+
+
+def parity(
+    a: Record, b: Record, margins: Mapping[str, Judgement] | None = None, *, judged: Record | None = None
+) -> Parity:
+    """Compare ``a`` with ``b``, the same samples in the same order.
+
+    ``margins`` come from `spikeport.engine.margins.margins(graph, samples, judged)`: every layer of the one network is
+    run in exact arithmetic on the spikes that ``judged`` (``b`` unless said) sent into it, so that one flip is not
+    counted again in all layers behind it. A spike of ``judged`` that contradicts its margin by more than the bound is a
+    mismatch above rounding.
+
+    Raises SP801 for other sample numbers, SP803 for layers of other shape, SP804 where no layer is in both.
+    """
+    if a.samples != b.samples:
+        fail("SP801", f"{a.target} ran {a.samples} samples, {b.target} {b.samples}", mend="run both on the same data")
+    common = [name for name in b.trains if name in a.trains]
+    if a.trains and b.trains and not common:
+        fail(
+            "SP804",
+            f"no layer is in both: {', '.join(a.trains)} / {', '.join(b.trains)}",
+            mend="compare two versions of one network; names are those of the module",
+        )
+    by_layer = {name: mismatches(a.trains[name], b.trains[name], name) for name in common}
+    both_have = bool(a.trains and b.trains)
+    return Parity(
+        samples=a.samples,
+        argmax_agreement=float(np.mean(same_choice(a, b))),
+        spike_mismatches=sum(int(counts.sum()) for counts in by_layer.values()),
+        spikes_compared=sum(int(np.prod(a.trains[name].shape, dtype=np.int64)) for name in common),
+        mismatches_above_rounding=None if margins is None else above_rounding(b if judged is None else judged, margins),
+        max_abs_output_difference=_output_difference(a.outputs, b.outputs),
+        by_layer={name: counts.tolist() for name, counts in by_layer.items()},
+        neurons={name: a.neurons[name] for name in common},
+        uncompared=tuple(sorted((set(a.neurons) | set(b.neurons)) - set(common))) if both_have else (),
+    )
+
+
+def same_choice(a: Record, b: Record) -> NDArray[np.bool_]:
+    """[B]: whether both put the same output first (the first one on ties)."""
+    pair = [record.outputs.reshape(record.samples, -1).argmax(1) for record in (a, b)]
+    return np.asarray(pair[0] == pair[1])
+
+
+def mismatches(a: Train, b: Train, layer: str = "") -> NDArray[np.int64]:
+    """[T]: how many neurons differ at each step, summed over samples. Raises SP803 for other shapes."""
+    if a.shape != b.shape:
+        fail(
+            "SP803",
+            f"spikes of shape {list(a.shape)} and {list(b.shape)} [T, B, neurons]",
+            where=f"node {layer!r}",
+            mend="compare two versions of one network, with the same number of steps",
+        )
+    steps = (ones(np.bitwise_xor(x, y)).sum(dtype=np.int64) for x, y in zip(a.bits, b.bits, strict=True))
+    return np.fromiter(steps, dtype=np.int64, count=a.shape[0])
+
+
+def above_rounding(judged: Record, margins: Mapping[str, Judgement]) -> int:
+    """Spikes of ``judged`` that contradict their own margin by more than rounding can explain."""
+    missing = sorted(set(margins) - set(judged.trains))
+    if missing:
+        fail("SP804", f"margins for {', '.join(missing)}, whose spikes {judged.target} did not record")
+    count = 0
+    for name, layer in margins.items():
+        spikes = judged.trains[name].unpack()
+        if spikes.shape != layer.distance.shape:
+            fail(
+                "SP803",
+                f"spikes of shape {list(spikes.shape)}, margins of {list(layer.distance.shape)}",
+                where=f"node {name!r}",
+                mend="compute the margins from the record that they judge",
+            )
+        wrong = (spikes != layer.decisions()) & (np.abs(layer.distance) > layer.bound)
+        count += int(np.count_nonzero(wrong))
+    return count
+
+
+def _output_difference(a: Array, b: Array) -> float | None:
+    if a.shape != b.shape or (a.dtype.kind == "f") != (b.dtype.kind == "f"):
+        return None
+    return float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max())

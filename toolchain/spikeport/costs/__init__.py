@@ -1,0 +1,26 @@
+"""Counted events times named cost models; every constant with its unit, range and source."""
+
+from spikeport.costs.counts import Counts, Traffic, counts
+from spikeport.costs.estimate import Estimate, estimate
+from spikeport.costs.events import derive
+from spikeport.costs.identities import Identity, identities
+from spikeport.costs.model import Constant, Model, Range, find, shipped
+from spikeport.costs.verdict import Verdict, verdicts
+
+__all__ = [
+    "Constant",
+    "Counts",
+    "Estimate",
+    "Identity",
+    "Model",
+    "Range",
+    "Traffic",
+    "Verdict",
+    "counts",
+    "derive",
+    "estimate",
+    "find",
+    "identities",
+    "shipped",
+    "verdicts",
+]

@@ -1,0 +1,153 @@
+"""Events times named cost models: what a sample costs, side by side, with the same-architecture ANN beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from spikeport.costs.counts import Counts, Traffic, counts
+from spikeport.costs.functions import FUNCTIONS, Function, Terms
+from spikeport.costs.identities import Identity
+from spikeport.costs.model import Model, Range, exactly, find, shipped
+from spikeport.costs.terms import Term
+from spikeport.findings import fail
+from spikeport.graph import Array, Graph
+from spikeport.record import Record
+
+ANN = "-ann"  #: what the name of the same-architecture ANN adds to its model's
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Energy of one sample under one model, in joule. Static energy is apart, in `static`."""
+
+    model: str
+    network: Literal["snn", "ann"]  #: the spiking network, or the same architecture run once as an ANN
+    title: str
+    low: float
+    nominal: float
+    high: float
+    source: str  #: of every constant that was used
+    basis: str  #: silicon-fit, simulated, literature, derived, measured or assumed; all that occur
+    breakdown: Mapping[str, Range]  #: joule by kind of event
+    layers: Mapping[str, Range]  #: joule by node
+    counts: Mapping[str, Range]  #: events by kind
+    by_spikes: float = 0.0  #: the part of `nominal` that goes with the firing rate
+    static: Range | None = None  #: joule: static power * chips * timesteps * step time; never part of `nominal`
+    notes: tuple[str, ...] = field(default=())
+    kind: Literal["modelled", "measured"] = "modelled"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything by name, for JSON."""
+        tables = {
+            name: {key: value.as_dict() for key, value in getattr(self, name).items()}
+            for name in ("breakdown", "layers", "counts")
+        }
+        plain = {
+            name: getattr(self, name) for name in ("model", "network", "low", "nominal", "high", "source", "basis")
+        }
+        static = None if self.static is None else self.static.as_dict()
+        label = {"label": self.title, "kind": self.kind, "unit": "J"}
+        return {**plain, **label, **tables, "by_spikes": self.by_spikes, "static": static, "notes": list(self.notes)}
+
+
+def estimate(
+    graph: Graph,
+    record: Record,
+    models: Sequence[str | Path | Model] | None = None,
+    *,
+    chips: int = 1,
+    step_seconds: float | None = None,
+    traffic: Mapping[str, Traffic] | None = None,
+    enter: Sequence[Identity] | None = None,
+    samples: Array | None = None,
+    drain: int = 0,
+) -> dict[str, Estimate]:
+    """Joule per sample under each model, all shipped ones but those on request where ``models`` is None.
+
+    Where a model can price an ANN, the same architecture run once follows under ``<model>-ann``. ``chips`` and
+    ``step_seconds`` set the static energy, ``traffic`` the messages and hops of a mapping; ``enter``, ``samples`` and
+    ``drain`` are those of `counts`. Raises SP701 ... SP703, SP705 for a model that cannot be used, SP704 for a record
+    without events.
+    """
+    default = [model for model in shipped().values() if not model.on_request]
+    chosen = [find(model) for model in (default if models is None else models)]
+    counted = counts(graph, record, traffic=traffic, enter=enter, samples=samples, drain=drain)
+    found: dict[str, Estimate] = {}
+    for model in chosen:
+        function = function_of(model)
+        static = _static(model, counted.timesteps, chips, step_seconds)
+        found[model.id] = _priced(model, "snn", function.terms, counted, static)
+        if function.ann is not None:
+            found[model.id + ANN] = _priced(model, "ann", function.ann, counted, None)
+    return found
+
+
+def function_of(model: Model) -> Function:
+    """The function that a model names. Raises SP705 if there is none, or if it and the constants do not fit."""
+    if model.function not in FUNCTIONS:
+        fail(
+            "SP705",
+            f"there is no function {model.function!r}",
+            where=f"cost model {model.id!r}",
+            mend=f"choose one of: {', '.join(FUNCTIONS)}",
+        )
+    function = FUNCTIONS[model.function]
+    missing = sorted(set(function.needs) - set(model.constants))
+    extra = sorted(set(model.constants) - set(function.needs) - set(function.allows))
+    if missing or extra:
+        parts = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"does not use {', '.join(extra)}"] * bool(extra)
+        fail(
+            "SP705",
+            f"the function {model.function!r} {' and '.join(parts)}",
+            where=f"cost model {model.id!r}",
+            why="a constant that is not there would count as nothing, one that is not used as everything.",
+            mend=f"it reads {', '.join(function.needs)}; it may have {', '.join(function.allows) or 'no others'}",
+        )
+    return function
+
+
+def _priced(
+    model: Model, network: Literal["snn", "ann"], terms_of: Terms, counted: Counts, static: Range | None
+) -> Estimate:
+    terms = terms_of(counted, model)
+    total = _total(term.energy for term in terms)
+    constants = model.constants.values()
+    return Estimate(
+        model=model.id,
+        network=network,
+        title=model.title if network == "snn" else f"the same ANN, {model.title}",
+        low=total.low,
+        nominal=total.nominal,
+        high=total.high,
+        source="; ".join(dict.fromkeys(constant.source for constant in constants)),
+        basis=", ".join(dict.fromkeys(constant.basis for constant in constants)),
+        breakdown=_grouped(terms, lambda term: term.label, lambda term: term.energy),
+        layers=_grouped(terms, lambda term: term.layer, lambda term: term.energy),
+        counts=_grouped(terms, lambda term: term.label, lambda term: term.count),
+        by_spikes=sum(term.energy.nominal for term in terms if term.by_spikes),
+        static=static,
+        notes=(" ".join(model.about.split()),),
+    )
+
+
+def _grouped(terms: list[Term], key: Callable[[Term], str], value: Callable[[Term], Range]) -> dict[str, Range]:
+    names = dict.fromkeys(key(term) for term in terms)
+    return {name: _total(value(term) for term in terms if key(term) == name) for name in names}
+
+
+def _total(ranges: Any) -> Range:
+    total = exactly(0.0)
+    for part in ranges:
+        total = total + part
+    return total
+
+
+def _static(model: Model, timesteps: int, chips: int, step_seconds: float | None) -> Range | None:
+    """Static power * chips * timesteps * step time; the model's own step time where none is given."""
+    if "static_power" not in model.constants:
+        return None
+    step = model["step_time"] if step_seconds is None else exactly(step_seconds)
+    return model["static_power"] * float(chips * timesteps) * step

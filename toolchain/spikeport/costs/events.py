@@ -1,0 +1,99 @@
+"""Event counts from any target's Record that holds spike trains: the engine's counts, by numpy alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from spikeport.costs.values import Values
+from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, Array, CubaLIF, Graph, Loihi, Synapse
+from spikeport.graph.arrays import over_neurons, schedule_over_neurons
+from spikeport.graph.reach import reach
+from spikeport.record import Counts, Events, NeuronEvents, Record, SynapseEvents
+
+STATE_MAX = 2**23 - 1  #: largest membrane in Loihi arithmetic (Lava 0.10, proc/lif/models.py)
+
+
+def derive(graph: Graph, samples: Array, record: Record) -> Record:
+    """The record with the events of every synapse and neuron layer; those it has already are kept.
+
+    ``samples`` are those of the run: [B, *input] for direct coding, [T, B, *input] for events. Raises SP704 where a
+    spike train is missing, SP706 where a cycle passes through no spiking neuron.
+    """
+    values = Values(graph, samples, record)
+    found: dict[str, Events] = {}
+    for name, node in graph.nodes_of(Synapse, LIF).items():
+        if name in record.events:
+            found[name] = record.events[name]
+        elif isinstance(node, Synapse):
+            found[name] = of_synapse(node, values.into(name), graph.timesteps)
+        else:
+            assert isinstance(node, LIF)
+            integers = isinstance(graph.arithmetic, Loihi)
+            found[name] = of_neurons(node, values.into(name), values.out_of(name) != 0, integers=integers)
+    return replace(record, events=found)
+
+
+def of_synapse(node: Synapse, x: Array, steps: int) -> SynapseEvents:
+    """Events of one synapse whose input is ``x`` [T or 1, B, *shape] (1: the same at every step)."""
+    shape = x.shape[2:]
+    effective, fanout = (reach(node, shape, effective=kind).ravel() for kind in (True, False))
+    analog = bool((x != np.rint(x)).any())
+    nonzero = (x != 0).sum(1, dtype=np.int64).reshape(x.shape[0], -1)
+    graded = ((x != 0) & (np.abs(x) != 1)).sum(1, dtype=np.int64).reshape(x.shape[0], -1)
+    size = np.zeros_like(nonzero) if analog else np.abs(x).sum(1).reshape(x.shape[0], -1).astype(np.int64)
+
+    def each_step(value: Array) -> Counts:
+        return np.broadcast_to(value, steps).astype(np.int64)
+
+    return SynapseEvents(
+        inputs=each_step(nonzero.sum(1)),
+        payload=each_step(size.sum(1)),
+        synops=each_step(nonzero @ effective),
+        fanout=each_step(nonzero @ fanout),
+        graded=each_step(graded @ fanout),
+        unary=each_step(size @ fanout),
+        dense=each_step(fanout.sum() * x.shape[1]),
+        analog=analog,
+        constant=x.shape[0] == 1 and steps > 1,
+    )
+
+
+def of_neurons(node: LIF, x: Array, spikes: Array, *, integers: bool) -> NeuronEvents:
+    """Events of one layer from its input [T or 1, B, *shape] and its spikes; active: an input, a state or a bias."""
+    steps, batch = spikes.shape[:2]
+    v = current = np.zeros(x.shape[1:])
+    bias = over_neurons(node.bias, node.shape).astype(np.float64)
+    active = []
+    for t in range(steps):
+        arriving = x[min(t, x.shape[0] - 1)]
+        active.append(int(np.count_nonzero(np.broadcast_to((v != 0) | (arriving != 0) | (bias != 0), v.shape))))
+        u, current = _charged(node, v, current, arriving, integers=integers)
+        v = _after(node, u, spikes[t], t, integers=integers)
+    return NeuronEvents(
+        spikes=spikes.reshape(steps, -1).sum(1, dtype=np.int64),
+        updates=np.full(steps, node.size * batch, dtype=np.int64),
+        active=np.asarray(active, dtype=np.int64),
+    )
+
+
+def _charged(node: LIF, v: Array, current: Array, arriving: Array, *, integers: bool) -> tuple[Array, Array]:
+    """u before the reset and the synaptic current, as `graph.neurons` states them."""
+    decay, bias, gain = (over_neurons(value, node.shape) for value in (node.decay, node.bias, node.gain))
+    arriving = arriving * 2**STATE_SHIFT if integers else gain * arriving
+    if isinstance(node, CubaLIF):
+        fade = over_neurons(node.current_decay, node.shape)
+        current = (np.trunc(current * fade / DECAY_ONE) if integers else fade * current) + arriving
+        arriving = current
+    if integers:
+        u = np.trunc(v * decay.astype(np.float64) / DECAY_ONE) + arriving + bias
+        return np.clip(u, -STATE_MAX, STATE_MAX), current
+    return decay * v + arriving + bias, current
+
+
+def _after(node: LIF, u: Array, fired: Array, t: int, *, integers: bool) -> Array:
+    theta = schedule_over_neurons(node.threshold, node.shape)[t].astype(np.float64)
+    theta = theta * 2**STATE_SHIFT if integers else theta
+    resets = {"zero": 0.0, "subtract": u - theta, "value": over_neurons(node.reset_value, node.shape), "none": u}
+    return np.where(fired, resets[node.reset], u)

@@ -1,0 +1,165 @@
+"""A neuron layer on the compiled loops: its parameters laid out once, then any number of calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spikeport.engine.cpu import kernels
+from spikeport.engine.neuron import Fired, flat
+from spikeport.engine.ranges import Range
+from spikeport.graph import LIF, STATE_SHIFT, Array, CubaLIF, Shape, over_neurons
+from spikeport.threads import over_parts
+
+OVERFLOWS = {"membrane saturated": kernels.SATURATED, "sum beyond 24 bits": kernels.WIDE}
+Numbers = tuple[int, int, int, int, int, int]
+NOTHING = 0  #: length of an array that a loop is told to leave alone
+
+
+def fits(node: LIF, x: Range, top: int) -> bool:
+    """Whether 32 bits hold everything that an integer layer computes, for sums in ``x``.
+
+    A step adds up at most: the decayed membrane (``top``, or the reset value), the input or the synaptic current
+    (T inputs at most, since its decay never enlarges it), each shifted by 6 bits, and the bias.
+    """
+    membrane = max(top, int(np.abs(node.reset_value).max()))
+    return _current(node, x) + membrane + int(np.abs(node.bias.astype(np.float64)).max()) < 2**31 - 1 and top < 2**30
+
+
+def _current(node: LIF, x: Range) -> int:
+    """The largest size of what enters the membrane in one step."""
+    return (x.size << STATE_SHIFT) * (node.timesteps if isinstance(node, CubaLIF) else 1)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer's parameters in the order of memory (channels last), each [period]; theta [T, period]."""
+
+    node: LIF
+    decay: Array
+    leak: Array
+    bias: Array
+    gain: Array
+    theta: Array
+    reset_value: Array
+    pattern: int  #: after so many neurons the parameters repeat
+    exponent: int = 0  #: applied to the sums on the way in (integers)
+    top: int = 0  #: the largest membrane (integers); 0 means real numbers
+    wide: bool = False  #: whether a sum can leave the membrane's range (integers)
+
+    def __call__(self, x: Tensor, state: Array | None, start: int, steps: int, *, keep: bool, watch: bool) -> Fired:
+        """Steps ``start`` ... ``start + steps - 1``; membranes if ``keep``, active neurons if ``watch``."""
+        values = flat(x)
+        count = values.shape[1]
+        spikes = np.empty((steps, count), np.uint8)  # numpy asks for large pages, torch does not
+        after = np.empty((steps, count) if keep else (NOTHING, NOTHING), self.bias.dtype)
+        if state is None:  # else [2, N], membranes and currents; a call for all steps needs no state beyond them
+            state = np.zeros((NOTHING, NOTHING) if steps == self.node.timesteps else (2, count), self.bias.dtype)
+        theta = self.theta[start : start + steps]
+
+        def part(begin: int, end: int) -> Array:
+            return self._loop(values, theta, watch, spikes, after, state, begin, end)
+
+        counts = np.sum(over_parts(part, count, weight=steps), axis=0)
+        shape, size = tuple(x.shape[2:]), (steps, x.shape[1], -1)
+        train = unflat(spikes.reshape(size), shape)
+        return fired(train, unflat(after.reshape(size), shape) if keep else None, state, counts)
+
+    def _loop(
+        self, x: Array, theta: Array, watch: bool, out: Array, after: Array, held: Array, begin: int, end: int
+    ) -> Array:
+        reset = self.node.reset
+        counts: Array
+        if not self.top:
+            at_zero, subtract, keep = self.node.compare == ">=", reset == "subtract", reset == "none"
+            counts = kernels.real(
+                x,
+                self.gain,
+                self.decay,
+                self.leak,
+                self.bias,
+                theta,
+                at_zero,
+                subtract,
+                keep,
+                self.reset_value,
+                watch,
+                out,
+                after,
+                held,
+                begin,
+                end,
+            )
+            return counts
+        counts = kernels.loihi(
+            x,
+            self.numbers(watch),
+            self.decay,
+            self.leaks,
+            self.bias,
+            theta,
+            self.reset_value,
+            out,
+            after,
+            held,
+            begin,
+            end,
+        )
+        return counts
+
+    @property
+    def leaks(self) -> Array | None:
+        """The current's decay, where there is a current."""
+        return self.leak if len(self.leak) else None
+
+    def numbers(self, watch: bool) -> Numbers:
+        """What `advance` asks for: the exponent as two shifts, the masks of the reset, the largest membrane."""
+        masks = {"zero": (0, 0), "value": (0, 0), "subtract": (-1, -1), "none": (-1, 0)}[self.node.reset]
+        shifts = max(self.exponent, 0), max(-self.exponent, 0)
+        return cast(Numbers, tuple(map(np.int32, (*shifts, *masks, self.top, watch or self.wide))))
+
+
+def fired(spikes: Tensor, after: Tensor | None, state: Any, counts: Array) -> Fired:
+    """What some steps did, from the loops' counts [T, 4]."""
+    overflows = {kind: n for kind, column in OVERFLOWS.items() if (n := int(counts[:, column].sum()))}
+    return Fired(spikes, after, state, overflows, counts[:, kernels.FIRED], counts[:, kernels.ACTIVE])
+
+
+def prepare(node: LIF, dtype: np.dtype[Any], exponent: int = 0, top: int = 0, x: Range | None = None) -> Layer:
+    """Lay out the parameters of a layer, in the type that its loop computes in; integers in ``x`` enter it."""
+    per_channel = [node.decay, node.bias, node.gain, node.reset_value, node.threshold[0]]
+    per_channel += [node.current_decay] if isinstance(node, CubaLIF) else []
+    channels = node.shape[:1]
+    narrow = all(value.ndim == 0 or value.shape == channels for value in per_channel)
+    shape = channels if narrow else node.shape
+    repeat = -(-kernels.BLOCK // int(np.prod(shape, dtype=np.int64)))
+
+    def laid(value: Array) -> Array:
+        full = np.broadcast_to(over_neurons(value, shape), shape)
+        row = np.tile(np.moveaxis(full, 0, -1).ravel(), repeat)
+        return np.pad(row, (0, kernels.LANES if top else 0)).astype(dtype)  # a vector may begin at the last
+
+    shift = np.asarray(1 << STATE_SHIFT if top else 1, dtype)
+    reset_value = node.reset_value if node.reset == "value" else np.zeros(())
+    return Layer(
+        node,
+        decay=laid(node.decay),
+        leak=laid(node.current_decay) if isinstance(node, CubaLIF) else np.empty(NOTHING, dtype),
+        bias=laid(node.bias),
+        gain=laid(node.gain),
+        theta=np.stack([laid(row) * shift for row in node.threshold]),
+        reset_value=laid(reset_value),
+        wide=x is not None and _current(node, x) > top,
+        pattern=int(np.prod(shape)),
+        exponent=exponent,
+        top=top,
+    )
+
+
+def unflat(values: Array, shape: Shape) -> Tensor:
+    """What a loop wrote, [T, B, N] with the channels last, as [T, B, *shape]."""
+    return torch.from_numpy(values.reshape(*values.shape[:2], *shape[1:], shape[0])).movedim(-1, 2)

@@ -1,0 +1,87 @@
+"""NIR, the interchange format of neuromorphic tools: write any Graph, read our own files back to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+from spikeport.findings import Finding, fail, require
+from spikeport.formats.nir import file, mean_thresholds, metadata, read_foreign
+from spikeport.formats.nir.conventions import TOOLS, Conventions
+from spikeport.formats.nir.mean_thresholds import Run
+from spikeport.formats.nir.to_nir import Thresholds
+from spikeport.graph import Array, Graph
+
+DT = 1e-4  #: seconds a step; NIR has none, and most tools take this one (snnTorch, SpikingJelly)
+
+
+def write(
+    graph: Graph,
+    path: Path | str,
+    thresholds: Thresholds = "guard",
+    dt: float = DT,
+    *,
+    calibration: Array | None = None,
+    run: Run | None = None,
+) -> tuple[Finding, ...]:
+    """Write a graph, real or quantised. Returns what a reader with another tool should know.
+
+    Thresholds that are constant become a plain LIF that other tools run unchanged. What NIR cannot say (schedules, soft
+    resets, integers) stands in the metadata, and ``thresholds`` says what a tool finds that ignores them: "guard"
+    writes +inf, so that such neurons never fire there; "approx" writes the mean over time, which fires almost alike,
+    and says what that changes: on the samples of ``calibration``, run by ``run(graph, samples) -> Record``, if given.
+
+    Raises SP201 if the file cannot be written, SP206 if the graph holds what the format cannot.
+    """
+    require(thresholds in ("guard", "approx"), "SP206", f"thresholds is {thresholds!r}", mend='use "guard" or "approx"')
+    require(0 < dt < 1e6, "SP206", f"dt is {dt} seconds", mend="a step takes more than nothing")
+    tree, findings = metadata.to_tree(graph, thresholds, float(dt))
+    file.save(tree, Path(path))
+    return (*findings, *(mean_thresholds.cost(graph, calibration, run) if thresholds == "approx" else ()))
+
+
+def read(
+    path: Path | str, dt: float | None = None, *, timesteps: int = 1, written_by: str | None = None, **conventions: str
+) -> tuple[Graph, tuple[Finding, ...]]:
+    """Read a NIR file. A file of ours comes back to the bit, and no other argument counts.
+
+    A file of another tool holds neither dt nor a number of steps. ``dt`` is in seconds (1e-4); ``timesteps`` sets the
+    length of the schedules, which then hold (``passes.extend``); ``written_by`` takes the habits of a tool (snntorch,
+    norse, sinabs, spikingjelly, rockpool, lava-dl) where they are not NIR's; further options are the fields of
+    `Conventions`: ``rule``, ``clock``, ``integrator``, ``drive``, ``decays``, ``compare``, ``reset``, ``spikes``,
+    ``coding``, ``output``. The findings state every choice.
+
+    Raises SP201 (no such file, not HDF5), SP202 (damaged), SP203 (metadata stripped), SP204 (altered), SP205 (needs
+    features this version does not know), SP206 (an option), SP207 (claims more than it can hold), SP210 (nodes that
+    cannot run), SP211 (edges, inputs and outputs), SP213 (time constants and dt).
+    """
+    path = Path(path)
+    chosen = _conventions(dt, written_by, conventions)
+    require(1 <= timesteps <= 2**20, "SP206", f"timesteps is {timesteps}", mend="use at least one step")
+    tree = file.load(path)
+    if metadata.announced(tree):
+        return metadata.from_tree(tree, str(path)), ()
+    return read_foreign.read(tree, str(path), chosen, timesteps)
+
+
+def _conventions(dt: float | None, written_by: str | None, given: Mapping[str, str]) -> Conventions:
+    tools = ", ".join(TOOLS)
+    if written_by is not None and written_by not in TOOLS:
+        fail("SP206", f"written_by is {written_by!r}", mend=f"use one of {tools}, or leave it out")
+    values = dict(TOOLS[written_by]) if written_by else {}
+    for name, value in given.items():
+        allowed = get_args(get_type_hints(Conventions).get(name))
+        if value not in allowed:
+            fail(
+                "SP206",
+                f"{name} is {value!r}",
+                mend=f"use one of {', '.join(map(str, allowed))}"
+                if allowed
+                else f"the options are {', '.join(get_type_hints(Conventions))}",
+            )
+    values |= given
+    if dt is not None:
+        require(0 < dt < 1e6, "SP206", f"dt is {dt} seconds", mend="a step takes more than nothing")
+        values |= {"dt": float(dt), "clock": "option"}
+    return Conventions(**values)

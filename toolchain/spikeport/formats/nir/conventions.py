@@ -1,0 +1,114 @@
+"""What a NIR file does not say, as explicit choices, and the equations of its neurons in discrete time.
+
+NIR's neurons follow differential equations (ir/neuron.py of nir 1.0.8); a file holds neither dt nor a rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.graph import Array
+
+Real = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """How a file of another tool is read. Every default is reported as a finding."""
+
+    dt: float = 1e-4  #: seconds a step
+    clock: Literal["option", "r"] = "option"  #: dt as given, or hidden in r (Rockpool; see hidden_dt.py)
+    rule: Literal["euler", "exponential"] = "euler"  #: decay = 1 - dt/tau, or exp(-dt/tau)
+    integrator: Literal["auto", "step", "seconds"] = "auto"  #: whether r of IF and I counts a step or a second
+    #: gain of leaky nodes from the equation, 1 whatever r says, or that of an input that enters before the decay
+    drive: Literal["equation", "unit", "decayed"] = "equation"
+    decays: Literal["exact", "4096ths"] = "exact"  #: as the rule gives them, or rounded as Loihi and SLAYER hold them
+    compare: Literal[">", ">="] = ">"  #: NIR's documents say >
+    reset: Literal["file", "subtract"] = "file"  #: v_reset of the file, or subtract the threshold
+    spikes: Literal["one", "many"] = "one"  #: whether the writer's neurons may fire several times in a step
+    coding: Literal["events", "direct"] = "events"  #: a frame each step, or the same frame at every step
+    output: Literal["sum", "mean", "last"] = "sum"  #: what is read from an output layer that does not spike
+
+
+#: how tools that deviate from NIR's own documents run what they write; read(..., written_by=...) chooses one
+TOOLS: Mapping[str, Mapping[str, Any]] = {
+    "snntorch": {"dt": 1e-4},  # import_nir.py: dt = 1e-4, Euler
+    "norse": {"dt": 1e-6},  # export_nir.py writes dt / tau_mem_inv for tau, dt = 1e-3: too small by dt (norse #411)
+    "sinabs": {
+        "dt": 1.0,
+        "rule": "exponential",
+        "drive": "unit",
+        "compare": ">=",
+        "reset": "subtract",
+        "spikes": "many",
+    },  # nir.py: tau in steps
+    "spikingjelly": {"dt": 1e-4, "compare": ">="},  # nir_exchange: IF with r = 1/dt, spikes at >=
+    # i = d_syn (i + x), v = d_mem v + i, spikes = floor(v / threshold); dt stands in r = tau exp(-dt / tau) / dt
+    "rockpool": {
+        "clock": "r",
+        "rule": "exponential",
+        "drive": "decayed",
+        "compare": ">=",
+        "reset": "subtract",
+        "spikes": "many",
+    },
+    # what NIR's own importer for lava-dl asks for: r = tau_mem / dt, w_in = tau_syn / dt, SLAYER's decays of 12 bits
+    "lava-dl": {"dt": 1e-4, "compare": ">=", "decays": "4096ths"},
+}
+
+
+@dataclass(frozen=True)
+class Discrete:
+    """u[t] = decay v[t-1] + gain x[t] + bias, all [] or of one value a neuron."""
+
+    decay: Real
+    gain: Real
+    bias: Real
+
+
+def leaky(tau: Array, r: Array, v_leak: Array, conventions: Conventions) -> Discrete:
+    """tau v' = (v_leak - v) + r x.
+
+    Euler: v + dt/tau (v_leak - v + r x). Exponential: the exact solution for an input that is constant over the step.
+    Where x enters before the decay: decay (v + x) + v_leak.
+    """
+    tau, r, v_leak = (np.asarray(value, np.float64) for value in (tau, r, v_leak))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratio = conventions.dt / tau
+        decay = 1.0 - ratio if conventions.rule == "euler" else np.exp(-ratio)
+        if conventions.drive == "decayed":
+            return Discrete(decay, decay, v_leak * np.ones_like(decay))
+        share = ratio if conventions.rule == "euler" else 1.0 - decay
+        gain = share * r if conventions.drive == "equation" else np.ones_like(share * r)
+        return Discrete(decay, gain, share * v_leak)
+
+
+def cuba(
+    tau_syn: Array, w_in: Array, tau_mem: Array, r: Array, v_leak: Array, conventions: Conventions
+) -> tuple[Discrete, Discrete]:
+    """tau_syn I' = -I + w_in x and tau_mem v' = (v_leak - v) + r I: the current, and the membrane that it drives."""
+    current = leaky(tau_syn, w_in, np.zeros(()), conventions)
+    membrane = leaky(tau_mem, r, v_leak, conventions)
+    if conventions.drive != "decayed":
+        return current, membrane
+    one = np.ones_like(membrane.decay)
+    return replace(current, gain=current.gain * np.asarray(w_in, np.float64)), replace(membrane, gain=one)
+
+
+def integrating(r: Array, conventions: Conventions) -> tuple[Discrete, bool]:
+    """v' = r x. True where r was taken as a second's.
+
+    By the equation a step adds dt r x. Most tools write r = 1 and add x at each step (snnTorch, Norse, Sinabs), others
+    r = 1/dt (SpikingJelly); "auto" takes r as a second's from 0.01/dt upwards.
+    """
+    r = np.asarray(r, np.float64)
+    seconds = conventions.integrator == "seconds"
+    if conventions.integrator == "auto":
+        seconds = bool(r.size) and float(np.abs(r).max()) * conventions.dt >= 0.01
+    one = np.ones(())
+    return Discrete(one, r * conventions.dt if seconds else r, np.zeros(())), seconds

@@ -1,0 +1,107 @@
+"""Every node of NIR 1.0.8 as nodes of a Graph, under stated conventions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from spikeport.findings import Finding, SpikeportError, fail
+from spikeport.formats.nir import to_neurons, to_stateless
+from spikeport.formats.nir.cut_cycles import cuts
+from spikeport.formats.nir.draft import Conversion
+from spikeport.formats.nir.subgraphs import Raw
+from spikeport.graph import Delay, Graph, Real, Scale
+
+RULES: Mapping[str, Callable[[Conversion, str, Raw], None]] = {
+    "Input": to_stateless.entry,
+    "Output": to_stateless.leaving,
+    "Affine": to_stateless.linear,
+    "Linear": to_stateless.linear,
+    "Scale": to_stateless.scale,
+    "Conv1d": to_stateless.conv,
+    "Conv2d": to_stateless.conv,
+    "SumPool2d": to_stateless.pool,
+    "AvgPool2d": to_stateless.pool,
+    "Flatten": to_stateless.flatten,
+    "Delay": to_stateless.delay,
+    "Threshold": to_neurons.threshold,
+    "I": to_neurons.filtering,
+    "LI": to_neurons.filtering,
+    "CubaLI": to_neurons.filtering,
+    "IF": to_neurons.spiking,
+    "LIF": to_neurons.spiking,
+    "CubaLIF": to_neurons.spiking,
+}
+
+
+def convert(work: Conversion) -> Graph:
+    """Convert every node, then the edges; cycles get their delay.
+
+    Raises SP202, SP210, SP213 with every node that cannot be, SP211 where inputs, outputs or shapes are not clear.
+    """
+    _ends(work)
+    lost = [name for name in work.flat.nodes if name not in work.shapes or work.entering(name) is None]
+    if lost:
+        fail(
+            "SP211",
+            f"the shapes at {', '.join(map(repr, lost[:8]))} follow from nothing",
+            mend="give the Input node its shape and connect every node",
+        )
+    findings: list[Finding] = []
+    for name, raw in work.flat.nodes.items():
+        try:
+            RULES[raw.kind](work, name, raw)
+        except SpikeportError as error:
+            findings += [replace(found, where=f"node {name!r}") for found in error.findings]
+    if findings:
+        raise SpikeportError(findings)
+    for a, b in work.flat.edges:
+        work.edges += [(start, end) for start in work.exits[a] for end in work.entries[b]]
+    _break_cycles(work)
+    return _without_idle_end(
+        Graph(
+            work.nodes,
+            tuple(work.edges),
+            work.timesteps,
+            Real("float64" if work.dtype == "float64" else "float32"),
+            after_end="hold",
+            provenance={"format": "nir", "dt": work.conventions.dt, "rule": work.conventions.rule},
+        )
+    )
+
+
+def _ends(work: Conversion) -> None:
+    kinds = [raw.kind for raw in work.flat.nodes.values()]
+    if kinds.count("Input") != 1 or kinds.count("Output") != 1:
+        fail(
+            "SP211",
+            f"has {kinds.count('Input')} inputs and {kinds.count('Output')} outputs",
+            mend="a network that spikeport runs has one of each",
+        )
+
+
+def _without_idle_end(graph: Graph) -> Graph:
+    """Take out the factor of 1 that stands for an Output behind a single layer."""
+    end = graph.output
+    sources = graph.sources(end)
+    idle = isinstance(graph.nodes[end], Scale) and len(sources) == 1 and graph.targets(sources[0]) == (end,)
+    return graph.bypass(end) if idle and sources[0] != graph.input else graph
+
+
+def _break_cycles(work: Conversion) -> None:
+    """NIR's recurrent edges act on the next step: put a Delay of one into each edge that closes a cycle."""
+    for a, b in cuts(work.nodes, work.edges):
+        name = work.fresh(f"{a}.to.{b}")
+        shape = next(work.shapes[known] for known, exits in work.exits.items() if a in exits)
+        work.nodes[name] = Delay(shape, 1)
+        work.edges[work.edges.index((a, b))] = (a, name)
+        work.edges.append((name, b))
+        work.notes.append(
+            Finding(
+                "SP214",
+                f"{a!r} feeds back into {b!r}; its value arrives one step later",
+                why="NIR's equations are continuous, where an answer is never simultaneous.",
+                mend="put a Delay node into the loop to say how long it takes",
+                severity="note",
+            )
+        )

@@ -1,0 +1,97 @@
+"""ONNX: one call a neuron layer to a model-local function, standard operators inside; read back to the same Graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import onnx
+from onnx import inliner
+
+from spikeport.findings import Finding, SpikeportError, fail, require
+from spikeport.formats.facts import misread
+from spikeport.formats.onnx import file, lift, metadata
+from spikeport.formats.onnx.all_steps import Time
+from spikeport.formats.onnx.number_of_steps import continuation
+from spikeport.graph import LIF, Graph
+
+_INLINED = Finding(
+    "SP253",
+    "the neuron layers are written out as single operators",
+    why="spikeport cannot read such a file back.",
+    mend="keep a file without inline, too",
+    severity="note",
+)
+
+
+def build(graph: Graph, time: Time = "scan") -> onnx.ModelProto:
+    """The ONNX model of a graph; see `write`."""
+    require(time in get_args(Time), "SP206", f"time is {time!r}", mend="use scan, unroll or step")
+    if time == "unroll" and graph.recurrent:
+        fail("SP206", "a recurrent network cannot be unrolled", mend='use time="scan", or "step" for single steps')
+    return metadata.build(graph, time)
+
+
+def write(graph: Graph, path: Path | str, time: Time = "scan", inline: bool = False) -> tuple[Finding, ...]:
+    """Write a graph as ONNX. Input ``input`` [B, ...] (direct coding) or [T, B, ...] (events); outputs ``output``
+    [B, ...] (the readout) and for each neuron layer ``spikes/<node>`` [T, B, ...].
+
+    ``time``: "scan" steps through time with one Scan a layer, "unroll" writes every step out (no subgraphs), "step" is
+    one step with its states as inputs and outputs. ``inline`` writes the functions out for consumers that know none;
+    such a file cannot be read back.
+
+    In "scan", T is free where the graph says how its schedules go on, or where they never change: event frames bring
+    their own, direct coding takes an input ``timesteps`` int64 [1] whose default is the graph's T. What such a model
+    computes is ``passes.extend(graph, T)``. Elsewhere T is the graph's, and SP254 says so.
+
+    Raises SP201 if the file cannot be written, SP206 if the graph or an option cannot be.
+    """
+    path = Path(path)
+    model = build(graph, time)
+    found = _fixed(graph) if time == "scan" and continuation(graph) is None else ()
+    if inline:
+        model = inliner.inline_local_functions(model)
+        del model.metadata_props[:]
+        found = (*found, _INLINED)
+    file.save(model, path)
+    return found
+
+
+def _fixed(graph: Graph) -> tuple[Finding, ...]:
+    varying = [name for name, node in graph.nodes_of(LIF).items() if (node.threshold != node.threshold[:1]).any()]
+    what = f"runs {graph.timesteps} timesteps, no other number"
+    why = f"the schedules of {', '.join(map(repr, varying[:4])) or 'the readout'} say nothing of later steps."
+    return (
+        Finding(
+            "SP254", what, why=why, severity="note", mend='graph.with_(after_end="hold") or "cycle" says how they go on'
+        ),
+    )
+
+
+def read(path: Path | str) -> tuple[Graph, tuple[Finding, ...]]:
+    """Read an ONNX model. A file of ours comes back to the bit.
+
+    Raises SP201 (no such file, or nothing in it), SP250 (not ONNX or damaged), SP251 (operators that have no place in a
+    Graph, all of them named).
+    """
+    path = Path(path)
+    model = file.load(path)
+    arrays = file.arrays(model, str(path))
+    try:
+        graph = metadata.taken_apart(model, arrays)
+    except SpikeportError as error:
+        fail("SP250", f"its metadata describe a graph that cannot be ({misread(error)})", where=str(path))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, ArithmeticError, MemoryError) as error:
+        fail("SP250", f"its metadata are damaged ({misread(error)})", where=str(path), mend="export it again")
+    if graph is not None:
+        return graph, ()
+    ours = any(prop.key == metadata.KEY for prop in model.metadata_props)
+    what = "was changed after spikeport wrote it" if ours else "was not written by spikeport"
+    note = Finding(
+        "SP252",
+        f"{what}; its operators were read one by one",
+        str(path),
+        severity="note",
+        why="names, units and provenance are those of the operators.",
+    )
+    return lift.lift(model, arrays, str(path)), (note,)

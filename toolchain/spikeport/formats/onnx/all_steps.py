@@ -1,0 +1,113 @@
+"""All timesteps at once: [T, B, ...] between neuron layers, [T * B, ...] inside synapses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from spikeport.formats.onnx import neuron_functions, synapses
+from spikeport.formats.onnx.builder import DOMAIN
+from spikeport.formats.onnx.values import Layout, Value
+from spikeport.graph import LIF, STATE_SHIFT, CubaLIF, Delay, Input, Readout, over_neurons, schedule_over_neurons
+
+Time = Literal["scan", "unroll", "step"]
+
+
+@dataclass
+class Whole(Layout):
+    """Every node once, for all timesteps."""
+
+    time: Literal["scan", "unroll"] = "scan"
+
+    def run(self) -> Value:
+        """Write everything; the value that leaves the graph, [B, ...]."""
+        self.reserve()
+        self.rules = {**synapses.RULES, Input: entering, LIF: neuron, CubaLIF: neuron, Delay: delay, Readout: readout}
+        for name in self.graph.order:
+            self.values[name] = self.node(name)
+        end = self.values[self.graph.output]
+        if isinstance(self.graph.nodes[self.graph.output], Readout):
+            return end
+        value = self.as_time(end)
+        wide = self.builder.cast(value.name, np.int64, "output/wide") if self.integers else value.name
+        return self.total(wide, value)
+
+    def total(self, name: str, value: Value) -> Value:
+        """The sum over time, called ``output``."""
+        front = self.builder.constant([0], np.int64, "front")
+        output = self.builder.op("ReduceSum", [name, front], "output", exact=True, keepdims=0)
+        return Value(output, "still", value.shape)
+
+
+def entering(self: Layout, name: str, node: Input, x: None) -> Value:
+    """The samples; in Loihi arithmetic ``round(x / unit)``, ties to even, computed in float64."""
+    value = Value("input", "time" if node.coding == "events" else "still", node.shape)
+    if not self.integers:
+        return value
+    build = self.builder
+    wide = build.cast("input", np.float64, "input/wide")
+    unit = self.array(name, "unit", node.unit, np.float64)
+    rounded = build.op("Round", [build.op("Div", [wide, unit], "input/units")], "input/rounded")
+    whole = build.cast(rounded, build.dtype, "input/whole")
+    return Value(whole, value.form, node.shape)
+
+
+def neuron(self: Whole, name: str, node: LIF, x: Value) -> Value:
+    """One call to the function of the layer's kind."""
+    called = neuron_functions.function_name(node, self.time, integers=self.integers)
+    if called not in self.builder.functions:
+        self.builder.functions[called] = neuron_functions.function(node, self.time, integers=self.integers)
+    inputs = [self.as_time(x).name, *parameters(self, name, node, self.schedule)]
+    return Value(self.builder.op(called, inputs, f"spikes/{name}", domain=DOMAIN, exact=True), "time", node.shape)
+
+
+def parameters(self: Layout, name: str, node: LIF, at: Callable[[str], str]) -> list[str]:
+    """The inputs of a neuron function, behind x; ``at`` reads a schedule at the steps that are meant."""
+    dtype = np.int64 if self.integers else self.builder.dtype
+
+    def over(key: str) -> str:
+        return self.array(name, key, over_neurons(getattr(node, key), node.shape), dtype)
+
+    threshold = self.array(name, "threshold", schedule_over_neurons(node.threshold, node.shape), dtype)
+    inputs = [over("decay"), at(threshold)]
+    inputs += [] if self.integers else [over("gain")]
+    zero = self.builder.constant(0, dtype, "zero")
+    inputs += [over("bias"), over("reset_value") if node.reset == "value" else zero]
+    return inputs + ([over("current_decay")] if isinstance(node, CubaLIF) else [])
+
+
+def delay(self: Layout, name: str, node: Delay, x: Value) -> Value:
+    """Zeros in front, as many steps less behind."""
+    x = self.as_time(x)
+    steps, rank = node.steps if self.free else min(node.steps, self.graph.timesteps), len(x.shape) + 2
+    pads = self.builder.constant([steps] + [0] * (2 * rank - 1), np.int64, "pads")
+    later = self.builder.op("Pad", [x.name, pads], f"{name}/later")
+    first, last = (self.builder.constant([n], np.int64, "index") for n in (0, -steps))
+    return Value(self.builder.op("Slice", [later, first, last, first], name), "time", x.shape)
+
+
+def readout(self: Whole, name: str, node: Readout, x: Value) -> Value:
+    """The weighted sum over time."""
+    x = self.as_time(x)
+    entering, weight = biased(self, name, node, x), self.schedule(readout_weight(self, name, node, leading=1))
+    return self.total(self.builder.op("Mul", [entering, weight], f"{name}/weighted"), x)
+
+
+def readout_weight(self: Layout, name: str, node: Readout, *, leading: int) -> str:
+    """The weights as [T, ...] with ones, ``leading`` of them for the batch."""
+    weight = node.weight.reshape(-1, *(1,) * (leading + len(node.shape)))
+    return self.array(name, "weight", weight, np.int64 if self.integers else self.builder.dtype)
+
+
+def biased(self: Layout, name: str, node: Readout, x: Value) -> str:
+    """``x + bias``, x shifted into the membrane's scale in Loihi arithmetic."""
+    build = self.builder
+    entering = x.name
+    if self.integers:
+        wide = build.cast(x.name, np.int64, f"{name}/wide")
+        entering = build.op("Mul", [wide, build.constant(1 << STATE_SHIFT, np.int64)], f"{name}/lifted")
+    bias = self.array(name, "bias", over_neurons(node.bias, node.shape), np.int64 if self.integers else build.dtype)
+    return build.op("Add", [entering, bias], f"{name}/biased")

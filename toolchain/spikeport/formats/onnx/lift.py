@@ -1,0 +1,113 @@
+"""ONNX models that are not ours any more, or never were: ordinary operators around our neuron functions, as a Graph.
+
+A value is followed with its sample's shape and its place for time: still [B, ...], flat [T * B, ...] or [T, B, ...].
+What only moves between these leaves no node. Every operator that has no place in a Graph is named at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from spikeport.findings import Finding, SpikeportError, fail
+from spikeport.formats.onnx.builder import DOMAIN
+from spikeport.formats.onnx.constants import FOLDED
+from spikeport.formats.onnx.draft import Lifted, Lifting, UnsupportedError, sane
+from spikeport.formats.onnx.operators import RULES, neuron
+from spikeport.graph import Array, Graph, Input, Real, Scale
+
+
+def lift(model: onnx.ModelProto, arrays: Mapping[str, Array], where: str) -> Graph:
+    """The graph of a model. Raises SP251 with every operator that it cannot hold, SP250 for what makes no sense."""
+    work = Lifting(model, dict(arrays))
+    try:
+        graph = _run(work)
+    except SpikeportError as error:
+        if error.code == "SP251":
+            raise SpikeportError(replace(found, where=f"{where}, {found.where}") for found in error.findings) from None
+        fail("SP250", f"its operators do not make a network ({error.findings[0].what})", where=where)
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError) as error:
+        fail("SP250", f"its operators do not fit together ({type(error).__name__}: {error})", where=where)
+    return graph
+
+
+def _run(work: Lifting) -> Graph:
+    """Lift every operator in order."""
+    _enter(work)
+    operators = work.model.graph.node
+    schedules = [call.input[2] for call in operators if call.domain == DOMAIN and len(call.input) > 2]
+    schedules += [read.input[0] for read in operators if read.op_type == "Gather"]
+    work.lengths |= {len(work.constants[name]) for name in schedules if name in work.constants}
+    if len(work.lengths) > 1:
+        fail("SP250", f"its schedules have different lengths: {sorted(work.lengths)}")
+    findings = []
+    for operator in work.model.graph.node:
+        try:
+            _lift(work, operator)
+        except UnsupportedError as error:
+            kind = f"{operator.domain}.{operator.op_type}" if operator.domain else operator.op_type
+            where = f"operator {operator.name or operator.output[0]!r}"
+            mend = f"use spikeport.snn functions and {', '.join(sorted(RULES))}"
+            findings.append(Finding("SP251", f"{kind}: {error}", where, mend=mend))
+    if findings:
+        raise SpikeportError(findings)
+    return _graph(work)
+
+
+def _graph(work: Lifting) -> Graph:
+    end = work.values[work.model.graph.output[0].name]
+    if len(end.sources) > 1 or any(a == end.sources[0] for a, _ in work.edges):
+        work.nodes["output"] = Scale(np.asarray(1.0, np.float32))
+        work.edges += [(source, "output") for source in end.sources]
+    arithmetic = Real("float64" if work.double else "float32")
+    facts = {"format": "onnx", "producer": work.model.producer_name}
+    return Graph(work.nodes, tuple(work.edges), work.steps, arithmetic, work.after_end, facts)
+
+
+def _enter(work: Lifting) -> None:
+    inputs = [info for info in work.model.graph.input if info.name not in work.constants]
+    if len(inputs) != 1:
+        fail("SP250", f"the model has {len(inputs)} inputs, a network has one")
+    kind = inputs[0].type.tensor_type.elem_type
+    if kind not in (TensorProto.FLOAT, TensorProto.DOUBLE):
+        fail("SP250", f"the input is {TensorProto.DataType.Name(kind)}, not float32 or float64")
+    work.double = kind == TensorProto.DOUBLE
+    dims = inputs[0].type.tensor_type.shape.dim
+    fixed = [d.dim_value if d.HasField("dim_value") else None for d in dims]
+    if len(fixed) < 2 or None in fixed[2:]:
+        fail("SP250", f"the input's shape {fixed} is not known but for the batch")
+    events = fixed[1] is None
+    if events and fixed[0] is not None:
+        work.lengths.add(fixed[0])
+    shape = tuple(int(n or 0) for n in fixed[2 if events else 1 :])
+    try:
+        sane(shape)
+    except UnsupportedError as error:
+        fail("SP250", f"its input {error}")
+    work.nodes["input"] = Input(shape, "events" if events else "direct")
+    work.values[inputs[0].name] = Lifted(("input",), "time" if events else "still", shape)
+
+
+def _lift(work: Lifting, operator: onnx.NodeProto) -> None:
+    if operator.output[0] in work.done:
+        return
+    if operator.domain == DOMAIN:
+        neuron(work, operator)
+        return
+    constant = all(name in work.constants for name in operator.input if name)
+    table = FOLDED if constant else RULES
+    if operator.domain not in ("", "ai.onnx") or operator.op_type not in table:
+        raise UnsupportedError("has no place in a spiking graph")
+    missing = [name for name in operator.input if name and name not in work.constants and name not in work.values]
+    if missing:
+        if any(name not in work.done for name in missing):
+            return  # behind an operator that was reported already
+        raise UnsupportedError(f"needs {missing[0]!r}, which belongs to the readout")
+    if constant:
+        work.constants[operator.output[0]] = FOLDED[operator.op_type](work, operator)
+    else:
+        RULES[operator.op_type](work, operator)

@@ -1,0 +1,202 @@
+"""Our own ONNX models: built from a Graph, and taken apart into the same Graph, to the bit.
+
+The model's metadata hold what ONNX cannot say (names, shapes, units, provenance). Reading trusts them only where the
+model that they describe, built again, is the model in the file; otherwise the operators are what counts.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from spikeport.formats import facts as facts_
+from spikeport.formats.onnx.all_steps import Time, Whole
+from spikeport.formats.onnx.builder import DOMAIN, DOMAIN_VERSION, IR_VERSION, OPSET, Builder
+from spikeport.formats.onnx.number_of_steps import STEPS, continuation
+from spikeport.formats.onnx.one_step import Step, infos
+from spikeport.formats.onnx.scan import Looped
+from spikeport.formats.onnx.values import Layout
+from spikeport.graph import LIF, Array, Graph, Input, Pool, Real
+
+KEY = "spikeport"
+
+
+def build(graph: Graph, time: Time, *, hollow: bool = False) -> onnx.ModelProto:
+    """The model of a graph."""
+    dtype = np.dtype(graph.arithmetic.dtype if isinstance(graph.arithmetic, Real) else np.int32)
+    builder = Builder(dtype, hollow)
+    free = None if time == "unroll" else continuation(graph)
+    layout: Layout
+    if time == "step":
+        layout = Step(graph, builder, free=free)
+        inputs, outputs = _step_ends(layout)
+    elif graph.recurrent:
+        layout = Looped(graph, builder, free=free)
+        layout.run()
+        inputs, outputs = _ends(layout)
+    else:
+        layout = Whole(graph, builder, free=free, time=time)
+        layout.run()
+        inputs, outputs = _ends(layout)
+    model = builder.model
+    model.ir_version, model.producer_name, model.graph.name = IR_VERSION, "spikeport", "spikeport"
+    model.opset_import.extend([helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, DOMAIN_VERSION)])
+    model.graph.node.extend(builder.nodes)
+    model.graph.input.extend(inputs)
+    model.graph.output.extend(outputs)
+    model.functions.extend(builder.functions.values())
+    helper.set_model_props(model, {KEY: facts_.to_json(_facts(graph, layout, time))})
+    return model
+
+
+Infos = list[onnx.ValueInfoProto]
+
+
+def _ends(layout: Whole | Looped) -> tuple[Infos, Infos]:
+    """Inputs and outputs of a model of all timesteps."""
+    graph = layout.graph
+    node = graph.nodes[graph.input]
+    assert isinstance(node, Input)
+    steps = STEPS if layout.free else graph.timesteps
+    lead: list[int | str] = [steps, "batch"] if node.coding == "events" else ["batch"]
+    between, entering, leaving = _kinds(graph, layout.builder)
+    inputs = [helper.make_tensor_value_info("input", entering, [*lead, *node.shape])]
+    if layout.free and node.coding == "direct":
+        inputs.append(helper.make_tensor_value_info(layout.count, onnx.TensorProto.INT64, [1]))
+    outputs = [helper.make_tensor_value_info("output", leaving, ["batch", *graph.shapes[graph.output]])]
+    outputs += [
+        helper.make_tensor_value_info(f"spikes/{name}", between, [steps, "batch", *layer.shape])
+        for name, layer in graph.nodes_of(LIF).items()
+    ]
+    return inputs, outputs
+
+
+def _step_ends(layout: Step) -> tuple[Infos, Infos]:
+    """Write one step; its inputs and outputs."""
+    graph = layout.graph
+    layout.run()
+    between, entering, leaving = _kinds(graph, layout.builder)
+    inputs = [
+        helper.make_tensor_value_info("input", entering, ["batch", *graph.shapes[graph.input]]),
+        helper.make_tensor_value_info("t", onnx.TensorProto.INT64, []),
+    ]
+    outputs = [helper.make_tensor_value_info("output", leaving, ["batch", *graph.shapes[graph.output]])]
+    outputs += [
+        helper.make_tensor_value_info(f"spikes/{name}", between, ["batch", *layer.shape])
+        for name, layer in graph.nodes_of(LIF).items()
+    ]
+    return inputs + infos(layout.states, out=False), outputs + infos(layout.states, out=True)
+
+
+def _kinds(graph: Graph, builder: Builder) -> tuple[int, int, int]:
+    """Element types: between nodes, of the samples, of the output."""
+    between = helper.np_dtype_to_tensor_dtype(builder.dtype)
+    if isinstance(graph.arithmetic, Real):
+        return between, between, between
+    return between, onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+
+
+def _facts(graph: Graph, layout: Layout, time: Time) -> facts_.Facts:
+    nodes = []
+    for name, node in graph.nodes.items():
+        facts, arrays = facts_.node_facts(node)
+        stored = layout.stored[name]
+        places = {}
+        for key, value in arrays.items():
+            place = {"initializer": stored[key], "shape": list(value.shape)} if key in stored else _written_out(value)
+            places[key] = place
+        nodes.append({"name": name, "facts": facts, "arrays": places})
+    return facts_.graph_facts(graph) | {
+        "version": facts_.VERSION,
+        "time": time,
+        "nodes": nodes,
+        "edges": [list(edge) for edge in graph.edges],
+    }
+
+
+def _written_out(value: Array) -> facts_.Facts:
+    """An array that no operator uses, as JSON: its type, shape and bytes (little-endian, base64)."""
+    small = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
+    return {"dtype": value.dtype.name, "shape": list(value.shape), "base64": base64.b64encode(small.tobytes()).decode()}
+
+
+def taken_apart(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> Graph | None:
+    """The graph that the model was built from; None where it carries no such metadata or is no longer that model.
+
+    ``arrays`` are the model's initialisers by name.
+    """
+    texts = {prop.key: prop.value for prop in model.metadata_props}
+    if KEY not in texts:
+        return None
+    about = json.loads(texts[KEY])
+    if about["version"] != facts_.VERSION:
+        return None
+    nodes = {}
+    for entry in about["nodes"]:
+        values = {key: _placed(place, arrays) for key, place in entry["arrays"].items()}
+        nodes[entry["name"]] = facts_.node_from(entry["facts"], values)
+    graph = facts_.graph_from(about, nodes, [(a, b) for a, b in about["edges"]])
+    if not _holds_what_it_claims(model, graph, about["time"], arrays):
+        return None
+    again = build(graph, about["time"], hollow=True)
+    return graph if _same(model, again) else None
+
+
+def _holds_what_it_claims(model: onnx.ModelProto, graph: Graph, time: str, arrays: Mapping[str, Array]) -> bool:
+    """Whether what building again makes beside the network's arrays can be in the file: sum pools, unrolled steps."""
+    ones = [
+        int(graph.input_shape(name)[0]) * math.prod(node.kernel)
+        for name, node in graph.nodes_of(Pool).items()
+        if node.kind == "sum"
+    ]
+    sizes = sum(array.size for array in arrays.values())
+    steps = sum(len(function.node) for function in model.functions)
+    return max(ones, default=0) <= sizes and (time != "unroll" or graph.timesteps <= steps)
+
+
+def _placed(place: Mapping[str, Any], arrays: Mapping[str, Array]) -> Array:
+    if "initializer" in place:
+        return arrays[place["initializer"]].reshape(place["shape"])
+    dtype = np.dtype(place["dtype"])
+    if dtype.kind not in "biuf":
+        raise ValueError(f"an array of {dtype}")
+    return (
+        np.frombuffer(base64.b64decode(place["base64"]), dtype.newbyteorder("<")).astype(dtype).reshape(place["shape"])
+    )
+
+
+def _same(model: onnx.ModelProto, again: onnx.ModelProto) -> bool:
+    """Whether two models agree but for the data that the second leaves out."""
+
+    def parts(one: onnx.ModelProto) -> list[Any]:
+        functions = sorted(one.functions, key=lambda function: function.name)
+        return [
+            list(one.graph.node),
+            list(one.graph.input),
+            list(one.graph.output),
+            functions,
+            sorted((opset.domain, opset.version) for opset in one.opset_import),
+        ]
+
+    def tensors(one: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
+        return {tensor.name: tensor for tensor in one.graph.initializer}
+
+    if parts(model) != parts(again):
+        return False
+    found, built = tensors(model), tensors(again)
+    if set(found) != set(built):
+        return False
+    for name, tensor in built.items():
+        other = found[name]
+        if (other.data_type, list(other.dims)) != (tensor.data_type, list(tensor.dims)):
+            return False
+        if tensor.HasField("raw_data") and other.raw_data != tensor.raw_data:
+            return False
+    return True

@@ -1,0 +1,179 @@
+"""The neuron layers as model-local functions of the domain ``spikeport.snn``: standard operators, one call a layer.
+
+Inputs of every function, all broadcastable against [B, *neurons] (``threshold`` with time in front):
+
+    x [T, B, *neurons]   decay   threshold [T, ...]   gain   bias   reset_to   (current_decay)
+
+Output: spikes [T, B, *neurons] in the type of x. In Loihi arithmetic x is int32, all else int64, and there is no gain.
+The single-step forms take x [B, *neurons], threshold without time and the state, and give the state back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import onnx
+from onnx import TensorProto, helper
+
+from spikeport.formats.onnx.builder import DOMAIN, OPSET
+from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, CubaLIF
+
+STATE_MAX = 2**23 - 1  #: largest membrane in Loihi arithmetic (graph/neurons.py)
+PARAMETERS = ["decay", "threshold", "gain", "bias", "reset_to"]
+
+
+@dataclass
+class Body:
+    """Nodes of a function or of a Scan's body."""
+
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+
+    def op(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        """Append a node and return its output."""
+        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        return output
+
+    def integer_constants(self) -> None:
+        """The constants of Loihi's format."""
+        values = {"one": DECAY_ONE, "lift": 1 << STATE_SHIFT, "lowest": -STATE_MAX, "highest": STATE_MAX}
+        for name, value in values.items():
+            self.op("Constant", [], name, value_int=value)
+
+
+def function_name(node: LIF, time: str, *, integers: bool = False) -> str:
+    """Which function a layer calls: its kind, comparison and reset; ``LIF`` alone fires on >= and resets to a value."""
+    parts = [type(node).__name__]
+    parts += ["loihi"] if integers else ["above"] if node.compare == ">" else []
+    parts += [node.reset] if node.reset in ("subtract", "none") else []
+    parts += [time] if time != "scan" else []
+    return "_".join(parts)
+
+
+def function(node: LIF, time: str, *, integers: bool = False) -> onnx.FunctionProto:
+    """The function that a layer calls."""
+    cuba = isinstance(node, CubaLIF)
+    parameters = [name for name in PARAMETERS if not (integers and name == "gain")]
+    parameters += ["current_decay"] if cuba else []
+    states = ["v", "i"] if cuba else ["v"]
+    body = Body()
+    if integers:
+        body.integer_constants()
+    step = partial(_loihi_step if integers else _step, node=node)
+    kind = "int64" if integers else ""
+    inputs, outputs = ["x", *parameters], ["spikes"]
+    if time == "step":
+        inputs, outputs = [*inputs, *states], [*outputs, *(f"{state}_out" for state in states)]
+        step(body)
+    elif time == "scan":
+        _scan(body, step, states, kind)
+    else:
+        _unrolled(body, step, states, kind, node.timesteps)
+    opsets = [helper.make_opsetid("", OPSET)]
+    return helper.make_function(
+        DOMAIN, function_name(node, time, integers=integers), inputs, outputs, body.nodes, opsets
+    )
+
+
+@dataclass(frozen=True)
+class Names:
+    """What one step reads and writes; ``tag`` tells the steps of an unrolled body apart."""
+
+    x: str = "x"
+    threshold: str = "threshold"
+    spikes: str = "spikes"
+    tag: str = ""
+    v: str = "v"
+    i: str = "i"
+
+
+def _step(body: Body, names: Names = Names(), *, node: LIF) -> None:
+    """One step of real numbers; writes spikes, ``v_out`` and, for CubaLIF, ``i_out`` (each with the tag behind)."""
+    tag = names.tag
+    arriving = body.op("Mul", ["gain", names.x], f"arriving{tag}")
+    if isinstance(node, CubaLIF):
+        held = body.op("Mul", ["current_decay", names.i], f"held{tag}")
+        arriving = body.op("Add", [held, arriving], f"i_out{tag}")
+    leaked = body.op("Mul", ["decay", names.v], f"leaked{tag}")
+    driven = body.op("Add", [leaked, arriving], f"driven{tag}")
+    u = body.op("Add", [driven, "bias"], f"u{tag}")
+    _fire(body, names, node, u, names.threshold)
+
+
+def _loihi_step(body: Body, names: Names = Names(), *, node: LIF) -> None:
+    """One step of Loihi's integers (graph/neurons.py); ONNX's integer Div truncates towards zero, as Loihi does."""
+    tag = names.tag
+    wide = body.op("Cast", [names.x], f"wide{tag}", to=TensorProto.INT64)
+    arriving = body.op("Mul", [wide, "lift"], f"arriving{tag}")
+    if isinstance(node, CubaLIF):
+        product = body.op("Mul", [names.i, "current_decay"], f"product{tag}")
+        held = body.op("Div", [product, "one"], f"held{tag}")
+        arriving = body.op("Add", [held, arriving], f"i_out{tag}")
+    weighted = body.op("Mul", [names.v, "decay"], f"weighted{tag}")
+    leaked = body.op("Div", [weighted, "one"], f"leaked{tag}")
+    driven = body.op("Add", [leaked, arriving], f"driven{tag}")
+    exact = body.op("Add", [driven, "bias"], f"exact{tag}")
+    u = body.op("Clip", [exact, "lowest", "highest"], f"u{tag}")
+    level = body.op("Mul", [names.threshold, "lift"], f"level{tag}")
+    _fire(body, names, node, u, level)
+
+
+def _fire(body: Body, names: Names, node: LIF, u: str, level: str) -> None:
+    tag = names.tag
+    fired = body.op("Greater" if node.compare == ">" else "GreaterOrEqual", [u, level], f"fired{tag}")
+    if node.reset == "subtract":
+        lowered = body.op("Sub", [u, level], f"lowered{tag}")
+        body.op("Where", [fired, lowered, u], f"v_out{tag}")
+    elif node.reset == "none":
+        body.op("Identity", [u], f"v_out{tag}")
+    else:
+        body.op("Where", [fired, "reset_to", u], f"v_out{tag}")
+    body.op("CastLike", [fired, names.x], names.spikes)
+
+
+def _start(body: Body, states: list[str], kind: str) -> None:
+    """Zero states of the shape of one step of x, in its type or in int64."""
+    body.op("Shape", ["x"], "shape", start=1)
+    zero = helper.make_tensor("zero", TensorProto.INT64 if kind else TensorProto.FLOAT, [1], [0])
+    for state in states:
+        if kind:
+            body.op("ConstantOfShape", ["shape"], f"{state}_start", value=zero)
+        else:
+            body.op(
+                "CastLike", [body.op("ConstantOfShape", ["shape"], f"{state}_zeros", value=zero), "x"], f"{state}_start"
+            )
+
+
+def _scan(body: Body, step: Callable[..., None], states: list[str], kind: str) -> None:
+    _start(body, states, kind)
+    inner = Body()
+    step(inner, Names("x_t", "threshold_t", "spikes_t"))
+
+    def value(name: str) -> onnx.ValueInfoProto:
+        return onnx.ValueInfoProto(name=name)  # types and shapes follow from the call
+
+    graph = helper.make_graph(
+        inner.nodes,
+        "step",
+        [value(name) for name in (*states, "x_t", "threshold_t")],
+        [value(name) for name in (*(f"{state}_out" for state in states), "spikes_t")],
+    )
+    inputs = [*(f"{state}_start" for state in states), "x", "threshold"]
+    outputs = [*(f"{state}_end" for state in states), "spikes"]
+    body.nodes.append(helper.make_node("Scan", inputs, outputs, body=graph, num_scan_inputs=2))
+
+
+def _unrolled(body: Body, step: Callable[..., None], states: list[str], kind: str, steps: int) -> None:
+    _start(body, states, kind)
+    now = {state: f"{state}_start" for state in states}
+    for t in range(steps):
+        body.op("Constant", [], f"t{t}", value_int=t)
+        body.op("Gather", ["x", f"t{t}"], f"x_{t}", axis=0)
+        body.op("Gather", ["threshold", f"t{t}"], f"threshold_{t}", axis=0)
+        step(body, Names(f"x_{t}", f"threshold_{t}", f"spikes_{t}", f"_{t}", now["v"], now.get("i", "")))
+        now = {state: f"{state}_out_{t}" for state in states}
+    body.op("Constant", [], "front", value_ints=[0])
+    rows = [body.op("Unsqueeze", [f"spikes_{t}", "front"], f"row_{t}") for t in range(steps)]
+    body.op("Concat", rows, "spikes", axis=0)

@@ -1,0 +1,196 @@
+"""The layers that a chip must hold: neurons, and the synapses that lead into them, as separable axes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.findings import fail
+from spikeport.graph import LIF, Conv, Delay, Flatten, Graph, Input, Norm, Pool, Readout, Scale, Shape, Synapse
+from spikeport.graph.synapses import window_count
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One spatial axis of a synapse: which outputs an input reaches, and by which taps of the kernel."""
+
+    inputs: int
+    outputs: int
+    taps: int
+    stride: int = 1
+    padding: int = 0
+    dilation: int = 1
+
+    @cached_property
+    def reached(self) -> NDArray[np.int64]:
+        """[inputs, taps]: the output that an input reaches by a tap, -1 for none."""
+        position = np.arange(self.inputs)[:, None] + self.padding - self.dilation * np.arange(self.taps)[None, :]
+        output, rest = np.divmod(position, self.stride)
+        found = np.where((rest == 0) & (output >= 0) & (output < self.outputs), output, -1)
+        return np.asarray(found, dtype=np.int64)
+
+
+@cache
+def lists(axis: Axis, tile: int, *, shared: bool) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Along one axis of the largest tile: synapses of a list, how many lists have so many, and inputs that reach it.
+
+    ``shared``: inputs that reach the same taps at the same offsets share a list; else each input has its own.
+    """
+    best, most = np.zeros(0, dtype=np.int64), 0
+    starts = sorted({0, (axis.outputs // tile // 2) * tile, (axis.outputs - 1) // tile * tile})
+    for start in starts:
+        inside = (axis.reached >= start) & (axis.reached < start + tile)
+        inside = inside[inside.any(1)]
+        most = max(most, len(inside))
+        kinds = np.unique(inside, axis=0) if shared and len(inside) else inside
+        if kinds.sum() > best.sum():
+            best = kinds.sum(1)
+    lengths, counts = np.unique(best, return_counts=True)
+    return lengths, counts, most
+
+
+@cache
+def spread_to(axis: Axis, tile: int) -> NDArray[np.bool_]:
+    """[inputs, tiles]: which tiles of outputs each input reaches."""
+    found = np.zeros((axis.inputs, -(-axis.outputs // tile)), dtype=bool)
+    inputs, taps = np.nonzero(axis.reached >= 0)
+    found[inputs, axis.reached[inputs, taps] // tile] = True
+    return found
+
+
+def spread(axis: Axis, tile: int) -> int:
+    """How many tiles of outputs an input reaches, at most."""
+    return int(spread_to(axis, tile).sum(1).max(initial=0))
+
+
+@dataclass(frozen=True)
+class Projection:
+    """One synapse into a layer, from the layers whose spikes it gets."""
+
+    synapse: str
+    senders: tuple[str, ...]
+    inputs: int  #: input channels of one group
+    outputs: int  #: output channels of one group
+    groups: int
+    axes: tuple[Axis, ...]
+    area: int  #: neurons that share an input position, by a pool in between
+    before: tuple[Axis, ...]  #: the pool between the senders and the synapse, () where there is none
+    population: int  #: channels at one position, which one population axon serves
+
+    @property
+    def synapses(self) -> int:
+        """Synapses of the whole layer, borders exact, one for each weight and position."""
+        per_axis = (int((axis.reached >= 0).sum()) for axis in self.axes)
+        return self.inputs * self.outputs * self.groups * prod(per_axis)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Neurons that belong together: [channels, *space]."""
+
+    name: str
+    shape: Shape
+    projections: tuple[Projection, ...]
+
+    @property
+    def neurons(self) -> int:
+        """How many there are."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+def layers(graph: Graph) -> dict[str, Layer]:
+    """The spiking layers and the readout, in order. Raises SP722 for a path between layers that has no mapping."""
+    found = {}
+    for name in graph.nodes_of(LIF, Readout):
+        projections = [projection for source in graph.sources(name) for projection in _projections(graph, source, name)]
+        found[name] = Layer(name, graph.shapes[name], tuple(projections))
+    return found
+
+
+def _projections(graph: Graph, source: str, layer: str) -> list[Projection]:
+    """Backwards from a layer: through reshapes and pools to its synapse, or to a layer that enters directly."""
+    node = graph.nodes[source]
+    pools: list[Pool] = []
+    while not isinstance(node, Synapse | LIF | Input):
+        if isinstance(node, Pool):
+            pools.append(node)
+        elif not isinstance(node, Flatten | Scale | Norm | Delay):
+            fail("SP722", f"a {type(node).__name__} cannot be mapped", where=f"node {source!r}")
+        sources = graph.sources(source)
+        if len(sources) > 1:
+            return [each for one in sources for each in _projections(graph, one, layer)]
+        source, node = sources[0], graph.nodes[sources[0]]
+    if isinstance(node, Synapse):
+        return [_of_synapse(graph, source, node, pools)]
+    return [_direct(graph, source, graph.shapes[source], pools)]
+
+
+def _of_synapse(graph: Graph, name: str, node: Synapse, pools: list[Pool]) -> Projection:
+    senders, area, before = _senders(graph, name)
+    shape = graph.input_shape(name)
+    if not isinstance(node, Conv):
+        wide = [graph.shapes[sender] for sender in senders if len(graph.shapes[sender]) > 1]
+        population = int(wide[0][0]) if wide else 1
+        return Projection(name, senders, int(shape[0]), node.channels, 1, (), area, before, population)
+    axes = []
+    for a, taps in enumerate(node.kernel):
+        axis = (taps, node.stride[a], node.padding[a], node.dilation[a])
+        for pool in pools:  # a sum over windows of a convolution is a convolution with a wider kernel
+            taps, stride, padding, dilation = axis
+            axis = (
+                (taps - 1) * dilation + 1 + (pool.kernel[a] - 1) * stride,
+                stride * pool.stride[a],
+                padding + pool.padding[a] * stride,
+                1,
+            )
+        taps, stride, padding, dilation = axis
+        (outputs,) = window_count((shape[a + 1],), (taps,), (stride,), (padding,), (dilation,))
+        axes.append(Axis(shape[a + 1], outputs, taps, stride, padding, dilation))
+    inputs, outputs = int(node.weight.shape[1]), node.channels // node.groups
+    return Projection(name, senders, inputs, outputs, node.groups, tuple(axes), area, before, int(shape[0]))
+
+
+def _direct(graph: Graph, source: str, shape: Shape, pools: list[Pool]) -> Projection:
+    """Spikes that enter a layer without a weight: one synapse a neuron (or a pool's window)."""
+    axes = []
+    for a, size in enumerate(shape[1:]):
+        pool = pools[0] if pools else None
+        taps, stride, padding = (pool.kernel[a], pool.stride[a], pool.padding[a]) if pool else (1, 1, 0)
+        (outputs,) = window_count((size,), (taps,), (stride,), (padding,), (1,))
+        axes.append(Axis(size, outputs, taps, stride, padding))
+    return Projection("", (source,), 1, 1, int(shape[0]), tuple(axes), 1, (), int(shape[0]))
+
+
+def _senders(graph: Graph, name: str) -> tuple[tuple[str, ...], int, tuple[Axis, ...]]:
+    """The layers whose spikes enter a synapse, how many neurons stand behind one input position, and by which pool."""
+    found: list[str] = []
+    area = 1
+    before: tuple[Axis, ...] = ()
+    todo = list(graph.sources(name))
+    while todo:
+        here = todo.pop(0)
+        node = graph.nodes[here]
+        if isinstance(node, LIF | Input):
+            found.append(here)
+            continue
+        if isinstance(node, Synapse):
+            fail(
+                "SP722",
+                f"the synapse {here!r} leads into the synapse {name!r} without neurons in between",
+                where=f"node {name!r}",
+                mend="fold the two into one",
+            )
+        if isinstance(node, Pool):
+            sizes = zip(graph.input_shape(here)[1:], graph.shapes[here][1:], strict=True)
+            pool = tuple(
+                Axis(size, out, node.kernel[a], node.stride[a], node.padding[a]) for a, (size, out) in enumerate(sizes)
+            )
+            if before and before != pool:
+                fail("SP722", "gets spikes through more than one pool", where=f"node {name!r}")
+            area, before = int(np.prod(node.kernel)), pool
+        todo += graph.sources(here)
+    return tuple(dict.fromkeys(found)), area, before

@@ -1,0 +1,270 @@
+"""Nodes of real numbers become nodes of Loihi's integers, in the unit of their layer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikeport.findings import Finding
+from spikeport.graph import (
+    DECAY_ONE,
+    LIF,
+    Array,
+    CubaLIF,
+    Profile,
+    Readout,
+    Scale,
+    Synapse,
+    over_neurons,
+    schedule_over_neurons,
+)
+from spikeport.quantisation.scales import SUM_ONE, LayerScale
+from spikeport.quantisation.together import Wanted, rounded_together
+
+DECAY_BITS = 12  #: DECAY_ONE is 2**DECAY_BITS
+READOUT_ONE = 2**12  #: whole-number weights of a readout whose real ones differ: the largest becomes this
+
+
+def mantissas(node: Synapse, name: str, input_unit: float, scale: LayerScale) -> tuple[Synapse, list[Finding]]:
+    """The weights over their unit, to the nearest (ties to even), within the bits of the synapse."""
+    exponent, held = scale.exponents[name], scale.mantissas[name]
+    wanted = np.rint(node.weight.astype(np.float64) / weight_step(node, name, input_unit, scale))
+    whole = np.clip(wanted, held.low, held.high).astype(np.int8)
+    return node.with_(weight=whole, bias=None, exponent=exponent), _weight_findings(node, name, whole)
+
+
+def weight_step(node: Synapse, name: str, input_unit: float, scale: LayerScale) -> Array:
+    """What one step of a mantissa is worth as a real weight, shaped so that it broadcasts over the weights."""
+    step = scale.unit * (SUM_ONE * 2.0 ** scale.exponents[name] / input_unit)
+    return np.asarray(step.reshape(-1, *(1,) * (node.weight.ndim - 1)) if step.ndim else step)
+
+
+def _weight_findings(node: Synapse, name: str, mantissas: Array) -> list[Finding]:
+    where = f"node {name!r}"
+    if not mantissas.any():
+        return [
+            Finding(
+                "SP410",
+                "all its weights round to zero",
+                where,
+                why="nothing would pass through it.",
+                mend="use more weight bits, or per-channel scales",
+            )
+        ]
+    flat, real = mantissas.reshape(len(mantissas), -1), node.weight.reshape(len(mantissas), -1)
+    lost = int(np.count_nonzero(~flat.any(axis=1) & real.any(axis=1)))
+    if not lost:
+        return []
+    return [
+        Finding(
+            "SP415",
+            f"the weights of {lost} of {len(flat)} channels all round to zero",
+            where,
+            why="these channels are too small beside the largest one.",
+            mend="use more weight bits, or per-channel scales",
+            severity="substituted",
+        )
+    ]
+
+
+def factor_integers(node: Scale, input_unit: float, scale: LayerScale) -> Scale:
+    """The factor of a `Scale` straight before neurons, in the layer's unit."""
+    factor = np.rint(node.factor.astype(np.float64) * input_unit / (scale.unit * SUM_ONE))
+    return node.with_(factor=factor.astype(np.int32))
+
+
+def neuron_integers(
+    node: LIF, name: str, scale: LayerScale, profile: Profile, decay: Array | None = None, lost: float | None = None
+) -> tuple[LIF, list[Finding]]:
+    """The neurons in integers; with ``lost``, what sums lose a step in membrane units, rounded together.
+
+    1. Decay is the nearest numerator over 4096 that the format has, unless ``decay`` names another; none is 0.
+    2. Thresholds: `threshold_mantissas`.
+    3. Biases: the nearest multiple of the smallest power of two with which they fit 13 bits, each by itself.
+    4. With ``lost`` thresholds move with what biases and sums are off by (`rounded_together`), except where membranes
+       only take multiples of 64 and nothing is off.
+    """
+    unit = over_neurons(scale.unit, node.shape)
+    where = f"node {name!r}"
+    bias, found = _bias(node, unit, profile, where)
+    grain = 2 ** (DECAY_BITS - profile.decay_bits)  # numerators of a format with fewer bits are multiples of it
+    wanted = node.decay.astype(np.float64) * DECAY_ONE if decay is None else decay
+    decay = np.rint(wanted / grain) * grain
+    if (decay < grain).any():
+        found.append(
+            Finding(
+                "SP416",
+                f"a decay of {float(node.decay.min()):g} becomes {grain}/{DECAY_ONE}",
+                where,
+                why="the format has no zero.",
+                severity="note",
+            )
+        )
+    on_lattice = bool(np.isin(decay, (0, DECAY_ONE)).all() and (bias % SUM_ONE == 0).all())
+    threshold = threshold_mantissas(node, unit, coarse=on_lattice)
+    if lost is not None and not on_lattice:
+        bias, threshold = _together(node, unit, profile, lost, (np.maximum(decay, grain) - wanted) / DECAY_ONE)
+    top = 2**profile.threshold_bits - 1
+    found += _threshold_findings(node, threshold, top, where)
+    changes = {
+        "decay": np.maximum(decay, grain).astype(np.int32),
+        "threshold": np.clip(threshold, 0, top).astype(np.int32),
+        "bias": bias.astype(np.int32),
+        "reset_value": np.rint(_compact(over_neurons(node.reset_value, node.shape) / unit)).astype(np.int32),
+        "gain": np.ones((), np.int32),
+        "unit": scale.unit,
+    }
+    if isinstance(node, CubaLIF):
+        current = np.rint(node.current_decay.astype(np.float64) * DECAY_ONE)
+        if (current > DECAY_ONE - 1).any():
+            found.append(
+                Finding(
+                    "SP416",
+                    "a current decay of 1 becomes 4095/4096",
+                    where,
+                    why="the format has no larger one.",
+                    severity="note",
+                )
+            )
+        changes["current_decay"] = np.minimum(current, DECAY_ONE - 1).astype(np.int32)
+    return node.with_(**changes, compare=">"), found
+
+
+def threshold_mantissas(node: LIF, unit: Array, *, coarse: bool) -> Array:
+    """The mantissa m for which ``u > m << 6`` comes nearest to ``u * unit >= threshold``; [T], [T, C] or [T, *shape].
+
+    Integers u at or above k = ceil(threshold / unit) are to fire, that is u > k - 1 (training reference 1.1). The
+    mantissa has steps of 64 units, so m = round((k - 1) / 64). Where the membrane itself only takes multiples of 64
+    (decay 1 or none, biases that are such multiples), m = ceil(threshold / (64 unit)) - 1 is exact. A strict real
+    comparison fires above floor(threshold / unit) instead. Infinity stays infinity.
+    """
+    theta = _compact_schedule(schedule_over_neurons(node.threshold.astype(np.float64), node.shape) / unit)
+    if coarse:
+        coarser = theta / SUM_ONE
+        edge = np.ceil(_snapped(coarser)) - 1 if node.compare == ">=" else np.floor(_snapped(coarser))
+        return np.asarray(edge)
+    return _fine(theta, node.compare)
+
+
+def _fine(theta: Array, compare: str) -> Array:
+    """Mantissas of thresholds in membrane units, for membranes that take any whole number."""
+    first = np.ceil(_snapped(theta)) - 1 if compare == ">=" else np.floor(_snapped(theta))
+    return np.asarray(np.rint(first / SUM_ONE))
+
+
+def _together(node: LIF, unit: Array, profile: Profile, lost: float, slower: Array) -> tuple[Array, Array]:
+    """Biases in membrane units and threshold mantissas that fit each other, and a decay that is off by ``slower``."""
+    theta = schedule_over_neurons(node.threshold.astype(np.float64), node.shape) / unit
+    wanted = over_neurons(node.bias, node.shape).astype(np.float64) / unit
+    decay, slower = (over_neurons(value.astype(np.float64), node.shape) for value in (node.decay, slower))
+    bias, threshold = rounded_together(
+        Wanted(wanted, theta, decay),
+        bias_grain(wanted, profile),
+        2 ** (profile.bias_bits - 1) - 1,
+        lost,
+        slower,
+        lambda values: _fine(values, node.compare),
+        (() if profile.schedule else (0,)) + (() if profile.channel_thresholds else tuple(range(1, theta.ndim))),
+    )
+    if not profile.channel_thresholds:
+        threshold = threshold.reshape(len(theta), -1)[:, :1]  # all are the same
+    return _compact(bias), _compact_schedule(threshold)
+
+
+def _snapped(value: Array) -> Array:
+    """Whole numbers that float rounding moved by a hair are whole again, so that ceil does not add one."""
+    near = np.rint(value)
+    with np.errstate(invalid="ignore"):
+        return np.where(np.abs(value - near) <= 1e-9 * np.maximum(np.abs(value), 1), near, value)
+
+
+def _threshold_findings(node: LIF, mantissas: Array, top: int, where: str) -> list[Finding]:
+    found = []
+    if (node.threshold <= 0).any():
+        found.append(
+            Finding(
+                "SP414",
+                f"thresholds reach down to {float(node.threshold.min()):g}",
+                where,
+                why="a mantissa is unsigned: these neurons would fire later than they should.",
+                mend="train with positive thresholds",
+            )
+        )
+    elif (mantissas < 1).any():
+        found.append(
+            Finding(
+                "SP414",
+                f"{int((mantissas < 1).sum())} thresholds round to zero",
+                where,
+                why="they are smaller than one unit of the sums, so any input would fire the neuron.",
+                mend="use more weight bits, or look for weights that are far too large beside the thresholds",
+            )
+        )
+    if never := never_fires(node):
+        what = f"{never} thresholds are infinite; they become the largest mantissa, {top}"
+        why = "membranes of 24 bits pass it by 63 units at most."
+        found.append(Finding("SP417", what, where, why, severity="substituted"))
+    beyond = np.isfinite(mantissas) & (mantissas > top)
+    if beyond.any():
+        what = f"{np.count_nonzero(beyond)} of {mantissas.size} thresholds need up to {mantissas[beyond].max():.0f}, "
+        found.append(
+            Finding(
+                "SP414",
+                f"{what}the mantissa holds {top}",
+                where,
+                mend="scale the layer so that its thresholds are nearer to its weights",
+            )
+        )
+    return found
+
+
+def never_fires(node: LIF) -> int:
+    """How many thresholds are infinite."""
+    return int(np.isinf(node.threshold).sum())
+
+
+def _bias(node: LIF, unit: Array, profile: Profile, where: str) -> tuple[Array, list[Finding]]:
+    """The bias in membrane units: each a mantissa times the smallest power of two that holds it."""
+    wanted = _compact(over_neurons(node.bias, node.shape).astype(np.float64) / unit)
+    largest = 2 ** (profile.bias_bits - 1) - 1
+    grain = bias_grain(wanted, profile)
+    mantissas = np.rint(wanted / grain)
+    found = []
+    if (np.abs(mantissas) > largest).any():
+        what = f"biases need {np.abs(wanted).max():.0f} units, the format holds {largest << profile.bias_exponent[1]}"
+        found.append(Finding("SP418", what, where, mend="use fewer weight bits for this layer"))
+    return np.clip(mantissas, -largest, largest) * grain, found
+
+
+def bias_grain(wanted: Array, profile: Profile) -> Array:
+    """The smallest power of two with which each bias of ``wanted``, in membrane units, fits its mantissa."""
+    largest = 2 ** (profile.bias_bits - 1) - 1
+    need = np.maximum(np.abs(wanted) / largest, 1.0)
+    return np.asarray(2.0 ** np.clip(np.ceil(np.log2(need)), *profile.bias_exponent))
+
+
+def _compact(value: Array) -> Array:
+    """[] or [C] where a parameter holds one value, or one a channel; what over_neurons spread is put back."""
+    if value.size == 1:
+        return value.reshape(())
+    return value.reshape(-1) if all(size == 1 for size in value.shape[1:]) else value
+
+
+def _compact_schedule(value: Array) -> Array:
+    """The same for a schedule: [T], [T, C] or [T, *shape]."""
+    if all(size == 1 for size in value.shape[2:]):
+        flat = value.reshape(len(value), -1)
+        return flat[:, 0] if flat.shape[1] == 1 else flat
+    return value
+
+
+def readout_integers(node: Readout, scale: LayerScale) -> Readout:
+    """A readout's uniform weights become ones, others whole numbers of up to 12 bits; the unit takes what is left."""
+    real = node.weight.astype(np.float64)
+    largest = float(np.abs(real).max()) or 1.0
+    uniform = bool((real == real[0]).all()) and bool(real.any())
+    one = float(real[0]) if uniform else largest / READOUT_ONE
+    weight = np.ones(real.shape) if uniform else np.rint(real / one)
+    bias = np.rint(node.bias.astype(np.float64) / over_neurons(scale.unit, node.shape))
+    return node.with_(
+        weight=weight.astype(np.int32), bias=bias.astype(np.int32), unit=np.asarray(scale.unit * one, np.float64)
+    )

@@ -1,0 +1,221 @@
+"""What quantisation calls a layer: the synapses whose sums add up, and the neurons that share their unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikeport.findings import Finding, SpikeportError, fail
+from spikeport.graph import LIF, Delay, Flatten, Graph, Input, Node, Pool, Profile, Readout, Scale, Synapse
+from spikeport.quantisation.inputs import Grid
+
+
+@dataclass(frozen=True)
+class Value:
+    """The integers that leave a node and enter synapses."""
+
+    unit: float  #: real value of one integer
+    low: float  #: smallest integer
+    high: float  #: largest integer
+
+
+@dataclass(frozen=True)
+class Term:
+    """A synapse (or a `Scale` straight before neurons) as one summand of a layer."""
+
+    name: str
+    value: Value  #: what enters it
+    area: int  #: how many of its sums one neuron gets, by sum pools between
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Everything that must share one unit, or one unit a channel."""
+
+    name: str
+    sinks: tuple[str, ...]  #: neurons or the readout
+    terms: tuple[Term, ...]
+    channels: bool  #: whether each channel may have its own unit
+
+
+def separate(graph: Graph) -> Graph:
+    """Put a `Scale` of 1 wherever whole values enter neurons without a synapse, so that they can take the layer's unit.
+
+    Ensures: what enters a neuron or a readout comes from synapses, or from a Scale that quantisation may choose.
+    """
+    sums = _sums(graph)
+    for name in graph.nodes_of(LIF, Readout):
+        for source in graph.sources(name):
+            if not sums[source] and not isinstance(graph[source], Scale):
+                one = Scale(np.asarray(1.0, dtype=np.float32))
+                graph = graph.insert(f"{source}.to.{name}", one, (source, name))
+    return graph
+
+
+def find_layers(graph: Graph, grid: Grid, channels: bool = True) -> tuple[Layer, ...]:
+    """The layers in the order of the graph; ``channels``: whether thresholds, and so units, may vary over channels.
+
+    Raises SP405 where sums and messages mix, with every place at once.
+    """
+    values = message_values(graph, grid)
+    reached: dict[str, list[str]] = {}
+    areas: dict[tuple[str, str], tuple[int, bool]] = {}
+    for sink in graph.nodes_of(LIF, Readout):
+        for term, area, flat in _terms(graph, sink, values, 1, False):
+            reached.setdefault(sink, []).append(term)
+            areas[sink, term] = (area, flat)
+    layers = []
+    for sinks in _joined(reached):
+        names = tuple(dict.fromkeys(term for sink in sinks for term in reached[sink]))
+        terms = tuple(
+            Term(name, _entering(graph, name, values), max(areas[s, name][0] for s in sinks if (s, name) in areas))
+            for name in names
+        )
+        spiking = all(isinstance(graph[sink], LIF) for sink in sinks)
+        flat = any(flat for (sink, _), (_, flat) in areas.items() if sink in sinks)
+        layers.append(Layer(sinks[0], sinks, terms, channels and spiking and not flat))
+    return tuple(layers)
+
+
+def message_findings(layers: tuple[Layer, ...], profile: Profile) -> tuple[Finding, ...]:
+    """Where integers between layers are larger than one message of the profile."""
+    top = 2**profile.message_bits - 1
+    found = []
+    for layer in layers:
+        for term in layer.terms:
+            most = max(abs(term.value.low), abs(term.value.high))
+            if most > top and term.value.unit == 1:
+                what = f"gets values up to {most:.0f}, a message of the profile {profile.name!r} holds {top}"
+                why = "residual sums and pools must arrive there as separate messages, each through its own synapses."
+                found.append(Finding("SP426", what, f"node {term.name!r}", why, severity="note"))
+    return tuple(found)
+
+
+def message_values(graph: Graph, grid: Grid) -> dict[str, Value | None]:
+    """For each node the integers that leave it; None where sums leave it, whose unit is still to be chosen."""
+    values: dict[str, Value | None] = {}
+    for _ in range(2 if graph.recurrent else 1):  # a Delay in a cycle shows what comes later in the order
+        for name in graph.order:
+            values[name] = _leaving(graph, name, values, grid)
+    return values
+
+
+def _leaving(graph: Graph, name: str, values: Mapping[str, Value | None], grid: Grid) -> Value | None:
+    node = graph[name]
+    if isinstance(node, Input):
+        return Value(grid.unit, *(float(bound) for bound in grid.seen))
+    if isinstance(node, LIF):
+        return Value(1.0, 0.0, 1.0)
+    if isinstance(node, Synapse | Readout) or _is_term(graph, name):
+        return None
+    known = [source for source in graph.sources(name) if source in values]
+    if any(values[source] is None for source in known):
+        return None
+    entering = _added(name, [value for source in known if (value := values[source]) is not None])
+    if isinstance(node, Pool):
+        area = float(np.prod(node.kernel))
+        return Value(entering.unit, min(entering.low, 0.0) * area, max(entering.high, 0.0) * area)
+    if isinstance(node, Scale):
+        return _scaled(name, node, entering)
+    return entering
+
+
+def _scaled(name: str, node: Scale, value: Value) -> Value:
+    if np.array_equal(node.factor, np.rint(node.factor)):
+        ends = np.outer([value.low, value.high], node.factor.reshape(-1))
+        return Value(value.unit, float(ends.min()), float(ends.max()))
+    if node.factor.size > 1:
+        fail(
+            "SP405",
+            "factors that differ and are not whole cannot be kept as integers",
+            where=f"node {name!r}",
+            mend="fold them into the synapses behind (passes.fold_gain)",
+        )
+    return Value(value.unit * float(node.factor), value.low, value.high)
+
+
+def _added(name: str, values: list[Value]) -> Value:
+    if len({value.unit for value in values}) > 1:
+        units = ", ".join(f"{value.unit:g}" for value in values)
+        fail(
+            "SP405",
+            f"adds integers of different units ({units})",
+            where=f"node {name!r}",
+            mend="put a synapse or neurons between, so that the unit can be chosen",
+        )
+    if not values:
+        return Value(1.0, 0.0, 0.0)
+    return Value(values[0].unit, sum(v.low for v in values), sum(v.high for v in values))
+
+
+def _entering(graph: Graph, name: str, values: Mapping[str, Value | None]) -> Value:
+    found = [value for source in graph.sources(name) if (value := values[source]) is not None]
+    if len(found) < len(graph.sources(name)):
+        fail(
+            "SP405",
+            "a synapse takes the sums of another synapse",
+            where=f"node {name!r}",
+            why="between two synapses there must be neurons: a sum is no message.",
+            mend="merge the two synapses into one, or put neurons between",
+        )
+    return _added(name, found)
+
+
+def _is_term(graph: Graph, name: str) -> bool:
+    """Whether a Scale stands straight before neurons."""
+    node = graph[name]
+    targets = graph.targets(name)
+    return isinstance(node, Scale) and bool(targets) and all(isinstance(graph[t], LIF | Readout) for t in targets)
+
+
+def _sums(graph: Graph) -> dict[str, bool]:
+    """Whether sums (of a synapse) leave a node, or messages."""
+    sums: dict[str, bool] = {}
+    for _ in range(2 if graph.recurrent else 1):
+        for name in graph.order:
+            node = graph[name]
+            if isinstance(node, Input | LIF | Synapse | Readout):
+                sums[name] = isinstance(node, Synapse | Readout)
+            else:
+                sums[name] = any(sums.get(source, False) for source in graph.sources(name))
+    return sums
+
+
+def _terms(
+    graph: Graph, name: str, values: Mapping[str, Value | None], area: int, flat: bool
+) -> list[tuple[str, int, bool]]:
+    """The terms that reach ``name``, each with the sum pools and whether a Flatten lies between."""
+    found: list[tuple[str, int, bool]] = []
+    for source in graph.sources(name):
+        node: Node = graph[source]
+        if isinstance(node, Synapse) or _is_term(graph, source):
+            found.append((source, area, flat))
+        elif isinstance(node, Pool | Flatten | Delay):
+            window = int(np.prod(node.kernel)) if isinstance(node, Pool) else 1
+            found += _terms(graph, source, values, area * window, flat or isinstance(node, Flatten))
+        else:
+            finding = Finding(
+                "SP405",
+                f"{type(node).__name__} {source!r} lies between the synapses and the neurons",
+                f"node {name!r}",
+                mend="fold it into the synapse first (passes.fold_gain)",
+            )
+            raise SpikeportError(finding)
+    return found
+
+
+def _joined(reached: Mapping[str, list[str]]) -> list[tuple[str, ...]]:
+    """Sinks in groups that share a term."""
+    groups: list[tuple[set[str], set[str]]] = []
+    for sink, terms in reached.items():
+        sinks, all_terms = {sink}, set(terms)
+        for group in [g for g in groups if g[1] & all_terms]:
+            groups.remove(group)
+            sinks |= group[0]
+            all_terms |= group[1]
+        groups.append((sinks, all_terms))
+    order = {sink: index for index, sink in enumerate(reached)}
+    parts = [tuple(sorted(sinks, key=order.__getitem__)) for sinks, _ in groups]
+    return sorted(parts, key=lambda part: order[part[0]])

@@ -1,0 +1,283 @@
+"""Post-training quantisation: a trained graph to integers, one step after the other, each with its effect."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+
+from spikeport.findings import Finding, fail, raise_errors
+from spikeport.graph import LOIHI2, Array, Graph, Input, Profile, Readout, Real, Synapse
+from spikeport.passes.fold_gain import fold_gain
+from spikeport.passes.fold_norm import fold_norm
+from spikeport.passes.fold_pool import fold_pool
+from spikeport.passes.move_bias import move_bias
+from spikeport.quantisation.bias import bias
+from spikeport.quantisation.collapse import collapse
+from spikeport.quantisation.decay import decay
+from spikeport.quantisation.fold_scale import fold_scale
+from spikeport.quantisation.inputs import input_grid
+from spikeport.quantisation.joint import joint
+from spikeport.quantisation.layers import find_layers, message_findings, separate
+from spikeport.quantisation.mantissa import SIGN_MODES, SignMode, mantissa_for
+from spikeport.quantisation.normalise import normalise
+from spikeport.quantisation.plan import Plan
+from spikeport.quantisation.ranges import RANGE_METHODS, RangeMethod, ranges
+from spikeport.quantisation.rounding import rounding, shortened
+from spikeport.quantisation.split import split
+from spikeport.quantisation.sweep import Calibration, Run, batch_size, mismatches
+from spikeport.quantisation.thresholds import thresholds
+from spikeport.record import Record
+from spikeport.target import Progress, Request, silent
+
+Step = Callable[[Plan, Calibration], Plan]
+
+#: Every step that can be switched off, in the order in which they run.
+STEPS = ("normalise", "joint", "ranges", "rounding", "decay", "bias", "thresholds")
+#: These and the steps that are only taken on request, in the order in which they run.
+ALL_STEPS = ("normalise", "joint", "ranges", "rounding", "split", "decay", "bias", "thresholds")
+
+
+SPARE = 4  #: bits that a layer may give up to keep its sums within 24
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """What quantisation made, and how."""
+
+    graph: Graph  #: Loihi arithmetic
+    findings: tuple[Finding, ...]
+    report: Mapping[str, Any]  #: what each step did, JSON values
+    plan: Plan  #: the real graph as adjusted, and the format of each layer
+    calibration: Calibration = field(repr=False)
+
+
+def quantize(
+    graph: Graph,
+    calibration: Array,
+    profile: Profile = LOIHI2,
+    weight_bits: int | Mapping[str, int] = 8,
+    *,
+    run: Run,
+    ranges: RangeMethod = "mse",
+    signs: SignMode = "mixed",
+    steps: Sequence[str] = STEPS,
+    collapse_thresholds: Literal["mean", "first"] | None = None,
+    progress: Progress = silent,
+) -> Quantised:
+    """Turn a graph of real numbers into one of the profile's integers.
+
+    ``calibration``: training samples as the graph takes them, [B, *input], or [T, B, *input] for events.
+    ``weight_bits``: of every synapse, or of each by name. ``run`` executes a graph (`spikeport.engine.simulate`).
+    ``steps``: those of ALL_STEPS to take; each one's effect on a part of the calibration samples is in the report; a
+    step that makes the result worse there is taken back. Deterministic.
+
+    Raises SP400 for options that cannot be, SP401 for calibration data without content, SP410 for layers without
+    weights, SP414 for thresholds and SP418 for biases beyond the format, SP419 for a network that never fires, and what
+    the folding passes raise (SP35x).
+    """
+    _check(profile, weight_bits, ranges, steps, signs)
+    real = prepare(graph)
+    findings: list[Finding] = []
+    if collapse_thresholds is not None:
+        real, found = collapse(real, collapse_thresholds)
+        findings += found
+    plan, found = first_plan(real, calibration, profile, weight_bits, signs)
+    findings += found
+    raise_errors([*findings, *plan.build()[1]])
+    seen = Calibration.of(run, real, calibration)
+    findings += silent_layers(seen.reference)
+    findings += _fewer(calibration, seen, real)
+    findings += shortened(plan) if "rounding" in steps else []
+    raise_errors(findings)
+    plan = with_room(plan, seen)
+    plan, effects = refined(plan, seen, ranges, steps, progress)
+    plan = with_room(plan, seen)
+    made, found = plan.build()
+    raise_errors(findings := [*findings, *dict.fromkeys(found)])
+    assert made is not None
+    findings += _overflows(seen.run(made, seen.samples, Request(batch=batch_size(made))))
+    report = {
+        "profile": profile.name,
+        "weight_bits": plan.bits,
+        "signs": plan.signs,
+        "ranges": ranges,
+        "calibration_samples": int(seen.reference.samples),
+        "steps": effects,
+    }
+    return Quantised(made, tuple(findings), report, plan, seen)
+
+
+def prepare(graph: Graph) -> Graph:
+    """The graph in the form that integers can take: no norm, no average, no gain, biases in the neurons.
+
+    Raises SP400 for a graph that holds integers already.
+    """
+    if not isinstance(graph.arithmetic, Real):
+        fail("SP400", "the graph holds integers already", mend="quantise the graph of real numbers")
+    return separate(move_bias(fold_scale(fold_gain(fold_pool(fold_norm(graph))))))
+
+
+def first_plan(
+    real: Graph, samples: Array, profile: Profile, weight_bits: int | Mapping[str, int], signs: SignMode = "mixed"
+) -> tuple[Plan, tuple[Finding, ...]]:
+    """The plainest plan for a prepared graph."""
+    node = real[real.input]
+    assert isinstance(node, Input)
+    grid, findings = input_grid(node, samples, profile, real.input)
+    most = profile.weight_bits
+
+    def bits(name: str) -> int:
+        return weight_bits if isinstance(weight_bits, int) else weight_bits.get(name, most)
+
+    held = {name: mantissa_for(node.weight, bits(name), signs, name) for name, node in real.nodes_of(Synapse).items()}
+    layers = find_layers(real, grid, profile.channel_thresholds)
+    return Plan.first(real, grid, layers, profile, held), (*findings, *message_findings(layers, profile))
+
+
+def with_room(plan: Plan, seen: Calibration) -> Plan:
+    """Give layers whose sums or membranes overflow on the calibration samples one bit after another, up to SPARE."""
+    for _ in range(SPARE):
+        made, _found = plan.build()
+        if made is None:
+            return plan
+        over = seen.run(made, seen.samples, Request(batch=batch_size(made))).overflows
+        layers = [layer.name for layer in plan.layers if any(over.get(name) for name in layer.sinks)]
+        if not layers:
+            return plan
+        plan = plan.with_(spare={**plan.spare, **{name: plan.spare.get(name, 0) + 1 for name in layers}})
+    return plan
+
+
+def refined(
+    plan: Plan, seen: Calibration, method: RangeMethod, names: Sequence[str], progress: Progress = silent
+) -> tuple[Plan, list[dict[str, Any]]]:
+    """Take the steps named, measure each, and take back those that make the result worse.
+
+    Worse: the product of output error and spike mismatch grows, that is, one grows by a larger factor than the other
+    falls. Either alone is a noisy judge of a step on few samples.
+    """
+    steps: dict[str, Step] = {
+        "normalise": normalise,
+        "joint": joint,
+        "ranges": partial(ranges, method=method),
+        "rounding": rounding,
+        "split": split,
+        "decay": decay,
+        "bias": bias,
+        "thresholds": thresholds,
+    }
+    before = measure(plan, seen)
+    effects: list[dict[str, Any]] = [{"step": "none", "kept": True, "seconds": 0.0, **before}]
+    taken = [name for name in ALL_STEPS if name in names]
+    for index, name in enumerate(taken):
+        progress(index, len(taken))
+        begun = time.perf_counter()
+        candidate = steps[name](plan, seen)
+        after = measure(candidate, seen)
+        kept = _badness(after) <= _badness(before)
+        effects.append({"step": name, "kept": kept, "seconds": round(time.perf_counter() - begun, 3), **after})
+        if kept:
+            plan, before = candidate, after
+    progress(len(taken), len(taken))
+    return plan, effects
+
+
+def _badness(measured: Mapping[str, float]) -> float:
+    return (measured["output_error"] + 1e-9) * (measured["spike_mismatch"] + 1e-9)
+
+
+def measure(plan: Plan, seen: Calibration) -> dict[str, float]:
+    """How far a plan's integers are from the real network on the calibration samples.
+
+    `output_error`: root mean square difference of the outputs over their root mean square. `spike_mismatch`: share of
+    all spikes that differ, between 0 and 1. `argmax_agreement`: share of samples with the same largest output.
+    """
+    made, _ = plan.build()
+    if made is None:
+        return {"output_error": float("inf"), "spike_mismatch": 1.0, "argmax_agreement": 0.0}
+    record = seen.run(made, seen.samples, Request(trains=True, batch=batch_size(made)))
+    node = made[made.output]
+    unit = float(node.unit) if isinstance(node, Readout) else 1.0
+    a = seen.reference.outputs.reshape(record.samples, -1).astype(np.float64)
+    b = record.outputs.reshape(record.samples, -1) * unit
+    norm = float(np.sqrt(np.square(a).mean())) or 1.0
+    pairs = [(train.unpack(), record.trains[name].unpack()) for name, train in seen.reference.trains.items()]
+    differ, compared = sum(mismatches(*pair) for pair in pairs), sum(pair[0].size for pair in pairs)
+    return {
+        "output_error": float(np.sqrt(np.square(a - b).mean())) / norm,
+        "spike_mismatch": differ / max(compared, 1),
+        "argmax_agreement": float(np.mean(a.argmax(1) == b.argmax(1))),
+    }
+
+
+def silent_layers(record: Record) -> list[Finding]:
+    """Layers of the real network that the calibration data never make fire."""
+    quiet = [name for name, counts in record.spike_counts.items() if not counts.any()]
+    if quiet and len(quiet) == len(record.spike_counts):
+        return [
+            Finding(
+                "SP419",
+                "the calibration data make no neuron of the network fire",
+                f"layer {quiet[0]!r}",
+                why="nothing can be compared, and nothing would be classified.",
+                mend="calibrate with data scaled as the training data were",
+            )
+        ]
+    return [
+        Finding(
+            "SP420",
+            "no calibration sample makes it fire",
+            f"layer {name!r}",
+            why="its thresholds and ranges are rounded without having been seen at work.",
+            mend="calibrate with more samples; if it never fires, prune it",
+            severity="note",
+        )
+        for name in quiet
+    ]
+
+
+def _fewer(calibration: Array, seen: Calibration, real: Graph) -> list[Finding]:
+    """Whether the steps look at fewer samples than were given."""
+    given = calibration.shape[calibration.ndim - len(real.shapes[real.input]) - 1]
+    if seen.reference.samples == given:
+        return []
+    what = f"the steps look at the first {seen.reference.samples} of {given} calibration samples"
+    return [Finding("SP428", what, why="the states of so large a network fill the memory.", severity="note")]
+
+
+def _overflows(record: Record) -> list[Finding]:
+    return [
+        Finding(
+            "SP421",
+            f"{kind}: {count} times on {record.samples} calibration samples",
+            f"layer {name!r}",
+            why="hardware would wrap or clip these values.",
+            mend="use fewer weight bits for this layer",
+            severity="substituted",
+        )
+        for name, kinds in record.overflows.items()
+        for kind, count in kinds.items()
+    ]
+
+
+def _check(
+    profile: Profile, weight_bits: int | Mapping[str, int], method: str, steps: Sequence[str], signs: str
+) -> None:
+    for bits in [weight_bits] if isinstance(weight_bits, int) else weight_bits.values():
+        if not 1 <= bits <= profile.weight_bits:
+            fail(
+                "SP400",
+                f"{bits} weight bits; the profile {profile.name!r} holds 1 to {profile.weight_bits}",
+                mend="choose a number of bits that it holds",
+            )
+    if method not in RANGE_METHODS:
+        fail("SP400", f"there is no range method {method!r}", mend=f"choose one of: {', '.join(RANGE_METHODS)}")
+    if signs not in SIGN_MODES:
+        fail("SP400", f"there is no sign mode {signs!r}", mend=f"choose one of: {', '.join(SIGN_MODES)}")
+    if unknown := sorted(set(steps) - set(ALL_STEPS)):
+        fail("SP400", f"there is no step {', '.join(unknown)}", mend=f"choose among: {', '.join(ALL_STEPS)}")

@@ -1,0 +1,184 @@
+"""The step `rounding`: weights are rounded together, so that their errors cancel on the inputs that occur."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import lapack
+
+from spikeport.findings import Finding
+from spikeport.graph import LIF, Array, Conv, Synapse
+from spikeport.quantisation.layers import Layer
+from spikeport.quantisation.mantissa import Mantissa
+from spikeport.quantisation.plan import Plan
+from spikeport.quantisation.ranges import differing
+from spikeport.quantisation.sweep import Calibration, Sweep
+
+ENTRIES = 2**25  #: numbers in the sample of inputs from which a layer's second moments are taken
+PATCHES = (1024, 16384)  #: fewest and most input patches in it
+DAMPING = 0.01  #: of the mean second moment, added to the diagonal
+#: Of the limit, tried for each channel: above 1 a step is coarser, but errors may happen to cancel better.
+RATIOS = (1.0, *(float(r) for r in np.round(np.linspace(1.01, 1.24, 24), 6)), 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
+WORK = 2**34  #: multiplications that the search among RATIOS may take in a layer; large layers try only the first few
+BLOCK = 128  #: columns whose corrections are applied to the rest at once
+
+
+def rounding(plan: Plan, calibration: Calibration) -> Plan:
+    """Round each weight so that the error of the sums on the calibration batch, not of the weights, is small.
+
+    1. H = E[x x^T] over the inputs x that one neuron sees, from what the layers before really send; raw moments, since
+       a constant error is an error too.
+    2. Weights are rounded one input after the other, the largest moment first, and what each rounding got wrong is
+       made up for by those that are still to come (Frantar et al., GPTQ, ICLR 2023, arXiv 2210.17323, algorithm 1).
+    3. Of RATIOS of each channel's largest mantissa the one with the least error of the sums is taken; `tried` of them
+       in large layers.
+    4. A layer whose spikes are no nearer to the real network's keeps its weights as they were.
+
+    The rounded weights stand in the plan's real graph, on the grid of the layer's unit.
+    """
+    sweep = Sweep(plan, calibration)
+    rng = np.random.default_rng(0)
+    for layer in plan.layers:
+        candidate = _rounded(sweep, plan, layer, rng)
+        spiking = all(isinstance(plan.real[name], LIF) for name in layer.sinks)
+        if not spiking or differing(sweep, candidate, layer) < differing(sweep, plan, layer):
+            plan = candidate
+        if spiking:
+            sweep.settle(plan, layer)
+    return plan
+
+
+def _rounded(sweep: Sweep, plan: Plan, layer: Layer, rng: np.random.Generator) -> Plan:
+    seen = {}
+    for name in plan.steps(layer):
+        node = plan.real[name]
+        assert isinstance(node, Synapse)
+        inputs = patches(node, sweep.entering(name), rng)
+        seen[name] = [Moments.of(inputs[:, group]) for group in range(inputs.shape[1])]
+    if len(seen) == 1 and len(layer.terms) == 1:
+        plan = _best_limits(plan, layer, seen)
+    changes = {}
+    for name, step in plan.steps(layer).items():
+        node = plan.real[name]
+        assert isinstance(node, Synapse)
+        whole = _together(node, step, seen[name], plan.mantissas[name])
+        changes[name] = node.with_(weight=(whole * step).astype(node.weight.dtype))
+    return plan.with_(real=plan.real.replace(changes))
+
+
+def _best_limits(plan: Plan, layer: Layer, seen: dict[str, list[Moments]]) -> Plan:
+    """Of RATIOS times the limit of each channel (or layer) the one whose rounded sums have the least square error."""
+    ((name, moments),) = seen.items()
+    node, limit = plan.real[name], plan.limits[layer.name][name]
+    assert isinstance(node, Synapse)
+    errors = []
+    for ratio in RATIOS[: tried(node)]:
+        (step,) = plan.with_limits(layer, {name: limit * ratio}).steps(layer).values()
+        wrong = _together(node, step, moments, plan.mantissas[name]) * step - node.weight
+        rows = wrong.reshape(len(moments), node.channels // len(moments), -1)
+        each = [
+            np.einsum("rn,nm,rm->r", part, m.raw, part, optimize=True) for part, m in zip(rows, moments, strict=True)
+        ]
+        errors.append(np.concatenate(each))
+    table = np.stack(errors) if limit.shape else np.stack(errors).sum(1, keepdims=True)
+    best = np.asarray(RATIOS)[np.argmin(table, axis=0)].reshape(limit.shape)
+    return plan.with_limits(layer, {name: limit * best})
+
+
+def tried(node: Synapse) -> int:
+    """How many of RATIOS are tried for a synapse: each takes outputs x inputs^2 multiplications."""
+    inputs = int(np.prod(node.weight.shape[1:]))
+    return int(np.clip(WORK // (node.channels * inputs**2), 1, len(RATIOS)))
+
+
+def shortened(plan: Plan) -> list[Finding]:
+    """The layers for which the search is shorter than it would be."""
+    found = []
+    for layer in plan.layers:
+        for term in layer.terms:
+            node = plan.real[term.name]
+            if isinstance(node, Synapse) and len(layer.terms) == 1 and tried(node) < len(RATIOS):
+                what = f"the step rounding tries {tried(node)} of {len(RATIOS)} largest weights"
+                found.append(Finding("SP427", what, f"node {term.name!r}", "its weights are so many.", severity="note"))
+    return found
+
+
+def _together(node: Synapse, step: Array, moments: list[Moments], held: Mantissa) -> Array:
+    rows = (node.weight / step).reshape(len(moments), node.channels // len(moments), -1)
+    whole = [round_together(part, group, held) for part, group in zip(rows, moments, strict=True)]
+    return np.concatenate(whole).reshape(node.weight.shape)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Second moments of the inputs of one neuron, and what rounding in turn needs of them."""
+
+    raw: Array  #: [n, n], E[x x^T]
+    order: Array  #: [n], inputs by falling moment
+    factor: Array  #: [n, n], upper Cholesky factor of the inverse of the damped moments, in that order
+
+    @classmethod
+    def of(cls, rows: Array) -> Moments:
+        """From a sample of inputs [P, n]."""
+        rows = np.ascontiguousarray(rows, dtype=np.float32)
+        raw = np.asarray(rows.T @ rows, dtype=np.float64) / len(rows)
+        size = np.diag(raw)
+        seen = size > 0
+        damped = raw + np.diag(np.where(seen, DAMPING * size[seen].mean() if seen.any() else 1.0, 1.0))
+        order = np.argsort(-np.diag(damped), kind="stable")
+        return cls(raw, order, _inverse_factor(damped[np.ix_(order, order)]))
+
+
+def _inverse_factor(matrix: Array) -> Array:
+    """The upper triangular R with R^T R the inverse of a positive definite matrix.
+
+    With J the reversal of rows, J H J = L L^T gives H = U U^T for U = J L J, upper triangular, so R = U^-1.
+    """
+    lower = np.linalg.cholesky(matrix[::-1, ::-1])
+    inverse, failed = lapack.dtrtri(lower[::-1, ::-1])
+    assert failed == 0  # a positive definite matrix has no zero on the diagonal of its factor
+    return np.asarray(inverse)
+
+
+def round_together(weight: Array, moments: Moments, held: Mantissa) -> Array:
+    """Whole numbers q near ``weight`` w [rows, n] that make (q - w) E[x x^T] (q - w)^T of each row small."""
+    weight = weight.astype(np.float64)[:, moments.order]
+    factor = moments.factor  # row j holds what the columns after j must do for an error in column j
+    whole = np.empty_like(weight)
+    for start in range(0, weight.shape[1], BLOCK):
+        stop = min(start + BLOCK, weight.shape[1])
+        errors = np.empty((len(weight), stop - start))
+        for j in range(start, stop):
+            whole[:, j] = np.clip(np.rint(weight[:, j]), held.low, held.high)
+            errors[:, j - start] = (weight[:, j] - whole[:, j]) / factor[j, j]
+            weight[:, j + 1 : stop] -= np.outer(errors[:, j - start], factor[j, j + 1 : stop])
+        weight[:, stop:] -= errors @ factor[start:stop, stop:]
+    back = np.empty_like(whole)
+    back[:, moments.order] = whole
+    return back
+
+
+def patches(node: Synapse, x: Array, rng: np.random.Generator) -> Array:
+    """Inputs that single neurons see, [P, groups, n], drawn from ``x`` [T or 1, B, *shape]."""
+    length = int(np.prod(node.weight.shape[1:]))
+    groups = node.groups if isinstance(node, Conv) else 1
+    count = int(np.clip(ENTRIES // (length * groups), *PATCHES))
+    flat = x.reshape(-1, *x.shape[2:])
+    if not isinstance(node, Conv):
+        rows = flat if len(flat) <= count else flat[rng.choice(len(flat), count, replace=False)]
+        return rows.reshape(len(rows), 1, length)
+    padded = np.pad(flat, [(0, 0), (0, 0), *((p, p) for p in node.padding)])
+    pick = rng.integers(0, len(flat), count)
+    index: list[Array] = []
+    for axis, (kernel, stride, dilation) in enumerate(zip(node.kernel, node.stride, node.dilation, strict=True)):
+        places = (padded.shape[2 + axis] - dilation * (kernel - 1) - 1) // stride + 1
+        first = rng.integers(0, places, count) * stride
+        spread = first[:, None] + np.arange(kernel) * dilation  # [P, k]
+        shape = [count] + [1] * len(node.kernel)
+        shape[1 + axis] = kernel
+        index.append(spread.reshape(shape))
+    sample = pick.reshape(-1, *(1,) * len(node.kernel))
+    channels_last = np.moveaxis(padded, 1, -1)
+    found = np.moveaxis(channels_last[(sample, *index)], -1, 1)  # [P, C, *kernel]
+    return found.reshape(count, groups, length)

@@ -1,0 +1,201 @@
+"""Looks at one layer at a time: what enters it, its sums, and what its neurons make of them.
+
+Everything runs through the callable ``run``, on graphs of one layer: this room knows no engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from spikeport.graph import LIF, LOIHI2, Array, Delay, Flatten, Graph, Input, Loihi, Node, Pool, Real, Scale, Synapse
+from spikeport.passes.linear import apply
+from spikeport.quantisation.layers import Layer, Term
+from spikeport.quantisation.plan import Plan
+from spikeport.record import Record
+from spikeport.target import Request
+
+Run = Callable[[Graph, Array, Request], Record]
+STATES = 2**26  #: neuron states (samples x steps x neurons of all layers) that a sweep looks at
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Some samples, and what the real network does with them."""
+
+    run: Run
+    samples: Array  #: [B, *input] or [T, B, *input]
+    reference: Record  #: of the real graph, with its spike trains
+
+    @classmethod
+    def of(cls, run: Run, real: Graph, samples: Array) -> Calibration:
+        """As many of the samples as keep within STATES, but at least 16."""
+        states = max(1, sum(node.size for node in real.nodes_of(LIF).values()) * real.timesteps)
+        axis = samples.ndim - len(real.shapes[real.input]) - 1
+        few = samples.take(range(min(samples.shape[axis], max(16, STATES // states))), axis=axis)
+        return cls(run, few, run(real, few, Request(trains=True, batch=batch_size(real))))
+
+
+def batch_size(graph: Graph) -> int:
+    """Samples at once so that a layer's states stay near 2**21."""
+    largest = max([int(np.prod(shape)) for shape in graph.shapes.values()]) * graph.timesteps
+    return int(np.clip(2**22 // largest, 1, 256))
+
+
+@dataclass
+class Sweep:
+    """A walk through the layers, from the input on, in which each layer gets what the layers before really send.
+
+    In a recurrent graph each layer gets what the real network's layers send.
+    """
+
+    plan: Plan
+    calibration: Calibration
+    messages: dict[str, Array] = field(default_factory=dict)  #: [T or 1, B, *shape], integers in float32
+    last: tuple[str, list[Node], Array] | None = None  #: the last sums asked for: sink, terms, sums
+
+    def __post_init__(self) -> None:
+        real = self.plan.real
+        node = real[real.input]
+        assert isinstance(node, Input)
+        whole = np.rint(self.calibration.samples.astype(np.float64) / self.plan.grid.unit).astype(np.float32)
+        self.messages[real.input] = whole if node.coding == "events" else whole[None]
+        if real.recurrent:
+            self.messages |= {name: self.truth(name).astype(np.float32) for name in real.nodes_of(LIF)}
+
+    def truth(self, name: str) -> Array:
+        """The real network's spikes, bool [T, B, *neurons]."""
+        return self.calibration.reference.trains[name].unpack()
+
+    def layers(self) -> Iterable[Layer]:
+        """The layers with spiking neurons, in order; call `settle` before asking for the next one."""
+        return [layer for layer in self.plan.layers if all(isinstance(self.plan.real[s], LIF) for s in layer.sinks)]
+
+    def settle(self, plan: Plan, layer: Layer) -> None:
+        """Take over a plan, and let the layer's neurons fire as it says."""
+        self.plan = plan
+        if plan.real.recurrent:
+            return
+        nodes, _ = plan.nodes(layer)
+        for name in layer.sinks:
+            node = nodes[name]
+            assert isinstance(node, LIF)
+            self.messages[name] = self.spikes(node, self.sums(nodes, layer, name)).astype(np.float32)
+
+    def entering(self, name: str) -> Array:
+        """The integers that enter a node."""
+        return _added([self._leaving(source) for source in self.plan.real.sources(name)])
+
+    def _leaving(self, name: str) -> Array:
+        if name not in self.messages:
+            node, x = self.plan.real[name], self.entering(name)
+            self.messages[name] = _plumbing(node, x, self.plan.real.timesteps)
+        return self.messages[name]
+
+    def sums(self, nodes: Mapping[str, Node], layer: Layer, sink: str) -> Array:
+        """What enters the neurons of ``sink`` when its terms are ``nodes``, float32 [T or 1, B, *neurons].
+
+        Of integer terms the sum in units of a sum, exact (all below 2**24); of real terms the sum for integer input.
+        """
+        terms = [nodes[term.name] for term in layer.terms]
+        if self.last is not None and self.last[0] == sink and self.last[1] == terms:
+            return self.last[2]
+        parts = []
+        for term in layer.terms:
+            chain = path(self.plan.real, term.name, sink)
+            if chain is not None:
+                parts.append(self._sum(nodes[term.name], term, chain, sink))
+        self.last = (sink, terms, _added(parts))
+        return self.last[2]
+
+    def _sum(self, node: Node, term: Term, chain: list[str], sink: str) -> Array:
+        x = self.entering(term.name)
+        shape = self.plan.real.shapes[sink]
+        steps = x.shape[0]
+        exponent = 0
+        if isinstance(node, Synapse):
+            exponent = node.exponent
+            node = node.with_(weight=node.weight.astype(np.float32), bias=None, exponent=0)
+        elif isinstance(node, Scale):
+            node = node.with_(factor=node.factor.astype(np.float32))
+        probe = LIF(shape, np.zeros((), np.float32), np.full(steps, np.inf, np.float32), reset="none")
+        real = self.plan.real
+        nodes = {
+            "input": Input(tuple(x.shape[2:]), "events"),
+            term.name: node,
+            **{name: real[name] for name in chain},
+            "probe": probe,
+        }
+        ends = {term.name, *chain}
+        edges = [(a, b) for a, b in real.edges if a in ends and b in chain]
+        edges += [(a, "probe") for a, b in real.edges if a in ends and b == sink]
+        graph = Graph(nodes, (("input", term.name), *edges), steps, Real())
+        record = self.calibration.run(graph, x, Request(membranes=True, batch=batch_size(graph)))
+        sums = record.membranes["probe"]
+        return np.floor(sums * np.float32(2.0**exponent)) if exponent else sums
+
+    def spikes(self, node: LIF, sums: Array) -> Array:
+        """What integer neurons make of sums: bool [T, B, *neurons]."""
+        return self.neurons(node, sums).trains["neurons"].unpack()
+
+    def neurons(self, node: LIF, sums: Array, *, membranes: bool = False) -> Record:
+        """A run of integer neurons alone."""
+        constant = sums.shape[0] == 1
+        graph = Graph(
+            {"input": Input(node.shape, "direct" if constant else "events"), "neurons": node},
+            (("input", "neurons"),),
+            node.timesteps,
+            Loihi(LOIHI2),
+        )
+        request = Request(trains=True, membranes=membranes, batch=batch_size(graph))
+        return self.calibration.run(graph, sums[0] if constant else sums, request)
+
+
+def path(graph: Graph, term: str, sink: str) -> list[str] | None:
+    """The plumbing between a term and its neurons, in order; None where the term does not reach them."""
+    found: list[str] = []
+
+    def back(name: str) -> bool:
+        reached = False
+        for source in graph.sources(name):
+            if source == term:
+                reached = True
+            elif isinstance(graph[source], Pool | Flatten | Delay) and back(source):
+                found.append(source)
+                reached = True
+        return reached
+
+    if not back(sink):
+        return None
+    return [name for name in graph.order if name in found]
+
+
+def mismatches(a: Array, b: Array) -> int:
+    """How many of two layers' spikes differ."""
+    return int(np.count_nonzero(a != b))
+
+
+def _added(parts: list[Array]) -> Array:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+def _plumbing(node: Node, x: Array, steps: int) -> Array:
+    if isinstance(node, Pool):
+        merged = x.reshape(-1, *x.shape[3:])  # a pool sees no channels, so time and batch may hide among them
+        pooled = apply(node, merged).astype(np.float32)
+        return pooled.reshape(*x.shape[:3], *pooled.shape[1:])
+    if isinstance(node, Flatten):
+        return x.reshape(*x.shape[:2], -1)
+    if isinstance(node, Delay):
+        wide = np.broadcast_to(x, (steps, *x.shape[1:]))
+        late: Array = np.concatenate([np.zeros_like(wide[: node.steps]), wide])
+        return late[:steps]
+    assert isinstance(node, Scale)
+    spread: Array = node.factor.reshape(node.factor.shape + (1,) * (x.ndim - 2 - node.factor.ndim))
+    whole = np.array_equal(node.factor, np.rint(node.factor))
+    return np.asarray(x * spread, dtype=np.float32) if whole else x

@@ -1,0 +1,63 @@
+"""The step `thresholds`: a small search, a layer and timestep at a time, after the weights are rounded."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+
+from spikeport.graph import LIF, Array
+from spikeport.quantisation.layers import Layer
+from spikeport.quantisation.plan import Plan
+from spikeport.quantisation.sweep import Calibration, Sweep
+
+MOVES = (0.0, -1.0, 1.0, -2.0, 2.0, -0.5, 0.5)  #: in grains of 2**-bits of the threshold; the nearest first
+
+
+def thresholds(plan: Plan, calibration: Calibration) -> Plan:
+    """Move the threshold of each layer and timestep to where the spikes are nearest to the real network's.
+
+    Nearest: the larger of the number of spikes too many and the number of spikes missing is least, which asks for few
+    mismatches and for as many spikes as the real layer has (mismatches alone favour silence). Timesteps in order, for a
+    spike resets what follows; thresholds that vary over channels move by one factor; on ties the smallest move wins.
+    Rounded weights spread the membranes, and the best threshold is then not the rounded one.
+    """
+    sweep = Sweep(plan, calibration)
+    for layer in sweep.layers():
+        if len(layer.sinks) == 1:  # neurons that share a synapse keep what they have
+            plan = _searched(sweep, plan, layer)
+        sweep.settle(plan, layer)
+    return plan
+
+
+def _searched(sweep: Sweep, plan: Plan, layer: Layer) -> Plan:
+    (name,) = layer.sinks
+    nodes, _ = plan.nodes(layer)
+    whole = cast(LIF, nodes[name])
+    sums, truth = sweep.sums(nodes, layer, name), sweep.truth(name)
+    bits = min((plan.bits[term.name] for term in layer.terms if term.name in plan.bits), default=8)
+    grain = 2.0**-bits
+    top = 2**plan.profile.threshold_bits - 1
+    steps = whole.timesteps if plan.profile.schedule else 1
+    factors = np.ones(whole.timesteps)
+    for t in range(steps):
+        tried = []
+        for move in MOVES:
+            candidate = factors.copy()
+            candidate[t if plan.profile.schedule else slice(None)] += move * grain
+            moved = _times(whole, candidate, top)
+            tried.append((_distance(sweep.spikes(moved, sums), truth), abs(move), candidate))
+        factors = min(tried, key=lambda trial: trial[:2])[2]
+    real = cast(LIF, plan.real[name])
+    wide = factors.reshape(-1, *(1,) * (real.threshold.ndim - 1))
+    adjusted = real.with_(threshold=(real.threshold * wide).astype(real.threshold.dtype))
+    return plan.with_(real=plan.real.replace({name: adjusted}))
+
+
+def _distance(spikes: Array, truth: Array) -> int:
+    return max(int(np.count_nonzero(spikes & ~truth)), int(np.count_nonzero(truth & ~spikes)))
+
+
+def _times(node: LIF, factors: Array, top: int) -> LIF:
+    wide = factors.reshape(-1, *(1,) * (node.threshold.ndim - 1))
+    return node.with_(threshold=np.clip(np.rint(node.threshold * wide), 1, top).astype(np.int32))

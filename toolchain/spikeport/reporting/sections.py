@@ -1,0 +1,239 @@
+"""The facts of each section of the page, ready to be laid out. Pure functions of ``result.json``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from spikeport.comparison import wilson
+from spikeport.reporting import charts
+from spikeport.reporting.charts import Interval
+from spikeport.reporting.figures import of_layers
+from spikeport.reporting.numbers import percent, plain, short_percent, si, whole
+from spikeport.reporting.verdict import is_ann, name_of
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Intervals on a common axis, with its ticks as (position in percent, text)."""
+
+    rows: tuple[Interval, ...]
+    ticks: tuple[tuple[float, str], ...]
+
+
+def accuracy(result: Mapping[str, Any]) -> Axis | None:
+    """Accuracy by stage with the 95 % interval of each."""
+    shares, samples = result.get("accuracy", {}), result.get("samples", {})
+    known = {name: value for name, value in shares.items() if samples.get(name)}
+    if not known:
+        return None
+    bounds = {name: wilson(round(value * samples[name]), samples[name]) for name, value in known.items()}
+    low, high = charts.linear_place(min(b[0] for b in bounds.values()), max(b[1] for b in bounds.values()))
+    scale = 100 / (high - low)
+    rows = []
+    for name, value in known.items():
+        least, most = bounds[name]
+        tip = f"{name_of(name)}: {percent(value)} of {whole(samples[name])} samples, 95 % interval "
+        tip += f"{percent(least)} to {percent(most)}"
+        text = percent(value)
+        rows.append(
+            Interval(name_of(name), text, (least - low) * scale, (most - least) * scale, (value - low) * scale, tip)
+        )
+    marks = [mark for mark in charts.ticks(low, high, 4) if low <= mark <= high]
+    return Axis(tuple(rows), tuple(((mark - low) * scale, f"{100 * mark:g} %") for mark in marks))
+
+
+@dataclass(frozen=True)
+class Heat:
+    """Mismatches of one stage: a row a layer, a cell a timestep."""
+
+    stage: str
+    entry: Mapping[str, Any]
+    rows: tuple[
+        tuple[str, tuple[tuple[int, float, str, bool], ...], int], ...
+    ]  #: (layer, (count, shade, tip, drill), sum)
+    steps: int
+
+    @property
+    def name(self) -> str:
+        """The stage as people call it."""
+        return name_of(self.stage)
+
+
+def parities(result: Mapping[str, Any], rasters: Mapping[str, Any]) -> list[Heat]:
+    """Each comparison of the run, in order."""
+    return [_heat(stage, entry, rasters.get(stage, {})) for stage, entry in result.get("parity", {}).items()]
+
+
+def _heat(stage: str, entry: Mapping[str, Any], rasters: Mapping[str, Any]) -> Heat:
+    counts: Mapping[str, Sequence[int]] = entry.get("by_layer", {})
+    neurons, samples = entry.get("neurons", {}), entry.get("samples", 1)
+    totals = {name: float(neurons.get(name, 1) * samples) for name in counts}
+    shades = charts.shades(counts, totals)
+    rows = []
+    for name, row in counts.items():
+        cells = []
+        for t, (count, shade) in enumerate(zip(row, shades[name], strict=True)):
+            tip = f"{name}, t = {t}: {whole(count)} mismatches, {percent(count / totals[name])} of its neurons"
+            cells.append((count, shade, tip, bool(count and name in rasters)))
+        rows.append((name, tuple(cells), sum(row)))
+    return Heat(stage, entry, tuple(rows), max((len(row) for row in counts.values()), default=0))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One layer's quantity over timesteps: the plot and the table behind it."""
+
+    layer: str
+    plot: Markup
+    values: tuple[str, ...]
+
+
+def over_time(layers: Mapping[str, Sequence[float]], what: str, *, from_zero: bool) -> list[Curve]:
+    """A small plot a layer; what starts from zero is a share and shown in percent."""
+    show, tick = (percent, short_percent) if from_zero else (plain, plain)
+    return [
+        Curve(
+            name,
+            charts.line(values, name=name, what=what, from_zero=from_zero, show=show, tick=tick),
+            tuple(map(show, values)),
+        )
+        for name, values in layers.items()
+        if len(values) and all(math.isfinite(value) for value in values)
+    ]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One row of the energy section."""
+
+    bar: Interval
+    low: str
+    nominal: str
+    high: str
+    kind: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Energy per sample under each model, on one logarithmic axis."""
+
+    rows: tuple[Cost, ...]
+    ticks: tuple[tuple[float, str], ...]
+
+
+def energy(models: Mapping[str, Any]) -> Costs | None:
+    """Low, nominal and high of each model; a number without a stated kind is a modelled one."""
+    if not models:
+        return None
+    low, high = charts.log_place([entry[key] for entry in models.values() for key in ("low", "nominal", "high")])
+
+    def place(value: float) -> float:
+        return 100 * (math.log10(value) - low) / (high - low) if value > 0 else 0.0
+
+    rows = []
+    for name, entry in models.items():
+        least, nominal, most = (float(entry[key]) for key in ("low", "nominal", "high"))
+        label = str(entry.get("label") or entry.get("title") or name)
+        texts = [si(value, "J") for value in (least, nominal, most)]
+        tip = f"{label}: {texts[1]}, between {texts[0]} and {texts[2]}"
+        bar = Interval(
+            label,
+            texts[1],
+            place(least),
+            place(most) - place(least),
+            place(nominal),
+            tip,
+            "ann" if is_ann(name, entry) else "snn",
+        )
+        rows.append(
+            Cost(
+                bar,
+                texts[0],
+                texts[1],
+                texts[2],
+                kind=entry.get("kind", "modelled"),
+                source=str(entry.get("source", "")),
+            )
+        )
+    powers = range(round(low), round(high) + 1)
+    every = max(1, math.ceil(len(powers) / 6))
+    marks = tuple((100 * (power - low) / (high - low), si(10.0**power, "J")) for power in powers[::every])
+    return Costs(tuple(rows), marks)
+
+
+def costs_said(result: Mapping[str, Any]) -> list[str]:
+    """Who wins under each model and where it turns, static energy, and how long a sample takes, in sentences."""
+    said = [str(found["sentence"]) for found in (result.get("verdicts") or {}).values()]
+    for name, entry in result.get("energy_joule_per_sample", {}).items():
+        if static := entry.get("static"):
+            least, nominal, most = (si(static[key], "J") for key in ("low", "nominal", "high"))
+            said.append(
+                f"Static energy under {entry.get('label', name)}, apart from the figures above: {nominal}, "
+                f"between {least} and {most} with the step time."
+            )
+    if result.get("latency"):
+        said.append(f"On the chip: {result['latency']['sentence']}")
+    return [*said, *map(str, result.get("energy_notes", ()))]
+
+
+@dataclass(frozen=True)
+class Why:
+    """The causes of one comparison."""
+
+    stage: str
+    causes: tuple[Mapping[str, Any], ...]
+    bars: tuple[Interval, ...]
+    first: str
+
+
+def causes(result: Mapping[str, Any]) -> list[Why]:
+    """Each cause with its share of the mismatches, for each comparison whose causes were looked for."""
+    firsts = result.get("first_divergence", {})
+    found = []
+    for stage, entries in result.get("causes", {}).items():
+        rows = tuple(_cause(entry) for entry in entries)
+        found.append(Why(name_of(stage), tuple(entries), rows, str(firsts.get(stage, ""))))
+    return [why for why in found if why.causes]
+
+
+def _cause(entry: Mapping[str, Any]) -> Interval:
+    share, count = float(entry["share"]), int(entry["mismatches"])
+    tip = f"{entry['title']}: {whole(count)} mismatches alone, {percent(share)} of all causes"
+    if entry.get("accuracy") is not None:
+        tip += f", accuracy {100 * entry['accuracy']:+.2f} points"
+    return Interval(entry["title"], percent(share), 0.0, 100 * share, 100 * share, tip)
+
+
+@dataclass(frozen=True)
+class Mantissas:
+    """One synapse's mantissas."""
+
+    layer: str
+    plot: Markup
+    facts: str
+
+
+def mantissas(histograms: Mapping[str, Any]) -> list[Mantissas]:
+    """A small histogram a synapse."""
+    return [
+        Mantissas(name, charts.bars(one["counts"], one["edges"], name=name), " · ".join(of_layers(one)))
+        for name, one in histograms.items()
+    ]
+
+
+def provenance(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What it takes to run this again."""
+    rows = [
+        (name, str(result[name]))
+        for name in ("model", "dataset", "method", "timesteps", "device", "seed")
+        if name in result
+    ]
+    for group in ("provenance", "versions"):
+        rows += [(name, str(value)) for name, value in result.get(group, {}).items()]
+    return rows

@@ -1,0 +1,131 @@
+"""The verdict: one sentence that says whether the deployed network is still the trained one, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from spikeport.reporting.numbers import percent, whole
+
+Mood = Literal["same", "close", "apart"]
+NAMES = {
+    "pytorch": "PyTorch",
+    "graph": "captured graph",
+    "graph_float64": "captured graph in float64",
+    "pytorch in float64": "PyTorch in float64",
+    "nir": "NIR, read back",
+    "onnx": "ONNX",
+    "integer": "integer engine",
+    "lava": "Lava",
+}
+POINTS = 0.005  #: accuracy lost, above which a network counts as another one: half a point, the project's own goal
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to think of a run."""
+
+    mood: Mood
+    sentence: str
+    details: tuple[str, ...]
+
+
+def name_of(stage: str) -> str:
+    """A stage as people call it."""
+    return NAMES.get(stage, stage)
+
+
+def verdict(result: Mapping[str, Any]) -> Verdict:
+    """Judge a run by its ``result.json``."""
+    accuracy, parities = result.get("accuracy", {}), result.get("parity", {})
+    details = [_stage(stage, entry) for stage, entry in parities.items()]
+    broken = [stage for stage, entry in parities.items() if _broken(stage, entry)]
+    drop = accuracy["pytorch"] - accuracy["integer"] if {"pytorch", "integer"} <= set(accuracy) else 0.0
+    if cost := energy_verdict(result.get("energy_joule_per_sample", {})):
+        details.append(cost)
+    if not {"integer", "nir", "onnx", "lava"} & set(accuracy):
+        return Verdict(*_of_comparison(parities, result.get("causes", {})), tuple(details))
+    if broken:
+        names = " and ".join(name_of(stage) for stage in broken)
+        return Verdict("apart", f"Not the same network: {names} parts from its reference.", tuple(details))
+    if drop > POINTS:
+        lost = f"{100 * drop:.2f} points"
+        return Verdict("apart", f"The integer network loses {lost} of accuracy against PyTorch.", tuple(details))
+    return Verdict(*_good(accuracy, parities), tuple(details))
+
+
+def _of_comparison(parities: Mapping[str, Any], causes: Mapping[str, Any]) -> tuple[Mood, str]:
+    """Two runs side by side, which need not be stages of one job."""
+    apart = sum(entry.get("spike_mismatches", 0) for entry in parities.values())
+    compared = sum(entry.get("spikes_compared", 0) for entry in parities.values())
+    if not compared:
+        return "close", "No spikes were compared."
+    if not apart:
+        return "same", "Every spike agrees."
+    if all(entry.get("mismatches_above_rounding", 1) == 0 for entry in parities.values()):
+        return "close", f"The runs agree up to float rounding: {whole(apart)} of {whole(compared)} spikes are ties."
+    first = [entries[0]["title"] for entries in causes.values() if entries]
+    why = f", mostly by {first[0]}" if first else ""
+    agreement = min(entry.get("argmax_agreement", 1.0) for entry in parities.values())
+    text = f"The runs part in {percent(apart / compared)} of spikes and silences{why}; "
+    return "apart", f"{text}they give the same answer on {percent(agreement)} of the samples."
+
+
+def _good(accuracy: Mapping[str, float], parities: Mapping[str, Any]) -> tuple[Mood, str]:
+    """A whole run in which every stage holds."""
+    if "integer" not in accuracy:
+        return "same", "Every stage that was run is still the trained network."
+    numbers = f"{percent(accuracy['integer'])} of the test samples right in integers"
+    if "pytorch" in accuracy:
+        numbers += f", {percent(accuracy['pytorch'])} in PyTorch"
+    tail = ", and Lava agrees on every spike" if parities.get("lava", {}).get("spike_mismatches") == 0 else ""
+    return "same", f"Still the trained network: {numbers}{tail}."
+
+
+def _broken(stage: str, entry: Mapping[str, Any]) -> bool:
+    """Quantising moves spikes, so integers are judged by accuracy; all else must agree beyond rounding."""
+    if stage == "integer":
+        return False
+    if "mismatches_above_rounding" in entry:
+        return bool(entry["mismatches_above_rounding"])
+    return bool(entry.get("spike_mismatches", 0))
+
+
+def _stage(stage: str, entry: Mapping[str, Any]) -> str:
+    compared, apart = entry.get("spikes_compared", 0), entry.get("spike_mismatches", 0)
+    against = name_of(entry.get("against", "?"))
+    if not compared:
+        return f"{name_of(stage)} against {against}: no spikes were recorded"
+    text = f"{name_of(stage)} against {against}: {whole(apart)} of {whole(compared)} spikes and silences differ"
+    if apart and "mismatches_above_rounding" in entry:
+        above = entry["mismatches_above_rounding"]
+        text += ", all within rounding" if above == 0 else f", {whole(above)} of them beyond rounding"
+    return text
+
+
+def energy_verdict(models: Mapping[str, Any]) -> str:
+    """Under which models the spiking network costs less than the same ANN, and under which more."""
+    outcomes: dict[str, list[str]] = {}
+    for name, ann in models.items():
+        if is_ann(name, ann):
+            base = ann.get("model", name)
+            for other, spiking in models.items():
+                if not is_ann(other, spiking) and spiking.get("model", other) == base:
+                    outcomes.setdefault(_outcome(spiking, ann), []).append(str(base))
+    if not outcomes:
+        return ""
+    parts = [f"{outcome} under {', '.join(names)}" for outcome, names in outcomes.items()]
+    return f"Energy a sample, against the same network as an ANN: {'; '.join(parts)}"
+
+
+def is_ann(name: str, entry: Mapping[str, Any]) -> bool:
+    """Whether an energy entry is about the conventional network of the same architecture."""
+    return bool(entry.get("network") == "ann" or name.startswith("ann") or name.endswith("ann"))
+
+
+def _outcome(spiking: Mapping[str, Any], ann: Mapping[str, Any]) -> str:
+    """Who wins by nominal values, and whether low against low and high against high say the same."""
+    cheaper = [ann[key] < spiking[key] for key in ("nominal", "low", "high")]
+    winner = "the ANN wins" if cheaper[0] else "the SNN wins"
+    return winner if len(set(cheaper)) == 1 else f"{winner}, though not over the whole range,"

@@ -1,0 +1,178 @@
+"""What a target is, and where targets are found (entry-point group ``spikeport.targets``)."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Protocol
+
+import numpy as np
+
+from spikeport.findings import Finding, fail
+from spikeport.graph import LIF, Array, Graph, Synapse
+from spikeport.record import Record, Train
+
+GROUP = "spikeport.targets"
+
+Progress = Callable[[int, int], None]  #: called with samples done and samples in all
+
+
+def silent(done: int, total: int) -> None:
+    """The progress that shows nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Whether a target can run here, and if not, why and how to get it."""
+
+    ready: bool
+    version: str = ""
+    why: str = ""
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a run should bring back besides outputs and spike counts, and within which limits."""
+
+    trains: bool | tuple[str, ...] = False  #: spike trains: all, none, or of the layers named
+    membranes: bool | tuple[str, ...] = False  #: membranes after the reset, likewise
+    events: bool = False  #: event counts for the cost models
+    batch: int | None = None  #: samples at once; None lets the target choose
+    seconds: float | None = None  #: time limit; None is the target's own
+    memory: int | None = None  #: bytes that the samples at once may take; None is the target's own
+    progress: Progress = silent
+
+    def keeps_train(self, layer: str) -> bool:
+        """Whether the spike trains of a layer are asked for."""
+        return self.trains if isinstance(self.trains, bool) else layer in self.trains
+
+    def keeps_membrane(self, layer: str) -> bool:
+        """Whether the membranes of a layer are asked for."""
+        return self.membranes if isinstance(self.membranes, bool) else layer in self.membranes
+
+    def kept(self, trains: Mapping[str, Train]) -> dict[str, Train]:
+        """The spike trains that are asked for."""
+        return {name: train for name, train in trains.items() if self.keeps_train(name)}
+
+    def check_layers(self, graph: Graph) -> None:
+        """Raise SP515 where spike trains or membranes are asked for of what is no spiking layer."""
+        asked = {name for each in (self.trains, self.membranes) if not isinstance(each, bool) for name in each}
+        unknown = sorted(asked - set(graph.nodes_of(LIF)))
+        if unknown:
+            fail(
+                "SP515",
+                f"no spiking layer is called {', '.join(map(repr, unknown))}",
+                mend=f"choose of: {', '.join(graph.nodes_of(LIF))}",
+            )
+
+    def samples_at_once(self, graph: Graph, usual: int) -> int:
+        """How many samples a target without a budget of its own takes: what was asked for, or its ``usual`` number.
+
+        A memory budget is held against all values of a sample at all steps, 4 bytes each: an upper bound.
+        """
+        if self.batch is not None:
+            return self.batch
+        if self.memory is None:
+            return usual
+        return max(1, self.memory // (4 * graph.timesteps * sum(math.prod(shape) for shape in graph.shapes.values())))
+
+    def check_time(self, begun: float, done: int, total: int) -> None:
+        """Between two batches of a run that began at ``begun`` (perf_counter): raise SP512 past the time limit."""
+        elapsed = time.perf_counter() - begun
+        if self.seconds is not None and elapsed > self.seconds:
+            fail(
+                "SP512",
+                f"the run was stopped after {elapsed:.1f} s, {done} of {total} samples done",
+                mend="run fewer samples, raise the limit, or keep finished parts: --out and --resume",
+            )
+
+
+FAST = 1e10  #: multiply-adds a second of a batched engine, float32 on two cores (5e9 to 5e10 measured)
+SLOW = 1e8  #: of a target that does not say how long it takes
+
+
+def expected_seconds(graph: Graph, rate: float = FAST) -> float:
+    """About how long one sample takes at ``rate`` multiply-adds a second: its dense products over all timesteps."""
+    synapses = graph.nodes_of(Synapse)
+    products = sum(node.weight.size * math.prod(graph.shapes[name][1:]) for name, node in synapses.items())
+    return graph.timesteps * products / rate
+
+
+class Target(Protocol):
+    """Something that runs a Graph.
+
+    It may also have ``seconds_a_sample(graph)``, about how long one takes, by which long runs are cut into parts
+    (`expected_seconds` at the rate `SLOW` where it has none), and ``processes(graph)``, see `spikeport.check`.
+    """
+
+    name: str
+
+    def availability(self) -> Availability:
+        """Whether it can run here; never raises, never takes long."""
+
+    def check(self, graph: Graph) -> list[Finding]:
+        """Every node that it cannot run, or runs as something else; empty when all is well."""
+
+    def run(self, graph: Graph, samples: Array, request: Request) -> Record:
+        """Run samples: [B, *input] for `direct` coding, [T, B, *input] for `events`.
+
+        Raises `SpikeportError` with the errors of `check`, or if the target is not available.
+        """
+
+
+@cache
+def registry() -> dict[str, Target]:
+    """All targets by name, built-in and plug-ins, also those whose packages are missing."""
+    found = {entry.name: entry.load()() for entry in entry_points(group=GROUP)}
+    return dict(sorted(found.items()))
+
+
+def target(name: str) -> Target:
+    """The target of a name. Raises SP501 with the names there are."""
+    known = registry()
+    if name not in known:
+        fail("SP501", f"there is no target {name!r}", mend=f"choose one of: {', '.join(known)}")
+    return known[name]
+
+
+def clipped_thresholds(graph: Graph) -> Iterator[Finding]:
+    """SP417 for each layer whose infinite thresholds quantisation made finite, as the graph remembers."""
+    clipped = dict(graph.provenance.get("quantised", {})).get("thresholds_clipped", {})
+    for name, count in dict(clipped).items():
+        if name in graph.nodes:
+            yield Finding(
+                "SP417",
+                f"{count} thresholds did not fit and are the largest mantissa",
+                f"node {name!r}",
+                why="a membrane passes it by 63 units at most.",
+                severity="substituted",
+            )
+
+
+def check_input(graph: Graph, samples: Array) -> int:
+    """Number of samples; raises SP502 if ``samples`` has not the shape and number of steps that the graph takes."""
+    node = graph.nodes[graph.input]
+    shape: tuple[int, ...] = graph.shapes[graph.input]
+    events = getattr(node, "coding", "direct") == "events"
+    lead = samples.ndim - len(shape)
+    wanted = f"[T={graph.timesteps}, B, {shape}]" if events else f"[B, {shape}]"
+    fits = lead == (2 if events else 1) and samples.shape[lead:] == shape
+    if fits and events:
+        fits = samples.shape[0] == graph.timesteps
+    if not fits:
+        fail(
+            "SP502",
+            f"the input has shape {list(samples.shape)}, the model takes {wanted}",
+            where=f"node {graph.input!r}",
+            mend="a frame each step needs --frames and as many steps as the model has"
+            if events
+            else "give one frame a sample, without a time axis",
+        )
+    if samples.dtype.kind == "f" and not np.isfinite(samples).all():
+        fail("SP502", "the input holds values that are not finite", where=f"node {graph.input!r}")
+    return int(samples.shape[lead - 1])

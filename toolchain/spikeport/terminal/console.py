@@ -1,0 +1,83 @@
+"""The terminal: progress for whatever takes longer than two seconds, on stderr, and nothing of it in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from spikeport.target import Progress as Callback
+from spikeport.target import silent
+
+
+@dataclass
+class Settings:
+    """What the user asked of the terminal."""
+
+    quiet: bool = False
+
+
+settings = Settings()
+stderr = Console(stderr=True)
+stdout = Console()
+
+
+class Rate(ProgressColumn):
+    """How many of a unit a second, over the last half minute; nothing before two reports."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if not speed else f"{speed:,.{0 if speed >= 100 else 1 if speed >= 1 else 3}f} {self.unit}/s")
+
+
+def columns(unit: str) -> tuple[ProgressColumn, ...]:
+    """The columns of every progress bar: what, how far, how fast, elapsed, remaining."""
+    return (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        Rate(unit),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+
+
+@contextmanager
+def progress(title: str, unit: str = "samples") -> Iterator[Callback]:
+    """A progress bar as the callback that targets take: ``callback(done, total)``, counted in ``unit``."""
+    if settings.quiet or not stderr.is_terminal:
+        yield silent
+        return
+    with Progress(*columns(unit), console=stderr, transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def say(text: str) -> None:
+    """One line for a person, on stderr; nothing under --quiet."""
+    if not settings.quiet:
+        stderr.print(text, highlight=False, soft_wrap=True)
+
+
+def interactive() -> bool:
+    """Whether a person watches."""
+    return sys.stdout.isatty() and not settings.quiet

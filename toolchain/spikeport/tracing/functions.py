@@ -1,0 +1,85 @@
+"""What capture must know of torch's functions besides what they become: which read values, which make constants."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+SUPPORTED = (
+    "Conv1d, Conv2d, Linear, BatchNorm1d, BatchNorm2d (in evaluation), AvgPool1d, AvgPool2d, AdaptiveAvgPool, Flatten, "
+    "Dropout and Identity (in evaluation), their functional forms; +, -, sums and multiples by constants; reshapes "
+    "that keep or flatten the features; mean and sum over time or over all of space; the neurons, tdBN, Repeat and "
+    "Readout of spikeport.training; registered neurons"
+)
+
+#: functions whose result does not depend on the values of their arguments
+FACTORIES = {
+    "zeros",
+    "ones",
+    "full",
+    "zeros_like",
+    "ones_like",
+    "full_like",
+    "new_zeros",
+    "new_ones",
+    "new_full",
+    "eye",
+}
+
+#: functions that read values out of tensors into Python
+READS = {
+    "__bool__": "branches on values",
+    "item": "reads a value",
+    "tolist": "reads values",
+    "__float__": "reads a value",
+    "__int__": "reads a value",
+    "__index__": "reads a value",
+    "numpy": "leaves torch",
+    "__array__": "leaves torch",
+    "equal": "compares values",
+    "allclose": "compares values",
+    "is_nonzero": "branches on values",
+    "__contains__": "searches values",
+}
+
+
+def name_of(func: Any) -> str:
+    """The name of a torch function or method; a property is get_ and its name."""
+    name = str(getattr(func, "__name__", func))
+    return f"get_{func.__self__.__name__}" if name == "__get__" else name
+
+
+def tensors(value: Any) -> Iterator[Tensor]:
+    """Every tensor in a nest of tuples, lists and mappings."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from tensors(part)
+    elif isinstance(value, Mapping):
+        yield from tensors(list(value.values()))
+
+
+def in_type_of(args: Any, out: Any) -> Any:
+    """A neuron's result with its spikes in the type of its input; some libraries fire in float32 whatever comes in."""
+    like = next(tensors(args), None)
+    if like is None:
+        return out
+    if isinstance(out, Tensor):
+        return out.to(like.dtype)
+    return (out[0].to(like.dtype), *out[1:])
+
+
+def line() -> str:
+    """The line of the user's code that runs now."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not any(part in file for part in ("/torch/", "/spikeport/", "<frozen", "importlib")):
+            return f", {Path(file).name} line {frame.f_lineno}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return ""

@@ -1,0 +1,129 @@
+"""Runs a PyTorch module as it is and records what its neurons did: the trained network's own result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from spikeport.graph import LIF, Array, Graph, Readout
+from spikeport.record import Record, Train, join
+from spikeport.target import Request
+from spikeport.tracing.registry import registered
+from spikeport.tracing.state import Forward, evaluating, forward_of
+
+
+def observe(
+    module: nn.Module,
+    graph: Graph,
+    samples: Array,
+    request: Request = Request(),
+    device: str = "cpu",
+    *,
+    forward: Forward | None = None,
+    output: int | None = None,
+) -> Record:
+    """Run ``module`` on [B, *input] (or [T, B, *input] for event frames) in evaluation mode.
+
+    The graph, captured from the module, says which submodules are neuron layers: node names are module paths, with #2
+    for a second call. ``forward`` and ``output`` are those of `capture`. Modules that keep a state start each batch
+    from zero.
+    """
+    module = module.to(device)
+    request.check_layers(graph)
+    way = forward or graph.provenance.get("forward") or forward_of(module)
+    axis = 1 if samples.ndim == len(graph.shapes[graph.input]) + 2 else 0
+    total, size = samples.shape[axis], request.samples_at_once(graph, 256)
+    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
+    records, first = [], time.perf_counter()
+    for start in range(0, total, size):
+        request.check_time(first, start, total)
+        part = samples.take(range(start, min(start + size, total)), axis=axis)
+        begun = time.perf_counter()
+        record = watched(module, graph, torch.as_tensor(np.asarray(part)).to(device, dtype), way, output)
+        records.append(replace(record, trains=request.kept(record.trains), seconds=time.perf_counter() - begun))
+        request.progress(min(start + size, total), total)
+    return join(records)
+
+
+def watched(module: nn.Module, graph: Graph, x: Tensor, way: Forward, output: int | None) -> Record:
+    """One batch, with all spike trains."""
+    watch = Watch()
+    frames = x.ndim == len(graph.shapes[graph.input]) + 2
+    with evaluating(module), torch.inference_mode(), watch.on(module):
+        if way != "step":
+            result = _pick(module(x), output)
+        else:
+            steps = range(graph.timesteps)
+            result = torch.stack([_pick(module(x[t] if frames else x), output) for t in steps])
+    return _record(graph, watch, result.detach().cpu().numpy())
+
+
+@dataclass
+class Watch:
+    """Collects where the neurons of a module fired, call by call."""
+
+    fired: dict[str, list[Tensor]] = field(default_factory=dict)
+
+    @contextmanager
+    def on(self, module: nn.Module) -> Iterator[None]:
+        """Listen to the neuron modules."""
+        parts = [(path, part) for path, part in module.named_modules() if registered(part)]
+        handles = [part.register_forward_hook(self._hook(path)) for path, part in parts]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _hook(self, path: str) -> Any:
+        def hook(_module: nn.Module, given: Any, out: Any) -> Any:
+            first, rest = (out[0], tuple(out[1:])) if isinstance(out, tuple | list) else (out, None)
+            self.fired.setdefault(path, []).append(first != 0)  # a copy: what follows may add to the spikes in place
+            like = next((value for value in given if isinstance(value, Tensor)), first)
+            spikes = first.to(like.dtype)  # some libraries' spikes are float32 whatever the weights are
+            return spikes if rest is None else (spikes, *rest)
+
+        return hook
+
+
+def _pick(result: Any, output: int | None) -> Tensor:
+    chosen: Tensor = result if isinstance(result, Tensor) else result[output or 0]
+    return chosen
+
+
+def _record(graph: Graph, watch: Watch, result: Array) -> Record:
+    neurons = graph.nodes_of(LIF)
+    trains = {name: _train(watch, name, node) for name, node in neurons.items()}
+    return Record(
+        target="pytorch",
+        outputs=_over_time(graph, result),
+        neurons={name: node.size for name, node in neurons.items()},
+        spike_counts={n: np.count_nonzero(t.reshape(len(t), -1), axis=1).astype(np.int64) for n, t in trains.items()},
+        trains={name: Train.pack(train) for name, train in trains.items()},
+    )
+
+
+def _train(watch: Watch, name: str, node: LIF) -> Array:
+    """[T, B, *neurons] of one node: one call that took all steps, or one call a step."""
+    path, _, number = name.partition("#")
+    calls = watch.fired[path]
+    if calls[0].ndim == len(node.shape) + 2:
+        return np.asarray(calls[int(number or 1) - 1].cpu().numpy())
+    return np.asarray(torch.stack(calls).cpu().numpy())
+
+
+def _over_time(graph: Graph, result: Array) -> Array:
+    """The module's result as the graph reads it out."""
+    shape = graph.shapes[graph.output]
+    if result.ndim != len(shape) + 2:
+        return result
+    node = graph.nodes[graph.output]
+    weight = node.weight.astype(result.dtype) if isinstance(node, Readout) else np.ones(len(result), result.dtype)
+    return np.asarray(np.tensordot(weight, result, axes=1))

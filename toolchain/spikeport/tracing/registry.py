@@ -1,0 +1,104 @@
+"""Which modules are neurons, and how each becomes a node of the graph. Other libraries' neurons are registered here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal
+
+import numpy as np
+from torch import Tensor, nn
+
+from spikeport.findings import require
+from spikeport.graph import LIF, Array
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A neuron layer as a graph says it: a node, and what its spikes do besides leaving it.
+
+    ``feedback`` holds (steps, factor): ``factor * s[t - steps]`` is added to what enters the node at step t; it becomes
+    a `Delay` and a `Scale`. ``graded`` is what each spike is multiplied by on its way out.
+    """
+
+    node: LIF
+    feedback: tuple[tuple[int, Array], ...] = ()
+    graded: Array | None = None
+
+
+#: converter(module, shape, timesteps): the neurons of ``shape`` [C, ...] without time and batch, for all timesteps
+Converter = Callable[[Any, tuple[int, ...], int], LIF | Cells]
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One kind of neuron module."""
+
+    convert: Converter
+    steps: Callable[[Any], Literal["all", "one"]]  #: whether a call takes [T, B, ...] or one step [B, ...]
+    reset: Callable[[Any], None]  #: back to the state before t = 0
+
+    @property
+    def stateful(self) -> bool:
+        """Whether a call goes on from where the last one stopped."""
+        return self.reset is not _nothing
+
+
+_known: dict[type[nn.Module], Registered] = {}
+_plugins = {"snntorch": "spikeport.tracing.snntorch", "spikingjelly": "spikeport.tracing.spikingjelly"}
+
+
+def _nothing(module: nn.Module) -> None:
+    """A module whose state is local to its call."""
+
+
+def register_neuron(
+    kind: type[nn.Module],
+    converter: Converter,
+    *,
+    steps: Literal["all", "one"] | Callable[[Any], Literal["all", "one"]] = "all",
+    reset: Callable[[Any], None] = _nothing,
+) -> None:
+    """Teach `capture` a neuron class.
+
+    ``converter(module, shape, timesteps)`` returns the `LIF` or `CubaLIF` node (or `Cells`) that computes what the
+    module computes; `capture` checks it on a probe batch, spike for spike. ``steps`` says whether one call takes all
+    timesteps [T, B, ...] or one [B, ...]; ``reset`` brings a module with a state back to the start of a sample.
+    The module's first argument is the input, its first result the spikes.
+
+        class MyLIF(nn.Module): ...        # u = 0.9 u + x, fires above 1, resets to zero; [T, B, ...]
+
+        def my_lif(module, shape, timesteps):
+            return LIF(shape, decay=np.float32(0.9), threshold=np.ones(timesteps, np.float32), compare=">")
+
+        register_neuron(MyLIF, my_lif)
+
+    Raises SP387 where ``kind`` is no module class.
+    """
+    require(isinstance(kind, type) and issubclass(kind, nn.Module), "SP387", f"{kind!r} is no nn.Module class")
+    _known[kind] = Registered(converter, steps if callable(steps) else lambda _module: steps, reset)
+
+
+def registered(module: nn.Module) -> Registered | None:
+    """How a module becomes neurons, or None. A subclass that has its own ``forward`` is another kind."""
+    plugin = _plugins.get(type(module).__module__.partition(".")[0])
+    if plugin:
+        import_module(plugin)
+    for kind in type(module).__mro__:
+        if kind in _known:
+            return _known[kind] if type(module).forward is kind.forward else None
+    return None
+
+
+def kinds() -> list[str]:
+    """Names of the neuron classes that are known now."""
+    return sorted(f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in _known)
+
+
+def array(value: Tensor) -> Array:
+    """A tensor as an array of its own."""
+    return np.array(value.detach().cpu().numpy())
+
+
+__all__ = ["Cells", "Converter", "Registered", "array", "kinds", "register_neuron", "registered"]

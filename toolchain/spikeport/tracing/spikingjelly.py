@@ -1,0 +1,66 @@
+"""SpikingJelly's IFNode, LIFNode and ParametricLIFNode as nodes, single and multi step.
+
+    IF    h[t] = v[t-1] + x[t]
+    LIF   h[t] = v[t-1] + (x[t] - (v[t-1] - v_reset)) / tau            decay_input=True
+          h[t] = v[t-1] - (v[t-1] - v_reset) / tau + x[t]              decay_input=False
+    PLIF  LIF with 1 / tau = sigmoid(w)
+    s[t] = h[t] >= v_threshold
+    v[t] = v_reset where s[t]; h[t] - v_threshold s[t] if v_reset is None          v[-1] = v_reset, or 0 if None
+
+(``_ops/lif/reference.py``, ``_ops/reset.py``, version 2.0.0.) Measured from v_reset, u = h - v_reset starts at zero,
+resets to zero and fires at v_threshold - v_reset: our equations with decay 1 - 1 / tau and gain 1 / tau or 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from spikingjelly.activation_based import neuron
+
+from spikeport.findings import require
+from spikeport.graph import LIF, Array
+from spikeport.tracing.registry import array, register_neuron
+
+
+def integrate(module: Any, shape: tuple[int, ...], timesteps: int) -> LIF:
+    """`IFNode`."""
+    return _node(module, shape, timesteps, np.asarray(1.0), np.asarray(1.0))
+
+
+def leak(module: Any, shape: tuple[int, ...], timesteps: int) -> LIF:
+    """`LIFNode`."""
+    return _leaking(module, shape, timesteps, np.asarray(1.0 / module.tau))
+
+
+def learned_leak(module: Any, shape: tuple[int, ...], timesteps: int) -> LIF:
+    """`ParametricLIFNode`."""
+    return _leaking(module, shape, timesteps, array(module.w.sigmoid()))
+
+
+def _leaking(module: Any, shape: tuple[int, ...], timesteps: int, rate: Array) -> LIF:
+    return _node(module, shape, timesteps, np.asarray(1 - rate), rate if module.decay_input else np.asarray(1.0))
+
+
+def _node(module: Any, shape: tuple[int, ...], timesteps: int, decay: Array, gain: Array) -> LIF:
+    require(
+        getattr(module.surrogate_function, "spiking", True),
+        "SP387",
+        "spiking is switched off in its surrogate",
+        mend="set surrogate_function.spiking = True",
+    )
+    soft = module.v_reset is None
+    theta = module.v_threshold - (0.0 if soft else module.v_reset)
+    return LIF(shape, decay, np.full(timesteps, theta), gain=gain, reset="subtract" if soft else "zero", compare=">=")
+
+
+def _steps(module: Any) -> Literal["all", "one"]:
+    return "all" if module.step_mode == "m" else "one"
+
+
+def _reset(module: Any) -> None:
+    module.reset()
+
+
+for kind, convert in ((neuron.IFNode, integrate), (neuron.LIFNode, leak), (neuron.ParametricLIFNode, learned_leak)):
+    register_neuron(kind, convert, steps=_steps, reset=_reset)

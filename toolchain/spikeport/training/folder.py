@@ -1,0 +1,116 @@
+"""The folder of a training: the resolved recipe, the metrics, the best and the last checkpoint, the curves."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from spikeport.findings import SpikeportError, fail
+from spikeport.training import checkpoint
+from spikeport.training.loop import Epoch
+from spikeport.training.recipe import Recipe, parse, read
+
+RECIPE, METRICS, TABLE, CURVES = "recipe.toml", "metrics.json", "metrics.csv", "curves.png"
+BEST, LAST, RESUME = "best.safetensors", "last.safetensors", "resume.safetensors"
+FILES = (RECIPE, METRICS, TABLE, CURVES, BEST, LAST, RESUME)
+
+
+def refuse_another(folder: Path, recipe: Recipe) -> None:
+    """Raise SP320 where ``folder`` holds the training of another recipe; the same one gives the same files again."""
+    present = [name for name in FILES if (folder / name).exists()]
+    if not present:
+        return
+    try:
+        before, now = _plain(_made_with(folder)), _plain(recipe)
+        other = [f"{name} {before[name]!r} (now {now[name]!r})" for name in now if before[name] != now[name]]
+    except SpikeportError:
+        other = [f"{', '.join(present)}, and nothing that says how it was made"]
+    if other:
+        fail(
+            "SP320",
+            f"holds another training: {'; '.join(other)}",
+            where=str(folder),
+            mend="choose another --out, or write over it with --overwrite",
+        )
+
+
+def _made_with(folder: Path) -> Recipe:
+    """What the last checkpoint says, for recipe.toml may have been edited since; without one, recipe.toml."""
+    if (folder / LAST).exists():
+        return parse(checkpoint.read(folder / LAST)[1].get("recipe", {}))
+    return read(folder / RECIPE)
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    """The fields as JSON has them, without the place of the data, which no checkpoint knows."""
+    fields: dict[str, Any] = json.loads(recipe.model_dump_json(exclude={"folder"}))
+    return fields
+
+
+def begin(folder: Path, recipe: Recipe) -> None:
+    """Remove what an earlier training left in ``folder``, and write the recipe of this one."""
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
+    write_recipe(folder, recipe)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that it appears whole."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def write_recipe(folder: Path, recipe: Recipe) -> None:
+    """The resolved recipe, every field written out: ``spikeport train FOLDER/recipe.toml`` repeats the training."""
+    fields = {name: value for name, value in recipe.model_dump().items() if value is not None}
+    lines = [f"{name} = {_toml(value)}" for name, value in fields.items() if not isinstance(value, dict)]
+    for name, table in fields.items():
+        if isinstance(table, dict):
+            lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
+    write_text(folder / RECIPE, "\n".join(lines) + "\n")
+
+
+def write_metrics(folder: Path, epochs: Sequence[Epoch]) -> None:
+    """All epochs so far, as JSON and as CSV."""
+    rows = [epoch.as_dict() for epoch in epochs]
+    write_text(folder / METRICS, json.dumps(rows, indent=1) + "\n")
+    text = io.StringIO()
+    table = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_text(folder / TABLE, text.getvalue())
+
+
+def draw_curves(folder: Path, epochs: Sequence[Epoch], title: str) -> None:
+    """Loss, and accuracy on the training and the validation part, over the epochs."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    numbers = [epoch.epoch for epoch in epochs]
+    left.plot(numbers, [epoch.loss for epoch in epochs])
+    left.set(xlabel="epoch", ylabel="loss (mean over batches)")
+    right.plot(numbers, [100 * epoch.train_accuracy for epoch in epochs], label="training, as seen")
+    right.plot(numbers, [100 * epoch.val_accuracy for epoch in epochs], label="validation")
+    right.set(xlabel="epoch", ylabel="accuracy (%)")
+    right.legend()
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    figure.suptitle(title)
+    part = folder / f"part.{CURVES}"
+    figure.savefig(part, dpi=120)
+    os.replace(part, folder / CURVES)
+
+
+def _toml(value: object) -> str:
+    """A value as TOML: its JSON form is the same for text, numbers, truth and lists."""
+    text = json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+    return text.replace("\x7f", "\\u007f")  # the one character that JSON may hold as it is and TOML may not

@@ -1,0 +1,177 @@
+"""The training loop: steps, epochs, and the choice of the best epoch on the validation part."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from spikeport.findings import fail
+from spikeport.training.layers import Readout
+from spikeport.training.losses import cross_entropy, listening, near_threshold, tet
+from spikeport.training.neurons import Neuron
+from spikeport.training.parallel import shared
+from spikeport.training.parts import Part, augment, batches
+from spikeport.training.recipe import Recipe
+from spikeport.training.reduce import rank, ranks
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one epoch did; loss is the mean over its batches, accuracies lie between 0 and 1."""
+
+    epoch: int
+    loss: float
+    train_accuracy: float
+    val_accuracy: float
+    lr: float
+    seconds: float
+
+    def as_dict(self) -> dict[str, float]:
+        """Plain values, for JSON and CSV."""
+        return asdict(self)
+
+
+@dataclass
+class Training:
+    """All that changes while a network is trained: what `resume` writes and reads."""
+
+    module: nn.Module
+    recipe: Recipe
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LambdaLR
+    generator: torch.Generator  #: of shuffling and augmentation
+    epochs: list[Epoch] = field(default_factory=list)
+    best: Epoch | None = None
+    best_state: dict[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, module: nn.Module, recipe: Recipe, samples: int) -> Training:
+        """Before the first epoch over ``samples`` samples."""
+        optimiser = optimiser_for(module, recipe)
+        per_epoch = sum(1 for _ in batches(samples, recipe.batch, torch.Generator()))
+        steps = per_epoch * recipe.epochs
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_at(step, steps, recipe.warmup))
+        return cls(module, recipe, optimiser, schedule, torch.Generator().manual_seed(recipe.seed))
+
+
+Watch = Callable[[Training], None]
+
+
+def optimiser_for(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The optimiser that a recipe names, over all parameters."""
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(
+            module.parameters(), recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True
+        )
+    kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
+    return kind(module.parameters(), recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+
+
+def rate_at(step: int, steps: int, warmup: float) -> float:
+    """Factor of the learning rate: linear from 0 over the share ``warmup``, then a cosine to 0."""
+    begin = warmup * steps
+    if step < begin:
+        return (step + 1) / begin
+    return 0.5 * (1 + math.cos(math.pi * (step - begin) / max(1.0, steps - begin)))
+
+
+@torch.no_grad()
+def predict(module: nn.Module, part: Part, batch: int = 250) -> Tensor:
+    """Outputs [N, classes] in evaluation mode; the mode is put back."""
+    training = module.training
+    device = next(module.parameters()).device
+    module.eval()
+    index = torch.arange(len(part))
+    outputs = torch.cat([module(part.pick(some)[0].to(device)).cpu() for some in torch.split(index, batch)])
+    module.train(training)
+    return outputs
+
+
+def accuracy(module: nn.Module, part: Part) -> float:
+    """Share of right answers, between 0 and 1."""
+    return float((predict(module, part).argmax(1) == part.y).double().mean())
+
+
+def fit(training: Training, train: Part, val: Part, watch: Watch = lambda training: None) -> Epoch:
+    """Train from where ``training`` stands to the recipe's last epoch; returns the best epoch.
+
+    Best is the highest validation accuracy; of equals the later one. ``watch`` is called after each epoch. Under
+    torch.distributed each rank takes its part of every batch. Raises SP315 when the loss is no number.
+    """
+    module = training.module
+    parallel = shared(module)
+    while len(training.epochs) < training.recipe.epochs:
+        epoch = _epoch(training, parallel, train, val)
+        training.epochs.append(epoch)
+        if training.best is None or epoch.val_accuracy >= training.best.val_accuracy:
+            training.best, training.best_state = epoch, copy.deepcopy(module.state_dict())
+        watch(training)
+    assert training.best is not None  # a recipe has at least one epoch
+    return training.best
+
+
+def _epoch(training: Training, parallel: nn.Module, train: Part, val: Part) -> Epoch:
+    recipe, module = training.recipe, training.module
+    device = next(module.parameters()).device
+    number = len(training.epochs) + 1
+    start = time.perf_counter()
+    lr = float(training.schedule.get_last_lr()[0])
+    module.train()
+    sums = torch.zeros(4, dtype=torch.float64)  # loss, right answers, samples, steps
+    for index in batches(len(train), recipe.batch, training.generator):
+        x, y = train.pick(index[: len(index) // ranks() * ranks()])
+        x = augment(x, training.generator, shift=recipe.shift, flip=recipe.flip)
+        mine = slice(rank(), None, ranks())
+        x = x[mine] if train.coding == "direct" else x[:, mine]
+        loss, right = train_step(parallel, x.to(device), y[mine].to(device), training.optimiser, recipe)
+        training.schedule.step()
+        sums += torch.tensor([loss, right, len(y[mine]), 1.0], dtype=torch.float64)
+    if ranks() > 1:
+        there = sums.to(device)  # where the group certainly carries tensors
+        dist.all_reduce(there)
+        sums = there.cpu()
+    if not math.isfinite(float(sums[0])):
+        fail("SP315", f"the loss is no number in epoch {number}", mend="lower lr, or raise warmup")
+    seconds = time.perf_counter() - start
+    return Epoch(number, float(sums[0] / sums[3]), float(sums[1] / sums[2]), accuracy(module, val), lr, seconds)
+
+
+def train_step(
+    module: nn.Module, x: Tensor, y: Tensor, optimiser: torch.optim.Optimizer, recipe: Recipe
+) -> tuple[float, int]:
+    """One step of the optimiser: the loss, and how many answers were right."""
+    optimiser.zero_grad(set_to_none=True)
+    with listening(module) as heard, torch.autocast(x.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+        logits = module(x)
+    if recipe.loss == "tet":
+        loss = tet(heard[-1], y, share=recipe.tet_share, smoothing=recipe.label_smoothing)
+    else:
+        loss = cross_entropy(logits, y, smoothing=recipe.label_smoothing)
+    if recipe.mpd_sgr > 0:
+        loss = loss + recipe.mpd_sgr * near_threshold(module)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimiser.step()
+    _learn_readout(module, heard, y)
+    return float(loss.detach()), int((logits.argmax(1) == y).sum())
+
+
+@torch.no_grad()
+def _learn_readout(module: nn.Module, heard: list[Tensor], y: Tensor) -> None:
+    """The readout's weights follow the accuracy of each step, where the method says so (arXiv 2406.19645)."""
+    methods = {part.method for part in module.modules() if isinstance(part, Neuron) and part.method.learns_readout}
+    if not methods:
+        return
+    momentum = methods.pop().readout_momentum
+    for readout, steps in zip((part for part in module.modules() if isinstance(part, Readout)), heard, strict=True):
+        right = (steps.argmax(2) == y).double().sum(1)
+        if ranks() > 1:
+            dist.all_reduce(right)
+        if float(right.sum()) > 0:
+            readout.weight.lerp_((right / right.sum()).to(readout.weight.dtype), 1 - momentum)

@@ -1,0 +1,163 @@
+"""Spiking neurons over [T, B, ...]. State is local to a call: there is nothing to reset between batches."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from spikeport.findings import require
+from spikeport.training import fused
+from spikeport.training.dynamics import fire
+from spikeport.training.memory import rows_of_channels
+from spikeport.training.methods import Method
+from spikeport.training.norm import TdBatchNorm
+from spikeport.training.rules import Reset, Rules
+
+
+class Neuron(nn.Module):
+    """One layer of spiking neurons; `dynamics` has the equations. Input and output [T, B, *neurons].
+
+    `threshold` is a buffer [T] (or [T, C]) and part of every checkpoint: with an adaptive method it is the moving
+    average that inference fires with. With ``train_threshold`` it is an ordinary parameter.
+    Raises SP310 where the input has another number of steps.
+    """
+
+    compare: Literal[">="] = ">="  #: a neuron whose membrane equals its threshold fires
+    threshold: Tensor
+
+    def __init__(
+        self,
+        method: Method,
+        timesteps: int,
+        *,
+        norm: TdBatchNorm | None = None,
+        reset: Reset = "zero",
+        detach_reset: bool = False,
+        train_threshold: bool = False,
+        channels: int | None = None,
+    ) -> None:
+        super().__init__()
+        require(reset in ("zero", "subtract"), "SP316", f"a neuron resets to zero or by subtraction, not {reset!r}")
+        per_channel = bool(getattr(method, "per_channel", False))
+        require(not per_channel or channels is not None, "SP316", "thresholds a channel need the number of channels")
+        self.method = method
+        self.timesteps = timesteps
+        self.reset: Reset = reset
+        self.detach_reset = detach_reset
+        # A tuple, so that the norm is no child of the neuron: MPD-AGL's width reads its gamma.
+        self.norm_before = (norm,)
+        self.log_width = nn.Parameter(torch.tensor(math.log(method.width))) if method.learns_width else None
+        shape = (timesteps, channels) if per_channel and channels else (timesteps,)
+        start = torch.full(shape, float(method.threshold))
+        if train_threshold:
+            self.threshold = nn.Parameter(start)
+        else:
+            self.register_buffer("threshold", start)
+
+    @property
+    def decay(self) -> Tensor:
+        """[], share of the membrane that is left after a step, 0 <= decay <= 1."""
+        raise NotImplementedError
+
+    @property
+    def adapts(self) -> bool:
+        """Whether thresholds follow the batch now."""
+        return self.training and self.method.adaptive and not isinstance(self.threshold, nn.Parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rules, widths = self._prepare(x)
+        spikes, used = fire(x, self.decay, self.threshold, widths, rules)
+        self._follow(used, rules)
+        return spikes
+
+    def normalised(self, x: Tensor, norm: TdBatchNorm) -> Tensor:
+        """``self(norm(x))``: in training on the CPU in one operation, which never writes the normalised current."""
+        rules, widths = self._prepare(x)
+        together = (
+            norm.training
+            and not _listened(self, norm)
+            and fused.applies(x, self.threshold, rules)
+            and rows_of_channels(x)
+            and x.numel() > x.shape[2]  # one value a channel has no variance: torch's error for that
+        )
+        if not together:
+            return self(norm(x))  # type: ignore[no-any-return]
+        spikes, used, mean, var = fused.normalise_and_fire(
+            x, norm.weight, norm.bias, fused.Norm(norm.scale, norm.eps), self.decay, self.threshold, widths, rules
+        )
+        norm.follow(mean, var)
+        self._follow(used, rules)
+        return spikes
+
+    def _prepare(self, x: Tensor) -> tuple[Rules, Tensor]:
+        """What this call does, and the widths [T]; only the shape of these counts where thresholds adapt."""
+        require(
+            x.shape[0] == self.timesteps,
+            "SP310",
+            f"the neurons have thresholds for {self.timesteps} timesteps, the input has {x.shape[0]}",
+            mend="run the number of steps that the model was trained with; input is [T, B, ...]",
+        )
+        adapts = self.adapts
+        widths = self.threshold.detach() if adapts else self.surrogate_widths()
+        return Rules(self.method, self.reset, self.detach_reset, adapts), widths
+
+    @torch.no_grad()
+    def _follow(self, used: Tensor, rules: Rules) -> None:
+        if rules.adapt:
+            self.threshold.lerp_(used.to(self.threshold.dtype), self.method.momentum)  # type: ignore[attr-defined]
+
+    def surrogate_widths(self) -> Tensor:
+        """Width of each step, [T], for the thresholds as they stand; no gradient, but for a learned width."""
+        if self.log_width is not None:
+            return self.log_width.exp().expand(self.timesteps)
+        norm = self.norm_before[0]
+        gamma = None if norm is None else norm.weight.detach()
+        return self.method.widths(self.threshold.detach(), self.decay.detach(), gamma)
+
+    def extra_repr(self) -> str:
+        return f"{self.method.name}, timesteps={self.timesteps}, reset={self.reset!r}"
+
+
+def _listened(*modules: nn.Module) -> bool:
+    """Whether somebody watches the calls of these modules."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return any(getattr(module, kind) for module in modules for kind in hooks)
+
+
+class PLIF(Neuron):
+    """Leaky neurons with one learned decay a layer: decay = sigmoid(w), 0.2 at the start (w = -ln(a - 1), a = 5)."""
+
+    def __init__(self, method: Method, timesteps: int, *, decay: float = 0.2, **options: object) -> None:
+        super().__init__(method, timesteps, **options)  # type: ignore[arg-type]
+        self.w = nn.Parameter(torch.tensor(math.log(decay / (1 - decay))))
+
+    @property
+    def decay(self) -> Tensor:
+        return torch.sigmoid(self.w)
+
+
+class LIF(Neuron):
+    """Leaky neurons with a constant decay (0.2 in both papers)."""
+
+    constant: Tensor
+
+    def __init__(self, method: Method, timesteps: int, *, decay: float = 0.2, **options: object) -> None:
+        super().__init__(method, timesteps, **options)  # type: ignore[arg-type]
+        self.register_buffer("constant", torch.tensor(float(decay)))
+
+    @property
+    def decay(self) -> Tensor:
+        return self.constant
+
+
+class IF(LIF):
+    """Neurons that integrate without leak."""
+
+    def __init__(self, method: Method, timesteps: int, **options: object) -> None:
+        super().__init__(method, timesteps, decay=1.0, **options)
+
+
+NEURONS: dict[str, type[Neuron]] = {"plif": PLIF, "lif": LIF, "if": IF}

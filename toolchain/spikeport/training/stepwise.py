@@ -1,0 +1,77 @@
+"""A layer step by step in torch's operations: any device, any rule; `dynamics` says what is computed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from spikeport.training.reduce import mean_and_std
+from spikeport.training.rules import Rules
+from spikeport.training.surrogates import slope
+
+
+def spread(schedule: Tensor, like: Tensor) -> Tensor:
+    """[] or [C] so that it broadcasts over [B, C, ...]."""
+    return schedule if schedule.ndim == 0 else schedule.reshape(1, -1, *(1,) * (like.ndim - 2))
+
+
+def forward(
+    x: Tensor, beta: Tensor, threshold: Tensor, width: Tensor, rules: Rules
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Spikes, membranes before the reset, and the thresholds and widths used."""
+    thresholds, widths = list(threshold), list(width)
+    membranes, spikes = [], []
+    v: Tensor | None = None
+    for t in range(x.shape[0]):
+        now = x[t].to(beta.dtype)
+        u = now if v is None else torch.addcmul(now, v, beta)
+        if rules.adapt:
+            mean, std = mean_and_std(u, per_channel=threshold.ndim == 2)
+            thresholds[t], widths[t] = rules.method.adapt(mean, std)
+        theta = spread(thresholds[t], u)
+        fired = u >= theta
+        membranes.append(u)
+        spikes.append(fired.to(x.dtype))
+        v = u.masked_fill(fired, 0) if rules.by_zero else u - theta * fired
+    return torch.stack(spikes), torch.stack(membranes), torch.stack(thresholds), torch.stack(widths)
+
+
+def backward(
+    grad: Tensor, u: Tensor, beta: Tensor, thresholds: Tensor, widths: Tensor, mask: Tensor | None, rules: Rules
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of the input, the decay, the thresholds and the widths. ``mask`` [T, B, ...] keeps or drops a slope."""
+    zero = rules.by_zero
+    steps = u.shape[0]
+    g_x: list[Tensor] = [u] * steps
+    g_theta, g_width = list(torch.zeros_like(thresholds)), list(torch.zeros_like(widths))
+    g_decay = torch.zeros_like(beta)
+    carried: Tensor | None = None  # decay * g_u[t+1]
+    for t in reversed(range(steps)):
+        theta, width = spread(thresholds[t], u[t]), spread(widths[t], u[t])
+        h = slope(u[t] - theta, width, rules.method.shape)
+        h = h if mask is None else h * mask[t]
+        fired = u[t] >= theta
+        g_spike = grad[t].to(u.dtype)
+        through: Tensor | None = None
+        if carried is not None:
+            through = carried.masked_fill(fired, 0) if zero else carried
+            if not zero:
+                g_theta[t] = g_theta[t] - _sum_to(carried * fired, thresholds[t])
+            if not rules.detach_reset:
+                g_spike = g_spike - carried * (u[t] if zero else theta)
+        by_spike = g_spike * h
+        g_theta[t] = g_theta[t] - _sum_to(by_spike, thresholds[t])
+        g_width[t] = -_sum_to(by_spike * (u[t] - theta) / width, widths[t])
+        g_u = by_spike if through is None else by_spike + through
+        if t > 0:
+            past, below = u[t - 1], spread(thresholds[t - 1], u[t - 1])
+            v = past.masked_fill(past >= below, 0) if zero else past - below * (past >= below)
+            g_decay = g_decay + (g_u * v).sum()
+        carried = beta * g_u
+        g_x[t] = g_u.to(grad.dtype)
+    return torch.stack(g_x), g_decay, torch.stack(g_theta), torch.stack(g_width)
+
+
+def _sum_to(value: Tensor, like: Tensor) -> Tensor:
+    """Sum of [B, C, ...] to [] or [C]."""
+    return value.sum() if like.ndim == 0 else value.transpose(0, 1).flatten(1).sum(1)

@@ -1,0 +1,93 @@
+"""``spikeport check``: what a target can run of a model, node by node, before anything runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from spikeport.findings import Finding
+from spikeport.graph import Graph
+from spikeport.reporting.drawing import describe
+from spikeport.target import target as target_of
+from spikeport.verbs.load import Model, load_model
+
+State = Literal["supported", "substituted", "unsupported"]
+Origin = Literal["stock", "ours", ""]
+
+NODE = re.compile(r"node '([^']*)'")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One node on one target."""
+
+    node: str
+    what: str
+    state: State
+    origin: Origin  #: whether the simulator's own process runs it, or one of ours; "" where the target does not say
+    process: str  #: name of that process
+    remarks: tuple[str, ...]  #: what was found about it
+    mend: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Check:
+    """What `check` found; every problem at once."""
+
+    model: str
+    target: str
+    nodes: tuple[Verdict, ...]
+    others: tuple[Finding, ...]  #: what concerns no single node
+    findings: tuple[Finding, ...]
+
+    @property
+    def runs(self) -> bool:
+        """Whether the target takes the model."""
+        return not any(found.severity == "error" for found in self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "model": self.model,
+            "target": self.target,
+            "runs": self.runs,
+            "nodes": [asdict(verdict) for verdict in self.nodes],
+            "findings": [found.as_dict() for found in self.findings],
+        }
+
+
+def check(model: Model | Graph | Path | str, target: str) -> Check:
+    """Ask a target about every node of a model; nothing runs. Raises SP501 for a target that there is not."""
+    loaded = load_model(model)
+    graph = loaded.graph
+    asked = target_of(target)
+    findings = tuple(asked.check(graph))
+    processes = getattr(asked, "processes", None)  # a target need not have it
+    running: dict[str, tuple[str, bool]] = {} if processes is None else processes(graph)
+    by_node: dict[str, list[Finding]] = {}
+    others = []
+    for found in findings:
+        name = NODE.search(found.where)
+        if name and name[1] in graph.nodes:
+            by_node.setdefault(name[1], []).append(found)
+        else:
+            others.append(found)
+    nodes = tuple(_verdict(graph, name, by_node.get(name, ()), running.get(name)) for name in graph)
+    return Check(loaded.name, target, nodes, tuple(others), findings)
+
+
+def _verdict(graph: Graph, name: str, found: Sequence[Finding], running: tuple[str, bool] | None) -> Verdict:
+    severities = {one.severity for one in found}
+    state: State = "supported"
+    if "error" in severities:
+        state = "unsupported"
+    elif "substituted" in severities:
+        state = "substituted"
+    remarks = tuple(f"{one.code} {one.what}" for one in found)
+    process, stock = ("", True) if running is None or state == "unsupported" else running
+    origin: Origin = "" if not process else "stock" if stock else "ours"
+    mend = tuple(one.mend for one in found if one.mend)
+    return Verdict(name, describe(graph[name]), state, origin, process, remarks, mend)

@@ -1,0 +1,155 @@
+"""``spikeport compare``: where two runs of a network part, and why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from spikeport import preprocessing
+from spikeport.comparison import Cause, Comparison, comparison, with_moments
+from spikeport.comparison import causes as find_causes
+from spikeport.engine import simulate
+from spikeport.engine.margins import Margin, margins
+from spikeport.findings import SpikeportError, fail
+from spikeport.graph import LIF, Array, Graph, Loihi
+from spikeport.quantisation import prepare
+from spikeport.record import Record
+from spikeport.target import Progress as Callback
+from spikeport.target import Request, silent
+from spikeport.verbs.load import load_data
+from spikeport.verbs.sides import Named, Side, remembered, same_samples, side
+from spikeport.verbs.simulate import read_array
+
+WHY_SAMPLES = 256  #: causes are looked for on at most so many samples: a dozen runs of them
+
+
+def compare(
+    a: Named,
+    b: Named,
+    data: str | None = None,
+    split: str = "test",
+    limit: int | None = None,
+    *,
+    samples: Array | Path | str | None = None,
+    models: tuple[Named | None, Named | None] = (None, None),
+    why: bool = True,
+    membranes: bool = False,
+    batch: int | None = None,
+    progress: Callback = silent,
+) -> Comparison:
+    """Compare two runs of one network, spike for spike.
+
+    ``a`` and ``b``: a checkpoint, .nir, .onnx, shipped model or graph, each optionally ``@target``, or a Record (also
+    the path of a record.npz). ``data`` names the data set, ``samples`` are an array or a .npy file instead. Where both
+    sides are records neither is needed; margins and causes then come from the model and the input files that the
+    records remember, if these are still here, or from ``models`` of the two records and the samples given. ``why``
+    looks for the causes, on at most 256 samples, where both networks are known and their spikes differ.
+
+    Raises SP814 where a model has no samples to run on, SP815 where a record ran others than those given, and what
+    loading and running raise.
+    """
+    sides = (side(a, models[0]), side(b, models[1]))
+    graph = _reader(sides)
+    x, labels = _samples(sides, graph, data, split, limit, samples)
+    request = Request(trains=True, membranes=membranes, batch=batch, progress=progress)
+    for each in sides:
+        if x is not None:
+            same_samples(each, x)
+        elif each.record is None:
+            fail(
+                "SP814",
+                "a model needs samples to run on",
+                where=each.name,
+                mend="name a data set, --data digits, or a file, --input FILE.npy",
+            )
+    nothing = np.zeros(0)
+    left, right = sides
+    records = (left.run(nothing if x is None else x, request), right.run(nothing if x is None else x, request))
+    if labels is not None and any(record.samples != len(labels) for record in records):
+        labels = None
+    causes, why_not = _causes(left, right, x, labels, records) if why else (None, "not asked for")
+    judged = None if x is None else _margins(left, right, x, records[0])
+    result = comparison(
+        records[0],
+        records[1],
+        names=(left.name, right.name),
+        labels=labels,
+        margins=judged,
+        graph=right.graph,
+        causes=causes,
+        why_not=why_not,
+    )
+    result = replace(result, graph=graph if right.graph is None else right.graph)
+    if result.first is None or x is None:
+        return result
+    return replace(result, first=with_moments(result.first, left.network, right.network, x))
+
+
+def _reader(sides: tuple[Side, Side]) -> Graph | None:
+    """The graph for which data are read: one that says how its samples are prepared. Raises SP398 where two differ."""
+    known = [each.graph for each in sides if each.graph is not None]
+    say = [(graph, how) for graph in known if (how := preprocessing.of(graph.provenance)) is not None]
+    if len(say) == 2 and replace(say[0][1], source="") != replace(say[1][1], source=""):
+        where = " and ".join(each.name for each in sides)
+        fail(
+            "SP398", "the two take samples that are prepared otherwise", where=where, mend="compare one network's runs"
+        )
+    return next((graph for graph, _ in say), known[0] if known else None)
+
+
+def _samples(
+    sides: tuple[Side, Side],
+    graph: Graph | None,
+    data: str | None,
+    split: str,
+    limit: int | None,
+    given: Array | Path | str | None,
+) -> tuple[Array | None, Array | None]:
+    """The samples of the comparison, and their labels; None where they are not known."""
+    if given is not None:
+        return (given if isinstance(given, np.ndarray) else read_array(Path(given))), None
+    if data is not None and graph is not None:
+        found = load_data(data, split, graph, limit)
+        return found.x, found.y
+    return remembered(sides), None
+
+
+def _causes(
+    left: Side, right: Side, samples: Array | None, labels: Array | None, records: tuple[Record, Record]
+) -> tuple[tuple[Cause, ...] | None, str]:
+    """The causes, or None and what it would take to have them."""
+    a, b = left.graph, right.graph
+    if a is None or b is None:
+        unknown = [(each, flag) for each, flag in ((left, "--model-a"), (right, "--model-b")) if each.graph is None]
+        return None, " ".join(f"{each.name}: {each.lacks}; name it with {flag} to learn why." for each, flag in unknown)
+    if samples is None:
+        return None, "the samples of the run are not here: name them with --data or --input to learn why"
+    missing = sorted(set(b.nodes_of(LIF)) - set(records[0].trains) & set(records[1].trains))
+    if missing or not all(record.trains for record in records):
+        return None, f"a run recorded no spike trains of {', '.join(missing) or 'any layer'}"
+    if isinstance(a.arithmetic, Loihi) and not isinstance(b.arithmetic, Loihi):
+        a, b, records = b, a, (records[1], records[0])
+    if isinstance(b.arithmetic, Loihi) and not isinstance(a.arithmetic, Loihi):
+        a = prepare(a)
+    axis = samples.ndim - len(b.shapes[b.input]) - 1
+    count = min(WHY_SAMPLES, samples.shape[axis])
+    x, answers = np.take(samples, range(count), axis=axis), None if labels is None else labels[:count]
+    ours, theirs = (record.first(count) for record in records)
+    try:
+        return tuple(find_causes(a, b, x, simulate, labels=answers, a_record=ours, b_record=theirs)), ""
+    except SpikeportError as error:
+        return None, "; ".join(
+            f"{found.where}: {found.what}" if found.where else found.what for found in error.findings
+        )
+
+
+def _margins(left: Side, right: Side, x: Array, record: Record) -> dict[str, Margin] | None:
+    """A judged by B's numbers on its own spikes; only real numbers round."""
+    graph = left.graph if right.graph is None else right.graph
+    if graph is None or isinstance(graph.arithmetic, Loihi) or record.target in ("integer", "integer-cuda"):
+        return None
+    if set(graph.nodes_of(LIF)) - set(record.trains):
+        return None
+    return margins(graph, x, record)

@@ -1,0 +1,57 @@
+"""``spikeport doctor``: what is here, and how to get what is not."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from spikeport.target import Availability
+from spikeport.verbs.targets import targets
+
+#: Packages whose versions change results, in the order of the way of the data.
+PACKAGES = (
+    "spikeport", "torch", "numpy", "numba", "nir", "onnx", "onnxruntime", "lava-nc", "safetensors", "scikit-learn",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """What this installation can do."""
+
+    versions: dict[str, str]  #: package -> version; empty where it is missing
+    targets: dict[str, Availability]
+    gpu: str  #: its name, or why there is none
+    datasets: dict[str, str]  #: name -> where it lies, or how to get it
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values, for JSON."""
+        return {
+            "versions": self.versions,
+            "targets": {name: {"ready": a.ready, "version": a.version, "why": a.why, "mend": a.mend}
+                        for name, a in self.targets.items()},
+            "gpu": self.gpu,
+            "datasets": self.datasets,
+        }  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages whose versions change results."""
+    return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
+
+
+def doctor() -> Doctor:
+    """Look at everything that spikeport can use."""
+    import torch
+
+    from spikeport_models import datasets
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none that this torch can use"
+    return Doctor(versions(), targets(), gpu, datasets.status())
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""

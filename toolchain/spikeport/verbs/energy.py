@@ -1,0 +1,163 @@
+"""``spikeport energy``: what a sample costs under named cost models, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Map
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from spikeport.costs import Estimate, Verdict, counts, estimate, find, shipped, verdicts
+from spikeport.costs.estimate import function_of
+from spikeport.costs.gpu import Nvml, measure, nvml
+from spikeport.costs.model import Model as CostModel
+from spikeport.findings import SpikeportError, fail
+from spikeport.graph import Array, Graph
+from spikeport.mapping import Chip, Latency, Mapping, latency
+from spikeport.mapping import find as find_chip
+from spikeport.mapping.fit import fit
+from spikeport.target import Progress as Callback
+from spikeport.target import Request, silent
+from spikeport.verbs.events import Counted, count, given
+from spikeport.verbs.load import Model, load_model
+from spikeport.verbs.sanafe import Check, check
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Estimates by model, and who wins where SNN and ANN are priced by the same one."""
+
+    model: str
+    target: str
+    samples: int
+    timesteps: int
+    rate: float  #: measured spikes per neuron and step
+    estimates: Map[str, Estimate]
+    verdicts: Map[str, Verdict]
+    chip: str | None  #: the chip whose mapping gives messages, hops and times; None where there is no mapping
+    latency: Latency | None
+    notes: tuple[str, ...]
+    counted: Counted  #: what was priced, by layer and timestep
+    sanafe: Check | None = None  #: SANA-FE's own account of the first samples, where it was asked for
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything by name, for JSON; energies in joule per sample."""
+        return {
+            "model": self.model,
+            "target": self.target,
+            "samples": self.samples,
+            "timesteps": self.timesteps,
+            "firing_rate": self.rate,
+            "energy_joule_per_sample": {name: found.as_dict() for name, found in self.estimates.items()},
+            "verdicts": {name: found.as_dict() for name, found in self.verdicts.items()},
+            "chip": self.chip,
+            "latency": None if self.latency is None else self.latency.as_dict(),
+            "events": self.counted.as_dict(),
+            "notes": list(self.notes),
+            "sanafe": None if self.sanafe is None else self.sanafe.as_dict(),
+        }
+
+
+def energy(
+    model: Model | Graph | Path | str,
+    data: str | None = None,
+    *,
+    samples: Array | Path | str | None = None,
+    split: str = "test",
+    target: str | None = None,
+    limit: int | None = None,
+    batch: int | None = None,
+    seconds: float | None = None,
+    models: Sequence[str | Path | CostModel] = (),
+    chip: str | Path | Chip | None = "loihi1",
+    chips: int | None = None,
+    step_seconds: float | None = None,
+    gpu: bool = False,
+    sanafe: int = 0,
+    progress: Callback = silent,
+) -> Costs:
+    """Count the events of a run and price them.
+
+    ``models`` are added to the shipped ones (those that are for on request only are priced if named here). The mapping
+    on ``chip`` gives messages, hops and times, all counted spike by spike, and, unless ``chips`` says otherwise, how
+    many chips draw static power. ``gpu`` also measures this machine's GPU as `gpu-measured`; ``sanafe`` replays so many
+    samples through SANA-FE.
+
+    Raises SP701 ... SP705 for a cost model, SP721 for a chip and SP708 for a GPU that cannot be used, before anything
+    runs, and what `events` and `check` raise.
+    """
+    made = None if chip is None else find_chip(chip)
+    counter = nvml() if gpu else None
+    wanted = [*(each for each in shipped().values() if not each.on_request), *map(find, models)]
+    chosen = {each.id: each for each in wanted}
+    for each in chosen.values():
+        function_of(each)
+    loaded = load_model(model)
+    graph = loaded.graph
+    x = given(loaded, data, samples, split, limit)
+    mapping, notes = mapped(graph, made)
+    if sanafe and mapping is None:
+        fail("SP741", "there is no mapping to replay", where="sanafe", why=notes[0], mend="name a chip that it fits")
+    counted = count(loaded, x, mapping, target, Request(batch=batch, seconds=seconds, progress=progress))
+    found = price(counted, list(chosen.values()), chips=chips, step_seconds=step_seconds, notes=notes)
+    if counter is not None:
+        found = replace(found, estimates={**found.estimates, "gpu-measured": _measured(graph, x, batch, counter)})
+    return replace(found, sanafe=check(mapping, _first(graph, x, sanafe))) if sanafe and mapping else found
+
+
+def price(
+    counted: Counted,
+    models: Sequence[CostModel] | None = None,
+    *,
+    chips: int | None = None,
+    step_seconds: float | None = None,
+    notes: tuple[str, ...] = (),
+) -> Costs:
+    """Price what was counted under ``models``, all shipped ones but those on request where None."""
+    graph, record, mapping = counted.model.graph, counted.record, counted.mapping
+    known: dict[str, Any] = {"traffic": counted.traffic, "enter": counted.identities, "samples": counted.samples}
+    found = estimate(
+        graph, record, models, chips=chips or (mapping.fit.chips if mapping else 1), step_seconds=step_seconds, **known
+    )
+    rate = counts(graph, record, **known).rate
+    return Costs(
+        model=counted.model.name,
+        target=record.target,
+        samples=record.samples,
+        timesteps=graph.timesteps,
+        rate=rate,
+        estimates=found,
+        verdicts=verdicts(found, rate),
+        chip=mapping.chip.id if mapping else None,
+        latency=latency(mapping, record, counted.work) if mapping and counted.work is not None else None,
+        notes=notes,
+        counted=counted,
+    )
+
+
+def _first(graph: Graph, samples: Array, count: int) -> Array:
+    return samples[:, :count] if samples.ndim == len(graph.shapes[graph.input]) + 2 else samples[:count]
+
+
+def _measured(graph: Graph, samples: Array, batch: int | None, counter: Nvml) -> Estimate:
+    """Board energy of the engine on the GPU; its results come back to the host, so every run is finished."""
+    from spikeport.engine import simulate
+
+    total = samples.shape[1 if samples.ndim == len(graph.shapes[graph.input]) + 2 else 0]
+    request = Request(batch=batch or total)
+    return measure(lambda: simulate(graph, samples, request, "cuda"), total, counter, batch=batch or total)
+
+
+def mapped(graph: Graph, chip: Chip | None) -> tuple[Mapping | None, tuple[str, ...]]:
+    """The mapping on a chip; where there is none, why."""
+    alone = "Without a mapping each spike is one message a layer that it reaches, and no hop is counted"
+    if chip is None:
+        return None, (alone,)
+    try:
+        made = fit(graph, chip)
+    except SpikeportError as error:
+        return None, (f"No mapping on {chip.title}: {error.findings[0].what}. {alone}",)
+    if made.refused:
+        return None, (f"{made.sentence} {alone}",)
+    return Mapping(graph, made), (f"Messages, hops and times come from a mapping: {made.sentence}",)

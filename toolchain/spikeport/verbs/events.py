@@ -1,0 +1,186 @@
+"""``spikeport events``: what every layer did at every timestep, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikeport.costs import Identity, Traffic, derive, identities
+from spikeport.findings import fail
+from spikeport.graph import LIF, Array, Graph, Loihi, Synapse
+from spikeport.mapping import Chip, Work, traffic, work
+from spikeport.mapping import Mapping as Placement
+from spikeport.mapping.fit import fit
+from spikeport.record import Record, SynapseEvents, join
+from spikeport.target import Progress as Callback
+from spikeport.target import Request, check_input, silent
+from spikeport.verbs.execute import execute
+from spikeport.verbs.load import Model, load_data, load_model
+from spikeport.verbs.simulate import read_array
+
+PART = 1024  #: samples whose spike trains are held at once
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A model, the record of a run that has all events, and the samples of the run."""
+
+    model: Model
+    record: Record
+    samples: Array
+    identities: tuple[Identity, ...]  #: spikes that enter a layer without a synapse
+    mapping: Placement | None = None
+    traffic: Mapping[str, Traffic] | None = None  #: by sending layer; None without a chip to map on
+    work: Mapping[str, Work] | None = None  #: synaptic operations of each core, by layer
+
+    def as_dict(self) -> dict[str, Any]:
+        """Counts by layer and timestep, summed over samples, and what each layer holds in bytes; for JSON."""
+        graph, record = self.model.graph, self.record
+        return {
+            "model": self.model.name,
+            "target": record.target,
+            "samples": record.samples,
+            "timesteps": graph.timesteps,
+            "layers": {name: _layer(graph, name, record) for name in graph.nodes_of(Synapse, LIF)},
+            "identities": [
+                {
+                    "source": each.source,
+                    "layer": each.layer,
+                    "operations": each.operations.tolist(),
+                    "dense": each.dense * record.samples,
+                }
+                for each in self.identities
+            ],
+            "traffic": self.traffic_dict(),
+        }
+
+    def traffic_dict(self) -> dict[str, dict[str, list[int]]] | None:
+        """Messages and hops by sending layer and timestep, summed over samples; None without a mapping."""
+        if self.traffic is None:
+            return None
+        return {
+            name: {
+                "messages": sent.messages.tolist(),
+                "hops_east_west": sent.east_west.tolist(),
+                "hops_north_south": sent.north_south.tolist(),
+            }
+            for name, sent in self.traffic.items()
+        }
+
+
+def events(
+    model: Model | Graph | Path | str,
+    data: str | None = None,
+    *,
+    samples: Array | Path | str | None = None,
+    split: str = "test",
+    target: str | None = None,
+    limit: int | None = None,
+    batch: int | None = None,
+    seconds: float | None = None,
+    chip: str | Path | Chip | None = None,
+    progress: Callback = silent,
+) -> Counted:
+    """Run a model on a data set, or on ``samples`` (an array or a .npy file), and count.
+
+    The engine counts while it runs; for any other target the counts are derived from its spike trains. With a ``chip``
+    the messages and hops of a mapping on it are counted too, spike by spike. Raises SP721 for an unknown chip, SP722
+    for a graph that has no mapping, SP707 unless exactly one of ``data`` and ``samples`` is given, and what
+    `execute` raises.
+    """
+    loaded = load_model(model)
+    x = given(loaded, data, samples, split, limit)
+    made = None if chip is None else Placement(loaded.graph, fit(loaded.graph, chip))
+    return count(loaded, x, made, target, Request(batch=batch, seconds=seconds, progress=progress))
+
+
+def given(model: Model, data: str | None, samples: Array | Path | str | None, split: str, limit: int | None) -> Array:
+    """The samples of a data set, or those given. Raises SP707 unless it is one of the two."""
+    if (data is None) == (samples is None):
+        fail("SP707", "give a data set or an input file, one of the two", mend="use --data NAME or --input FILE.npy")
+    if data is not None:
+        return load_data(data, split, model.graph, limit).x
+    assert samples is not None
+    return samples if isinstance(samples, np.ndarray) else read_array(Path(samples))
+
+
+def count(model: Model, x: Array, mapping: Placement | None, target: str | None, request: Request) -> Counted:
+    """Run and count, part by part, so that the spike trains of a long run are never held at once."""
+    graph = model.graph
+    engine = "integer" if isinstance(graph.arithmetic, Loihi) else "reference"
+    name = target or engine
+    total = check_input(graph, x)
+    axis = x.ndim - len(graph.shapes[graph.input]) - 1
+    parts: list[Counted] = []
+    for start in range(0, total, PART):
+        part = x.take(range(start, min(start + PART, total)), axis=axis)
+        wanted = replace(request, events=name == engine, trains=True, progress=_from(request.progress, start, total))
+        parts.append(tally(model, execute(model, name, part, wanted), part, mapping))
+    return _joined(parts, x)
+
+
+def tally(model: Model, record: Record, x: Array, mapping: Placement | None) -> Counted:
+    """What a run did, from its record with spike trains, which are left out of the result; ``x`` are its samples."""
+    record = derive(model.graph, x, record)
+    sent, done = (None, None) if mapping is None else (traffic(mapping, record, x), work(mapping, record, x))
+    found = identities(model.graph, record, x)
+    return Counted(model, replace(record, trains={}), x, found, mapping, sent, done)
+
+
+def _from(progress: Callback, start: int, total: int) -> Callback:
+    """The progress of a part, as that of the whole."""
+    return lambda done, _: progress(start + done, total)
+
+
+def _joined(parts: list[Counted], x: Array) -> Counted:
+    first, *others = parts
+    ways, sent, done = first.identities, first.traffic, first.work
+    for part in others:
+        pairs = zip(ways, part.identities, strict=True)
+        ways = tuple(replace(a, operations=a.operations + b.operations) for a, b in pairs)
+        if sent is not None and part.traffic is not None:
+            sent = {name: sent[name] + part.traffic[name] for name in sent}
+        if done is not None and part.work is not None:
+            done = {name: done[name] + part.work[name] for name in done}
+    return replace(
+        first, record=join([part.record for part in parts]), samples=x, identities=ways, traffic=sent, work=done
+    )
+
+
+def _layer(graph: Graph, name: str, record: Record) -> dict[str, Any]:
+    found = record.events[name]
+    values = {item.name: getattr(found, item.name) for item in fields(found)}
+    plain = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in values.items()}
+    if isinstance(found, SynapseEvents):
+        return {"kind": "synapse", **plain, **_macs(found), "weight_bytes": weight_bytes(graph, name)}
+    return {"kind": "neurons", **plain, "state_bytes": state_bytes(graph, name)}
+
+
+def _macs(found: SynapseEvents) -> dict[str, int]:
+    """Multiply-adds of an analog layer: where its constant sums are cached, and where each step computes them anew."""
+    if not (found.analog or (found.constant and found.graded.any())):
+        return {"macs_cached": 0, "macs_every_step": 0}
+    every = int(found.dense.sum())
+    return {"macs_cached": every // len(found.dense) if found.constant else every, "macs_every_step": every}
+
+
+def weight_bytes(graph: Graph, name: str) -> int:
+    """Bytes of a synapse's weights: mantissas of the profile's bits in Loihi arithmetic, else as they are stored."""
+    node = graph.nodes[name]
+    assert isinstance(node, Synapse)
+    if isinstance(graph.arithmetic, Loihi):
+        return -(-int(node.weight.size) * graph.arithmetic.profile.weight_bits // 8)
+    return int(node.weight.nbytes)
+
+
+def state_bytes(graph: Graph, name: str) -> int:
+    """Bytes of a neuron layer's membranes: the profile's state bits in Loihi arithmetic, else a float each."""
+    node = graph.nodes[name]
+    assert isinstance(node, LIF)
+    if isinstance(graph.arithmetic, Loihi):
+        return -(-node.size * graph.arithmetic.profile.state_bits // 8)
+    return node.size * (8 if graph.arithmetic.dtype == "float64" else 4)

@@ -1,0 +1,58 @@
+"""Runs a model on a target: the one place that knows that PyTorch runs modules and targets run graphs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from spikeport.engine.resume import part_size, run_in_parts
+from spikeport.findings import fail
+from spikeport.graph import Array, Graph
+from spikeport.record import Record
+from spikeport.target import SLOW, Request, check_input, expected_seconds, registry, target
+from spikeport.verbs.load import Model
+
+
+def target_names() -> list[str]:
+    """Everything that can stand behind ``@`` or ``--target``."""
+    return ["pytorch", *registry()]
+
+
+def execute(model: Model, name: str | None, samples: Array, request: Request = Request()) -> Record:
+    """Run ``samples`` on the target ``name`` (None: the model's own).
+
+    Raises SP501 for an unknown target, SP502 for input of the wrong shape, SP905 where PyTorch is asked to run what is
+    no module, and what the target refuses.
+    """
+    name = name or model.target
+    if name == "pytorch":
+        if model.module is None:
+            fail("SP905", f"PyTorch cannot run a {model.kind}", where=model.name, mend="use --target reference")
+        from spikeport.tracing.observe import observe
+
+        check_input(model.graph, samples)
+        return observe(model.module, model.graph, samples, request)
+    return target(name).run(model.graph, samples, request)
+
+
+def part(model: Model, name: str | None) -> int:
+    """How many samples of a long run are kept together: about a minute of them, 1024 at most."""
+    name = name or model.target
+    if name == "pytorch":
+        return part_size(expected_seconds(model.graph))
+    known = getattr(target(name), "seconds_a_sample", None)  # a target need not say it
+    return part_size(expected_seconds(model.graph, SLOW) if known is None else known(model.graph))
+
+
+def execute_in_parts(
+    model: Model, name: str | None, samples: Array, request: Request, folder: Path, resume: bool
+) -> Record:
+    """As `execute`, but every finished part of a long run is kept in ``folder``, and ``resume`` goes on after them."""
+    name = name or model.target
+
+    def run(graph: Graph, part: Array, wishes: Request) -> Record:
+        return execute(replace(model, graph=graph), name, part, wishes)
+
+    return run_in_parts(
+        run, model.graph, samples, folder / f"parts-{name}", request, size=part(model, name), resume=resume
+    )

@@ -1,0 +1,80 @@
+"""``spikeport fit``: does a model fit a chip, and where on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Map
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from spikeport.findings import SpikeportError
+from spikeport.graph import LIF, Graph
+from spikeport.mapping import Chip, Fit, Mapping, draw, find
+from spikeport.mapping.fit import fit as tile
+from spikeport.verbs.files import output
+from spikeport.verbs.load import Model, load_model
+
+BOUNDS: tuple[Literal["shared", "unrolled"], ...] = ("shared", "unrolled")
+
+
+@dataclass(frozen=True)
+class Fits:
+    """How a model fits a chip with shared convolutions (fewest cores) and with unrolled ones (most)."""
+
+    model: str
+    chip: Chip
+    bounds: Map[str, Fit]
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything by name, for JSON."""
+        return {
+            "model": self.model,
+            "chip": self.chip.id,
+            "limits": {name: limit.model_dump() for name, limit in self.chip.limits.items()},
+            "bounds": {name: found.as_dict() for name, found in self.bounds.items()},
+            "notes": list(self.notes),
+        }
+
+
+def fit(
+    model: Model | Graph | Path | str, chip: str | Path | Chip = "loihi1", *, picture: Path | str | None = None
+) -> Fits:
+    """Tile and place a model on a chip, both ways to store a convolution.
+
+    ``picture`` writes the core map of the lower bound, as .png or .svg. Raises SP721 for an unknown chip, SP722 for a
+    path between layers that has no mapping, SP724 for a picture of another kind.
+    """
+    made = find(chip)
+    to = None if picture is None else output(picture, ".png", ".svg")
+    loaded = load_model(model)
+    bounds: dict[str, Fit] = {sharing: tile(loaded.graph, made, sharing=sharing) for sharing in BOUNDS}
+    if to is not None:
+        draw(Mapping(loaded.graph, bounds["shared"]), to)
+    return Fits(loaded.name, made, bounds, tuple(_notes(loaded.graph, made)))
+
+
+def placed(graph: Graph, chip: str | Chip = "loihi1") -> tuple[dict[str, Any], Mapping | None]:
+    """For a report: what `fit` says of a graph, as JSON, and where its layers lie; None where it cannot be mapped.
+
+    What stands in the way is then told under ``notes``.
+    """
+    try:
+        found = fit(graph, chip)
+    except SpikeportError as error:
+        return {
+            "chip": chip.id if isinstance(chip, Chip) else chip,
+            "bounds": {},
+            "notes": [str(problem) for problem in error.findings],
+        }, None
+    return found.as_dict(), Mapping(graph, found.bounds["shared"])
+
+
+def _notes(graph: Graph, chip: Chip) -> list[str]:
+    moving = [name for name, node in graph.nodes_of(LIF).items() if (node.threshold != node.threshold[:1]).any()]
+    if not moving or chip.schedules:
+        return []
+    return [
+        f"The thresholds of {len(moving)} layers change with time; on {chip.title} each change is a write from outside "
+        "the mesh, whose time and energy are not published: not priced here."
+    ]

@@ -1,0 +1,127 @@
+"""``spikeport import-checkpoint``: a file of the seed authors' public code becomes a checkpoint of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from spikeport.findings import Finding, fail
+from spikeport.tracing.authors import Arch, Compare, Facts, Layout, convert, preprocessing
+from spikeport.tracing.calibrate import calibrate as estimate
+from spikeport.tracing.statefile import read_state
+from spikeport.training import checkpoint
+from spikeport.training.loop import accuracy
+from spikeport.training.neurons import Neuron
+from spikeport.training.parts import Coding, Part
+from spikeport.verbs.files import output
+from spikeport.verbs.load import Data, prepared
+
+
+@dataclass(frozen=True)
+class ImportedCheckpoint:
+    """What ``spikeport import-checkpoint --json`` prints, and the module."""
+
+    module: nn.Module  #: in evaluation mode
+    metadata: dict[str, Any]
+    findings: tuple[Finding, ...]
+    thresholds: dict[str, list[float]]
+    accuracy: float | None = None  #: on ``data``'s test split, as the file is (thresholds 1.0 where it has none)
+    accuracy_calibrated: float | None = None  #: on the same samples, after the calibration
+    samples: int = 0
+    batches: int = 0  #: of the calibration
+    out: Path | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        names = ("metadata", "thresholds", "accuracy", "accuracy_calibrated", "samples", "batches")
+        plain = {name: getattr(self, name) for name in names}
+        return plain | {"findings": [f.as_dict() for f in self.findings], "out": str(self.out) if self.out else None}
+
+
+def import_checkpoint(
+    file: Path | str,
+    layout: Layout,
+    arch: Arch,
+    *,
+    timesteps: int,
+    calibrate: str | None = None,
+    data: str | None = None,
+    compare: Compare = ">=",
+    v_threshold: float | None = None,
+    f_c: float = 1.0,
+    input_shape: tuple[int, ...] | None = None,
+    normalise: str = "authors",
+    out: Path | str | None = None,
+    seed: int = 0,
+) -> ImportedCheckpoint:
+    """Read a ``state_dict`` saved from the authors' code, weights only, and write it as a checkpoint of ours.
+
+    ``calibrate`` names a data set whose training split re-estimates a lost DS-ATGO table; the accuracy on its test
+    split is measured before (thresholds 1.0, which is what the public code falls back to) and after. ``data`` only
+    measures. ``normalise`` says how samples were prepared in training, which no file does: "authors" is what their
+    loader does (CIFAR-10: mean and deviation a channel), "none" takes data sets as they are, "MEAN,.../STD,..." has one
+    number a channel. The checkpoint keeps it, and all that reads data for it goes by it. ``compare`` is ">" for
+    MPD-AGL's first two revisions (334b3e9, e9a4dd4); no file says which it is from.
+
+    Raises SP390-SP396, SP398 where data sets cannot be prepared as in the training; nothing is written then.
+    """
+    if layout not in ("mpd-agl", "ds-atgo") or arch not in ("resnet19", "vggsnn", "mlp") or compare not in (">=", ">"):
+        fail(
+            "SP391",
+            f"cannot read layout {layout!r}, architecture {arch!r}, comparison {compare!r}",
+            mend="layout: mpd-agl, ds-atgo; arch: resnet19, vggsnn, mlp; compare: >=, >",
+        )
+    if timesteps < 1:
+        fail("SP391", f"{timesteps} timesteps", mend="give the number that the network was trained with")
+    place = None if out is None else output(out, ".safetensors")
+    name = calibrate or data
+    state = read_state(file)
+    how = preprocessing(state, arch, normalise)
+    coding: Coding = "events" if arch == "vggsnn" else "direct"
+    train = prepared(calibrate, "train", timesteps, coding, how) if calibrate else None
+    test = prepared(name, "test", timesteps, coding, how) if name else None
+    shape = input_shape or (None if test is None else test.x.shape[1 if coding == "direct" else 2 :])
+    facts = Facts(layout, arch, timesteps, compare, v_threshold, f_c=f_c, input_shape=shape, normalise=normalise)
+    made = convert(state, facts, str(file), tableless=calibrate is not None)
+    metadata, findings = dict(made.metadata), [*made.findings, *([] if how is None else [how.note()])]
+    if name:
+        metadata["dataset"] = name
+    before = _accuracy(made.module, test, coding)
+    batches, after = 0, None
+    if train is not None and layout == "ds-atgo" and not made.calibrated:
+        batches = estimate(made.module, train.x, coding, seed=seed)
+        after = _accuracy(made.module, test, coding)
+        metadata["imported"] |= {
+            "calibrated": calibrate,
+            "batches": batches,
+            "accuracy_before": before,
+            "accuracy_after": after,
+        }
+        findings.append(_told(calibrate, batches, before, after))
+    elif train is not None:
+        findings.append(
+            Finding("SP395", "the file has its thresholds; nothing was calibrated", str(file), severity="note")
+        )
+    if place is not None:
+        checkpoint.save(place, made.module, metadata)
+    tables = {n: part.threshold.tolist() for n, part in made.module.named_modules() if isinstance(part, Neuron)}
+    samples = 0 if test is None else test.samples
+    return ImportedCheckpoint(made.module, metadata, tuple(findings), tables, before, after, samples, batches, place)
+
+
+def _accuracy(module: nn.Module, test: Data | None, coding: Coding) -> float | None:
+    if test is None:
+        return None
+    with torch.no_grad():
+        found = accuracy(module, Part.of(test.x, test.y, coding))
+    return float(found)
+
+
+def _told(name: str | None, batches: int, before: float | None, after: float | None) -> Finding:
+    what = f"thresholds were re-estimated on {name}, {batches} batches: accuracy {before:.2%} before, {after:.2%} after"
+    why = "they are not the ones of the training, which the file has lost; the weights are."
+    return Finding("SP395", what, why=why, severity="substituted")

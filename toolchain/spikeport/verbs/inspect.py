@@ -1,0 +1,143 @@
+"""``spikeport inspect``: a model as a table and as a drawing, with its size and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikeport.graph import LIF, Graph, Loihi, Node, Synapse
+from spikeport.reporting.drawing import describe, draw
+from spikeport.verbs.files import output, sha256
+from spikeport.verbs.load import Model, load_model
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One node."""
+
+    name: str
+    what: str
+    shape: str  #: of what leaves it, without time and batch
+    parameters: int  #: numbers that it holds: weights, biases, thresholds of all timesteps
+    thresholds: str  #: of each timestep; least ... most where they vary over neurons
+    scale: str  #: exponent of a synapse, real value of one membrane unit of a neuron
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What `inspect` found."""
+
+    model: str
+    kind: str
+    arithmetic: str
+    timesteps: int
+    rows: tuple[Row, ...]
+    neurons: int
+    parameters: int
+    provenance: dict[str, str]  #: hash of the file, and what the model says about its origin
+    svg: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, without the drawing."""
+        plain = asdict(self)
+        del plain["svg"]
+        return plain
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the drawing, in colours that need no page around it."""
+        style = (
+            "<style>.network rect{fill:none;stroke:#888}.network .neuron rect{stroke:#d2691e}"
+            ".network .synapse rect{stroke:#1f6feb}.network .edge{fill:none;stroke:#888}"
+            ".network text{fill:currentColor;font:12px sans-serif}</style>"
+        )
+        return f"<p>{escape(self.model)}: {self.neurons:,} neurons, {self.parameters:,} numbers</p>{style}{self.svg}"
+
+
+def inspect(model: Model | Graph | Path | str, *, svg: Path | str | None = None) -> Inspection:
+    """Look at a model; ``svg`` is a file for the drawing. Raises what loading raises, SP906 for a wrong file name."""
+    loaded = load_model(model)
+    graph = loaded.graph
+    found = Inspection(
+        model=loaded.name,
+        kind=loaded.kind,
+        arithmetic=_arithmetic(graph),
+        timesteps=graph.timesteps,
+        rows=tuple(_row(graph, name) for name in graph),
+        neurons=sum(node.size for node in graph.nodes_of(LIF).values()),
+        parameters=sum(_numbers(node) for node in graph.nodes.values()),
+        provenance=_provenance(loaded),
+        svg=str(draw(graph)),
+    )
+    if svg is not None:
+        _write(output(svg, ".svg"), found)
+    return found
+
+
+def _row(graph: Graph, name: str) -> Row:
+    node = graph[name]
+    shape = " x ".join(map(str, graph.shapes[name]))
+    return Row(name, describe(node), shape, _numbers(node), _thresholds(node), _scale(node, graph))
+
+
+def _numbers(node: Node) -> int:
+    held = ("weight", "bias", "threshold", "gamma", "beta", "mean", "var", "decay", "factor")
+    values = (getattr(node, field) for field in held if field in node.arrays)
+    return sum(int(value.size) for value in values if value is not None)
+
+
+def _thresholds(node: Node) -> str:
+    if not isinstance(node, LIF):
+        return ""
+    flat = node.threshold.reshape(node.timesteps, -1)
+    if flat.shape[1] == 1 or np.array_equal(flat.min(1), flat.max(1)):
+        return " ".join(f"{value:.4g}" for value in flat[:, 0])
+    return " ".join(f"{least:.4g}...{most:.4g}" for least, most in zip(flat.min(1), flat.max(1), strict=True))
+
+
+def _scale(node: Node, graph: Graph) -> str:
+    if not isinstance(graph.arithmetic, Loihi):
+        return ""
+    if isinstance(node, Synapse):
+        return f"2^{node.exponent}"
+    if isinstance(node, LIF):
+        least, most = float(np.min(node.unit)), float(np.max(node.unit))
+        return f"{least:.3g}" if least == most else f"{least:.3g}...{most:.3g}"
+    return ""
+
+
+def _arithmetic(graph: Graph) -> str:
+    arithmetic = graph.arithmetic
+    return f"Loihi integers ({arithmetic.profile.name})" if isinstance(arithmetic, Loihi) else arithmetic.dtype
+
+
+def _provenance(model: Model) -> dict[str, str]:
+    facts = dict(_flat(model.graph.provenance))
+    if model.path is not None:
+        facts = {"file": str(model.path), "sha256": sha256(model.path)} | facts
+    return facts
+
+
+def _flat(facts: Mapping[str, Any], under: str = "") -> Iterator[tuple[str, str]]:
+    """Facts within facts under dotted names, so that a table holds them."""
+    for key, value in facts.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{under}{key}.")
+        else:
+            yield f"{under}{key}", str(value)
+
+
+def _write(path: Path, found: Inspection) -> None:
+    style = (
+        "<style>svg{background:white}.edge{fill:none;stroke:#666}rect{fill:white;stroke:#999}"
+        ".neuron rect{stroke:#c2410c}.synapse rect{stroke:#1f6feb}text{font:12px sans-serif;fill:#222}"
+        ".name{font-weight:bold}.what{font-size:11px;fill:#666}</style>"
+    )
+    head, _, tail = found.svg.partition(">")
+    part = path.with_name(path.name + ".part")
+    part.write_text(f"{head}>{style}{tail}", encoding="utf-8")
+    part.replace(path)

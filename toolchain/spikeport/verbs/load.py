@@ -1,0 +1,200 @@
+"""What a user may name as a model: a checkpoint, a .nir, a .onnx, a shipped model, or ``package:function``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from spikeport import preprocessing
+from spikeport.findings import Finding, fail
+from spikeport.graph import Array, Graph, Input, Loihi
+from spikeport.preprocessing import Preprocessing
+from spikeport.verbs.files import sha256
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as it was found: its graph, and the PyTorch module where there is one."""
+
+    name: str  #: as the user named it
+    kind: str  #: checkpoint, module, nir, onnx or graph
+    graph: Graph
+    module: nn.Module | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    path: Path | None = None
+
+    @property
+    def target(self) -> str:
+        """The target that runs it unless the user names one."""
+        if self.module is not None:
+            return "pytorch"
+        if self.kind == "onnx":
+            return "onnxruntime"
+        return "integer" if isinstance(self.graph.arithmetic, Loihi) else "reference"
+
+
+def load_model(
+    model: Model | Graph | Path | str, *, dt: float | None = None, nir: Mapping[str, str] | None = None
+) -> Model:
+    """Read a model by path, by the name of a shipped one, or as ``package:function`` (which runs that code).
+
+    ``dt`` in seconds and ``nir`` (timesteps, rule, …: see `formats.nir.read`) say of another tool's NIR file
+    what the file does not; ours say everything.
+
+    Raises SP902 for what is no model, and the codes of the readers (SP2xx formats, SP3xx checkpoints).
+    """
+    if isinstance(model, Model):
+        return model
+    if isinstance(model, Graph):
+        return Model("graph", "graph", model)
+    path = Path(model)
+    readers: dict[str, Callable[[Path], Model]] = {
+        ".nir": lambda path: _nir(path, dt, nir or {}),
+        ".onnx": _onnx,
+        ".safetensors": _checkpoint,
+    }
+    reader = readers.get(path.suffix.lower())
+    if reader is not None:
+        if not path.exists():
+            fail("SP902", "there is no such file", where=str(model), mend="check the path")
+        if path.is_dir():
+            fail("SP902", "is a folder", where=str(model), mend="name a file")
+        return reader(path)
+    if ":" in str(model) and not path.exists():
+        return _code(str(model))
+    return _shipped(str(model), path)
+
+
+def _nir(path: Path, dt: float | None, said: Mapping[str, str]) -> Model:
+    from spikeport.formats import nir
+
+    options: dict[str, Any] = dict(said)
+    if "timesteps" in options:
+        options["timesteps"] = whole(options["timesteps"], "timesteps")
+    graph, findings = nir.read(path, dt, **options)
+    return Model(str(path), "nir", graph, findings=tuple(findings), path=path)
+
+
+def whole(value: str | int, name: str) -> int:
+    """A whole number as a user writes it. Raises SP908 for anything else."""
+    try:
+        return int(value)
+    except ValueError:
+        fail("SP908", f"{name} is {value!r}", mend="give a whole number")
+
+
+def _onnx(path: Path) -> Model:
+    from spikeport.formats import onnx
+
+    graph, findings = onnx.read(path)
+    return Model(str(path), "onnx", graph, findings=tuple(findings), path=path)
+
+
+def _checkpoint(path: Path) -> Model:
+    import spikeport_models
+
+    module, metadata = spikeport_models.load(path)
+    return from_module(module, metadata, str(path), path)
+
+
+@cache
+def _code(reference: str) -> Model:
+    """``package:function``: the one way to name code, which then runs, once: a second call may draw other weights."""
+    from spikeport.tracing.code import named
+
+    found = named(reference)
+    runs = Finding("SP909", "its code was imported and called", where=reference, severity="note")
+    facts = {"model": reference, "input_shape": found.input_shape}
+    return Model(reference, "module", found.graph(), found.module, facts, findings=(runs,))
+
+
+def _shipped(name: str, path: Path) -> Model:
+    import spikeport_models
+
+    shipped = spikeport_models.shipped()
+    if name not in shipped:
+        what = "has no ending that spikeport knows" if path.exists() else "is neither a file nor a shipped model"
+        fail(
+            "SP902",
+            what,
+            where=name,
+            mend=f"name a .safetensors, .nir or .onnx file, package:function, or one of: {', '.join(shipped)}",
+        )
+    module, metadata = spikeport_models.load(name)
+    return from_module(module, metadata, name, None)
+
+
+def from_module(module: nn.Module, metadata: Mapping[str, Any], name: str, path: Path | None) -> Model:
+    """Capture a module whose metadata say which input it takes."""
+    from spikeport.tracing import capture
+
+    graph = capture(module, tuple(metadata["input_shape"]), verify=False)
+    facts = ("model", "dataset", "method", "seed", "versions", "recipe", preprocessing.KEY)
+    known = {fact: metadata[fact] for fact in facts if fact in metadata}
+    if path is not None:
+        known["checkpoint_sha256"] = sha256(path)
+    graph = graph.with_(provenance={**graph.provenance, **known})
+    return Model(name, "checkpoint", graph, module, metadata, path=path)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Labelled samples: x [B, *input] (direct) or [T, B, *input] (events), y [B]."""
+
+    name: str
+    split: str
+    x: Array  #: as they enter the network
+    y: Array
+    findings: tuple[Finding, ...] = ()  #: what was done to them
+
+    @property
+    def samples(self) -> int:
+        """How many there are."""
+        return len(self.y)
+
+
+def load_data(name: str, split: str, graph: Graph, limit: int | None = None) -> Data:
+    """The first ``limit`` samples of a split, prepared and in the coding that the graph takes.
+
+    Raises SP36x for unknown data, SP904 for another coding, SP398 where they cannot be prepared as in the training.
+    """
+    if limit is not None and limit < 1:
+        fail("SP903", f"a limit of {limit} samples", mend="ask for at least one")
+    node = graph.nodes[graph.input]
+    assert isinstance(node, Input)
+    return prepared(name, split, graph.timesteps, node.coding, preprocessing.of(graph.provenance), limit)
+
+
+def prepared(
+    name: str,
+    split: str,
+    timesteps: int,
+    coding: Literal["direct", "events"],
+    how: Preprocessing | None,
+    limit: int | None = None,
+) -> Data:
+    """As `load_data`, for a network that is no graph yet."""
+    from spikeport_models import datasets
+
+    if how is not None and how.unknown:
+        how.apply(np.zeros(0), coding, name)
+    found = datasets.load(name, split, timesteps=timesteps)
+    if found.coding != coding:
+        fail(
+            "SP904",
+            f"the data set {name!r} holds {found.coding} samples, the model takes {coding} ones",
+            mend="choose the data set that the model was trained on",
+        )
+    x = found.x[:, :limit] if found.coding == "events" else found.x[:limit]
+    if how is None:
+        return Data(name, split, x, found.y[:limit])
+    return Data(name, split, how.apply(x, coding, name), found.y[:limit], (how.note(),))

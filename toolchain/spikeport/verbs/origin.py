@@ -1,0 +1,31 @@
+"""What a record remembers of the run that made it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from spikeport.graph import Array
+from spikeport.verbs.files import sha256
+from spikeport.verbs.load import Model
+
+
+def origin(model: Model, samples: Array, given: Array | Path | str) -> Mapping[str, str]:
+    """What a record remembers of its run: the model's file and the input's (where ``given`` is one), with hashes."""
+    found = {"samples_sha256": samples_hash(samples)}
+    if model.path is not None:
+        found |= {"model": str(model.path), "model_sha256": sha256(model.path)}
+    elif model.kind == "checkpoint":
+        found |= {"model": model.name}
+    return found if isinstance(given, np.ndarray) else found | {"input": str(given)}
+
+
+def samples_hash(samples: Array) -> str:
+    """SHA-256 of the values as float64 in C order, so that a wider type of the same numbers is the same input."""
+    found = hashlib.sha256(str(samples.shape).encode())
+    for part in samples:
+        found.update(np.ascontiguousarray(part, dtype=np.float64).tobytes())
+    return found.hexdigest()

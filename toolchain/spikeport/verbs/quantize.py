@@ -1,0 +1,202 @@
+"""``spikeport quantize``: a trained model to integers, and what that costs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from spikeport.engine import simulate
+from spikeport.findings import Finding, fail
+from spikeport.graph import Array, Graph, Profile
+from spikeport.quantisation import STEPS, Quantised, RangeMethod, SignMode, TradeOff, load_profile, mixed_bits, prepare
+from spikeport.quantisation import quantize as post_training
+from spikeport.quantisation.collapse import collapse
+from spikeport.target import Progress, silent
+from spikeport.verbs.export import export
+from spikeport.verbs.files import output, write_json
+from spikeport.verbs.load import Data, Model, load_data, load_model
+
+CALIBRATION = 512  #: samples of the training split
+JUDGED = 2000  #: samples on which accuracies are measured
+FEW = 300  #: validation samples that are too few to measure them
+
+Thresholds = Literal["mean", "first"]
+
+
+def quantize(
+    model: Model | Graph | Path | str,
+    *,
+    data: str | Data,
+    weight_bits: int | Mapping[str, int] | Literal["auto"] = 8,
+    profile: str | Path | Profile = "loihi2",
+    out: Path | str | None = None,
+    calibration: int = CALIBRATION,
+    ranges: RangeMethod = "mse",
+    signs: SignMode = "mixed",
+    steps: Sequence[str] = STEPS,
+    thresholds: Thresholds | None = None,
+    fine_tune: int = 0,
+    max_drop: float = 0.5,
+    report: Path | str | None = None,
+    progress: Progress = silent,
+) -> Quantised:
+    """Quantise ``model``, calibrated on ``calibration`` samples spread evenly over the training split of ``data``.
+
+    ``weight_bits``: "auto" finds the fewest bits a layer whose accuracy is at most ``max_drop`` points below
+    the real network's; the curve goes to ``report`` (JSON) and beside it as PNG. ``thresholds`` puts the mean or
+    the first value in place of schedules. ``fine_tune``: epochs of quantisation-aware training on the training split.
+    ``out`` (.nir or .onnx) is written where it is given. The result's report holds accuracies between 0 and 1, on at
+    most JUDGED samples of the validation split, or of the training split where the former has fewer than FEW.
+    Raises what `passes.quantize.quantize`, `mixed_bits` and the readers raise.
+    """
+    loaded = load_model(model)
+    graph = loaded.graph
+    seen = data if isinstance(data, Data) else load_data(data, "train", graph)
+    judged, few = _judged(data, seen, graph), _spread(seen, calibration, graph).x
+    chosen = load_profile(profile)
+
+    def accuracy(candidate: Graph) -> float:
+        return simulate(candidate, judged.x).accuracy(judged.y)
+
+    facts: dict[str, Any] = {"samples": judged.samples, "split": judged.split, "accuracy": {"real": accuracy(graph)}}
+    if thresholds is not None:
+        facts["accuracy"]["collapsed"] = accuracy(collapse(prepare(graph), thresholds)[0])
+    bits = chosen.weight_bits if isinstance(weight_bits, str) else weight_bits
+
+    def make(bits: int | Mapping[str, int]) -> Quantised:
+        return post_training(
+            graph,
+            few,
+            chosen,
+            bits,
+            run=simulate,
+            ranges=ranges,
+            signs=signs,
+            steps=steps,
+            collapse_thresholds=thresholds,
+            progress=progress,
+        )
+
+    made = make(bits)
+    if isinstance(weight_bits, str):
+        if weight_bits != "auto":
+            fail("SP400", f"weight bits {weight_bits!r}", mend="give a number, or auto")
+        found = mixed_bits(
+            made, accuracy=accuracy, real_accuracy=facts["accuracy"]["real"], max_drop=max_drop, progress=progress
+        )
+        facts["trade_off"] = found.as_dict()
+        made = make(found.chosen.bits)
+    facts["accuracy"]["integer"] = accuracy(made.graph)
+    if fine_tune:
+        from spikeport.training.finetune import fine_tune as tune
+
+        tuned = tune(made, seen.x, seen.y, epochs=fine_tune, progress=progress)
+        facts["fine_tune"] = {"epochs": fine_tune, "losses": tuned.losses, "accuracies": tuned.accuracies}
+        facts["accuracy"]["fine_tuned"] = accuracy(tuned.graph)
+        if facts["accuracy"]["fine_tuned"] >= facts["accuracy"]["integer"]:
+            made = replace(made, graph=tuned.graph)
+        else:
+            made = replace(made, findings=(*made.findings, _worse(facts["accuracy"])))
+    tuned_facts = {"epochs": fine_tune, "seed": 0, "kept": _kept(made)} if fine_tune else None
+    origin = {
+        "calibration": {
+            "data": seen.name,
+            "split": seen.split,
+            "samples": _count(few, graph),
+            "choice": "spread evenly over the split, nothing drawn",
+            "sha256": _sha256(few),
+        },
+        "ranges": ranges,
+        "steps": list(steps),
+        "thresholds": thresholds,
+        "fine_tune": tuned_facts,
+    }
+    told = (*seen.findings, *made.findings)
+    made = replace(made, graph=_with_origin(made.graph, origin), findings=told, report={**made.report, **facts})
+    if out is not None:
+        export(made.graph, out)
+    if report is not None:
+        _write_report(made, output(report, ".json"), facts)
+    return made
+
+
+def _kept(made: Quantised) -> bool:
+    return not any(found.code == "SP431" for found in made.findings)
+
+
+def _count(x: Array, graph: Graph) -> int:
+    return int(x.shape[x.ndim - len(graph.shapes[graph.input]) - 1])
+
+
+def _sha256(x: Array) -> str:
+    """Of the samples' bytes, in C order."""
+    return hashlib.sha256(np.ascontiguousarray(x).tobytes()).hexdigest()
+
+
+def _with_origin(graph: Graph, origin: Mapping[str, Any]) -> Graph:
+    """The graph whose provenance also tells on what it was calibrated: the file tells how to make it again."""
+    known = {name: value for name, value in origin.items() if value is not None}
+    facts = {**graph.provenance.get("quantised", {}), **known}
+    return graph.with_(provenance={**graph.provenance, "quantised": facts})
+
+
+def _write_report(made: Quantised, path: Path, facts: Mapping[str, Any]) -> None:
+    write_json(path, dict(made.report))
+    if "trade_off" in facts:
+        draw(facts["trade_off"], path.with_suffix(".png"))
+
+
+def draw(trade_off: TradeOff | Mapping[str, Any], path: Path | str) -> None:
+    """The trade-off curve as PNG: accuracy against the mean bits of a weight."""
+    from matplotlib.figure import Figure
+
+    found = trade_off.as_dict() if isinstance(trade_off, TradeOff) else trade_off
+    points = sorted(found["curve"], key=lambda point: point["mean_bits"])
+    figure = Figure(figsize=(6.4, 4), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    axes.plot([p["mean_bits"] for p in points], [100 * p["accuracy"] for p in points], "o-", label="integers")
+    axes.axhline(100 * found["real_accuracy"], color="0.4", linestyle="--", label="real numbers")
+    best = found["chosen"]
+    axes.plot(
+        best["mean_bits"],
+        100 * best["accuracy"],
+        "*",
+        markersize=14,
+        color="tab:red",
+        label=f"chosen, at most {found['max_drop']:g} points below",
+    )
+    axes.set_xlabel("bits of a weight, mean")
+    axes.set_ylabel("accuracy, %")
+    axes.legend(loc="lower right")
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    figure.savefig(part, format="png")
+    os.replace(part, path)
+
+
+def _worse(accuracy: Mapping[str, float]) -> Finding:
+    what = f"fine-tuning led to {accuracy['fine_tuned']:.4f}, without it the accuracy is {accuracy['integer']:.4f}"
+    return Finding(
+        "SP431", what, why="the graph without fine-tuning is kept.", mend="train more epochs", severity="substituted"
+    )
+
+
+def _judged(data: str | Data, seen: Data, graph: Graph) -> Data:
+    """The samples on which accuracies are measured."""
+    held = seen if isinstance(data, Data) else load_data(data, "val", graph)
+    return _spread(held if held.samples >= FEW else seen, JUDGED, graph)
+
+
+def _spread(data: Data, count: int, graph: Graph) -> Data:
+    """At most ``count`` samples, evenly spread, for data sets are often sorted by class."""
+    count = min(count, data.samples)
+    index = np.arange(count) * data.samples // count
+    events = data.x.ndim == len(graph.shapes[graph.input]) + 2
+    x: Array = data.x[:, index] if events else data.x[index]
+    return replace(data, x=x, y=data.y[index])

@@ -1,0 +1,83 @@
+"""``spikeport report``: the HTML page of a run or of a comparison, written again from its JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from spikeport.comparison import Comparison
+from spikeport.findings import fail
+from spikeport.reporting import gather, write
+from spikeport.verbs.doctor import versions
+from spikeport.verbs.files import folder, sha256, write_json
+from spikeport.verbs.fit import placed
+
+FIGURES = "figures.json"  #: what the page lets a reader drill down into; written beside result.json
+
+
+def report(path: Path | str) -> Path:
+    """Write ``report.html`` into the folder of a run, from its ``result.json``. Raises SP820 where there is none."""
+    place = Path(path)
+    place = place.parent if place.name == "result.json" else place
+    result = _read(place / "result.json")
+    if not {"accuracy", "parity"} & set(result):
+        fail(
+            "SP820",
+            "holds neither accuracies nor comparisons",
+            where=str(place / "result.json"),
+            mend="name the folder that spikeport run wrote",
+        )
+    figures = _read(place / FIGURES) if (place / FIGURES).exists() else None
+    return write(result, place / "report.html", figures)
+
+
+def write_comparison(found: Comparison, out: Path | str) -> Path:
+    """Write ``comparison.json`` and ``report.html`` of one comparison into a folder; returns the page."""
+    place = folder(out)
+    write_json(place / "comparison.json", found.as_dict())
+    result, placement = as_result(found), None
+    if found.graph is not None:
+        result["fit"], placement = placed(found.graph)
+    pairs = {found.a: (found.records[0], found.records[1])} if found.records else {}
+    return write(
+        result, place / "report.html", gather(pairs, graph=found.graph, integer=found.graph, placement=placement)
+    )
+
+
+def as_result(found: Comparison) -> dict[str, Any]:
+    """A comparison in the words of ``result.json``, for the page."""
+    names = {"a": found.a, "b": found.b}
+    result: dict[str, Any] = {
+        "model": f"{found.a} against {found.b}",
+        "samples": dict.fromkeys(names.values(), found.parity.samples),
+        "parity": {found.a: found.parity.as_dict(found.b)},
+        "firing_rate": found.firing_rates["a"],
+        "causes": {} if found.causes is None else {found.a: [cause.as_dict() for cause in found.causes]},
+        "first_divergence": {} if found.first is None else {found.a: found.first.told(found.a, found.b)},
+    }
+    result["provenance"] = {"command": f"spikeport compare {found.a} {found.b}"} | {
+        f"sha256 of {path}": sha256(path) for path in map(_file, names.values()) if path is not None
+    }
+    result["versions"] = versions()
+    result["findings"] = [finding.as_dict() for finding in found.findings]
+    if found.accuracy is not None:
+        result["accuracy"] = {names[key]: share.value for key, share in found.accuracy.items()}
+    return result
+
+
+def _file(side: str) -> Path | None:
+    """The file that a side was read from, its target left out; None for what is no file."""
+    return next((Path(name) for name in (side, side.rpartition("@")[0]) if name and Path(name).is_file()), None)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        fail("SP820", "there is no such file", where=str(path), mend="name the folder that spikeport run wrote")
+    except (OSError, ValueError) as error:
+        fail("SP820", f"is not a result ({error})", where=str(path), mend="run spikeport run again")
+    if not isinstance(value, dict):
+        fail("SP820", "is not a result", where=str(path), mend="name the folder that spikeport run wrote")
+    return value

@@ -1,0 +1,115 @@
+"""What stands on one side of a comparison: a model that is run, or a record of a run, with its model where known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from spikeport.comparison import Side as Network
+from spikeport.engine import simulate
+from spikeport.findings import fail
+from spikeport.graph import Array, Graph
+from spikeport.record import Record
+from spikeport.target import Request
+from spikeport.verbs.execute import execute, target_names
+from spikeport.verbs.files import sha256
+from spikeport.verbs.load import Model, load_model
+from spikeport.verbs.origin import samples_hash
+from spikeport.verbs.simulate import read_array
+from spikeport_models import shipped
+
+BLIND = ("pytorch", "onnxruntime", "onnxruntime-cuda")  #: targets that show no membranes
+
+Named = Model | Graph | Record | Path | str
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two, as it was named."""
+
+    name: str
+    model: Model | None
+    target: str | None = None  #: behind the @
+    record: Record | None = None
+    lacks: str = ""  #: why the model of a record is not known
+
+    @property
+    def graph(self) -> Graph | None:
+        """The network, where it is known."""
+        return None if self.model is None else self.model.graph
+
+    def run(self, x: Array, request: Request) -> Record:
+        """The record, or the model run."""
+        if self.record is not None:
+            return self.record
+        assert self.model is not None
+        return execute(self.model, self.target, x, request)
+
+    @property
+    def network(self) -> Network | None:
+        """The graph and what runs it: its target, or our engine where that shows no membranes."""
+        if self.model is None:
+            return None
+        model, target = self.model, self.target or self.model.target
+        if self.record is not None or target in BLIND:
+            return Network(model.graph, simulate)
+        return Network(model.graph, lambda graph, x, wishes: execute(replace(model, graph=graph), target, x, wishes))
+
+
+def side(named: Named, model: Named | None = None) -> Side:
+    """What a user named; ``model`` is that of a record. Raises SP501 for an unknown target and what loading raises."""
+    if isinstance(named, Record):
+        return _of_record(f"record of {named.target}", named, model)
+    if isinstance(named, Model | Graph):
+        loaded = load_model(named)
+        return Side(loaded.name, loaded)
+    name, target = str(named), None
+    head, at, tail = name.rpartition("@")
+    if at and not Path(name).exists():
+        if tail not in target_names():
+            fail(
+                "SP501", f"there is no target {tail!r}", where=name, mend=f"choose one of: {', '.join(target_names())}"
+            )
+        name, target = head, tail
+    if Path(name).suffix == ".npz":
+        return _of_record(str(named), Record.load(name), model)
+    return Side(str(named), load_model(name), target)
+
+
+def _of_record(name: str, record: Record, model: Named | None) -> Side:
+    """A record with the model that the user gives, or with the file it says it is of, if that is still the same."""
+    if model is not None:
+        assert not isinstance(model, Record)
+        return Side(name, load_model(model), record=record)
+    known = record.origin.get("model", "")
+    if not known:
+        return Side(name, None, record=record, lacks="the record does not say of which model it is")
+    if known not in shipped():
+        if not Path(known).is_file():
+            return Side(name, None, record=record, lacks=f"its model {known} is not here")
+        if sha256(Path(known)) != record.origin.get("model_sha256"):
+            return Side(name, None, record=record, lacks=f"its model {known} is another file by now")
+    return Side(name, load_model(known), record=record)
+
+
+def remembered(sides: tuple[Side, Side]) -> Array | None:
+    """The samples that a record says it ran, where that file still holds them; None otherwise."""
+    for each in sides:
+        if each.record is not None and Path(path := each.record.origin.get("input", "")).is_file():
+            samples = read_array(Path(path))
+            if samples_hash(samples) == each.record.origin["samples_sha256"]:
+                return samples
+    return None
+
+
+def same_samples(each: Side, x: Array) -> None:
+    """Raise SP815 if a record says that it ran other samples than ``x``."""
+    ran = "" if each.record is None else each.record.origin.get("samples_sha256", "")
+    if ran and ran != samples_hash(x):
+        fail(
+            "SP815",
+            "ran other samples than these",
+            where=each.name,
+            why="margins and causes would be those of another input.",
+            mend="name the data, the split and the limit of the recorded run, or its --input",
+        )

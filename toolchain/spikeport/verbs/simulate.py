@@ -1,0 +1,123 @@
+"""``spikeport simulate``: run a model on an input file and keep the record."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from spikeport import preprocessing
+from spikeport.findings import Finding, fail
+from spikeport.graph import LIF, Array, Graph, Input
+from spikeport.passes.extend import extend
+from spikeport.record import Record
+from spikeport.target import Progress as Callback
+from spikeport.target import Request, check_input, silent
+from spikeport.verbs.execute import execute, execute_in_parts, part
+from spikeport.verbs.files import folder
+from spikeport.verbs.load import Model, load_model
+from spikeport.verbs.origin import origin
+
+
+def simulate(
+    model: Model | Graph | Path | str,
+    samples: Array | Path | str,
+    target: str | None = None,
+    out: Path | str | None = None,
+    *,
+    dt: float | None = None,
+    nir: Mapping[str, str] | None = None,
+    frames: bool = False,
+    trains: bool | Sequence[str] = True,
+    membranes: bool | Sequence[str] = False,
+    events: bool = True,
+    resume: bool = False,
+    batch: int | None = None,
+    memory: int | None = None,
+    seconds: float | None = None,
+    progress: Callback = silent,
+) -> Record:
+    """Run ``samples`` and return the record; with ``out`` also write ``out/record.npz``.
+
+    ``samples``: an array or a .npy file, [B, ...] for direct coding or, with ``frames``, [T, B, ...]. ``dt`` and
+    ``nir`` are for files of other tools, see `load_model`; where such a file leaves the number of steps open, the
+    frames set it. A run of more than about a minute, or 1024 samples, keeps its finished parts in ``out``; ``resume``
+    goes on after them.
+
+    ``trains`` and ``membranes`` (after the reset) are of all layers, of none, or of the layers named; spike trains and
+    event counts that are left out are named in the record (SP516). ``batch`` samples run at once, or as many as take
+    ``memory`` bytes; neither changes a bit of integers.
+
+    Raises SP907 for a file that is no array, SP502 for one of the wrong shape, SP511 for parts without ``resume``,
+    SP515 for layers that there are not.
+    """
+    loaded = load_model(model, dt=dt, nir=nir)
+    array = samples if isinstance(samples, np.ndarray) else read_array(Path(samples))
+    loaded = replace(loaded, graph=_framed(loaded.graph, array, frames))
+    request = Request(
+        trains=trains if isinstance(trains, bool) else tuple(trains),
+        membranes=membranes if isinstance(membranes, bool) else tuple(membranes),
+        events=events,
+        batch=batch,
+        seconds=seconds,
+        memory=memory,
+        progress=progress,
+    )
+    remembers = origin(loaded, array, samples)
+    if frames or dt or nir:  # what the file alone would be is another network
+        remembers = {name: value for name, value in remembers.items() if not name.startswith("model")}
+    how = preprocessing.of(loaded.graph.provenance)
+    notes = (*(() if how is None else (how.note(),)), *_left_out(loaded.graph, request))
+    if out is None:
+        record = execute(loaded, target, array, request)
+        return replace(record, origin=remembers, findings=(*record.findings, *notes))
+    if resume or check_input(loaded.graph, array) > part(loaded, target):
+        record = execute_in_parts(loaded, target, array, request, folder(out), resume)
+    else:
+        record = execute(loaded, target, array, request)
+    place, record = folder(out), replace(record, origin=remembers, findings=(*record.findings, *notes))
+    record.save(place / "record.npz")
+    for parts in place.glob("parts-*"):
+        shutil.rmtree(parts)
+    return record
+
+
+def _left_out(graph: Graph, request: Request) -> Iterator[Finding]:
+    """What a record would hold and this one does not, because it was asked to."""
+    layers = [name for name in graph.nodes_of(LIF) if not request.keeps_train(name)]
+    parts = [f"the spike trains of {', '.join(layers)}"] * bool(layers) + ["the event counts"] * (not request.events)
+    if parts:
+        yield Finding(
+            "SP516",
+            f"left out as asked: {' and '.join(parts)}",
+            severity="note",
+            why="such a record cannot be compared or priced there.",
+        )
+
+
+def _framed(graph: Graph, array: Array, frames: bool) -> Graph:
+    """The graph as it takes this input: with a frame each step, and as many steps as there are frames."""
+    entry = graph.nodes[graph.input]
+    assert isinstance(entry, Input)
+    if frames and entry.coding == "direct":
+        graph = graph.replace({graph.input: entry.with_(coding="events")})
+    if frames and graph.after_end != "error":
+        graph = extend(graph, max(1, array.shape[0]) if array.ndim else 1)
+    return graph
+
+
+def read_array(path: Path) -> Array:
+    """A .npy file of numbers. Raises SP907 for anything else; never unpickles."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        fail("SP907", "there is no such file", where=str(path))
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        fail("SP907", f"is not an array of numbers ({error})", where=str(path), mend="write it with numpy.save")
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+        fail("SP907", "is not one array of numbers", where=str(path), mend="write it with numpy.save")
+    return array

@@ -1,0 +1,189 @@
+"""The verb train: a recipe becomes a checkpoint."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import nn
+
+from spikeport.findings import fail
+from spikeport.terminal import console
+from spikeport.training import checkpoint, folder, resume
+from spikeport.training.catalogue import method as method_of
+from spikeport.training.grid import to_grid
+from spikeport.training.loop import Epoch, Training, accuracy, fit
+from spikeport.training.parallel import own_device, together, wait_for_all
+from spikeport.training.parts import Part
+from spikeport.training.recipe import Recipe, facts_of, read
+from spikeport.training.reduce import rank
+from spikeport_models import datasets, networks
+from spikeport_models.recipes import find
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training left behind."""
+
+    module: nn.Module  #: the best epoch's, in evaluation mode
+    checkpoint: Path
+    metadata: dict[str, Any]
+    epochs: list[Epoch]
+    seconds: float
+
+
+def train(
+    recipe: str | Path,
+    method: str | None = None,
+    out: Path | str = "build/train",
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    go_on: bool = False,
+    overwrite: bool = False,
+    device: str = "cpu",
+    progress: bool | None = None,
+) -> Trained:
+    """Train what a recipe says; ``recipe`` is a shipped recipe's name or a TOML file.
+
+    Writes into the folder ``out``: ``recipe.toml`` (every field); after each epoch ``metrics.json`` and ``.csv``,
+    ``last.safetensors``, and ``resume.safetensors``, from which ``go_on`` continues bit for bit; after each epoch that
+    is the best so far on the validation part, ``best.safetensors``, its weights rounded to the recipe's ``weight_bits``
+    where it names them; ``curves.png`` in the end, also when the training is interrupted. The test part is evaluated
+    once, at the end, and stands in the metadata of the best checkpoint. A folder with another recipe's training is
+    refused, unless ``overwrite``; the same recipe starts over.
+
+    ``device``: "cpu", "cuda" or one GPU ("cuda:1"). Under torchrun all processes share the work, "cuda" is each one's
+    own GPU, and the first process writes.
+
+    Raises SP311-SP320, and the data set's own errors.
+    """
+    chosen = read(find(recipe), {**(overrides or {}), **({"method": method} if method else {})})
+    place = Path(out)
+    if place.exists() and not place.is_dir():
+        fail("SP317", "is a file; the results need a folder", where=str(place))
+    if not go_on and not overwrite:
+        folder.refuse_another(place, chosen)
+    here = own_device(device)
+    shown = console.interactive() if progress is None else progress
+    with together(here):
+        return _train(chosen, place, go_on, here, shown and rank() == 0)
+
+
+def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool) -> Trained:
+    start = time.perf_counter()
+    torch.manual_seed(recipe.seed)
+    data = {
+        split: datasets.load(recipe.dataset, split, recipe.folder, recipe.timesteps)
+        for split in ("train", "val", "test")
+    }
+    parts = {split: Part.of(part.x, part.y, part.coding) for split, part in data.items()}
+    training = Training.begin(_network(recipe, data["train"]).to(device), recipe, len(parts["train"]))
+    if go_on:
+        resume.restore(place / folder.RESUME, training)
+    wait_for_all()  # every process has looked at what is there, or read it
+    if rank() == 0:
+        _begin(place, recipe, go_on)
+    facts = facts_of(recipe, data["train"].input_shape, data["train"].coding, data["train"].classes)
+    with _watching(recipe, shown) as show, _curves(place, training):
+
+        def watch(now: Training) -> None:
+            show(now.epochs[-1])
+            if rank() == 0:
+                _write(place, now, facts, parts["val"])
+
+        fit(training, parts["train"], parts["val"], watch)
+    module, best = _best(training, parts["val"])
+    seconds = time.perf_counter() - start
+    metadata = facts | _at(best) | {"test_accuracy": accuracy(module, parts["test"]), "train_seconds": seconds}
+    if rank() == 0:
+        checkpoint.save(place / folder.BEST, module, metadata)
+    return Trained(module, place / folder.BEST, metadata, training.epochs, seconds)
+
+
+def _begin(place: Path, recipe: Recipe, go_on: bool) -> None:
+    """The folder before the first epoch of this call."""
+    place.mkdir(parents=True, exist_ok=True)
+    if go_on:
+        folder.write_recipe(place, recipe)
+    else:
+        folder.begin(place, recipe)
+
+
+def _write(place: Path, now: Training, facts: dict[str, Any], val: Part) -> None:
+    """What one more epoch leaves in the folder; `resume` comes last, so that it never is ahead of the others."""
+    folder.write_metrics(place, now.epochs)
+    checkpoint.save(place / folder.LAST, now.module, facts | _at(now.epochs[-1]))
+    if now.best is now.epochs[-1]:
+        module, best = _best(now, val)
+        checkpoint.save(place / folder.BEST, module, facts | _at(best))
+    resume.save(place / folder.RESUME, now)
+
+
+def _best(training: Training, val: Part) -> tuple[nn.Module, Epoch]:
+    """The network of the best epoch so far, a copy on the CPU with its weights on their grid, and that epoch."""
+    assert training.best is not None  # an epoch is over
+    # Neurons point at the norm before them from outside the modules' tree; a deep copy keeps that.
+    module, best = copy.deepcopy(training.module).cpu(), training.best
+    module.load_state_dict(training.best_state)
+    module.eval()
+    if training.recipe.weight_bits:
+        to_grid(module, training.recipe.weight_bits)
+        best = replace(best, val_accuracy=accuracy(module, val))
+    return module, best
+
+
+@contextmanager
+def _curves(place: Path, training: Training) -> Iterator[None]:
+    """Draw the curves in the end, whether all epochs are done or something stopped them."""
+    try:
+        yield
+    finally:
+        if rank() == 0 and training.epochs:
+            folder.draw_curves(place, training.epochs, f"{training.recipe.model}, {training.recipe.method}")
+
+
+def _network(recipe: Recipe, data: datasets.Dataset) -> nn.Module:
+    module = networks.build(
+        recipe.network,
+        input_shape=data.input_shape,
+        classes=data.classes,
+        timesteps=recipe.timesteps,
+        train_with=method_of(recipe.method, **recipe.method_options),
+        options=recipe.architecture,
+    )
+    placed: nn.Module = module.to(memory_format=torch.channels_last)  # what convolutions are fastest with
+    return placed
+
+
+@contextmanager
+def _watching(recipe: Recipe, shown: bool) -> Iterator[Callable[[Epoch], None]]:
+    """Yields what to call with each epoch: a progress bar for a person, a line an epoch elsewhere."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[now]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console.stderr, disable=not shown) as bar:
+        task = bar.add_task(f"train {recipe.model} ({recipe.method})", total=recipe.epochs, now="")
+
+        def show(epoch: Epoch) -> None:
+            now = f"loss {epoch.loss:.3f}  train {epoch.train_accuracy:.1%}  val {epoch.val_accuracy:.1%}"
+            bar.update(task, completed=epoch.epoch, now=now)
+            if not shown and rank() == 0:
+                console.say(f"epoch {epoch.epoch}/{recipe.epochs}  {now}  {epoch.seconds:.1f} s")
+
+        yield show
+
+
+def _at(epoch: Epoch) -> dict[str, Any]:
+    return {"epoch": epoch.epoch, "val_accuracy": epoch.val_accuracy}
