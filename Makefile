@@ -7,7 +7,7 @@ PACKAGES := toolchain/spikeport targets/spikeport_targets models/spikeport_model
 
 .DEFAULT_GOAL := help
 PEERS  := $(VENV)/.peers
-.PHONY: help setup peers demo test test-slow matrix lint format bench docs clean
+.PHONY: help setup peers demo test test-slow matrix lint format bench docs dist clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,11 +40,12 @@ MATRIX ?= 3.12:2.3.5 3.12:1.26.4 3.13:2.3.5
 matrix: $(STAMP)  ## Lava's equality on other Pythons and numpys, in environments of their own under build/matrix
 	$(BIN)/python tests/matrix.py $(MATRIX)
 
-lint: $(STAMP)  ## format, style, types, and who may import whom
+lint: $(STAMP)  ## format, style, types, who may import whom, and the names in changelog.d
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/towncrier build --draft >/dev/null
 
 format: $(STAMP)  ## put the code into shape
 	$(BIN)/ruff format .
@@ -57,5 +58,8 @@ docs: $(STAMP)  ## the documentation site, no warning allowed; writes build/docs
 	$(BIN)/python docs/generate.py build/docs
 	$(BIN)/zensical build --strict --clean -f build/docs/zensical.toml
 
+dist: $(STAMP)  ## wheel and sdist in dist/, installed in a clean environment; README's Python example runs from it
+	$(BIN)/python tests/dist.py
+
 clean:  ## remove what was built, keep the environment
-	rm -rf build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
