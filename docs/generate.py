@@ -3,7 +3,7 @@
     python docs/generate.py build/docs
 
 Generated: a page an error code (from the catalogue), cost models, chips and what every figure means (from the files
-that the program reads), and the notebooks as pages.
+that the program reads), CONTRIBUTING.md and the notebooks as pages.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def generate(out: Path) -> Path:
         shutil.copyfile(image, place)
     for notebook in sorted((HERE / "notebooks").glob("*.ipynb")):
         write(target / "notebooks" / f"{notebook.stem}.md", notebook_page(notebook))
+    write(target / "contributing.md", (HERE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8"))
     write(target / "codes.md", codes_page(pages()))
     for page in pages().values():
         write(target / "codes" / f"{page.code}.md", code_page(page))
@@ -54,9 +55,9 @@ def code_page(page: Page) -> str:
     return f"# {page.code}: {page.title}\n\n{page.why}\n\n**What to do.** {page.mend}\n\n[All codes](../codes.md)\n"
 
 
-def codes_page(found: dict[str, Page]) -> str:
+def codes_page(catalogue: dict[str, Page]) -> str:
     """The list of all codes."""
-    rows = "\n".join(f"| [{page.code}](codes/{page.code}.md) | {page.title} |" for page in found.values())
+    rows = "\n".join(f"| [{page.code}](codes/{page.code}.md) | {page.title} |" for page in catalogue.values())
     head = "Every message carries a code that stays the same for ever. `spikeport explain CODE` prints its page."
     return f"# Error codes\n\n{head}\n\n| code | what |\n|---|---|\n{rows}\n"
 

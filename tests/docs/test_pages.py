@@ -99,9 +99,9 @@ def test_the_readme_s_python_runs(tmp_path, monkeypatch):
     quick = functools.partial(spikeport.quantize, calibration=64, steps=("normalise", "ranges"))
     monkeypatch.setattr(spikeport, "train", short, raising=False)
     monkeypatch.setattr(spikeport, "quantize", quick, raising=False)
-    found = [text for _, kind, text in BLOCK.findall(readme()) if kind == "python"]
-    assert len(found) == 1
-    text = found[0] if lava_is_here() else found[0].replace('target="lava"', 'target="integer"')
+    (text,) = (text for _, kind, text in BLOCK.findall(readme()) if kind == "python")
+    if not lava_is_here():
+        text = text.replace('target="lava"', 'target="integer"')
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(compile(text, "README.md", "exec"), {"__name__": "page"})
@@ -114,8 +114,7 @@ def test_the_readme_s_python_runs(tmp_path, monkeypatch):
 
 def test_the_readme_s_commands_exist():
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-    wanted = set(re.findall(r"^ {4}make (\w+)|`make (\w+)`", readme(), re.MULTILINE))
-    named = {name for pair in wanted for name in pair if name}
+    named = set(re.findall(r"(?:^ {4}|`)make (\w+)", readme(), re.MULTILINE))
     assert named
     assert named <= targets
     verbs = set(re.findall(r"`spikeport (\w+)`", readme()))

@@ -23,12 +23,12 @@ class Page:
 @cache
 def pages() -> dict[str, Page]:
     """Every code's page, sorted by code."""
-    found: dict[str, Page] = {}
+    catalogue: dict[str, Page] = {}
     for file in files(__name__).iterdir():
         if file.name.endswith(".toml"):
             entries = tomllib.loads(file.read_text(encoding="utf-8"))
-            found |= {code: Page(code, **entry) for code, entry in entries.items()}
-    return dict(sorted(found.items()))
+            catalogue |= {code: Page(code, **entry) for code, entry in entries.items()}
+    return dict(sorted(catalogue.items()))
 
 
 def page(code: str) -> Page:
