@@ -19,14 +19,14 @@ THRESHOLDS = np.array([1.0, 0.8, 1.3, 0.9, 1.1])
 def network(seed=0, dtype="float64", **changes):
     """Two convolutions and a dense layer; gains chosen so that all layers fire."""
     rng = np.random.default_rng(seed)
-    wide = np.dtype(dtype)
+    real = np.dtype(dtype)
 
     def array(*shape, scale):
-        return (rng.normal(0.08, 0.35, shape) * scale).astype(wide)
+        return (rng.normal(0.08, 0.35, shape) * scale).astype(real)
 
     def lif(shape):
-        bias = rng.normal(0, 0.1, shape[0]).astype(wide)
-        return LIF(shape, wide.type(0.6), THRESHOLDS.astype(wide), bias=bias)
+        bias = rng.normal(0, 0.1, shape[0]).astype(real)
+        return LIF(shape, real.type(0.6), THRESHOLDS.astype(real), bias=bias)
 
     nodes = {
         "input": Input((2, 6, 6)),
@@ -38,7 +38,7 @@ def network(seed=0, dtype="float64", **changes):
         "fc": Linear(array(16, 72, scale=0.6)),
         "lif3": lif((16,)),
         "head": Linear(array(4, 16, scale=1.0)),
-        "out": Readout((4,), np.full(T, 1 / T, wide)),
+        "out": Readout((4,), np.full(T, 1 / T, real)),
     }
     return Graph.chain(nodes | changes, timesteps=T, arithmetic=Real(dtype))
 
@@ -81,9 +81,9 @@ PLANTS = {
 
 
 def first(a, b, x, **more):
-    found = causes(a, b, x, simulate, **more)
-    assert found, "no cause was found"
-    return found[0]
+    ranked = causes(a, b, x, simulate, **more)
+    assert ranked, "no cause was found"
+    return ranked[0]
 
 
 @pytest.mark.parametrize("name", [name for name in PLANTS if name != "rounding"])
@@ -91,12 +91,12 @@ def test_a_planted_cause_is_named_first_and_explains_everything(name):
     a = network()
     b = PLANTS[name](a)
     apart = parity(*(simulate(g, samples(), Request(trains=True)) for g in (a, b))).spike_mismatches
-    found = causes(a, b, samples(), simulate)
+    ranked = causes(a, b, samples(), simulate)
     assert apart > 0
-    assert [cause.name for cause in found] == [name]
-    assert found[0].mismatches == apart
-    assert found[0].share == 1
-    assert found[0].explained == 1
+    assert [cause.name for cause in ranked] == [name]
+    assert ranked[0].mismatches == apart
+    assert ranked[0].share == 1
+    assert ranked[0].explained == 1
 
 
 @pytest.mark.parametrize("pick", [np.mean, np.min, np.max, lambda t: t[0], lambda t: t[-1]])
@@ -109,8 +109,8 @@ def test_any_usual_constant_for_a_schedule_is_called_a_collapse(pick):
 def test_a_collapse_and_a_rounding_are_told_apart():
     a = network()
     b = lifs(a, lambda node: node.with_(threshold=np.full(T, node.threshold.mean() + 0.06)))
-    found = causes(a, b, samples(), simulate)
-    assert {cause.name for cause in found} == {"schedule", "thresholds"}
+    ranked = causes(a, b, samples(), simulate)
+    assert {cause.name for cause in ranked} == {"schedule", "thresholds"}
 
 
 def test_a_comparison_is_named_where_membranes_meet_thresholds():
@@ -127,8 +127,8 @@ def test_float_rounding_is_named_where_only_the_last_bits_differ():
     a = synapses(network(), lambda weight: rounded(weight, 0.1))
     a = lifs(a, lambda node: node.with_(decay=np.asarray(1.0), bias=np.asarray(0.0), threshold=np.full(T, 0.7)))
     x = rounded(samples(), 0.5)
-    found = causes(a, a.with_(arithmetic=Real("float32")), x, simulate)
-    assert [cause.name for cause in found] == ["rounding"]
+    ranked = causes(a, a.with_(arithmetic=Real("float32")), x, simulate)
+    assert [cause.name for cause in ranked] == ["rounding"]
 
 
 def test_two_runs_that_round_alike_have_no_cause_to_part():
@@ -201,8 +201,8 @@ def real_of(graph):
 
 def test_the_integers_own_numbers_leave_only_truncation():
     b = integers(weight_step=1.0)  # units so coarse that truncating membranes matters
-    found = causes(real_of(b), b, np.rint(3 * samples()), simulate)
-    assert {cause.name for cause in found} == {"truncation"}
+    ranked = causes(real_of(b), b, np.rint(3 * samples()), simulate)
+    assert {cause.name for cause in ranked} == {"truncation"}
 
 
 def test_input_that_is_rounded_is_named():
@@ -218,16 +218,16 @@ def test_saturation_is_named():
     x = np.rint(255 * samples())
     a = real_of(b)
     assert simulate(b, x).overflows
-    found = first(a, b, x)
-    assert found.name == "saturation"
+    cause = first(a, b, x)
+    assert cause.name == "saturation"
 
 
 def test_a_target_that_computes_something_else_is_named():
     b = integers()
     x = np.rint(3 * samples())
     wrong = simulate(lifs(b, lambda node: node.with_(decay=np.int32(2000))), x, Request(trains=True))
-    found = causes(real_of(b), b, x, simulate, b_record=wrong)
-    assert found[0].name == "target"
+    ranked = causes(real_of(b), b, x, simulate, b_record=wrong)
+    assert ranked[0].name == "target"
 
 
 @pytest.mark.parametrize("bits", [2, 4])
@@ -236,18 +236,18 @@ def test_few_weight_bits_are_the_first_cause_after_quantising(bits):
     a = network(dtype="float32")
     x = np.rint(samples() * 16).astype(np.float32) / 16
     quantised = quantize(a, x, weight_bits=bits, run=simulate)
-    found = causes(prepare(a), quantised.graph, x, simulate)
-    assert found[0].name == "weights"
-    assert found[0].explained > 0.5
-    assert sum(cause.share for cause in found) == pytest.approx(1)
+    ranked = causes(prepare(a), quantised.graph, x, simulate)
+    assert ranked[0].name == "weights"
+    assert ranked[0].explained > 0.5
+    assert sum(cause.share for cause in ranked) == pytest.approx(1)
 
 
 def test_the_effect_on_accuracy_is_that_of_the_switch_alone():
     a = network()
     b = PLANTS["reset"](a)
     labels = np.random.default_rng(3).integers(0, 4, 40)
-    found = first(a, b, samples(), labels=labels)
-    assert found.accuracy == simulate(b, samples()).accuracy(labels) - simulate(a, samples()).accuracy(labels)
+    cause = first(a, b, samples(), labels=labels)
+    assert cause.accuracy == simulate(b, samples()).accuracy(labels) - simulate(a, samples()).accuracy(labels)
 
 
 def test_the_same_integers_have_no_cause_to_part():
@@ -262,5 +262,5 @@ def test_networks_that_are_no_versions_of_each_other_are_refused_with_every_diff
     )
     with pytest.raises(SpikeportError) as caught:
         causes(a, b, samples(), simulate)
-    assert {found.where for found in caught.value.findings} == {"node 'fc'", "node 'lif3'"}
+    assert {finding.where for finding in caught.value.findings} == {"node 'fc'", "node 'lif3'"}
     assert caught.value.code == "SP805"

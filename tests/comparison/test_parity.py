@@ -39,11 +39,11 @@ class Judged:
 def test_mismatches_are_those_that_a_plain_comparison_counts(seed, steps, samples, neurons):
     rng = np.random.default_rng(seed)
     x, y = rng.random((2, steps, samples, neurons)) < 0.4
-    found = parity(record({"lif": x}), record({"lif": y}))
-    assert found.by_layer["lif"] == [int((x[t] != y[t]).sum()) for t in range(steps)]
-    assert found.spike_mismatches == int((x != y).sum())
-    assert found.spikes_compared == x.size
-    assert found.exact == bool((x == y).all())
+    agreement = parity(record({"lif": x}), record({"lif": y}))
+    assert agreement.by_layer["lif"] == [int((x[t] != y[t]).sum()) for t in range(steps)]
+    assert agreement.spike_mismatches == int((x != y).sum())
+    assert agreement.spikes_compared == x.size
+    assert agreement.exact == bool((x == y).all())
 
 
 def test_agreement_and_output_difference():
@@ -51,9 +51,9 @@ def test_agreement_and_output_difference():
     x = np.array([[1, 2, 0], [3, 0, 0], [0, 0, 1], [5, 5, 0]], np.float32)
     y = x.copy()
     y[1] = [0, 3.5, 0]
-    found = parity(record(spikes, x), record(spikes, y))
-    assert found.argmax_agreement == 0.75
-    assert found.max_abs_output_difference == 3.5
+    agreement = parity(record(spikes, x), record(spikes, y))
+    assert agreement.argmax_agreement == 0.75
+    assert agreement.max_abs_output_difference == 3.5
     assert parity(record(spikes, x), record(spikes, y.astype(np.int64))).max_abs_output_difference is None
 
 
@@ -62,8 +62,8 @@ def test_only_spikes_that_contradict_their_margin_beyond_the_bound_count_as_abov
     margin = np.array([0.5, -1e-9, 1e-9, 0.2, -0.3]).reshape(1, 1, 5)
     judged = record({"lif": spikes})
     margins = {"lif": Judged(margin, np.full((1, 1, 5), 1e-6))}
-    found = parity(judged, judged, margins)
-    assert found.mismatches_above_rounding == 2  # silent at +0.2, and firing at -0.3
+    agreement = parity(judged, judged, margins)
+    assert agreement.mismatches_above_rounding == 2  # silent at +0.2, and firing at -0.3
     assert parity(judged, judged).mismatches_above_rounding is None
 
 
@@ -77,9 +77,9 @@ def test_margins_may_judge_the_other_record():
 
 def test_layers_that_only_one_run_has_are_named():
     spikes = np.zeros((1, 1, 2), bool)
-    found = parity(record({"a": spikes, "b": spikes}), record({"a": spikes}))
-    assert found.uncompared == ("b",)
-    assert not found.exact
+    agreement = parity(record({"a": spikes, "b": spikes}), record({"a": spikes}))
+    assert agreement.uncompared == ("b",)
+    assert not agreement.exact
 
 
 @pytest.mark.parametrize(
@@ -103,11 +103,11 @@ def test_the_first_divergence_is_the_first_layers_earliest_step():
     b["one"][2, 0, 1, 1] = True
     b["one"][1, 1, 0, 1] = True
     membranes = {"one": np.arange(24, dtype=np.float32).reshape(3, 2, 2, 2)}
-    found = first_divergence(record(a, membranes=membranes), record(b))
-    assert (found.layer, found.t, found.sample, found.neuron) == ("one", 1, 1, (0, 1))
-    assert (found.a_fires, found.b_fires) == (False, True)
-    assert found.a_membrane == membranes["one"][1, 1, 0, 1]
-    assert found.b_membrane is None
+    divergence = first_divergence(record(a, membranes=membranes), record(b))
+    assert (divergence.layer, divergence.t, divergence.sample, divergence.neuron) == ("one", 1, 1, (0, 1))
+    assert (divergence.a_fires, divergence.b_fires) == (False, True)
+    assert divergence.a_membrane == membranes["one"][1, 1, 0, 1]
+    assert divergence.b_membrane is None
     assert first_divergence(record(a), record(a)) is None
 
 

@@ -56,42 +56,42 @@ def files(tmp_path):
 
 
 def test_the_same_model_agrees_with_itself(files):
-    found = verb.compare(files / "a.nir", f"{files / 'a.nir'}@reference", "made up")
-    assert found.parity.exact
-    assert found.accuracy["a"].value == 1
-    assert found.p_value == 1
-    assert found.causes == ()
-    assert found.first is None
+    comparison = verb.compare(files / "a.nir", f"{files / 'a.nir'}@reference", "made up")
+    assert comparison.parity.exact
+    assert comparison.accuracy["a"].value == 1
+    assert comparison.p_value == 1
+    assert comparison.causes == ()
+    assert comparison.first is None
 
 
 def test_two_models_are_told_apart_with_the_cause(files):
-    found = verb.compare(files / "a.nir", files / "b.nir", "made up", membranes=True)
-    assert [cause.name for cause in found.causes] == ["bias"]
-    assert found.first.layer == "lif"
-    assert found.first.a.margin < found.first.b.margin
-    assert f"A: {found.first.a}; B: {found.first.b}" in "\n".join(found.lines())
-    assert found.membrane_error["lif"][0] > 0
-    assert set(found.samples_apart) == set(np.flatnonzero(simulate(graph(bias=0.1), X).outputs.argmax(1) != Y))
+    comparison = verb.compare(files / "a.nir", files / "b.nir", "made up", membranes=True)
+    assert [cause.name for cause in comparison.causes] == ["bias"]
+    assert comparison.first.layer == "lif"
+    assert comparison.first.a.margin < comparison.first.b.margin
+    assert f"A: {comparison.first.a}; B: {comparison.first.b}" in "\n".join(comparison.lines())
+    assert comparison.membrane_error["lif"][0] > 0
+    assert set(comparison.samples_apart) == set(np.flatnonzero(simulate(graph(bias=0.1), X).outputs.argmax(1) != Y))
 
 
 def test_records_from_elsewhere_compare_without_data(files):
-    found = verb.compare(files / "a.npz", files / "b.npz")
+    comparison = verb.compare(files / "a.npz", files / "b.npz")
     models = verb.compare(files / "a.nir", files / "b.nir", "made up")
-    assert found.parity.by_layer == models.parity.by_layer
-    assert found.causes is None
-    assert found.why_not
-    assert found.membrane_error["lif"][0] >= 0.1 - 1e-6  # the bias itself, where neither fires
+    assert comparison.parity.by_layer == models.parity.by_layer
+    assert comparison.causes is None
+    assert comparison.why_not
+    assert comparison.membrane_error["lif"][0] >= 0.1 - 1e-6  # the bias itself, where neither fires
 
 
 def test_a_record_compares_with_a_model(files):
     """The model's numbers are at hand, so margins are too; causes need both networks, and the sentence says which."""
     assert verb.compare(files / "a.npz", files / "a.nir", "made up").parity.exact
-    found = verb.compare(files / "a.npz", files / "b.nir", "made up")
-    assert found.parity.mismatches_above_rounding > 0
-    assert found.first.a is None
-    assert found.first.b.threshold == pytest.approx(found.first.threshold)
-    assert found.causes is None
-    assert "--model-a" in found.why_not
+    comparison = verb.compare(files / "a.npz", files / "b.nir", "made up")
+    assert comparison.parity.mismatches_above_rounding > 0
+    assert comparison.first.a is None
+    assert comparison.first.b.threshold == pytest.approx(comparison.first.threshold)
+    assert comparison.causes is None
+    assert "--model-a" in comparison.why_not
     named = verb.compare(files / "a.npz", files / "b.nir", "made up", models=(files / "a.nir", None))
     assert [cause.name for cause in named.causes] == ["bias"]
     assert named.first.a.margin < named.first.b.margin
@@ -107,10 +107,10 @@ def remembered(files):
 
 
 def test_records_remember_their_models_and_input(remembered):
-    found = verb.compare(remembered / "a" / "record.npz", remembered / "b" / "record.npz")
-    assert [cause.name for cause in found.causes] == ["bias"]
-    assert found.first.a.margin < found.first.b.margin
-    assert found.parity.mismatches_above_rounding > 0
+    comparison = verb.compare(remembered / "a" / "record.npz", remembered / "b" / "record.npz")
+    assert [cause.name for cause in comparison.causes] == ["bias"]
+    assert comparison.first.a.margin < comparison.first.b.margin
+    assert comparison.parity.mismatches_above_rounding > 0
     labelled = verb.compare(remembered / "a" / "record.npz", remembered / "b" / "record.npz", "made up")
     assert labelled.accuracy["a"].value == 1
 
@@ -118,9 +118,9 @@ def test_records_remember_their_models_and_input(remembered):
 def test_a_model_that_changed_since_is_not_taken_for_the_records_own(remembered):
     nir.write(graph(seed=3), remembered / "a.nir")
     sides = (remembered / "a" / "record.npz", remembered / "b" / "record.npz")
-    found = verb.compare(*sides)
-    assert found.causes is None
-    assert "another file by now" in found.why_not
+    comparison = verb.compare(*sides)
+    assert comparison.causes is None
+    assert "another file by now" in comparison.why_not
     (remembered / "b.nir").unlink()
     assert "is not here" in verb.compare(*sides).why_not
     (remembered / "x.npy").unlink()
@@ -161,20 +161,20 @@ def test_gates_set_the_exit_status(files):
 
 
 def test_a_gate_that_cannot_be_judged_is_not_passed(files):
-    found = verb.compare(files / "a.npz", files / "b.npz")
-    assert [failure.code for failure in found.failures(max_accuracy_drop=1.0)] == ["SP813"]
+    comparison = verb.compare(files / "a.npz", files / "b.npz")
+    assert [failure.code for failure in comparison.failures(max_accuracy_drop=1.0)] == ["SP813"]
 
 
 def test_json_and_the_page_say_the_same(files):
-    found = json.loads(run(files, "--json", "--out", str(files / "out")).stdout)
-    assert found == json.loads((files / "out" / "comparison.json").read_text())
-    assert found["causes"][0]["name"] == "bias"
+    printed = json.loads(run(files, "--json", "--out", str(files / "out")).stdout)
+    assert printed == json.loads((files / "out" / "comparison.json").read_text())
+    assert printed["causes"][0]["name"] == "bias"
     page = (files / "out" / "report.html").read_text()
     assert "bias rounded or lost" in page
     assert 'class="cores"' in page
     assert all(hashlib.sha256((files / name).read_bytes()).hexdigest() in page for name in ("a.nir", "b.nir"))
     assert 'data-layer="lif"' in page  # cells open rasters
-    assert found["spike_mismatches"] == sum(map(sum, found["by_layer"].values()))
+    assert printed["spike_mismatches"] == sum(map(sum, printed["by_layer"].values()))
 
 
 def test_notebooks_get_html(files):

@@ -59,22 +59,22 @@ def test_an_ann_pays_each_dense_multiply_add_once(ran):
 
 def test_a_constant_analog_layer_is_multiplied_once_and_t_times_where_nothing_is_cached(ran):
     graph, record = ran
-    found = estimate(graph, record, ["45nm-fp32"])["45nm-fp32"]
+    energy = estimate(graph, record, ["45nm-fp32"])["45nm-fp32"]
     first = 768 * 4.6e-12
-    assert found.layers["conv1"].nominal == pytest.approx(first, rel=1e-12)
-    assert found.layers["conv1"].high == pytest.approx(T * first, rel=1e-12)
+    assert energy.layers["conv1"].nominal == pytest.approx(first, rel=1e-12)
+    assert energy.layers["conv1"].high == pytest.approx(T * first, rel=1e-12)
 
 
 def test_spikes_are_added_with_every_weight_they_reach(ran):
     graph, record = ran
     spikes = record.trains["lif2"].unpack().sum() / B
-    found = estimate(graph, record, ["45nm-fp32"])["45nm-fp32"]
-    assert found.layers["linear"].nominal == pytest.approx(spikes * 2 * 0.9e-12, rel=1e-12)
+    energy = estimate(graph, record, ["45nm-fp32"])["45nm-fp32"]
+    assert energy.layers["linear"].nominal == pytest.approx(spikes * 2 * 0.9e-12, rel=1e-12)
 
 
 def test_loihi_pays_operations_updates_and_messages(ran):
     graph, record = ran
-    found = estimate(graph, record, ["loihi1-davies2018"])["loihi1-davies2018"]
+    energy = estimate(graph, record, ["loihi1-davies2018"])["loihi1-davies2018"]
     events = record.events
     operations = sum(events[n].fanout.sum() for n in ("conv1", "conv2", "linear")) / B
     spikes = sum(record.spike_counts[n].sum() for n in ("lif1", "lif2")) / B
@@ -82,8 +82,8 @@ def test_loihi_pays_operations_updates_and_messages(ran):
     active = sum(events[n].active.sum() for n in ("lif1", "lif2")) / B + 2 * T
     messages = spikes + 36 * T  # every pixel of the frame, at each step
     expected = operations * 23.6 + active * 81 + (updates - active) * 52 + messages * 1.7
-    assert found.nominal == pytest.approx(expected * 1e-12, rel=1e-12)
-    assert found.low < found.nominal <= found.high
+    assert energy.nominal == pytest.approx(expected * 1e-12, rel=1e-12)
+    assert energy.low < energy.nominal <= energy.high
 
 
 def test_static_energy_stands_apart_and_takes_chips_and_step_time(ran):
@@ -97,11 +97,11 @@ def test_static_energy_stands_apart_and_takes_chips_and_step_time(ran):
 
 def test_every_shipped_model_prices_a_run_in_order(ran):
     graph, record = ran
-    for found in estimate(graph, record, list(shipped())).values():
-        assert 0 <= found.low <= found.nominal <= found.high, found.model
-        assert sum(part.nominal for part in found.breakdown.values()) == pytest.approx(found.nominal)
-        assert sum(part.nominal for part in found.layers.values()) == pytest.approx(found.nominal)
-        assert found.source
+    for energy in estimate(graph, record, list(shipped())).values():
+        assert 0 <= energy.low <= energy.nominal <= energy.high, energy.model
+        assert sum(part.nominal for part in energy.breakdown.values()) == pytest.approx(energy.nominal)
+        assert sum(part.nominal for part in energy.layers.values()) == pytest.approx(energy.nominal)
+        assert energy.source
     assert {name for name, model in shipped().items() if not model.on_request} <= set(estimate(graph, record))
     assert "loihi2-bracket" not in estimate(graph, record)
     assert "loihi2-bracket" in estimate(graph, record, ["loihi2-bracket"])
@@ -109,10 +109,10 @@ def test_every_shipped_model_prices_a_run_in_order(ran):
 
 def test_the_break_even_rate_makes_both_cost_the_same(ran):
     graph, record = ran
-    found = estimate(graph, record, ["45nm-fp32"])
+    estimates = estimate(graph, record, ["45nm-fp32"])
     rate = counts(graph, record).rate
-    verdict = verdicts(found, rate)["45nm-fp32"]
-    snn, ann = found["45nm-fp32"], found["45nm-fp32-ann"]
+    verdict = verdicts(estimates, rate)["45nm-fp32"]
+    snn, ann = estimates["45nm-fp32"], estimates["45nm-fp32-ann"]
     at_turn = snn.nominal - snn.by_spikes + snn.by_spikes * verdict.break_even / rate
     assert at_turn == pytest.approx(ann.nominal)
     assert ("the ANN wins" in verdict.sentence) == (snn.nominal >= ann.nominal)
@@ -120,9 +120,9 @@ def test_the_break_even_rate_makes_both_cost_the_same(ran):
 
 def test_the_verdict_says_so_when_the_ann_wins(ran):
     graph, record = ran
-    found = estimate(graph, record, ["45nm-fp32"])
-    dear = dataclasses.replace(found["45nm-fp32"], nominal=found["45nm-fp32-ann"].nominal * 2)
-    verdict = verdicts({**found, "45nm-fp32": dear}, 0.2)["45nm-fp32"]
+    estimates = estimate(graph, record, ["45nm-fp32"])
+    dear = dataclasses.replace(estimates["45nm-fp32"], nominal=estimates["45nm-fp32-ann"].nominal * 2)
+    verdict = verdicts({**estimates, "45nm-fp32": dear}, 0.2)["45nm-fp32"]
     assert "the ANN wins: the SNN takes 2 times" in verdict.sentence
 
 

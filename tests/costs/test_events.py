@@ -39,7 +39,7 @@ def convolutions(draw):
 
 def taps_by_loops(node, shape, effective):
     """How often each input position occurs in the defining sum of the convolution."""
-    found = np.zeros(shape, dtype=int)
+    counts = np.zeros(shape, dtype=int)
     size = node.output_shape(shape)
     per_group = node.channels // node.groups
     for out in np.ndindex(*size):
@@ -51,8 +51,8 @@ def taps_by_loops(node, shape, effective):
             )
             inside = all(0 <= a < n for a, n in zip(at, shape[1:], strict=True))
             if inside and (not effective or node.weight[(out[0], *index)] != 0):
-                found[(channel, *at)] += 1
-    return found
+                counts[(channel, *at)] += 1
+    return counts
 
 
 @settings(max_examples=40)
@@ -150,11 +150,11 @@ def test_residual_sums_are_counted_after_the_sum():
         "out": Readout((3,), np.ones(T, np.float32)),
     }
     edges = (("input", "a"), ("a", "one"), ("one", "b"), ("b", "two"), ("two", "c"), ("one", "c"), ("c", "out"))
-    found = simulate(Graph(nodes, edges, T), np.ones((1, 1), np.float32), Request(events=True)).events["c"]
-    assert isinstance(found, SynapseEvents)
-    assert found.inputs.tolist() == [2] * T
-    assert found.payload.tolist() == [4] * T
-    assert found.fanout.tolist() == found.graded.tolist() == [6] * T
+    events = simulate(Graph(nodes, edges, T), np.ones((1, 1), np.float32), Request(events=True)).events["c"]
+    assert isinstance(events, SynapseEvents)
+    assert events.inputs.tolist() == [2] * T
+    assert events.payload.tolist() == [4] * T
+    assert events.fanout.tolist() == events.graded.tolist() == [6] * T
 
 
 def test_a_recurrent_graph_is_derived_from_its_trains():

@@ -32,12 +32,12 @@ class Board:
 
 def test_idle_power_is_subtracted_and_what_is_left_divided_by_samples():
     board = Board()
-    found = gpu.measure(board.run, 4, board, batch=4, clock=lambda: board.now, wait=board.wait)
-    assert found.nominal == pytest.approx(5.0 / 4)
-    assert found.low == pytest.approx(found.high)
-    assert found.kind == "measured"
-    assert "50.0 W" in found.notes[0]
-    assert "batch 4" in found.notes[0]
+    energy = gpu.measure(board.run, 4, board, batch=4, clock=lambda: board.now, wait=board.wait)
+    assert energy.nominal == pytest.approx(5.0 / 4)
+    assert energy.low == pytest.approx(energy.high)
+    assert energy.kind == "measured"
+    assert "50.0 W" in energy.notes[0]
+    assert "batch 4" in energy.notes[0]
     assert board.now >= 4 * gpu.WINDOW
 
 

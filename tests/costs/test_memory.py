@@ -22,9 +22,9 @@ T = 4
 @pytest.mark.parametrize(("size", "joule"), [(8, 10e-12), (32, 20e-12), (1024, 100e-12), (20, 15e-12), (4, 5e-12)])
 def test_an_access_costs_what_is_published_and_lies_on_lines_between(size, joule):
     """64 bits an access: half of it for a word of 32; the other reading takes all of it for a word."""
-    found = access(find(MODEL), size * 1024)
-    assert found.nominal == found.low == pytest.approx(joule / 2)
-    assert found.high == pytest.approx(joule)
+    energy = access(find(MODEL), size * 1024)
+    assert energy.nominal == energy.low == pytest.approx(joule / 2)
+    assert energy.high == pytest.approx(joule)
 
 
 def test_a_larger_memory_costs_more_beyond_the_last_size():

@@ -49,13 +49,13 @@ def test_every_figure_of_events_is_defined(graph):
 
 
 def test_every_figure_of_energy_is_defined(graph):
-    found = energy(graph, samples=np.ones((1, 3), np.float32)).as_dict()
-    for estimate in found["energy_joule_per_sample"].values():
+    figures = energy(graph, samples=np.ones((1, 3), np.float32)).as_dict()
+    for estimate in figures["energy_joule_per_sample"].values():
         assert set(estimate) == section("energy: an estimate")
-    for verdict in found["verdicts"].values():
+    for verdict in figures["verdicts"].values():
         assert set(verdict) == section("energy: a verdict")
-    assert set(found["latency"]) == section("energy: latency")
-    assert set(found["events"]["layers"]) == {"a", "lif", "b"}
+    assert set(figures["latency"]) == section("energy: latency")
+    assert set(figures["events"]["layers"]) == {"a", "lif", "b"}
     assert {item.name for item in fields(Check)} == section("energy: SANA-FE")
 
 

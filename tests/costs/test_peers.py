@@ -56,12 +56,12 @@ def case(kind, pruned, batch=8):
 def test_neurobench_counts_the_same_operations(kind, pruned):
     macs = peer("neurobench.metrics.utils.layers.macs")
     layer, ours, spikes = case(kind, pruned)
-    found = of_synapse(ours, spikes.numpy()[None].astype(np.float64), 1)
+    events = of_synapse(ours, spikes.numpy()[None].astype(np.float64), 1)
     effective, spiking = macs.single_layer_MACs(spikes, layer)
     dense, _ = macs.single_layer_MACs(spikes, layer, total=True)
     assert spiking
-    assert found.synops.sum() == effective
-    assert found.dense.sum() == dense
+    assert events.synops.sum() == effective
+    assert events.dense.sum() == dense
 
 
 def test_neurobench_agrees_within_its_float32_sum_above_2_to_the_24():
@@ -70,10 +70,10 @@ def test_neurobench_agrees_within_its_float32_sum_above_2_to_the_24():
     layer = nn.Conv2d(16, 64, 3, padding=1)
     spikes = (torch.rand(16, 16, 32, 32) < 0.2).float()
     ours = Conv(layer.weight.detach().numpy(), padding=(1, 1))
-    found = of_synapse(ours, spikes.numpy()[None].astype(np.float64), 1)
+    events = of_synapse(ours, spikes.numpy()[None].astype(np.float64), 1)
     effective, _ = macs.single_layer_MACs(spikes, layer)
-    assert found.synops.sum() > 2**24
-    assert effective == pytest.approx(found.synops.sum(), rel=1e-6)
+    assert events.synops.sum() > 2**24
+    assert effective == pytest.approx(events.synops.sum(), rel=1e-6)
 
 
 def test_neurobenchs_own_metric_over_a_network_equals_the_sum_of_layers():
@@ -114,8 +114,8 @@ def test_sinabs_counts_the_same_fanout(kind):
     layer.register_forward_hook(hook)
     layer(spikes)
     mean = float(layer.hook_data["layer_synops_per_timestep"])
-    found = of_synapse(ours, spikes.numpy()[None].astype(np.float64), 1)
-    assert found.fanout.sum() == round(mean * len(spikes), 3)
+    events = of_synapse(ours, spikes.numpy()[None].astype(np.float64), 1)
+    assert events.fanout.sum() == round(mean * len(spikes), 3)
 
 
 @pytest.mark.parametrize("kind", LAYERS)
@@ -125,5 +125,5 @@ def test_spikingjelly_counts_the_same_fanout(kind):
     synops = counter.SynOpCounter()
     with counter.DispatchCounterMode([synops]), torch.no_grad():
         layer(spikes)
-    found = of_synapse(ours, spikes.numpy()[None].astype(np.float64), 1)
-    assert found.fanout.sum() == synops.get_total()
+    events = of_synapse(ours, spikes.numpy()[None].astype(np.float64), 1)
+    assert events.fanout.sum() == synops.get_total()

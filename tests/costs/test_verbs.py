@@ -65,10 +65,10 @@ def test_a_users_own_model_stands_beside_the_others(graph, x, tmp_path):
         + "[constants.ac]\n"
         + constant.format(v=0)
     )
-    found = energy(graph, samples=x, models=[mine])
-    assert found.estimates["mine"].nominal == pytest.approx(2 * 100 * 1e-9)
-    assert "45nm-fp32" in found.estimates
-    assert "mine" in found.verdicts
+    result = energy(graph, samples=x, models=[mine])
+    assert result.estimates["mine"].nominal == pytest.approx(2 * 100 * 1e-9)
+    assert "45nm-fp32" in result.estimates
+    assert "mine" in result.verdicts
 
 
 def test_the_command_line_prints_json_and_the_verdict(graph, x, tmp_path):

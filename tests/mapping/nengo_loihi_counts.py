@@ -44,12 +44,12 @@ def unrolled(channels, size, filters, kernel, stride, padding):
     """[inputs, outputs]: 1 for every synapse of a convolution, by looking at every window."""
     pad = kernel // 2 if padding == "same" else 0
     out = (size + 2 * pad - kernel) // stride + 1
-    found = np.zeros((channels, size, size, filters, out, out), dtype=np.int8)
+    synapses = np.zeros((channels, size, size, filters, out, out), dtype=np.int8)
     for y, x, i, j in np.ndindex(out, out, kernel, kernel):
         row, column = y * stride + i - pad, x * stride + j - pad
         if 0 <= row < size and 0 <= column < size:
-            found[:, row, column, :, y, x] = 1
-    return found.reshape(channels * size * size, -1)
+            synapses[:, row, column, :, y, x] = 1
+    return synapses.reshape(channels * size * size, -1)
 
 
 def population(channels, size, filters, kernel, stride, padding):
@@ -73,11 +73,11 @@ def population(channels, size, filters, kernel, stride, padding):
 
 
 if __name__ == "__main__":
-    found = {
+    counts = {
         "dense": [{"inputs": i, "outputs": o, "discrete": discrete(np.ones((i, o)))} for i, o in DENSE],
         "conv": [
             {"case": case, "discrete": discrete(unrolled(*case)), "population": population(*case)} for case in CONV
         ],
     }
-    json.dump(found, sys.stdout, indent=1)
+    json.dump(counts, sys.stdout, indent=1)
     sys.stdout.write("\n")

@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from resnet19 import resnet19
 from spikeport.cli import build
 from spikeport.costs import Traffic
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir
-from spikeport.graph import LIF, Conv, Flatten, Graph, Input, Linear, Pool, Readout
+from spikeport.graph import LIF, Conv, Graph, Input, Linear, Pool
 from spikeport.mapping import Mapping, draw, find, latency, shipped, traffic, work
 from spikeport.mapping.chip import parse
 from spikeport.mapping.fit import fit
@@ -71,16 +72,16 @@ def networks(draw):
 
 def chip(**limits):
     """Loihi 1 with other limits."""
-    made = find("loihi1")
-    changed = {name: made.limits[name].model_copy(update={"value": value}) for name, value in limits.items()}
-    return made.model_copy(update={"limits": {**made.limits, **changed}})
+    loihi1 = find("loihi1")
+    changed = {name: loihi1.limits[name].model_copy(update={"value": value}) for name, value in limits.items()}
+    return loihi1.model_copy(update={"limits": {**loihi1.limits, **changed}})
 
 
 def test_a_dense_network_takes_two_cores_and_its_memory_by_hand():
     """fc1: 784 lists of 128 8-bit synapses, split in two of 64: (64 * 8 + 10) bits padded to 9 words of 64."""
-    found = fit(dense(), "loihi1")
-    assert (found.cores, found.chips, found.status) == (2, 1, "fits")
-    one = found.layers["one"]
+    fitted = fit(dense(), "loihi1")
+    assert (fitted.cores, fitted.chips, fitted.status) == (2, 1, "fits")
+    one = fitted.layers["one"]
     assert one.tile.used["synapse_memory"] == 784 * 2 * 9 * 64
     assert one.utilisation["synapse_memory"] == pytest.approx(0.861, abs=1e-3)
     assert one.binding == "synapse_memory"
@@ -92,23 +93,23 @@ def synapses_into(graph, mapping, core):
     """Input neuron -> synapses that it has with the neurons of a core, by looking at every weight."""
     node, shape = graph["b"], graph.input_shape("b")
     here = mapping.core_of("two") == core
-    found = {}
+    counts = {}
     per_group = node.channels // node.groups
     for out in zip(*np.nonzero(here), strict=True):
         for index in np.ndindex(*node.weight.shape[1:]):
             channel = out[0] // per_group * node.weight.shape[1] + index[0]
             at = tuple(o * s - p + k for o, s, p, k in zip(out[1:], node.stride, node.padding, index[1:], strict=True))
             if all(0 <= a < n for a, n in zip(at, shape[1:], strict=True)):
-                found[(channel, *at)] = found.get((channel, *at), 0) + 1
-    return found
+                counts[(channel, *at)] = counts.get((channel, *at), 0) + 1
+    return counts
 
 
 @settings(max_examples=25)
 @given(networks(), st.integers(3, 30))
 def test_unrolled_memory_and_axons_are_those_of_the_fullest_core(graph, neurons):
-    found = fit(graph, chip(neurons=neurons), sharing="unrolled")
-    mapping = Mapping(graph, found)
-    tile = found.layers["two"].tile
+    fitted = fit(graph, chip(neurons=neurons), sharing="unrolled")
+    mapping = Mapping(graph, fitted)
+    tile = fitted.layers["two"].tile
     area = 4 if "pool" in graph.nodes else 1
     bits, axons = [], []
     for core in np.unique(mapping.core_of("two")):
@@ -123,8 +124,8 @@ def test_unrolled_memory_and_axons_are_those_of_the_fullest_core(graph, neurons)
 @settings(max_examples=25)
 @given(networks(), st.integers(3, 30))
 def test_every_neuron_has_a_core_and_every_spike_reaches_the_cores_of_its_synapses(graph, neurons):
-    found = fit(graph, chip(neurons=neurons))
-    mapping = Mapping(graph, found)
+    fitted = fit(graph, chip(neurons=neurons))
+    mapping = Mapping(graph, fitted)
     for name, layer in layers(graph).items():
         counts = np.bincount(mapping.core_of(name).ravel())
         assert counts.sum() == layer.neurons
@@ -192,7 +193,7 @@ def test_the_work_of_every_core_is_that_of_its_synapses(graph, neurons):
     x = np.random.default_rng(1).normal(size=(3, *graph.shapes["input"])).astype(np.float32)
     record = simulate(graph, x, Request(trains=True, events=True))
     mapping = Mapping(graph, fit(graph, chip(neurons=neurons)))
-    found = work(mapping, record, x)["two"]
+    operations = work(mapping, record, x)["two"]
     spikes = record.trains["one"].unpack().sum(1)
     pooled = "pool" in graph.nodes
     first = mapping.first["two"]
@@ -201,8 +202,8 @@ def test_the_work_of_every_core_is_that_of_its_synapses(graph, neurons):
         for (channel, *at), synapses in synapses_into(graph, mapping, core).items():
             window = [slice(2 * a, 2 * a + 2) if pooled else slice(a, a + 1) for a in at]
             wanted += synapses * spikes[:, channel][(slice(None), *window)].reshape(T, -1).sum(1)
-        np.testing.assert_array_equal(found[:, core - first], wanted)
-    np.testing.assert_array_equal(found.sum(1), record.events["b"].unary)
+        np.testing.assert_array_equal(operations[:, core - first], wanted)
+    np.testing.assert_array_equal(operations.sum(1), record.events["b"].unary)
 
 
 def test_neighbours_on_the_snake_are_one_tile_apart():
@@ -218,66 +219,38 @@ def test_a_step_takes_the_busiest_cores_work_and_the_barrier():
     x = np.ones((2, 784), np.float32)
     record = simulate(graph, x, Request(events=True, trains=True))
     mapping = Mapping(graph, fit(graph, "loihi1"))
-    found = latency(mapping, record, work(mapping, record, x))
+    times = latency(mapping, record, work(mapping, record, x))
     busy = 784 * 128 * 3.5e-9 + 128 * 8.4e-9  # every input is one, every neuron active
-    assert [step.nominal for step in found.steps] == pytest.approx([busy + 465e-9] * T)
-    assert found.step.nominal == pytest.approx(busy + 465e-9)
-    assert (found.depth, found.bottleneck) == (2, "one")
-    assert found.sample.nominal == pytest.approx((T + 2) * found.step.nominal)
-    assert "depth dominates" in found.sentence
+    assert [step.nominal for step in times.steps] == pytest.approx([busy + 465e-9] * T)
+    assert times.step.nominal == pytest.approx(busy + 465e-9)
+    assert (times.depth, times.bottleneck) == (2, "one")
+    assert times.sample.nominal == pytest.approx((T + 2) * times.step.nominal)
+    assert "depth dominates" in times.sentence
 
 
 def test_a_chip_without_published_axons_is_unknown_and_says_why():
-    found = fit(dense(), "loihi2")
-    assert found.status == "unknown"
-    assert "how many output axons a core has is not public" in found.sentence
-    assert "output_axons" not in found.layers["one"].utilisation
+    fitted = fit(dense(), "loihi2")
+    assert fitted.status == "unknown"
+    assert "how many output axons a core has is not public" in fitted.sentence
+    assert "output_axons" not in fitted.layers["one"].utilisation
 
 
 def test_what_no_core_holds_does_not_fit():
-    found = fit(dense(), chip(synapse_memory=1000))
-    assert found.status == "does not fit"
-    assert found.refused == ("one", "two")
+    fitted = fit(dense(), chip(synapse_memory=1000))
+    assert fitted.status == "does not fit"
+    assert fitted.refused == ("one", "two")
     big = fit(dense(), chip(neurons=1, chips=1, cores=16))
     assert big.status == "does not fit"
     assert "the largest system has 1 chips" in big.sentence
 
 
 def test_resnet_19_at_full_width_within_five_seconds():
-    nodes = {
-        "input": Input((3, 32, 32)),
-        "stem": Conv(np.ones((128, 3, 3, 3), np.float32), padding=(1, 1)),
-        "s": lif(128, 32, 32),
-    }
-    edges, last, channels, size = [("input", "stem"), ("stem", "s")], "s", 128, 32
-    for number, (width, stride) in enumerate([(128, 1)] * 3 + [(256, 2), (256, 1), (256, 1), (512, 2), (512, 1)]):
-        size //= stride
-        a, one, b, two = (f"{number}.{part}" for part in ("a", "one", "b", "two"))
-        nodes[a] = Conv(np.ones((width, channels, 3, 3), np.float32), stride=(stride, stride), padding=(1, 1))
-        nodes[b] = Conv(np.ones((width, width, 3, 3), np.float32), padding=(1, 1))
-        nodes[one], nodes[two] = lif(width, size, size), lif(width, size, size)
-        edges += [(last, a), (a, one), (one, b), (b, two)]
-        if width != channels:
-            nodes[f"{number}.c"] = Conv(np.ones((width, channels, 1, 1), np.float32), stride=(stride, stride))
-            edges += [(last, f"{number}.c"), (f"{number}.c", two)]
-        else:
-            edges.append((last, two))
-        last, channels = two, width
-    nodes |= {
-        "pool": Pool("sum", (8, 8), (8, 8)),
-        "flat": Flatten(),
-        "fc": Linear(np.ones((256, 512), np.float32)),
-        "f": lif(256),
-        "fc2": Linear(np.ones((10, 256), np.float32)),
-        "out": Readout((10,), np.ones(T, np.float32)),
-    }
-    edges += [(last, "pool"), ("pool", "flat"), ("flat", "fc"), ("fc", "f"), ("f", "fc2"), ("fc2", "out")]
-    graph = Graph(nodes, tuple(edges), T)
+    graph = resnet19()
     begun = time.process_time()
-    found = verb(graph, "loihi1")
+    fitted = verb(graph, "loihi1")
     seconds = time.process_time() - begun
     assert seconds < 5
-    assert found.bounds["shared"].cores < found.bounds["unrolled"].cores
+    assert fitted.bounds["shared"].cores < fitted.bounds["unrolled"].cores
 
 
 def test_bad_chips_are_refused_with_the_line(tmp_path):

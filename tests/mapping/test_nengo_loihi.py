@@ -26,13 +26,13 @@ def one_layer(shape, node):
 
 def used(graph, sharing):
     """What the layer takes, all of it on one core."""
-    made = find("loihi1")
+    loihi1 = find("loihi1")
     room = {
-        name: made.limits[name].model_copy(update={"value": 10**9})
+        name: loihi1.limits[name].model_copy(update={"value": 10**9})
         for name in ("neurons", "synapse_memory", "input_axons")
     }
-    wide = made.model_copy(update={"limits": {**made.limits, **room}})
-    layer = fit(graph, wide, sharing=sharing).layers["layer"]
+    boundless = loihi1.model_copy(update={"limits": {**loihi1.limits, **room}})
+    layer = fit(graph, boundless, sharing=sharing).layers["layer"]
     assert layer.tile.cores == 1
     return layer.tile.used
 
@@ -40,9 +40,9 @@ def used(graph, sharing):
 @pytest.mark.parametrize("case", THEIRS["dense"], ids=lambda case: f"{case['inputs']}x{case['outputs']}")
 def test_a_matrix(case):
     graph = one_layer((case["inputs"],), Linear(np.ones((case["outputs"], case["inputs"]), np.float32)))
-    found = used(graph, "unrolled")
-    assert found["synapse_memory"] == case["discrete"]["bits"]
-    assert found["input_axons"] == case["discrete"]["axons"]
+    use = used(graph, "unrolled")
+    assert use["synapse_memory"] == case["discrete"]["bits"]
+    assert use["input_axons"] == case["discrete"]["axons"]
 
 
 @pytest.mark.parametrize("case", THEIRS["conv"], ids=lambda case: "-".join(map(str, case["case"])))

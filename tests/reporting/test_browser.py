@@ -20,7 +20,7 @@ from spikeport.verbs.fit import placed
 selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
 CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )
 DRIVER = shutil.which("chromedriver")
 SHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
@@ -53,7 +53,7 @@ def record(seed):
     return Record("made up", rng.random((8, 10)), neurons, {}, trains)
 
 
-def result(found):
+def result(agreement):
     energy = {"low": 1e-9, "nominal": 2e-9, "high": 6e-9, "source": "a data sheet with a name that goes on for long"}
     cause = {
         "name": "weights",
@@ -75,7 +75,7 @@ def result(found):
         "firing_rate": {name: [0.2, 0.1, 0.3, 0.25] for name in LAYERS},
         "samples": {"pytorch": 8, "integer": 8},
         "accuracy": {"pytorch": 0.875, "integer": 0.875},
-        "parity": {"integer": found.as_dict("graph")},
+        "parity": {"integer": agreement.as_dict("graph")},
         "causes": {"integer": [cause, cause | {"title": "thresholds rounded", "share": 0.25}]},
         "energy_joule_per_sample": {"chip": energy, "chip-ann": energy | {"network": "ann", "model": "chip"}},
         "samples_per_second": {"integer": 10.0},
@@ -187,10 +187,10 @@ def test_nothing_overflows_and_a_screenshot_is_kept(browser, page, width, scheme
     show(browser, page, width, scheme)
     browser.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true; })")
     browser.execute_script("document.querySelectorAll('.heat button')[1].click()")
-    wide, client = browser.execute_script(
+    scrolled, client = browser.execute_script(
         "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
     )
-    assert wide <= client == width
+    assert scrolled <= client == width
     # text that sticks out of its box, unless the box scrolls
     sticking = browser.execute_script("""
         const scrolls = (node) => node.closest('.wide, .rasters > div, svg, .axis') !== null;

@@ -39,8 +39,8 @@ def test_every_core_is_one_square_and_none_lies_on_another():
     drawing = ElementTree.fromstring(str(core_map(placement)))
     squares = {path.get("data-tip"): re.findall(r"M(\d+) (\d+)", path.get("d")) for path in drawing if path.get("d")}
     layers = facts["bounds"]["shared"]["layers"]
-    assert [len(held) for held in squares.values()] == [layer["cores"] for layer in layers.values()]
-    everywhere = [place for held in squares.values() for place in held]
+    assert [len(places) for places in squares.values()] == [layer["cores"] for layer in layers.values()]
+    everywhere = [place for places in squares.values() for place in places]
     assert len(set(everywhere)) == len(everywhere) == facts["bounds"]["shared"]["cores"] > 2
     assert all(name in drawing.get("aria-label") for name in layers)
 

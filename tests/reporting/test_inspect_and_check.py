@@ -45,13 +45,13 @@ def model(graph, tmp_path):
 
 
 def test_inspect_counts_and_names_everything(graph, model):
-    found = inspect(model)
-    rows = {row.name: row for row in found.rows}
+    inspection = inspect(model)
+    rows = {row.name: row for row in inspection.rows}
     assert tuple(rows) == graph.order
     assert rows["fc"].parameters == 16  # 12 weights and 4 biases
     assert rows["lif"].thresholds == "1 0.75"
-    assert found.neurons == 4
-    assert found.provenance["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
+    assert inspection.neurons == 4
+    assert inspection.provenance["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
 
 
 def test_inspect_draws_svg_that_stands_alone(model, tmp_path):
@@ -80,11 +80,15 @@ def test_inspect_says_what_it_takes_to_make_the_model_again(tmp_path):
     captured = from_module(module.eval(), facts, "tiny", path).graph
     quantised = quantize(captured, np.random.default_rng(0).random((8, 3), np.float32), run=simulate).graph
     nir.write(quantised, tmp_path / "tiny.int.nir")
-    found = inspect(tmp_path / "tiny.int.nir").provenance
-    assert found["file"] == str(tmp_path / "tiny.int.nir")
-    assert found["checkpoint_sha256"] == hashlib.sha256(b"weights").hexdigest()
-    assert (found["seed"], found["versions.torch"], found["recipe.optimizer.rate"]) == ("7", "9.9", "0.5")
-    assert found["quantised.versions.spikeport"] == spikeport.__version__
+    provenance = inspect(tmp_path / "tiny.int.nir").provenance
+    assert provenance["file"] == str(tmp_path / "tiny.int.nir")
+    assert provenance["checkpoint_sha256"] == hashlib.sha256(b"weights").hexdigest()
+    assert (provenance["seed"], provenance["versions.torch"], provenance["recipe.optimizer.rate"]) == (
+        "7",
+        "9.9",
+        "0.5",
+    )
+    assert provenance["quantised.versions.spikeport"] == spikeport.__version__
 
 
 @dataclass
@@ -104,17 +108,17 @@ class Picky:
 
 def test_check_gives_every_node_its_state_and_every_problem_at_once(graph, monkeypatch):
     monkeypatch.setattr("spikeport.verbs.check.target_of", lambda name: Picky())
-    found = check(graph, "picky")
-    states = {verdict.node: verdict.state for verdict in found.nodes}
+    checked = check(graph, "picky")
+    states = {verdict.node: verdict.state for verdict in checked.nodes}
     assert states == {"input": "supported", "fc": "unsupported", "lif": "substituted", "out": "supported"}
-    assert {verdict.node: verdict.origin for verdict in found.nodes} == {
+    assert {verdict.node: verdict.origin for verdict in checked.nodes} == {
         "input": "stock",
         "fc": "",
         "lif": "ours",
         "out": "",  # what does not run is neither
     }
-    assert [other.code for other in found.others] == ["SP611"]
-    assert not found.runs
+    assert [other.code for other in checked.others] == ["SP611"]
+    assert not checked.runs
 
 
 def test_lavas_own_processes_are_told_from_ours(model):

@@ -128,9 +128,9 @@ def test_the_verdict_follows_its_rules(changes, mood):
 )
 def test_a_comparison_of_two_runs_has_a_verdict_of_its_own(entry, mood, words):
     cause = {"name": "weights", "title": "weights rounded"}
-    found = verdict({"model": "a against b", "parity": {"a": entry}, "causes": {"a": [cause]}})
-    assert found.mood == mood
-    assert words in found.sentence
+    judged = verdict({"model": "a against b", "parity": {"a": entry}, "causes": {"a": [cause]}})
+    assert judged.mood == mood
+    assert words in judged.sentence
 
 
 @pytest.mark.parametrize(

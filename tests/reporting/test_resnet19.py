@@ -33,20 +33,20 @@ def test_the_report_of_resnet_19_stays_under_six_megabytes(tmp_path):
         for name, node in b.nodes_of(Synapse).items()
     }
     a, x = b.replace(moved), bench_networks.samples(b, SAMPLES)
-    found = compare(a, b, samples=x, why=False)
-    record = found.records[1]
+    comparison = compare(a, b, samples=x, why=False)
+    record = comparison.records[1]
     rates = [float(rate.mean()) for rate in record.rates().values()]
     assert 0.1 < min(rates) < max(rates) < 0.3
-    assert all(any(counts) for counts in found.parity.by_layer.values())
-    result = as_result(found)
+    assert all(any(counts) for counts in comparison.parity.by_layer.values())
+    result = as_result(comparison)
     result["thresholds"] = {name: node.threshold.tolist() for name, node in b.nodes_of(LIF).items()}
-    made, notes = mapped(b, find("loihi1"))
+    mapping, notes = mapped(b, find("loihi1"))
     few = x[:1]
     run = simulate(b, few, Request(events=True, trains=True))
-    plain = price(tally(load_model(b), run, few, made), notes=notes).as_dict()
+    plain = price(tally(load_model(b), run, few, mapping), notes=notes).as_dict()
     result |= {name: plain[name] for name in ("energy_joule_per_sample", "verdicts", "latency")}
     result["fit"], placement = placed(b)
-    figures = gather({found.a: found.records}, graph=a, integer=b, placement=placement)
+    figures = gather({comparison.a: comparison.records}, graph=a, integer=b, placement=placement)
     page = write(result, tmp_path / "report.html", figures)
     assert page.stat().st_size < 6e6
     text = page.read_text()

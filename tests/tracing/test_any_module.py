@@ -1,4 +1,4 @@
-"""Any way of writing a network: residuals, reshapes, functional layers, shared parts. Each is proved in float64."""
+"""Any way of writing a network: residuals, reshapes, functional layers. Each is proved in float64, or refused."""
 
 from __future__ import annotations
 
@@ -9,16 +9,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, Conv, Flatten, Linear, Norm, Pool, Readout, Scale
-from spikeport.tracing import capture, register_neuron
-from spikeport.training import PLIF, Repeat, method
-
-T = 3
-FIXED = method("fixed", threshold=0.3)
-
-
-def plif():
-    return PLIF(FIXED, T)
+from spikeport.graph import Flatten, Norm, Pool, Scale
+from spikeport.tracing import capture
+from spikeport.training import Repeat
+from traced import T, fired, plif
 
 
 class Block(nn.Module):
@@ -47,13 +41,6 @@ def built(joined):
     with torch.no_grad():
         module(torch.zeros(1, 2, 6, 6))
     return module.eval()
-
-
-def fired(graph):
-    proof = graph.provenance["verified"]
-    assert proof["spikes"] > 0
-    assert not proof["silent"]
-    return graph
 
 
 def inplace(_m, a, b):
@@ -158,72 +145,6 @@ def test_functional_layers_and_reshapes(joined, kind):
     assert graph.nodes_of(kind)
 
 
-class Shared(nn.Module):
-    """One convolution and one neuron layer, used twice."""
-
-    def __init__(self):
-        super().__init__()
-        self.repeat, self.lif, self.fc = Repeat(T), plif(), nn.Linear(36 * 2, 3)
-        self.conv = nn.Conv2d(2, 2, 3, padding=1)
-
-    def once(self, x):
-        return self.lif(self.conv(x.flatten(0, 1)).unflatten(0, x.shape[:2]))
-
-    def forward(self, x):
-        return self.fc(self.once(self.once(self.repeat(x))).flatten(2)).mean(0)
-
-
-def test_a_submodule_used_twice_is_two_nodes_with_the_same_weights():
-    torch.manual_seed(0)
-    graph = fired(capture(Shared().eval(), (2, 6, 6)))
-    assert graph.order == ("input", "conv", "lif", "conv#2", "lif#2", "flatten", "fc", "readout")
-    np.testing.assert_array_equal(graph["conv"].weight, graph["conv#2"].weight)
-
-
-class Norms(nn.Module):
-    """A batch norm before the layer, at a padded border; one behind it; one over features."""
-
-    def __init__(self, first):
-        super().__init__()
-        self.first = first
-        self.repeat, self.lif1, self.lif2 = Repeat(T), plif(), plif()
-        self.before, self.after, self.flat = nn.BatchNorm2d(3), nn.BatchNorm2d(4), nn.BatchNorm1d(8)
-        self.conv0, self.conv = nn.Conv2d(2, 3, 1), nn.Conv2d(3, 4, 3, padding=1, bias=False)
-        self.fc, self.lif3, self.out = nn.Linear(4 * 36, 8), plif(), nn.Linear(8, 3)
-        for norm in (self.before, self.after, self.flat):
-            norm.running_mean.uniform_(-0.5, 0.5)
-            norm.running_var.uniform_(0.3, 1.5)
-            norm.weight.data.uniform_(-1.5, 1.5)
-            norm.bias.data.uniform_(-0.7, 0.7)
-
-    def forward(self, x):
-        steps = (T, x.shape[0])
-        x = self.repeat(x).flatten(0, 1)
-        x = self.conv0(x)
-        if not self.first:
-            x = self.lif1(x.unflatten(0, steps)).flatten(0, 1)
-        x = self.after(self.conv(self.before(x)))
-        x = self.lif2(x.unflatten(0, steps)).flatten(0, 1)
-        x = self.lif3(self.flat(self.fc(x.flatten(1))).unflatten(0, steps))
-        return self.out(x).sum(0) / T
-
-
-@pytest.mark.parametrize("first", [True, False])
-def test_batch_norm_before_and_after_the_layer(first):
-    torch.manual_seed(1)
-    graph = fired(capture(Norms(first).eval(), (2, 6, 6)))
-    assert not graph.nodes_of(Norm)
-
-
-def test_a_norm_that_a_user_forgot_to_freeze_is_refused():
-    module = nn.Sequential(
-        Repeat(T), nn.Flatten(0, 1), nn.BatchNorm2d(2, track_running_stats=False), nn.Unflatten(0, (T, 2)), plif()
-    )
-    with pytest.raises(SpikeportError) as caught:
-        capture(module, (2, 4, 4))
-    assert "statistics of the batch" in str(caught.value)
-
-
 class Branches(nn.Module):
     def __init__(self):
         super().__init__()
@@ -237,7 +158,7 @@ class Branches(nn.Module):
 def test_a_branch_on_values_is_refused():
     with pytest.raises(SpikeportError) as caught:
         capture(Branches(), (4,))
-    assert "SP381" in {found.code for found in caught.value.findings}
+    assert "SP381" in {finding.code for finding in caught.value.findings}
 
 
 class Square(torch.autograd.Function):
@@ -267,119 +188,6 @@ def test_a_fixed_random_constant_of_batch_shape_is_noticed():
     with pytest.raises(SpikeportError) as caught:
         capture(Hidden(lambda y: torch.rand(T, y.shape[1], 4)), (4,))
     assert "varies over time or batch" in str(caught.value)
-
-
-class Mine(nn.Module):
-    """u = 0.5 u + x; fires above 1; resets to -0.1."""
-
-    def __init__(self, threshold=1.0):
-        super().__init__()
-        self.threshold = threshold
-
-    def forward(self, x):
-        v, spikes = torch.zeros_like(x[0]), []
-        for step in x:
-            u = 0.5 * v + step
-            spikes.append((u > self.threshold).to(x.dtype))
-            v = torch.where(u > self.threshold, torch.full_like(u, -0.1), u)
-        return torch.stack(spikes)
-
-
-def network(neuron):
-    torch.manual_seed(0)
-    return nn.Sequential(Repeat(T), nn.Linear(4, 16), neuron, nn.Linear(16, 3))
-
-
-def test_a_neuron_of_ones_own_is_registered_with_a_converter_and_proved():
-    register_neuron(
-        Mine,
-        lambda module, shape, steps: LIF(
-            shape,
-            decay=np.asarray(0.5),
-            threshold=np.full(steps, module.threshold),
-            reset="value",
-            reset_value=np.asarray(-0.1),
-            compare=">",
-        ),
-    )
-    graph = fired(capture(network(Mine()), (4,)))
-    assert isinstance(graph["2"], LIF)
-    assert isinstance(graph["readout"], Readout)
-    np.testing.assert_array_equal(graph["readout"].weight, np.full(T, 1 / T, np.float32))
-
-
-def test_a_wrong_converter_is_found_out():
-    class Liar(Mine):
-        def forward(self, x):
-            return super().forward(x)
-
-    register_neuron(Liar, lambda module, shape, steps: LIF(shape, np.asarray(0.4), np.full(steps, 1.0), compare=">"))
-    with pytest.raises(SpikeportError) as caught:
-        capture(network(Liar()), (4,))
-    assert caught.value.code == "SP382"
-    assert "'2'" in str(caught.value)
-    assert "verified" not in capture(network(Liar()), (4,), verify=False).provenance  # told not to look
-
-
-def test_a_subclass_with_its_own_forward_is_another_neuron():
-    register_neuron(Mine, lambda m, shape, steps: LIF(shape, np.asarray(0.5), np.full(steps, m.threshold), compare=">"))
-
-    class Noisy(Mine):
-        def forward(self, x):
-            return super().forward(x + torch.rand_like(x))
-
-    with pytest.raises(SpikeportError) as caught:
-        capture(network(Noisy()), (4,))
-    assert "'2' (Noisy)" in str(caught.value)
-
-
-def test_a_sum_over_time_may_come_before_the_last_layer():
-    torch.manual_seed(0)
-
-    class Early(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.repeat, self.fc, self.lif, self.out = Repeat(T), nn.Linear(4, 8), plif(), nn.Linear(8, 2)
-
-        def forward(self, x):
-            return self.out(self.lif(self.fc(self.repeat(x))).sum(0)) * 0.5
-
-    graph = fired(capture(Early(), (4,)))
-    assert isinstance(graph["out"], Linear)
-    np.testing.assert_array_equal(graph["readout"].weight, np.full(T, 0.5, np.float32))
-
-
-def test_convolutions_of_every_form():
-    torch.manual_seed(0)
-    net = nn.Sequential(
-        Repeat(T),
-        nn.Flatten(0, 1),
-        nn.Conv2d(4, 8, (3, 2), stride=(1, 2), padding=(1, 0), dilation=(2, 1), groups=2),
-        nn.Conv2d(8, 8, 3, padding="same", groups=8),
-        nn.Unflatten(0, (T, -1)),
-        plif(),
-        nn.Flatten(2),
-        nn.Linear(8 * 5 * 4, 3),
-    )
-    graph = fired(capture(net, (4, 7, 8)))
-    assert graph["2"].groups == 2
-    assert len(graph.nodes_of(Conv)) == 2
-
-
-def test_one_dimension():
-    torch.manual_seed(0)
-    net = nn.Sequential(
-        Repeat(T),
-        nn.Flatten(0, 1),
-        nn.Conv1d(2, 4, 3, padding=1),
-        nn.BatchNorm1d(4),
-        nn.AvgPool1d(2),
-        nn.Unflatten(0, (T, -1)),
-        plif(),
-        nn.Flatten(2),
-        nn.Linear(16, 3),
-    )
-    fired(capture(net, (2, 8)))
 
 
 @pytest.mark.parametrize(("shape", "code"), [((3,), "SP386"), ((2, 6), "SP386"), ((), "SP386")])

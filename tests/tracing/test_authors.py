@@ -16,43 +16,43 @@ def image(count=6, side=16):
     return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(2)).double()
 
 
-def same(made, x, expected, atol):
+def same(converted, x, expected, atol):
     """Spikes decide nearly all of a result: one neuron with another's numbers would show."""
     with torch.no_grad():
-        found = made.module.double()(x)
+        result = converted.module.double()(x)
     assert float(expected.std()) > 0.1
-    np.testing.assert_allclose(found, expected, atol=atol)
+    np.testing.assert_allclose(result, expected, atol=atol)
 
 
 @pytest.mark.parametrize("biases", [False, True])
 @pytest.mark.parametrize("compare", [">=", ">"])
 def test_resnet19_of_mpd_agl(biases, compare):
     state = random_state("mpd-agl", *resnet_plan(), 1, biases=biases)
-    made = convert(state, Facts("mpd-agl", "resnet19", T, compare, input_shape=(3, 16, 16)))
+    converted = convert(state, Facts("mpd-agl", "resnet19", T, compare, input_shape=(3, 16, 16)))
     expected = Theirs(state, "mpd-agl", 0.5, compare == ">").resnet(image())
-    same(made, image(), expected, 1e-5)  # their 0.5 * gamma in float32
-    assert made.metadata["architecture"]["width"] == 8 / 128
-    assert any(f.severity == "note" for f in made.findings) == biases
-    capture(made.module.float(), (3, 16, 16))
+    same(converted, image(), expected, 1e-5)  # their 0.5 * gamma in float32
+    assert converted.metadata["architecture"]["width"] == 8 / 128
+    assert any(f.severity == "note" for f in converted.findings) == biases
+    capture(converted.module.float(), (3, 16, 16))
 
 
 def test_resnet19_of_ds_atgo():
     """A threshold of its own for each layer and timestep, and norms that need no factor."""
     state = random_state("ds-atgo", *resnet_plan(), 5, table=True)
-    made = convert(state, Facts("ds-atgo", "resnet19", T, input_shape=(3, 16, 16)))
-    same(made, image(), Theirs(state, "ds-atgo").resnet(image()), 1e-9)
-    assert made.calibrated
+    converted = convert(state, Facts("ds-atgo", "resnet19", T, input_shape=(3, 16, 16)))
+    same(converted, image(), Theirs(state, "ds-atgo").resnet(image()), 1e-9)
+    assert converted.calibrated
 
 
 @pytest.mark.parametrize("layout", ["mpd-agl", "ds-atgo"])
 def test_vggsnn(layout):
     own = layout == "ds-atgo"
     state = random_state(layout, *vgg_plan(), 3, biases=True, table=own)
-    made = convert(state, Facts(layout, "vggsnn", T))
-    assert made.metadata["input_shape"] == [2, 32, 32]
-    assert made.metadata["coding"] == "events"
+    converted = convert(state, Facts(layout, "vggsnn", T))
+    assert converted.metadata["input_shape"] == [2, 32, 32]
+    assert converted.metadata["coding"] == "events"
     x = torch.randn(T, 4, 2, 32, 32, generator=torch.Generator().manual_seed(2)).double()
-    same(made, x, Theirs(state, layout, None if own else 0.5).vgg(x), 1e-9 if own else 1e-5)
+    same(converted, x, Theirs(state, layout, None if own else 0.5).vgg(x), 1e-9 if own else 1e-5)
 
 
 def test_a_strict_comparison_is_kept_at_the_threshold():
@@ -67,8 +67,8 @@ def test_a_strict_comparison_is_kept_at_the_threshold():
 def test_another_v_threshold_does_not_reach_the_norm():
     """--Vth reaches the neurons, tdBN keeps its 0.5 (models/layers.py:51)."""
     state = random_state("mpd-agl", *resnet_plan(), 1)
-    made = convert(state, Facts("mpd-agl", "resnet19", T, v_threshold=0.8, input_shape=(3, 16, 16)))
-    same(made, image(), Theirs(state, "mpd-agl", 0.8).resnet(image()), 1e-5)
+    converted = convert(state, Facts("mpd-agl", "resnet19", T, v_threshold=0.8, input_shape=(3, 16, 16)))
+    same(converted, image(), Theirs(state, "mpd-agl", 0.8).resnet(image()), 1e-5)
 
 
 def problems(state, facts, **options):
@@ -81,18 +81,18 @@ def test_keys_that_are_missing_or_left_over_are_all_named():
     state = random_state("mpd-agl", *resnet_plan(), 1)
     state["extra.weight"] = state.pop("ResNetBlocks.2.0.conv1.layer.weight")
     del state["fc.1.neuron.w"]
-    found = problems(state, Facts("mpd-agl", "resnet19", T))
-    assert {f.code for f in found} == {"SP392"}
-    text = " ".join(f.what for f in found)
+    findings = problems(state, Facts("mpd-agl", "resnet19", T))
+    assert {f.code for f in findings} == {"SP392"}
+    text = " ".join(f.what for f in findings)
     for key in ("extra.weight", "ResNetBlocks.2.0.conv1.layer.weight", "fc.1.neuron.w"):
         assert key in text
 
 
 @pytest.mark.parametrize(("wrong", "right"), [("mpd-agl", "ds-atgo"), ("ds-atgo", "mpd-agl")])
 def test_one_layout_is_never_taken_for_the_other(wrong, right):
-    (found,) = problems(random_state(right, *resnet_plan(), 1), Facts(wrong, "resnet19", T))
-    assert found.code == "SP391"
-    assert right in found.mend
+    (finding,) = problems(random_state(right, *resnet_plan(), 1), Facts(wrong, "resnet19", T))
+    assert finding.code == "SP391"
+    assert right in finding.mend
 
 
 def test_a_table_must_be_there_and_have_t_entries():
@@ -104,8 +104,8 @@ def test_a_table_must_be_there_and_have_t_entries():
 
 def test_what_the_authors_loaders_do_is_known_for_cifar10_only():
     """data_loader/loader.py of both codes; the same numbers stand in the reference page, 1.5."""
-    made = convert(random_state("mpd-agl", *resnet_plan(), 1), Facts("mpd-agl", "resnet19", T))
-    told = made.metadata["preprocessing"]
+    converted = convert(random_state("mpd-agl", *resnet_plan(), 1), Facts("mpd-agl", "resnet19", T))
+    told = converted.metadata["preprocessing"]
     assert (told["mean"], told["std"]) == ([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010])
     plan, (name, (_, width)) = resnet_plan()
     hundred = random_state("mpd-agl", plan, (name, (100, width)), 1)

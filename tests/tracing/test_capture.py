@@ -15,7 +15,7 @@ from spikeport.tracing import capture
 from spikeport.training import PLIF, Flatten, Linear, Neuron, Repeat, TdBatchNorm, method
 from spikeport.training import Readout as MeanOverTime
 from spikeport.training.layers import AvgPool2d, Conv2d
-from spikeport_models.networks import build
+from spikeport.training.networks import build
 
 T = 4
 
@@ -68,13 +68,13 @@ def test_the_graph_fires_the_modules_spikes(name):
     assert graph.timesteps == T
     np.testing.assert_array_equal(graph["3"].threshold, module[3].threshold.numpy())
     x = np.random.default_rng(3).standard_normal((16, 2, 6, 6)).astype(np.float32)
-    found = simulate(graph, x, Request(trains=True))
+    record = simulate(graph, x, Request(trains=True))
     with torch.no_grad():
         steps = module[:4](torch.as_tensor(x))
         logits = module(torch.as_tensor(x))
-    assert 0.02 < found.rates()["3"].mean() < 0.9
-    assert np.mean(found.trains["3"].unpack() != steps.bool().numpy()) < 1e-3  # float32: folding moves the last bits
-    np.testing.assert_allclose(found.outputs, logits, atol=0.2)
+    assert 0.02 < record.rates()["3"].mean() < 0.9
+    assert np.mean(record.trains["3"].unpack() != steps.bool().numpy()) < 1e-3  # float32: folding moves the last bits
+    np.testing.assert_allclose(record.outputs, logits, atol=0.2)
     proof = graph.provenance["verified"]  # float64: every spike equal, or capture had raised
     assert proof["spikes"] > 0
 

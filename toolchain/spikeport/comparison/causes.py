@@ -108,30 +108,30 @@ def causes(
 
 def _switched(base: Graph, view: Graph, entering: Array, ours: Record, run: Run) -> Iterator[_Effect]:
     """A with each kind of parameter as B has it."""
-    found = {}
+    effects = {}
     for kind, switch in SWITCHES.items():
         switched = switch(base, view)
         if switched != base:
-            found[kind] = _Effect(kind, ours, run(switched, entering, TRAINS))
-    if WEIGHTS in found:
-        _absorb(found, base, view, lambda graph: run(graph, entering, TRAINS))
-    yield from found.values()
+            effects[kind] = _Effect(kind, ours, run(switched, entering, TRAINS))
+    if WEIGHTS in effects:
+        _absorb(effects, base, view, lambda graph: run(graph, entering, TRAINS))
+    yield from effects.values()
 
 
-def _absorb(found: dict[Kind, _Effect], base: Graph, view: Graph, run: Callable[[Graph], Record]) -> None:
+def _absorb(effects: dict[Kind, _Effect], base: Graph, view: Graph, run: Callable[[Graph], Record]) -> None:
     """Count with the weights whatever makes up for their rounding: together they change fewer spikes than alone."""
     switched = SWITCHES[WEIGHTS](base, view)
     makes_up = []
     for kind in (BIAS, THRESHOLDS, DECAY):
-        if kind in found:
+        if kind in effects:
             more = SWITCHES[kind](switched, view)
-            effect = _Effect(WEIGHTS, found[WEIGHTS].before, run(more))
-            if effect.mismatches < found[WEIGHTS].mismatches:
-                switched, found[WEIGHTS] = more, effect
-                makes_up.append(found.pop(kind).kind.name)
+            effect = _Effect(WEIGHTS, effects[WEIGHTS].before, run(more))
+            if effect.mismatches < effects[WEIGHTS].mismatches:
+                switched, effects[WEIGHTS] = more, effect
+                makes_up.append(effects.pop(kind).kind.name)
     if makes_up:
         title = f"{WEIGHTS.title}, with {' and '.join(makes_up)} that make up for it"
-        found[WEIGHTS] = replace(found[WEIGHTS], kind=replace(WEIGHTS, title=title))
+        effects[WEIGHTS] = replace(effects[WEIGHTS], kind=replace(WEIGHTS, title=title))
 
 
 def _rounded_input(b: Graph, base: Graph, entering: Array, ours: Record, run: Run) -> list[_Effect]:
@@ -158,17 +158,17 @@ def _integers(b: Graph, view: Graph, samples: Array, run: Run, theirs: Record) -
     assert isinstance(b.arithmetic, Loihi)
     whole = np.rint(np.asarray(samples, dtype=np.float64) / entering_unit(b))
     exact, own = run(view, whole, TRAINS), run(b, samples, TRAINS)
-    wide = own
+    unsaturated = own
     if own.overflows:
-        wide = run(b.with_(arithmetic=Loihi(replace(b.arithmetic.profile, state_bits=WIDE))), samples, TRAINS)
-        yield _Effect(SATURATION, wide, own)
-    yield _Effect(TRUNCATION, exact, wide)
+        unsaturated = run(b.with_(arithmetic=Loihi(replace(b.arithmetic.profile, state_bits=WIDE))), samples, TRAINS)
+        yield _Effect(SATURATION, unsaturated, own)
+    yield _Effect(TRUNCATION, exact, unsaturated)
     yield _Effect(TARGET, own, theirs)
 
 
 def _ranked(effects: list[_Effect], ours: Record, theirs: Record, labels: Array | None) -> list[Cause]:
     apart = parity(ours, theirs).spike_mismatches
-    found: dict[Kind, Cause] = {}
+    by_kind: dict[Kind, Cause] = {}
     for effect in effects:
         pair = parity(effect.after, effect.before)
         accuracy = None
@@ -180,9 +180,9 @@ def _ranked(effects: list[_Effect], ours: Record, theirs: Record, labels: Array 
         if apart and effect.before is ours:
             explained = 1 - parity(effect.after, theirs).spike_mismatches / apart
         layers = {name: sum(counts) for name, counts in pair.by_layer.items()}
-        kind, before = effect.kind, found.get(effect.kind)
+        kind, before = effect.kind, by_kind.get(effect.kind)
         count = pair.spike_mismatches + (before.mismatches if before else 0)
-        found[kind] = Cause(kind.name, kind.title, count, 0.0, explained, accuracy, layers, kind.advice)
-    total = sum(cause.mismatches for cause in found.values())
-    shared = [replace(cause, share=cause.mismatches / total if total else 0.0) for cause in found.values()]
+        by_kind[kind] = Cause(kind.name, kind.title, count, 0.0, explained, accuracy, layers, kind.advice)
+    total = sum(cause.mismatches for cause in by_kind.values())
+    shared = [replace(cause, share=cause.mismatches / total if total else 0.0) for cause in by_kind.values()]
     return sorted(shared, key=lambda cause: (-cause.mismatches, -abs(cause.accuracy or 0.0)))

@@ -50,17 +50,17 @@ class Comparison:
         min_agreement: float | None = None,
     ) -> Iterator[Finding]:
         """The gates that are not met, as SP810 to SP813: mismatches (a count), accuracy and agreement (shares)."""
-        found = self.parity
-        if max_spike_mismatch is not None and not found.spikes_compared:
+        agreement = self.parity
+        if max_spike_mismatch is not None and not agreement.spikes_compared:
             yield Finding("SP813", "no spike trains to hold against --max-spike-mismatch")
-        elif max_spike_mismatch is not None and found.spike_mismatches > max_spike_mismatch:
-            yield Finding("SP810", f"{found.spike_mismatches} spikes differ, {max_spike_mismatch} are allowed")
+        elif max_spike_mismatch is not None and agreement.spike_mismatches > max_spike_mismatch:
+            yield Finding("SP810", f"{agreement.spike_mismatches} spikes differ, {max_spike_mismatch} are allowed")
         if max_accuracy_drop is not None and self.accuracy_drop is None:
             yield Finding("SP813", "no labels to hold against --max-accuracy-drop")
         elif max_accuracy_drop is not None and (self.accuracy_drop or 0.0) > max_accuracy_drop:
             yield Finding("SP811", f"accuracy drops by {self.accuracy_drop:.4f}, {max_accuracy_drop:g} is allowed")
-        if min_agreement is not None and found.argmax_agreement < min_agreement:
-            yield Finding("SP812", f"{found.argmax_agreement:.4f} agree, {min_agreement:g} is asked for")
+        if min_agreement is not None and agreement.argmax_agreement < min_agreement:
+            yield Finding("SP812", f"{agreement.argmax_agreement:.4f} agree, {min_agreement:g} is asked for")
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -77,23 +77,23 @@ class Comparison:
             "first_divergence": None if self.first is None else self.first.as_dict(),
             "causes": None if self.causes is None else [cause.as_dict() for cause in self.causes],
             "why_not": self.why_not,
-            "findings": [found.as_dict() for found in self.findings],
+            "findings": [finding.as_dict() for finding in self.findings],
         }
 
     def lines(self) -> Iterator[str]:
         """The comparison in a few sentences."""
-        found = self.parity
-        yield f"{self.a} against {self.b}, {found.samples} samples"
+        agreement = self.parity
+        yield f"{self.a} against {self.b}, {agreement.samples} samples"
         if self.accuracy is not None:
             parts = (f"{s.value:.2%} ({s.low:.2%} ... {s.high:.2%})" for s in self.accuracy.values())
             yield f"accuracy {' and '.join(parts)}; p = {self.p_value:.3g} that they are equally often right (McNemar)"
-        yield f"same answer on {found.argmax_agreement:.2%} of the samples"
-        if not found.spikes_compared:
+        yield f"same answer on {agreement.argmax_agreement:.2%} of the samples"
+        if not agreement.spikes_compared:
             yield "spikes were not compared: a run recorded none"
             return
-        yield f"{found.spike_mismatches:,} of {found.spikes_compared:,} spikes and silences differ"
-        if found.mismatches_above_rounding is not None:
-            yield f"{found.mismatches_above_rounding:,} of A's spikes are beyond what float rounding explains"
+        yield f"{agreement.spike_mismatches:,} of {agreement.spikes_compared:,} spikes and silences differ"
+        if agreement.mismatches_above_rounding is not None:
+            yield f"{agreement.mismatches_above_rounding:,} of A's spikes are beyond what float rounding explains"
         if self.first is not None:
             yield f"first: {self.first}"
         for cause in self.causes or ():
@@ -122,18 +122,18 @@ def comparison(
 ) -> Comparison:
     """Compare two records of the same samples; ``labels`` [B], ``margins`` on A's own spikes, ``graph`` B's."""
     apart = np.flatnonzero(~same_choice(a, b)) if a.samples == b.samples else np.zeros(0, dtype=np.int64)
-    found = parity(a, b, margins, judged=a)
+    agreement = parity(a, b, margins, judged=a)
     right = None if labels is None else {name: _right(record, labels) for name, record in (("a", a), ("b", b))}
     return Comparison(
         a=names[0],
         b=names[1],
-        parity=found,
+        parity=agreement,
         samples_apart=tuple(apart.tolist()),
         firing_rates={
             key: {name: rate.tolist() for name, rate in record.rates().items()} for key, record in (("a", a), ("b", b))
         },
         membrane_error=_membrane_error(a, b),
-        first=first_divergence(a, b, graph) if found.spike_mismatches else None,
+        first=first_divergence(a, b, graph) if agreement.spike_mismatches else None,
         accuracy=None if right is None else {name: share(hits) for name, hits in right.items()},
         p_value=None if right is None else mcnemar(right["a"], right["b"]),
         causes=causes,

@@ -74,8 +74,8 @@ def _held(node: LIF, t: int, graph: Graph) -> LIF:
 def _threshold(graph: Graph, node: LIF, t: int) -> Array:
     """[*neurons]: the thresholds of one step, in the membrane's unit."""
     spread = np.broadcast_to(schedule_over_neurons(node.threshold, node.shape)[t], node.shape)
-    wide = np.asarray(spread, dtype=np.float64)
-    return wide * (1 << STATE_SHIFT) if isinstance(graph.arithmetic, Loihi) else wide
+    threshold = np.asarray(spread, dtype=np.float64)
+    return threshold * (1 << STATE_SHIFT) if isinstance(graph.arithmetic, Loihi) else threshold
 
 
 def _unit(graph: Graph, node: LIF) -> Array:

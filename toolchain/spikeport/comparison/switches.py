@@ -121,19 +121,19 @@ def _alike(*schedules: Array) -> tuple[Array, ...]:
 
 def differences(a: Graph, b: Graph) -> None:
     """Raises SP805 with every difference that no switch can express: these are not two versions of one network."""
-    found = []
+    findings = []
     own = set(a.nodes)
     theirs = {name for name in b.nodes if name in own or not isinstance(b[name], Delay)}
     for name in sorted(own ^ theirs):
-        found.append(Finding("SP805", f"only {'A' if name in own else 'B'} has this node", where=f"node {name!r}"))
+        findings.append(Finding("SP805", f"only {'A' if name in own else 'B'} has this node", where=f"node {name!r}"))
     for name in sorted(own & theirs):
         if type(a[name]) is not type(b[name]) or a.shapes[name] != b.shapes[name]:
             what = f"A has {type(a[name]).__name__} {a.shapes[name]}, B {type(b[name]).__name__} {b.shapes[name]}"
-            found.append(Finding("SP805", what, where=f"node {name!r}"))
+            findings.append(Finding("SP805", what, where=f"node {name!r}"))
     if a.timesteps != b.timesteps:
-        found.append(Finding("SP805", f"A runs {a.timesteps} timesteps, B {b.timesteps}"))
-    if found:
-        raise SpikeportError(found)
+        findings.append(Finding("SP805", f"A runs {a.timesteps} timesteps, B {b.timesteps}"))
+    if findings:
+        raise SpikeportError(findings)
 
 
 def _of(graph: Graph, name: str, field: str) -> Array:

@@ -11,24 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from spikeport.findings import require
-from spikeport.graph import (
-    DECAY_ONE,
-    LIF,
-    STATE_SHIFT,
-    Array,
-    CubaLIF,
-    Graph,
-    Input,
-    Loihi,
-    Node,
-    Readout,
-    Real,
-    Scale,
-    Shape,
-    Synapse,
-    over_neurons,
-    schedule_over_neurons,
-)
+from spikeport.graph import LIF, CubaLIF, Graph, Input, Node, Readout, Scale, Shape, Synapse
+from spikeport.graph.arithmetic import DECAY_ONE, STATE_SHIFT, Loihi, Real
+from spikeport.graph.arrays import Array, over_neurons, schedule_over_neurons
 
 SUM = float(1 << STATE_SHIFT)  #: membrane units in one unit of a sum
 

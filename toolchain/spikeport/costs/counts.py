@@ -122,7 +122,7 @@ def counts(
         size = int(np.prod(out.shape, dtype=np.int64))
         active = float(size * graph.timesteps)
         neurons[name] = NeuronCounts(0.0, active + size * drain / record.samples, active)
-    found = identities(graph, record, samples) if enter is None else enter
+    ways = identities(graph, record, samples) if enter is None else enter
     return Counts(
         graph.timesteps,
         record.samples,
@@ -132,7 +132,7 @@ def counts(
             IdentityCounts(
                 each.source, each.layer, float(each.operations.sum()) / record.samples, float(each.dense), each.spatial
             )
-            for each in found
+            for each in ways
         ),
         _unmapped(graph, record, samples) if traffic is None else traffic,
         traffic is not None,
@@ -193,7 +193,7 @@ def _synapse(graph: Graph, name: str, node: Synapse, record: Record) -> SynapseC
 def _unmapped(graph: Graph, record: Record, samples: Array | None) -> dict[str, Traffic]:
     """One message a spike and layer that it reaches: the least that any mapping can do."""
     none = np.zeros(graph.timesteps, dtype=np.int64)
-    found = {}
+    messages = {}
     for name in graph.nodes_of(Input, LIF):
         reached = receivers(graph, name)
         known = [record.events[to] for to in reached if to in record.events]
@@ -202,5 +202,5 @@ def _unmapped(graph: Graph, record: Record, samples: Array | None) -> dict[str, 
             sent = np.min(entered, axis=0)
         else:
             sent = sent_by(graph, name, record, samples)
-        found[name] = Traffic(sent * len(reached), none, none)
-    return found
+        messages[name] = Traffic(sent * len(reached), none, none)
+    return messages

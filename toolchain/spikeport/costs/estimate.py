@@ -75,14 +75,14 @@ def estimate(
     default = [model for model in shipped().values() if not model.on_request]
     chosen = [find(model) for model in (default if models is None else models)]
     counted = counts(graph, record, traffic=traffic, enter=enter, samples=samples, drain=drain)
-    found: dict[str, Estimate] = {}
+    estimates: dict[str, Estimate] = {}
     for model in chosen:
         function = function_of(model)
         static = _static(model, counted.timesteps, chips, step_seconds)
-        found[model.id] = _priced(model, "snn", function.terms, counted, static)
+        estimates[model.id] = _priced(model, "snn", function.terms, counted, static)
         if function.ann is not None:
-            found[model.id + ANN] = _priced(model, "ann", function.ann, counted, None)
-    return found
+            estimates[model.id + ANN] = _priced(model, "ann", function.ann, counted, None)
+    return estimates
 
 
 def function_of(model: Model) -> Function:

@@ -22,17 +22,17 @@ def derive(graph: Graph, samples: Array, record: Record) -> Record:
     spike train is missing, SP706 where a cycle passes through no spiking neuron.
     """
     values = Values(graph, samples, record)
-    found: dict[str, Events] = {}
+    events: dict[str, Events] = {}
     for name, node in graph.nodes_of(Synapse, LIF).items():
         if name in record.events:
-            found[name] = record.events[name]
+            events[name] = record.events[name]
         elif isinstance(node, Synapse):
-            found[name] = of_synapse(node, values.into(name), graph.timesteps)
+            events[name] = of_synapse(node, values.into(name), graph.timesteps)
         else:
             assert isinstance(node, LIF)
             integers = isinstance(graph.arithmetic, Loihi)
-            found[name] = of_neurons(node, values.into(name), values.out_of(name) != 0, integers=integers)
-    return replace(record, events=found)
+            events[name] = of_neurons(node, values.into(name), values.out_of(name) != 0, integers=integers)
+    return replace(record, events=events)
 
 
 def of_synapse(node: Synapse, x: Array, steps: int) -> SynapseEvents:

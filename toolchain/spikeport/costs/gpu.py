@@ -26,12 +26,12 @@ LIBRARY = "libnvidia-ml.so.1"
 class Counter(Protocol):
     """Something that counts joules."""
 
+    def joules(self) -> float:
+        """Energy since some time in the past."""
+
     @property
     def name(self) -> str:
         """Of the board."""
-
-    def joules(self) -> float:
-        """Energy since some time in the past."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class Nvml:
     device: ctypes.c_void_p
 
     def joules(self) -> float:
-        found = ctypes.c_ulonglong()
-        status = self.library.nvmlDeviceGetTotalEnergyConsumption(self.device, ctypes.byref(found))
+        millijoules = ctypes.c_ulonglong()
+        status = self.library.nvmlDeviceGetTotalEnergyConsumption(self.device, ctypes.byref(millijoules))
         if status:
             fail("SP708", f"NVML gives no energy (status {status})", where=self.name)
-        return found.value / 1000
+        return millijoules.value / 1000
 
 
 def nvml() -> Nvml:
@@ -93,14 +93,14 @@ def measure(
     start, begun = counter.joules(), clock()
     wait(window)
     idle = (counter.joules() - start) / (clock() - begun)
-    found = []
+    energies = []
     for number in range(WINDOWS):
         wait(0.5 + 0.037 * number)  # another phase of the counter
         start, begun = counter.joules(), clock()
         runs = _repeat(run, window, clock)
         seconds = clock() - begun
-        found.append((counter.joules() - start - idle * seconds) / (runs * samples))
-    energy = Range(min(found), sum(found) / len(found), max(found))
+        energies.append((counter.joules() - start - idle * seconds) / (runs * samples))
+    energy = Range(min(energies), sum(energies) / len(energies), max(energies))
     return Estimate(
         model="gpu-measured",
         network="snn",

@@ -31,14 +31,14 @@ def identities(graph: Graph, record: Record, samples: Array | None = None) -> tu
     Raises SP704 where the record does not say which neurons fired and it matters, as in front of a pool that leaves a
     border out.
     """
-    found = []
+    ways = []
     for name in graph.nodes_of(LIF, Readout):
         ones = np.ones(graph.shapes[name], dtype=np.int64)
         for source, reach, late in _ways(graph, name, ones):
             sent = sent_by(graph, source, record, samples, reach)
             counts = np.concatenate([np.zeros(late, dtype=np.int64), sent])[: graph.timesteps]
-            found.append(Identity(source, name, counts, int(reach.sum()), reach.ndim > 1))
-    return tuple(found)
+            ways.append(Identity(source, name, counts, int(reach.sum()), reach.ndim > 1))
+    return tuple(ways)
 
 
 def sent_by(
@@ -83,8 +83,8 @@ def per_position(graph: Graph, source: str, record: Record, samples: Array | Non
             where=f"node {source!r}",
             mend="pass samples= those of the run",
         )
-    some = (entering(node, samples, integers=isinstance(graph.arithmetic, Loihi)) != 0).sum(1, dtype=np.int64)
-    return np.asarray(np.broadcast_to(some, (graph.timesteps, *some.shape[1:])))
+    counts = (entering(node, samples, integers=isinstance(graph.arithmetic, Loihi)) != 0).sum(1, dtype=np.int64)
+    return np.asarray(np.broadcast_to(counts, (graph.timesteps, *counts.shape[1:])))
 
 
 def _ways(graph: Graph, name: str, reach: NDArray[np.int64], late: int = 0) -> Iterator[tuple[str, Array, int]]:

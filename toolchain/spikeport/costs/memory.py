@@ -29,29 +29,29 @@ def access(model: Model, size: float) -> Range:
 
 def spiking(counts: Counts, model: Model) -> list[Term]:
     """The terms of the spiking network: a layer that multiplies an analog frame works as an ANN's does."""
-    found: list[Term] = []
+    terms: list[Term] = []
     for name, layer in counts.synapses.items():
-        found += _framed(name, layer, model, layer.macs) if layer.analog else _by_events(name, layer, model)
+        terms += _framed(name, layer, model, layer.macs) if layer.analog else _by_events(name, layer, model)
     for name, neurons in counts.neurons.items():
-        found += _neurons(name, neurons, counts.timesteps, model)
+        terms += _neurons(name, neurons, counts.timesteps, model)
     for each in counts.identities:
         moving, size = each.source in counts.neurons, each.dense * model["word"].nominal
-        found += _added(each.layer, exactly(each.operations), model, model["queue"].nominal, size, moving)
-    return found
+        terms += _added(each.layer, exactly(each.operations), model, model["queue"].nominal, size, moving)
+    return terms
 
 
 def conventional(counts: Counts, model: Model) -> list[Term]:
     """The terms of the same-architecture ANN: every layer once, densely, its output written to memory."""
-    found: list[Term] = []
+    terms: list[Term] = []
     for name, layer in counts.synapses.items():
-        found += _framed(name, layer, model, layer.dense)
+        terms += _framed(name, layer, model, layer.dense)
         outputs = exactly(float(layer.sizes.outputs))
         written = outputs * access(model, layer.sizes.outputs * model["word"].nominal)
-        found.append(Term(name, "output writes", outputs, written, False))
+        terms.append(Term(name, "output writes", outputs, written, False))
     for each in counts.identities:
         size = each.dense * model["word"].nominal
-        found += _added(each.layer, exactly(each.dense), model, size, size, False)
-    return found
+        terms += _added(each.layer, exactly(each.dense), model, size, size, False)
+    return terms
 
 
 def _added(name: str, operations: Range, model: Model, source: float, state: float, moving: bool) -> list[Term]:

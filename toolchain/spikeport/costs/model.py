@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from spikeport.findings import Finding, SpikeportError, fail
-
-M = TypeVar("M", bound=BaseModel)
+from spikeport.costs.datafile import checked, read, shipped_texts, toml
+from spikeport.findings import fail
 
 #: what one of each unit is in SI units
 UNITS = {
@@ -105,10 +102,9 @@ def exactly(value: float) -> Range:
 @cache
 def shipped() -> dict[str, Model]:
     """The models that come with spikeport, by name."""
-    folder = files("spikeport.costs") / "models"
-    entries = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".toml")), key=lambda e: e.name)
-    texts = {entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8") for entry in entries}
-    return {name: parse(text, name, f"{name}.toml") for name, text in texts.items()}
+    return {
+        name: parse(text, name, f"{name}.toml") for name, text in shipped_texts("spikeport.costs", "models").items()
+    }
 
 
 def find(name: str | Path | Model) -> Model:
@@ -121,66 +117,12 @@ def find(name: str | Path | Model) -> Model:
     if str(name) in shipped():
         return shipped()[str(name)]
     path = Path(name)
-    if path.suffix != ".toml":
-        fail(
-            "SP701",
-            f"there is no cost model {str(name)!r}",
-            mend=f"choose one of: {', '.join(shipped())}; or pass the path of a .toml file",
-        )
-    try:
-        return parse(path.read_text(encoding="utf-8"), path.stem, str(path))
-    except FileNotFoundError:
-        fail("SP701", "there is no such file", where=str(path), mend=f"the models there are: {', '.join(shipped())}")
-    except (OSError, UnicodeDecodeError) as error:
-        fail("SP702", f"cannot be read ({error})", where=str(path))
+    return parse(read(path, "SP701", "cost model", shipped()), path.stem, str(path))
 
 
 def parse(text: str, name: str, where: str) -> Model:
     """The model in a TOML text. Raises SP702 where it is no TOML, SP703 with each wrong field's line."""
-    plain = _toml(text, where)
+    plain = toml(text, where)
     if not isinstance(plain.get("constants", {}), dict) or "id" in plain:
         fail("SP703", "'constants' is a table, and 'id' is not a field", where=where, mend="see docs/costs")
     return checked(Model, {**plain, "id": name}, text, where)
-
-
-def _toml(text: str, where: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        fail("SP702", f"is not TOML: {error}", where=where, mend="mend the line named")
-
-
-def checked(kind: type[M], plain: Mapping[str, Any], text: str, where: str) -> M:
-    """``plain`` as a pydantic model. Raises SP703 with one finding, file and line for each wrong field."""
-    try:
-        return kind.model_validate(plain)
-    except ValidationError as error:
-        raise SpikeportError(
-            Finding(
-                "SP703",
-                f"{'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg']}",
-                where=f"{where}:{line_of(text, problem['loc'])}",
-                why="a number without unit, range or source cannot be checked by whoever reads the report.",
-                mend="give each constant value, low, high, unit, basis and source, none of them negative",
-            )
-            for problem in error.errors()
-        ) from None
-
-
-def line_of(text: str, location: Sequence[str | int]) -> int:
-    """The line (from 1) of a key in a TOML text, or of the table it is missing from."""
-    path = [str(part) for part in location]
-    table: list[str] = []
-    best, depth = 1, 0
-    for number, line in enumerate(text.splitlines(), 1):
-        stripped = line.strip()
-        if stripped.startswith("["):
-            table = stripped.split("]")[0].strip("[] ").replace('"', "").split(".")
-            here = table
-        elif "=" in stripped and not stripped.startswith("#"):
-            here = [*table, *stripped.split("=")[0].strip().replace('"', "").split(".")]
-        else:
-            continue
-        if here == path[: len(here)] and len(here) > depth:
-            best, depth = number, len(here)
-    return best

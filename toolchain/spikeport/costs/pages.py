@@ -14,8 +14,8 @@ from spikeport.costs.model import Model, shipped
 def definitions() -> dict[str, dict[str, str]]:
     """What every printed figure means, by section and name."""
     text = (files("spikeport.costs") / "definitions.toml").read_text(encoding="utf-8")
-    found: dict[str, dict[str, str]] = tomllib.loads(text)
-    return found
+    sections: dict[str, dict[str, str]] = tomllib.loads(text)
+    return sections
 
 
 def table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:

@@ -21,7 +21,7 @@ def _nearest(
     graph: Graph, name: str, neighbours: Callable[[str], tuple[str, ...]], kinds: tuple[type[Node], ...]
 ) -> tuple[str, ...]:
     """The first nodes of some kinds on every way out of ``name``, each once, in breadth-first order."""
-    found: list[str] = []
+    nearest: list[str] = []
     todo = list(neighbours(name))
     seen: set[str] = set()
     while todo:
@@ -30,7 +30,7 @@ def _nearest(
             continue
         seen.add(here)
         if isinstance(graph.nodes[here], kinds):
-            found.append(here)
+            nearest.append(here)
         else:
             todo += neighbours(here)
-    return tuple(found)
+    return tuple(nearest)

@@ -11,23 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spikeport.findings import fail
-from spikeport.graph import (
-    LIF,
-    Array,
-    Conv,
-    Delay,
-    Flatten,
-    Graph,
-    Input,
-    Linear,
-    Loihi,
-    Norm,
-    Pool,
-    Readout,
-    Scale,
-    Synapse,
-    over_neurons,
-)
+from spikeport.graph import LIF, Conv, Delay, Flatten, Graph, Input, Linear, Loihi, Norm, Pool, Readout, Scale, Synapse
+from spikeport.graph.arrays import Array, over_neurons
 from spikeport.record import Record
 
 

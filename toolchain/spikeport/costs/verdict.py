@@ -51,7 +51,7 @@ def verdicts(estimates: Mapping[str, Estimate], rate: float) -> dict[str, Verdic
     The break-even rate scales all layers' rates alike: ``rate * (ann - fixed) / by_spikes``, where `fixed` is the part
     of the SNN's energy that does not go with its spikes.
     """
-    found = {}
+    by_model = {}
     for name, snn in estimates.items():
         ann = estimates.get(name + ANN)
         if ann is None or ann.nominal <= 0:
@@ -60,5 +60,5 @@ def verdicts(estimates: Mapping[str, Estimate], rate: float) -> dict[str, Verdic
         turn = rate * room / snn.by_spikes if snn.by_spikes > 0 and room > 0 else None
         bounds = ((snn.low, ann.low), (snn.nominal, ann.nominal), (snn.high, ann.high))
         certain = len({ours > theirs for ours, theirs in bounds}) == 1
-        found[name] = Verdict(name, snn.title, snn.nominal / ann.nominal, certain, rate, turn)
-    return found
+        by_model[name] = Verdict(name, snn.title, snn.nominal / ann.nominal, certain, rate, turn)
+    return by_model

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from spikeport.costs.model import Constant, checked
+from spikeport.costs.datafile import checked, read, shipped_texts, toml
+from spikeport.costs.model import Constant
 from spikeport.findings import fail
 
 #: limits that a chip states, or names as unknown where it may
@@ -61,10 +60,9 @@ class Chip(BaseModel):
 @cache
 def shipped() -> dict[str, Chip]:
     """The chips that come with spikeport, by name."""
-    folder = files("spikeport.mapping") / "chips"
-    entries = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".toml")), key=lambda e: e.name)
-    texts = {entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8") for entry in entries}
-    return {name: parse(text, name, f"{name}.toml") for name, text in texts.items()}
+    return {
+        name: parse(text, name, f"{name}.toml") for name, text in shipped_texts("spikeport.mapping", "chips").items()
+    }
 
 
 def find(name: str | Path | Chip) -> Chip:
@@ -72,29 +70,16 @@ def find(name: str | Path | Chip) -> Chip:
 
     Raises SP721 for one that there is not, SP702 and SP703 for a file that is wrong, with the line.
     """
+    chips = shipped()
     if isinstance(name, Chip):
         return name
-    if str(name) in shipped():
-        return shipped()[str(name)]
     path = Path(name)
-    known = f"choose one of: {', '.join(shipped())}; or pass the path of a .toml file"
-    if path.suffix != ".toml":
-        fail("SP721", f"there is no chip {str(name)!r}", mend=known)
-    try:
-        return parse(path.read_text(encoding="utf-8"), path.stem, str(path))
-    except FileNotFoundError:
-        fail("SP721", "there is no such file", where=str(path), mend=known)
-    except (OSError, UnicodeDecodeError) as error:
-        fail("SP702", f"cannot be read ({error})", where=str(path))
+    return chips.get(str(name)) or parse(read(path, "SP721", "chip", chips), path.stem, str(path))
 
 
 def parse(text: str, name: str, where: str) -> Chip:
     """The chip in a TOML text. Raises SP702 where it is no TOML, SP703 with each wrong field's line."""
-    try:
-        plain = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        fail("SP702", f"is not TOML: {error}", where=where, mend="mend the line named")
-    chip = checked(Chip, {**plain, "id": name}, text, where)
+    chip = checked(Chip, {**toml(text, where), "id": name}, text, where)
     missing = [limit for limit in LIMITS if limit not in chip.limits]
     missing += [limit for limit in MAY_BE_UNKNOWN if limit not in chip.limits and limit not in chip.unknown]
     extra = sorted((set(chip.limits) | set(chip.unknown)) - {*LIMITS, *MAY_BE_UNKNOWN})

@@ -61,21 +61,21 @@ class Fit:
     @property
     def over(self) -> dict[str, list[str]]:
         """Layers that break a limit on axons, and which."""
-        found = {name: layer.tile.over(self.chip, SOFT) for name, layer in self.layers.items()}
-        return {name: limits for name, limits in found.items() if limits}
+        by_layer = {name: layer.tile.over(self.chip, SOFT) for name, layer in self.layers.items()}
+        return {name: limits for name, limits in by_layer.items() if limits}
 
     @property
     def open(self) -> tuple[str, ...]:
         """What nobody outside can check: limits that are not public, and population axons beyond a limit."""
-        found = list(self.chip.unknown.values())
+        reasons = list(self.chip.unknown.values())
         if self.over and self.sharing == "shared":
             worst = max(self.layers[name].utilisation[limit] for name, limits in self.over.items() for limit in limits)
             kinds = sorted({limit.replace("_", " ") for limits in self.over.values() for limit in limits})
-            found.append(
+            reasons.append(
                 f"{' and '.join(kinds)} go up to {worst:.3g} times the limit by an upper estimate, and how far "
                 "population axons bring them down is not public"
             )
-        return tuple(found)
+        return tuple(reasons)
 
     @property
     def status(self) -> Status:
@@ -126,21 +126,21 @@ def fit(graph: Graph, chip: str | Path | Chip = "loihi1", *, sharing: Literal["s
     output backwards, since the cores of a layer are the destinations of the one before. Raises SP721 for an unknown
     chip, SP722 for a path that has no mapping, SP723 for a graph without neurons.
     """
-    made = find(chip)
+    chip = find(chip)
     known = layers(graph)
     if not known:
         fail("SP723", "the graph has no neurons", mend="a graph for a chip has at least one spiking layer")
-    bits = graph.arithmetic.profile.weight_bits if isinstance(graph.arithmetic, Loihi) else made.weight_bits
+    bits = graph.arithmetic.profile.weight_bits if isinstance(graph.arithmetic, Loihi) else chip.weight_bits
     tiles: dict[str, Tile] = {}
     refused: list[str] = []
     for name in reversed(known):
-        tile = best_tile(known[name], _after(name, known, tiles), made, bits, shared=sharing == "shared")
+        tile = best_tile(known[name], _after(name, known, tiles), chip, bits, shared=sharing == "shared")
         if tile is None:
             refused.append(name)
         else:
             tiles[name] = tile
-    fits = {name: _layer_fit(layer, tiles[name], made) for name, layer in known.items() if name in tiles}
-    return Fit(made, sharing, fits, tuple(reversed(refused)))
+    fits = {name: _layer_fit(layer, tiles[name], chip) for name, layer in known.items() if name in tiles}
+    return Fit(chip, sharing, fits, tuple(reversed(refused)))
 
 
 def _after(name: str, known: Mapping[str, Layer], tiles: Mapping[str, Tile]) -> list[tuple[Projection, Tile]]:

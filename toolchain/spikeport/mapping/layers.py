@@ -30,8 +30,8 @@ class Axis:
         """[inputs, taps]: the output that an input reaches by a tap, -1 for none."""
         position = np.arange(self.inputs)[:, None] + self.padding - self.dilation * np.arange(self.taps)[None, :]
         output, rest = np.divmod(position, self.stride)
-        found = np.where((rest == 0) & (output >= 0) & (output < self.outputs), output, -1)
-        return np.asarray(found, dtype=np.int64)
+        outputs = np.where((rest == 0) & (output >= 0) & (output < self.outputs), output, -1)
+        return np.asarray(outputs, dtype=np.int64)
 
 
 @cache
@@ -56,10 +56,10 @@ def lists(axis: Axis, tile: int, *, shared: bool) -> tuple[NDArray[np.int64], ND
 @cache
 def spread_to(axis: Axis, tile: int) -> NDArray[np.bool_]:
     """[inputs, tiles]: which tiles of outputs each input reaches."""
-    found = np.zeros((axis.inputs, -(-axis.outputs // tile)), dtype=bool)
+    reached = np.zeros((axis.inputs, -(-axis.outputs // tile)), dtype=bool)
     inputs, taps = np.nonzero(axis.reached >= 0)
-    found[inputs, axis.reached[inputs, taps] // tile] = True
-    return found
+    reached[inputs, axis.reached[inputs, taps] // tile] = True
+    return reached
 
 
 def spread(axis: Axis, tile: int) -> int:
@@ -104,11 +104,14 @@ class Layer:
 
 def layers(graph: Graph) -> dict[str, Layer]:
     """The spiking layers and the readout, in order. Raises SP722 for a path between layers that has no mapping."""
-    found = {}
-    for name in graph.nodes_of(LIF, Readout):
-        projections = [projection for source in graph.sources(name) for projection in _projections(graph, source, name)]
-        found[name] = Layer(name, graph.shapes[name], tuple(projections))
-    return found
+    return {
+        name: Layer(
+            name,
+            graph.shapes[name],
+            tuple(each for source in graph.sources(name) for each in _projections(graph, source, name)),
+        )
+        for name in graph.nodes_of(LIF, Readout)
+    }
 
 
 def _projections(graph: Graph, source: str, layer: str) -> list[Projection]:
@@ -133,8 +136,8 @@ def _of_synapse(graph: Graph, name: str, node: Synapse, pools: list[Pool]) -> Pr
     senders, area, before = _senders(graph, name)
     shape = graph.input_shape(name)
     if not isinstance(node, Conv):
-        wide = [graph.shapes[sender] for sender in senders if len(graph.shapes[sender]) > 1]
-        population = int(wide[0][0]) if wide else 1
+        maps = [graph.shapes[sender] for sender in senders if len(graph.shapes[sender]) > 1]
+        population = int(maps[0][0]) if maps else 1
         return Projection(name, senders, int(shape[0]), node.channels, 1, (), area, before, population)
     axes = []
     for a, taps in enumerate(node.kernel):
@@ -167,7 +170,7 @@ def _direct(graph: Graph, source: str, shape: Shape, pools: list[Pool]) -> Proje
 
 def _senders(graph: Graph, name: str) -> tuple[tuple[str, ...], int, tuple[Axis, ...]]:
     """The layers whose spikes enter a synapse, how many neurons stand behind one input position, and by which pool."""
-    found: list[str] = []
+    senders: list[str] = []
     area = 1
     before: tuple[Axis, ...] = ()
     todo = list(graph.sources(name))
@@ -175,7 +178,7 @@ def _senders(graph: Graph, name: str) -> tuple[tuple[str, ...], int, tuple[Axis,
         here = todo.pop(0)
         node = graph.nodes[here]
         if isinstance(node, LIF | Input):
-            found.append(here)
+            senders.append(here)
             continue
         if isinstance(node, Synapse):
             fail(
@@ -193,4 +196,4 @@ def _senders(graph: Graph, name: str) -> tuple[tuple[str, ...], int, tuple[Axis,
                 fail("SP722", "gets spikes through more than one pool", where=f"node {name!r}")
             area, before = int(np.prod(node.kernel)), pool
         todo += graph.sources(here)
-    return tuple(dict.fromkeys(found)), area, before
+    return tuple(dict.fromkeys(senders)), area, before

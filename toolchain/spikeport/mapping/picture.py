@@ -30,15 +30,15 @@ def draw(mapping: Mapping, path: Path | str) -> None:
     side = max(1, int(np.ceil(np.sqrt(mesh.cores_per_tile))))
     slot = cores % mesh.cores_per_tile
     x, y = column * side + slot % side, row * side + slot // side
-    wide, high = fit.chips * mesh.columns * side, mesh.rows * side
-    image = np.full((high, wide), np.nan)
+    width, height = fit.chips * mesh.columns * side, mesh.rows * side
+    image = np.full((height, width), np.nan)
     for number, (name, layer) in enumerate(fit.layers.items()):
-        held = slice(mapping.first[name], mapping.first[name] + layer.tile.cores)
-        image[y[held], x[held]] = number % 20
-    figure = Figure(figsize=(min(24.0, 2 + wide * 0.22), 2.2 + high * 0.22 + 0.13 * len(fit.layers)))
+        of_layer = slice(mapping.first[name], mapping.first[name] + layer.tile.cores)
+        image[y[of_layer], x[of_layer]] = number % 20
+    figure = Figure(figsize=(min(24.0, 2 + width * 0.22), 2.2 + height * 0.22 + 0.13 * len(fit.layers)))
     axes = figure.add_subplot()
     axes.imshow(image, cmap="tab20", vmin=0, vmax=19, origin="lower", interpolation="nearest")
-    axes.set_xticks(np.arange(0, wide + 1, mesh.columns * side) - 0.5, labels=[])
+    axes.set_xticks(np.arange(0, width + 1, mesh.columns * side) - 0.5, labels=[])
     axes.set_yticks([])
     axes.grid(color="black", linewidth=1)
     axes.set_title(f"{mapping.chip.title}: {fit.cores} cores on {fit.chips} chip(s); lines part the chips", fontsize=9)

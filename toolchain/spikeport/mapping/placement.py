@@ -62,11 +62,11 @@ class Mapping:
         """[*source shape, cores of target]: whether a spike of each source neuron is sent to each core of a layer."""
         shape = self.graph.shapes[source]
         into = self.fit.layers[target]
-        found = np.zeros((*shape, into.tile.cores), dtype=bool)
+        reached = np.zeros((*shape, into.tile.cores), dtype=bool)
         for projection in into.layer.projections:
             if source in projection.senders:
-                found |= _reached(projection, shape, into.layer, into.tile.shape)
-        return found
+                reached |= _reached(projection, shape, into.layer, into.tile.shape)
+        return reached
 
 
 def position(core: Cores, mesh: Mesh, cores_per_chip: int) -> tuple[Cores, Cores]:
@@ -86,15 +86,15 @@ def _reached(projection: Projection, shape: Shape, layer: Layer, tile: Shape) ->
     group = np.arange(channels) // projection.inputs
     first, last = group * projection.outputs // tile[0], ((group + 1) * projection.outputs - 1) // tile[0]
     index = np.arange(tiles[0])
-    found = (index >= first[:, None]) & (index <= last[:, None])
+    inside = (index >= first[:, None]) & (index <= last[:, None])
     for axis, (along, part) in enumerate(zip(projection.axes, tile[1:], strict=True)):
         near = spread_to(along, part)
         if projection.before:
             near = _positions(projection.before[axis]) @ near
-        found = _outer(found, near)
+        inside = _outer(inside, near)
     space = len(projection.axes)
     order = [*range(0, 2 * space + 2, 2), *range(1, 2 * space + 2, 2)]
-    return found.transpose(order).reshape(*shape, -1)
+    return inside.transpose(order).reshape(*shape, -1)
 
 
 def _outer(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -111,12 +111,12 @@ def _synapses(projection: Projection, tile: Shape, chip: Chip, weight_bits: int,
 @cache
 def channel_parts(outputs: int, groups: int, tile: int) -> list[tuple[Counts, Counts]]:
     """For each different tile of output channels: how many of a group's outputs it holds, and of how many groups."""
-    found = {}
+    parts = {}
     for start in range(0, outputs * groups, tile):
         channels = np.arange(start, min(start + tile, outputs * groups)) // outputs
-        held, times = np.unique(np.unique(channels, return_counts=True)[1], return_counts=True)
-        found[tuple(held.tolist()), tuple(times.tolist())] = (held, times)
-    return list(found.values())
+        sizes, times = np.unique(np.unique(channels, return_counts=True)[1], return_counts=True)
+        parts[tuple(sizes.tolist()), tuple(times.tolist())] = (sizes, times)
+    return list(parts.values())
 
 
 def _list_bits(lengths: Counts, chip: Chip, weight_bits: int) -> Counts:

@@ -21,7 +21,7 @@ def traffic(mapping: Mapping, record: Record, samples: Array) -> dict[str, Traff
     ``samples`` are those of the run. Raises SP704 where the record lacks a layer's spike train.
     """
     graph = mapping.graph
-    found = {}
+    by_sender = {}
     for name in graph.nodes_of(Input, LIF):
         sent = per_position(graph, name, record, samples).reshape(graph.timesteps, -1)
         messages, east_west, north_south = (np.zeros(graph.timesteps, dtype=np.int64) for _ in range(3))
@@ -36,8 +36,8 @@ def traffic(mapping: Mapping, record: Record, samples: Array) -> dict[str, Traff
                 messages += rows.sum(1)
                 east_west += rows @ np.abs(there[0] - here[0])
                 north_south += rows @ np.abs(there[1] - here[1])
-        found[name] = Traffic(messages, east_west, north_south)
-    return found
+        by_sender[name] = Traffic(messages, east_west, north_south)
+    return by_sender
 
 
 def work(mapping: Mapping, record: Record, samples: Array) -> dict[str, Work]:
@@ -47,14 +47,14 @@ def work(mapping: Mapping, record: Record, samples: Array) -> dict[str, Work]:
     """
     graph = mapping.graph
     sent = {name: per_position(graph, name, record, samples) for name in graph.nodes_of(Input, LIF)}
-    found = {}
+    by_layer = {}
     for name, layer in mapping.fit.layers.items():
         total = np.zeros((graph.timesteps, layer.tile.cores), dtype=np.int64)
         for projection in layer.layer.projections:
             for sender in projection.senders:
                 total += _operations(projection, sent[sender], layer.layer, layer.tile.shape)
-        found[name] = total
-    return found
+        by_layer[name] = total
+    return by_layer
 
 
 def _by_source_core(cores: Array, sent: Work, reached: NDArray[np.bool_]) -> list[tuple[int, Counts]]:
@@ -62,13 +62,13 @@ def _by_source_core(cores: Array, sent: Work, reached: NDArray[np.bool_]) -> lis
 
     Products of floats, which are fast, and exact: no sum comes near 2**53.
     """
-    found = []
+    messages = []
     fired = sent.any(0)
     for core in np.unique(cores):
         here = np.flatnonzero((cores == core) & fired)
         rows = sent[:, here].astype(np.float64) @ reached[here].astype(np.float64)
-        found.append((int(core), np.rint(rows).astype(np.int64)))
-    return found
+        messages.append((int(core), np.rint(rows).astype(np.int64)))
+    return messages
 
 
 def _operations(projection: Projection, sent: NDArray[np.int64], layer: Layer, tile: Shape) -> Work:
@@ -98,7 +98,7 @@ def _operations(projection: Projection, sent: NDArray[np.int64], layer: Layer, t
 
 def _synapses(axis: Axis, tile: int) -> NDArray[np.int64]:
     """[inputs, tiles]: by how many taps an input reaches the outputs of each tile."""
-    found = np.zeros((axis.inputs, -(-axis.outputs // tile)), dtype=np.int64)
+    counts = np.zeros((axis.inputs, -(-axis.outputs // tile)), dtype=np.int64)
     inputs, taps = np.nonzero(axis.reached >= 0)
-    np.add.at(found, (inputs, axis.reached[inputs, taps] // tile), 1)
-    return found
+    np.add.at(counts, (inputs, axis.reached[inputs, taps] // tile), 1)
+    return counts

@@ -26,24 +26,24 @@ def core_map(placement: Placement) -> Markup:
     """Each core as a square in the colour of the layer that it holds, chip by chip, as SVG."""
     mesh, fit = placement.chip.mesh, placement.fit
     side = max(1, int(np.ceil(np.sqrt(mesh.cores_per_tile))))
-    wide, high = mesh.columns * side, mesh.rows * side
+    width, height = mesh.columns * side, mesh.rows * side
     core = np.arange(fit.cores)
     column, row = placement.position(core)
     chip, slot = column // mesh.columns, core % mesh.cores_per_tile
-    x = chip % ACROSS * (wide + GAP) + column % mesh.columns * side + slot % side
-    y = chip // ACROSS * (high + GAP) + row * side + slot // side
+    x = chip % ACROSS * (width + GAP) + column % mesh.columns * side + slot % side
+    y = chip // ACROSS * (height + GAP) + row * side + slot // side
     parts = [
-        f'<rect class="chip" x="{i % ACROSS * (wide + GAP)}" y="{i // ACROSS * (high + GAP)}" width="{wide}" '
-        f'height="{high}"/>'
+        f'<rect class="chip" x="{i % ACROSS * (width + GAP)}" y="{i // ACROSS * (height + GAP)}" width="{width}" '
+        f'height="{height}"/>'
         for i in range(fit.chips)
     ]
     for number, (name, layer) in enumerate(fit.layers.items()):
-        held = range(placement.first[name], placement.first[name] + layer.tile.cores)
-        path = "".join(f"M{x[i]} {y[i]}h.9v.9h-.9z" for i in held)
+        numbers = range(placement.first[name], placement.first[name] + layer.tile.cores)
+        path = "".join(f"M{x[i]} {y[i]}h.9v.9h-.9z" for i in numbers)
         tip = escape(f"{name}: {_cores(layer.tile.cores)}")
         parts.append(f'<path style="fill:{colour(number)}" d="{path}" data-tip="{tip}"/>')
-    across = min(ACROSS, fit.chips) * (wide + GAP)
-    down = -(-fit.chips // ACROSS) * (high + GAP)
+    across = min(ACROSS, fit.chips) * (width + GAP)
+    down = -(-fit.chips // ACROSS) * (height + GAP)
     holds = ", ".join(f"{name} on {_cores(layer.tile.cores)}" for name, layer in fit.layers.items())
     alt = escape(f"Core map of {placement.chip.title}: {holds}")
     box = f"-0.5 -0.5 {across} {down}"

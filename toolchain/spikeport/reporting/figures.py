@@ -28,24 +28,24 @@ def gather(
     placement: Placement | None = None,
 ) -> dict[str, Any]:
     """The figures of a run: ``pairs`` of records by stage (A, B), the trained graph, the integer one and its place."""
-    found: dict[str, Any] = {"rasters": {stage: rasters(a, b, integer or graph) for stage, (a, b) in pairs.items()}}
+    figures: dict[str, Any] = {"rasters": {stage: rasters(a, b, integer or graph) for stage, (a, b) in pairs.items()}}
     if graph is not None:
-        found["graph"] = str(draw(graph))
+        figures["graph"] = str(draw(graph))
     if integer is not None and isinstance(integer.arithmetic, Loihi):
-        found["histograms"] = histograms(integer)
+        figures["histograms"] = histograms(integer)
     if placement is not None:
-        found["cores"] = str(core_map(placement))
-    return found
+        figures["cores"] = str(core_map(placement))
+    return figures
 
 
 def rasters(a: Record, b: Record, graph: Graph | None = None) -> dict[str, list[dict[str, Any]]]:
     """For each layer some neurons whose spikes differ, with both of their spike trains and their thresholds."""
-    found = {}
+    by_layer = {}
     for name in b.trains:
         alike = name in a.trains and a.trains[name].shape == b.trains[name].shape
         if alike and (chosen := _of_layer(a, b, name, graph)):
-            found[name] = chosen
-    return found
+            by_layer[name] = chosen
+    return by_layer
 
 
 def _of_layer(a: Record, b: Record, name: str, graph: Graph | None) -> list[dict[str, Any]]:
@@ -80,10 +80,10 @@ def histograms(graph: Graph) -> dict[str, dict[str, Any]]:
     """How the mantissas of each synapse spread over the numbers that they can be."""
     assert isinstance(graph.arithmetic, Loihi)
     top = 2 ** (graph.arithmetic.profile.weight_bits - 1)
-    found = {}
+    by_synapse = {}
     for name, node in graph.nodes_of(Synapse).items():
         counts, edges = np.histogram(node.weight, bins=min(BINS, 2 * top), range=(-top, top))
-        found[name] = {
+        by_synapse[name] = {
             "counts": counts.tolist(),
             "edges": edges.tolist(),
             "exponent": node.exponent,
@@ -91,7 +91,7 @@ def histograms(graph: Graph) -> dict[str, dict[str, Any]]:
             "least": int(node.weight.min()),
             "most": int(node.weight.max()),
         }
-    return found
+    return by_synapse
 
 
 def of_layers(histogram: Mapping[str, Any]) -> Sequence[str]:

@@ -169,7 +169,7 @@ def energy(models: Mapping[str, Any]) -> Costs | None:
 
 def costs_said(result: Mapping[str, Any]) -> list[str]:
     """Who wins under each model and where it turns, static energy, and how long a sample takes, in sentences."""
-    said = [str(found["sentence"]) for found in (result.get("verdicts") or {}).values()]
+    said = [str(verdict["sentence"]) for verdict in (result.get("verdicts") or {}).values()]
     for name, entry in result.get("energy_joule_per_sample", {}).items():
         if static := entry.get("static"):
             least, nominal, most = (si(static[key], "J") for key in ("low", "nominal", "high"))
@@ -195,11 +195,11 @@ class Why:
 def causes(result: Mapping[str, Any]) -> list[Why]:
     """Each cause with its share of the mismatches, for each comparison whose causes were looked for."""
     firsts = result.get("first_divergence", {})
-    found = []
+    comparisons = []
     for stage, entries in result.get("causes", {}).items():
         rows = tuple(_cause(entry) for entry in entries)
-        found.append(Why(name_of(stage), tuple(entries), rows, str(firsts.get(stage, ""))))
-    return [why for why in found if why.causes]
+        comparisons.append(Why(name_of(stage), tuple(entries), rows, str(firsts.get(stage, ""))))
+    return [why for why in comparisons if why.causes]
 
 
 def _cause(entry: Mapping[str, Any]) -> Interval:

@@ -38,12 +38,12 @@ def multiply(call: Call) -> Symbol:
     x, y = call.symbol(call.get(0, "input")), call.symbol(call.get(1, "other"))
     if x is not None and y is not None:
         raise Unsupported("multiplies two values that depend on the input (SEW AND and IAND are such products)")
-    found = x if x is not None else y
-    assert found is not None
+    value = x if x is not None else y
+    assert value is not None
     other = call.get(1, "other") if x is not None else call.get(0, "input")
-    if (over_time := _over_time(call, other, found)) is not None:
-        return replace(found, weights=over_time)
-    return scaled(call, found, operand(call, other, found))
+    if (over_time := _over_time(call, other, value)) is not None:
+        return replace(value, weights=over_time)
+    return scaled(call, value, operand(call, other, value))
 
 
 def divide(call: Call) -> Symbol:
@@ -65,19 +65,19 @@ def operand(call: Call, value: Any, x: Symbol) -> Array:
     It must not vary over time or batch. One with a batch axis must come straight from a factory such as torch.zeros:
     any other may hide values that depend on the input.
     """
-    found = np.asarray(value.detach().cpu() if isinstance(value, Tensor) else value, dtype=np.float64)
-    if found.size == 1:
-        return found.reshape(())
+    constant = np.asarray(value.detach().cpu() if isinstance(value, Tensor) else value, dtype=np.float64)
+    if constant.size == 1:
+        return constant.reshape(())
     lead = len(x.lead(call.tracer.batch, call.tracer.timesteps))
-    missing = lead + len(x.shape) - found.ndim
+    missing = lead + len(x.shape) - constant.ndim
     if missing < 0:
-        raise Unsupported(f"grows by a constant of shape {found.shape}")
-    wide = found.reshape((1,) * missing + found.shape)
-    flat = wide.reshape(-1, *wide.shape[lead:])
+        raise Unsupported(f"grows by a constant of shape {constant.shape}")
+    aligned = constant.reshape((1,) * missing + constant.shape)
+    flat = aligned.reshape(-1, *aligned.shape[lead:])
     if len(flat) > 1 and not (call.tracer.is_fixed(value) and (flat == flat[:1]).all()):
-        raise Unsupported(f"combines with a constant of shape {found.shape}, which varies over time or batch")
+        raise Unsupported(f"combines with a constant of shape {constant.shape}, which varies over time or batch")
     if any(n not in (1, m) for n, m in zip(flat.shape[1:], x.shape, strict=True)):
-        raise Unsupported(f"broadcasts features {x.shape} against a constant of shape {found.shape}")
+        raise Unsupported(f"broadcasts features {x.shape} against a constant of shape {constant.shape}")
     return compact(np.broadcast_to(flat[0], x.shape))
 
 

@@ -20,6 +20,7 @@ from spikeport.preprocessing import KEY, Preprocessing
 from spikeport.tracing.front_end import of_authors, parse
 from spikeport.training import checkpoint
 from spikeport.training.catalogue import method as method_of
+from spikeport.training.networks import build
 
 Layout = Literal["mpd-agl", "ds-atgo"]
 Arch = Literal["resnet19", "vggsnn", "mlp"]
@@ -101,7 +102,7 @@ def convert(state: Mapping[str, Tensor], facts: Facts, where: str = "", *, table
 
 
 def _check_layout(state: Mapping[str, Tensor], layout: Layout, where: str) -> None:
-    found = "ds-atgo" if any(".tdBN." in key for key in state) else "mpd-agl"
+    actual = "ds-atgo" if any(".tdBN." in key for key in state) else "mpd-agl"
     if not any(".bn." in key for key in state):
         fail(
             "SP391",
@@ -109,13 +110,13 @@ def _check_layout(state: Mapping[str, Tensor], layout: Layout, where: str) -> No
             where=where,
             mend="import-checkpoint reads files of the public MPD-AGL and DS-ATGO code",
         )
-    if found != layout:
+    if actual != layout:
         fail(
             "SP391",
-            f"its keys are those of {found}, not of {layout}",
+            f"its keys are those of {actual}, not of {layout}",
             where=where,
             why="the two scale their norms differently: alpha * V_th lies outside gamma in MPD-AGL only.",
-            mend=f"use --layout {found}",
+            mend=f"use --layout {actual}",
         )
 
 
@@ -238,8 +239,6 @@ def _lost(layers: list[str], where: str) -> Finding:
 def _module(
     state: Mapping[str, Tensor], facts: Facts, layers: list[Layer], last: str, ours: dict[str, Tensor], where: str
 ) -> tuple[nn.Module, dict[str, Any]]:
-    from spikeport_models.networks import build
-
     shape = facts.input_shape or _input_shape(state, facts, layers, last)
     classes = len(state[f"{last}.layer.weight"])
     start = facts.v_threshold if facts.v_threshold is not None else START[facts.layout]
@@ -276,15 +275,15 @@ def _module(
 
 def _architecture(state: Mapping[str, Tensor], facts: Facts, layers: list[Layer], last: str) -> dict[str, Any]:
     """The options of our network, read from the shapes of the tensors."""
-    found: dict[str, Any] = {} if any(key.endswith("neuron.w") for key in state) else {"neuron": "lif"}
+    options: dict[str, Any] = {} if any(key.endswith("neuron.w") for key in state) else {"neuron": "lif"}
     first = len(state[f"{layers[0].synapse}.layer.weight"])
     if facts.arch == "mlp":
         hidden = [len(state[f"{layer.synapse}.layer.weight"]) for layer in layers]
-        return {**found, "hidden": hidden}
+        return {**options, "hidden": hidden}
     if facts.arch == "vggsnn":
-        return {**found, "width": first / 64, "events": True}
+        return {**options, "width": first / 64, "events": True}
     bias = {"readout_bias": True} if f"{last}.layer.bias" in state else {}
-    return {**found, **bias, "width": first / 128}
+    return {**options, **bias, "width": first / 128}
 
 
 def _input_shape(state: Mapping[str, Tensor], facts: Facts, layers: list[Layer], last: str) -> tuple[int, ...]:

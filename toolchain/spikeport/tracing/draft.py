@@ -82,18 +82,18 @@ class Draft:
 
     def terms(self, x: Symbol) -> list[str]:
         """The nodes whose sum ``x`` is; a node that counts several times goes through a `Scale`."""
-        found = []
+        names = []
         for name, count in x.terms.items():
             if count == 1:
-                found.append(name)
+                names.append(name)
                 continue
             key = ("times", name, count)
             if key not in self.keys:
                 times = self.name(name, False, f"times{count}")
                 self._add(times, Scale(self.number(count)), [name])
                 self.keys[key] = times
-            found.append(self.keys[key])
-        return found
+            names.append(self.keys[key])
+        return names
 
     def is_constant(self, x: Symbol) -> bool:
         """Whether ``x`` is the same at every step."""
@@ -124,14 +124,14 @@ class Draft:
             if not isinstance(waiting, Pending):
                 continue
             try:
-                made = waiting.kind.convert(waiting.module, waiting.shape, timesteps)
+                converted = waiting.kind.convert(waiting.module, waiting.shape, timesteps)
             except SpikeportError as error:
                 findings += [
                     Finding(f.code, f.what, f"module {name!r} ({type(waiting.module).__name__})", f.why, f.mend)
                     for f in error.findings
                 ]
                 continue
-            cells = made if isinstance(made, Cells) else Cells(made)
+            cells = converted if isinstance(converted, Cells) else Cells(converted)
             self.nodes[name] = in_type(cells.node, self.dtype)
             self._feed_back(name, cells)
         raise_errors(findings)
@@ -185,10 +185,10 @@ def in_type(node: Node, dtype: np.dtype[Any]) -> Node:
 
 def digest(node: Node) -> str:
     """What a node computes, as a short text: equal for equal nodes."""
-    found = hashlib.blake2b(type(node).__name__.encode(), digest_size=16)
+    hasher = hashlib.blake2b(type(node).__name__.encode(), digest_size=16)
     for part in _parts(node):
-        found.update(part)
-    return found.hexdigest()
+        hasher.update(part)
+    return hasher.hexdigest()
 
 
 def _parts(node: Node) -> Iterator[bytes]:

@@ -18,8 +18,8 @@ def pair(value: Any, axes: int) -> tuple[int, ...]:
     """An option of a layer as one whole number an axis."""
     if isinstance(value, int):
         return (value,) * axes
-    found = tuple(int(v) for v in value)
-    return found * axes if len(found) == 1 else found
+    numbers = tuple(int(v) for v in value)
+    return numbers * axes if len(numbers) == 1 else numbers
 
 
 def spatial(x: Symbol, axes: int) -> None:

@@ -163,10 +163,12 @@ def _result(tracer: Tracer, outcome: Any, output: int | None) -> Symbol:
 
 
 def _timesteps(module: nn.Module) -> int | None:
-    found = {int(n) for part in module.modules() if isinstance(n := getattr(part, "timesteps", None), int)}
-    if len(found) > 1:
-        fail("SP384", f"the module's parts run {sorted(found)} timesteps", mend="build it with one number of timesteps")
-    return found.pop() if found else None
+    numbers = {int(n) for part in module.modules() if isinstance(n := getattr(part, "timesteps", None), int)}
+    if len(numbers) > 1:
+        fail(
+            "SP384", f"the module's parts run {sorted(numbers)} timesteps", mend="build it with one number of timesteps"
+        )
+    return numbers.pop() if numbers else None
 
 
 def _coding(way: Forward) -> str:
@@ -174,11 +176,11 @@ def _coding(way: Forward) -> str:
 
 
 def _dtype(module: nn.Module) -> torch.dtype:
-    found = {p.dtype for p in module.parameters() if p.is_floating_point()}
-    if len(found) > 1 or (found and not found <= {torch.float32, torch.float64}):
+    dtypes = {p.dtype for p in module.parameters() if p.is_floating_point()}
+    if len(dtypes) > 1 or (dtypes and not dtypes <= {torch.float32, torch.float64}):
         fail(
             "SP386",
-            f"the module's parameters are {', '.join(sorted(map(str, found)))}",
+            f"the module's parameters are {', '.join(sorted(map(str, dtypes)))}",
             mend="convert it to one type first: module.float()",
         )
-    return found.pop() if found else torch.float32
+    return dtypes.pop() if dtypes else torch.float32

@@ -83,10 +83,10 @@ class Watch:
                 handle.remove()
 
     def _hook(self, path: str) -> Any:
-        def hook(_module: nn.Module, given: Any, out: Any) -> Any:
+        def hook(_module: nn.Module, arguments: Any, out: Any) -> Any:
             first, rest = (out[0], tuple(out[1:])) if isinstance(out, tuple | list) else (out, None)
             self.fired.setdefault(path, []).append(first != 0)  # a copy: what follows may add to the spikes in place
-            like = next((value for value in given if isinstance(value, Tensor)), first)
+            like = next((value for value in arguments if isinstance(value, Tensor)), first)
             spikes = first.to(like.dtype)  # some libraries' spikes are float32 whatever the weights are
             return spikes if rest is None else (spikes, *rest)
 

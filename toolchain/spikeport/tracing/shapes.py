@@ -72,14 +72,14 @@ def stack(call: Call) -> Symbol:
     first = parts[0]
     if first is None or any(p is None or p.layout != frames or p.terms != first.terms for p in parts):
         raise Unsupported("joins values of different layers; only the steps of one layer can be joined, over time")
-    found = [p for p in parts if p is not None]
-    if any(p.weights is not None for p in found):
+    steps = [p for p in parts if p is not None]
+    if any(p.weights is not None for p in steps):
         raise Unsupported("joins sums over time")
     if call.tracer.draft.is_constant(first):
-        return _repeated(call, replace(first, layout="one", step=None), len(found))
-    if [p.step for p in found] != list(range(len(found))):
+        return _repeated(call, replace(first, layout="one", step=None), len(steps))
+    if [p.step for p in steps] != list(range(len(steps))):
         raise Unsupported("joins steps that are not 0, 1, 2, ...")
-    call.tracer.steps(len(found))
+    call.tracer.steps(len(steps))
     return replace(first, layout="all", step=None)
 
 

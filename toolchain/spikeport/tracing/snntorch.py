@@ -109,15 +109,15 @@ def _graded(module: Any) -> Array | None:
 
 def _spread(value: torch.Tensor, shape: tuple[int, ...]) -> Array:
     """A parameter, which torch broadcasts from the last axis, as [], [C] or [*shape]."""
-    found = array(value.detach())
-    if found.size == 1:
-        return found.reshape(())
+    parameter = array(value.detach())
+    if parameter.size == 1:
+        return parameter.reshape(())
     try:
-        wide = np.broadcast_to(found, shape)
+        spread = np.broadcast_to(parameter, shape)
     except ValueError:
-        fail("SP387", f"a parameter of shape {found.shape} does not fit neurons of shape {shape}")
-    flat = wide.reshape(shape[0], -1)
-    return np.array(flat[:, 0] if (flat == flat[:, :1]).all() else wide)
+        fail("SP387", f"a parameter of shape {parameter.shape} does not fit neurons of shape {shape}")
+    flat = spread.reshape(shape[0], -1)
+    return np.array(flat[:, 0] if (flat == flat[:, :1]).all() else spread)
 
 
 def _over_time(threshold: Array, timesteps: int) -> Array:

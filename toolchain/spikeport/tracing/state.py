@@ -41,13 +41,13 @@ def forward_of(module: nn.Module) -> Forward:
     """What one call of a module does, read from its parts. Raises SP380 where they do not say it."""
     if any(isinstance(part, Repeat) for part in module.modules()):
         return "sample"
-    found = {kind.steps(part) for part in module.modules() if (kind := registered(part))}
-    if found == {"one"}:
+    steps = {kind.steps(part) for part in module.modules() if (kind := registered(part))}
+    if steps == {"one"}:
         return "step"
-    if found == {"all"}:
+    if steps == {"all"}:
         return "sequence"
     names = ", ".join(kinds())
-    what = "mixes neurons that take one step and all steps" if found else "has no neuron that capture knows"
+    what = "mixes neurons that take one step and all steps" if steps else "has no neuron that capture knows"
     fail(
         "SP380",
         f"the module {what}",

@@ -53,12 +53,12 @@ class Call:
 
     def input(self) -> Symbol:
         """The first argument, which must be followed."""
-        found = self.symbol(self.get(0, "input"))
-        if found is None:
+        symbol = self.symbol(self.get(0, "input"))
+        if symbol is None:
             raise Unsupported("works on a constant with values that depend on the input")
-        if found.layout != "frame" and found.weights is not None:
+        if symbol.layout != "frame" and symbol.weights is not None:
             raise Unsupported("follows weights over time; only a sum over time can follow them")
-        return found
+        return symbol
 
     def constant(self, value: Any) -> Array | None:
         """A tensor of parameters as an array in the graph's type; None stays None."""
@@ -101,8 +101,8 @@ class Tracer(TorchFunctionMode):
 
     def known_of(self, value: Any) -> Known | None:
         """What is known of a tensor, None for constants and for what is no tensor."""
-        found = self._known.get(id(value)) if isinstance(value, Tensor) else None
-        return found[1] if found else None
+        entry = self._known.get(id(value)) if isinstance(value, Tensor) else None
+        return entry[1] if entry else None
 
     def know(self, value: Tensor, known: Known) -> None:
         """Follow a tensor (and keep it, so that its id stays its own)."""
@@ -125,9 +125,9 @@ class Tracer(TorchFunctionMode):
         """One finding about the module that runs now."""
         path, module = self._stack[-1] if self._stack else ("", self.root)
         where = f"module {path!r} ({type(module).__name__})" if path else f"module {type(module).__name__}"
-        found = Finding(code, what, where + line(), why, mend)
-        if found not in self.findings:
-            self.findings.append(found)
+        finding = Finding(code, what, where + line(), why, mend)
+        if finding not in self.findings:
+            self.findings.append(finding)
 
     # -- functions ----------------------------------------------------------------------------------------------------
 
@@ -193,8 +193,8 @@ class Tracer(TorchFunctionMode):
             return
         place = args[0].untyped_storage().data_ptr()
         for other, known in self._known.values():
-            held = REFERENCES + (other is args[0]._base)  # a view holds its base
-            alive = not isinstance(known, Lost) and sys.getrefcount(other) > held
+            references = REFERENCES + (other is args[0]._base)  # a view holds its base
+            alive = not isinstance(known, Lost) and sys.getrefcount(other) > references
             if alive and other is not args[0] and other.untyped_storage().data_ptr() == place:
                 raise Unsupported("changes a tensor in place of which another view is in use")
 

@@ -39,14 +39,14 @@ def verify(
         )
     samples = probe(exact)
     judged = watched(twin, exact, torch.as_tensor(samples), forward, output)
-    found = simulate(exact, samples, Request(trains=True))
-    findings = [*_spike_findings(exact, samples, found, judged), *_output_findings(found, judged)]
+    record = simulate(exact, samples, Request(trains=True))
+    findings = [*_spike_findings(exact, samples, record, judged), *_output_findings(record, judged)]
     if findings:
         raise SpikeportError(findings)
-    silent = [name for name, counts in found.spike_counts.items() if not counts.any()]
+    silent = [name for name, counts in record.spike_counts.items() if not counts.any()]
     proof = {
-        "samples": found.samples,
-        "spikes": int(sum(c.sum() for c in found.spike_counts.values())),
+        "samples": record.samples,
+        "spikes": int(sum(c.sum() for c in record.spike_counts.values())),
         "silent": silent,
     }
     return graph.with_(provenance={**graph.provenance, "verified": proof})
@@ -72,9 +72,9 @@ def probe(graph: Graph) -> Array:
     return np.asarray(x * np.reshape(SCALES, (-1, *(1,) * len(node.shape))))
 
 
-def _spike_findings(graph: Graph, samples: Array, found: Record, judged: Record) -> Sequence[Finding]:
+def _spike_findings(graph: Graph, samples: Array, record: Record, judged: Record) -> Sequence[Finding]:
     """The first layer whose spikes differ by more than rounding explains: what follows only repeats it."""
-    names = [n for n in found.trains if (found.trains[n].unpack() != judged.trains[n].unpack()).any()]
+    names = [n for n in record.trains if (record.trains[n].unpack() != judged.trains[n].unpack()).any()]
     if not names:
         return []
     own = margins(graph, samples, judged)
@@ -94,12 +94,12 @@ def _spike_findings(graph: Graph, samples: Array, found: Record, judged: Record)
     return []
 
 
-def _output_findings(found: Record, judged: Record) -> Sequence[Finding]:
-    if found.outputs.shape != judged.outputs.shape:
-        what = f"the graph's result has shape {found.outputs.shape}, the module's {judged.outputs.shape}"
+def _output_findings(record: Record, judged: Record) -> Sequence[Finding]:
+    if record.outputs.shape != judged.outputs.shape:
+        what = f"the graph's result has shape {record.outputs.shape}, the module's {judged.outputs.shape}"
         return [Finding("SP382", what, mend="return [B, ...] or [T, B, ...] from the module")]
-    same = all((found.trains[n].bits == judged.trains[n].bits).all() for n in found.trains)
-    difference = float(np.abs(found.outputs - judged.outputs).max(initial=0.0))
+    same = all((record.trains[n].bits == judged.trains[n].bits).all() for n in record.trains)
+    difference = float(np.abs(record.outputs - judged.outputs).max(initial=0.0))
     scale = float(np.abs(judged.outputs).max(initial=0.0))
     if not same or difference <= CLOSE * max(scale, 1e-30):
         return []
