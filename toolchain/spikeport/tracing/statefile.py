@@ -18,6 +18,9 @@ from spikeport.findings import fail
 
 NESTS = ("net", "state_dict", "model", "model_state_dict")  #: where training scripts put the state_dict
 PREFIX = "module."  #: what DataParallel puts before every key
+#: what torch's reader raises on files that are damaged or something else
+DAMAGED: tuple[type[Exception], ...] = (RuntimeError, OSError, EOFError, ValueError, LookupError, AttributeError)
+DAMAGED += (TypeError, MemoryError, OverflowError, zipfile.BadZipFile)
 
 
 def read_state(file: Path | str) -> dict[str, Tensor]:
@@ -61,26 +64,9 @@ def _pickle(path: Path) -> Any:
             mend = "save model.state_dict() alone, where you trust the file"
             fail("SP390", what, where=str(path), why=str(error).splitlines()[0], mend=mend)
         fail("SP390", f"is no checkpoint ({error})", where=str(path), mend="copy it again")
-    except (
-        RuntimeError,
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        TypeError,
-        UnicodeDecodeError,
-        MemoryError,
-        OverflowError,
-        zipfile.BadZipFile,
-    ) as error:
-        fail(
-            "SP390",
-            f"is no checkpoint, or was cut short ({type(error).__name__})",
-            where=str(path),
-            mend="copy it again",
-        )
+    except DAMAGED as error:
+        what = f"is no checkpoint, or was cut short ({type(error).__name__})"
+        fail("SP390", what, where=str(path), mend="copy it again")
 
 
 def _unnested(content: Any) -> dict[str, Tensor]:
