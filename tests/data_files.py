@@ -6,6 +6,17 @@ import pickle
 import struct
 
 import numpy as np
+import pytest
+
+from spikeport.findings import SpikeportError
+
+
+def code(call, *args, **options):
+    """The code of the refusal of a call, which says how to mend it."""
+    with pytest.raises(SpikeportError) as error:
+        call(*args, **options)
+    assert error.value.findings[0].mend or error.value.code == "SP362"
+    return error.value.code
 
 
 def cifar_folder(folder, kind, *, tests=None, test_labels=None):

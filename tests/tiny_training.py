@@ -3,8 +3,8 @@
 import torch
 
 from spikeport.training.catalogue import method
+from spikeport.training.networks import build
 from spikeport.training.parts import Part
-from spikeport_models.networks import build
 
 TINY = {
     "model": "tiny",

@@ -1,5 +1,1 @@
-"""Networks, data sets, recipes, and shipped checkpoints with their cards."""
-
-from spikeport_models.store import load, shipped
-
-__all__ = ["load", "shipped"]
+"""Networks, data sets, recipes, and shipped checkpoints with their cards; spikeport finds them by entry points."""

@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 
+from spikeport import datasets
 from spikeport.comparison.intervals import wilson
 from spikeport.training.folder import write_text
 from spikeport.training.loop import predict
 from spikeport.training.neurons import Neuron
 from spikeport.training.parts import Part
 from spikeport.training.probe import activity
-from spikeport_models import datasets, load
+from spikeport.training.shipped import load
 from spikeport_models.datasets.parts import SEED
 from spikeport_models.networks.size import size_of
 
@@ -123,9 +124,9 @@ def main() -> None:
     parser.add_argument("--trained-on", required=True, help="the machine, in words")
     parser.add_argument("--folds", type=Path, help="what crossval wrote")
     parser.add_argument("--note", default="")
-    given = parser.parse_args()
-    text = card(given.checkpoint, trained_on=given.trained_on, folds=given.folds, note=given.note)
-    write_text(given.checkpoint.with_suffix(".md"), text)
+    options = parser.parse_args()
+    text = card(options.checkpoint, trained_on=options.trained_on, folds=options.folds, note=options.note)
+    write_text(options.checkpoint.with_suffix(".md"), text)
     print(text)
 
 

@@ -17,11 +17,12 @@ from typing import Any
 
 import torch
 
+from spikeport import datasets
 from spikeport.training.folder import write_text
 from spikeport.training.parts import Part
 from spikeport.training.probe import Activity, activity
+from spikeport.training.recipe import parse_overrides
 from spikeport.verbs.train import train
-from spikeport_models import datasets
 
 #: Method and its options, by the name in the plot. Each paper's own baseline is a fixed surrogate of width 1 around its
 #: own start threshold: 0.5 (MPD-AGL) and 1 (DS-ATGO).
@@ -147,11 +148,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("build/claims"))
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
-    given = parser.parse_args()
-    from spikeport.training.recipe import parse_overrides
-
-    print(table(claims(given.recipe, given.seeds, given.out, parse_overrides(given.set))))
-    print(f"wrote {given.out / 'claims.json'} and {given.out / 'claims.png'}")
+    options = parser.parse_args()
+    print(table(claims(options.recipe, options.seeds, options.out, parse_overrides(options.set))))
+    print(f"wrote {options.out / 'claims.json'} and {options.out / 'claims.png'}")
 
 
 if __name__ == "__main__":

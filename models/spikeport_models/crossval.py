@@ -17,17 +17,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from spikeport import datasets
 from spikeport.engine import simulate
 from spikeport.quantisation import quantize
 from spikeport.tracing import capture
 from spikeport.training import checkpoint
-from spikeport.training.catalogue import method
 from spikeport.training.folder import write_text
 from spikeport.training.grid import to_grid
 from spikeport.training.loop import Training, accuracy, fit
+from spikeport.training.networks import network_of
 from spikeport.training.parts import Part
 from spikeport.training.recipe import Recipe, facts_of, parse_overrides, read
-from spikeport_models import datasets, load, networks, recipes
+from spikeport.training.shipped import find, load
 from spikeport_models.datasets.parts import SEED
 
 Indices = NDArray[np.intp]
@@ -91,19 +92,11 @@ def cross_validate(
 def _trained(recipe: Recipe, data: datasets.Dataset, train: Part, held_out: Part, number: int) -> nn.Module:
     """The network of one fold, after the last epoch."""
     torch.manual_seed(recipe.seed + number)
-    module = networks.build(
-        recipe.network,
-        input_shape=data.input_shape,
-        classes=data.classes,
-        timesteps=recipe.timesteps,
-        train_with=method(recipe.method, **recipe.method_options),
-        options=recipe.architecture,
-    ).to(memory_format=torch.channels_last)
+    module = network_of(recipe, data.input_shape, data.classes)
     fit(Training.begin(module, recipe, len(train)), train, held_out)
     if recipe.weight_bits:
         to_grid(module, recipe.weight_bits)
-    trained: nn.Module = module
-    return trained
+    return module
 
 
 def _quantised(
@@ -113,9 +106,9 @@ def _quantised(
     samples = 0 if data.coding == "direct" else 1
     graph = capture(module, data.input_shape, verify=False)
     few = inside[np.linspace(0, len(inside) - 1, min(CALIBRATION, len(inside))).astype(int)]
-    made = quantize(graph, data.x.take(few, samples), weight_bits=bits, run=simulate)
+    quantised = quantize(graph, data.x.take(few, samples), weight_bits=bits, run=simulate)
     held_out, labels = data.x.take(outside, samples), data.y[outside]
-    real, whole = simulate(graph, held_out), simulate(made.graph, held_out)
+    real, whole = simulate(graph, held_out), simulate(quantised.graph, held_out)
     same = real.outputs.argmax(1) == whole.outputs.argmax(1)
     return {"real": real.accuracy(labels), "integer": whole.accuracy(labels), "argmax_agreement": float(same.mean())}
 
@@ -130,16 +123,16 @@ def main() -> None:
     parser.add_argument("--weight-bits", type=int, default=0, help="quantise each fold's network to so many bits")
     parser.add_argument("--out", type=Path, help="JSON file for the result")
     parser.add_argument("--save", type=Path, help="folder for the network of each fold")
-    given = parser.parse_args()
-    recipe = read(recipes.find(given.recipe), parse_overrides(given.set))
-    result = cross_validate(recipe, given.folds, given.save, given.weight_bits, given.again)
+    options = parser.parse_args()
+    recipe = read(find(options.recipe), parse_overrides(options.set))
+    result = cross_validate(recipe, options.folds, options.save, options.weight_bits, options.again)
     print(f"mean {result['mean']:.2%}, standard deviation {result['deviation']:.2%}")
-    if given.weight_bits:
+    if options.weight_bits:
         drop = statistics.fmean(fold["real"] - fold["integer"] for fold in result["integers"])
-        print(f"{given.weight_bits} bits: mean drop {100 * drop:.2f} points")
-    if given.out:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        write_text(given.out, json.dumps(result, indent=1) + "\n")
+        print(f"{options.weight_bits} bits: mean drop {100 * drop:.2f} points")
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        write_text(options.out, json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

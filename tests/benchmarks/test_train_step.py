@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from bench_record import record
-from spikeport_models.networks import build
+from spikeport.training.networks import build
 
 CHILD = Path(__file__).with_name("train_child.py")
 

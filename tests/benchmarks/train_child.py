@@ -21,8 +21,8 @@ from spikeport.process import keep_freed_memory
 from spikeport.training import Neuron, TdBatchNorm
 from spikeport.training.layers import Conv2d
 from spikeport.training.loop import optimiser_for, train_step
+from spikeport.training.networks import build
 from spikeport.training.recipe import parse
-from spikeport_models.networks import build
 from spikeport_models.networks.blocks import Spiking
 
 _SPEC = importlib.util.spec_from_file_location("reference", Path(__file__).parents[1] / "training" / "reference.py")

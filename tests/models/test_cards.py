@@ -8,13 +8,13 @@ import statistics
 
 import pytest
 
-import spikeport_models
+from spikeport import datasets
+from spikeport.training import shipped
 from spikeport.training.recipe import read
 from spikeport.verbs.evaluate import evaluate
-from spikeport_models import card, datasets, recipes
-from spikeport_models.store import FOLDER
+from spikeport_models import card
 
-NAMES = spikeport_models.shipped()
+MODELS = shipped.models()
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 #: On another processor sums are taken in another order, and a membrane at its threshold may fall to the other side.
 #: Of 360 or 200 answers none is that undecided; of 10,000 a few are.
@@ -24,7 +24,7 @@ ASKED = {"digits-conv": 0.97, "fmnist-conv": 0.92, "nmnist-conv": 0.93}  #: accu
 
 
 def text(name):
-    return (FOLDER / f"{name}.md").read_text(encoding="utf-8")
+    return MODELS[name].with_suffix(".md").read_text(encoding="utf-8")
 
 
 def fields(name):
@@ -33,19 +33,19 @@ def fields(name):
 
 
 def data_or_skip(name):
-    known = datasets.status()[read(recipes.find(name)).dataset]
+    known = datasets.status()[read(shipped.find(name)).dataset]
     if known.startswith("missing"):
         pytest.skip(known)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODELS)
 def test_the_accuracy_is_a_count_with_wilsons_interval(name):
     """E. B. Wilson 1927: (p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n), z = 1.95996."""
-    found = re.match(
+    accuracy = re.match(
         r"([\d.]+)% on the test part, (\d+) of (\d+), 95 % interval ([\d.]+)% to ([\d.]+)%", fields(name)["Accuracy"]
     )
-    percent, right, n, low, high = map(float, found.groups())
-    assert right / n == pytest.approx(spikeport_models.load(name)[1]["test_accuracy"])
+    percent, right, n, low, high = map(float, accuracy.groups())
+    assert right / n == pytest.approx(shipped.load(name)[1]["test_accuracy"])
     p, z = right / n, 1.959964
     middle, half = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     assert (percent, low, high) == pytest.approx(
@@ -53,9 +53,9 @@ def test_the_accuracy_is_a_count_with_wilsons_interval(name):
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODELS)
 def test_the_card_says_what_a_user_needs(name):
-    found = fields(name)
+    facts = fields(name)
     for fact in (
         "Accuracy",
         "Chosen at",
@@ -69,32 +69,32 @@ def test_the_card_says_what_a_user_needs(name):
         "Trained on",
         "Licence of the weights",
     ):
-        assert found[fact]
-    assert "seed 2025" in found["Split"]
-    assert ("official test split" in found["Split"]) == (name == "fmnist-conv")
+        assert facts[fact]
+    assert "seed 2025" in facts["Split"]
+    assert ("official test split" in facts["Split"]) == (name == "fmnist-conv")
     assert f"spikeport train {name} --out" in text(name)
-    recipe = read(recipes.find(name))
+    recipe = read(shipped.find(name))
     assert f"spikeport evaluate {name} --data {recipe.dataset} --split test\n" in text(name)
-    assert found["Seed"].startswith(f"{recipe.seed},")
-    assert (FOLDER / f"{name}.safetensors").stat().st_size <= 1_000_000
+    assert facts["Seed"].startswith(f"{recipe.seed},")
+    assert MODELS[name].stat().st_size <= 1_000_000
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODELS)
 def test_the_command_s_recipe_is_the_one_that_the_file_was_trained_with(name):
-    _, facts = spikeport_models.load(name)
-    recipe = read(recipes.find(name)).model_dump()
+    _, facts = shipped.load(name)
+    recipe = read(shipped.find(name)).model_dump()
     assert {**recipe, **facts["recipe"]} == recipe
     assert recipe["weight_bits"] == facts["recipe"].get("weight_bits", 0)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODELS)
 def test_evaluate_measures_what_the_card_says(name):
     data_or_skip(name)
     right, n = map(int, re.search(r"(\d+) of (\d+),", fields(name)["Accuracy"]).groups())
-    found = evaluate(name, read(recipes.find(name)).dataset, "test")
-    assert found.samples == n
-    assert abs(found.correct - right) <= UNDECIDED[name]
-    assert found.accuracy >= ASKED[name]
+    evaluation = evaluate(name, read(shipped.find(name)).dataset, "test")
+    assert evaluation.samples == n
+    assert abs(evaluation.correct - right) <= UNDECIDED[name]
+    assert evaluation.accuracy >= ASKED[name]
 
 
 @pytest.mark.parametrize("name", ["digits-conv", "nmnist-conv"])
@@ -102,21 +102,21 @@ def test_every_other_number_is_measured_again(name):
     """Sizes, thresholds and firing rates, as `card` writes them today."""
     data_or_skip(name)
     written = set(text(name).splitlines())
-    lines = card.card(FOLDER / f"{name}.safetensors", trained_on="").splitlines()
+    lines = card.card(MODELS[name], trained_on="").splitlines()
     told = [line for line in lines if NUMBER.search(line) and not line.startswith("| Trained on")]
     assert len(told) > 12
     assert [line for line in told if line not in written] == []
 
 
 def test_the_cross_validation_of_nmnist_conv_adds_up():
-    found = re.match(
+    row = re.match(
         r"([\d.]+)% mean, (\d+) folds, ([\d,]+) samples \(standard deviation ([\d.]+)%\): ([^;]+);",
         fields("nmnist-conv")["Cross-validation"],
     )
-    each = [float(value.rstrip("%")) for value in found[5].split(", ")]
-    assert len(each) == int(found[2]) == 5
+    each = [float(value.rstrip("%")) for value in row[5].split(", ")]
+    assert len(each) == int(row[2]) == 5
     assert all(value / 100 * 200 == pytest.approx(round(value * 2)) for value in each)  # folds of 1000 / 5 recordings
-    assert found[3] == "1,000"
-    assert float(found[1]) == pytest.approx(statistics.fmean(each), abs=0.0051)
-    assert float(found[4]) == pytest.approx(statistics.stdev(each), abs=0.0051)
-    assert float(found[1]) >= 93
+    assert row[3] == "1,000"
+    assert float(row[1]) == pytest.approx(statistics.fmean(each), abs=0.0051)
+    assert float(row[4]) == pytest.approx(statistics.stdev(each), abs=0.0051)
+    assert float(row[1]) >= 93

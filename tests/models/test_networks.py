@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from spikeport.findings import SpikeportError
-from spikeport_models.networks import NETWORKS, build
+from spikeport.training.networks import build, networks
 from spikeport_models.networks.size import size_of
 
 
@@ -91,7 +91,7 @@ def test_what_leaves_the_blocks_of_resnet19(residual):
         assert y.max() == limit, name
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
+@pytest.mark.parametrize("name", networks())
 @pytest.mark.parametrize("events", [False, True])
 def test_every_network_learns_in_one_step(name, events):
     """Every parameter gets a gradient, and shapes fit, for direct coding and for event frames."""
@@ -126,7 +126,7 @@ def test_what_no_network_has_is_refused(name, options, words):
     assert error.value.code == "SP314"
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
+@pytest.mark.parametrize("name", networks())
 def test_schedules_can_be_ordinary_parameters(name):
     """A trained schedule gets a gradient at every step, and training does not overwrite it with the batch's."""
     torch.manual_seed(2)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from data_files import nmnist_bytes
+from spikeport import datasets
 from spikeport.findings import SpikeportError
 from spikeport.training.parts import Part
-from spikeport_models import datasets
 from spikeport_models.datasets import nmnist
 from spikeport_models.datasets.events import frames
 from spikeport_models.datasets.prepared import folder
@@ -50,12 +50,12 @@ def bodies(tree):
 def test_frames_are_those_of_the_recordings(tree, cache):
     """All splits together are all recordings, each counted by itself."""
     expected = sorted((label, frames(nmnist.read_bin(body), 10, (34, 34)).tobytes()) for body, label in bodies(tree))
-    found = []
+    counted = []
     for split in ("train", "val", "test"):
         part = datasets.load("n-mnist", split, tree)
         assert part.x.dtype == np.float32
-        found += [(int(label), part.x[:, n].tobytes()) for n, label in enumerate(part.y)]
-    assert sorted(found) == expected
+        counted += [(int(label), part.x[:, n].tobytes()) for n, label in enumerate(part.y)]
+    assert sorted(counted) == expected
     assert len(list(cache.iterdir())) == 3
 
 

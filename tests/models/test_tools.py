@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-import spikeport_models
-from spikeport.training import LIF, DsAtgo, Fixed
+from spikeport.training import LIF, DsAtgo, Fixed, shipped
 from spikeport.training.probe import activity
 from spikeport.training.recipe import read
-from spikeport_models import card, claims, crossval, recipes
+from spikeport_models import card, claims, crossval
 
 SMALL = {"epochs": 2, "architecture.channels": [4, 8], "architecture.hidden": 16, "batch": 100}
 
@@ -21,9 +20,9 @@ def test_the_probe_counts_who_fires_and_who_is_near():
     """u = 0.1, 0.4, 0.6 and 2.0 around the threshold 0.5 with width 1 (open interval); then nothing comes in."""
     x = torch.tensor([[[0.1, 0.4, 0.6, 2.0]], [[0.0] * 4]])
     module = torch.nn.Sequential(LIF(Fixed(), 2, decay=0.5))
-    found = activity(module, x)["0"]
-    assert found.rate == [0.5, 0.0]
-    assert found.inside == [0.75, 0.5]  # second step: 0.05, 0.2, and 0 twice, which is half a width away
+    layer = activity(module, x)["0"]
+    assert layer.rate == [0.5, 0.0]
+    assert layer.inside == [0.75, 0.5]  # second step: 0.05, 0.2, and 0 twice, which is half a width away
 
 
 @pytest.mark.parametrize("threshold", [0.5, 2.0])
@@ -33,13 +32,13 @@ def test_the_probe_fires_with_the_learned_table_and_not_with_thresholds_of_its_s
     torch.manual_seed(0)
     module = torch.nn.Sequential(LIF(DsAtgo(per_channel=per_channel), 1, channels=4))
     module[0].threshold.fill_(threshold)
-    found = activity(module, 0.5 * torch.randn(1, 25_000, 4))["0"]
+    layer = activity(module, 0.5 * torch.randn(1, 25_000, 4))["0"]
     width = 1 + math.tanh(-0.5)
     law = statistics.NormalDist(0, 0.5).cdf
-    assert found.rate[0] == pytest.approx(1 - law(threshold), abs=0.004)
-    assert found.width[0] == pytest.approx(width, abs=0.005)
-    assert found.inside[0] == pytest.approx(law(threshold + width / 2) - law(threshold - width / 2), abs=0.005)
-    assert found.threshold == [threshold]
+    assert layer.rate[0] == pytest.approx(1 - law(threshold), abs=0.004)
+    assert layer.width[0] == pytest.approx(width, abs=0.005)
+    assert layer.inside[0] == pytest.approx(law(threshold + width / 2) - law(threshold - width / 2), abs=0.005)
+    assert layer.threshold == [threshold]
     assert (module[0].threshold == threshold).all()
 
 
@@ -54,7 +53,7 @@ def test_the_claims_are_written_and_drawn(tmp_path):
     twice = {**result, "methods": {name: runs * 2 for name, runs in result["methods"].items()}}
     assert claims.table(twice).splitlines()[-1].count("± 0.0") == 3 + 3 + 1
     (run,) = result["methods"]["ds-atgo, V_th 1"]
-    module, _ = spikeport_models.load(tmp_path / "ds-atgo-1-0" / "best.safetensors")
+    module, _ = shipped.load(tmp_path / "ds-atgo-1-0" / "best.safetensors")
     for name, thresholds in run["threshold"].items():
         assert thresholds == module.get_submodule(name).neuron.threshold.tolist()  # the table that inference uses
 
@@ -69,12 +68,12 @@ def test_folds_hold_every_sample_out_once_and_keep_the_classes():
 
 
 def test_cross_validation_trains_every_fold(tmp_path):
-    recipe = read(recipes.find("digits"), {**SMALL, "epochs": 6, "batch": 50})
+    recipe = read(shipped.find("digits"), {**SMALL, "epochs": 6, "batch": 50})
     result = crossval.cross_validate(recipe, 2, tmp_path)
     assert result["samples"] == 1797
     assert result["mean"] == pytest.approx(sum(result["folds"]) / 2)
     assert result["mean"] > 0.3
-    module, facts = spikeport_models.load(tmp_path / "fold2.safetensors")
+    module, facts = shipped.load(tmp_path / "fold2.safetensors")
     data = crossval.everything("digits")
     held_out = crossval.folds(data.y, 2)[1][1]
     right = (module(torch.from_numpy(data.x[held_out])).argmax(1).numpy() == data.y[held_out]).mean()
@@ -88,8 +87,8 @@ def test_cross_validation_trains_every_fold(tmp_path):
 
 
 def test_a_card_is_written_from_measurements():
-    name = spikeport_models.shipped()[0]
-    path = spikeport_models.store.FOLDER / f"{name}.safetensors"
+    name = next(iter(shipped.models()))
+    path = shipped.models()[name]
     text = card.card(path, trained_on="a test")
     for fact in ("95 % interval", "Seed", "Parameters", "thresholds over time", "spikeport evaluate", "Licence"):
         assert fact in text

@@ -18,10 +18,10 @@ from spikeport.quantisation.integers import bias_grain, neuron_integers
 from spikeport.quantisation.scales import LayerScale
 from spikeport.quantisation.together import Wanted, rounded_together
 from spikeport.tracing import capture
+from spikeport.training import networks
 from spikeport.training.catalogue import method
 from spikeport.training.grid import to_grid
 from spikeport.training.integers import IntegerNet
-from spikeport_models import networks
 
 WITHOUT_CHANNELS = replace(LOIHI2, name="one threshold", channel_thresholds=False)
 

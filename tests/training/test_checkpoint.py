@@ -6,10 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import spikeport_models
 from spikeport.findings import SpikeportError
-from spikeport.training import Neuron, checkpoint
-from spikeport_models.networks import build
+from spikeport.training import Neuron, checkpoint, shipped
+from spikeport.training.networks import build
 
 FACTS = {
     "model": "tiny",
@@ -55,14 +54,14 @@ def rewritten(path, change, **metadata):
 
 def code_of(path):
     with pytest.raises(SpikeportError) as error:
-        spikeport_models.load(path)
+        shipped.load(path)
     assert str(path) in str(error.value)
     return error.value.code
 
 
 def test_a_module_comes_back_to_the_bit(saved):
     path, module = saved
-    again, facts = spikeport_models.load(path)
+    again, facts = shipped.load(path)
     assert {k: facts[k] for k in FACTS} == FACTS
     assert not again.training
     for name, tensor in module.state_dict().items():
@@ -109,7 +108,7 @@ def test_tensors_that_do_not_fit_are_refused(saved, change):
 def test_every_defect_is_named_at_once(saved):
     path = rewritten(saved[0], lambda t: (t.pop("conv1.norm.weight"), t.update(extra=torch.ones(2))))
     with pytest.raises(SpikeportError) as error:
-        spikeport_models.load(path)
+        shipped.load(path)
     assert len(error.value.findings) == 2
 
 
@@ -133,4 +132,4 @@ def test_missing_empty_cut_and_foreign_files_are_refused(saved, tmp_path):
 
 def test_a_model_that_is_not_shipped_is_named_with_those_that_are():
     with pytest.raises(SpikeportError, match="SP300"):
-        spikeport_models.load("no-such-model")
+        shipped.load("no-such-model")

@@ -11,7 +11,7 @@ from torch import nn
 
 from spikeport.training import PLIF, DsAtgo, Linear, Masked, MpdAgl, TdBatchNorm
 from spikeport.training.catalogue import method as method_of
-from spikeport_models.networks import build
+from spikeport.training.networks import build
 
 COMPILER = pytest.mark.skipif(
     not any(shutil.which(name) for name in ("g++", "clang++", "c++")), reason="inductor needs a C++ compiler"

@@ -106,7 +106,7 @@ def test_copies_of_a_network_read_their_own_norm():
     """MPD-AGL's width follows the copy's gamma, not the original's."""
     import copy
 
-    from spikeport_models.networks import build
+    from spikeport.training.networks import build
 
     net = build("conv", input_shape=(1, 8, 8), classes=10, timesteps=2, train_with="mpd-agl")
     other = copy.deepcopy(net)

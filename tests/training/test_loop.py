@@ -7,14 +7,13 @@ import pytest
 import safetensors.torch
 import torch
 
-import spikeport_models
+from spikeport import datasets
 from spikeport.findings import SpikeportError
-from spikeport.training import loop, resume
+from spikeport.training import loop, resume, shipped
 from spikeport.training.loop import Training, accuracy, fit, rate_at
 from spikeport.training.parts import Part, augment, batches
 from spikeport.training.recipe import parse
 from spikeport.verbs.train import train
-from spikeport_models import datasets
 from tiny_training import SHORT, TINY, blobs, network
 
 
@@ -132,7 +131,7 @@ def test_an_interrupted_training_leaves_the_best_network_so_far(tmp_path, stoppe
     epochs = json.loads((out / "metrics.json").read_text())
     assert [epoch["epoch"] for epoch in epochs] == [1, 2, 3]
     assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
-    module, facts = spikeport_models.load(out / "best.safetensors")
+    module, facts = shipped.load(out / "best.safetensors")
     best = max(epochs, key=lambda epoch: (epoch["val_accuracy"], epoch["epoch"]))
     assert facts["epoch"] == best["epoch"]
     assert "test_accuracy" not in facts

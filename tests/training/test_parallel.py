@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
-import spikeport_models
+from spikeport import datasets
 from spikeport.findings import SpikeportError
-from spikeport.training import fused, parallel
+from spikeport.training import fused, parallel, shipped
 from spikeport.training.loop import Training, fit, predict
 from spikeport.training.parts import Part
 from spikeport.training.recipe import parse
-from spikeport_models import datasets
 from tiny_training import TINY, blobs, network
 
 #: method, its options, channels-last?, without the compiled loops (as on a GPU)?, tdBN and neurons as one operation?
@@ -140,7 +139,7 @@ def test_torchrun_trains_and_writes_the_folder_once(tmp_path):
     assert epochs[0]["loss"] > epochs[2]["loss"]
     right = 1280 * epochs[0]["train_accuracy"]  # 16 batches of 80, the 13 samples left are too few: each seen once
     assert right == pytest.approx(round(right), abs=1e-6)
-    module, facts = spikeport_models.load(out / "best.safetensors")
+    module, facts = shipped.load(out / "best.safetensors")
     for split in ("val", "test"):
         data = datasets.load("digits", split)
         part = Part.of(data.x, data.y, data.coding)

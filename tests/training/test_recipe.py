@@ -5,16 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeport.findings import SpikeportError
-from spikeport.training import folder
+from spikeport.training import folder, shipped
 from spikeport.training.recipe import Recipe, parse, parse_overrides, read
-from spikeport_models import recipes
 
 LEAST = {"model": "m", "dataset": "digits", "network": "conv", "timesteps": 2, "epochs": 1}
 
 
-@pytest.mark.parametrize("name", [*recipes.names(), "digits"])
+@pytest.mark.parametrize("name", [*shipped.recipes(), "digits"])
 def test_shipped_recipes_are_valid(name):
-    assert read(recipes.find(name)).model
+    assert read(shipped.find(name)).model
 
 
 @pytest.mark.parametrize(
@@ -56,7 +55,7 @@ def test_overrides_replace_fields_and_entries_of_tables(tmp_path):
 def test_missing_and_broken_files_are_refused(tmp_path):
     for name in ("no-such-recipe", "none.toml"):
         with pytest.raises(SpikeportError, match="SP311"):
-            read(recipes.find(name))
+            read(shipped.find(name))
     path = tmp_path / "a.toml"
     for raw in (b"model = ", b"\xff\xfe\x00"):
         path.write_bytes(raw)

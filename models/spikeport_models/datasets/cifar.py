@@ -16,21 +16,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.datasets import Arrays, Source, Split
 from spikeport.findings import fail
-from spikeport_models.datasets.parts import Split, stratified
+from spikeport_models.datasets.parts import indices_of
 from spikeport_models.datasets.places import Place
 
-CIFAR10 = Place(
+PLACE10 = Place(
     "cifar10",
     inside=("cifar-10-batches-py", "cifar-10-python.tar.gz", "cifar10/cifar-10-batches-py"),
     get="get cifar-10-python.tar.gz from www.cs.toronto.edu/~kriz/cifar.html",
 )
-CIFAR100 = Place(
+PLACE100 = Place(
     "cifar100",
     inside=("cifar-100-python", "cifar-100-python.tar.gz", "cifar100/cifar-100-python"),
     get="get cifar-100-python.tar.gz from www.cs.toronto.edu/~kriz/cifar.html",
 )
-Arrays = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 #: All that the official archives name; whatever else a file asks for is refused.
 _KNOWN = {
@@ -45,7 +45,7 @@ class _Arrays(pickle.Unpickler):
         if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
             from numpy._core import multiarray
 
-            return multiarray._reconstruct  # type: ignore[attr-defined]
+            return multiarray._reconstruct
         if (module, name) not in _KNOWN:
             raise pickle.UnpicklingError(f"asks for {module}.{name}")
         return _KNOWN[module, name]
@@ -54,23 +54,22 @@ class _Arrays(pickle.Unpickler):
 def cifar10(split: Split, folder: Path | None = None) -> Arrays:
     """x [N, 3, 32, 32] in exact 255ths between 0 and 1; the official test part, a tenth of the rest for validation."""
     names = ["test_batch"] if split == "test" else [f"data_batch_{number}" for number in range(1, 6)]
-    return _part(CIFAR10.find(folder), "cifar-10-batches-py", names, b"labels", split)
+    return _part(PLACE10.find(folder), "cifar-10-batches-py", names, b"labels", split)
 
 
 def cifar100(split: Split, folder: Path | None = None) -> Arrays:
     """As `cifar10`, with the 100 fine labels."""
     names = ["test"] if split == "test" else ["train"]
-    return _part(CIFAR100.find(folder), "cifar-100-python", names, b"fine_labels", split)
+    return _part(PLACE100.find(folder), "cifar-100-python", names, b"fine_labels", split)
 
 
 def _part(place: Path, inner: str, names: Sequence[str], labels: bytes, split: Split) -> Arrays:
     batches = [_read(raw, f"{place}: {name}", labels) for name, raw in _files(place, inner, names)]
-    pixels, y = (np.concatenate(some) for some in zip(*batches, strict=True))
+    pixels, y = (np.concatenate(batch) for batch in zip(*batches, strict=True))
     x = (pixels.astype(np.float32) / np.float32(255)).reshape(-1, 3, 32, 32)
     if split == "test":
         return x, y
-    train, val = stratified(y, 0.1)
-    chosen = train if split == "train" else val
+    chosen = indices_of(y, split)
     return x[chosen], y[chosen]
 
 
@@ -95,3 +94,7 @@ def _read(raw: bytes, where: str, labels: bytes) -> tuple[NDArray[np.uint8], NDA
         return pixels, y
     except (pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
         fail("SP362", f"is no CIFAR batch ({error})", where=where, mend="get the official archive again")
+
+
+CIFAR10 = Source(cifar10, 10, status=PLACE10.status)
+CIFAR100 = Source(cifar100, 100, status=PLACE100.status)

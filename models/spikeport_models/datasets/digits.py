@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spikeport_models.datasets.parts import Split, stratified
+from spikeport.datasets import Arrays, Source, Split
+from spikeport_models.datasets.parts import indices_of
 
 
-def digits(split: Split, folder: Path | None = None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def digits(split: Split, folder: Path | None = None) -> Arrays:
     """x [N, 1, 8, 8] in exact sixteenths between 0 and 1. 80/20 stratified; a tenth of the 80 % is for validation.
 
     ``folder`` is not used: the data come with the package.
@@ -20,7 +20,8 @@ def digits(split: Split, folder: Path | None = None) -> tuple[NDArray[np.float32
     bunch = load_digits()
     x = (bunch.images / 16).astype(np.float32)[:, None]
     y = bunch.target.astype(np.int64)
-    rest, test = stratified(y, 0.2)
-    train, val = stratified(y[rest], 0.1)
-    chosen = {"train": rest[train], "val": rest[val], "test": test}[split]
+    chosen = indices_of(y, split, test=0.2)
     return x[chosen], y[chosen]
+
+
+SOURCE = Source(digits, 10, status=lambda: "ships with scikit-learn")

@@ -11,27 +11,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spikeport.datasets import Arrays, Source, Split
 from spikeport.findings import fail
 from spikeport.terminal import console
 from spikeport_models.datasets.events import Events
-from spikeport_models.datasets.parts import Split, stratified
 from spikeport_models.datasets.places import Place
-from spikeport_models.datasets.prepared import Recording, Size, labels, prepared
+from spikeport_models.datasets.prepared import Recording, Size, pick, prepared
 from spikeport_models.datasets.recordings import READERS, read_events, sorted_events
 
-Arrays = tuple[NDArray[np.float32], NDArray[np.int64]]
-Item = tuple[Path, int]  #: a recording and its class
+Reader = Callable[[Path], Events]
 
-CIFAR10_DVS = Place(
+CIFAR10_DVS_PLACE = Place(
     "cifar10-dvs",
     inside=("cifar10-dvs", "CIFAR10DVS"),
     needs=("airplane", "truck"),
     get="get the ten zip files of CIFAR10-DVS (doi 10.6084/m9.figshare.4724671.v2), or let tonic.datasets.CIFAR10DVS "
     "download them, and unpack them into one folder cifar10-dvs with a sub-folder of .aedat4 files a class",
 )
-DVS_GESTURE = Place(
+DVS_GESTURE_PLACE = Place(
     "dvs-gesture",
     inside=("dvs-gesture", "DVSGesture"),
     needs=("ibmGestureTrain", "ibmGestureTest"),
@@ -42,10 +40,9 @@ DVS_GESTURE = Place(
 
 def cifar10_dvs(split: Split, folder: Path | None = None, timesteps: int = 10) -> Arrays:
     """x [T, N, 2, 48, 48]. There is no official test part: a stratified tenth, and a tenth of the rest to validate."""
-    place = CIFAR10_DVS.find(folder)
-    names = sorted(path.name for path in place.iterdir() if path.is_dir())
-    items = [(path, label) for label, name in enumerate(names) for path in sorted((place / name).rglob("*.aedat4"))]
-    return _frames("cifar10-dvs", _split(items, split, 0.1, str(place)), read_events, timesteps, (48, 48))
+    place = CIFAR10_DVS_PLACE.find(folder)
+    recordings = _in_classes(place, _classes(place), _camera(read_events, (48, 48)), (".aedat4",))
+    return prepared("cifar10-dvs", _split(recordings, split, 0.1, place), timesteps, (48, 48))
 
 
 def dvs_gesture(split: Split, folder: Path | None = None, timesteps: int = 10) -> Arrays:
@@ -53,12 +50,10 @@ def dvs_gesture(split: Split, folder: Path | None = None, timesteps: int = 10) -
 
     Files are those of tonic: ``ibmGestureTrain/<user>_<light>/<class>.npy``, [events, 4] with x, y, p, milliseconds.
     """
-    place = DVS_GESTURE.find(folder) / ("ibmGestureTest" if split == "test" else "ibmGestureTrain")
-    items = [(path, int(path.stem)) for path in sorted(place.rglob("*.npy"))]
-    if split != "test":
-        train, val = stratified(np.asarray([label for _, label in items]), 0.1)
-        items = [items[index] for index in (train if split == "train" else val)]
-    return _frames("dvs-gesture", items, _gesture, timesteps, (32, 32))
+    place = DVS_GESTURE_PLACE.find(folder) / ("ibmGestureTest" if split == "test" else "ibmGestureTrain")
+    read = _camera(_gesture, (32, 32))
+    recordings = [Recording.of_file(path, int(path.stem), read) for path in sorted(place.rglob("*.npy"))]
+    return prepared("dvs-gesture", recordings if split == "test" else pick(recordings, split), timesteps, (32, 32))
 
 
 def event_folder(split: Split, folder: Path, timesteps: int = 10) -> Arrays:
@@ -69,26 +64,43 @@ def event_folder(split: Split, folder: Path, timesteps: int = 10) -> Arrays:
     """
     top = {path.name.lower(): path for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else {}
     official = {"train", "test"} <= set(top)
-    roots = [top["train"], top["test"]] if official else [folder]
-    names = sorted({path.name for root in roots for path in root.iterdir() if path.is_dir()} if top else set())
-    found = [[(path, label) for label, name in enumerate(names) for path in _files(root / name)] for root in roots]
-    if not any(found):
-        fail(
-            "SP362",
-            "holds no recordings in sub-folders, one a class",
-            where=str(folder),
-            mend=f"files are {', '.join(READERS)}",
-        )
-    if official and split == "test":
-        chosen: Sequence[Item] = found[1]
-    elif official:
-        train, val = stratified(np.asarray([label for _, label in found[0]]), 0.1)
-        chosen = [found[0][index] for index in (train if split == "train" else val)]
+    roots = [top["train"], top["test"]] if official else [folder] if top else []
+    parts = [_in_classes(root, _classes(*roots), read_events, tuple(READERS)) for root in roots]
+    every = [recording for recordings in parts for recording in recordings]
+    if not every:
+        what, mend = "holds no recordings in sub-folders, one a class", f"files are {', '.join(READERS)}"
+        fail("SP362", what, where=str(folder), mend=mend)
+    if not official:
+        chosen = _split(every, split, 0.2, folder)
     else:
-        chosen = _split(found[0], split, 0.2, str(folder))
-    every = [Recording.of_file(path, label, read_events) for items in found for path, label in items]
-    some = [Recording.of_file(path, label, read_events) for path, label in chosen]
-    return prepared("events", some, timesteps, lambda: _size(every), every), labels(some)
+        chosen = parts[1] if split == "test" else pick(parts[0], split)
+    return prepared("events", chosen, timesteps, lambda: _size(every), every)
+
+
+def class_count(folder: Path) -> int:
+    """How many classes `event_folder` finds."""
+    inner = next((path for path in folder.iterdir() if path.name.lower() == "train"), folder)
+    return sum(path.is_dir() for path in inner.iterdir())
+
+
+CIFAR10_DVS = Source(cifar10_dvs, 10, "events", CIFAR10_DVS_PLACE.status)
+DVS_GESTURE = Source(dvs_gesture, 11, "events", DVS_GESTURE_PLACE.status)
+FOLDER = Source(event_folder, class_count, "events")
+
+
+def _classes(*roots: Path) -> list[str]:
+    """The names of sub-folders, in the order in which classes are numbered."""
+    return sorted({path.name for root in roots for path in root.iterdir() if path.is_dir()})
+
+
+def _in_classes(root: Path, classes: Sequence[str], read: Reader, endings: tuple[str, ...]) -> list[Recording]:
+    """The files with such endings below the sub-folder of each class."""
+    return [
+        Recording.of_file(path, label, read)
+        for label, name in enumerate(classes)
+        for path in sorted((root / name).rglob("*"))
+        if path.suffix in endings
+    ]
 
 
 def _size(recordings: Sequence[Recording]) -> Size:
@@ -103,24 +115,11 @@ def _size(recordings: Sequence[Recording]) -> Size:
     return rows, columns
 
 
-def class_count(folder: Path) -> int:
-    """How many classes `event_folder` finds."""
-    inner = next((path for path in folder.iterdir() if path.name.lower() == "train"), folder)
-    return sum(path.is_dir() for path in inner.iterdir())
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix in READERS)
-
-
-def _split(items: Sequence[Item], split: Split, test_share: float, where: str) -> list[Item]:
-    labels = np.asarray([label for _, label in items])
+def _split(recordings: Sequence[Recording], split: Split, test_share: float, where: Path) -> list[Recording]:
     try:
-        rest, test = stratified(labels, test_share)
-        train, val = stratified(labels[rest], 0.1)
+        return pick(recordings, split, test=test_share)
     except ValueError as error:
-        fail("SP362", f"has too few recordings to split ({error})", where=where)
-    return [items[index] for index in {"train": rest[train], "val": rest[val], "test": test}[split]]
+        fail("SP362", f"has too few recordings to split ({error})", where=str(where))
 
 
 def _gesture(path: Path) -> Events:
@@ -131,10 +130,9 @@ def _gesture(path: Path) -> Events:
         fail("SP362", f"holds no events ({error})", where=str(path), mend="get the archive again")
 
 
-def _frames(name: str, items: Sequence[Item], read: Callable[[Path], Events], timesteps: int, size: Size) -> Arrays:
-    """Frames of recordings of a 128x128 camera, and their labels."""
-    some = [Recording.of_file(path, label, lambda path: binned(read(path), (128, 128), size)) for path, label in items]
-    return prepared(name, some, timesteps, size), labels(some)
+def _camera(read: Reader, size: Size) -> Reader:
+    """Read recordings of a 128x128 camera on a grid of ``size``."""
+    return lambda path: binned(read(path), (128, 128), size)
 
 
 def binned(events: Events, camera: tuple[int, int], size: tuple[int, int]) -> Events:

@@ -35,9 +35,3 @@ def frames(events: Events, timesteps: int, size: tuple[int, int]) -> NDArray[np.
     flat = ((step * 2 + events.p) * height + events.y) * width + events.x
     counts = np.bincount(flat, minlength=timesteps * 2 * height * width)
     return counts.reshape(timesteps, 2, height, width).astype(np.float32)
-
-
-def pooled(stack: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Frames [..., H, W] summed into [..., h, w]; H and W are multiples of h and w."""
-    height, width = stack.shape[-2] // size[0], stack.shape[-1] // size[1]
-    return stack.reshape(*stack.shape[:-2], size[0], height, size[1], width).sum((-3, -1))

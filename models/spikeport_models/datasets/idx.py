@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.datasets import Arrays, Source, Split
 from spikeport.findings import fail, require
-from spikeport_models.datasets.parts import Split, stratified
+from spikeport_models.datasets.parts import indices_of
 from spikeport_models.datasets.places import Place
 
 FILES = {
@@ -22,7 +23,7 @@ FILES = {
     "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
 }
 
-FASHION = Place(
+PLACE = Place(
     "fashion-mnist",
     inside=("fashion-mnist", "FashionMNIST/raw"),
     needs=(*FILES["train"], *FILES["test"]),
@@ -52,17 +53,19 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     return np.frombuffer(body, np.uint8).reshape(shape)
 
 
-def fashion(split: Split, folder: Path | None = None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def fashion(split: Split, folder: Path | None = None) -> Arrays:
     """Fashion-MNIST, 10 kinds of clothes, 28x28: x [N, 1, 28, 28] in exact 255ths between 0 and 1.
 
     The official test split of 10,000; of the official 60,000 a stratified twelfth (5,000) is for validation.
     """
-    place = FASHION.find(folder)
+    place = PLACE.find(folder)
     images, labels = (read_idx(place / name) for name in FILES["test" if split == "test" else "train"])
     x = (images.astype(np.float32) / np.float32(255))[:, None]
     y = labels.astype(np.int64)
     if split == "test":
         return x, y
-    train, val = stratified(y, 1 / 12)
-    chosen = train if split == "train" else val
+    chosen = indices_of(y, split, val=1 / 12)
     return x[chosen], y[chosen]
+
+
+FASHION_MNIST = Source(fashion, 10, status=PLACE.status, other_names=("fmnist",))

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spikeport.datasets import Arrays, Source, Split
 from spikeport.findings import fail, require
 from spikeport_models.datasets.events import Events
-from spikeport_models.datasets.parts import Split, stratified
 from spikeport_models.datasets.places import Place
-from spikeport_models.datasets.prepared import Recording, labels, prepared
+from spikeport_models.datasets.prepared import Recording, pick, prepared
 
 SIZE = (34, 34)
 TIMESTEPS = 10
@@ -53,62 +52,56 @@ def read_bin(data: bytes, where: str = "") -> Events:
     return Events(t, x, y, head >> 7)
 
 
-def nmnist(
-    split: Split, folder: Path | None = None, timesteps: int = TIMESTEPS
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def nmnist(split: Split, folder: Path | None = None, timesteps: int = TIMESTEPS) -> Arrays:
     """Counted frames, x [T, N, 2, 34, 34], with the official test part; x is a memory map (`prepared`).
 
     A tenth of Train, stratified, is for validation. Where the set has no Test part (a subset), a stratified fifth of
     Train stands in for it.
     """
     place = PLACE.find(folder)
-    found = _recordings(place)
-    train, test = ([each for each in found if PurePosixPath(each.name).parts[-3] == part] for part in ("Train", "Test"))
+    recordings = _recordings(place)
+    train, test = (
+        [each for each in recordings if PurePosixPath(each.name).parts[-3] == part] for part in ("Train", "Test")
+    )
     if not train:
         fail("SP362", "holds no recording Train/<digit>/<number>.bin", where=str(place))
-    if test:
-        inside, val = stratified(labels(train), 0.1)
-        chosen = {"train": inside, "val": val, "test": range(len(test))}[split]
-    else:
-        rest, held = stratified(labels(train), 0.2)
-        inside, val = stratified(labels(train)[rest], 0.1)
-        chosen = {"train": rest[inside], "val": rest[val], "test": held}[split]
-    source = test if test and split == "test" else train
-    some = [source[index] for index in chosen]
-    return prepared("n-mnist", some, timesteps, SIZE), labels(some)
+    if split != "test" or not test:
+        test = pick(train, split, test=0.0 if test else 0.2)
+    return prepared("n-mnist", test, timesteps, SIZE)
+
+
+SOURCE = Source(nmnist, 10, "events", PLACE.status, ("nmnist",))
 
 
 def _recordings(place: Path) -> list[Recording]:
     """Every (Train|Test)/<digit>/<number>.bin in the order of the paths. Raises SP362: no zip file, a cut recording."""
-    if place.is_dir():
-        facts = ((path, path.stat()) for path in sorted(place.rglob("*.bin")))
-        found = [
-            (str(path), each.st_size, f"{each.st_size} {each.st_mtime_ns}", path.read_bytes) for path, each in facts
-        ]
-    else:
-        try:
-            archive = zipfile.ZipFile(place)
-        except (zipfile.BadZipFile, OSError) as error:
-            fail("SP362", f"is no whole zip file ({error})", where=str(place), mend="get the file again")
-        members = sorted(
-            (each for each in archive.infolist() if each.filename.endswith(".bin")), key=lambda each: each.filename
-        )
-        found = [
-            (
-                each.filename,
-                each.file_size,
-                f"{each.file_size} {each.CRC:08x}",
-                partial(_member, archive, each.filename),
-            )
-            for each in members
-        ]
     recordings = []
-    for name, size, stamp, read in found:
+    for name, size, stamp, read in _in_folder(place) if place.is_dir() else _in_archive(place):
         parts = PurePosixPath(name).parts
         if len(parts) >= 3 and parts[-3] in ("Train", "Test") and parts[-2].isdigit():
             _whole(size, name)
-            recordings.append(Recording(name, stamp, int(parts[-2]), partial(_events, read, name)))
+            recordings.append(Recording(name, f"{size} {stamp}", int(parts[-2]), partial(_events, read, name)))
     return recordings
+
+
+#: a file's name, bytes, what changes with its content, and its content
+File = tuple[str, int, str, Callable[[], bytes]]
+
+
+def _in_folder(place: Path) -> Iterator[File]:
+    for path in sorted(place.rglob("*.bin")):
+        facts = path.stat()
+        yield str(path), facts.st_size, str(facts.st_mtime_ns), path.read_bytes
+
+
+def _in_archive(place: Path) -> Iterator[File]:
+    try:
+        archive = zipfile.ZipFile(place)
+    except (zipfile.BadZipFile, OSError) as error:
+        fail("SP362", f"is no whole zip file ({error})", where=str(place), mend="get the file again")
+    for each in sorted(archive.infolist(), key=lambda each: each.filename):
+        if each.filename.endswith(".bin"):
+            yield each.filename, each.file_size, f"{each.CRC:08x}", partial(_member, archive, each.filename)
 
 
 def _events(read: Callable[[], bytes], name: str) -> Events:

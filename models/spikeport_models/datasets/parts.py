@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
-Split = Literal["train", "val", "test"]
+from spikeport.datasets import Split
 
 SEED = 2025  #: of every split; the seed of training is another one
 
@@ -18,3 +16,15 @@ def stratified(labels: NDArray[np.int64], share: float, seed: int = SEED) -> tup
 
     first, second = train_test_split(np.arange(len(labels)), test_size=share, stratify=labels, random_state=seed)
     return np.sort(first), np.sort(second)
+
+
+def indices_of(labels: NDArray[np.int64], split: Split, *, test: float = 0.0, val: float = 0.1) -> NDArray[np.intp]:
+    """Indices of one split, in ascending order: a stratified share for the test, and one of the rest for validation.
+
+    ``test`` is 0 where the data have a test part of their own: these samples then are for train and val alone.
+    """
+    rest = outside = np.arange(len(labels))
+    if test:
+        rest, outside = stratified(labels, test)
+    inside, between = stratified(labels[rest], val)
+    return {"train": rest[inside], "val": rest[between], "test": outside}[split]

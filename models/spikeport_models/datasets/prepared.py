@@ -13,13 +13,16 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.datasets import Arrays, Split
 from spikeport.findings import fail
 from spikeport.terminal import console
 from spikeport_models.datasets.events import Events, frames
+from spikeport_models.datasets.parts import indices_of
 
 VARIABLE = "SPIKEPORT_CACHE"  #: environment variable: the folder of prepared frames
 VERSION = 1  #: raised when frames are made otherwise
@@ -50,7 +53,12 @@ def folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spikeport"
 
 
-def labels(recordings: Sequence[Recording]) -> NDArray[np.int64]:
+def pick(recordings: Sequence[Recording], split: Split, *, test: float = 0.0) -> list[Recording]:
+    """The recordings of one split (see `parts.indices_of`)."""
+    return [recordings[index] for index in indices_of(_labels(recordings), split, test=test)]
+
+
+def _labels(recordings: Sequence[Recording]) -> NDArray[np.int64]:
     """Class numbers [N]."""
     return np.asarray([each.label for each in recordings], np.int64)
 
@@ -61,8 +69,8 @@ def prepared(
     timesteps: int,
     size: Size | Callable[[], Size],
     also: Sequence[Recording] = (),
-) -> NDArray[np.float32]:
-    """Counted frames [T, N, 2, H, W] of ``recordings``, as a memory map of a file in `folder`.
+) -> Arrays:
+    """Counted frames [T, N, 2, H, W] of ``recordings``, as a memory map of a file in `folder`, and their labels.
 
     The file is made on first use, with progress, and appears whole. Its name holds what it depends on: names and stamps
     of the recordings and of ``also``, the others that ``size`` depends on; T, and VERSION. ``size`` is asked for only
@@ -70,7 +78,7 @@ def prepared(
     """
     if not recordings:
         rows, columns = size() if callable(size) else size
-        return np.zeros((timesteps, 0, 2, rows, columns), np.float32)
+        return np.zeros((timesteps, 0, 2, rows, columns), np.float32), _labels(recordings)
     facts = "\n".join(
         [f"{VERSION} {timesteps} {len(recordings)}", *(f"{each.name} {each.stamp}" for each in (*recordings, *also))]
     )
@@ -78,7 +86,7 @@ def prepared(
     if not path.is_file():
         _write(path, recordings, timesteps, size() if callable(size) else size)
     # "c": pages of the file, which torch takes for writable; what is written stays in memory
-    return np.load(path, mmap_mode="c")
+    return np.load(path, mmap_mode="c"), _labels(recordings)
 
 
 def _write(path: Path, recordings: Sequence[Recording], timesteps: int, size: Size) -> None:
@@ -96,7 +104,7 @@ def _write(path: Path, recordings: Sequence[Recording], timesteps: int, size: Si
             part.unlink()
 
 
-def _room(part: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _room(part: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.float32]]:
     """A new file of zeros as an array. Raises SP364."""
     needed = 4 * int(np.prod(shape, dtype=np.int64))
     try:
@@ -104,7 +112,10 @@ def _room(part: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
         free = shutil.disk_usage(part.parent).free
         if free < needed:
             raise OSError(f"{needed:,} bytes are needed, {free:,} are free")
-        return np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape)
+        stack: np.memmap[Any, np.dtype[np.float32]] = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+            part, mode="w+", dtype=np.float32, shape=shape
+        )
+        return stack
     except OSError as error:
         fail(
             "SP364",

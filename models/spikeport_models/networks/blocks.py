@@ -3,39 +3,65 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from spikeport.training.layers import Conv2d, Linear
+from spikeport.training.layers import Conv2d, Linear, Readout, Repeat, start_weights
 from spikeport.training.methods import Method
+from spikeport.training.networks import Cells
 from spikeport.training.neurons import NEURONS, Neuron
 from spikeport.training.norm import TdBatchNorm
+
+Layers = OrderedDict[str, nn.Module]
 
 
 class Spiking(nn.Sequential):
     """``neuron(norm(synapse(x)))`` over [T, B, ...]."""
 
-    def __init__(
-        self, synapse: nn.Module, channels: int, method: Method, timesteps: int, neuron: str = "plif", **options: Any
-    ) -> None:
-        norm = TdBatchNorm(channels, method)
-        cells = NEURONS[neuron](method, timesteps, norm=norm, channels=channels, **options)
-        super().__init__(OrderedDict(synapse=synapse, norm=norm, neuron=cells))
-
     def forward(self, x: Tensor) -> Tensor:
         cells: Neuron = self.neuron  # type: ignore[assignment]
-        return cells.normalised(self.synapse(x), self.norm)  # type: ignore[arg-type]
+        return cells.normalised(self.synapse(x), self.norm)  # type: ignore[arg-type, operator]
 
 
-def spiking_conv(
-    inputs: int, outputs: int, method: Method, timesteps: int, *, kernel: int = 3, stride: int = 1, **options: Any
-) -> Spiking:
-    """Convolution without bias, padded to keep the size at stride 1."""
-    synapse = Conv2d(inputs, outputs, kernel, stride, padding=(kernel - 1) // 2, bias=False)
-    return Spiking(synapse, outputs, method, timesteps, **options)
+@dataclass(frozen=True)
+class Blocks:
+    """What all layers of one network share; makes its spiking layers, its beginning and its end."""
+
+    method: Method
+    timesteps: int
+    cells: Cells
+
+    def neurons(self, norm: TdBatchNorm) -> Neuron:
+        """Neurons behind a normalisation."""
+        options = dict(self.cells)
+        kind = NEURONS[str(options.pop("neuron", "plif"))]
+        return kind(self.method, self.timesteps, norm=norm, channels=norm.channels, **options)  # type: ignore[arg-type]
+
+    def spiking(self, synapse: nn.Module, channels: int) -> Spiking:
+        """A synapse with tdBN and neurons."""
+        norm = TdBatchNorm(channels, self.method)
+        return Spiking(OrderedDict(synapse=synapse, norm=norm, neuron=self.neurons(norm)))
+
+    def conv(self, inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> Spiking:
+        """Convolution without bias, padded to keep the size at stride 1."""
+        return self.spiking(Conv2d(inputs, outputs, kernel, stride, padding=(kernel - 1) // 2, bias=False), outputs)
+
+    def linear(self, inputs: int, outputs: int) -> Spiking:
+        """Linear layer without bias."""
+        return self.spiking(Linear(inputs, outputs, bias=False), outputs)
+
+    def begin(self, events: bool) -> Layers:
+        """No layer yet for event frames [T, B, C, H, W]; images [B, C, H, W] are repeated."""
+        return OrderedDict() if events else OrderedDict(repeat=Repeat(self.timesteps))
+
+    def end(self, layers: Layers, classify: nn.Module) -> nn.Sequential:
+        """The network: behind its layers the classes, and their mean over time."""
+        module = nn.Sequential(OrderedDict(**layers, classify=classify, readout=Readout(self.timesteps)))
+        start_weights(module)
+        return module
 
 
-def spiking_linear(inputs: int, outputs: int, method: Method, timesteps: int, **options: Any) -> Spiking:
-    """Linear layer without bias."""
-    return Spiking(Linear(inputs, outputs, bias=False), outputs, method, timesteps, **options)
+def scaled(channels: int, width: float) -> int:
+    """So many channels times ``width``, at least one."""
+    return max(1, round(channels * width))

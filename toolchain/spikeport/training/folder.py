@@ -13,6 +13,7 @@ from typing import Any
 from spikeport.findings import SpikeportError, fail
 from spikeport.training import checkpoint
 from spikeport.training.loop import Epoch
+from spikeport.training.precision import Precision
 from spikeport.training.recipe import Recipe, parse, read
 
 RECIPE, METRICS, TABLE, CURVES = "recipe.toml", "metrics.json", "metrics.csv", "curves.png"
@@ -37,6 +38,14 @@ def refuse_another(folder: Path, recipe: Recipe) -> None:
             where=str(folder),
             mend="choose another --out, or write over it with --overwrite",
         )
+
+
+def precision(folder: Path) -> Precision | None:
+    """The precision of the training in ``folder``; None where nothing says it."""
+    try:
+        return _made_with(folder).precision
+    except SpikeportError:
+        return None
 
 
 def _made_with(folder: Path) -> Recipe:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spikeport import __version__
 from spikeport.findings import Finding, SpikeportError, fail
+from spikeport.training.precision import Precision, fastest
 
 
 class Recipe(BaseModel):
@@ -40,13 +41,18 @@ class Recipe(BaseModel):
     warmup: float = Field(default=0.0, ge=0, lt=1)  #: share of the steps in which lr rises from 0
     shift: int = Field(default=0, ge=0)  #: augmentation: pixels by which a sample is moved, at most, in x and y
     flip: bool = False  #: augmentation: half of the samples are mirrored
-    precision: Literal["float32", "bf16"] = "float32"
+    precision: Precision = "float32"  #: in a file also "auto", which `parse` resolves: no recipe holds that word
     weight_bits: Literal[0, 2, 3, 4, 5, 6, 7, 8] = 0  #: grid of the best epoch's weights in the end; 0: none
     seed: int = 2025
 
 
-def parse(fields: Mapping[str, Any], where: str = "") -> Recipe:
-    """A recipe from plain values. Raises SP312 with every field that does not fit."""
+def parse(fields: Mapping[str, Any], where: str = "", auto: Callable[[], Precision] = fastest) -> Recipe:
+    """A recipe from plain values; ``auto`` says which precision "auto" is, by default the CPU's fastest.
+
+    Raises SP312 with every field that does not fit.
+    """
+    if fields.get("precision") == "auto":
+        fields = {**fields, "precision": auto()}
     try:
         return Recipe(**fields)
     except ValidationError as error:
@@ -61,9 +67,12 @@ def _finding(error: Any, where: str) -> Finding:
     return Finding("SP312", f"{field}: {error['msg']}", where=where)
 
 
-def read(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Recipe:
+def read(
+    path: Path | str, overrides: Mapping[str, Any] | None = None, auto: Callable[[], Precision] = fastest
+) -> Recipe:
     """The recipe in a TOML file, with some fields replaced; ``architecture.hidden`` names one of a table.
 
+    ``auto`` as in `parse`.
     Raises SP311 (no such file), SP312 (not TOML, unknown fields, values out of range).
     """
     path = Path(path)
@@ -79,7 +88,7 @@ def read(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Recipe
             fields[table][".".join(inner)] = value
         else:
             fields[name] = value
-    return parse(fields, str(path))
+    return parse(fields, str(path), auto)
 
 
 def facts_of(recipe: Recipe, input_shape: tuple[int, ...], coding: str, classes: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from spikeport import datasets
 from spikeport.target import Availability
 from spikeport.verbs.targets import targets
 
@@ -43,8 +44,6 @@ def versions() -> dict[str, str]:
 def doctor() -> Doctor:
     """Look at everything that spikeport can use."""
     import torch
-
-    from spikeport_models import datasets
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none that this torch can use"
     return Doctor(versions(), targets(), gpu, datasets.status())

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from spikeport.datasets import Coding
 from spikeport.findings import Finding, fail
 from spikeport.tracing.authors import Arch, Compare, Facts, Layout, convert, preprocessing
 from spikeport.tracing.calibrate import calibrate as estimate
@@ -16,7 +17,7 @@ from spikeport.tracing.statefile import read_state
 from spikeport.training import checkpoint
 from spikeport.training.loop import accuracy
 from spikeport.training.neurons import Neuron
-from spikeport.training.parts import Coding, Part
+from spikeport.training.parts import Part
 from spikeport.verbs.files import output
 from spikeport.verbs.load import Data, prepared
 

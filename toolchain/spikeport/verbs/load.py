@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spikeport import preprocessing
+from spikeport import datasets, preprocessing
 from spikeport.findings import Finding, fail
 from spikeport.graph import Array, Graph, Input, Loihi
 from spikeport.preprocessing import Preprocessing
@@ -100,9 +100,9 @@ def _onnx(path: Path) -> Model:
 
 
 def _checkpoint(path: Path) -> Model:
-    import spikeport_models
+    from spikeport.training.shipped import load
 
-    module, metadata = spikeport_models.load(path)
+    module, metadata = load(path)
     return from_module(module, metadata, str(path), path)
 
 
@@ -111,25 +111,21 @@ def _code(reference: str) -> Model:
     """``package:function``: the one way to name code, which then runs, once: a second call may draw other weights."""
     from spikeport.tracing.code import named
 
-    found = named(reference)
+    code = named(reference)
     runs = Finding("SP909", "its code was imported and called", where=reference, severity="note")
-    facts = {"model": reference, "input_shape": found.input_shape}
-    return Model(reference, "module", found.graph(), found.module, facts, findings=(runs,))
+    facts = {"model": reference, "input_shape": code.input_shape}
+    return Model(reference, "module", code.graph(), code.module, facts, findings=(runs,))
 
 
 def _shipped(name: str, path: Path) -> Model:
-    import spikeport_models
+    from spikeport.training.shipped import load, models
 
-    shipped = spikeport_models.shipped()
+    shipped = models()
     if name not in shipped:
         what = "has no ending that spikeport knows" if path.exists() else "is neither a file nor a shipped model"
-        fail(
-            "SP902",
-            what,
-            where=name,
-            mend=f"name a .safetensors, .nir or .onnx file, package:function, or one of: {', '.join(shipped)}",
-        )
-    module, metadata = spikeport_models.load(name)
+        mend = f"name a .safetensors, .nir or .onnx file, package:function, or one of: {', '.join(shipped)}"
+        fail("SP902", what, where=name, mend=mend)
+    module, metadata = load(name)
     return from_module(module, metadata, name, None)
 
 
@@ -175,26 +171,18 @@ def load_data(name: str, split: str, graph: Graph, limit: int | None = None) -> 
 
 
 def prepared(
-    name: str,
-    split: str,
-    timesteps: int,
-    coding: Literal["direct", "events"],
-    how: Preprocessing | None,
-    limit: int | None = None,
+    name: str, split: str, timesteps: int, coding: datasets.Coding, how: Preprocessing | None, limit: int | None = None
 ) -> Data:
     """As `load_data`, for a network that is no graph yet."""
-    from spikeport_models import datasets
-
     if how is not None and how.unknown:
         how.apply(np.zeros(0), coding, name)
-    found = datasets.load(name, split, timesteps=timesteps)
-    if found.coding != coding:
+    data = datasets.load(name, split, timesteps=timesteps).take(limit)
+    if data.coding != coding:
         fail(
             "SP904",
-            f"the data set {name!r} holds {found.coding} samples, the model takes {coding} ones",
+            f"the data set {name!r} holds {data.coding} samples, the model takes {coding} ones",
             mend="choose the data set that the model was trained on",
         )
-    x = found.x[:, :limit] if found.coding == "events" else found.x[:limit]
     if how is None:
-        return Data(name, split, x, found.y[:limit])
-    return Data(name, split, how.apply(x, coding, name), found.y[:limit], (how.note(),))
+        return Data(name, split, data.x, data.y)
+    return Data(name, split, how.apply(data.x, coding, name), data.y, (how.note(),))

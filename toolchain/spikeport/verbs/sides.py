@@ -11,12 +11,12 @@ from spikeport.findings import fail
 from spikeport.graph import Array, Graph
 from spikeport.record import Record
 from spikeport.target import Request
+from spikeport.training.shipped import models
 from spikeport.verbs.execute import execute, target_names
 from spikeport.verbs.files import sha256
 from spikeport.verbs.load import Model, load_model
 from spikeport.verbs.origin import samples_hash
 from spikeport.verbs.simulate import read_array
-from spikeport_models import shipped
 
 BLIND = ("pytorch", "onnxruntime", "onnxruntime-cuda")  #: targets that show no membranes
 
@@ -84,7 +84,7 @@ def _of_record(name: str, record: Record, model: Named | None) -> Side:
     known = record.origin.get("model", "")
     if not known:
         return Side(name, None, record=record, lacks="the record does not say of which model it is")
-    if known not in shipped():
+    if known not in models():
         if not Path(known).is_file():
             return Side(name, None, record=record, lacks=f"its model {known} is not here")
         if sha256(Path(known)) != record.origin.get("model_sha256"):

@@ -14,18 +14,19 @@ import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import nn
 
+from spikeport import datasets
 from spikeport.findings import fail
 from spikeport.terminal import console
 from spikeport.training import checkpoint, folder, resume
-from spikeport.training.catalogue import method as method_of
 from spikeport.training.grid import to_grid
 from spikeport.training.loop import Epoch, Training, accuracy, fit
+from spikeport.training.networks import network_of
 from spikeport.training.parallel import own_device, together, wait_for_all
 from spikeport.training.parts import Part
+from spikeport.training.precision import Precision, fastest
 from spikeport.training.recipe import Recipe, facts_of, read
 from spikeport.training.reduce import rank
-from spikeport_models import datasets, networks
-from spikeport_models.recipes import find
+from spikeport.training.shipped import find
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,18 @@ def train(
     ``device``: "cpu", "cuda" or one GPU ("cuda:1"). Under torchrun all processes share the work, "cuda" is each one's
     own GPU, and the first process writes.
 
+    ``precision = "auto"`` in a recipe is bf16 where the device computes with it and float32 elsewhere; everything that
+    is written holds the word that was used. A training that goes on keeps its own, and says so where it is another.
+
     Raises SP311-SP320, and the data set's own errors.
     """
-    chosen = read(find(recipe), {**(overrides or {}), **({"method": method} if method else {})})
-    place = Path(out)
+    place, here = Path(out), own_device(device)
+    fields = {**(overrides or {}), **({"method": method} if method else {})}
+    chosen = read(find(recipe), fields, lambda: _precision(place if go_on else None, here))
     if place.exists() and not place.is_dir():
         fail("SP317", "is a file; the results need a folder", where=str(place))
     if not go_on and not overwrite:
         folder.refuse_another(place, chosen)
-    here = own_device(device)
     shown = console.interactive() if progress is None else progress
     with together(here):
         return _train(chosen, place, go_on, here, shown and rank() == 0)
@@ -84,7 +88,8 @@ def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool) -
         for split in ("train", "val", "test")
     }
     parts = {split: Part.of(part.x, part.y, part.coding) for split, part in data.items()}
-    training = Training.begin(_network(recipe, data["train"]).to(device), recipe, len(parts["train"]))
+    module = network_of(recipe, data["train"].input_shape, data["train"].classes)
+    training = Training.begin(module.to(device), recipe, len(parts["train"]))
     if go_on:
         resume.restore(place / folder.RESUME, training)
     wait_for_all()  # every process has looked at what is there, or read it
@@ -105,6 +110,15 @@ def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool) -
     if rank() == 0:
         checkpoint.save(place / folder.BEST, module, metadata)
     return Trained(module, place / folder.BEST, metadata, training.epochs, seconds)
+
+
+def _precision(begun: Path | None, device: str) -> Precision:
+    """What "auto" is: that of the training which goes on in the folder ``begun``, else the fastest here."""
+    here = fastest(device)
+    before = None if begun is None else folder.precision(begun)
+    if before is not None and before != here:
+        console.say(f"precision = auto: goes on in {before}, as it began; begun on this machine it would be {here}")
+    return before or here
 
 
 def _begin(place: Path, recipe: Recipe, go_on: bool) -> None:
@@ -147,19 +161,6 @@ def _curves(place: Path, training: Training) -> Iterator[None]:
     finally:
         if rank() == 0 and training.epochs:
             folder.draw_curves(place, training.epochs, f"{training.recipe.model}, {training.recipe.method}")
-
-
-def _network(recipe: Recipe, data: datasets.Dataset) -> nn.Module:
-    module = networks.build(
-        recipe.network,
-        input_shape=data.input_shape,
-        classes=data.classes,
-        timesteps=recipe.timesteps,
-        train_with=method_of(recipe.method, **recipe.method_options),
-        options=recipe.architecture,
-    )
-    placed: nn.Module = module.to(memory_format=torch.channels_last)  # what convolutions are fastest with
-    return placed
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Shipped models: a checkpoint and its card each."""

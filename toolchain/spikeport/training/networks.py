@@ -1,0 +1,81 @@
+"""Networks by name, found by entry points (group ``spikeport.networks``)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypedDict
+
+import torch
+from torch import nn
+
+from spikeport import plugins
+from spikeport.findings import fail
+from spikeport.training.catalogue import method
+from spikeport.training.methods import Method
+from spikeport.training.recipe import Recipe
+from spikeport.training.rules import Reset
+
+GROUP = "spikeport.networks"
+
+#: What an entry point names: ``(input_shape, classes, timesteps, method, **options) -> nn.Module``. The parameters
+#: behind these four are the network's options; one with ``**cells: Unpack[Cells]`` has those of its neurons too.
+Network = Callable[..., nn.Module]
+ALWAYS = {"input_shape", "classes", "timesteps", "method"}
+
+
+class Cells(TypedDict, total=False):
+    """Options of every spiking layer of a network, as `Neuron` has them."""
+
+    neuron: str  #: plif (as a rule), lif or if
+    reset: Reset
+    detach_reset: bool
+    train_threshold: bool
+
+
+def networks() -> list[str]:
+    """The networks that are installed."""
+    return list(plugins.entries(GROUP))
+
+
+def build(
+    network: str,
+    *,
+    input_shape: tuple[int, ...],
+    classes: int,
+    timesteps: int,
+    train_with: Method | str = "fixed",
+    options: Mapping[str, Any] | None = None,
+) -> nn.Module:
+    """A fresh network. ``input_shape`` is [C, H, W]. Raises SP314 for an unknown network or option."""
+    entries = plugins.entries(GROUP)
+    if network not in entries:
+        fail("SP314", f"there is no network {network!r}", mend=f"choose one of: {', '.join(entries)}")
+    make: Network = entries[network].load()
+    known = _options(make)
+    unknown = sorted(set(options or {}) - known)
+    if unknown:
+        mend = f"it has: {', '.join(sorted(known))}"
+        fail("SP314", f"the network {network!r} has no option {', '.join(unknown)}", mend=mend)
+    by = method(train_with) if isinstance(train_with, str) else train_with
+    return make(input_shape=tuple(input_shape), classes=classes, timesteps=timesteps, method=by, **(options or {}))
+
+
+def network_of(recipe: Recipe, input_shape: tuple[int, ...], classes: int) -> nn.Module:
+    """A fresh network as a recipe says, for frames [C, H, W], laid out as convolutions are fastest (channels-last)."""
+    module: nn.Module = build(
+        recipe.network,
+        input_shape=input_shape,
+        classes=classes,
+        timesteps=recipe.timesteps,
+        train_with=method(recipe.method, **recipe.method_options),
+        options=recipe.architecture,
+    ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub knows tensors' formats only
+    return module
+
+
+def _options(make: Network) -> set[str]:
+    """What a recipe may say about a network."""
+    parameters = inspect.signature(make).parameters.values()
+    named = {each.name for each in parameters if each.kind is not each.VAR_KEYWORD}
+    return named - ALWAYS | (set(Cells.__annotations__) if len(named) < len(parameters) else set())

@@ -1,0 +1,65 @@
+"""Shipped recipes and models, files in the packages that two groups of entry points name; a checkpoint's module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from spikeport import plugins
+from spikeport.findings import fail
+from spikeport.training import checkpoint
+from spikeport.training.catalogue import method
+from spikeport.training.networks import build
+
+RECIPES = "spikeport.recipes"  #: packages with .toml files; ``OTHER_NAMES`` in one maps further names to its recipes
+MODELS = "spikeport.models"  #: packages with .safetensors files
+
+
+def recipes() -> list[str]:
+    """The shipped recipes."""
+    return list(plugins.files(RECIPES, ".toml"))
+
+
+def find(recipe: str | Path) -> Path:
+    """The file of a recipe: a shipped one by name, or any TOML file. Raises SP311 with the names there are."""
+    files, path = plugins.files(RECIPES, ".toml"), Path(recipe)
+    names = [getattr(package, "OTHER_NAMES", {}).get(str(recipe)) for package in plugins.packages(RECIPES)]
+    for name in (str(recipe), *names):
+        if name in files:
+            return files[name]
+    if path.suffix == ".toml":
+        return path
+    fail("SP311", f"there is no recipe {str(recipe)!r}", mend=f"shipped recipes: {', '.join(files)}, or a .toml file")
+
+
+def models() -> dict[str, Path]:
+    """The checkpoints of the shipped models, by name."""
+    return plugins.files(MODELS, ".safetensors")
+
+
+def load(model: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+    """A checkpoint's module, in evaluation mode, and its metadata. ``model`` is a file or the name of a shipped model.
+
+    Raises SP300 where there is no such model, SP301-SP307 where the file is none, or is not whole.
+    """
+    path = Path(model)
+    if not path.exists():
+        shipped = models()
+        path = shipped.get(str(model), path)
+        if not path.suffix:
+            what = f"there is no file and no shipped model {str(model)!r}"
+            fail("SP300", what, mend=f"shipped models: {', '.join(shipped) or 'none'}")
+    tensors, metadata = checkpoint.read(path)
+    architecture = dict(metadata["architecture"])
+    module = build(
+        architecture.pop("network"),
+        input_shape=tuple(metadata["input_shape"]),
+        classes=int(metadata["classes"]),
+        timesteps=int(metadata["timesteps"]),
+        train_with=method(metadata["method"], **metadata.get("method_options", {})),
+        options=architecture,
+    )
+    checkpoint.fill(module, tensors, path, timesteps=int(metadata["timesteps"]))
+    return module.eval(), metadata
