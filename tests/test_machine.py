@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from spikeport import machine
-from spikeport.engine.cpu import kernels
+from spikeport.engine.cpu import advance, kernels
+from spikeport.machine import llvm
 from spikeport.training import kernels as training_kernels
 
 
 def test_another_vector_is_other_machine_code(tmp_path):
     """numba keeps a loop under a name that every file of the rooms goes into, not the loop's own file alone."""
-    for room, name in (("engine", "loops.py"), ("engine", "vectors.py"), ("training", "kernels.py")):
+    for room, name in (
+        ("engine", "loops.py"),
+        ("engine", "vectors.py"),
+        ("training", "kernels.py"),
+        ("machine", "llvm.py"),
+    ):
         (tmp_path / room).mkdir(exist_ok=True)
         (tmp_path / room / name).write_text("1")
     before = machine.sources(tmp_path)
     assert machine.sources(tmp_path) == before
-    (tmp_path / "engine" / "vectors.py").write_text("2")
-    assert machine.sources(tmp_path) != before
+    for room, name in (("engine", "vectors.py"), ("machine", "llvm.py")):
+        (tmp_path / room / name).write_text("2")
+        assert machine.sources(tmp_path) != before
+        before = machine.sources(tmp_path)
+
+
+def test_the_toolkit_is_part_of_that_name():
+    package = Path(machine.__file__).parent.parent
+    hashed = {path for room in machine.ROOMS for path in (package / room).rglob("*.py")}
+    assert {Path(llvm.__file__), Path(advance.__file__), Path(training_kernels.__file__)} <= hashed
 
 
 def test_loops_are_kept_under_that_name():

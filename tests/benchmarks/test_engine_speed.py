@@ -69,7 +69,9 @@ def floor(graph, engine, batch):
         shape = (steps, size, *graph.input_shape(name))
         x = (torch.rand(shape) < bench_networks.RATE).to(program.entering[name])
         x = x.movedim(2, -1).contiguous().movedim(-1, 2)
-        work.append((program.steps[name], x, isinstance(graph.nodes[graph.targets(name)[0]], LIF)))
+        reader = graph.targets(name)[0]
+        step = program.neurons[reader].product if name in program.joined else program.steps[name]
+        work.append((step, x, isinstance(graph.nodes[reader], LIF)))
 
     def run():
         with torch.inference_mode():

@@ -22,10 +22,10 @@ ALL = Request(trains=True, membranes=True)
 @pytest.mark.parametrize("name", ["integer-cuda", "reference-cuda"])
 def test_without_a_gpu_every_verb_says_so_and_nothing_runs_elsewhere(name):
     graph, samples = random_graph(2, integers=name == "integer-cuda")
-    found = target(name).availability()
-    assert not found.ready
-    assert found.why
-    assert found.mend
+    availability = target(name).availability()
+    assert not availability.ready
+    assert availability.why
+    assert availability.mend
     for run in (
         lambda: simulate(graph, samples, name),
         lambda: compare(f"digits-conv@{name}", "digits-conv", "digits", limit=2),
@@ -42,7 +42,7 @@ def test_they_take_the_graphs_that_their_cpu_twins_take(name):
     for integers in (True, False):
         graph, _ = random_graph(2, integers=integers)
         here, there = target(name.removesuffix("-cuda")).check(graph), target(name).check(graph)
-        assert [found.code for found in here] == [found.code for found in there]
+        assert [finding.code for finding in here] == [finding.code for finding in there]
 
 
 @pytest.mark.skipif(not GPU, reason="needs an NVIDIA GPU")

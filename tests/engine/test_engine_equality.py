@@ -62,20 +62,20 @@ def test_results_do_not_depend_on_the_batch_size(seed, integers):
 @pytest.mark.parametrize("integers", [True, False])
 def test_the_random_graphs_fire_stay_silent_saturate_and_reach_every_node(integers):
     """Otherwise the equality above would say little."""
-    kinds, rates, saturated, wide, recurrent = set(), [], 0, 0, 0
+    kinds, rates, saturated, beyond, recurrent = set(), [], 0, 0, 0
     for seed in range(150):
         graph, samples = random_graph(seed, integers=integers)
         record = simulate(graph, samples)
         kinds |= {type(node).__name__ for node in graph.nodes.values()}
         rates += [float(rate.mean()) for rate in record.rates().values()]
         saturated += sum(kinds.get("membrane saturated", 0) for kinds in record.overflows.values())
-        wide += sum(kinds.get("sum beyond 24 bits", 0) for kinds in record.overflows.values())
+        beyond += sum(kinds.get("sum beyond 24 bits", 0) for kinds in record.overflows.values())
         recurrent += graph.recurrent
     wanted = {"Input", "Conv", "Linear", "Pool", "Flatten", "Scale", "LIF", "CubaLIF", "Delay", "Readout"}
     assert kinds == wanted
     assert np.mean([0.05 < rate < 0.95 for rate in rates]) > 0.4
     assert recurrent > 10
-    assert (saturated > 0 and wide > 0) or not integers
+    assert (saturated > 0 and beyond > 0) or not integers
 
 
 @pytest.mark.parametrize("integers", [True, False])

@@ -76,8 +76,8 @@ def fold(graph):
 
 
 def above(graph, samples, record):
-    found = margins(graph, samples, record)
-    return {name: int(margin.above_rounding(record.trains[name]).sum()) for name, margin in found.items()}
+    layers = margins(graph, samples, record)
+    return {name: int(margin.above_rounding(record.trains[name]).sum()) for name, margin in layers.items()}
 
 
 @settings(max_examples=40)
@@ -132,9 +132,9 @@ def test_one_wrong_spike_is_a_defect_in_its_layer_only():
     spikes = record.trains["lif2"].unpack()
     spikes[(STEPS - 1, *place)] ^= True
     wrong = replace(record, trains={**record.trains, "lif2": Train.pack(spikes)})
-    found = above(graph, samples, wrong)
-    assert found["lif2"] == 1
-    assert found["lif1"] == 0  # what lif3 does with its new input is its own affair
+    defects = above(graph, samples, wrong)
+    assert defects["lif2"] == 1
+    assert defects["lif1"] == 0  # what lif3 does with its new input is its own affair
 
 
 def test_a_constant_defect_far_above_rounding_is_found_in_every_layer():
@@ -144,9 +144,9 @@ def test_a_constant_defect_far_above_rounding_is_found_in_every_layer():
         name: node.with_(threshold=node.threshold * np.float32(1.01)) for name, node in graph.nodes_of(LIF).items()
     }
     record = simulate(graph.replace(moved), samples, TRAINS)
-    found = above(graph, samples, record)
-    assert found["lif1"] > 0
-    assert found["lif2"] > 0
+    defects = above(graph, samples, record)
+    assert defects["lif1"] > 0
+    assert defects["lif2"] > 0
 
 
 def test_a_tie_is_decided_as_the_node_compares():

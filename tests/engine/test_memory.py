@@ -68,11 +68,11 @@ def test_trains_of_named_layers_are_those_of_all(seed, name):
     graph, samples = random_graph(seed, integers=name == "integer", feed_back=False)
     graph = graph if name != "onnxruntime" else maps(2, 3)
     samples = samples if name != "onnxruntime" else np.ones((STEPS, 2, 2, SIDE, SIDE), np.float32)
-    some = tuple(graph.nodes_of(LIF))[:1]
+    layers = tuple(graph.nodes_of(LIF))[:1]
     whole = target(name).run(graph, samples, Request(trains=True))
-    part = target(name).run(graph, samples, Request(trains=some))
-    assert (set(whole.trains), set(part.trains)) == (set(graph.nodes_of(LIF)), set(some))
-    np.testing.assert_array_equal(part.trains[some[0]].bits, whole.trains[some[0]].bits)
+    part = target(name).run(graph, samples, Request(trains=layers))
+    assert (set(whole.trains), set(part.trains)) == (set(graph.nodes_of(LIF)), set(layers))
+    np.testing.assert_array_equal(part.trains[layers[0]].bits, whole.trains[layers[0]].bits)
     np.testing.assert_array_equal(part.outputs, whole.outputs)
     assert target(name).run(graph, samples, Request()).trains == {}
 

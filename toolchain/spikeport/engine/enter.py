@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine.cpu import layout
+from spikeport.engine import cpu
 from spikeport.engine.program import Program
 from spikeport.engine.ranges import Range
 from spikeport.findings import fail
@@ -36,8 +36,8 @@ def check(graph: Graph, samples: Array) -> tuple[int, Range | None]:
             where=f"node {graph.input!r}",
             mend="scale the input as the calibration data were, or quantise again with data that span it",
         )
-    finite = np.isfinite(node.low), np.isfinite(node.high)
-    return total, Range(int(node.low) if finite[0] else low, int(node.high) if finite[1] else high)
+    bounds = ((node.low, low), (node.high, high))
+    return total, Range(*(int(bound) if np.isfinite(bound) else end for bound, end in bounds))
 
 
 def _ends(samples: Array) -> tuple[float, float]:
@@ -59,7 +59,7 @@ def values(program: Program, samples: Array) -> Tensor:
     node, dtype = _input(program.graph), program.entering[program.graph.input]
     frames = samples if node.coding == "events" else samples[None]
     if program.integers and program.device == "cpu":
-        return _whole(frames, float(node.unit), dtype)
+        return cpu.enter(frames, float(node.unit), dtype)
     value = torch.from_numpy(_own(frames if frames.dtype.isnative else frames.astype(frames.dtype.newbyteorder("="))))
     value = (value.double() / float(node.unit)).round() if program.integers else value
     return value.to(program.device, dtype)
@@ -74,26 +74,3 @@ def _input(graph: Graph) -> Input:
 def _own(array: Array) -> Array:
     """The array where torch may see it: contiguous, and writable although nobody writes."""
     return np.require(array, requirements=["C", "W"])
-
-
-def _whole(frames: Array, unit: float, dtype: torch.dtype) -> Tensor:
-    """``round(frames / unit)`` [T, B, *input], ties to even, computed in float64; laid out with the channels last."""
-    shape, kind = frames.shape, np.dtype(str(dtype).removeprefix("torch."))
-    whole, channels = unit == 1 and frames.dtype.kind in "iub", shape[2] if len(shape) > 3 else 1
-    if whole or frames.dtype not in (np.float32, np.float64):
-        frames = frames.astype(kind if whole else np.float64, copy=False)
-    if whole and channels == 1:
-        return torch.from_numpy(_own(frames)).reshape(shape)
-    steps = [np.ascontiguousarray(frame).reshape(shape[1], channels, -1) for frame in frames]
-    out = np.empty((*shape[:2], steps[0].shape[2], channels), kind)
-
-    def part(begin: int, end: int) -> None:
-        for frame, into in zip(steps, out, strict=True):
-            if whole:
-                layout.turn(frame, into, begin, end)
-            else:
-                layout.enter(frame, unit, into, begin, end)
-
-    over_parts(part, shape[1], step=1, weight=out[:, 0].size)
-    value = torch.from_numpy(out)
-    return value.reshape(*shape[:2], *shape[3:], channels).movedim(-1, 2) if len(shape) > 3 else value.reshape(shape)

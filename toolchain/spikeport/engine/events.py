@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -11,12 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine.cpu import kernels
-from spikeport.engine.neuron import Fired, flat
-from spikeport.engine.program import Program
+from spikeport.engine import cpu
+from spikeport.engine.neuron import Fired
+from spikeport.engine.program import Program, Reach
 from spikeport.graph import LIF, Array
 from spikeport.record import Events, NeuronEvents, SynapseEvents
-from spikeport.threads import over_parts
 
 
 def of_synapse(program: Program, name: str, x: Tensor, steps: int) -> SynapseEvents:
@@ -26,8 +24,12 @@ def of_synapse(program: Program, name: str, x: Tensor, steps: int) -> SynapseEve
     product with the number of weights that each reaches.
     """
     analog = x.is_floating_point() and bool((x != x.round()).any())
-    quick = x.dtype == torch.uint8 and x.device.type == "cpu"
-    counts = _bytes(program, name, x) if quick else _numbers(program, name, x, analog=analog)
+    known, reach = program.incoming[name], program.reach(name)
+    if x.dtype == torch.uint8 and x.device.type == "cpu":
+        spikes = known is not None and known.low >= 0 and known.high <= 1
+        counts = cpu.reached(x, reach.kinds, reach.table, spikes=spikes)
+    else:
+        counts = _reached(x, reach, analog=analog)
     counts = np.repeat(counts, steps, axis=1) if x.shape[0] < steps else counts
     (inputs, synops, fanout), (_, _, graded), (payload, _, unary) = counts.transpose(0, 2, 1)
     return SynapseEvents(
@@ -37,32 +39,16 @@ def of_synapse(program: Program, name: str, x: Tensor, steps: int) -> SynapseEve
         fanout=fanout,
         graded=graded,
         unary=unary,
-        dense=np.full(steps, program.reach(name).every * x.shape[1], dtype=np.int64),
+        dense=np.full(steps, reach.every * x.shape[1], dtype=np.int64),
         analog=analog,
         constant=x.shape[0] == 1 and steps > 1,
     )
 
 
-def _bytes(program: Program, name: str, x: Tensor) -> Array:
-    """Inputs that are not zero, those not of size one, and sizes, each times 1 and the weights reached: [3, T, 3]."""
-    known, reach = program.incoming[name], program.reach(name)
-    loop = kernels.tally_spikes if known is not None and known.low >= 0 and known.high <= 1 else kernels.tally
-    values = flat(x).reshape(*x.shape[:2], len(reach.kinds), -1)
-
-    def part(begin: int, end: int) -> Array:
-        counts: Array = loop(values, reach.kinds, reach.table, begin, end)
-        return counts
-
-    weight = values[:, :1].size // 8  # bytes are counted about eight times as fast as numbers
-    counts: Array = functools.reduce(np.add, over_parts(part, values.shape[1], step=1, weight=weight))
-    return counts
-
-
-def _numbers(program: Program, name: str, x: Tensor, *, analog: bool) -> Array:
-    """`_bytes` of any numbers on any device; of analog ones no sizes."""
+def _reached(x: Tensor, reach: Reach, *, analog: bool) -> Array:
+    """`cpu.reached` of any numbers on any device; of analog ones no sizes."""
     size = x.abs().movedim(2, -1).flatten(2)
     sums = ((size != 0).sum(1), ((size != 0) & (size != 1)).sum(1), size.sum(1, dtype=torch.float64))
-    reach = program.reach(name)
     by_input = reach.table[:, reach.kinds].reshape(3, -1).T
     nonzero, graded, total = (part.cpu().numpy().astype(np.int64) @ by_input for part in sums)
     return np.stack([nonzero, graded, np.zeros_like(total) if analog else total])

@@ -37,27 +37,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spikeport import graph as nodes
 from spikeport.engine import synapse
 from spikeport.engine.neuron import parameter, schedule
 from spikeport.findings import fail
-from spikeport.graph import (
-    LIF,
-    Array,
-    Conv,
-    CubaLIF,
-    Delay,
-    Flatten,
-    Graph,
-    Input,
-    Linear,
-    Loihi,
-    Node,
-    Norm,
-    Pool,
-    Readout,
-    Scale,
-    Synapse,
-)
+from spikeport.graph import LIF, Array, Graph, Node, Synapse
 from spikeport.record import Counts, Record, Train
 from spikeport.target import check_input
 
@@ -111,7 +95,7 @@ def margins(graph: Graph, samples: Array, reference: Record) -> dict[str, Margin
     is a defect), SP508 for feedback that passes through no neuron.
     """
     total = check_input(graph, samples)
-    if isinstance(graph.arithmetic, Loihi):
+    if isinstance(graph.arithmetic, nodes.Loihi):
         fail("SP507", "margins are about rounding, and integers do not round", mend="count every mismatch as a defect")
     layers = graph.nodes_of(LIF)
     missing = [name for name in layers if name not in reference.trains]
@@ -131,18 +115,18 @@ def _margins(graph: Graph, samples: Array, trains: Mapping[str, Train]) -> dict[
     values: dict[str, Bounded] = {
         name: Bounded(torch.as_tensor(trains[name].unpack()).double()) for name in graph.nodes_of(LIF)
     }
-    found: dict[str, Margin] = {}
+    layers: dict[str, Margin] = {}
     for name in _order(graph):
         node = graph.nodes[name]
-        if isinstance(node, Input):
+        if isinstance(node, nodes.Input):
             values[name] = _enter(node, samples)
             continue
         x = _added([values[source] for source in graph.sources(name)])
         if isinstance(node, LIF):
-            found[name] = _neurons(node, x, values[name].value.bool())
+            layers[name] = _neurons(node, x, values[name].value.bool())
         else:
             values[name] = _passed(node, x, graph.timesteps)
-    return {name: found[name] for name in graph.nodes_of(LIF)}
+    return {name: layers[name] for name in graph.nodes_of(LIF)}
 
 
 def _order(graph: Graph) -> list[str]:
@@ -164,7 +148,7 @@ def _gamma(n: _Number) -> _Number:
     return n * UNIT / (1 - n * UNIT)
 
 
-def _enter(node: Input, samples: Array) -> Bounded:
+def _enter(node: nodes.Input, samples: Array) -> Bounded:
     value = torch.as_tensor(np.array(samples, dtype=np.float64))
     value = value if node.coding == "events" else value.unsqueeze(0)
     exact = torch.equal(value.float().double(), value)
@@ -184,36 +168,36 @@ def _added(parts: list[Bounded]) -> Bounded:
 def _passed(node: Node, x: Bounded, steps: int) -> Bounded:
     if isinstance(node, Synapse):
         return _synapse(node, x)
-    if isinstance(node, Delay):
+    if isinstance(node, nodes.Delay):
         value = _delayed(x.value, node.steps, steps)
         return Bounded(value, None if x.error is None else _delayed(x.error, node.steps, steps))
-    if isinstance(node, Readout):
+    if isinstance(node, nodes.Readout):
         return x
     value = synapse.apply(node, x.value)
     carried = None if x.error is None else synapse.apply(_slope(node), x.error)
     exact = carried is None and torch.equal(value.float().double(), value)
-    if isinstance(node, Flatten) or (exact and not isinstance(node, Norm)):
+    if isinstance(node, nodes.Flatten) or (exact and not isinstance(node, nodes.Norm)):
         return Bounded(value, carried)  # counts and halves are float32 numbers at every step of the way
     size = synapse.apply(_magnitude(node), x.size)
-    roundings = float(np.prod(node.kernel)) + 1 if isinstance(node, Pool) else float(FOLDING)
+    roundings = float(np.prod(node.kernel)) + 1 if isinstance(node, nodes.Pool) else float(FOLDING)
     rounding = _gamma(roundings) * size
     return Bounded(value, rounding if carried is None else carried + rounding)
 
 
 def _slope(node: Node) -> Node:
     """The node that carries an error on: absolute factors, nothing added."""
-    if isinstance(node, Scale):
-        return Scale(np.abs(node.factor))
-    if isinstance(node, Norm):
+    if isinstance(node, nodes.Scale):
+        return nodes.Scale(np.abs(node.factor))
+    if isinstance(node, nodes.Norm):
         return _magnitude(node.with_(beta=np.zeros_like(node.beta), mean=np.zeros_like(node.mean)))
     return node
 
 
 def _magnitude(node: Node) -> Node:
     """The node with every term at its absolute value; for a normalisation |g| |x| + |g mean| + |beta|."""
-    if not isinstance(node, Norm):
+    if not isinstance(node, nodes.Norm):
         return _slope(node)
-    return Norm(np.abs(node.gamma), np.abs(node.beta), -np.abs(node.mean), node.var, node.eps, abs(node.scale))
+    return nodes.Norm(np.abs(node.gamma), np.abs(node.beta), -np.abs(node.mean), node.var, node.eps, abs(node.scale))
 
 
 def _delayed(x: Tensor, by: int, steps: int) -> Tensor:
@@ -236,9 +220,9 @@ def _synapse(node: Synapse, x: Bounded) -> Bounded:
 def _terms(node: Synapse, size: Tensor) -> Tensor:
     """For each output, how many of its inputs are not zero; broadcasts over the synapse's output."""
     nonzero = (size != 0).double()
-    if isinstance(node, Linear):
+    if isinstance(node, nodes.Linear):
         return nonzero.sum(-1, keepdim=True)
-    assert isinstance(node, Conv)
+    assert isinstance(node, nodes.Conv)
     ones = np.ones((node.groups, *node.weight.shape[1:]))
     counted = synapse.apply(node.with_(weight=ones, bias=None), nonzero)
     return counted.repeat_interleave(node.channels // node.groups, dim=2)
@@ -256,7 +240,7 @@ def _neurons(node: LIF, x: Bounded, fired: Tensor) -> Margin:
     step = _gamma(float(STEP))
     for t in range(fired.shape[0]):
         arriving, carried = gain * like[min(t, len(like) - 1)], gain.abs() * error[min(t, len(error) - 1)]
-        if isinstance(node, CubaLIF):
+        if isinstance(node, nodes.CubaLIF):
             leak = parameter(node.current_decay, node, like)
             drift = leak * drift + carried + step * (leak * (current.abs() + drift) + arriving.abs() + carried)
             current = leak * current + arriving

@@ -7,13 +7,13 @@ membranes of all steps and the state after the last one, so that a recurrent gra
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, Array, CubaLIF, over_neurons, schedule_over_neurons
+from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, Array, CubaLIF, Loihi, over_neurons, schedule_over_neurons
 from spikeport.record import Counts
 
 STATE_MAX = 2**23 - 1  #: largest membrane in Loihi arithmetic; the smallest is its negative (Lava proc/lif/models.py)
@@ -37,6 +37,18 @@ class Fired:
     overflows: dict[str, int]
     count: Counts  #: spikes a step
     active: Counts  #: neurons a step that got an input, held a membrane or have a bias
+
+
+class Neurons(Protocol):
+    """One neuron layer, some steps of it."""
+
+    def __call__(self, x: Tensor, state: Any, start: int, steps: int, *, keep: bool, watch: bool) -> Fired:
+        """As `real`; membranes if ``keep``, active neurons if ``watch``."""
+
+
+def largest_membrane(arithmetic: Loihi) -> int:
+    """The largest membrane of the profile; the smallest is its negative."""
+    return int(2 ** (arithmetic.profile.state_bits - 1) - 1)
 
 
 def flat(x: Tensor) -> Array:
@@ -91,7 +103,7 @@ def loihi(node: LIF, x: Tensor, state: State | None, start: int, steps: int, top
     v = torch.zeros_like(x[0]) if state is None else state.v
     current = torch.zeros_like(x[0]) if state is None else state.current
     spikes, after, active = [], [], []
-    saturated = wide = 0
+    saturated = beyond = 0
     for t in range(steps):
         entering = x[min(t, x.shape[0] - 1)]
         active.append((entering != 0) | (v != 0) | (bias != 0))
@@ -99,7 +111,7 @@ def loihi(node: LIF, x: Tensor, state: State | None, start: int, steps: int, top
         if isinstance(node, CubaLIF):
             current = _decayed(current, parameter(node.current_decay, node, x)) + arriving
             arriving = current
-        wide += int(((arriving > top + 1) | (arriving <= -top - 1)).sum())
+        beyond += int(((arriving > top + 1) | (arriving <= -top - 1)).sum())
         exact = _decayed(v, decay) + arriving + bias
         u = exact.clamp(-top, top)
         saturated += int((u != exact).sum())
@@ -107,7 +119,7 @@ def loihi(node: LIF, x: Tensor, state: State | None, start: int, steps: int, top
         v = _reset(node.reset, u, fired, theta[start + t], reset_value)
         spikes.append(fired)
         after.append(v)
-    overflows = {kind: n for kind, n in (("membrane saturated", saturated), ("sum beyond 24 bits", wide)) if n}
+    overflows = {kind: n for kind, n in (("membrane saturated", saturated), ("sum beyond 24 bits", beyond)) if n}
     return _fired(spikes, after, active, State(v, current), overflows)
 
 

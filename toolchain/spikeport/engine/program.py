@@ -3,9 +3,9 @@
 Three sets of functions compute the same:
 
 - ``plain``: PyTorch's own operations, integers as int64. The tested definition; runs on every device.
-- ``fast``, real: PyTorch's products, the neurons on compiled loops.
-- ``fast``, integers: exact products of bytes (`products`), values between the layers in the smallest type that holds
-  their range (`ranges`), the neurons on compiled loops that take a synapse's sums as they come and apply its exponent.
+- ``fast``, real: PyTorch's products, the neurons on the compiled loops of `cpu`.
+- ``fast``, integers: synapses and neurons as `cpu` prepares them, values between the layers in the smallest type that
+  holds their range (`ranges`). Neurons that alone read a synapse take in what enters it, and make its sums.
 
 ``SPIKEPORT_KERNELS=plain`` in the environment forces the first.
 """
@@ -13,20 +13,19 @@ Three sets of functions compute the same:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine import neuron, synapse
-from spikeport.engine.cpu import fused, pair, products
-from spikeport.engine.cpu.products import Product
-from spikeport.engine.neuron import Fired
+from spikeport.engine import cpu, neuron, synapse
+from spikeport.engine.neuron import Fired, Neurons
 from spikeport.engine.ranges import Range, into, ranges
+from spikeport.engine.synapse import Step
 from spikeport.graph import (
     LIF,
     Array,
@@ -46,18 +45,10 @@ from spikeport.graph import (
 from spikeport.graph.reach import reach
 
 Kernels = Literal["plain", "fast"]
-Step = Callable[[Tensor], Tensor]
 
 #: bytes of values at once where the caller sets no limit: they stay in a last-level cache, and the memory that one
 #: block of samples gives back the next one takes
 WORKING_SET = 40 << 20
-
-
-class Neurons(Protocol):
-    """One neuron layer, some steps of it."""
-
-    def __call__(self, x: Tensor, state: Any, start: int, steps: int, *, keep: bool, watch: bool) -> Fired:
-        """As `neuron.real`; membranes if ``keep``, active neurons if ``watch``."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +71,6 @@ class Program:
     neurons: Mapping[str, Neurons]
     entering: Mapping[str, torch.dtype]  #: type in which the edges into each node are added
     incoming: Mapping[str, Range | None]  #: range of what enters each node, where it is known to be whole numbers
-    as_they_come: frozenset[str] = frozenset()  #: neuron layers that take a synapse's sums in whatever type it makes
     joined: frozenset[str] = frozenset()  #: synapses whose sums the neuron layer after them makes by itself
     reaches: dict[str, Reach] = field(default_factory=dict)
 
@@ -137,8 +127,8 @@ def _reach(node: Synapse, shape: Shape) -> Reach:
     both = np.stack([reach(node, shape, effective=effective) for effective in (True, False)])
     by_place = np.moveaxis(both, (0, 1), (-1, -2)).reshape(-1, 2 * shape[0])
     _, first, kinds = np.unique(by_place, axis=0, return_index=True, return_inverse=True)
-    some, every = np.moveaxis(by_place[first].reshape(len(first), shape[0], 2), -1, 0)
-    return Reach(kinds.ravel(), np.stack([np.ones_like(some), some, every]), int(both[1].sum()))
+    nonzero, every = np.moveaxis(by_place[first].reshape(len(first), shape[0], 2), -1, 0)
+    return Reach(kinds.ravel(), np.stack([np.ones_like(nonzero), nonzero, every]), int(both[1].sum()))
 
 
 def kernels_here(device: str) -> Kernels:
@@ -162,8 +152,7 @@ def build(graph: Graph, device: str, kernels: Kernels, entering: Range | None) -
 
 def _plain(graph: Graph, device: str, dtype: torch.dtype, kernels: Kernels) -> Program:
     steps = {name: synapse.prepare(node, dtype, device) for name, node in _stateless(graph).items()}
-    top = _top(graph) if dtype == torch.int64 else None
-    neurons = {name: _definition(node, top) for name, node in graph.nodes_of(LIF).items()}
+    neurons = {name: _definition(node, graph) for name, node in graph.nodes_of(LIF).items()}
     return Program(graph, device, kernels, steps, neurons, dict.fromkeys(graph.nodes, dtype), whole(graph))
 
 
@@ -179,8 +168,9 @@ def _fast_real(graph: Graph, device: str, dtype: torch.dtype) -> Program:
     for name, node in _stateless(graph).items():
         step = synapse.prepare(node, dtype, device)
         steps[name] = partial(_widened, step, dtype) if isinstance(node, Synapse) else step
-    kind = np.dtype(str(dtype).removeprefix("torch."))
-    neurons = {name: fused.prepare(node, kind) for name, node in graph.nodes_of(LIF).items()}
+    neurons: dict[str, Neurons] = {}
+    for name, layer in graph.nodes_of(LIF).items():
+        neurons[name] = cpu.prepare(layer, None, layer.shape, graph.arithmetic) or _definition(layer, graph)
     return Program(graph, device, "fast", steps, neurons, entering, incoming)
 
 
@@ -190,24 +180,25 @@ def _widened(step: Step, dtype: torch.dtype, x: Tensor) -> Tensor:
 
 def whole(graph: Graph) -> dict[str, Range | None]:
     """The range of what enters each node where it is nothing but sums of spikes; None where it may be anything."""
-    found: dict[str, Range | None] = {name: Range(0, 1) for name in graph.nodes_of(LIF)}
+    bounds: dict[str, Range | None] = {name: Range(0, 1) for name in graph.nodes_of(LIF)}
     for name in graph.nodes_of(Delay):
-        found[name] = Range(0, 1) if all(source in found for source in graph.sources(name)) else None
+        bounds[name] = Range(0, 1) if all(source in bounds for source in graph.sources(name)) else None
     for name in graph.order:
-        if name not in found:
-            spikes = isinstance(graph.nodes[name], Flatten) and all(found[source] for source in graph.sources(name))
-            found[name] = _added(graph, name, found) if spikes else None
-    return {name: _added(graph, name, found) for name in graph.nodes}
+        if name not in bounds:
+            spikes = isinstance(graph.nodes[name], Flatten) and all(bounds[source] for source in graph.sources(name))
+            bounds[name] = _added(graph, name, bounds) if spikes else None
+    return {name: _added(graph, name, bounds) for name in graph.nodes}
 
 
-def _added(graph: Graph, name: str, found: Mapping[str, Range | None]) -> Range | None:
-    parts = [found[source] for source in graph.sources(name)]
+def _added(graph: Graph, name: str, bounds: Mapping[str, Range | None]) -> Range | None:
+    parts = [bounds[source] for source in graph.sources(name)]
     known = [part for part in parts if part is not None]
     return sum(known[1:], known[0]) if known and len(known) == len(parts) else None
 
 
-def _definition(node: LIF, top: int | None) -> Neurons:
+def _definition(node: LIF, graph: Graph) -> Neurons:
     """The plain version of a layer."""
+    top = neuron.largest_membrane(graph.arithmetic) if isinstance(graph.arithmetic, Loihi) else None
     run = neuron.real if top is None else partial(neuron.loihi, top=top)
 
     def call(x: Tensor, state: Any, start: int, steps: int, *, keep: bool, watch: bool) -> Fired:
@@ -216,61 +207,43 @@ def _definition(node: LIF, top: int | None) -> Neurons:
     return call
 
 
-def _fast_integers(graph: Graph, device: str, bound: Mapping[str, Range]) -> Program:
-    top = _top(graph)
-    enters = {name: into(graph, name, bound) if graph.sources(name) else bound[name] for name in graph.nodes}
-    types = {name: value.dtype for name, value in enters.items()}
-    before: dict[str, tuple[str, Product]] = {}  # of each neuron layer that takes a synapse's sums as they come
+def _fast_integers(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Program:
+    """For each layer the door's way, or where it has none the plain definition."""
+    arithmetic = graph.arithmetic
+    assert isinstance(arithmetic, Loihi)
+    entering = {name: into(graph, name, bounds) if graph.sources(name) else bounds[name] for name in graph.nodes}
+    types = {name: x.dtype for name, x in entering.items()}
     steps: dict[str, Step] = {}
-    for name, node in _stateless(graph).items():
-        if not isinstance(node, Synapse):
-            steps[name] = _small(node, graph.shapes[name], enters[name], bound[name])
-            continue
-        product = products.prepare(node, enters[name], graph.input_shape(name), device)
-        owner = _only_reader(graph, name)
-        layer = graph.nodes[owner] if owner else None
-        if isinstance(layer, LIF) and product.way != "float64" and fused.fits(layer, enters[owner], top):
-            steps[name], before[owner] = product, (name, product)
-        else:
-            steps[name] = _whole(product, node.exponent, bound[name])
     neurons: dict[str, Neurons] = {}
     joined: set[str] = set()
-    for name, neuron_layer in graph.nodes_of(LIF).items():
-        if not fused.fits(neuron_layer, enters[name], top):
-            neurons[name] = _definition(neuron_layer, top)
-            continue
-        source, sums = before.get(name, ("", None))
-        exponent = getattr(graph.nodes[source], "exponent", 0) if source else 0
-        alone = fused.prepare(neuron_layer, np.dtype(np.int32), exponent, top, enters[name])
-        both = pair.prepare(sums, alone) if sums else None
-        neurons[name], types[name] = both or alone, torch.float32 if sums else torch.int32
-        joined |= {source} if both else set()
-    return Program(graph, device, "fast", steps, neurons, types, enters, frozenset(before), frozenset(joined))
+    for name, node in graph.nodes_of(LIF).items():
+        source, before = _own_synapse(graph, name)
+        layer = cpu.Joined(before, node) if before else None
+        if layer and (both := cpu.prepare(layer, entering[source], graph.input_shape(source), arithmetic)):
+            neurons[name], types[name] = both, types[source]
+            joined.add(source)
+        elif alone := cpu.prepare(node, entering[name], node.shape, arithmetic):
+            neurons[name], types[name] = alone, torch.int32
+        else:
+            neurons[name] = _definition(node, graph)
+    for name, other in _stateless(graph).items():
+        if isinstance(other, Synapse) and name not in joined:
+            steps[name] = cpu.prepare(other, entering[name], graph.input_shape(name), arithmetic)
+        elif name not in joined:
+            steps[name] = _small(other, graph.shapes[name], entering[name], bounds[name])
+    return Program(graph, device, "fast", steps, neurons, types, entering, frozenset(joined))
 
 
 def _stateless(graph: Graph) -> dict[str, Node]:
     return {name: node for name, node in graph.nodes.items() if not isinstance(node, Input | LIF | Delay | Readout)}
 
 
-def _only_reader(graph: Graph, name: str) -> str:
-    """The neuron layer that alone reads a synapse, and reads nothing else; else nothing."""
-    targets = graph.targets(name)
-    if len(targets) == 1 and isinstance(graph.nodes[targets[0]], LIF) and graph.sources(targets[0]) == (name,):
-        return targets[0]
-    return ""
-
-
-def _top(graph: Graph) -> int:
-    """The largest membrane of the profile; the smallest is its negative."""
-    assert isinstance(graph.arithmetic, Loihi)
-    return int(2 ** (graph.arithmetic.profile.state_bits - 1) - 1)
-
-
-def _whole(product: Product, exponent: int, leaving: Range) -> Step:
-    """Sums as integers, the exponent applied."""
-    wide = leaving.shifted(-exponent) if exponent < 0 else leaving
-    dtype = torch.int32 if wide.size < 2**31 and leaving.size < 2**31 else torch.int64
-    return lambda x: synapse.shifted(product(x).to(dtype), exponent)
+def _own_synapse(graph: Graph, name: str) -> tuple[str, Synapse | None]:
+    """The synapse that a neuron layer alone reads, and nothing else; None where there is none."""
+    source, *others = graph.sources(name)
+    node = graph.nodes[source]
+    alone = not others and graph.targets(source) == (name,)
+    return source, node if alone and isinstance(node, Synapse) else None
 
 
 def _small(node: Node, shape: Shape, entering: Range, leaving: Range) -> Step:

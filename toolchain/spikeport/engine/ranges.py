@@ -67,37 +67,37 @@ def ranges(graph: Graph, entering: Range) -> dict[str, Range]:
 
     Raises SP509 where a sum could leave the whole numbers that float64 holds.
     """
-    found: dict[str, Range] = {name: Range(0, 0) for name in graph.nodes_of(Delay)}
+    bounds: dict[str, Range] = {name: Range(0, 0) for name in graph.nodes_of(Delay)}
     for _ in range(graph.timesteps if graph.recurrent else 1):
-        before = dict(found)
+        before = dict(bounds)
         for name in graph.order:
             node = graph.nodes[name]
             if isinstance(node, Delay) and graph.recurrent:
                 continue  # its sources may come later
-            found[name] = entering if isinstance(node, Input) else _leaving(node, into(graph, name, found))
-            if max(found[name].size, sums(node, found, graph, name).size) >= EXACT:
+            bounds[name] = entering if isinstance(node, Input) else leaving(node, into(graph, name, bounds))
+            if max(bounds[name].size, sums(node, bounds, graph, name).size) >= EXACT:
                 fail(
                     "SP509",
-                    f"its values may reach {found[name].size:.3g}, more than the engine computes exactly",
+                    f"its values may reach {bounds[name].size:.3g}, more than the engine computes exactly",
                     where=f"node {name!r}",
                     mend="smaller weights, a smaller exponent, or a neuron in the loop",
                 )
         for name in graph.nodes_of(Delay) if graph.recurrent else ():
-            found[name] = found[name] | into(graph, name, found)
-        if found == before:
+            bounds[name] = bounds[name] | into(graph, name, bounds)
+        if bounds == before:
             break
-    return found
+    return bounds
 
 
-def into(graph: Graph, name: str, found: Mapping[str, Range]) -> Range:
+def into(graph: Graph, name: str, bounds: Mapping[str, Range]) -> Range:
     """The range of what enters a node: the sum over its edges."""
-    first, *others = (found[source] for source in graph.sources(name))
+    first, *others = (bounds[source] for source in graph.sources(name))
     return sum(others, first)
 
 
-def sums(node: Node, found: Mapping[str, Range], graph: Graph, name: str) -> Range:
+def sums(node: Node, bounds: Mapping[str, Range], graph: Graph, name: str) -> Range:
     """The range of a synapse's sums and partial sums before its exponent; of other nodes zero."""
-    return product(node.weight, into(graph, name, found)) if isinstance(node, Synapse) else Range(0, 0)
+    return product(node.weight, into(graph, name, bounds)) if isinstance(node, Synapse) else Range(0, 0)
 
 
 def product(weight: Array, x: Range) -> Range:
@@ -110,7 +110,8 @@ def product(weight: Array, x: Range) -> Range:
     return Range(low, high)
 
 
-def _leaving(node: Node, x: Range) -> Range:
+def leaving(node: Node, x: Range) -> Range:
+    """The range of what leaves a node that ``x`` enters; of a synapse after its exponent."""
     if isinstance(node, LIF):
         return Range(0, 1)
     if isinstance(node, Synapse):

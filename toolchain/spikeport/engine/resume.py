@@ -128,17 +128,17 @@ def _facts(graph: Graph, samples: Array, request: Request, size: int) -> dict[st
 
 def _digest(graph: Graph) -> str:
     """A number for the graph: nodes with every bit of their arrays, edges, steps and arithmetic."""
-    found = hashlib.sha256(repr((sorted(graph.edges), graph.timesteps, graph.arithmetic, graph.after_end)).encode())
+    digest = hashlib.sha256(repr((sorted(graph.edges), graph.timesteps, graph.arithmetic, graph.after_end)).encode())
     for name in sorted(graph.nodes):
         node = graph.nodes[name]
-        found.update(f"{name}:{type(node).__name__}".encode())
+        digest.update(f"{name}:{type(node).__name__}".encode())
         for item in fields(node):
             value = getattr(node, item.name)
             if isinstance(value, np.ndarray):
-                found.update(f"{item.name}{value.dtype}{value.shape}".encode() + np.ascontiguousarray(value).tobytes())
+                digest.update(f"{item.name}{value.dtype}{value.shape}".encode() + np.ascontiguousarray(value).tobytes())
             else:
-                found.update(f"{item.name}={value!r}".encode())
-    return found.hexdigest()
+                digest.update(f"{item.name}={value!r}".encode())
+    return digest.hexdigest()
 
 
 def _cut(graph: Graph, samples: Array, start: int, stop: int) -> Array:

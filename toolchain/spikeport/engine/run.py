@@ -11,13 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine import enter, events, neuron, program, synapse
-from spikeport.engine.cpu import kernels, layout
+from spikeport.engine import cpu, enter, events, program, synapse
 from spikeport.engine.program import Kernels, Program
 from spikeport.graph import LIF, STATE_SHIFT, Array, Delay, Graph, Input, Node, Readout, Synapse
 from spikeport.record import Counts, Events, Record, Train, join
 from spikeport.target import Request
-from spikeport.threads import over_parts
 
 
 def simulate(
@@ -130,8 +128,6 @@ class Run:
 
     def _sum(self, name: str, values: Mapping[str, Tensor]) -> Tensor:
         dtype, sources = self.program.entering[name], self.graph.sources(name)
-        if len(sources) == 1 and name in self.program.as_they_come:
-            return values[sources[0]]
         first, *others = (values[source].to(dtype) for source in sources)
         for other in others:
             first = first + other
@@ -175,8 +171,8 @@ class Run:
     def _read(self, output: Tensor, into: Array) -> None:
         node = self.graph.nodes[self.graph.output]
         steps, integers = self.graph.timesteps, self.program.integers
-        if isinstance(node, LIF) and integers and steps <= kernels.FULL and output.device.type == "cpu":
-            _count(output, into)
+        if isinstance(node, LIF) and integers and output.device.type == "cpu":
+            cpu.count(output, into)
             return
         output = output.long() if integers else output.to(self.program.entering[self.graph.input])
         if not isinstance(node, Readout):
@@ -198,14 +194,6 @@ class Run:
             events={name: events.over_time(parts) for name, parts in self.events.items()},
             overflows=self.overflows,
         )
-
-
-def _count(spikes: Tensor, into: Array) -> None:
-    """Spikes [T, B, *neurons] summed over time, in int64."""
-    channels = spikes.shape[2]
-    values = neuron.flat(spikes.to(torch.uint8)).reshape(*spikes.shape[:2], -1, channels)
-    out = into.reshape(len(into), channels, -1)  # a view: a block of samples lies in one piece
-    over_parts(lambda a, b: layout.count(values, out, a, b), len(out), step=1, weight=values[:, 0].size)
 
 
 def _joined(parts: list[Tensor]) -> Array:

@@ -50,13 +50,13 @@ class EngineTarget:
         return expected_seconds(graph)
 
     def run(self, graph: Graph, samples: Array, request: Request) -> Record:
-        found = self.availability()
-        if not found.ready:
+        availability = self.availability()
+        if not availability.ready:
             fail(
                 "SP514",
-                found.why,
+                availability.why,
                 where=f"target {self.name!r}",
-                mend=f"{found.mend}, or use --target {self.name.removesuffix('-cuda')}",
+                mend=f"{availability.mend}, or use --target {self.name.removesuffix('-cuda')}",
             )
         request.check_layers(graph)
         notes = raise_errors(self.check(graph))

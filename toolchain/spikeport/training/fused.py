@@ -109,7 +109,7 @@ class _Fire(torch.autograd.Function):
         rules: Rules,
     ) -> tuple[Tensor, ...]:
         state = torch.promote_types(x.dtype, torch.float32)  # membranes are never held in half precision
-        beta, used, wide = decay.to(state), threshold.to(state).clone(), width.to(state)
+        beta, used, widths = decay.to(state), threshold.to(state).clone(), width.to(state)
         x = x if whole(x) else x.contiguous()
         mean, unbiased, spread, start = np.zeros(1), np.ones(1), np.ones(1), (0.0, 0.0)
         rows = _Rows.of(1.0, 0.0, mean, beta.numpy().dtype)
@@ -127,10 +127,10 @@ class _Fire(torch.autograd.Function):
             start = _first_membranes(rows, count, means[0], squares[0])
         spikes = like(x, x.dtype)
         if rules.adapt:
-            used, wide = _adapting(x, rows, spikes, beta, start, rules)
+            used, widths = _adapting(x, rows, spikes, beta, start, rules)
         else:
-            _given(x, rows, spikes, beta, used, rules)
-        ctx.save_for_backward(x, beta, used, wide)
+            _by_schedule(x, rows, spikes, beta, used, rules)
+        ctx.save_for_backward(x, beta, used, widths)
         ctx.rules, ctx.norm, ctx.rows, ctx.spread = rules, norm, rows, spread
         statistics = torch.from_numpy(mean), torch.from_numpy(unbiased)
         ctx.mark_non_differentiable(used, *statistics)
@@ -162,15 +162,15 @@ def _moments(x: Tensor, channels: int) -> tuple[float, Array, Array]:
         kernels.moments(a, rows.mean, sums, lo, hi)
         return sums
 
-    found = rows.by_channel(over_parts(part, a.shape[1], step=len(rows.mean)))
+    totals = rows.by_channel(over_parts(part, a.shape[1], step=len(rows.mean)))
     count, centre = a.shape[1] / channels, near.astype(np.float64)
     if ranks() > 1:
-        total = found[:, 0] + count * centre
-        found = np.stack([total, found[:, 1] + centre * (found[:, 0] + total)], 1)
-        found, count = over_ranks(found, count)
+        total = totals[:, 0] + count * centre
+        totals = np.stack([total, totals[:, 1] + centre * (totals[:, 0] + total)], 1)
+        totals, count = over_ranks(totals, count)
         centre = np.zeros_like(centre)
-    apart = found[:, 0] / count
-    return count, apart + centre, np.maximum(found[:, 1] / count - apart**2, 0)
+    apart = totals[:, 0] / count
+    return count, apart + centre, np.maximum(totals[:, 1] / count - apart**2, 0)
 
 
 def _first_membranes(rows: _Rows, count: float, means: Array, var: Array) -> tuple[float, float]:
@@ -182,7 +182,7 @@ def _first_membranes(rows: _Rows, count: float, means: Array, var: Array) -> tup
     return float(mean), math.sqrt(total / max(count * rows.channels - 1, 1))
 
 
-def _given(x: Tensor, rows: _Rows, spikes: Tensor, beta: Tensor, thresholds: Tensor, rules: Rules) -> None:
+def _by_schedule(x: Tensor, rows: _Rows, spikes: Tensor, beta: Tensor, thresholds: Tensor, rules: Rules) -> None:
     """Spikes for given thresholds [T]."""
     a, s = flat(x), flat(spikes)
     decay, theta = beta.numpy()[()], thresholds.numpy()
@@ -215,11 +215,11 @@ def _adapting(
                 return kernels.step(a, rows.scale, rows.shift, u, s, decay, below, near, rules.by_zero, t, lo, hi)
 
             total, squares = np.sum(over_parts(step, a.shape[1], step=len(rows.scale)), axis=0)
-            found = mean_and_std_of_sums(a.shape[1], float(total), float(squares), float(near))
-            mean, std = (value.to(beta.dtype) for value in found)
+            moments = mean_and_std_of_sums(a.shape[1], float(total), float(squares), float(near))
+            mean, std = (value.to(beta.dtype) for value in moments)
         schedule[0, t], schedule[1, t] = rules.method.adapt(mean, std)
     if len(s) == 1:
-        _given(x, rows, spikes, beta, schedule[0], rules)
+        _by_schedule(x, rows, spikes, beta, schedule[0], rules)
     else:
         over_parts(lambda lo, hi: kernels.last(u, s, theta[-1], lo, hi), a.shape[1])
     return schedule[0], schedule[1]

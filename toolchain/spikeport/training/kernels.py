@@ -12,35 +12,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload
+from numba.extending import overload
 
 from spikeport.machine import compiled
+from spikeport.machine.llvm import bits_of, float_of
 
 # Sums may be reordered (vector lanes) and multiply-adds contracted; not-a-number keeps its meaning.
 _MATH = {"reassoc", "contract", "nsz"}
 _jit = compiled(fastmath=_MATH, error_model="numpy", boundscheck=False)
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _float_of(typing: Any, bits: Any) -> Any:
-    """A float32 of its 32 bits."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bitcast(args[0], ir.FloatType())
-
-    return types.float32(types.uint32), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _bits_of(typing: Any, value: Any) -> Any:
-    """The 32 bits of a float32."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bitcast(args[0], ir.IntType(32))
-
-    return types.uint32(types.float32), generate
 
 
 def _load(row: Any, i: Any) -> Any:
@@ -58,7 +38,7 @@ def _spike(row: Any, i: Any, fired: Any) -> Any:
 @overload(_load, strict=False)  # type: ignore[untyped-decorator]
 def _load_of(row: Any, i: Any) -> Any:
     if row.dtype == types.uint16:
-        return lambda row, i: _float_of(np.uint32(np.uint32(row[i]) << np.uint32(16)))
+        return lambda row, i: float_of(np.uint32(np.uint32(row[i]) << np.uint32(16)))
     return lambda row, i: row[i]
 
 
@@ -67,7 +47,7 @@ def _store_of(row: Any, i: Any, value: Any) -> Any:
     if row.dtype == types.uint16:
 
         def rounded(row: Any, i: Any, value: Any) -> None:
-            bits = _bits_of(np.float32(value))
+            bits = bits_of(np.float32(value))
             even = np.uint32((bits >> np.uint32(16)) & np.uint32(1))
             row[i] = np.uint16(np.uint32(bits + np.uint32(0x7FFF) + even) >> np.uint32(16))
 
@@ -94,7 +74,7 @@ def _spike_of(row: Any, i: Any, fired: Any) -> Any:
 # many elements at once. `after` is written the same way everywhere, so that the backward pass finds the same membranes.
 
 
-@_jit  # type: ignore[untyped-decorator]
+@_jit
 def moments(x: Any, mean: Any, sums: Any, start: int, stop: int) -> None:
     """Add to ``sums`` [T, 2, block]: the sum of x - mean and of its square, place by place of a block."""
     block = mean.shape[0]
@@ -109,7 +89,7 @@ def moments(x: Any, mean: Any, sums: Any, start: int, stop: int) -> None:
                 squares[i] += apart * apart
 
 
-@_jit  # type: ignore[untyped-decorator]
+@_jit
 def forward(
     x: Any, scale: Any, shift: Any, spikes: Any, beta: Any, theta: Any, by_zero: bool, start: int, stop: int
 ) -> None:
@@ -132,7 +112,7 @@ def forward(
                 v[i] = low if fired else u
 
 
-@_jit  # type: ignore[untyped-decorator]
+@_jit
 def step(
     x: Any,
     scale: Any,
@@ -180,7 +160,7 @@ def step(
     return total, squares
 
 
-@_jit  # type: ignore[untyped-decorator]
+@_jit
 def last(u: Any, spikes: Any, theta: Any, start: int, stop: int) -> None:
     """The spikes of the last step, whose membranes are ``u`` [n]."""
     us, fires = u[start:stop], spikes[-1, start:stop]
@@ -188,7 +168,7 @@ def last(u: Any, spikes: Any, theta: Any, start: int, stop: int) -> None:
         _spike(fires, i, us[i] >= theta)
 
 
-@_jit  # type: ignore[untyped-decorator]
+@_jit
 def _membranes(
     x: Any, scale: Any, shift: Any, u: Any, v: Any, beta: Any, theta: Any, by_zero: bool, lo: int, hi: int
 ) -> None:
@@ -207,7 +187,7 @@ def _membranes(
             v[i] = low if now >= th else now
 
 
-@_jit  # type: ignore[untyped-decorator]
+@_jit
 def backward(
     grad: Any,
     x: Any,
@@ -283,7 +263,7 @@ def backward(
                     crossed[i] += g_us[i] * (_load(xs, i) - mean[i])
 
 
-@_jit  # type: ignore[untyped-decorator]
+@_jit
 def through_norm(x: Any, mean: Any, g: Any, scale: Any, slope: Any, offset: Any, start: int, stop: int) -> None:
     """In place: ``g`` [T, n] becomes ``scale * g + slope * (x - mean) + offset``."""
     block = scale.shape[0]

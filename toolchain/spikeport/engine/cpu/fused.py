@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from spikeport.engine.cpu import kernels
+from spikeport.engine.cpu.structures import ACTIVE, BEYOND, FIRED, SATURATED, Constants, Parameters, Rules
 from spikeport.engine.neuron import Fired, flat
 from spikeport.engine.ranges import Range
 from spikeport.graph import LIF, STATE_SHIFT, Array, CubaLIF, Shape, over_neurons
 from spikeport.threads import over_parts
 
-OVERFLOWS = {"membrane saturated": kernels.SATURATED, "sum beyond 24 bits": kernels.WIDE}
-Numbers = tuple[int, int, int, int, int, int]
+OVERFLOWS = {"membrane saturated": SATURATED, "sum beyond 24 bits": BEYOND}
 NOTHING = 0  #: length of an array that a loop is told to leave alone
 
 
@@ -37,96 +37,51 @@ def _current(node: LIF, x: Range) -> int:
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer's parameters in the order of memory (channels last), each [period]; theta [T, period]."""
+    """One layer's parameters in the order of memory (channels last), laid out once."""
 
     node: LIF
-    decay: Array
-    leak: Array
-    bias: Array
-    gain: Array
-    theta: Array
-    reset_value: Array
+    parameters: Parameters
     pattern: int  #: after so many neurons the parameters repeat
     exponent: int = 0  #: applied to the sums on the way in (integers)
     top: int = 0  #: the largest membrane (integers); 0 means real numbers
-    wide: bool = False  #: whether a sum can leave the membrane's range (integers)
+    beyond: bool = False  #: whether a sum can leave the membrane's range (integers)
 
     def __call__(self, x: Tensor, state: Array | None, start: int, steps: int, *, keep: bool, watch: bool) -> Fired:
         """Steps ``start`` ... ``start + steps - 1``; membranes if ``keep``, active neurons if ``watch``."""
         values = flat(x)
-        count = values.shape[1]
+        count, dtype = values.shape[1], self.parameters.bias.dtype
         spikes = np.empty((steps, count), np.uint8)  # numpy asks for large pages, torch does not
-        after = np.empty((steps, count) if keep else (NOTHING, NOTHING), self.bias.dtype)
+        after = np.empty((steps, count) if keep else (NOTHING, NOTHING), dtype)
         if state is None:  # else [2, N], membranes and currents; a call for all steps needs no state beyond them
-            state = np.zeros((NOTHING, NOTHING) if steps == self.node.timesteps else (2, count), self.bias.dtype)
-        theta = self.theta[start : start + steps]
+            state = np.zeros((NOTHING, NOTHING) if steps == self.node.timesteps else (2, count), dtype)
+        parameters = self.parameters._replace(threshold=self.parameters.threshold[start : start + steps])
 
         def part(begin: int, end: int) -> Array:
-            return self._loop(values, theta, watch, spikes, after, state, begin, end)
+            if self.top:
+                return kernels.loihi(values, self.constants(watch), parameters, spikes, after, state, begin, end)
+            return kernels.real(values, self.rules(watch), parameters, spikes, after, state, begin, end)
 
         counts = np.sum(over_parts(part, count, weight=steps), axis=0)
         shape, size = tuple(x.shape[2:]), (steps, x.shape[1], -1)
         train = unflat(spikes.reshape(size), shape)
         return fired(train, unflat(after.reshape(size), shape) if keep else None, state, counts)
 
-    def _loop(
-        self, x: Array, theta: Array, watch: bool, out: Array, after: Array, held: Array, begin: int, end: int
-    ) -> Array:
+    def rules(self, watch: bool) -> Rules:
+        """What the loop of real numbers is told."""
         reset = self.node.reset
-        counts: Array
-        if not self.top:
-            at_zero, subtract, keep = self.node.compare == ">=", reset == "subtract", reset == "none"
-            counts = kernels.real(
-                x,
-                self.gain,
-                self.decay,
-                self.leak,
-                self.bias,
-                theta,
-                at_zero,
-                subtract,
-                keep,
-                self.reset_value,
-                watch,
-                out,
-                after,
-                held,
-                begin,
-                end,
-            )
-            return counts
-        counts = kernels.loihi(
-            x,
-            self.numbers(watch),
-            self.decay,
-            self.leaks,
-            self.bias,
-            theta,
-            self.reset_value,
-            out,
-            after,
-            held,
-            begin,
-            end,
-        )
-        return counts
+        return Rules(self.node.compare == ">=", reset == "subtract", reset == "none", watch)
 
-    @property
-    def leaks(self) -> Array | None:
-        """The current's decay, where there is a current."""
-        return self.leak if len(self.leak) else None
-
-    def numbers(self, watch: bool) -> Numbers:
-        """What `advance` asks for: the exponent as two shifts, the masks of the reset, the largest membrane."""
-        masks = {"zero": (0, 0), "value": (0, 0), "subtract": (-1, -1), "none": (-1, 0)}[self.node.reset]
+    def constants(self, watch: bool) -> Constants:
+        """What the loop of integers is told."""
+        kept, lost = {"zero": (0, 0), "value": (0, 0), "subtract": (-1, -1), "none": (-1, 0)}[self.node.reset]
         shifts = max(self.exponent, 0), max(-self.exponent, 0)
-        return cast(Numbers, tuple(map(np.int32, (*shifts, *masks, self.top, watch or self.wide))))
+        return Constants(*map(np.int32, (*shifts, kept, lost, self.top, watch or self.beyond)))
 
 
 def fired(spikes: Tensor, after: Tensor | None, state: Any, counts: Array) -> Fired:
     """What some steps did, from the loops' counts [T, 4]."""
     overflows = {kind: n for kind, column in OVERFLOWS.items() if (n := int(counts[:, column].sum()))}
-    return Fired(spikes, after, state, overflows, counts[:, kernels.FIRED], counts[:, kernels.ACTIVE])
+    return Fired(spikes, after, state, overflows, counts[:, FIRED], counts[:, ACTIVE])
 
 
 def prepare(node: LIF, dtype: np.dtype[Any], exponent: int = 0, top: int = 0, x: Range | None = None) -> Layer:
@@ -144,20 +99,17 @@ def prepare(node: LIF, dtype: np.dtype[Any], exponent: int = 0, top: int = 0, x:
         return np.pad(row, (0, kernels.LANES if top else 0)).astype(dtype)  # a vector may begin at the last
 
     shift = np.asarray(1 << STATE_SHIFT if top else 1, dtype)
-    reset_value = node.reset_value if node.reset == "value" else np.zeros(())
-    return Layer(
-        node,
+    no_current = None if top else np.empty(NOTHING, dtype)
+    parameters = Parameters(
         decay=laid(node.decay),
-        leak=laid(node.current_decay) if isinstance(node, CubaLIF) else np.empty(NOTHING, dtype),
+        leak=laid(node.current_decay) if isinstance(node, CubaLIF) else no_current,
         bias=laid(node.bias),
-        gain=laid(node.gain),
-        theta=np.stack([laid(row) * shift for row in node.threshold]),
-        reset_value=laid(reset_value),
-        wide=x is not None and _current(node, x) > top,
-        pattern=int(np.prod(shape)),
-        exponent=exponent,
-        top=top,
+        threshold=np.stack([laid(row) * shift for row in node.threshold]),
+        reset_value=laid(node.reset_value if node.reset == "value" else np.zeros(())),
+        gain=None if top else laid(node.gain),
     )
+    beyond = x is not None and _current(node, x) > top
+    return Layer(node, parameters, int(np.prod(shape)), exponent, top, beyond)
 
 
 def unflat(values: Array, shape: Shape) -> Tensor:

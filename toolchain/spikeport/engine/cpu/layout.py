@@ -5,13 +5,53 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from spikeport.engine.cpu.kernels import Bytes, Floats
+from spikeport.engine.cpu.structures import Bytes, Floats, Whole
+from spikeport.engine.cpu.tally import FULL
 from spikeport.engine.cpu.vectors import LINE, TURNED, turn_bytes
+from spikeport.engine.neuron import flat
+from spikeport.graph import Array
 from spikeport.machine import compiled
+from spikeport.threads import over_parts
 
 TILE = LINE  #: places that are turned together
+
+
+def whole_numbers(frames: Array, unit: float, dtype: torch.dtype) -> Tensor:
+    """``round(frames / unit)`` [T, B, *input], ties to even, computed in float64; laid out with the channels last."""
+    shape, kind = frames.shape, np.dtype(str(dtype).removeprefix("torch."))
+    whole, channels = unit == 1 and frames.dtype.kind in "iub", shape[2] if len(shape) > 3 else 1
+    if whole or frames.dtype not in (np.float32, np.float64):
+        frames = frames.astype(kind if whole else np.float64, copy=False)
+    if whole and channels == 1:
+        return torch.from_numpy(np.require(frames, requirements=["C", "W"])).reshape(shape)
+    steps = [np.ascontiguousarray(frame).reshape(shape[1], channels, -1) for frame in frames]
+    out = np.empty((*shape[:2], steps[0].shape[2], channels), kind)
+
+    def part(begin: int, end: int) -> None:
+        for frame, into in zip(steps, out, strict=True):
+            if whole:
+                turn(frame, into, begin, end)
+            else:
+                enter(frame, unit, into, begin, end)
+
+    over_parts(part, shape[1], step=1, weight=out[:, 0].size)
+    value = torch.from_numpy(out)
+    return value.reshape(*shape[:2], *shape[3:], channels).movedim(-1, 2) if len(shape) > 3 else value.reshape(shape)
+
+
+def over_time(spikes: Tensor, into: Array) -> None:
+    """Spikes [T, B, *neurons] summed over time, in int64, to ``into`` [B, *neurons]."""
+    if len(spikes) > FULL:
+        into[:] = spikes.long().sum(0).numpy()
+        return
+    channels = spikes.shape[2]
+    values = flat(spikes.to(torch.uint8)).reshape(*spikes.shape[:2], -1, channels)
+    out = into.reshape(len(into), channels, -1)  # a view: a block of samples lies in one piece
+    over_parts(lambda a, b: count(values, out, a, b), len(out), step=1, weight=values[:, 0].size)
 
 
 @compiled
@@ -39,9 +79,8 @@ def turn(x: Any, out: Any, begin: int, end: int) -> None:
     for n in range(begin, end):
         for tile in range(0, lines, 4 * LINE):
             for c in range(0, turned, TURNED):
-                for first in range(
-                    tile, min(tile + 4 * LINE, lines), LINE
-                ):  # whole stretches of few channels at a time
+                # whole stretches of few channels at a time
+                for first in range(tile, min(tile + 4 * LINE, lines), LINE):
                     start, to = (n * channels + c) * places + first, (n * places + first) * channels + c
                     turn_bytes(x, start, places, out, to, channels)
         for first in range(0, places, TILE):
@@ -51,10 +90,10 @@ def turn(x: Any, out: Any, begin: int, end: int) -> None:
 
 
 @compiled
-def count(spikes: Bytes, out: NDArray[np.int64], begin: int, end: int) -> None:
+def count(spikes: Bytes, out: Whole, begin: int, end: int) -> None:
     """Spikes over time, ``out[b, c, p]`` from ``spikes[t, b, p, c]``, of samples ``begin`` ... ``end - 1``.
 
-    Summed in bytes (at most `kernels.FULL` steps) and turned as bytes, then made wide in the order of memory.
+    Summed in bytes (at most `tally.FULL` steps) and turned as bytes, then made wide in the order of memory.
     """
     steps, places, channels = spikes.shape[0], spikes.shape[2], spikes.shape[3]
     total, turned = np.zeros((TILE, channels), np.uint8), np.empty((channels, places), np.uint8)

@@ -7,11 +7,11 @@ a window: the end of a run is mispredicted, and costs more than the copy.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from spikeport.engine.cpu.kernels import Bytes, Integers
+from spikeport.engine.cpu.structures import Bytes, Lists, Plan, Scratch
 from spikeport.engine.cpu.vectors import put
 from spikeport.machine import compiled
 
@@ -27,21 +27,10 @@ GATHER = np.uint64(0x0102040810204080)  # times eight bytes of 0 or 1: their bit
 SEVEN, TOP = np.uint64(7), np.uint64(56)
 
 
-class Plan(NamedTuple):
-    """How windows lie on a map: (rows, columns) each, and of what enters also the channels, padded to eight."""
-
-    size: tuple[int, int, int]
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    dilation: tuple[int, int]
-    leaving: tuple[int, int]
-
-
 @compiled
-def listed(x: Any, each: int, high: int, events: Integers, starts: Any) -> None:
-    """Events of one map ``x`` [places * each], eight channels a word; those of place p begin at ``starts[p]``."""
-    k = np.uint64(0)
+def listed(x: Any, each: int, high: int, lists: Lists) -> None:
+    """List the events of one map ``x`` [places * each], eight channels a word, for inputs up to ``high``."""
+    starts, k = lists.starts, np.uint64(0)
     for p in range(len(starts) - 1):
         starts[p] = k
         for q in range(each):
@@ -50,7 +39,8 @@ def listed(x: Any, each: int, high: int, events: Integers, starts: Any) -> None:
                 # bytes above `size`: those whose sum with 127 - size reaches the highest bit
                 above = word if high == 1 else np.uint64(np.uint64(word + np.uint64(127 - size) * ONES) & HIGH) >> SEVEN
                 mask = np.uint64(above * GATHER) >> TOP
-                put(events, np.int64(k), np.int32(8 * q), BITS, np.int64(8 * mask))  # of eight, those that are set stay
+                # of eight, those that are set stay
+                put(lists.events, np.int64(k), np.int32(8 * q), BITS, np.int64(8 * mask))
                 k = np.uint64(k + SET[mask])
                 if high > 1 and mask == 0:
                     break
@@ -58,26 +48,27 @@ def listed(x: Any, each: int, high: int, events: Integers, starts: Any) -> None:
 
 
 @compiled
-def window_rows(i: int, plan: Plan, apart: int, found: Integers, starts: Any, events: Integers, at: Any) -> None:
-    """Events of the rows of a map that the windows of output row ``i`` touch, column by column.
+def window_rows(i: int, plan: Plan, apart: int, lists: Lists, scratch: Scratch) -> None:
+    """Events of the rows of a map that the windows of output row ``i`` touch, column by column, to ``scratch``.
 
-    Event c of the kernel's row r and column x becomes ``x * apart + r * channels + c``; column x begins at ``at[x]``.
+    Event c of the kernel's row r and column x becomes ``x * apart + r * channels + c``.
     """
     (height, width, channels), rows = plan.size, plan.kernel[0]
+    starts, events = lists.starts, scratch.events
     top, k = i * plan.stride[0] - plan.padding[0], 0
     for x in range(width):
-        at[x] = k
+        scratch.at[x] = k
         for r in range(rows):
             y = top + r * plan.dilation[0]
             if 0 <= y < height:
                 first, offset = starts[y * width + x], np.int32(x * apart + r * channels)
                 count = starts[y * width + x + 1] - first
-                put(events, k, offset, found, first)  # sixteen at once: most places have fewer
-                put(events, k + 8, offset, found, first + 8)
+                put(events, k, offset, lists.events, first)  # sixteen at once: most places have fewer
+                put(events, k + 8, offset, lists.events, first + 8)
                 for e in range(16, count, 8):
-                    put(events, k + e, offset, found, first + e)
+                    put(events, k + e, offset, lists.events, first + e)
                 k += count
-    at[width] = k
+    scratch.at[width] = k
 
 
 @compiled

@@ -75,8 +75,8 @@ def prepare(node: Synapse, x: Range, shape: Shape, device: str = "cpu", way: Way
     """
     chosen = way or choose(node, x, device)
     dense = _dense(node, x, shape, device, chosen, way is not None)
-    found = sparse.rows(node, x, shape) if way is None and device == "cpu" else None
-    return replace(dense, rows=found, most=found.worth(_speed(dense.way))) if found else dense
+    rows = sparse.rows(node, x, shape) if way is None and device == "cpu" else None
+    return replace(dense, rows=rows, most=rows.worth(_speed(dense.way))) if rows else dense
 
 
 def _speed(way: Way) -> str:

@@ -21,13 +21,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine.cpu.kernels import Integers
-from spikeport.engine.cpu.listing import MARGIN, Plan, listed, sizes, window_rows
-from spikeport.engine.cpu.vectors import HALF, LINE, UNIT, add_rows, unpair
+from spikeport.engine.cpu.listing import MARGIN, listed, sizes, window_rows
+from spikeport.engine.cpu.structures import Lists, Plan, Scratch
+from spikeport.engine.cpu.vectors import HALF, LINE, add_rows, unpair
 from spikeport.engine.neuron import flat
 from spikeport.engine.ranges import Range, product
 from spikeport.graph import Array, Conv, Linear, Shape, Synapse
 from spikeport.machine import compiled
+from spikeport.machine.llvm import UNIT
 from spikeport.threads import over_parts
 
 STEEPEST = 8  #: the largest input size taken as that many events
@@ -44,9 +45,8 @@ def row(
     i: int,
     plan: Plan,
     weight: Any,  # int16 [rows, lanes / 2], paired
-    found: Integers,  # as `listed` leaves them
-    starts: Any,
-    room: Any,  # as `room_for` makes it
+    lists: Lists,
+    scratch: Scratch,
     out: Any,  # int16, or int32 and zero
     first: int,
     apart: int,
@@ -54,12 +54,12 @@ def row(
     taps: Any,
 ) -> None:
     """The sums of output row ``i``: of place j to ``out[first + j * apart : ... + lanes]``."""
-    events, at, pairs, unwanted = room
     column = plan.kernel[0] * plan.size[2]
-    window_rows(i, plan, 0 if len(taps) > 1 else column, found, starts, events, at)
+    window_rows(i, plan, 0 if len(taps) > 1 else column, lists, scratch)
     if len(taps) == 1:
-        by_place(plan, weight, column, events, at, pairs, out, first, apart, units, taps)
+        by_place(plan, weight, column, scratch, out, first, apart, units, taps)
         return
+    events, at, pairs, unwanted = scratch
     width, pad, columns = plan.size[1], plan.padding[1], len(taps)
     for x in range(min(0, columns - 1 - pad), width + pad):
         if 0 <= x < width:
@@ -74,19 +74,10 @@ def row(
 
 @compiled
 def by_place(
-    plan: Plan,
-    weight: Any,
-    column: int,
-    events: Integers,
-    at: Any,
-    pairs: Any,
-    out: Any,
-    first: int,
-    apart: int,
-    units: Any,
-    taps: Any,
+    plan: Plan, weight: Any, column: int, scratch: Scratch, out: Any, first: int, apart: int, units: Any, taps: Any
 ) -> None:
     """`row`, each place by itself: any stride and dilation, and sums beyond 16 bits."""
+    events, at, pairs, _ = scratch
     width, columns = plan.size[1], plan.kernel[1]
     span = columns if plan.dilation[1] == 1 else 1
     for j in range(plan.leaving[1]):
@@ -100,26 +91,26 @@ def by_place(
                 count += high - low
             else:
                 for e in range(low, high, EXACT):
-                    some = min(EXACT, high - e)
-                    add_rows(pairs, weight, base, events, (e, e + some), units, taps)
-                    unpair(pairs, some, out, first + j * apart, units, taps)
+                    number = min(EXACT, high - e)
+                    add_rows(pairs, weight, base, events, (e, e + number), units, taps)
+                    unpair(pairs, number, out, first + j * apart, units, taps)
         if out.itemsize == 2:
             unpair(pairs, count, out, first + j * apart, units, taps)
 
 
 @compiled
-def room_for(plan: Plan, high: int, like: Any, lanes: int, taps: int) -> Any:
-    """What `row` writes to on its way: the row's events, where its columns begin, pairs of sums, sums not wanted."""
+def scratch_for(plan: Plan, like: Any, lanes: int, taps: int) -> Any:
+    """Memory for `row`, whose sums have the type of ``like``."""
     width = plan.size[1]
-    events = np.empty(width * plan.kernel[0] * plan.size[2] * high + MARGIN, np.int32)
-    return events, np.empty(width + 1, np.int64), np.zeros(taps * lanes, np.int16), np.empty(lanes, like.dtype)
+    events = np.empty(width * plan.kernel[0] * plan.size[2] * plan.high + MARGIN, np.int32)
+    at, pairs = np.empty(width + 1, np.int64), np.zeros(taps * lanes, np.int16)
+    return Scratch(events, at, pairs, np.empty(lanes, like.dtype))
 
 
 @compiled
 def add(
     x: Any,  # uint64 [maps, places * channels / 8], channels last, padded to a multiple of eight
     weight: Any,  # int16 [tiles, rows, lanes / 2], paired
-    high: int,
     plan: Plan,
     out: Any,  # int16, or int32 and zero: [maps, rows * columns * tiles * lanes]
     units: Any,
@@ -128,22 +119,21 @@ def add(
     end: int,
 ) -> None:
     """The sums of the maps ``begin`` ... ``end - 1``."""
-    height, width, channels = plan.size
-    lanes, most = UNIT * len(units), height * width * channels * high
-    apart = lanes * len(weight)
+    lanes, places = UNIT * len(units), plan.size[0] * plan.size[1]
+    apart, most = lanes * len(weight), places * plan.size[2] * plan.high
     group = min(max(1, LISTED // most), max(1, end - begin))
-    found, starts = np.empty((group, most + MARGIN), np.int32), np.empty((group, height * width + 1), np.int64)
-    room = room_for(plan, high, out, lanes, len(taps))
+    events, starts = np.empty((group, most + MARGIN), np.int32), np.empty((group, places + 1), np.int64)
+    scratch = scratch_for(plan, out, lanes, len(taps))
     for a in range(begin, end, group):
         for n in range(a, min(a + group, end)):
-            listed(x[n], channels // 8, high, found[n - a], starts[n - a])
+            listed(x[n], plan.size[2] // 8, plan.high, Lists(events[n - a], starts[n - a]))
         for tile in range(len(weight)):
             rows = weight[tile]
             for n in range(a, min(a + group, end)):
-                some, first, sums = found[n - a], starts[n - a], out[n]
+                of_map, sums = Lists(events[n - a], starts[n - a]), out[n]
                 for i in range(plan.leaving[0]):
                     place = i * plan.leaving[1] * apart + tile * lanes
-                    row(i, plan, rows, some, first, room, sums, place, apart, units, taps)
+                    row(i, plan, rows, of_map, scratch, sums, place, apart, units, taps)
 
 
 @dataclass(frozen=True)
@@ -153,10 +143,9 @@ class Rows:
     node: Synapse
     shape: Shape  #: of what enters
     weight: Array
-    units: tuple[int, ...]
+    units: tuple[int, ...]  #: the lanes of a row of weights (`machine.llvm`)
     taps: tuple[int, ...]  #: its length: columns of the kernel that an event adds to at once (`row`)
     plan: Plan
-    high: int  #: the largest input
     sums: Literal["int16", "int32"]
 
     def share(self, x: Tensor) -> float:
@@ -174,21 +163,21 @@ class Rows:
     def __call__(self, x: Tensor) -> Tensor:
         """Exact sums [N, *out] of inputs [N, *in] in bytes."""
         words, leaving = self.words(x), self.node.output_shape(self.shape)
-        wide = self.weight.shape[0] * self.weight.shape[2] * 2
+        channels = self.weight.shape[0] * self.weight.shape[2] * 2
         make = np.empty if self.sums == "int16" else np.zeros
-        out = make((len(words), int(np.prod(self.plan.leaving)) * wide), self.sums)
+        out = make((len(words), int(np.prod(self.plan.leaving)) * channels), self.sums)
 
         def part(begin: int, end: int) -> None:
-            add(words, self.weight, self.high, self.plan, out, self.units, self.taps, begin, end)
+            add(words, self.weight, self.plan, out, self.units, self.taps, begin, end)
 
         over_parts(part, len(words), step=1, weight=int(np.prod(self.shape)))
-        return torch.from_numpy(out.reshape(len(words), *leaving[1:], wide)[..., : leaving[0]]).movedim(-1, 1)
+        return torch.from_numpy(out.reshape(len(words), *leaving[1:], channels)[..., : leaving[0]]).movedim(-1, 1)
 
     def words(self, x: Tensor) -> Array:
         """Maps [N, *in] in bytes as [N, places * channels / 8], eight channels a word, with zeros for missing ones."""
-        maps, (channels, wide) = _maps(x), (self.shape[0], self.plan.size[2])
-        if wide != channels:
-            values = np.zeros((len(maps), maps.shape[1] // channels, wide), np.uint8)
+        maps, (channels, padded) = _maps(x), (self.shape[0], self.plan.size[2])
+        if padded != channels:
+            values = np.zeros((len(maps), maps.shape[1] // channels, padded), np.uint8)
             values[:, :, :channels] = maps.reshape(len(maps), -1, channels)
             maps = values.reshape(len(maps), -1)
         return maps.view(np.uint64)
@@ -202,23 +191,15 @@ def rows(node: Synapse, x: Range, shape: Shape) -> Rows | None:
         return None
     kernel, stride, padding, dilation = _plane(node)
     size, leaving = _map(shape), _map(node.output_shape(shape))
-    plan = Plan((*size[1:], size[0] + -size[0] % 8), kernel, stride, padding, dilation, leaving[1:])
     sums: Literal["int16", "int32"] = "int16" if reach.size < 2**15 else "int32"
     slides = stride[1] == dilation[1] == 1 and sums == "int16" and kernel[1] <= SLOTS
     weight = node.weight.reshape(*node.weight.shape[:2], *kernel)
     weight = np.pad(weight, ((0, 0), (0, -weight.shape[1] % 8), (0, 0), (0, 0)))
     order = weight[..., ::-1].transpose(2, 1, 3, 0) if slides else weight.transpose(3, 2, 1, 0)
     lanes = _lanes(len(weight))
-    return Rows(
-        node,
-        shape,
-        _paired(order.reshape(-1, len(weight)), lanes),
-        (0,) * (lanes // UNIT),
-        (0,) * (kernel[1] if slides else 1),
-        plan,
-        x.high,
-        sums,
-    )
+    plan = Plan((*size[1:], size[0] + -size[0] % 8), kernel, stride, padding, dilation, leaving[1:], x.high)
+    units, taps = (0,) * (lanes // UNIT), (0,) * (kernel[1] if slides else 1)
+    return Rows(node, shape, _paired(order.reshape(-1, len(weight)), lanes), units, taps, plan, sums)
 
 
 def _paired(rows: Array, lanes: int) -> Array:
@@ -240,11 +221,11 @@ def _lanes(channels: int) -> int:
 
 def _aligned(values: Array) -> Array:
     """The same values, beginning with a cache line: a row of weights that crosses two takes twice as long."""
-    room = np.empty(values.nbytes + LINE, np.uint8)
-    start = -room.ctypes.data % LINE
-    own: Array = room[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
-    own[:] = values
-    return own
+    memory = np.empty(values.nbytes + LINE, np.uint8)
+    start = -memory.ctypes.data % LINE
+    aligned: Array = memory[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
+    aligned[:] = values
+    return aligned
 
 
 def _maps(x: Tensor) -> Array:

@@ -5,28 +5,32 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from numba import njit
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
-#: rooms whose loops and vectors are compiled into each other
-ROOMS = ("engine", "training")
+#: rooms whose loops and vectors are compiled into each other, and the toolkit that builds those
+ROOMS = ("engine", "training", "machine")
 
 
 def sources(package: Path) -> str:
     """A number for all that may be compiled into a loop: numba looks at the loop's own file alone."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in sorted(path for room in ROOMS for path in (package / room).rglob("*.py")):
-        found.update(path.read_bytes())
-    return found.hexdigest()[:12]
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
-SOURCES = sources(Path(__file__).parent)
+SOURCES = sources(Path(__file__).parent.parent)
 
 
-def compiled(loop: Loop | None = None, **options: Any) -> Any:
+@overload
+def compiled(loop: Loop) -> Loop: ...
+@overload
+def compiled(**options: Any) -> Callable[[Loop], Loop]: ...
+def compiled(loop: Any = None, **options: Any) -> Any:
     """A loop, or with options of numba's a decorator of loops.
 
     Where nothing may be written to disk, it is compiled anew in each process.

@@ -1,0 +1,162 @@
+"""Sums from events are exact, alone and in one pass with the neurons that read them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from spikeport.engine.cpu import fused, products, sparse
+from spikeport.engine.cpu.pair import Pair
+from spikeport.engine.ranges import Range, ranges
+from spikeport.engine.run import Engine
+from spikeport.graph import LIF, LOIHI2, Conv, CubaLIF, Graph, Input, Linear, Loihi
+from spikeport.target import Request
+from stepwise import windows
+
+SEEDS = st.integers(0, 2**32 - 1)
+OPTIONS = st.fixed_dictionaries(
+    {
+        "channels": st.sampled_from([1, 3, 8, 20, 64]),
+        "outputs": st.sampled_from([1, 10, 16, 33, 64, 130]),
+        "kernel": st.tuples(st.integers(1, 5), st.integers(1, 4)),
+        "stride": st.tuples(*[st.integers(1, 3)] * 2),
+        "padding": st.tuples(*[st.integers(0, 4)] * 2),
+        "dilation": st.tuples(*[st.integers(1, 2)] * 2),
+        "size": st.tuples(st.integers(1, 12), st.integers(1, 12)),
+        "high": st.integers(1, sparse.STEEPEST),
+        "rate": st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+        "extreme": st.booleans(),
+        "seed": SEEDS,
+    }
+)
+
+
+@settings(max_examples=60)
+@given(OPTIONS)
+def test_sums_of_events_are_exact_whatever_the_convolution(options):
+    """Against sums in int64, window by window; all inputs at once and weights of one sign leave 16 bits."""
+    o, rng = SimpleNamespace(**options), np.random.default_rng(options["seed"])
+    weight = rng.integers(-128, 128, (o.outputs, o.channels, *o.kernel)).astype(np.int8)
+    weight = np.full_like(weight, rng.choice([-128, 127])) if o.extreme else weight
+    node = Conv(weight, stride=o.stride, padding=o.padding, dilation=o.dilation)
+    reached = [n + 2 * p - d * (k - 1) for n, p, d, k in zip(o.size, o.padding, o.dilation, o.kernel, strict=True)]
+    assume(min(reached) > 0)
+    x = rng.integers(1, o.high + 1, (3, o.channels, *o.size)) * (rng.random((3, o.channels, *o.size)) < o.rate)
+    truth = windows(x, weight.astype(np.int64), o.stride, o.padding, o.dilation, 1)
+    rows = sparse.rows(node, Range(0, o.high), (o.channels, *o.size))
+    np.testing.assert_array_equal(rows(torch.as_tensor(x.astype(np.uint8))).numpy(), truth)
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (5, 784), (300, 1100)])
+def test_sums_of_events_are_exact_for_matrices_and_lines(shape):
+    rng = np.random.default_rng(2)
+    weight = rng.integers(-128, 128, shape).astype(np.int8)
+    x = (rng.random((9, shape[1])) < 0.3).astype(np.uint8)
+    matrix, line = Linear(weight), Conv(weight[..., None], stride=(1,), padding=(0,), dilation=(1,))
+    np.testing.assert_array_equal(
+        sparse.rows(matrix, Range(0, 1), shape[1:])(torch.as_tensor(x)).numpy(), x @ weight.T.astype(np.int64)
+    )
+    sums = sparse.rows(line, Range(0, 1), (shape[1], 9))(torch.as_tensor(x.T[None].copy()))
+    np.testing.assert_array_equal(sums[0].numpy().T, x @ weight.T.astype(np.int64))
+
+
+def test_more_events_than_16_bits_sum_are_carried_in_time():
+    """Every weight at the lower end, every input on, one input more at a time: 256 x -128 is the last that fits."""
+    for inputs in (255, 256, 257, 512, 513):
+        node = Linear(np.full((3, inputs), -128, np.int8))
+        rows = sparse.rows(node, Range(0, 1), (inputs,))
+        assert rows.sums == ("int16" if inputs < 256 else "int32")
+        np.testing.assert_array_equal(rows(torch.ones(2, inputs, dtype=torch.uint8)).numpy(), -128 * inputs)
+
+
+def test_events_are_added_only_where_they_are_few_and_can_be():
+    weight = np.ones((4, 8, 3, 3), np.int8)
+    conv, shape = Conv(weight, padding=(1, 1)), (8, 6, 6)
+    rows = sparse.rows(conv, Range(0, 3), shape)
+    few, many = torch.zeros(1, *shape, dtype=torch.uint8), torch.full((1, *shape), 3, dtype=torch.uint8)
+    assert (rows.share(few), rows.share(many)) == (0.0, 3.0)
+    said = []
+    run = products.Product("int8", lambda x: said.append("dense") or rows(x), rows, rows.worth("int8"))
+    run(few[None])
+    assert said == []
+    run(many[None])
+    assert said == ["dense"]
+    assert sparse.rows(conv, Range(-1, 1), shape) is None
+    assert sparse.rows(conv, Range(0, sparse.STEEPEST + 1), shape) is None
+    assert sparse.rows(Conv(np.ones((4, 4, 3, 3), np.int8), groups=2), Range(0, 1), shape) is None
+
+
+LAYERS = st.fixed_dictionaries(
+    {
+        "channels": st.sampled_from([1, 3, 16, 64]),
+        "outputs": st.sampled_from([32, 64, 96, 128, 10]),
+        "kernel": st.tuples(*[st.integers(1, 3)] * 2),
+        "stride": st.tuples(*[st.integers(1, 2)] * 2),
+        "padding": st.tuples(*[st.integers(0, 2)] * 2),
+        "dilation": st.tuples(*[st.integers(1, 2)] * 2),
+        "size": st.tuples(*[st.integers(1, 9)] * 2),
+        "high": st.integers(1, 3),
+        "steps": st.integers(1, 5),
+        "schedule": st.sampled_from(["step", "channel", "neuron"]),
+        "reset": st.sampled_from(["zero", "subtract", "value", "none"]),
+        "cuba": st.booleans(),
+        "exponent": st.integers(-3, 6),
+        "seed": SEEDS,
+    }
+)
+
+
+@settings(max_examples=80)
+@given(LAYERS)
+def test_a_synapse_and_its_neurons_in_one_pass_are_the_two_one_after_the_other(options):
+    """Against the plain definition: spikes, outputs, events, saturated membranes and sums beyond 24 bits."""
+    o, rng = SimpleNamespace(**options), np.random.default_rng(options["seed"])
+    weight = rng.integers(-128, 128, (o.outputs, o.channels, *o.kernel)).astype(np.int8)
+    synapse = Conv(weight, exponent=o.exponent, stride=o.stride, padding=o.padding, dilation=o.dilation)
+    entering = (o.channels, *o.size)
+    assume(min(n + 2 * p - d * (k - 1) for n, p, d, k in zip(o.size, o.padding, o.dilation, o.kernel, strict=True)) > 0)
+    shape = synapse.output_shape(entering)
+    spread = {"step": (), "channel": shape[:1], "neuron": shape}[o.schedule]
+    parameters = {
+        "decay": rng.integers(1, 4097, spread),
+        "threshold": rng.integers(0, 2000, (o.steps, *spread)),
+        "bias": rng.integers(-9000, 9000, spread),
+        "reset": o.reset,
+        "gain": np.asarray(1),
+        "compare": ">",
+    } | ({"reset_value": rng.integers(-500, 500, spread)} if o.reset == "value" else {})
+    layer = (
+        CubaLIF(shape, current_decay=rng.integers(0, 4096, spread), **parameters)
+        if o.cuba
+        else LIF(shape, **parameters)
+    )
+    graph = Graph(
+        {
+            "input": Input(entering, "events", unit=np.float64(1), low=0, high=o.high),
+            "synapse": synapse,
+            "layer": layer,
+        },
+        (("input", "synapse"), ("synapse", "layer")),
+        o.steps,
+        Loihi(LOIHI2),
+    )
+    size = (o.steps, 3, *entering)
+    x = (rng.integers(1, o.high + 1, size) * (rng.random(size) < 0.05)).astype(np.uint8)
+    wanted = Request(trains=True, events=True, membranes=True)
+    fast, plain = (Engine(graph, kernels=kind) for kind in ("fast", "plain"))
+    here, there = fast.simulate(x, wanted), plain.simulate(x, wanted)
+    fits = fused.fits(layer, ranges(graph, Range(0, o.high))["synapse"], 2**23 - 1)
+    step = fast._program.neurons["layer"]
+    one_pass = isinstance(step, Pair) and step.rows is not None
+    assert one_pass == (o.outputs != 10 and fits)  # vectors fill the channels
+    np.testing.assert_array_equal(here.outputs, there.outputs)
+    np.testing.assert_array_equal(here.trains["layer"].bits, there.trains["layer"].bits)
+    np.testing.assert_array_equal(here.membranes["layer"], there.membranes["layer"])
+    assert here.overflows == there.overflows
+    for field in ("spikes", "updates", "active"):
+        np.testing.assert_array_equal(getattr(here.events["layer"], field), getattr(there.events["layer"], field))

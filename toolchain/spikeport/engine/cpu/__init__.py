@@ -1,0 +1,76 @@
+"""The compiled loops of the CPU, behind one door: the engine imports nothing of the files in here but what this names.
+
+`prepare` makes a layer ready: a synapse, neurons, or a synapse and the neurons that alone read it. `enter` is the way
+in, `count` the way out, `reached` counts events. All give the bits of the plain definition; where the loops do not
+serve, `prepare` gives nothing, and the plain definition runs.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, overload
+
+import numpy as np
+import torch
+
+from spikeport.engine import synapse
+from spikeport.engine.cpu import fused, pair, products
+from spikeport.engine.cpu.layout import over_time as count
+from spikeport.engine.cpu.layout import whole_numbers as enter
+from spikeport.engine.cpu.products import Product
+from spikeport.engine.cpu.tally import reached
+from spikeport.engine.neuron import Neurons, largest_membrane
+from spikeport.engine.ranges import Range, leaving
+from spikeport.engine.synapse import Step
+from spikeport.graph import LIF, Loihi, Real, Shape, Synapse
+
+__all__ = ["Joined", "count", "enter", "prepare", "reached"]
+
+
+class Joined(NamedTuple):
+    """A synapse and the neurons that alone read it, and nothing else, as one layer."""
+
+    synapse: Synapse
+    neurons: LIF
+
+
+@overload
+def prepare(layer: Synapse, entering: Range, shape: Shape, arithmetic: Loihi) -> Step: ...
+@overload
+def prepare(layer: LIF | Joined, entering: Range | None, shape: Shape, arithmetic: Loihi | Real) -> Neurons | None: ...
+def prepare(
+    layer: Synapse | LIF | Joined, entering: Range | None, shape: Shape, arithmetic: Loihi | Real
+) -> Step | Neurons | None:
+    """A layer ready to run on what enters it: values of ``shape`` in ``entering`` (None: real numbers).
+
+    A synapse alone gives integers, its exponent applied. Neurons alone take integers in int32, or real numbers in the
+    graph's type. Joined, what enters the synapse enters the neurons' call. None where the loops do not serve: where 32
+    bits do not hold what neurons compute, or a joined synapse's sums need float64.
+    """
+    if not isinstance(arithmetic, Loihi):
+        assert isinstance(layer, LIF)
+        return fused.prepare(layer, np.dtype(arithmetic.dtype))
+    assert entering is not None
+    if isinstance(layer, Joined):
+        return _joined(layer, entering, shape, largest_membrane(arithmetic))
+    if isinstance(layer, LIF):
+        top = largest_membrane(arithmetic)
+        return fused.prepare(layer, np.dtype(np.int32), 0, top, entering) if fused.fits(layer, entering, top) else None
+    return _whole(products.prepare(layer, entering, shape), leaving(layer, entering), layer.exponent)
+
+
+def _joined(layer: Joined, entering: Range, shape: Shape, top: int) -> Neurons | None:
+    sums = leaving(layer.synapse, entering)
+    if not fused.fits(layer.neurons, sums, top):
+        return None
+    product = products.prepare(layer.synapse, entering, shape)
+    if product.way == "float64":
+        return None
+    neurons = fused.prepare(layer.neurons, np.dtype(np.int32), layer.synapse.exponent, top, sums)
+    return pair.prepare(product, neurons)
+
+
+def _whole(product: Product, after: Range, exponent: int) -> Step:
+    """Sums as integers, the exponent applied."""
+    before = after.shifted(-exponent) if exponent < 0 else after
+    dtype = torch.int32 if before.size < 2**31 and after.size < 2**31 else torch.int64
+    return lambda x: synapse.shifted(product(x).to(dtype), exponent)

@@ -1,0 +1,103 @@
+"""What the compiled loops are told and what they tell, by name. numba takes named tuples apart at no cost."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Integers = NDArray[np.int32]
+Floats = NDArray[Any]
+Bytes = NDArray[np.uint8]
+Whole = NDArray[np.int64]
+
+
+class Parameters(NamedTuple):
+    """A neuron layer's parameters, each [period], and the thresholds: [T, period], of one step [period].
+
+    ``leak`` is the current's decay; where there is no current, None for integers and [0] for real numbers.
+    """
+
+    decay: Any
+    leak: Any
+    bias: Any
+    threshold: Any  #: of integers in the membrane's scale
+    reset_value: Any
+    gain: Any  #: of real numbers, else None
+
+
+class Constants(NamedTuple):
+    """What integer neurons of a layer share, int32. After a spike v = (u & kept) - (theta & lost) + reset_value."""
+
+    left: Any  #: the exponent of the sums that come, as a shift to the left
+    right: Any  #: and one to the right
+    kept: Any
+    lost: Any
+    top: Any  #: the largest membrane
+    watch: Any  #: whether inputs beyond the membrane's range and active neurons are counted
+
+
+class Rules(NamedTuple):
+    """How real neurons fire and what a spike does to them; whether active ones are counted."""
+
+    at_zero: bool  #: whether a membrane at its threshold fires
+    subtract: bool
+    stay: bool  #: whether a membrane stays as it is after a spike
+    watch: bool
+
+
+class State(NamedTuple):
+    """Membranes and currents of neurons whose steps pass."""
+
+    membrane: Any
+    current: Any
+
+
+class Places(NamedTuple):
+    """Where the neurons of a step begin in each array."""
+
+    sums: int
+    state: int
+    parameters: int
+    spikes: int
+
+
+class Counted(NamedTuple):
+    """What neurons did in a step, in the order of the columns of a layer's counts, [T, 4] int64."""
+
+    fired: Any
+    saturated: Any
+    beyond: Any  #: got an input beyond the membrane's range, which Lava wraps
+    active: Any
+
+
+FIRED, SATURATED, BEYOND, ACTIVE = range(len(Counted._fields))
+
+
+class Plan(NamedTuple):
+    """How windows lie on a map: (rows, columns) each, and of what enters also the channels, padded to eight."""
+
+    size: tuple[int, int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    leaving: tuple[int, int]
+    high: int  #: the largest input: one of size s is s events
+
+
+class Lists(NamedTuple):
+    """The events of one map: those of place p begin at ``starts[p]``."""
+
+    events: Any  #: int32
+    starts: Any  #: int64 [places + 1]
+
+
+class Scratch(NamedTuple):
+    """What the sums of a row of output places are made in."""
+
+    events: Any  #: those of the rows that its windows touch, column by column
+    at: Any  #: where those of each column begin
+    pairs: Any  #: pairs of sums
+    unwanted: Any  #: sums of windows that lie before the first place
