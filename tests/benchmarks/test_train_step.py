@@ -52,8 +52,8 @@ def test_the_plain_network_is_the_same_network():
         x = torch.rand(*((timesteps, 8) if network == "vggsnn" else (8,)), *shape, dtype=torch.float64)
         weights = torch.randn(8, 10, dtype=torch.float64)
         logits = [module(x) for module in (ours, other)]
-        for some in logits:
-            (some * weights).sum().backward()
+        for outputs in logits:
+            (outputs * weights).sum().backward()
         torch.testing.assert_close(*logits, rtol=1e-10, atol=1e-12)
         synapses = [
             [part.weight.grad for part in module.modules() if isinstance(part, torch.nn.Conv2d | torch.nn.Linear)]
@@ -70,15 +70,11 @@ def test_the_plain_network_is_the_same_network():
 def test_a_training_step(network):
     runs = {}
     ours = ("plain", "float32", "bf16")
-    for some in (
-        ours,
-        ("unbound", "convolutions", "convolutions-bf16"),
-        ours,
-    ):  # in turns: no busy moment for one alone
-        for variant in some:
-            runs.setdefault(variant, []).append(step(network, variant))
-    best = {variant: min(run["seconds"] for run in some) for variant, some in runs.items()}
-    peak = {variant: min(run["peak_bytes"] for run in some) for variant, some in runs.items()}
+    floors = ("unbound", "convolutions", "convolutions-bf16")
+    for variant in (*ours, *floors, *ours):  # in turns: no busy moment for one alone
+        runs.setdefault(variant, []).append(step(network, variant))
+    best = {variant: min(run["seconds"] for run in several) for variant, several in runs.items()}
+    peak = {variant: min(run["peak_bytes"] for run in several) for variant, several in runs.items()}
     for variant, floor in (("float32", "convolutions"), ("bf16", "convolutions-bf16")):
         for against, peer in (
             ("plain step-by-step PyTorch, float32", "plain"),
@@ -113,7 +109,7 @@ def test_short_trainings_in_bf16(tmp_path):
             )
             for seed in range(3)
         ]
-    accuracy = {name: [run.metadata["test_accuracy"] for run in some] for name, some in runs.items()}
+    accuracy = {name: [run.metadata["test_accuracy"] for run in several] for name, several in runs.items()}
     means = {name: statistics.fmean(values) for name, values in accuracy.items()}
     record(
         "test accuracy, digits-conv, ten epochs, bf16",

@@ -109,17 +109,17 @@ def convolutions(module, x, half):
     for handle in handles:
         handle.remove()
     calls = []
-    for part, given, y in seen:
-        steps = slice(0, 1) if given.stride(0) == 0 else slice(None)  # an image that repeats is convolved once
+    for part, x, y in seen:
+        steps = slice(0, 1) if x.stride(0) == 0 else slice(None)  # an image that repeats is convolved once
         kind = torch.bfloat16 if half else torch.float32
-        given, y = (v[steps].flatten(0, 1).to(kind).contiguous(memory_format=torch.channels_last) for v in (given, y))
-        calls.append((part, given, torch.randn_like(y), part.weight.detach().to(kind)))
+        x, y = (v[steps].flatten(0, 1).to(kind).contiguous(memory_format=torch.channels_last) for v in (x, y))
+        calls.append((part, x, torch.randn_like(y), part.weight.detach().to(kind)))
 
     def run():
-        for number, (part, given, g, w) in enumerate(calls):
-            torch.nn.functional.conv2d(given, w, None, part.stride, part.padding)
+        for number, (part, x, g, w) in enumerate(calls):
+            torch.nn.functional.conv2d(x, w, None, part.stride, part.padding)
             torch.ops.aten.convolution_backward(
-                g, given, w, [0], part.stride, part.padding, [1, 1], False, [0, 0], 1, [number > 0, True, False]
+                g, x, w, [0], part.stride, part.padding, [1, 1], False, [0, 0], 1, [number > 0, True, False]
             )
 
     return run

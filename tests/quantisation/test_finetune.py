@@ -87,13 +87,13 @@ def test_the_surrogate_gradient_is_that_of_the_equations():
     """One neuron, decay d, no spike at t = 0: ds[1]/dx[0] = d / 4096 * 64 / theta, and ds[1]/dx[1] = 64 / theta."""
     made = quantize(recurrentless(), vectors(), run=simulate)
     node = made.graph["lif"]
-    from spikeport.training.integers import _fire
+    from spikeport.training.integer_neurons import fire
 
     theta = node.threshold[:, 0].astype(np.float64) * 64
     x = torch.zeros(4, 1, *node.shape)
     x[0, 0, 0], x[1, 0, 0] = 0.6 * theta[0] // 64, 0.6 * theta[1] // 64
     x.requires_grad_()
-    fired = _fire(node, x, torch.zeros(()), 4, 2.0**23 - 1)
+    fired = fire(node, x, torch.zeros(()), 2.0**23 - 1)
     assert fired[:2, 0, 0].tolist() == [0.0, 0.0]
     fired[1, 0, 0].backward()
     decay = float(node.decay) / 4096

@@ -36,10 +36,10 @@ def test_a_compiled_stack_equals_the_plain_one(method, backend):
         norm = TdBatchNorm(4, method)
         stack = torch.nn.Sequential(norm, PLIF(method, 3, norm=norm))
         run = torch.compile(stack, backend=backend, fullgraph=True) if compiled else stack
-        given = x.clone().requires_grad_()
-        spikes = run(given)
+        leaf = x.clone().requires_grad_()
+        spikes = run(leaf)
         (spikes * weights).sum().backward()
-        results.append((spikes.detach(), given.grad, stack[1].w.grad, stack[1].threshold.clone()))
+        results.append((spikes.detach(), leaf.grad, stack[1].w.grad, stack[1].threshold.clone()))
     for a, b in zip(*results, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
@@ -83,8 +83,8 @@ def masked_gradients(layers, wrap, order=None):
     torch.manual_seed(5)
     drawn = [torch.rand(2, 4, 12, dtype=torch.float64) for _ in range(layers)]
     torch.manual_seed(5)
-    given = iter(drawn[n] for n in order or ())
-    with unittest.mock.patch.object(torch, "rand_like", side_effect=given) if order else contextlib.nullcontext():
+    masks = iter(drawn[n] for n in order or ())
+    with unittest.mock.patch.object(torch, "rand_like", side_effect=masks) if order else contextlib.nullcontext():
         wrap(module)(x).square().sum().backward()
     return [x.grad, *(parameter.grad for parameter in module.parameters())]
 
@@ -101,8 +101,8 @@ def test_masked_layers_draw_the_same_masks_in_another_order_when_compiled():
     plain = [masked_gradients(3, lambda module: module, order) for order in orders]
     same = [
         order
-        for order, some in zip(orders, plain, strict=True)
-        if all(torch.allclose(a, b, rtol=1e-10, atol=1e-12) for a, b in zip(some, compiled, strict=True))
+        for order, gradients in zip(orders, plain, strict=True)
+        if all(torch.allclose(a, b, rtol=1e-10, atol=1e-12) for a, b in zip(gradients, compiled, strict=True))
     ]
     assert len(same) == 1
     for a, b in zip(masked_gradients(3, lambda module: module), plain[0], strict=True):

@@ -85,8 +85,8 @@ def test_near_adaptive_thresholds_the_width_is_the_one_of_the_gradient(options):
         width = 1 + torch.tanh((0.35 if "width_from" in options else std) - torch.tensor(1.0))
         shares.append(float(((u - 0.35).abs() < width / 2).float().mean()))
         v = u
-    found = near_threshold(torch.nn.Sequential(norm, neuron))
-    assert float(found.detach()) == pytest.approx(sum(shares) / 3, abs=3e-3)
+    share = near_threshold(torch.nn.Sequential(norm, neuron))
+    assert float(share.detach()) == pytest.approx(sum(shares) / 3, abs=3e-3)
 
 
 def test_lsg_has_one_width_for_all_steps():

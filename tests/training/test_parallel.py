@@ -90,9 +90,9 @@ def test_two_processes_with_half_the_batch_equal_one_with_the_whole(by_two, name
 
 
 def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 def test_torchrun_trains_and_writes_the_folder_once(tmp_path):

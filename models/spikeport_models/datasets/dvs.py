@@ -22,25 +22,22 @@ from spikeport_models.datasets.recordings import READERS, read_events, sorted_ev
 
 Reader = Callable[[Path], Events]
 
-CIFAR10_DVS_PLACE = Place(
-    "cifar10-dvs",
-    inside=("cifar10-dvs", "CIFAR10DVS"),
-    needs=("airplane", "truck"),
-    get="get the ten zip files of CIFAR10-DVS (doi 10.6084/m9.figshare.4724671.v2), or let tonic.datasets.CIFAR10DVS "
-    "download them, and unpack them into one folder cifar10-dvs with a sub-folder of .aedat4 files a class",
+HOW_TO_GET_CIFAR10 = (
+    "get the ten zip files of CIFAR10-DVS (doi 10.6084/m9.figshare.4724671.v2), or let tonic.datasets.CIFAR10DVS "
+    "download them, and unpack them into one folder cifar10-dvs with a sub-folder of .aedat4 files a class"
 )
-DVS_GESTURE_PLACE = Place(
-    "dvs-gesture",
-    inside=("dvs-gesture", "DVSGesture"),
-    needs=("ibmGestureTrain", "ibmGestureTest"),
-    get="get ibmGestureTrain.tar.gz and ibmGestureTest.tar.gz as tonic.datasets.DVSGesture downloads them (figshare "
-    "38022171 and 38020584), and unpack both into one folder dvs-gesture",
+HOW_TO_GET_GESTURE = (
+    "get ibmGestureTrain.tar.gz and ibmGestureTest.tar.gz as tonic.datasets.DVSGesture downloads them (figshare "
+    "38022171 and 38020584), and unpack both into one folder dvs-gesture"
 )
+CIFAR10_PLACE = Place("cifar10-dvs", ("cifar10-dvs", "CIFAR10DVS"), ("airplane", "truck"), get=HOW_TO_GET_CIFAR10)
+GESTURES = ("ibmGestureTrain", "ibmGestureTest")
+GESTURE_PLACE = Place("dvs-gesture", ("dvs-gesture", "DVSGesture"), GESTURES, get=HOW_TO_GET_GESTURE)
 
 
 def cifar10_dvs(split: Split, folder: Path | None = None, timesteps: int = 10) -> Arrays:
     """x [T, N, 2, 48, 48]. There is no official test part: a stratified tenth, and a tenth of the rest to validate."""
-    place = CIFAR10_DVS_PLACE.find(folder)
+    place = CIFAR10_PLACE.find(folder)
     recordings = _in_classes(place, _classes(place), _camera(read_events, (48, 48)), (".aedat4",))
     return prepared("cifar10-dvs", _split(recordings, split, 0.1, place), timesteps, (48, 48))
 
@@ -50,7 +47,7 @@ def dvs_gesture(split: Split, folder: Path | None = None, timesteps: int = 10) -
 
     Files are those of tonic: ``ibmGestureTrain/<user>_<light>/<class>.npy``, [events, 4] with x, y, p, milliseconds.
     """
-    place = DVS_GESTURE_PLACE.find(folder) / ("ibmGestureTest" if split == "test" else "ibmGestureTrain")
+    place = GESTURE_PLACE.find(folder) / ("ibmGestureTest" if split == "test" else "ibmGestureTrain")
     read = _camera(_gesture, (32, 32))
     recordings = [Recording.of_file(path, int(path.stem), read) for path in sorted(place.rglob("*.npy"))]
     return prepared("dvs-gesture", recordings if split == "test" else pick(recordings, split), timesteps, (32, 32))
@@ -83,8 +80,8 @@ def class_count(folder: Path) -> int:
     return sum(path.is_dir() for path in inner.iterdir())
 
 
-CIFAR10_DVS = Source(cifar10_dvs, 10, "events", CIFAR10_DVS_PLACE.status)
-DVS_GESTURE = Source(dvs_gesture, 11, "events", DVS_GESTURE_PLACE.status)
+CIFAR10_DVS = Source(cifar10_dvs, 10, "events", CIFAR10_PLACE.status)
+DVS_GESTURE = Source(dvs_gesture, 11, "events", GESTURE_PLACE.status)
 FOLDER = Source(event_folder, class_count, "events")
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from spikeport.training.layers import Conv2d, Linear, Readout, Repeat, start_weights
-from spikeport.training.methods import Method
-from spikeport.training.networks import Cells
+from spikeport.training.networks import Cells, Task
 from spikeport.training.neurons import NEURONS, Neuron
 from spikeport.training.norm import TdBatchNorm
 
@@ -28,19 +27,18 @@ class Spiking(nn.Sequential):
 class Blocks:
     """What all layers of one network share; makes its spiking layers, its beginning and its end."""
 
-    method: Method
-    timesteps: int
+    task: Task
     cells: Cells
 
     def neurons(self, norm: TdBatchNorm) -> Neuron:
         """Neurons behind a normalisation."""
         options = dict(self.cells)
         kind = NEURONS[str(options.pop("neuron", "plif"))]
-        return kind(self.method, self.timesteps, norm=norm, channels=norm.channels, **options)  # type: ignore[arg-type]
+        return kind(self.task.method, self.task.timesteps, norm=norm, channels=norm.channels, **options)  # type: ignore[arg-type]
 
     def spiking(self, synapse: nn.Module, channels: int) -> Spiking:
         """A synapse with tdBN and neurons."""
-        norm = TdBatchNorm(channels, self.method)
+        norm = TdBatchNorm(channels, self.task.method)
         return Spiking(OrderedDict(synapse=synapse, norm=norm, neuron=self.neurons(norm)))
 
     def conv(self, inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> Spiking:
@@ -53,11 +51,11 @@ class Blocks:
 
     def begin(self, events: bool) -> Layers:
         """No layer yet for event frames [T, B, C, H, W]; images [B, C, H, W] are repeated."""
-        return OrderedDict() if events else OrderedDict(repeat=Repeat(self.timesteps))
+        return OrderedDict() if events else OrderedDict(repeat=Repeat(self.task.timesteps))
 
     def end(self, layers: Layers, classify: nn.Module) -> nn.Sequential:
         """The network: behind its layers the classes, and their mean over time."""
-        module = nn.Sequential(OrderedDict(**layers, classify=classify, readout=Readout(self.timesteps)))
+        module = nn.Sequential(OrderedDict(**layers, classify=classify, readout=Readout(self.task.timesteps)))
         start_weights(module)
         return module
 

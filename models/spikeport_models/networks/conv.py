@@ -10,16 +10,12 @@ from torch import nn
 
 from spikeport.findings import require
 from spikeport.training.layers import AvgPool2d, Flatten, Linear
-from spikeport.training.methods import Method
-from spikeport.training.networks import Cells
+from spikeport.training.networks import Cells, Task
 from spikeport_models.networks.blocks import Blocks, scaled
 
 
 def conv(
-    input_shape: tuple[int, ...],
-    classes: int,
-    timesteps: int,
-    method: Method,
+    task: Task,
     *,
     channels: Sequence[int] = (16, 32),
     strides: Sequence[int] = (1, 2),
@@ -43,9 +39,9 @@ def conv(
         f"{len(channels)} channels, {len(strides)} strides and {len(kernels)} kernels",
         mend="give one stride and one kernel a convolution",
     )
-    blocks = Blocks(method, timesteps, cells)
+    blocks = Blocks(task, cells)
     layers = blocks.begin(events)
-    inputs, *size = input_shape
+    inputs, *size = task.input_shape
     for number, (count, stride, kernel) in enumerate(zip(channels, strides, kernels, strict=True), 1):
         outputs = scaled(count, width)
         layers[f"conv{number}"] = blocks.conv(inputs, outputs, kernel=kernel, stride=stride)
@@ -56,4 +52,4 @@ def conv(
     dense = scaled(hidden, width)
     layers["flatten"] = Flatten()
     layers["dense"] = blocks.linear(inputs * math.prod(size), dense)
-    return blocks.end(layers, Linear(dense, classes))
+    return blocks.end(layers, Linear(dense, task.classes))

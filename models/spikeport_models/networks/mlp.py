@@ -9,28 +9,19 @@ from typing import Unpack
 from torch import nn
 
 from spikeport.training.layers import Flatten, Linear
-from spikeport.training.methods import Method
-from spikeport.training.networks import Cells
+from spikeport.training.networks import Cells, Task
 from spikeport_models.networks.blocks import Blocks, scaled
 
 
 def mlp(
-    input_shape: tuple[int, ...],
-    classes: int,
-    timesteps: int,
-    method: Method,
-    *,
-    hidden: Sequence[int] = (256, 256),
-    width: float = 1.0,
-    events: bool = False,
-    **cells: Unpack[Cells],
+    task: Task, *, hidden: Sequence[int] = (256, 256), width: float = 1.0, events: bool = False, **cells: Unpack[Cells]
 ) -> nn.Module:
     """Linear-tdBN-neurons for each of ``hidden``, then Linear and the mean over time."""
-    blocks = Blocks(method, timesteps, cells)
+    blocks = Blocks(task, cells)
     layers = blocks.begin(events)
     layers["flatten"] = Flatten()
-    inputs = math.prod(input_shape)
+    inputs = math.prod(task.input_shape)
     for number, neurons in enumerate(hidden, 1):
         layers[f"dense{number}"] = blocks.linear(inputs, scaled(neurons, width))
         inputs = scaled(neurons, width)
-    return blocks.end(layers, Linear(inputs, classes))
+    return blocks.end(layers, Linear(inputs, task.classes))

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from spikeport.findings import require
 from spikeport.training.layers import AvgPool2d, Conv2d, Flatten, GlobalAvgPool2d, Linear
-from spikeport.training.methods import Method
-from spikeport.training.networks import Cells
+from spikeport.training.networks import Cells, Task
 from spikeport.training.norm import TdBatchNorm
 from spikeport_models.networks.blocks import Blocks, Layers, scaled
 
@@ -47,11 +46,11 @@ class PlainBlock(nn.Module):
         super().__init__()
         self.conv1 = blocks.conv(inputs, outputs, stride=stride)
         self.conv2 = Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.norm2 = TdBatchNorm(outputs, blocks.method)
+        self.norm2 = TdBatchNorm(outputs, blocks.task.method)
         self.skip: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
             shortcut = Conv2d(inputs, outputs, 1, stride, bias=False)
-            self.skip = nn.Sequential(OrderedDict(synapse=shortcut, norm=TdBatchNorm(outputs, blocks.method)))
+            self.skip = nn.Sequential(OrderedDict(synapse=shortcut, norm=TdBatchNorm(outputs, blocks.task.method)))
         self.neuron = blocks.neurons(self.norm2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,10 +61,7 @@ BLOCKS: dict[str, type[SewBlock | PlainBlock]] = {"sew": SewBlock, "plain": Plai
 
 
 def resnet19(
-    input_shape: tuple[int, ...],
-    classes: int,
-    timesteps: int,
-    method: Method,
+    task: Task,
     *,
     residual: Residual = "sew",
     width: float = 1.0,
@@ -78,21 +74,18 @@ def resnet19(
     Source: ResNet19.py of both public codes; 12,698,260 parameters for 3x32x32 and 10 classes. The last layer had a
     bias (``readout_bias``) in earlier revisions of MPD-AGL's code.
     """
-    blocks = Blocks(method, timesteps, cells)
+    blocks = Blocks(task, cells)
     channels = [scaled(count, width) for count in (128, 256, 512)]
     layers = blocks.begin(events)
-    layers["encode"] = blocks.conv(input_shape[0], channels[0])
+    layers["encode"] = blocks.conv(task.input_shape[0], channels[0])
     _add_stages(layers, blocks, channels, (3, 3, 2), residual)
     dense = scaled(256, width)
     layers["dense"] = blocks.linear(channels[-1], dense)
-    return blocks.end(layers, Linear(dense, classes, bias=readout_bias))
+    return blocks.end(layers, Linear(dense, task.classes, bias=readout_bias))
 
 
 def sew_resnet(
-    input_shape: tuple[int, ...],
-    classes: int,
-    timesteps: int,
-    method: Method,
+    task: Task,
     *,
     depth: int = 18,
     residual: Residual = "sew",
@@ -107,16 +100,16 @@ def sew_resnet(
     """
     counts = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
     require(depth in counts, "SP314", f"there is no ResNet-{depth}", mend="depth is 18 or 34")
-    blocks = Blocks(method, timesteps, cells)
+    blocks = Blocks(task, cells)
     channels = [scaled(count, width) for count in (64, 128, 256, 512)]
     layers = blocks.begin(events)
     if stem == "imagenet":
-        layers["encode"] = blocks.conv(input_shape[0], channels[0], kernel=7, stride=2)
+        layers["encode"] = blocks.conv(task.input_shape[0], channels[0], kernel=7, stride=2)
         layers["reduce"] = AvgPool2d(3, stride=2, padding=1)
     else:
-        layers["encode"] = blocks.conv(input_shape[0], channels[0])
+        layers["encode"] = blocks.conv(task.input_shape[0], channels[0])
     _add_stages(layers, blocks, channels, counts[depth], residual)
-    return blocks.end(layers, Linear(channels[-1], classes))
+    return blocks.end(layers, Linear(channels[-1], task.classes))
 
 
 sew_resnet18, sew_resnet34 = partial(sew_resnet, depth=18), partial(sew_resnet, depth=34)

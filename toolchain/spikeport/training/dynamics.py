@@ -48,11 +48,11 @@ class _Fire(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, decay: Tensor, threshold: Tensor, width: Tensor, rules: Rules
     ) -> tuple[Tensor, Tensor]:
-        state = torch.promote_types(x.dtype, torch.float32)  # membranes are never held in half precision
+        state = torch.promote_types(x.dtype, torch.float32)  # membranes are never kept in half precision
         beta = decay.to(state)
-        spikes, u, used, wide = stepwise.forward(x, beta, threshold.to(state), width.to(state), rules)
+        spikes, u, used, widths = stepwise.forward(x, beta, threshold.to(state), width.to(state), rules)
         mask = torch.rand_like(u) >= rules.method.masked if rules.method.masked > 0 else None
-        ctx.save_for_backward(u, beta, used, wide, mask)
+        ctx.save_for_backward(u, beta, used, widths, mask)
         ctx.rules = rules
         ctx.mark_non_differentiable(used)
         return spikes, used

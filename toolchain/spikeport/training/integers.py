@@ -10,31 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from spikeport import graph as nodes
 from spikeport.findings import fail
-from spikeport.graph import (
-    DECAY_ONE,
-    LIF,
-    STATE_SHIFT,
-    Array,
-    Conv,
-    CubaLIF,
-    Delay,
-    Flatten,
-    Graph,
-    Input,
-    Linear,
-    Loihi,
-    Node,
-    Pool,
-    Readout,
-    Scale,
-    Synapse,
-    over_neurons,
-    schedule_over_neurons,
-)
+from spikeport.graph import LIF, Array, Graph, Loihi, Node, Readout, Synapse, over_neurons
 from spikeport.quantisation.mantissa import Mantissa
-
-SUM_ONE = float(1 << STATE_SHIFT)  #: membrane units in one unit of a sum
+from spikeport.training.integer_neurons import SUM_ONE, fire, spread
 
 
 def on_grid(value: Tensor) -> Tensor:
@@ -85,18 +65,18 @@ class IntegerNet(nn.Module):
 
     def groups(self, rate: float, bias_rate: float) -> list[dict[str, Any]]:
         """Parameter groups for an optimiser: rates relative to the largest mantissa, and to the layer's threshold."""
-        found: list[dict[str, Any]] = []
+        groups: list[dict[str, Any]] = []
         for name, node in self.source.nodes.items():
             if isinstance(node, Synapse):
-                found.append({"params": [self.weights[self.keys[name]]], "lr": rate * self.tops[name][1]})
+                groups.append({"params": [self.weights[self.keys[name]]], "lr": rate * self.tops[name][1]})
             elif isinstance(node, LIF):
                 size = float(np.median(node.threshold)) * SUM_ONE
-                found.append({"params": [self.biases[self.keys[name]]], "lr": bias_rate * size})
+                groups.append({"params": [self.biases[self.keys[name]]], "lr": bias_rate * size})
             elif isinstance(node, Readout):
                 # one unit of the output, so that a rate is a share of a logit
                 size = 1.0 / (float(node.unit) * max(1, int(np.abs(node.weight).sum())))
-                found.append({"params": [self.biases[self.keys[name]]], "lr": bias_rate * size})
-        return found
+                groups.append({"params": [self.biases[self.keys[name]]], "lr": bias_rate * size})
+        return groups
 
     def mantissas(self, name: str) -> Tensor:
         """The weights of a synapse as they are deployed."""
@@ -110,8 +90,8 @@ class IntegerNet(nn.Module):
             return on_grid(value)
         grain = self._grain(value.detach())
         largest = self.bias_largest * grain
-        held = on_grid(value / grain).mul(grain).clamp(-largest, largest)
-        return torch.where(self.fits[name], held, on_grid(value))
+        deployed = on_grid(value / grain).mul(grain).clamp(-largest, largest)
+        return torch.where(self.fits[name], deployed, on_grid(value))
 
     def _grain(self, bias: Tensor) -> Tensor:
         """The smallest power of two with which each bias fits its mantissa."""
@@ -127,7 +107,7 @@ class IntegerNet(nn.Module):
         """Outputs in real units, and every layer's spikes as zeros and ones [T, B, *neurons]."""
         graph = self.source
         node = graph[graph.input]
-        assert isinstance(node, Input)
+        assert isinstance(node, nodes.Input)
         whole = (samples.double() / float(node.unit)).round().float()
         values: dict[str, Tensor] = {graph.input: whole if node.coding == "events" else whole.unsqueeze(0)}
         spikes: dict[str, Tensor] = {}
@@ -147,15 +127,14 @@ class IntegerNet(nn.Module):
         if isinstance(node, Synapse):
             return _scaled(_product(node, x, self.mantissas(name)), node.exponent)
         if isinstance(node, LIF):
-            return _fire(node, x, self.bias(name), steps, self.state_top)
+            return fire(node, x.expand(steps, *x.shape[1:]), self.bias(name), self.state_top)
         if isinstance(node, Readout):
             weight = _floats(node.weight).double().reshape(-1, *(1,) * (x.ndim - 1))
-            spread = _spread(self.bias(name).double(), node.shape)
-            whole = (weight * (x.double() * SUM_ONE + spread)).sum(0)
+            whole = (weight * (x.double() * SUM_ONE + spread(self.bias(name).double(), node.shape))).sum(0)
             return (whole * float(node.unit)).float()
-        if isinstance(node, Delay):
-            wide = x.expand(steps, *x.shape[1:])
-            return torch.cat([torch.zeros_like(wide[: node.steps]), wide])[:steps]
+        if isinstance(node, nodes.Delay):
+            every = x.expand(steps, *x.shape[1:])
+            return torch.cat([torch.zeros_like(every[: node.steps]), every])[:steps]
         return _plumbing(node, x)
 
     def graph(self) -> Graph:
@@ -176,16 +155,12 @@ def _bounds(graph: Graph, name: str, node: Synapse, top: int) -> tuple[int, int]
     bits = facts.get("weight_bits", {}).get(name) if isinstance(facts, Mapping) else None
     if bits is None:
         return -top, top - 1
-    held = Mantissa(int(bits), facts.get("signs", {}).get(name, "mixed"))
-    return held.low, held.high
+    mantissa = Mantissa(int(bits), facts.get("signs", {}).get(name, "mixed"))
+    return mantissa.low, mantissa.high
 
 
 def _floats(value: Array) -> Tensor:
     return torch.as_tensor(np.array(value, dtype=np.float32))
-
-
-def _spread(value: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return value.reshape(-1, *(1,) * (len(shape) - 1)) if value.ndim == 1 else value
 
 
 def _added(name: str, graph: Graph, values: Mapping[str, Tensor]) -> Tensor:
@@ -197,10 +172,10 @@ def _added(name: str, graph: Graph, values: Mapping[str, Tensor]) -> Tensor:
 
 def _product(node: Synapse, x: Tensor, weight: Tensor) -> Tensor:
     flat = x.flatten(0, 1)
-    if isinstance(node, Linear):
+    if isinstance(node, nodes.Linear):
         y = F.linear(flat, weight)
     else:
-        assert isinstance(node, Conv)
+        assert isinstance(node, nodes.Conv)
         convolve = F.conv2d if weight.ndim == 4 else F.conv1d
         y = convolve(flat, weight, None, node.stride, node.padding, node.dilation, node.groups)
     return y.reshape(*x.shape[:2], *y.shape[1:])
@@ -213,11 +188,11 @@ def _scaled(sums: Tensor, exponent: int) -> Tensor:
 
 
 def _plumbing(node: Node, x: Tensor) -> Tensor:
-    if isinstance(node, Flatten):
+    if isinstance(node, nodes.Flatten):
         return x.flatten(2)
-    if isinstance(node, Scale):
+    if isinstance(node, nodes.Scale):
         return x * _floats(over_neurons(node.factor, tuple(x.shape[2:])))
-    assert isinstance(node, Pool)
+    assert isinstance(node, nodes.Pool)
     sides = [side for padding in reversed(node.padding) for side in (padding, padding)]
     flat = F.pad(x.flatten(0, 1), sides)  # torch's own pools refuse a padding of more than half a window
     if len(node.kernel) == 2:
@@ -226,76 +201,3 @@ def _plumbing(node: Node, x: Tensor) -> Tensor:
         kernel, stride = (1, *node.kernel), (1, *node.stride)
         y = F.avg_pool2d(flat.unsqueeze(-2), kernel, stride, divisor_override=1).squeeze(-2)
     return y.reshape(*x.shape[:2], *y.shape[1:])
-
-
-def _fire(node: LIF, x: Tensor, bias: Tensor, steps: int, top: float) -> Tensor:
-    spread = _spread(bias, node.shape)
-    wide = x.expand(steps, *x.shape[1:])
-    spikes: Tensor = _Fire.apply(wide, spread, node, top)  # type: ignore[no-untyped-call]
-    return spikes
-
-
-class _Fire(torch.autograd.Function):
-    """Integer neurons forward; backward through time with a rectangular surrogate as wide as the threshold."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, bias: Tensor, node: LIF, top: float) -> Tensor:
-        theta = _doubles(schedule_over_neurons(node.threshold, node.shape)).unsqueeze(1) * SUM_ONE
-        decay = _doubles(over_neurons(node.decay, node.shape))
-        start = _doubles(over_neurons(node.reset_value, node.shape))
-        v = torch.zeros(x.shape[1:], dtype=torch.float64)
-        current = torch.zeros_like(v)
-        spikes, near = [], []
-        for t in range(x.shape[0]):
-            arriving = x[t].double() * SUM_ONE
-            if isinstance(node, CubaLIF):
-                leak = _doubles(over_neurons(node.current_decay, node.shape))
-                current = torch.trunc(current * leak / DECAY_ONE) + arriving
-                arriving = current
-            u = (torch.trunc(v * decay / DECAY_ONE) + arriving + bias.double()).clamp_(-top, top)
-            fired = u > theta[t]
-            near.append(((u - theta[t]).abs() < theta[t] / 2).float() / theta[t].float())
-            spikes.append(fired)
-            v = _reset(node, u, fired, theta[t], start)
-        ctx.node = node
-        ctx.bias_shape = bias.shape
-        out = torch.stack(spikes)
-        ctx.save_for_backward(out, torch.stack(near))
-        return out.float()
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        (grad,) = grads
-        spikes, near = ctx.saved_tensors
-        node: LIF = ctx.node
-        decay = _doubles(over_neurons(node.decay, node.shape)).float() / DECAY_ONE
-        held = torch.zeros_like(grad[0])
-        current = torch.zeros_like(grad[0])
-        entering = torch.empty_like(grad)
-        to_bias = torch.zeros_like(grad[0])
-        for t in range(grad.shape[0] - 1, -1, -1):
-            passed = held if node.reset in ("subtract", "none") else held.masked_fill(spikes[t], 0.0)
-            g = grad[t] * near[t] + passed
-            to_bias += g
-            held = g * decay
-            if isinstance(node, CubaLIF):
-                leak = _doubles(over_neurons(node.current_decay, node.shape)).float() / DECAY_ONE
-                current = g + current * leak
-                entering[t] = current * SUM_ONE
-            else:
-                entering[t] = g * SUM_ONE
-        return entering, to_bias.sum(0).sum_to_size(ctx.bias_shape), None, None
-
-
-def _reset(node: LIF, u: Tensor, fired: Tensor, theta: Tensor, value: Tensor) -> Tensor:
-    if node.reset == "zero":
-        return u.masked_fill(fired, 0.0)
-    if node.reset == "subtract":
-        return torch.where(fired, u - theta, u)
-    if node.reset == "value":
-        return torch.where(fired, value.expand_as(u), u)
-    return u
-
-
-def _doubles(value: Array) -> Tensor:
-    return torch.as_tensor(np.array(value, dtype=np.float64))

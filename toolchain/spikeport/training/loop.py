@@ -88,8 +88,8 @@ def predict(module: nn.Module, part: Part, batch: int = 250) -> Tensor:
     training = module.training
     device = next(module.parameters()).device
     module.eval()
-    index = torch.arange(len(part))
-    outputs = torch.cat([module(part.pick(some)[0].to(device)).cpu() for some in torch.split(index, batch)])
+    picks = torch.split(torch.arange(len(part)), batch)
+    outputs = torch.cat([module(part.pick(index)[0].to(device)).cpu() for index in picks])
     module.train(training)
     return outputs
 

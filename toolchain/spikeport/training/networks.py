@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import torch
@@ -18,10 +19,19 @@ from spikeport.training.rules import Reset
 
 GROUP = "spikeport.networks"
 
-#: What an entry point names: ``(input_shape, classes, timesteps, method, **options) -> nn.Module``. The parameters
-#: behind these four are the network's options; one with ``**cells: Unpack[Cells]`` has those of its neurons too.
+#: What an entry point names: ``(task, **options) -> nn.Module``. The parameters behind the first are the network's
+#: options; one with ``**cells: Unpack[Cells]`` has those of its neurons too.
 Network = Callable[..., nn.Module]
-ALWAYS = {"input_shape", "classes", "timesteps", "method"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a network is for: it looks at frames [C, H, W], ``timesteps`` times, tells classes apart, and learns how."""
+
+    input_shape: tuple[int, ...]
+    classes: int
+    timesteps: int
+    method: Method
 
 
 class Cells(TypedDict, total=False):
@@ -58,7 +68,7 @@ def build(
         mend = f"it has: {', '.join(sorted(known))}"
         fail("SP314", f"the network {network!r} has no option {', '.join(unknown)}", mend=mend)
     by = method(train_with) if isinstance(train_with, str) else train_with
-    return make(input_shape=tuple(input_shape), classes=classes, timesteps=timesteps, method=by, **(options or {}))
+    return make(Task(tuple(input_shape), classes, timesteps, by), **(options or {}))
 
 
 def network_of(recipe: Recipe, input_shape: tuple[int, ...], classes: int) -> nn.Module:
@@ -76,6 +86,6 @@ def network_of(recipe: Recipe, input_shape: tuple[int, ...], classes: int) -> nn
 
 def _options(make: Network) -> set[str]:
     """What a recipe may say about a network."""
-    parameters = inspect.signature(make).parameters.values()
+    _, *parameters = inspect.signature(make).parameters.values()
     named = {each.name for each in parameters if each.kind is not each.VAR_KEYWORD}
-    return named - ALWAYS | (set(Cells.__annotations__) if len(named) < len(parameters) else set())
+    return named | (set(Cells.__annotations__) if len(named) < len(parameters) else set())

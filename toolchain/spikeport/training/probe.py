@@ -30,12 +30,12 @@ def activity(module: nn.Module, x: Tensor) -> dict[str, Activity]:
     Thresholds are the learned table's, which these samples did not set. Where a method's width follows the spread of
     the membranes, it is the spread on these samples: a checkpoint holds no width.
     """
-    found: dict[str, Activity] = {}
+    activities: dict[str, Activity] = {}
 
     def watch(name: str) -> object:
         def hook(part: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             assert isinstance(part, Neuron)
-            found[name] = _activity(part, inputs[0])
+            activities[name] = _activity(part, inputs[0])
 
         return hook
 
@@ -51,7 +51,7 @@ def activity(module: nn.Module, x: Tensor) -> dict[str, Activity]:
         module.train(training)
         for handle in handles:
             handle.remove()
-    return found
+    return activities
 
 
 def _activity(part: Neuron, x: Tensor) -> Activity:
@@ -65,6 +65,6 @@ def _activity(part: Neuron, x: Tensor) -> Activity:
         (u[t] - stepwise.spread(theta[t], u[t])).abs() < stepwise.spread(widths[t], u[t]) / 2 for t in range(u.shape[0])
     ]
     rate, inside, threshold, width = (
-        [float(part.float().mean()) for part in some] for some in (spikes, near, theta, widths)
+        [float(step.float().mean()) for step in steps] for steps in (spikes, near, theta, widths)
     )
     return Activity(rate, inside, threshold, width)
