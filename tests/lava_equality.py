@@ -24,7 +24,7 @@ from spikeport_targets.lava.target import run_all
 
 EVERYTHING = Request(trains=True, membranes=True)
 AT_ONCE = 25  # graphs in one child process
-WIDE = "sum beyond 24 bits"  # Lava wraps such a sum, the engine counts it: no equality is promised
+BEYOND = "sum beyond 24 bits"  # Lava wraps such a sum, the engine counts it: no equality is promised
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Tally:
     layers: int = 0
     spikes: int = 0
     fired: int = 0
-    wide: int = 0  # graphs with a sum beyond 24 bits, left out of the comparison
+    beyond: int = 0  # graphs with a sum beyond 24 bits, left out of the comparison
     unsaid: int = 0  # such graphs that differ although the Lava record says nothing
     mismatches: Counter = field(default_factory=Counter)
     kinds: Counter = field(default_factory=Counter)
@@ -47,11 +47,11 @@ class Tally:
             membranes=sum(int((lava.membranes[n] != engine.membranes[n]).sum()) for n in engine.membranes),
             outputs=int((lava.outputs != engine.outputs).sum()),
         )
-        if any(WIDE in kinds for kinds in engine.overflows.values()):
-            said = any(WIDE in kinds for kinds in lava.overflows.values()) or any(
-                found.code == "SP624" for found in lava.findings
+        if any(BEYOND in kinds for kinds in engine.overflows.values()):
+            said = any(BEYOND in kinds for kinds in lava.overflows.values()) or any(
+                finding.code == "SP624" for finding in lava.findings
             )
-            self.wide += 1
+            self.beyond += 1
             self.unsaid += bool(differing.total()) and not said
             return
         self.graphs += 1
@@ -66,7 +66,7 @@ class Tally:
 
 def kinds_of(graph):
     """What a graph has, each counted once a graph."""
-    found = {f"Lava's own {p.process}" if p.stock else f"our {p.process}" for p in placements(graph).values()}
+    processes = {f"Lava's own {p.process}" if p.stock else f"our {p.process}" for p in placements(graph).values()}
     convs = graph.nodes_of(Conv).values()
     facts = {
         "recurrent": graph.recurrent,
@@ -84,7 +84,7 @@ def kinds_of(graph):
         for name in graph.nodes
         if len(graph.sources(name)) > 1
     }
-    return found | sums | {name for name, holds in facts.items() if holds}
+    return processes | sums | {name for name, holds in facts.items() if holds}
 
 
 def plainer(graph, rng):
@@ -113,7 +113,7 @@ def job(seed):
 
 
 def compare(seeds, tally=None, show=lambda tally: None):
-    """Run the graphs of some seeds both ways."""
+    """Run the graphs of these seeds both ways."""
     tally = tally or Tally()
     seeds = list(seeds)
     for start in range(0, len(seeds), AT_ONCE):
@@ -142,8 +142,8 @@ def page(tally, seconds, first, count, networks):
         "",
         f"**Mismatches: {wrong}.**",
         "",
-        f"{tally.wide} more graphs have a sum beyond 24 bits, which Lava wraps and the engine counts: equality is not "
-        f"promised there. Those that differ without a word in Lava's record: {tally.unsaid}.",
+        f"{tally.beyond} more graphs have a sum beyond 24 bits, which Lava wraps and the engine counts: equality is "
+        f"not promised there. Those that differ without a word in Lava's record: {tally.unsaid}.",
         "",
         "| what the graphs hold | graphs |",
         "|---|---|",
@@ -172,25 +172,25 @@ def main():
     options.add_argument("--first", type=int, default=1000)
     options.add_argument("--networks", action="store_true")
     options.add_argument("--write", type=Path)
-    given = options.parse_args()
+    order = options.parse_args()
     begun = time.monotonic()
     networks = []
-    if given.networks:
+    if order.networks:
         from lava_networks import rows
 
         networks = list(rows())
 
     def show(tally):
         """Write the page as it stands: a run that is cut short leaves true figures too."""
-        done = tally.graphs + tally.wide
-        text = page(tally, time.monotonic() - begun, given.first, done, networks)
+        done = tally.graphs + tally.beyond
+        text = page(tally, time.monotonic() - begun, order.first, done, networks)
         print(done, tally.bad, flush=True)
-        if given.write:
-            part = given.write.with_name(given.write.name + ".part")
+        if order.write:
+            part = order.write.with_name(order.write.name + ".part")
             part.write_text(text)
-            part.replace(given.write)
+            part.replace(order.write)
 
-    tally = compare(range(given.first, given.first + given.graphs), show=show)
+    tally = compare(range(order.first, order.first + order.graphs), show=show)
     return bool(tally.bad or tally.unsaid)
 
 

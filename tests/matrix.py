@@ -24,9 +24,9 @@ LAVA = ("--no-deps", "--ignore-requires-python", "lava-nc==0.10.0")
 def python_of(version):
     """The interpreter of a version, on the PATH or one of pyenv's, or None and why not."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    found = [shutil.which(f"python{version}"), *sorted(pyenv.glob(f"{version}.*/bin/python"))]
+    paths = [shutil.which(f"python{version}"), *sorted(pyenv.glob(f"{version}.*/bin/python"))]
     why = f"there is no python{version}"
-    for each in filter(None, found):
+    for each in filter(None, paths):
         asked = subprocess.run(
             [each, "-c", "import sys; print(sys.version.split()[0])"], capture_output=True, text=True
         )

@@ -18,12 +18,15 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h: orphans of the group come to the guard, which reaps them
 POLL = 0.05  # seconds
 WEIGH = 2.0  # seconds between two looks at the memory, which walk the page tables of every process
+FAILURE = "failure.txt"  # the worker's own traceback; those of what it forks are in exception-*.txt
 GRACE = 2.0  # seconds between an exception inside one of the processes and the end of the run
 
 
@@ -79,14 +82,14 @@ def watch(worker: int, folder: Path, plan: dict[str, Any]) -> dict[str, Any]:
 
 def members(group: int) -> list[int]:
     """The processes of a group."""
-    found = []
+    numbers = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError, IndexError, ValueError):
                 # pid (name) state ppid pgrp ...; the name may hold blanks and brackets
                 if int((entry / "stat").read_text().rsplit(")", 1)[1].split()[2]) == group:
-                    found.append(int(entry.name))
-    return found
+                    numbers.append(int(entry.name))
+    return numbers
 
 
 def group_memory(group: int) -> int:
@@ -117,6 +120,16 @@ def unlink_shared_memory(prefix: str) -> None:
     """Remove the shared-memory segments of this run."""
     for segment in Path("/dev/shm").glob(prefix + "*"):
         segment.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def reporting(folder: Path) -> Iterator[None]:
+    """In the worker: leave the traceback of whatever is raised inside where the parent looks for it."""
+    try:
+        yield
+    except BaseException:
+        (folder / FAILURE).write_text(traceback.format_exc(), encoding="utf-8")
+        raise
 
 
 if __name__ == "__main__":

@@ -1,38 +1,66 @@
-"""Runs a command in a process group of its own, watched by `guard`, and says how it ended."""
+"""Runs a command in a process group of its own, watched by `guard`, and raises what went wrong in it."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import spikeport_targets
+from spikeport.findings import fail
+from spikeport_targets.guard import FAILURE
 
 TAIL = 4000  #: characters of a traceback or of stderr that an error shows
 POLL = 0.05  #: seconds
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
+@dataclass(frozen=True)
+class Errors:
+    """Whose run it is, and the codes of the ways in which it may end badly."""
+
+    name: str
+    exception: str
+    time: str
+    memory: str
+    killed: str
+
+
+@contextlib.contextmanager
+def folder_of(prefix: str) -> Iterator[Path]:
+    """A new folder for one run, gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def run(
     module: str,
     arguments: Sequence[str],
     folder: Path,
+    errors: Errors,
     *,
     seconds: float,
     memory: int | None,
     segments: str,
+    where: Callable[[], str],
     show: Callable[[], None] = lambda: None,
-) -> dict[str, Any]:
-    """Run ``python -m module arguments`` in ``folder``, with one thread, and return the guard's verdict.
+) -> None:
+    """Run ``python -m module arguments`` in ``folder``, with one thread.
 
-    ``seconds`` and ``memory`` (bytes) limit it; ``segments`` is how the names of its shared memory begin; ``show`` is
-    called every `POLL` seconds. Whatever happens to this process, nothing that was started outlives it. ``reason`` of
-    the verdict: ended (with ``status`` and ``killed``), time, memory (with ``bytes``), exception, or guard.
+    ``seconds`` and ``memory`` (bytes) limit it; ``segments`` is how the names of its shared memory begin; ``where``
+    says how far it came; ``show`` is called every `POLL` seconds. Whatever happens to this process, nothing that was
+    started outlives it. Raises the ``errors`` for an exception inside, past a limit, and where it was killed.
     """
     root = str(Path(spikeport_targets.__path__[0]).parent)
     environment = dict(os.environ) | dict.fromkeys(THREADS, "1")
@@ -45,6 +73,16 @@ def run(
         "memory": memory,
     }
     (folder / "guard.json").write_text(json.dumps(order))
+    _guarded(folder, show)
+    file = folder / "verdict.json"
+    verdict = (
+        json.loads(file.read_text()) if file.exists() else {"reason": "guard", "text": _tail(folder / "guard.txt")}
+    )
+    _judge(verdict, folder, errors, where(), seconds, memory)
+
+
+def _guarded(folder: Path, show: Callable[[], None]) -> None:
+    """Start the guard and wait for its end."""
     script = Path(__file__).with_name("guard.py")
     with (folder / "guard.txt").open("wb") as log:
         guard = subprocess.Popen(
@@ -65,14 +103,44 @@ def run(
         with contextlib.suppress(OSError):
             guard.stdin.close()  # the guard ends the group now, if it has not yet
         guard.wait()
-    file = folder / "verdict.json"
-    if not file.exists():
-        return {"reason": "guard", "text": (folder / "guard.txt").read_text()[-TAIL:]}
-    verdict: dict[str, Any] = json.loads(file.read_text())
-    return verdict
 
 
-def stderr_of(folder: Path) -> str:
-    """The end of what the command said on stderr."""
-    file = folder / "stderr.txt"
+def _judge(
+    verdict: dict[str, Any], folder: Path, errors: Errors, where: str, seconds: float, memory: int | None
+) -> None:
+    """Raise what the guard's verdict says, if it is not success.
+
+    Its ``reason``: ended (with ``status`` and ``killed``), time, memory (with ``bytes``), exception, or guard.
+    """
+    tracebacks = sorted(folder.glob("exception-*.txt")) or sorted(folder.glob(FAILURE))
+    if tracebacks:
+        text = "\n".join(file.read_text() for file in tracebacks)[-TAIL:].rstrip()
+        fail(
+            errors.exception,
+            f"an exception inside {errors.name}: {text.splitlines()[-1] if text else 'no traceback'}",
+            where=where,
+            why=f"its traceback:\n{text}",
+            mend="report it with the model if the traceback ends in spikeport's own files",
+        )
+    used, limit = (number / 2**20 for number in (verdict.get("bytes", 0), memory or 0))
+    past = {
+        "time": (errors.time, f"was stopped after {seconds:.1f} s", "seconds=...), spikeport run --time-limit"),
+        "memory": (errors.memory, f"used {used:.0f} MiB, the limit is {limit:.0f} MiB", "memory=...)"),
+    }
+    if verdict["reason"] in past:
+        code, what, option = past[verdict["reason"]]
+        why = f"the network is larger than the limit was meant for, or {errors.name} hangs."
+        mend = f"run fewer samples, or fewer at once (batch), or raise the limit: Request({option}"
+        fail(code, f"the run {what}", where=where, why=why, mend=mend)
+    if verdict["reason"] != "ended" or verdict["killed"] or verdict["status"]:
+        fail(
+            errors.killed,
+            f"the worker ended without a result: {', '.join(f'{k} {v}' for k, v in verdict.items() if k != 'text')}",
+            where=where,
+            why=str(verdict.get("text", "")) or _tail(folder / "stderr.txt"),
+            mend="see whether something else on this machine ends processes, such as an out-of-memory killer",
+        )
+
+
+def _tail(file: Path) -> str:
     return file.read_text()[-TAIL:].rstrip() if file.exists() else ""

@@ -116,7 +116,7 @@ def test_an_analog_first_layer_on_binary_messages_enters_as_a_constant_current(k
         nodes = {"input": Input((5,), low=-3, high=9), "fc": Linear(rng.integers(-50, 70, (7, 5)).astype(np.int8))}
         graph = Graph.chain(nodes | {"lif": lif}, 5, arithmetic=Loihi(LOIHI1))
         samples = rng.integers(-3, 10, (4, 5))
-    assert [found.code for found in check(graph)] == ["SP603"]
+    assert [finding.code for finding in check(graph)] == ["SP603"]
     wish = replace(EVERYTHING, events=True)
     lava, engine = Lava().run(graph, samples, wish), simulate(graph, samples, wish)
     for name, train in engine.trains.items():
@@ -146,7 +146,7 @@ def test_binary_messages_refuse_a_residual_sum():
     edges = (*pairwise(nodes), ("lif1", "c"))
     codes = {
         profile.name: [
-            found.code for found in check(Graph(nodes, edges, steps, Loihi(profile))) if found.severity == "error"
+            finding.code for finding in check(Graph(nodes, edges, steps, Loihi(profile))) if finding.severity == "error"
         ]
         for profile in (LOIHI1, LOIHI2)
     }
@@ -158,7 +158,8 @@ def test_membranes_of_another_width_are_refused(bits):
     """The engine keeps the profile's width, Lava has 24 bits: two different networks where a membrane saturates."""
     graph, samples = plain_network(LOIHI2)
     other = graph.with_(arithmetic=Loihi(replace(LOIHI2, state_bits=bits)))
-    assert [found.code for found in check(other) if found.severity == "error"] == ([] if bits == 24 else ["SP614"])
+    errors = [finding.code for finding in check(other) if finding.severity == "error"]
+    assert errors == ([] if bits == 24 else ["SP614"])
     if bits == 16:
-        narrow, wide = simulate(other, samples, EVERYTHING), simulate(graph, samples, EVERYTHING)
-        assert any((narrow.membranes[name] != wide.membranes[name]).any() for name in graph.nodes_of(LIF))
+        narrow, whole = simulate(other, samples, EVERYTHING), simulate(graph, samples, EVERYTHING)
+        assert any((narrow.membranes[name] != whole.membranes[name]).any() for name in graph.nodes_of(LIF))

@@ -41,7 +41,7 @@ def planned(samples=2):
 
 
 def left_behind(pid):
-    """Segments and processes of the Lava runs that a process started: both carry its number."""
+    """Segments, processes and folders of the Lava runs that a process started: all carry its number."""
     mark = f"psm_spikeport_{pid}_"
     segments = [file.name for file in Path("/dev/shm").glob(f"{mark}*")]
     workers = []
@@ -54,7 +54,8 @@ def left_behind(pid):
                 continue
             if mark.encode() in command and state != "Z":
                 workers.append(entry.name)
-    return segments, workers
+    folders = [path.name for path in Path(tempfile.gettempdir()).glob(f"spikeport-lava-{pid}-*")]
+    return segments, workers, folders
 
 
 def all_gone(pid, seconds=20):
@@ -114,6 +115,28 @@ def test_the_worker_imports_neither_torch_nor_what_imports_it():
     if not Lava().availability().ready:
         pytest.skip(Lava().availability().why)
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
+
+
+def test_every_process_of_ours_has_its_models_where_lava_and_its_child_processes_find_them():
+    code = """
+        import pickle
+        from spikeport_targets.lava import worker
+        worker.shim.install()
+        worker.import_lava()
+        from lava.magma.compiler.compiler_graphs import ProcGroupDiGraphs
+        for name, process in worker.classes().items():
+            sample = object.__new__(process)
+            sample._runtime = None
+            models = ProcGroupDiGraphs._find_proc_models(sample)
+            if process.__module__.startswith("spikeport_targets"):
+                assert [pickle.loads(pickle.dumps(model)) for model in models] == models
+            kinds = ("fixed_pt",) if name == "ShiftedConv" else ("fixed_pt", "floating_pt")
+            assert len(models) == len(kinds), (name, models)
+            assert all(sum(kind in model.tags for model in models) == 1 for kind in kinds), (name, models)
+    """
+    if not Lava().availability().ready:
+        pytest.skip(Lava().availability().why)
+    subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", textwrap.dedent(code)], check=True)
 
 
 @pytest.mark.lava
@@ -184,14 +207,14 @@ def running_parent():
 def test_a_parent_that_is_killed_or_interrupted_leaves_nothing(kind):
     parent = running_parent()
     with parent:
-        segments, workers = left_behind(parent.pid)
+        segments, workers, folders = left_behind(parent.pid)
         assert segments
+        assert len(folders) == 1
         assert len(workers) > 5  # the worker, its fork, Lava's processes
         parent.send_signal(kind)
         parent.wait(30)
     assert parent.returncode != 0
     assert all_gone(parent.pid), left_behind(parent.pid)
-    assert not list(Path(tempfile.gettempdir()).glob(f"spikeport-lava-{parent.pid}-*"))
 
 
 @pytest.mark.lava

@@ -80,9 +80,9 @@ def test_a_current_that_lavas_own_neuron_wraps_is_announced():
     lava, engine = Lava().run(graph, samples, EVERYTHING), simulate(graph, samples, EVERYTHING)
     assert engine.overflows["lif"]["sum beyond 24 bits"] > 0
     assert (lava.membranes["lif"] != engine.membranes["lif"]).any()
-    assert [found.where for found in lava.findings if found.code == "SP624"] == ["node 'lif'"]
+    assert [finding.where for finding in lava.findings if finding.code == "SP624"] == ["node 'lif'"]
     shorter = graph.replace({"lif": lif.with_(current_decay=np.asarray(0))})
-    assert not [found for found in Lava().run(shorter, samples, EVERYTHING).findings if found.code == "SP624"]
+    assert "SP624" not in {finding.code for finding in Lava().run(shorter, samples, EVERYTHING).findings}
 
 
 def at_the_edge(sign, beyond, thresholds):
@@ -111,7 +111,7 @@ def test_a_sum_is_counted_where_lava_wraps_it_and_nowhere_else():
         if thresholds == (5, 6):  # our process counts, Lava's own is announced
             assert counted[1] == wraps
         else:
-            assert "SP624" in {found.code for found in lava.findings}
+            assert "SP624" in {finding.code for finding in lava.findings}
 
 
 def test_named_layers_alone_bring_back_spikes_and_membranes():

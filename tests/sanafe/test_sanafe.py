@@ -209,8 +209,8 @@ def test_sana_fes_neurons_fire_when_ours_do(build):
 )
 def test_what_its_neurons_cannot_express_is_refused_before_anything_runs(change, says):
     findings = SanaFe().check(change(dense()))
-    assert any(says in found.what for found in findings)
-    assert {found.code for found in findings} == {"SP740"}
+    assert any(says in finding.what for finding in findings)
+    assert {finding.code for finding in findings} == {"SP740"}
 
 
 @needs_sanafe
@@ -242,9 +242,9 @@ def test_edges_spell_out_the_convolution():
 @needs_sanafe
 def test_the_verb_shows_sana_fes_own_account():
     graph = dense()
-    found = energy(graph, samples=spikes_for(graph), sanafe=2).sanafe
-    assert found.samples == 2
-    assert abs(found.relative_difference) < 1e-9
+    account = energy(graph, samples=spikes_for(graph), sanafe=2).sanafe
+    assert account.samples == 2
+    assert abs(account.relative_difference) < 1e-9
 
 
 @needs_sanafe
@@ -252,11 +252,11 @@ def test_an_exception_inside_is_brought_back_and_nothing_stays_behind(tmp_path, 
     """An edge to a neuron that there is not."""
     graph = dense()
     x = spikes_for(graph)
-    made = plan(Mapping(graph, fit(graph, "loihi1")), x, simulate(graph, x, Request(trains=True)))
-    broken = dataclasses.replace(made.edges[0], pairs=made.edges[0].pairs + 10_000)
+    replayed = plan(Mapping(graph, fit(graph, "loihi1")), x, simulate(graph, x, Request(trains=True)))
+    broken = dataclasses.replace(replayed.edges[0], pairs=replayed.edges[0].pairs + 10_000)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(SpikeportError, match=r"SP74[35]"):
-        execute(dataclasses.replace(made, edges=(broken, *made.edges[1:])))
+        execute(dataclasses.replace(replayed, edges=(broken, *replayed.edges[1:])))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -264,9 +264,9 @@ def test_an_exception_inside_is_brought_back_and_nothing_stays_behind(tmp_path, 
 def test_a_memory_limit_ends_the_child():
     graph = dense()
     x = spikes_for(graph)
-    made = plan(Mapping(graph, fit(graph, "loihi1")), x, simulate(graph, x, Request(trains=True)))
+    replayed = plan(Mapping(graph, fit(graph, "loihi1")), x, simulate(graph, x, Request(trains=True)))
     with pytest.raises(SpikeportError, match="SP744"):
-        execute(made, memory=2**20)
+        execute(replayed, memory=2**20)
 
 
 def test_an_absent_sanafe_is_named_with_the_way_to_get_it(monkeypatch):

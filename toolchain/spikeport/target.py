@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
 from spikeport.findings import Finding, fail
 from spikeport.graph import LIF, Array, Graph, Synapse
 from spikeport.record import Record, Train
+
+if TYPE_CHECKING:
+    from spikeport.mapping import Mapping as ChipMapping
 
 GROUP = "spikeport.targets"
 
@@ -125,11 +128,31 @@ class Target(Protocol):
         """
 
 
+class Account(Protocol):
+    """What somebody else's model of a chip says of a run, all samples together."""
+
+    @property
+    def energy(self) -> Mapping[str, float]:
+        """In joule, by part; ``total`` is the sum."""
+
+    @property
+    def seconds(self) -> float:
+        """Time of the chip."""
+
+
+@runtime_checkable
+class Replays(Protocol):
+    """A target that can also play recorded spike trains through its own model of a chip."""
+
+    def replay(self, mapping: ChipMapping, samples: Array, record: Record, *, seconds: float | None = None) -> Account:
+        """Its account of the run that ``record`` holds, with all spike trains; ``seconds`` limit the time it takes."""
+
+
 @cache
 def registry() -> dict[str, Target]:
     """All targets by name, built-in and plug-ins, also those whose packages are missing."""
-    found = {entry.name: entry.load()() for entry in entry_points(group=GROUP)}
-    return dict(sorted(found.items()))
+    targets = {entry.name: entry.load()() for entry in entry_points(group=GROUP)}
+    return dict(sorted(targets.items()))
 
 
 def target(name: str) -> Target:

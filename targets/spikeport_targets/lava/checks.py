@@ -18,19 +18,13 @@ STATE_BITS = 24  #: of membrane and current (Lava 0.10, proc/lif/models.py; ours
 
 def check(graph: Graph) -> list[Finding]:
     """Everything that stands in the way, and a note for every node that needs a process of ours."""
-    found = [*_unknown(graph), *_biased_synapses(graph), *_messages(graph), *_state(graph), *_pipelined(graph)]
-    found += [*substituted(graph), *_wider(graph), *clipped_thresholds(graph)]
+    findings = [*_unknown(graph), *_biased_synapses(graph), *_messages(graph), *_state(graph), *_pipelined(graph)]
+    findings += [*substituted(graph), *_wider(graph), *clipped_thresholds(graph)]
     for name, place in placements(with_constant_current(graph)).items():
         if not place.stock and not isinstance(graph.nodes[name], Readout):
-            found.append(
-                Finding(
-                    "SP602",
-                    f"runs as our process {place.process}, since {place.why}",
-                    f"node {name!r}",
-                    severity="note",
-                )
-            )
-    return found
+            what = f"runs as our process {place.process}, since {place.why}"
+            findings.append(Finding("SP602", what, f"node {name!r}", severity="note"))
+    return findings
 
 
 def _unknown(graph: Graph) -> Iterator[Finding]:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from spikeport.costs.values import synapse
 from spikeport.findings import Finding
-from spikeport.graph import Array, Conv, Graph, Input, Linear, Loihi, Synapse
+from spikeport.graph import Array, Graph, Input, Loihi, Synapse
 from spikeport.graph.ranges import value_ranges
 
 
@@ -45,28 +46,9 @@ def constant_current(graph: Graph, stream: Array) -> Array:
     if name is None:
         return stream
     node = graph.nodes[name]
-    assert isinstance(node, Conv | Linear)
-    frames = stream[:, 0].astype(np.int64)
-    weight = np.rint(node.weight).astype(np.int64)
-    total = frames @ weight.T if isinstance(node, Linear) else convolved(node, weight, frames)
-    total = total << node.exponent if node.exponent >= 0 else total >> -node.exponent
-    return np.repeat(total[:, None], graph.timesteps, axis=1)
-
-
-def convolved(node: Conv, weight: Array, frames: Array) -> Array:
-    """Cross-correlation of frames [N, C, *size] in integers, as `Conv` defines it."""
-    axes = tuple(range(2, frames.ndim))
-    padded = np.pad(frames, [(0, 0), (0, 0), *((p, p) for p in node.padding)])
-    span = tuple(d * (k - 1) + 1 for k, d in zip(node.kernel, node.dilation, strict=True))
-    view: Array = np.lib.stride_tricks.sliding_window_view(padded, span, axis=axes)  # type: ignore[call-overload]  # [N, C, *size', *span]
-    strided = (slice(None), slice(None), *(slice(None, None, s) for s in node.stride))
-    view = view[(*strided, *(slice(None, None, d) for d in node.dilation))]
-    maps = np.split(view, node.groups, axis=1)
-    kernels = np.split(weight, node.groups, axis=0)
-    window = tuple(range(view.ndim - len(axes), view.ndim))
-    inner = tuple(range(1, weight.ndim))
-    parts = [np.tensordot(m, k, axes=((1, *window), inner)) for m, k in zip(maps, kernels, strict=True)]
-    return np.moveaxis(np.concatenate(parts, axis=-1), -1, 1)
+    assert isinstance(node, Synapse)
+    total = synapse(node, stream[None, :, 0]).astype(np.int64)
+    return np.repeat(total[0, :, None], graph.timesteps, axis=1)
 
 
 def substituted(graph: Graph) -> Iterator[Finding]:

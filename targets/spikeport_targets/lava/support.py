@@ -4,29 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-
-from spikeport.graph import (
-    LIF,
-    Array,
-    Conv,
-    CubaLIF,
-    Delay,
-    Flatten,
-    Graph,
-    Input,
-    Linear,
-    Loihi,
-    Node,
-    Pool,
-    Readout,
-    Scale,
-)
+from spikeport.graph import LIF, Conv, CubaLIF, Delay, Flatten, Graph, Input, Linear, Loihi, Node, Pool, Readout, Scale
 from spikeport.graph.ranges import value_ranges
+from spikeport_targets.lava.neurons import beyond_stock
 
-BIAS_MANTISSA = 2**12  #: Lava's bias mantissa has 13 signed bits (proc/lif/models.py)
-BIAS_EXPONENT = 7  #: and its exponent 3 bits
 SUM_MAX = 2**23  #: Lava's Conv keeps 24 bits of its sum (proc/conv/utils.py)
 
 
@@ -34,20 +17,9 @@ SUM_MAX = 2**23  #: Lava's Conv keeps 24 bits of its sum (proc/conv/utils.py)
 class Placement:
     """What runs a node."""
 
-    process: str  #: name of the Lava process; "" for what needs none
+    process: str  #: name of the Lava process; a reshape port is none, only a way of connecting
     stock: bool  #: Lava's own process, or ours
     why: str = ""  #: why Lava's own will not do
-
-
-def bias_parts(bias: Array) -> tuple[Array, Array] | None:
-    """Mantissas and exponents of a bias as Lava stores it, or None where 13 + 3 bits do not hold it."""
-    value = np.asarray(np.rint(bias), dtype=np.int64)
-    exponent = np.zeros_like(value)
-    for _ in range(BIAS_EXPONENT):
-        shrink = ((value < -BIAS_MANTISSA) | (value >= BIAS_MANTISSA)) & (value % 2 == 0)
-        value, exponent = np.where(shrink, value // 2, value), exponent + shrink
-    fits = ((value >= -BIAS_MANTISSA) & (value < BIAS_MANTISSA)).all()
-    return (value, exponent) if fits else None
 
 
 def placements(graph: Graph) -> dict[str, Placement]:
@@ -63,49 +35,24 @@ def placements(graph: Graph) -> dict[str, Placement]:
     return placed
 
 
-def _input(graph: Graph, name: str, node: Node) -> Placement:
-    return Placement("io.source.RingBuffer", stock=True)
+def _always(process: str, why: str = "") -> Callable[[Graph, str, Any], Placement]:
+    """The same for every node of a type: Lava's own where there is no reason against it."""
+    placement = Placement(process, stock=not why, why=why)
+    return lambda graph, name, node: placement
 
 
-def _linear(graph: Graph, name: str, node: Node) -> Placement:
-    return Placement("Dense", stock=True)
-
-
-def _conv(graph: Graph, name: str, node: Node) -> Placement:
-    assert isinstance(node, Conv)
+def _conv(graph: Graph, name: str, node: Conv) -> Placement:
     if node.exponent < 0:
         return Placement("ShiftedConv", stock=False, why="Lava's Conv cannot shift its sum to the right")
     return Placement("Conv", stock=True)
 
 
-def _neuron(graph: Graph, name: str, node: Node) -> Placement:
-    assert isinstance(node, LIF)
-    reason = _not_stock(node, isinstance(graph.arithmetic, Loihi))
+def _neuron(graph: Graph, name: str, node: LIF) -> Placement:
+    reason = beyond_stock(node, isinstance(graph.arithmetic, Loihi))
     return Placement("ScheduledLIF", stock=False, why=reason) if reason else Placement("LIFReset", stock=True)
 
 
-def _not_stock(node: LIF, integers: bool) -> str:
-    def varies(value: Array) -> bool:
-        return bool((value != value.flat[0]).any())
-
-    current = node.current_decay if isinstance(node, CubaLIF) else np.zeros(())
-    reasons = {
-        "its thresholds vary over time": bool((node.threshold != node.threshold[:1]).any()),
-        "its thresholds vary over channels or neurons": varies(node.threshold[0]),
-        "its decay varies over channels or neurons": varies(node.decay) or varies(current),
-        f"its reset is {node.reset!r}": node.reset != "zero",
-        f"it fires on {node.compare}": node.compare != ">",
-        "it has a gain": bool((node.gain != 1).any()),
-        "its bias needs more than 13 bits and an exponent": integers and bias_parts(node.bias) is None,
-    }
-    return ", ".join(reason for reason, holds in reasons.items() if holds)
-
-
-def _pool(graph: Graph, name: str, node: Node) -> Placement:
-    return Placement("WindowSum", stock=False, why="Lava has no pool")
-
-
-def _flatten(graph: Graph, name: str, node: Node) -> Placement:
+def _flatten(graph: Graph, name: str, node: Flatten) -> Placement:
     if flattens_by_port(graph, name):
         return Placement("reshape port", stock=True)
     return Placement("ChannelsFirst", stock=False, why="what follows it needs the order [C, H, W]")
@@ -124,27 +71,15 @@ def flattens_by_port(graph: Graph, name: str) -> bool:
     )
 
 
-def _scale(graph: Graph, name: str, node: Node) -> Placement:
-    return Placement("Multiply", stock=False, why="Lava has no gain between layers")
-
-
-def _readout(graph: Graph, name: str, node: Node) -> Placement:
-    return Placement("Recorder", stock=False, why="Lava's sink hands back one number a message")
-
-
-def _delay(graph: Graph, name: str, node: Node) -> Placement:
-    return Placement("RingDelay", stock=False, why="Lava's DelayDense multiplies by a matrix")
-
-
-PLACE: dict[type[Node], Callable[[Graph, str, Node], Placement]] = {
-    Input: _input,
-    Linear: _linear,
+PLACE: dict[type[Node], Callable[[Graph, str, Any], Placement]] = {
+    Input: _always("io.source.RingBuffer"),
+    Linear: _always("Dense"),
     Conv: _conv,
     LIF: _neuron,
     CubaLIF: _neuron,
-    Pool: _pool,
+    Pool: _always("WindowSum", "Lava has no pool"),
     Flatten: _flatten,
-    Scale: _scale,
-    Readout: _readout,
-    Delay: _delay,
+    Scale: _always("Multiply", "Lava has no gain between layers"),
+    Readout: _always("Recorder", "Lava's sink hands back one number a message"),
+    Delay: _always("RingDelay", "Lava's DelayDense multiplies by a matrix"),
 }

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import metadata
 from importlib.util import find_spec
 
@@ -28,11 +28,10 @@ from spikeport_targets.lava.support import placements
 INSTALL = "pip install 'spikeport[lava]' && pip install --no-deps --ignore-requires-python lava-nc==0.10.0"
 
 
-@dataclass(frozen=True)
 class LavaTarget:
     """Intel's Lava 0.10, the reference for Loihi's bits."""
 
-    name: str = "lava"
+    name = "lava"
 
     def availability(self) -> Availability:
         """Looks at what is installed; never imports Lava, which would keep this process from ending."""
@@ -105,13 +104,13 @@ def run_all(jobs: Sequence[tuple[Graph, Array]], request: Request) -> list[Recor
     plans = [lower(g, stream, membranes=request.keeps_membrane) for g, stream in zip(ours, streams, strict=True)]
     memory = request.memory or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
     with execute(plans, seconds, memory, request.progress) as logs:
-        found = [
+        records = [
             recorded(graph, planned, log, count)
             for graph, planned, log, count in zip(ours, plans, logs, counts, strict=True)
         ]
     return [
         wished(graph, samples, replace(record, findings=(*note, *wide_sums(graph))), request)
-        for record, note, (graph, samples) in zip(found, notes, jobs, strict=True)
+        for record, note, (graph, samples) in zip(records, notes, jobs, strict=True)
     ]
 
 

@@ -14,34 +14,42 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from spikeport_targets.guard import unlink_shared_memory
+from spikeport_targets.guard import reporting, unlink_shared_memory
 from spikeport_targets.lava import shim
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def main(folder: Path, segments: str) -> None:
+def main(folder: Path, segments: str) -> NoReturn:
     """Run the plans in ``folder``, each in a fork of its own and as many at once as there are processors.
 
-    Lava is imported once for all. Ends without Lava's own clean-up, which may hang for ever; the guard does it better.
+    Lava is imported once for all.
     """
-    die_with_parent()
-    report_exceptions(folder)
-    shim.install()
+
+    def work() -> int:
+        report_exceptions(folder)
+        shim.install()
+        import_lava()
+        return run_all(sorted(folder.glob("plan-*")), segments)
+
+    do_and_end(folder, work)
+
+
+def do_and_end(folder: Path, work: Callable[[], int]) -> NoReturn:
+    """End with the status that ``work`` returns, and without Lava's own clean-up, which may hang for ever."""
     status = 1
     try:
-        import_lava()
-        status = run_all(sorted(folder.glob("plan-*")), segments)
-    except BaseException:
-        (folder / "failure.txt").write_text(traceback.format_exc())
+        with reporting(folder):
+            die_with_parent()
+            status = work()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(status)
+        os._exit(status)  # the guard cleans up better
 
 
 def run_all(plans: list[Path], segments: str) -> int:
@@ -63,21 +71,15 @@ def run_all(plans: list[Path], segments: str) -> int:
 
 def fork(plan: Path, segments: str) -> int:
     """Start one plan; what Lava forks for it ends with the fork. Returns its number."""
-    pid = os.fork()
-    if pid:
+    if pid := os.fork():
         return pid
-    status = 1
-    try:
-        die_with_parent()
+
+    def work() -> int:
         name_shared_memory(segments)
         run(plan)
-        status = 0
-    except BaseException:
-        (plan.parent / "failure.txt").write_text(traceback.format_exc())
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+        return 0
+
+    do_and_end(plan.parent, work)
 
 
 def import_lava() -> None:
@@ -156,7 +158,7 @@ def run(folder: Path) -> None:
 
 
 def classes() -> dict[str, Any]:
-    """The process classes by the names that plans use."""
+    """The process classes by their names, which plans use."""
     from lava.proc.conv.process import Conv
     from lava.proc.dense.process import Dense
     from lava.proc.io.source import RingBuffer
@@ -164,20 +166,8 @@ def classes() -> dict[str, Any]:
 
     from spikeport_targets.lava.processes import process as ours
 
-    return {
-        "source": RingBuffer,
-        "dense": Dense,
-        "conv": Conv,
-        "lif": LIFReset,
-        "scheduled lif": ours.ScheduledLIF,
-        "ring delay": ours.RingDelay,
-        "window sum": ours.WindowSum,
-        "shifted conv": ours.ShiftedConv,
-        "channels first": ours.ChannelsFirst,
-        "multiply": ours.Multiply,
-        "recorder": ours.Recorder,
-        "probe": ours.Probe,
-    }
+    own = (ours.ScheduledLIF, ours.RingDelay, ours.WindowSum, ours.ShiftedConv, ours.ChannelsFirst, ours.Multiply)
+    return {kind.__name__: kind for kind in (RingBuffer, Dense, Conv, LIFReset, *own, ours.Recorder, ours.Probe)}
 
 
 def build(kind: str, arrays: dict[str, Any], options: dict[str, Any], folder: Path, built: dict[str, Any]) -> Any:
@@ -191,12 +181,12 @@ def build(kind: str, arrays: dict[str, Any], options: dict[str, Any], folder: Pa
         short = {"file_log": "log", "clock_log": "clock"}.get(key, key)
         arguments[short] = tuple(value) if isinstance(value, list) else value
     observed = arguments.pop("of", None)
-    if kind == "dense":
+    if kind == "Dense":
         arguments["sign_mode"] = SignMode.MIXED
-    made = classes()[kind](**arguments)
+    process = classes()[kind](**arguments)
     if observed is not None:
-        made.state.connect_var(built[observed].v)
-    return made
+        process.state.connect_var(built[observed].v)
+    return process
 
 
 def port(process: Any, names: tuple[str, ...]) -> Any:

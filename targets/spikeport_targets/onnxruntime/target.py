@@ -55,9 +55,9 @@ class OnnxRuntime:
         return expected_seconds(graph)
 
     def run(self, graph: Graph, samples: Array, request: Request) -> Record:
-        found = self.availability()
-        if not found.ready:
-            fail("SP261", found.why, mend=found.mend)
+        here = self.availability()
+        if not here.ready:
+            fail("SP261", here.why, mend=here.mend)
         request.check_layers(graph)
         notes = raise_errors(self.check(graph))
         total = check_input(graph, samples)

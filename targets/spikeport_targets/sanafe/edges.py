@@ -32,7 +32,7 @@ class Edges:
 
 def edges(graph: Graph) -> list[Edges]:
     """Every edge. Raises SP741 for a pool behind a synapse, SP742 for more than `LIMIT` edges."""
-    found: list[Edges] = []
+    every: list[Edges] = []
     total = 0
     for layer in layers(graph).values():
         for projection in layer.projections:
@@ -44,8 +44,8 @@ def edges(graph: Graph) -> list[Edges]:
                     where=f"up to {layer.name!r}",
                     mend="take a smaller network or a slice; the model 'loihi1-sanafe2025' has no limit",
                 )
-            found += [_of(graph, layer, projection, sender) for sender in projection.senders]
-    return found
+            every += [_of(graph, layer, projection, sender) for sender in projection.senders]
+    return every
 
 
 def _of(graph: Graph, layer: Layer, projection: Projection, sender: str) -> Edges:

@@ -102,13 +102,13 @@ def plans(graph: Graph, samples: Array) -> tuple[list[Plan], dict[str, int]]:
     steps = graph.timesteps + max(start.values())
     every = tuple(edges(graph))
     fixed = [_layer(graph, mapping, name, start[name], steps) for name in graph.nodes_of(LIF, Readout)]
-    made = []
+    each = []
     for sample in range(frames.shape[1]):
         train = np.zeros((steps, frames[0, 0].size), dtype=np.uint8)
         train[: graph.timesteps] = frames[:, sample].reshape(graph.timesteps, -1)
         groups = [Group(graph.input, "inputs", cores(mapping, graph.input), train), *fixed]
-        made.append(Plan(chip(mapping, groups), tuple(groups), every, steps))
-    return made, start
+        each.append(Plan(chip(mapping, groups), tuple(groups), every, steps))
+    return each, start
 
 
 def _input(graph: Graph) -> Input:

@@ -11,10 +11,12 @@ from spikeport.costs import derive
 from spikeport.costs.values import Values
 from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Readout, over_neurons
+from spikeport.mapping import Mapping
 from spikeport.record import Record, Train
 from spikeport.target import Availability, Request, check_input
 from spikeport_targets.sanafe import child, functional
-from spikeport_targets.sanafe.child import HOW, execute
+from spikeport_targets.sanafe.child import HOW, Outcome, execute
+from spikeport_targets.sanafe.replay import replay
 
 
 class SanaFeTarget:
@@ -30,6 +32,10 @@ class SanaFeTarget:
 
     def check(self, graph: Graph) -> list[Finding]:
         return list(functional.findings(graph))
+
+    def replay(self, mapping: Mapping, samples: Array, record: Record, *, seconds: float | None = None) -> Outcome:
+        """SANA-FE's account of a run that was recorded with its spike trains, see `replay.replay`."""
+        return replay(mapping, samples, record, seconds=seconds)
 
     def run(self, graph: Graph, samples: Array, request: Request) -> Record:
         """One chip a sample, one after the other. Raises also SP746 if sanafe is not installed."""

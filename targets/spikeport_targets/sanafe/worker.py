@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from spikeport_targets.guard import reporting
+
 
 def main(folder: Path) -> None:
     """Run the plan in ``folder``; write result.json, and spikes.npz of computing neurons; or failure.txt."""
-    try:
-        result = run(folder)
-        (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
-    except BaseException:
-        (folder / "failure.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        sys.exit(1)
+    with reporting(folder):
+        (folder / "result.json").write_text(json.dumps(run(folder)), encoding="utf-8")
 
 
 def run(folder: Path) -> dict[str, Any]:
@@ -57,7 +54,7 @@ def build(sanafe: Any, plan: dict[str, Any], arrays: Any, cores: Any) -> Any:
         at = arrays[f"g{place}/cores"]
         kinds = {edge["kind"] for edge in plan["edges"] if edge["target"] == place} or {"dense"}
         (kind,) = kinds
-        made = network.create_neuron_group(
+        neurons = network.create_neuron_group(
             group["name"], len(at), default_synapse_hw_name=kind, model_attributes=group["attributes"]
         )
         train = arrays.get(f"g{place}/train")
@@ -69,9 +66,9 @@ def build(sanafe: Any, plan: dict[str, Any], arrays: Any, cores: Any) -> Any:
                 used[unit, core] = slot + 1
                 unit = f"{unit}[{slot}]"
                 attributes = {"spikes": train[:, neuron].tolist()}
-            made[neuron].set_attributes(soma_hw_name=unit, model_attributes=attributes, log_spikes=train is None)
-            made[neuron].map_to_core(cores[core])
-        groups.append(made)
+            neurons[neuron].set_attributes(soma_hw_name=unit, model_attributes=attributes, log_spikes=train is None)
+            neurons[neuron].map_to_core(cores[core])
+        groups.append(neurons)
     for place, edge in enumerate(plan["edges"]):
         weight = arrays[f"e{place}/weight"].tolist()
         pairs = [tuple(pair) for pair in arrays[f"e{place}/pairs"].tolist()]
@@ -95,9 +92,9 @@ def total(results: list[dict[str, Any]]) -> dict[str, Any]:
         "sim_time": "seconds",
         "neurons_updated": "updates",
     }
-    found: dict[str, Any] = {name: sum(result[key] for result in results) for key, name in keys.items()}
-    found["energy"] = {part: sum(result["energy"][part] for result in results) for part in results[0]["energy"]}
-    return found
+    sums: dict[str, Any] = {name: sum(result[key] for result in results) for key, name in keys.items()}
+    sums["energy"] = {part: sum(result["energy"][part] for result in results) for part in results[0]["energy"]}
+    return sums
 
 
 if __name__ == "__main__":

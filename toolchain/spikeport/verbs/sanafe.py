@@ -10,7 +10,7 @@ from spikeport.engine import simulate
 from spikeport.graph import Array
 from spikeport.mapping import Mapping, traffic
 from spikeport.mapping.latency import depth
-from spikeport.target import Request
+from spikeport.target import Replays, Request, target
 
 MODEL = "loihi1-sanafe2025"
 
@@ -33,12 +33,13 @@ class Check:
 def check(mapping: Mapping, samples: Array, *, seconds: float | None = None) -> Check:
     """Run on the engine, replay every spike through SANA-FE in a child process, and compare.
 
-    Raises SP741, SP742 for a graph that SANA-FE cannot take, SP743 ... SP746 for a run that ends badly.
+    Raises SP501 where that target is not installed, SP741, SP742 for a graph that SANA-FE cannot take, SP743 ... SP746
+    for a run that ends badly.
     """
-    from spikeport_targets.sanafe.replay import replay
-
+    chip = target("sanafe")
+    assert isinstance(chip, Replays)
     record = simulate(mapping.graph, samples, Request(events=True, trains=True))
-    theirs = replay(mapping, samples, record, seconds=seconds)
+    theirs = chip.replay(mapping, samples, record, seconds=seconds)
     sent = traffic(mapping, record, samples)
     ours = estimate(mapping.graph, record, [MODEL], traffic=sent, samples=samples, drain=depth(mapping.fit))[
         MODEL

@@ -1,36 +1,28 @@
-"""What delays, pools, shifted convolutions and recorders compute. One model a process where the number type decides."""
+"""What delays, pools, shifted convolutions and recorders compute, one description for both kinds of numbers."""
 
-from __future__ import annotations
+# no annotations from the future: `twins` reads them
 
 import time
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
 
 import numpy as np
-from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort, PyRefPort
-from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.resources import CPU
-from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from spikeport_targets.lava.processes.process import (
-    ChannelsFirst,
-    Multiply,
-    Probe,
-    Recorder,
-    RingDelay,
-    ShiftedConv,
-    WindowSum,
-)
+from spikeport_targets.lava.processes import process
+from spikeport_targets.lava.twins import FIXED, model, twins
 
 
-class AbstractRingDelay(PyLoihiProcessModel):
+class RingDelay(PyLoihiProcessModel):
     """Sends before it receives, so that it may close a cycle; with no step to wait it only keeps quiet."""
 
-    a_in = None
-    s_out = None
-    past = None
+    a_in: PyInPort
+    s_out: PyOutPort
+    past: np.ndarray
 
-    def run_spk(self):
+    def run_spk(self) -> None:
         steps = self.proc_params["steps"]
         if steps == 0:
             self.send(self.a_in.recv())
@@ -39,238 +31,124 @@ class AbstractRingDelay(PyLoihiProcessModel):
         self.send(self.past[slot])
         self.past[slot] = self.a_in.recv()
 
-    def send(self, value):
+    def send(self, value: np.ndarray) -> None:
         step = (self.time_step - 1 - self.proc_params["depth"]) % self.proc_params["period"]
         self.s_out.send(np.zeros_like(value) if step < self.proc_params["quiet"] else value.copy())
 
 
-@implements(proc=RingDelay, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt", "bit_accurate_loihi")
-class FixedRingDelay(AbstractRingDelay):
-    """Integers."""
-
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
-    past: np.ndarray = LavaPyType(np.ndarray, np.int32)
-
-
-@implements(proc=RingDelay, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
-class FloatRingDelay(AbstractRingDelay):
-    """Floating point."""
-
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
-    past: np.ndarray = LavaPyType(np.ndarray, float)
-
-
-def windows(x, kernel, stride, padding, dilation=(1, 1)):
+def windows(
+    x: np.ndarray,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int] = (1, 1),
+) -> np.ndarray:
     """Views of all windows of a map [H, W, C]: [H', W', C, kx, ky]."""
     padded = np.pad(x, ((padding[0], padding[0]), (padding[1], padding[1]), (0, 0)))
     span = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
-    view = np.lib.stride_tricks.sliding_window_view(padded, span, axis=(0, 1))
+    slide: Any = np.lib.stride_tricks.sliding_window_view  # numpy declares one axis only
+    view: np.ndarray = slide(padded, span, axis=(0, 1))
     return view[:: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
 
 
-class AbstractWindowSum(PyLoihiProcessModel):
+class WindowSum(PyLoihiProcessModel):
     """Padding rows that no window covers are left out, as torch does."""
 
-    a_in = None
-    s_out = None
+    a_in: PyInPort
+    s_out: PyOutPort
 
-    def run_spk(self):
-        p = self.proc_params
-        self.s_out.send(self.divided(windows(self.a_in.recv(), p["kernel"], p["stride"], p["padding"]).sum((-2, -1))))
-
-    def divided(self, total):
-        return total
-
-
-@implements(proc=WindowSum, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt", "bit_accurate_loihi")
-class FixedWindowSum(AbstractWindowSum):
-    """Integers: the sum."""
-
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+    def run_spk(self) -> None:
+        settings = self.proc_params
+        view = windows(self.a_in.recv(), settings["kernel"], settings["stride"], settings["padding"])
+        total, divisor = view.sum((-2, -1)), settings["divisor"]
+        self.s_out.send(total if divisor == 1 else total / divisor)
 
 
-@implements(proc=WindowSum, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
-class FloatWindowSum(AbstractWindowSum):
-    """Floating point: the sum, or the average."""
-
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
-
-    def divided(self, total):
-        return total / self.proc_params["divisor"]
-
-
-@implements(proc=ShiftedConv, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt", "bit_accurate_loihi")
-class FixedShiftedConv(PyLoihiProcessModel):
+class ShiftedConv(PyLoihiProcessModel):
     """Sums in float64, exact since they stay far below 2**53."""
 
-    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
-    a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=24)
-    weight: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=8)
-    a_buf: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=24)
+    a_in: PyInPort
+    s_out: PyOutPort
+    weight: np.ndarray
+    a_buf: np.ndarray
 
-    def run_spk(self):
-        self.a_out.send(self.a_buf)
-        total = self.convolved(self.s_in.recv().astype(np.float64)).astype(np.int64)
+    def run_spk(self) -> None:
+        self.s_out.send(self.a_buf)
+        total = self.convolved(self.a_in.recv().astype(np.float64)).astype(np.int64)
         shift = self.proc_params["exponent"]
         self.a_buf = (total << shift if shift >= 0 else total >> -shift).astype(np.int32)
 
-    def convolved(self, x):
-        p = self.proc_params
-        _, kx, ky, _ = self.weight.shape
-        view = windows(x, (kx, ky), p["stride"], p["padding"], p["dilation"])
-        maps = np.split(view, p["groups"], axis=2)
-        kernels = np.split(self.weight.astype(np.float64), p["groups"], axis=0)
+    def convolved(self, x: np.ndarray) -> np.ndarray:
+        settings = self.proc_params
+        view = windows(x, self.weight.shape[1:3], settings["stride"], settings["padding"], settings["dilation"])
+        maps = np.split(view, settings["groups"], axis=2)
+        kernels = np.split(self.weight.astype(np.float64), settings["groups"], axis=0)
         parts = [np.tensordot(m, k, axes=((2, 3, 4), (3, 1, 2))) for m, k in zip(maps, kernels, strict=True)]
         return np.concatenate(parts, axis=-1)
 
 
-class AbstractChannelsFirst(PyLoihiProcessModel):
+class ChannelsFirst(PyLoihiProcessModel):
     """[H, W, C] -> [C * H * W]."""
 
-    a_in = None
-    s_out = None
+    a_in: PyInPort
+    s_out: PyOutPort
 
-    def run_spk(self):
+    def run_spk(self) -> None:
         self.s_out.send(np.moveaxis(self.a_in.recv(), -1, 0).ravel())
 
 
-@implements(proc=ChannelsFirst, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt", "bit_accurate_loihi")
-class FixedChannelsFirst(AbstractChannelsFirst):
-    """Integers."""
-
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
-
-
-@implements(proc=ChannelsFirst, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
-class FloatChannelsFirst(AbstractChannelsFirst):
-    """Floating point."""
-
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
-
-
-class AbstractMultiply(PyLoihiProcessModel):
+class Multiply(PyLoihiProcessModel):
     """factor * x."""
 
-    a_in = None
-    s_out = None
-    factor = None
+    a_in: PyInPort
+    s_out: PyOutPort
+    factor: np.ndarray
 
-    def run_spk(self):
+    def run_spk(self) -> None:
         self.s_out.send(self.a_in.recv() * self.factor)
 
 
-@implements(proc=Multiply, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt", "bit_accurate_loihi")
-class FixedMultiply(AbstractMultiply):
-    """Integers."""
-
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
-    factor: np.ndarray = LavaPyType(np.ndarray, np.int32)
-
-
-@implements(proc=Multiply, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
-class FloatMultiply(AbstractMultiply):
-    """Floating point."""
-
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
-    factor: np.ndarray = LavaPyType(np.ndarray, float)
-
-
-class AbstractRecorder(PyLoihiProcessModel):
+class Recorder(PyLoihiProcessModel):
     """A row a step."""
 
-    a_in = None
+    a_in: PyInPort
 
-    def __init__(self, proc_params):
-        super().__init__(proc_params)
-        self.log = None
-        self.clock = None
+    @cached_property
+    def files(self) -> list[Any]:
+        """The rows and the clock, opened at the first step."""
+        names = (self.proc_params["log"], self.proc_params["clock"])
+        return [None if name is None else np.load(name, mmap_mode="r+") for name in names]
 
-    def run_spk(self):
-        if self.log is None:
-            self.log = np.load(self.proc_params["log"], mmap_mode="r+")
-            clock = self.proc_params["clock"]
-            self.clock = None if clock is None else np.load(clock, mmap_mode="r+")
-        self.log[self.time_step - 1] = self.a_in.recv()
-        if self.clock is not None:
+    def run_spk(self) -> None:
+        rows, clock = self.files
+        rows[self.time_step - 1] = self.a_in.recv()
+        if clock is not None:
             now = time.monotonic()
-            self.clock[:] = self.time_step, self.clock[1] or now, now
+            clock[:] = self.time_step, clock[1] or now, now
 
 
-@implements(proc=Recorder, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt", "bit_accurate_loihi")
-class FixedRecorder(AbstractRecorder):
-    """Integers."""
-
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
-
-
-@implements(proc=Recorder, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
-class FloatRecorder(AbstractRecorder):
-    """Floating point."""
-
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
-
-
-class AbstractProbe(PyLoihiProcessModel):
+class Probe(PyLoihiProcessModel):
     """Reads after the spiking phase, so it sees the state after the reset."""
 
-    state = None
+    state: PyRefPort
 
-    def __init__(self, proc_params):
-        super().__init__(proc_params)
-        self.log = None
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """The memory map, opened at the first step."""
+        file: np.ndarray = np.load(self.proc_params["log"], mmap_mode="r+")
+        return file
 
-    def post_guard(self):
+    def post_guard(self) -> bool:
         return True
 
-    def run_post_mgmt(self):
-        if self.log is None:
-            self.log = np.load(self.proc_params["log"], mmap_mode="r+")
-        self.log[self.time_step - 1] = self.state.read()
+    def run_post_mgmt(self) -> None:
+        self.rows[self.time_step - 1] = self.state.read()
 
 
-@implements(proc=Probe, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt", "bit_accurate_loihi")
-class FixedProbe(AbstractProbe):
-    """Integers."""
-
-    state: PyRefPort = LavaPyType(PyRefPort.VEC_DENSE, np.int32)
-
-
-@implements(proc=Probe, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
-class FloatProbe(AbstractProbe):
-    """Floating point."""
-
-    state: PyRefPort = LavaPyType(PyRefPort.VEC_DENSE, float)
+FixedRingDelay, FloatRingDelay = twins(process.RingDelay, RingDelay)
+FixedWindowSum, FloatWindowSum = twins(process.WindowSum, WindowSum)
+FixedShiftedConv = model(process.ShiftedConv, ShiftedConv, FIXED)
+FixedChannelsFirst, FloatChannelsFirst = twins(process.ChannelsFirst, ChannelsFirst)
+FixedMultiply, FloatMultiply = twins(process.Multiply, Multiply)
+FixedRecorder, FloatRecorder = twins(process.Recorder, Recorder)
+FixedProbe, FloatProbe = twins(process.Probe, Probe)

@@ -1,4 +1,4 @@
-"""The processes: ports, variables and parameters. What they compute is in the models beside.
+"""The processes: ports, variables and settings. What they compute is in the models beside.
 
 Maps are [H, W, C], as Lava's own `Conv` wants them; vectors are [n]. `log` is the file of a `numpy` memory map with one
 row a step, or None; a step's row is written while the step runs, so that results come back in bulk.
@@ -6,13 +6,29 @@ row a step, or None; a step's row is written while the step runs, so that result
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from lava.magma.core.process.ports.ports import InPort, OutPort, RefPort
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 
 
-class ScheduledLIF(AbstractProcess):
+def variable(value: np.ndarray) -> Any:
+    """An array that the model can read and change."""
+    return Var(shape=value.shape, init=value)
+
+
+class Through(AbstractProcess):
+    """One input and one output, of the same shape where nothing else is said. Models read the settings by name."""
+
+    def __init__(self, *, shape: tuple[int, ...], output: tuple[int, ...] | None = None, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.a_in = InPort(shape=shape)
+        self.s_out = OutPort(shape=shape if output is None else output)
+
+
+class ScheduledLIF(Through):
     """Spiking neurons with a threshold for each step of a sample, and a choice of resets.
 
     State is zeroed before the first step of a sample; at its depth in the pipeline the layer handles step
@@ -20,6 +36,9 @@ class ScheduledLIF(AbstractProcess):
 
     threshold [period, *shape]; the other arrays have the layer's shape. Fixed model: decays are numerators over 4096,
     bias and reset_value are in membrane units, gain is not used. Floating model: plain numbers.
+
+    Settings: reset, compare (of the graph's node), depth, samples, and the files spike_log, membrane_log (or None),
+    overflow_log.
     """
 
     def __init__(
@@ -32,108 +51,59 @@ class ScheduledLIF(AbstractProcess):
         bias: np.ndarray,
         gain: np.ndarray,
         reset_value: np.ndarray,
-        reset: str,
-        compare: str,
-        depth: int,
-        samples: int,
-        spike_log: str,
-        membrane_log: str | None,
-        overflow_log: str,
+        **settings: Any,
     ) -> None:
-        super().__init__(
-            reset=reset,
-            compare=compare,
-            depth=depth,
-            samples=samples,
-            spike_log=spike_log,
-            membrane_log=membrane_log,
-            overflow_log=overflow_log,
-        )
-        self.a_in = InPort(shape=shape)
-        self.s_out = OutPort(shape=shape)
+        super().__init__(shape=shape, **settings)
         self.u = Var(shape=shape, init=0)
         self.v = Var(shape=shape, init=0)
-        self.threshold = Var(shape=threshold.shape, init=threshold)
-        self.decay = Var(shape=decay.shape, init=decay)
-        self.current_decay = Var(shape=current_decay.shape, init=current_decay)
-        self.bias = Var(shape=bias.shape, init=bias)
-        self.gain = Var(shape=gain.shape, init=gain)
-        self.reset_value = Var(shape=reset_value.shape, init=reset_value)
+        self.threshold, self.decay, self.current_decay = map(variable, (threshold, decay, current_decay))
+        self.bias, self.gain, self.reset_value = map(variable, (bias, gain, reset_value))
 
 
-class RingDelay(AbstractProcess):
+class RingDelay(Through):
     """Hands on what came ``steps`` steps ago, and nothing in the first ``quiet`` steps of a sample.
 
-    ``depth`` is the depth of the layer that reads it: its steps are the ones that count.
+    Further settings: period, the steps of a sample, and depth, that of the layer that reads it: its steps count.
     """
 
-    def __init__(self, *, shape: tuple[int, ...], steps: int, quiet: int, depth: int, period: int) -> None:
-        super().__init__(steps=steps, quiet=quiet, depth=depth, period=period)
-        self.a_in = InPort(shape=shape)
-        self.s_out = OutPort(shape=shape)
+    def __init__(self, *, shape: tuple[int, ...], steps: int, **settings: Any) -> None:
+        super().__init__(shape=shape, steps=steps, **settings)
         self.past = Var(shape=(max(steps, 1), *shape), init=0)
 
 
-class WindowSum(AbstractProcess):
-    """Sums over windows of a map [H, W, C], zeros around it, divided by ``divisor`` (1 in the fixed model)."""
+class WindowSum(Through):
+    """Sums over windows of a map [H, W, C], zeros around it, divided by ``divisor`` (1 in the fixed model).
 
-    def __init__(
-        self,
-        *,
-        shape: tuple[int, int, int],
-        output: tuple[int, int, int],
-        kernel: tuple[int, int],
-        stride: tuple[int, int],
-        padding: tuple[int, int],
-        divisor: int,
-    ) -> None:
-        super().__init__(kernel=kernel, stride=stride, padding=padding, divisor=divisor)
-        self.a_in = InPort(shape=shape)
-        self.s_out = OutPort(shape=output)
+    Further settings, two numbers each: kernel, stride, padding.
+    """
 
 
-class ShiftedConv(AbstractProcess):
+class ShiftedConv(Through):
     """Convolution whose sum is shifted by ``exponent`` bits (floor for negative ones), which Lava's own cannot do.
 
     Weight [C_out, kx, ky, C_in / groups], not flipped: cross-correlation. Sends a step later, as Lava's own does.
+    Further settings: stride, padding, dilation (two numbers each), groups.
     """
 
-    def __init__(
-        self,
-        *,
-        weight: np.ndarray,
-        shape: tuple[int, int, int],
-        output: tuple[int, int, int],
-        stride: tuple[int, int],
-        padding: tuple[int, int],
-        dilation: tuple[int, int],
-        groups: int,
-        exponent: int,
-    ) -> None:
-        super().__init__(stride=stride, padding=padding, dilation=dilation, groups=groups, exponent=exponent)
-        self.s_in = InPort(shape=shape)
-        self.a_out = OutPort(shape=output)
-        self.weight = Var(shape=weight.shape, init=weight)
+    def __init__(self, *, weight: np.ndarray, output: tuple[int, ...], **settings: Any) -> None:
+        super().__init__(output=output, **settings)
+        self.weight = variable(weight)
         self.a_buf = Var(shape=output, init=0)
 
 
-class ChannelsFirst(AbstractProcess):
+class ChannelsFirst(Through):
     """Flattens a map [H, W, C] in the order [C, H, W]."""
 
     def __init__(self, *, shape: tuple[int, ...]) -> None:
-        super().__init__()
-        self.a_in = InPort(shape=shape)
-        self.s_out = OutPort(shape=(int(np.prod(shape)),))
+        super().__init__(shape=shape, output=(int(np.prod(shape)),))
 
 
-class Multiply(AbstractProcess):
+class Multiply(Through):
     """Multiplies by a constant that broadcasts over the shape."""
 
     def __init__(self, *, shape: tuple[int, ...], factor: np.ndarray) -> None:
-        super().__init__()
-        self.a_in = InPort(shape=shape)
-        self.s_out = OutPort(shape=shape)
-        self.factor = Var(shape=factor.shape, init=factor)
+        super().__init__(shape=shape)
+        self.factor = variable(factor)
 
 
 class Recorder(AbstractProcess):
