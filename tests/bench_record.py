@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import statistics
 import time
@@ -11,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
+from spikeport.files import write_json
 
 FILE = Path("build") / "bench.json"
 
@@ -37,9 +38,7 @@ def record(name, against, ratio, seconds, **more):
     entries = json.loads(FILE.read_text()) if FILE.exists() else []
     entries = [entry for entry in entries if (entry["name"], entry["against"]) != (name, against)]
     entries.append({"name": name, "against": against, "ratio": ratio, "seconds": seconds, **more, "machine": machine()})
-    part = FILE.with_name(FILE.name + ".part")
-    part.write_text(json.dumps(entries, indent=1))
-    os.replace(part, FILE)
+    write_json(FILE, entries)
     print(f"\n{name}: {ratio:.2f} x against {against} ({seconds:.4g} s)", flush=True)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from random_graphs import random_graph
 from spikeport.engine import simulate
+from spikeport.files import write_text
 from spikeport.graph import LIF, Conv, CubaLIF, Delay, Pool
 from spikeport.target import Request
 from spikeport_targets.lava.support import placements
@@ -186,9 +187,7 @@ def main():
         text = page(tally, time.monotonic() - begun, order.first, done, networks)
         print(done, tally.bad, flush=True)
         if order.write:
-            part = order.write.with_name(order.write.name + ".part")
-            part.write_text(text)
-            part.replace(order.write)
+            write_text(order.write, text)
 
     tally = compare(range(order.first, order.first + order.graphs), show=show)
     return bool(tally.bad or tally.unsaid)

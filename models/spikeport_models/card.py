@@ -13,7 +13,7 @@ import torch
 
 from spikeport import datasets
 from spikeport.comparison.intervals import wilson
-from spikeport.training.folder import write_text
+from spikeport.files import write_text
 from spikeport.training.loop import predict
 from spikeport.training.neurons import Neuron
 from spikeport.training.parts import Part

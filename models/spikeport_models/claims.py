@@ -8,8 +8,6 @@ Both are measured as the network will run: on the test part, with the thresholds
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import Any
 import torch
 
 from spikeport import datasets
-from spikeport.training.folder import write_text
+from spikeport.files import replacing, write_json
 from spikeport.training.parts import Part
 from spikeport.training.probe import Activity, activity
 from spikeport.training.recipe import parse_overrides
@@ -54,7 +52,7 @@ def claims(recipe: str, seeds: int, out: Path, overrides: Mapping[str, Any] | No
             runs.setdefault(name, []).append({"test_accuracy": facts["test_accuracy"], **measured})
             print(f"{name}, seed {2025 + seed}: {_line(layers)}, test {facts['test_accuracy']:.2%}", flush=True)
     result = {"recipe": recipe, "set": dict(overrides or {}), "seeds": seeds, "samples": SAMPLES, "methods": runs}
-    write_text(out / "claims.json", json.dumps(result, indent=1) + "\n")
+    write_json(out / "claims.json", result)
     draw(result, out / "claims.png")
     return result
 
@@ -132,9 +130,8 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
         axes.legend(loc="upper right" if axes is left else "lower left", ncols=2 if axes is left else 1)
         axes.grid(axis="y", alpha=0.3)
     figure.suptitle(f"{result['recipe']}, {result['seeds']} seeds, mean and standard deviation")
-    part = path.with_name(f"part.{path.name}")
-    figure.savefig(part, dpi=130)
-    os.replace(part, path)
+    with replacing(path) as part:
+        figure.savefig(part, format="png", dpi=130)
 
 
 def _spread(values: Sequence[float]) -> tuple[float, float]:

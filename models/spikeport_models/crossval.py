@@ -7,7 +7,6 @@ With ``--weight-bits`` each network is quantised too, calibrated on samples of i
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,10 @@ from torch import nn
 
 from spikeport import datasets
 from spikeport.engine import simulate
+from spikeport.files import write_json
 from spikeport.quantisation import quantize
 from spikeport.tracing import capture
 from spikeport.training import checkpoint
-from spikeport.training.folder import write_text
 from spikeport.training.grid import to_grid
 from spikeport.training.loop import Training, accuracy, fit
 from spikeport.training.networks import network_of
@@ -132,7 +131,7 @@ def main() -> None:
         print(f"{options.weight_bits} bits: mean drop {100 * drop:.2f} points")
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        write_text(options.out, json.dumps(result, indent=1) + "\n")
+        write_json(options.out, result)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -13,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.files import replacing
 from spikeport.findings import Finding, fail, require
 from spikeport.graph.arrays import Array
 
@@ -137,11 +137,8 @@ class Record:
             "origin": dict(self.origin),
             "findings": [found.as_dict() for found in self.findings],
         }
-        path = Path(path)
-        part = path.with_name(path.name + ".part")
-        with part.open("wb") as file:
+        with replacing(path) as part, part.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, meta=np.asarray(json.dumps(meta)), **arrays)
-        os.replace(part, path)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:

@@ -5,11 +5,9 @@ A large set never lies in memory: N-MNIST in ten frames is 6.5 GB. The files may
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.datasets import Arrays, Split
+from spikeport.files import replacing
 from spikeport.findings import fail
 from spikeport.terminal import console
 from spikeport_models.datasets.events import Events, frames
@@ -90,18 +89,13 @@ def prepared(
 
 
 def _write(path: Path, recordings: Sequence[Recording], timesteps: int, size: Size) -> None:
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
+    with replacing(path) as part:
         stack = _room(part, (timesteps, len(recordings), 2, *size))
         with console.progress(f"preparing {len(recordings):,} recordings in {path.parent}, once", "recordings") as at:
             for number, recording in enumerate(recordings):
                 stack[:, number] = frames(recording.read(), timesteps, size)
                 at(number + 1, len(recordings))
         stack.flush()
-        os.replace(part, path)
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
 
 
 def _room(part: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.float32]]:

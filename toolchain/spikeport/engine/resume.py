@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from spikeport.files import write_text
 from spikeport.findings import SpikeportError, fail
 from spikeport.graph import Array, Graph, Input
 from spikeport.record import Record, join
@@ -109,9 +109,7 @@ def _claim(folder: Path, facts: dict[str, Any], resume: bool) -> int:
                 mend="continue it with --resume, or use another folder",
             )
         return int(there["part"])
-    part = path.with_name("run.json.part")
-    part.write_text(json.dumps(facts, indent=1))
-    os.replace(part, path)
+    write_text(path, json.dumps(facts, indent=1))
     return int(facts["part"])
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
+from spikeport.files import replacing
 from spikeport.findings import require
 from spikeport.mapping.placement import Mapping
 
@@ -51,6 +51,5 @@ def draw(mapping: Mapping, path: Path | str) -> None:
             color=axes.images[0].cmap((list(fit.layers).index(name) % 20) / 19),
         )
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=2, fontsize=7, frameon=False)
-    part = path.with_name(path.name + ".part")
-    figure.savefig(part, format=kind, bbox_inches="tight", metadata={"Date": None} if kind == "svg" else {})
-    os.replace(part, path)
+    with replacing(path) as part:
+        figure.savefig(part, format=kind, bbox_inches="tight", metadata={"Date": None} if kind == "svg" else {})

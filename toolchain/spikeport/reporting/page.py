@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -13,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from spikeport.files import write_text
 from spikeport.reporting import numbers, sections
 from spikeport.reporting.cores import cores
 from spikeport.reporting.verdict import name_of, verdict
@@ -25,9 +25,7 @@ def write(result: Mapping[str, Any], path: Path | str, figures: Mapping[str, Any
     `spikeport.reporting.figures` gathers from records and graphs: rasters, causes and histograms to drill down into.
     """
     path = Path(path)
-    part = path.with_name(path.name + ".part")
-    part.write_text(render(result, figures), encoding="utf-8")
-    os.replace(part, path)
+    write_text(path, render(result, figures))
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from spikeport.files import replacing
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.training.neurons import Neuron
 
@@ -26,12 +26,10 @@ def save(path: Path | str, module: nn.Module, metadata: Mapping[str, Any]) -> No
     missing = [name for name in FACTS if name not in metadata]
     if missing:
         fail("SP305", f"a checkpoint also states {', '.join(missing)}", where=str(path))
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     text = json.dumps({"version": VERSION, **metadata})
-    part.write_bytes(to_bytes(state, metadata={KEY: text}))
-    os.replace(part, path)
+    with replacing(path) as part:
+        part.write_bytes(to_bytes(state, metadata={KEY: text}))
 
 
 def read(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:

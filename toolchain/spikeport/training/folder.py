@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from spikeport.files import replacing, write_json, write_text
 from spikeport.findings import SpikeportError, fail
 from spikeport.training import checkpoint
 from spikeport.training.loop import Epoch
@@ -68,13 +68,6 @@ def begin(folder: Path, recipe: Recipe) -> None:
     write_recipe(folder, recipe)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that it appears whole."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
-
-
 def write_recipe(folder: Path, recipe: Recipe) -> None:
     """The resolved recipe, every field written out: ``spikeport train FOLDER/recipe.toml`` repeats the training."""
     fields = {name: value for name, value in recipe.model_dump().items() if value is not None}
@@ -88,7 +81,7 @@ def write_recipe(folder: Path, recipe: Recipe) -> None:
 def write_metrics(folder: Path, epochs: Sequence[Epoch]) -> None:
     """All epochs so far, as JSON and as CSV."""
     rows = [epoch.as_dict() for epoch in epochs]
-    write_text(folder / METRICS, json.dumps(rows, indent=1) + "\n")
+    write_json(folder / METRICS, rows)
     text = io.StringIO()
     table = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     table.writeheader()
@@ -114,9 +107,8 @@ def draw_curves(folder: Path, epochs: Sequence[Epoch], title: str) -> None:
     for axes in (left, right):
         axes.grid(alpha=0.3)
     figure.suptitle(title)
-    part = folder / f"part.{CURVES}"
-    figure.savefig(part, dpi=120)
-    os.replace(part, folder / CURVES)
+    with replacing(folder / CURVES) as part:
+        figure.savefig(part, format="png", dpi=120)
 
 
 def _toml(value: object) -> str:

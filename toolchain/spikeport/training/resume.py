@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from spikeport.files import replacing
 from spikeport.findings import fail
 from spikeport.training.loop import Epoch, Training
 
@@ -40,12 +40,11 @@ def save(path: Path, training: Training) -> None:
         "epochs": [epoch.as_dict() for epoch in training.epochs],
         "best": None if training.best is None else training.best.epoch,
     }
-    part = path.with_name(path.name + ".part")
     whole = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
-    part.write_bytes(to_bytes(whole, metadata={"spikeport-training": json.dumps(facts)}))
-    os.replace(part, path)
+    with replacing(path) as part:
+        part.write_bytes(to_bytes(whole, metadata={"spikeport-training": json.dumps(facts)}))
 
 
 def restore(path: Path, training: Training) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from spikeport.comparison.intervals import wilson
+from spikeport.files import folder
 from spikeport.findings import Finding
 from spikeport.graph import Graph
 from spikeport.target import Progress as Callback
 from spikeport.target import Request, silent
 from spikeport.verbs.execute import execute, execute_in_parts
-from spikeport.verbs.files import folder
 from spikeport.verbs.load import Model, load_data, load_model
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from spikeport import preprocessing
 from spikeport.engine import simulate
+from spikeport.files import output
 from spikeport.findings import Finding
 from spikeport.graph import Array, Graph
 from spikeport.record import Record
 from spikeport.target import Request
-from spikeport.verbs.files import output
 from spikeport.verbs.load import Model, load_data, load_model
 
 CALIBRATION = 256  #: samples of the training split on which the cost of `thresholds="approx"` is measured

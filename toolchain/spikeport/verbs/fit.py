@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from spikeport.files import output
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, Graph
 from spikeport.mapping import Chip, Fit, Mapping, draw, find
 from spikeport.mapping.fit import fit as tile
-from spikeport.verbs.files import output
 from spikeport.verbs.load import Model, load_model
 
 BOUNDS: tuple[Literal["shared", "unrolled"], ...] = ("shared", "unrolled")

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from spikeport.datasets import Coding
+from spikeport.files import output
 from spikeport.findings import Finding, fail
 from spikeport.tracing.authors import Arch, Compare, Facts, Layout, convert, preprocessing
 from spikeport.tracing.calibrate import calibrate as estimate
@@ -18,7 +19,6 @@ from spikeport.training import checkpoint
 from spikeport.training.loop import accuracy
 from spikeport.training.neurons import Neuron
 from spikeport.training.parts import Part
-from spikeport.verbs.files import output
 from spikeport.verbs.load import Data, prepared
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from spikeport.files import output, sha256, write_text
 from spikeport.graph import LIF, Graph, Loihi, Node, Synapse
 from spikeport.reporting.drawing import describe, draw
-from spikeport.verbs.files import output, sha256
 from spikeport.verbs.load import Model, load_model
 
 
@@ -138,6 +138,4 @@ def _write(path: Path, found: Inspection) -> None:
         ".name{font-weight:bold}.what{font-size:11px;fill:#666}</style>"
     )
     head, _, tail = found.svg.partition(">")
-    part = path.with_name(path.name + ".part")
-    part.write_text(f"{head}>{style}{tail}", encoding="utf-8")
-    part.replace(path)
+    write_text(path, f"{head}>{style}{tail}")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spikeport import datasets, preprocessing
+from spikeport.files import sha256
 from spikeport.findings import Finding, fail
 from spikeport.graph import Array, Graph, Input, Loihi
 from spikeport.preprocessing import Preprocessing
-from spikeport.verbs.files import sha256
 
 if TYPE_CHECKING:
     from torch import nn

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from spikeport.files import sha256
 from spikeport.graph import Array
-from spikeport.verbs.files import sha256
 from spikeport.verbs.load import Model
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from spikeport.engine import simulate
+from spikeport.files import output, replacing, write_json
 from spikeport.findings import Finding, fail
 from spikeport.graph import Array, Graph, Profile
 from spikeport.quantisation import STEPS, Quantised, RangeMethod, SignMode, TradeOff, load_profile, mixed_bits, prepare
@@ -19,7 +19,6 @@ from spikeport.quantisation import quantize as post_training
 from spikeport.quantisation.collapse import collapse
 from spikeport.target import Progress, silent
 from spikeport.verbs.export import export
-from spikeport.verbs.files import output, write_json
 from spikeport.verbs.load import Data, Model, load_data, load_model
 
 CALIBRATION = 512  #: samples of the training split
@@ -174,10 +173,8 @@ def draw(trade_off: TradeOff | Mapping[str, Any], path: Path | str) -> None:
     axes.set_xlabel("bits of a weight, mean")
     axes.set_ylabel("accuracy, %")
     axes.legend(loc="lower right")
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    figure.savefig(part, format="png")
-    os.replace(part, path)
+    with replacing(path) as part:
+        figure.savefig(part, format="png")
 
 
 def _worse(accuracy: Mapping[str, float]) -> Finding:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from spikeport.comparison import Comparison
+from spikeport.files import folder, sha256, write_json
 from spikeport.findings import fail
 from spikeport.reporting import gather, write
 from spikeport.verbs.doctor import versions
-from spikeport.verbs.files import folder, sha256, write_json
 from spikeport.verbs.fit import placed
 
 FIGURES = "figures.json"  #: what the page lets a reader drill down into; written beside result.json

@@ -15,6 +15,7 @@ import numpy as np
 from spikeport.comparison import Parity, Side, causes, first_divergence, parity, with_moments
 from spikeport.engine import simulate
 from spikeport.engine.margins import margins
+from spikeport.files import folder, sha256, write_json
 from spikeport.findings import Finding
 from spikeport.graph import LIF, Array, Graph, Real
 from spikeport.mapping import Chip
@@ -28,7 +29,6 @@ from spikeport.verbs.doctor import versions
 from spikeport.verbs.energy import mapped, price
 from spikeport.verbs.events import tally
 from spikeport.verbs.execute import execute
-from spikeport.verbs.files import folder, sha256, write_json
 from spikeport.verbs.fit import placed
 from spikeport.verbs.load import Data, Model, load_data, load_model
 from spikeport.verbs.plan import Plan

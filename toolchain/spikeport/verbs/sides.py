@@ -7,20 +7,20 @@ from pathlib import Path
 
 from spikeport.comparison import Side as Network
 from spikeport.engine import simulate
+from spikeport.files import sha256
 from spikeport.findings import fail
 from spikeport.graph import Array, Graph
 from spikeport.record import Record
 from spikeport.target import Request
 from spikeport.training.shipped import models
 from spikeport.verbs.execute import execute, target_names
-from spikeport.verbs.files import sha256
 from spikeport.verbs.load import Model, load_model
 from spikeport.verbs.origin import samples_hash
 from spikeport.verbs.simulate import read_array
 
 BLIND = ("pytorch", "onnxruntime", "onnxruntime-cuda")  #: targets that show no membranes
 
-Named = Model | Graph | Record | Path | str
+Named = str | Path | Graph | Model | Record
 
 
 @dataclass(frozen=True)

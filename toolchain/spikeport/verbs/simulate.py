@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from spikeport import preprocessing
+from spikeport.files import folder
 from spikeport.findings import Finding, fail
 from spikeport.graph import LIF, Array, Graph, Input
 from spikeport.passes.extend import extend
@@ -18,7 +19,6 @@ from spikeport.record import Record
 from spikeport.target import Progress as Callback
 from spikeport.target import Request, check_input, silent
 from spikeport.verbs.execute import execute, execute_in_parts, part
-from spikeport.verbs.files import folder
 from spikeport.verbs.load import Model, load_model
 from spikeport.verbs.origin import origin
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from spikeport.files import replacing
 from spikeport.findings import fail
 from spikeport.formats.nir import heaps
 from spikeport.graph import Array
@@ -55,16 +55,12 @@ def equal_or(array: Array) -> Array | Filled | Packed:
 
 def save(tree: Mapping[str, Any], path: Path) -> None:
     """Write the tree under the group ``node``, beside NIR's version. Nothing is left where writing fails."""
-    part = path.with_name(path.name + ".part")
     try:
-        with h5py.File(part, "w", libver="earliest") as file:
+        with replacing(path) as part, h5py.File(part, "w", libver="earliest") as file:
             file.create_dataset("version", data=NIR_VERSION, dtype=h5py.string_dtype())
             _write(file.create_group("node"), tree)
-        os.replace(part, path)
     except OSError as error:
         fail("SP201", f"cannot be written ({_line(error)})", where=str(path), mend="is there such a folder, with room?")
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _write(group: Any, tree: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 
+from spikeport.files import replacing
 from spikeport.findings import SpikeportError, fail, require
 from spikeport.formats.onnx.tensor import array
 from spikeport.graph import Array
@@ -31,17 +31,13 @@ def save(model: onnx.ModelProto, path: Path) -> None:
         f"the model takes {size:,} bytes; an ONNX file holds {LARGEST:,}",
         mend="export to NIR",
     )
-    part = path.with_name(path.name + ".part")
     try:
-        with part.open("wb") as file:
+        with replacing(path) as part, part.open("wb") as file:
             file.writelines(pieces)
-        os.replace(part, path)
     except OSError as error:
         fail(
             "SP201", f"cannot be written ({error.strerror})", where=str(path), mend="is there such a folder, with room?"
         )
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _serialised(model: onnx.ModelProto) -> tuple[Iterator[bytes], int]:

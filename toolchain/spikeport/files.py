@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from spikeport.findings import fail
 
@@ -37,9 +40,29 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def write_json(path: Path | str, value: Any) -> None:
-    """Write JSON through a temporary name."""
+@contextmanager
+def replacing(path: Path | str) -> Iterator[Path]:
+    """A name in the folder of ``path`` to write to: what stands there is moved to ``path`` when the block ends well.
+
+    Until then ``path`` stays as it was, and an exception leaves nothing behind. Names are never the same, so that two
+    writers of one file do not mix: the last to end has it. Raises OSError where the folder takes no file.
+    """
     path = Path(path)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    part = path.with_name(f"{path.name}.{uuid4().hex[:12]}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        with suppress(OSError):  # moved away, or never written
+            part.unlink()
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write text as UTF-8; the file appears whole."""
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write JSON, an entry a line; the file appears whole."""
+    write_text(path, json.dumps(value, indent=1) + "\n")
