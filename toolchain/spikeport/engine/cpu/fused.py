@@ -41,10 +41,8 @@ class Layer:
 
     node: LIF
     parameters: Parameters
+    rules: Constants | Rules  #: of integers or of real numbers; they watch where a sum can leave the membrane's range
     pattern: int  #: after so many neurons the parameters repeat
-    exponent: int = 0  #: applied to the sums on the way in (integers)
-    top: int = 0  #: the largest membrane (integers); 0 means real numbers
-    beyond: bool = False  #: whether a sum can leave the membrane's range (integers)
 
     def __call__(self, x: Tensor, state: Array | None, start: int, steps: int, *, keep: bool, watch: bool) -> Fired:
         """Steps ``start`` ... ``start + steps - 1``; membranes if ``keep``, active neurons if ``watch``."""
@@ -56,26 +54,20 @@ class Layer:
             state = np.zeros((NOTHING, NOTHING) if steps == self.node.timesteps else (2, count), dtype)
         parameters = self.parameters._replace(threshold=self.parameters.threshold[start : start + steps])
 
+        rules, loop = self.watching(watch), kernels.loihi if isinstance(self.rules, Constants) else kernels.real
+
         def part(begin: int, end: int) -> Array:
-            if self.top:
-                return kernels.loihi(values, self.constants(watch), parameters, spikes, after, state, begin, end)
-            return kernels.real(values, self.rules(watch), parameters, spikes, after, state, begin, end)
+            counts: Array = loop(values, rules, parameters, spikes, after, state, begin, end)
+            return counts
 
         counts = np.sum(over_parts(part, count, weight=steps), axis=0)
         shape, size = tuple(x.shape[2:]), (steps, x.shape[1], -1)
         train = unflat(spikes.reshape(size), shape)
         return fired(train, unflat(after.reshape(size), shape) if keep else None, state, counts)
 
-    def rules(self, watch: bool) -> Rules:
-        """What the loop of real numbers is told."""
-        reset = self.node.reset
-        return Rules(self.node.compare == ">=", reset == "subtract", reset == "none", watch)
-
-    def constants(self, watch: bool) -> Constants:
-        """What the loop of integers is told."""
-        kept, lost = {"zero": (0, 0), "value": (0, 0), "subtract": (-1, -1), "none": (-1, 0)}[self.node.reset]
-        shifts = max(self.exponent, 0), max(-self.exponent, 0)
-        return Constants(*map(np.int32, (*shifts, kept, lost, self.top, watch or self.beyond)))
+    def watching(self, watch: bool) -> Any:
+        """The rules, which watch if ``watch`` or in any case."""
+        return self.rules._replace(watch=type(self.rules.watch)(1)) if watch else self.rules
 
 
 def fired(spikes: Tensor, after: Tensor | None, state: Any, counts: Array) -> Fired:
@@ -109,7 +101,17 @@ def prepare(node: LIF, dtype: np.dtype[Any], exponent: int = 0, top: int = 0, x:
         gain=None if top else laid(node.gain),
     )
     beyond = x is not None and _current(node, x) > top
-    return Layer(node, parameters, int(np.prod(shape)), exponent, top, beyond)
+    rules = _constants(node.reset, exponent, top, beyond) if top else _rules(node)
+    return Layer(node, parameters, rules, int(np.prod(shape)))
+
+
+def _constants(reset: str, exponent: int, top: int, watch: bool) -> Constants:
+    kept, lost = {"zero": (0, 0), "value": (0, 0), "subtract": (-1, -1), "none": (-1, 0)}[reset]
+    return Constants(*map(np.int32, (max(exponent, 0), max(-exponent, 0), kept, lost, top, watch)))
+
+
+def _rules(node: LIF) -> Rules:
+    return Rules(node.compare == ">=", node.reset == "subtract", node.reset == "none", watch=False)
 
 
 def unflat(values: Array, shape: Shape) -> Tensor:

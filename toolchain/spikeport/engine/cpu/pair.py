@@ -17,9 +17,9 @@ from torch import Tensor
 from spikeport.engine.cpu import kernels
 from spikeport.engine.cpu.advance import advance
 from spikeport.engine.cpu.fused import Layer, fired, unflat
-from spikeport.engine.cpu.listing import MARGIN, listed
+from spikeport.engine.cpu.listing import listed
 from spikeport.engine.cpu.products import Product
-from spikeport.engine.cpu.sparse import Rows, row, scratch_for
+from spikeport.engine.cpu.sparse import Rows, row
 from spikeport.engine.cpu.structures import (
     ACTIVE,
     BEYOND,
@@ -32,6 +32,7 @@ from spikeport.engine.cpu.structures import (
     Parameters,
     Places,
     Plan,
+    Scratch,
     State,
     Whole,
 )
@@ -54,7 +55,8 @@ def fire(
     pattern: int,  # after so many neurons the parameters repeat
     spikes: Bytes,  # [T, B, rows * columns * channels that leave]
     after: Integers,  # as spikes, or [0, 0, 0] where nobody asks
-    like: Any,  # an array of the type of the sums: int16 or int32
+    lists: Lists,  # of all steps of a sample
+    scratch: Scratch,
     units: Any,
     taps: Any,
     half: Any,  # units of the neurons that take a step together
@@ -63,11 +65,8 @@ def fire(
 ) -> Whole:
     """All steps of the samples ``begin`` ... ``end - 1``; counts [T, 4]."""
     lanes, together, columns, steps = UNIT * len(units), UNIT * len(half), plan.leaving[1], len(x)
-    leaving, places = lanes * len(weight), plan.size[0] * plan.size[1]
-    most = places * plan.size[2] * plan.high
-    events, starts = np.empty((steps, most + MARGIN), np.int32), np.empty((steps, places + 1), np.int64)
-    scratch = scratch_for(plan, like, lanes, len(taps))
-    sums = np.zeros(columns * lanes, like.dtype)
+    leaving, (events, starts) = lanes * len(weight), lists
+    sums = np.zeros(columns * lanes, scratch.unwanted.dtype)
     v, current = np.empty(columns * lanes, np.int32), np.empty(columns * lanes, np.int32)
     now, (decay, leak, bias, theta, reset_value, gain) = State(v, current), layer
     counts = np.zeros((steps, 4), np.int64)
@@ -121,10 +120,10 @@ class Pair:
         words = rows.words(x.flatten(0, 1)).reshape(steps, x.shape[1], -1)
         spikes = np.empty((steps, x.shape[1], int(np.prod(shape))), np.uint8)
         after = np.empty(spikes.shape if keep else (0, 0, 0), np.int32)
-        told = rows.weight, rows.plan, layer.constants(watch), layer.parameters, layer.pattern
-        like, units = np.empty(0, rows.sums), (rows.units, rows.taps, rows.units[: len(kernels.UNITS)])
+        told = rows.weight, rows.plan, layer.watching(watch), layer.parameters, layer.pattern
+        units = rows.units, rows.taps, rows.units[: len(kernels.UNITS)]
         parts = over_parts(
-            lambda begin, end: fire(words, *told, spikes, after, like, *units, begin, end),
+            lambda begin, end: fire(words, *told, spikes, after, *rows.memory(steps), *units, begin, end),
             x.shape[1],
             step=1,
             weight=words[:, 0].size * 8,
@@ -138,5 +137,4 @@ def prepare(product: Product, layer: Layer) -> Pair:
     rows = product.rows
     if rows is None or layer.node.shape[0] % (UNIT * len(rows.units)):
         return Pair(product, layer, None)
-    listed_at_most = layer.node.timesteps * int(np.prod(rows.plan.size)) * rows.plan.high
-    return Pair(product, layer, rows if listed_at_most <= LONGEST else None)
+    return Pair(product, layer, rows if layer.node.timesteps * rows.most <= LONGEST else None)

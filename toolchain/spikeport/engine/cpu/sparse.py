@@ -15,6 +15,7 @@ tap 0.15 to 0.25. `SHARES` follows from that.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -99,31 +100,21 @@ def by_place(
 
 
 @compiled
-def scratch_for(plan: Plan, like: Any, lanes: int, taps: int) -> Any:
-    """Memory for `row`, whose sums have the type of ``like``."""
-    width = plan.size[1]
-    events = np.empty(width * plan.kernel[0] * plan.size[2] * plan.high + MARGIN, np.int32)
-    at, pairs = np.empty(width + 1, np.int64), np.zeros(taps * lanes, np.int16)
-    return Scratch(events, at, pairs, np.empty(lanes, like.dtype))
-
-
-@compiled
 def add(
     x: Any,  # uint64 [maps, places * channels / 8], channels last, padded to a multiple of eight
     weight: Any,  # int16 [tiles, rows, lanes / 2], paired
     plan: Plan,
     out: Any,  # int16, or int32 and zero: [maps, rows * columns * tiles * lanes]
+    lists: Lists,  # of as many maps as are listed together
+    scratch: Scratch,
     units: Any,
     taps: Any,
     begin: int,
     end: int,
 ) -> None:
     """The sums of the maps ``begin`` ... ``end - 1``."""
-    lanes, places = UNIT * len(units), plan.size[0] * plan.size[1]
-    apart, most = lanes * len(weight), places * plan.size[2] * plan.high
-    group = min(max(1, LISTED // most), max(1, end - begin))
-    events, starts = np.empty((group, most + MARGIN), np.int32), np.empty((group, places + 1), np.int64)
-    scratch = scratch_for(plan, out, lanes, len(taps))
+    lanes, (events, starts) = UNIT * len(units), lists
+    apart, group = lanes * len(weight), len(events)
     for a in range(begin, end, group):
         for n in range(a, min(a + group, end)):
             listed(x[n], plan.size[2] // 8, plan.high, Lists(events[n - a], starts[n - a]))
@@ -168,10 +159,25 @@ class Rows:
         out = make((len(words), int(np.prod(self.plan.leaving)) * channels), self.sums)
 
         def part(begin: int, end: int) -> None:
-            add(words, self.weight, self.plan, out, self.units, self.taps, begin, end)
+            memory = self.memory(min(max(1, LISTED // self.most), max(1, end - begin)))
+            add(words, self.weight, self.plan, out, *memory, self.units, self.taps, begin, end)
 
         over_parts(part, len(words), step=1, weight=int(np.prod(self.shape)))
         return torch.from_numpy(out.reshape(len(words), *leaving[1:], channels)[..., : leaving[0]]).movedim(-1, 1)
+
+    @cached_property
+    def most(self) -> int:
+        """The most events that a map can have."""
+        return int(np.prod(self.plan.size)) * self.plan.high
+
+    def memory(self, maps: int) -> tuple[Lists, Scratch]:
+        """What a loop lists so many maps in, and makes sums in."""
+        plan, lanes = self.plan, UNIT * len(self.units)
+        (rows, columns, channels), high = plan.size, plan.high
+        lists = Lists(np.empty((maps, self.most + MARGIN), np.int32), np.empty((maps, rows * columns + 1), np.int64))
+        events = np.empty(columns * plan.kernel[0] * channels * high + MARGIN, np.int32)
+        pairs = np.zeros(len(self.taps) * lanes, np.int16)
+        return lists, Scratch(events, np.empty(columns + 1, np.int64), pairs, np.empty(lanes, self.sums))
 
     def words(self, x: Tensor) -> Array:
         """Maps [N, *in] in bytes as [N, places * channels / 8], eight channels a word, with zeros for missing ones."""
