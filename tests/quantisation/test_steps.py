@@ -17,9 +17,9 @@ from spikeport.quantisation.mantissa import Mantissa
 from spikeport.quantisation.normalise import normalise
 from spikeport.quantisation.plan import Plan
 from spikeport.quantisation.post_training import first_plan
-from spikeport.quantisation.ranges import differing, ranges
+from spikeport.quantisation.ranges import ranges
 from spikeport.quantisation.rounding import Moments, round_together, rounding
-from spikeport.quantisation.sweep import Calibration, Sweep
+from spikeport.quantisation.sweep import Calibration, Sweep, differing
 from spikeport.quantisation.thresholds import thresholds
 from spikeport.target import Request
 

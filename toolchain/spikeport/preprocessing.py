@@ -91,9 +91,9 @@ class Preprocessing:
 
 def of(facts: Mapping[str, Any]) -> Preprocessing | None:
     """What a checkpoint's metadata or a graph's provenance say; None where samples enter as data sets give them."""
-    found = facts.get(KEY)
-    if not found:
+    entry = facts.get(KEY)
+    if not entry:
         return None
     return Preprocessing(
-        tuple(found["mean"]), tuple(found["std"]), str(found.get("source", "")), str(found.get("unknown", ""))
+        tuple(entry["mean"]), tuple(entry["std"]), str(entry.get("source", "")), str(entry.get("unknown", ""))
     )

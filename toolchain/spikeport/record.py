@@ -135,7 +135,7 @@ class Record:
             "overflows": {name: dict(kinds) for name, kinds in self.overflows.items()},
             "seconds": self.seconds,
             "origin": dict(self.origin),
-            "findings": [found.as_dict() for found in self.findings],
+            "findings": [finding.as_dict() for finding in self.findings],
         }
         with replacing(path) as part, part.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, meta=np.asarray(json.dumps(meta)), **arrays)
@@ -170,7 +170,7 @@ class Record:
             overflows=meta["overflows"],
             seconds=meta["seconds"],
             origin=meta.get("origin", {}),
-            findings=tuple(Finding(**found) for found in meta["findings"]),
+            findings=tuple(Finding(**facts) for facts in meta["findings"]),
         )
 
 
@@ -204,7 +204,7 @@ def join(records: Sequence[Record]) -> Record:
         events={name: _added([record.events[name] for record in records]) for name in first.events},
         overflows=overflows,
         seconds=sum(record.seconds for record in records),
-        findings=tuple(dict.fromkeys(found for record in records for found in record.findings)),
+        findings=tuple(dict.fromkeys(finding for record in records for finding in record.findings)),
     )
 
 

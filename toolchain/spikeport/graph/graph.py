@@ -44,11 +44,11 @@ class Graph:
         object.__setattr__(self, "nodes", MappingProxyType(dict(self.nodes)))
         object.__setattr__(self, "edges", tuple((str(a), str(b)) for a, b in self.edges))
         object.__setattr__(self, "provenance", MappingProxyType(dict(self.provenance)))
-        found = [*self._edge_findings(), *self._number_findings()]
+        findings = [*self._edge_findings(), *self._number_findings()]
         if set(self.nodes).issuperset(end for edge in self.edges for end in edge):  # else nothing can follow the edges
-            found += [*self._cycle_findings(), *self._known_shapes[1], *self._message_findings()]
-        if found:
-            raise SpikeportError(found)
+            findings += [*self._cycle_findings(), *self._known_shapes[1], *self._message_findings()]
+        if findings:
+            raise SpikeportError(findings)
 
     @classmethod
     def chain(cls, nodes: Mapping[str, Node], timesteps: int, **facts: Any) -> Graph:
@@ -230,7 +230,7 @@ class Graph:
             try:
                 shapes[name] = self._shape_of(name, node, shapes)
             except SpikeportError as error:
-                findings += [replace(found, where=f"node {name!r}") for found in error.findings]
+                findings += [replace(finding, where=f"node {name!r}") for finding in error.findings]
         return MappingProxyType(shapes), tuple(findings)
 
     def _message_findings(self) -> Iterable[Finding]:
@@ -240,5 +240,5 @@ class Graph:
 
     def _number_findings(self) -> Iterable[Finding]:
         for name, node in self.nodes.items():
-            for found in number_findings(node, self.timesteps, self.arithmetic):
-                yield replace(found, where=f"node {name!r}")
+            for finding in number_findings(node, self.timesteps, self.arithmetic):
+                yield replace(finding, where=f"node {name!r}")

@@ -84,18 +84,18 @@ def align_delays(graph: Graph) -> Pipeline:
 def _sources(graph: Graph, name: str) -> list[tuple[str, int]]:
     """What enters a node, through its delays, with the steps these take."""
     node = graph.nodes[name]
-    found: list[tuple[str, int]] = []
+    sources: list[tuple[str, int]] = []
     waiting = [(source, node.steps if isinstance(node, Delay) else 0, {name}) for source in graph.sources(name)]
     while waiting:
         source, wait, passed = waiting.pop()
         between = graph.nodes[source]
         if not isinstance(between, Delay):
-            found.append((source, wait))
+            sources.append((source, wait))
         elif source in passed:
             _too_slow(sorted(passed))
         else:
             waiting += [(before, wait + between.steps, passed | {source}) for before in graph.sources(source)]
-    return found
+    return sources
 
 
 def _too_slow(names: list[str]) -> None:

@@ -67,10 +67,10 @@ def measured_in(node: LIF, unit: Array, dtype: np.dtype[np.floating]) -> LIF:
     unit = unit.astype(np.float64)
 
     def divided(value: Array) -> Array:
-        wide = over_neurons(value, node.shape) / over_neurons(unit, node.shape)
+        quotient = over_neurons(value, node.shape) / over_neurons(unit, node.shape)
         if max(value.ndim, unit.ndim) <= 1:
-            wide = wide.reshape(np.broadcast_shapes(value.shape, unit.shape))
-        return wide.astype(dtype)
+            quotient = quotient.reshape(np.broadcast_shapes(value.shape, unit.shape))
+        return quotient.astype(dtype)
 
     threshold = over_time(node.threshold, node.shape) / over_neurons(unit, node.shape)
     if max(node.threshold.ndim - 1, unit.ndim) <= 1:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from spikeport.graph import LIF, Array, Graph, Node, Norm, Pool, Scale, Synapse, over_neurons
-from spikeport.passes.linear import add_constant, feeders, norm_gain, real_dtype, scaled_inputs, scaled_outputs
+from spikeport.passes.constant import add_constant
+from spikeport.passes.frame import norm_gain
+from spikeport.passes.linear import feeders, real_dtype, scaled_inputs, scaled_outputs
 
 
 def fold_norm(graph: Graph) -> Graph:
@@ -33,8 +35,8 @@ def fold_norm(graph: Graph) -> Graph:
 
 def _sources(graph: Graph, name: str) -> tuple[str, ...]:
     """The synapses before a norm that can take it in, or ()."""
-    found = feeders(graph, name, (Pool,))
-    return found if found and all(_keeps_constants(pool) for pool in _pools(graph, name)) else ()
+    synapses = feeders(graph, name, (Pool,))
+    return synapses if synapses and all(_keeps_constants(pool) for pool in _pools(graph, name)) else ()
 
 
 def _keeps_constants(node: Pool) -> bool:
@@ -43,11 +45,11 @@ def _keeps_constants(node: Pool) -> bool:
 
 def _pools(graph: Graph, name: str) -> list[Pool]:
     """The pools between ``name`` and the synapses before it."""
-    found: list[Pool] = []
+    pools: list[Pool] = []
     for source in graph.sources(name):
         if isinstance(node := graph[source], Pool):
-            found += [node, *_pools(graph, source)]
-    return found
+            pools += [node, *_pools(graph, source)]
+    return pools
 
 
 def _gain_and_shift(node: Norm) -> tuple[Array, Array]:
@@ -92,5 +94,5 @@ def _into_targets(graph: Graph, name: str) -> Graph:
 
 def _gained(node: LIF, gain: Array, dtype: np.dtype[np.floating]) -> LIF:
     """The neurons with their gain times ``gain`` [C]."""
-    wide = over_neurons(node.gain, node.shape).astype(np.float64) * over_neurons(gain, node.shape)
-    return node.with_(gain=(wide if node.gain.ndim > 1 else wide.reshape(-1)).astype(dtype))
+    product = over_neurons(node.gain, node.shape).astype(np.float64) * over_neurons(gain, node.shape)
+    return node.with_(gain=(product if node.gain.ndim > 1 else product.reshape(-1)).astype(dtype))

@@ -6,7 +6,8 @@ import numpy as np
 
 from spikeport.findings import Finding, SpikeportError
 from spikeport.graph import LIF, Delay, Flatten, Graph, Node, Pool, Readout, Scale, Synapse
-from spikeport.passes.linear import area, feeders, finding, real_dtype, scaled_inputs, scaled_outputs
+from spikeport.passes.frame import area
+from spikeport.passes.linear import feeders, finding, real_dtype, scaled_inputs, scaled_outputs
 
 
 def fold_pool(graph: Graph) -> Graph:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from spikeport.graph import Graph, Synapse, over_neurons
-from spikeport.passes.linear import add_constant, real_dtype
+from spikeport.passes.constant import add_constant
+from spikeport.passes.linear import real_dtype
 
 
 def move_bias(graph: Graph) -> Graph:

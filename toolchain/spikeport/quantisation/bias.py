@@ -7,9 +7,8 @@ import numpy as np
 from spikeport.graph import LIF, Array, Node, Readout, Scale, Synapse, over_neurons
 from spikeport.quantisation.layers import Layer
 from spikeport.quantisation.plan import Plan
-from spikeport.quantisation.ranges import differing
 from spikeport.quantisation.scales import SUM_ONE
-from spikeport.quantisation.sweep import Calibration, Sweep
+from spikeport.quantisation.sweep import Calibration, Sweep, where_nearer
 
 
 def bias(plan: Plan, calibration: Calibration) -> Plan:
@@ -20,15 +19,7 @@ def bias(plan: Plan, calibration: Calibration) -> Plan:
     whose spikes do not come nearer to the real network's keeps its biases: where a mean comes from few places, it is
     wrong for all the others. Layers whose neurons filter the current (`CubaLIF`) take a constant otherwise, and stay.
     """
-    sweep = Sweep(plan, calibration)
-    for layer in plan.layers:
-        candidate = _corrected(sweep, plan, layer)
-        spiking = all(isinstance(plan.real[name], LIF) for name in layer.sinks)
-        if not spiking or differing(sweep, candidate, layer) < differing(sweep, plan, layer):
-            plan = candidate
-        if spiking:
-            sweep.settle(plan, layer)
-    return plan
+    return where_nearer(plan, calibration, _corrected)
 
 
 def _corrected(sweep: Sweep, plan: Plan, layer: Layer) -> Plan:
@@ -38,8 +29,8 @@ def _corrected(sweep: Sweep, plan: Plan, layer: Layer) -> Plan:
         node = plan.real[name]
         if type(node) is LIF or isinstance(node, Readout):
             wanted = _mean(sweep.sums(_in_message_units(plan, layer), layer, name))
-            made_up = (plan.lost(layer, scale) or 0.0) / SUM_ONE if type(node) is LIF else 0.0
-            got = (_mean(sweep.sums(nodes, layer, name)) + made_up) * scale.unit * SUM_ONE
+            lost = (plan.lost(layer, scale) or 0.0) / SUM_ONE if type(node) is LIF else 0.0
+            got = (_mean(sweep.sums(nodes, layer, name)) + lost) * scale.unit * SUM_ONE
             plan = plan.with_(real=plan.real.replace({name: _more(node, wanted - got)}))
     return plan
 
@@ -51,14 +42,14 @@ def _mean(sums: Array) -> Array:
 
 def _in_message_units(plan: Plan, layer: Layer) -> dict[str, Node]:
     """The trained terms, their weights times the unit of the integers that enter them."""
-    found: dict[str, Node] = {}
+    terms: dict[str, Node] = {}
     for term in layer.terms:
         node = plan.trained[term.name]
         if isinstance(node, Synapse):
-            found[term.name] = node.with_(weight=node.weight.astype(np.float64) * term.value.unit)
+            terms[term.name] = node.with_(weight=node.weight.astype(np.float64) * term.value.unit)
         elif isinstance(node, Scale):
-            found[term.name] = node.with_(factor=node.factor.astype(np.float64) * term.value.unit)
-    return found
+            terms[term.name] = node.with_(factor=node.factor.astype(np.float64) * term.value.unit)
+    return terms
 
 
 def _more(node: LIF | Readout, change: Array) -> LIF | Readout:

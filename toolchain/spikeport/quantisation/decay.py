@@ -24,12 +24,12 @@ def decay(plan: Plan, calibration: Calibration) -> Plan:
             node, real = nodes[name], plan.real[name]
             assert isinstance(node, LIF)
             assert isinstance(real, LIF)
-            held = sweep.neurons(node, sweep.sums(nodes, layer, name), membranes=True).membranes["neurons"]
-            held = held[:-1].astype(np.float64)
-            power = float(np.square(held).mean()) if held.size else 0.0
+            membranes = sweep.neurons(node, sweep.sums(nodes, layer, name), membranes=True).membranes["neurons"]
+            membranes = membranes[:-1].astype(np.float64)
+            power = float(np.square(membranes).mean()) if membranes.size else 0.0
             if power == 0:
                 continue
-            more = float(np.abs(held).mean()) / (2 * power)
+            more = float(np.abs(membranes).mean()) / (2 * power)
             wanted = DECAY_ONE * (real.decay.astype(np.float64) + more)
             # A decay of 0 or 1 is meant as such: nothing is held, or nothing leaks and nothing is truncated.
             kept = np.isin(real.decay, (0.0, 1.0))

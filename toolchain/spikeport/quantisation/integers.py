@@ -26,9 +26,9 @@ READOUT_ONE = 2**12  #: whole-number weights of a readout whose real ones differ
 
 def mantissas(node: Synapse, name: str, input_unit: float, scale: LayerScale) -> tuple[Synapse, list[Finding]]:
     """The weights over their unit, to the nearest (ties to even), within the bits of the synapse."""
-    exponent, held = scale.exponents[name], scale.mantissas[name]
+    exponent, mantissa = scale.exponents[name], scale.mantissas[name]
     wanted = np.rint(node.weight.astype(np.float64) / weight_step(node, name, input_unit, scale))
-    whole = np.clip(wanted, held.low, held.high).astype(np.int8)
+    whole = np.clip(wanted, mantissa.low, mantissa.high).astype(np.int8)
     return node.with_(weight=whole, bias=None, exponent=exponent), _weight_findings(node, name, whole)
 
 
@@ -85,12 +85,12 @@ def neuron_integers(
     """
     unit = over_neurons(scale.unit, node.shape)
     where = f"node {name!r}"
-    bias, found = _bias(node, unit, profile, where)
+    bias, findings = _bias(node, unit, profile, where)
     grain = 2 ** (DECAY_BITS - profile.decay_bits)  # numerators of a format with fewer bits are multiples of it
     wanted = node.decay.astype(np.float64) * DECAY_ONE if decay is None else decay
     decay = np.rint(wanted / grain) * grain
     if (decay < grain).any():
-        found.append(
+        findings.append(
             Finding(
                 "SP416",
                 f"a decay of {float(node.decay.min()):g} becomes {grain}/{DECAY_ONE}",
@@ -104,7 +104,7 @@ def neuron_integers(
     if lost is not None and not on_lattice:
         bias, threshold = _together(node, unit, profile, lost, (np.maximum(decay, grain) - wanted) / DECAY_ONE)
     top = 2**profile.threshold_bits - 1
-    found += _threshold_findings(node, threshold, top, where)
+    findings += _threshold_findings(node, threshold, top, where)
     changes = {
         "decay": np.maximum(decay, grain).astype(np.int32),
         "threshold": np.clip(threshold, 0, top).astype(np.int32),
@@ -116,7 +116,7 @@ def neuron_integers(
     if isinstance(node, CubaLIF):
         current = np.rint(node.current_decay.astype(np.float64) * DECAY_ONE)
         if (current > DECAY_ONE - 1).any():
-            found.append(
+            findings.append(
                 Finding(
                     "SP416",
                     "a current decay of 1 becomes 4095/4096",
@@ -126,7 +126,7 @@ def neuron_integers(
                 )
             )
         changes["current_decay"] = np.minimum(current, DECAY_ONE - 1).astype(np.int32)
-    return node.with_(**changes, compare=">"), found
+    return node.with_(**changes, compare=">"), findings
 
 
 def threshold_mantissas(node: LIF, unit: Array, *, coarse: bool) -> Array:
@@ -178,9 +178,9 @@ def _snapped(value: Array) -> Array:
 
 
 def _threshold_findings(node: LIF, mantissas: Array, top: int, where: str) -> list[Finding]:
-    found = []
+    findings = []
     if (node.threshold <= 0).any():
-        found.append(
+        findings.append(
             Finding(
                 "SP414",
                 f"thresholds reach down to {float(node.threshold.min()):g}",
@@ -190,7 +190,7 @@ def _threshold_findings(node: LIF, mantissas: Array, top: int, where: str) -> li
             )
         )
     elif (mantissas < 1).any():
-        found.append(
+        findings.append(
             Finding(
                 "SP414",
                 f"{int((mantissas < 1).sum())} thresholds round to zero",
@@ -202,11 +202,11 @@ def _threshold_findings(node: LIF, mantissas: Array, top: int, where: str) -> li
     if never := never_fires(node):
         what = f"{never} thresholds are infinite; they become the largest mantissa, {top}"
         why = "membranes of 24 bits pass it by 63 units at most."
-        found.append(Finding("SP417", what, where, why, severity="substituted"))
+        findings.append(Finding("SP417", what, where, why, severity="substituted"))
     beyond = np.isfinite(mantissas) & (mantissas > top)
     if beyond.any():
         what = f"{np.count_nonzero(beyond)} of {mantissas.size} thresholds need up to {mantissas[beyond].max():.0f}, "
-        found.append(
+        findings.append(
             Finding(
                 "SP414",
                 f"{what}the mantissa holds {top}",
@@ -214,7 +214,7 @@ def _threshold_findings(node: LIF, mantissas: Array, top: int, where: str) -> li
                 mend="scale the layer so that its thresholds are nearer to its weights",
             )
         )
-    return found
+    return findings
 
 
 def never_fires(node: LIF) -> int:
@@ -228,11 +228,11 @@ def _bias(node: LIF, unit: Array, profile: Profile, where: str) -> tuple[Array, 
     largest = 2 ** (profile.bias_bits - 1) - 1
     grain = bias_grain(wanted, profile)
     mantissas = np.rint(wanted / grain)
-    found = []
+    findings = []
     if (np.abs(mantissas) > largest).any():
         what = f"biases need {np.abs(wanted).max():.0f} units, the format holds {largest << profile.bias_exponent[1]}"
-        found.append(Finding("SP418", what, where, mend="use fewer weight bits for this layer"))
-    return np.clip(mantissas, -largest, largest) * grain, found
+        findings.append(Finding("SP418", what, where, mend="use fewer weight bits for this layer"))
+    return np.clip(mantissas, -largest, largest) * grain, findings
 
 
 def bias_grain(wanted: Array, profile: Profile) -> Array:

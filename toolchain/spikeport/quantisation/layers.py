@@ -82,15 +82,15 @@ def find_layers(graph: Graph, grid: Grid, channels: bool = True) -> tuple[Layer,
 def message_findings(layers: tuple[Layer, ...], profile: Profile) -> tuple[Finding, ...]:
     """Where integers between layers are larger than one message of the profile."""
     top = 2**profile.message_bits - 1
-    found = []
+    findings = []
     for layer in layers:
         for term in layer.terms:
             most = max(abs(term.value.low), abs(term.value.high))
             if most > top and term.value.unit == 1:
                 what = f"gets values up to {most:.0f}, a message of the profile {profile.name!r} holds {top}"
                 why = "residual sums and pools must arrive there as separate messages, each through its own synapses."
-                found.append(Finding("SP426", what, f"node {term.name!r}", why, severity="note"))
-    return tuple(found)
+                findings.append(Finding("SP426", what, f"node {term.name!r}", why, severity="note"))
+    return tuple(findings)
 
 
 def message_values(graph: Graph, grid: Grid) -> dict[str, Value | None]:
@@ -151,8 +151,8 @@ def _added(name: str, values: list[Value]) -> Value:
 
 
 def _entering(graph: Graph, name: str, values: Mapping[str, Value | None]) -> Value:
-    found = [value for source in graph.sources(name) if (value := values[source]) is not None]
-    if len(found) < len(graph.sources(name)):
+    entering = [value for source in graph.sources(name) if (value := values[source]) is not None]
+    if len(entering) < len(graph.sources(name)):
         fail(
             "SP405",
             "a synapse takes the sums of another synapse",
@@ -160,7 +160,7 @@ def _entering(graph: Graph, name: str, values: Mapping[str, Value | None]) -> Va
             why="between two synapses there must be neurons: a sum is no message.",
             mend="merge the two synapses into one, or put neurons between",
         )
-    return _added(name, found)
+    return _added(name, entering)
 
 
 def _is_term(graph: Graph, name: str) -> bool:
@@ -187,14 +187,14 @@ def _terms(
     graph: Graph, name: str, values: Mapping[str, Value | None], area: int, flat: bool
 ) -> list[tuple[str, int, bool]]:
     """The terms that reach ``name``, each with the sum pools and whether a Flatten lies between."""
-    found: list[tuple[str, int, bool]] = []
+    terms: list[tuple[str, int, bool]] = []
     for source in graph.sources(name):
         node: Node = graph[source]
         if isinstance(node, Synapse) or _is_term(graph, source):
-            found.append((source, area, flat))
+            terms.append((source, area, flat))
         elif isinstance(node, Pool | Flatten | Delay):
             window = int(np.prod(node.kernel)) if isinstance(node, Pool) else 1
-            found += _terms(graph, source, values, area * window, flat or isinstance(node, Flatten))
+            terms += _terms(graph, source, values, area * window, flat or isinstance(node, Flatten))
         else:
             finding = Finding(
                 "SP405",
@@ -203,7 +203,7 @@ def _terms(
                 mend="fold it into the synapse first (passes.fold_gain)",
             )
             raise SpikeportError(finding)
-    return found
+    return terms
 
 
 def _joined(reached: Mapping[str, list[str]]) -> list[tuple[str, ...]]:

@@ -63,12 +63,12 @@ class Plan:
     @property
     def bits(self) -> dict[str, int]:
         """Bits of each synapse's mantissas."""
-        return {name: held.bits for name, held in self.mantissas.items()}
+        return {name: mantissa.bits for name, mantissa in self.mantissas.items()}
 
     @property
     def signs(self) -> dict[str, str]:
         """Sign mode of each synapse's mantissas."""
-        return {name: held.sign for name, held in self.mantissas.items()}
+        return {name: mantissa.sign for name, mantissa in self.mantissas.items()}
 
     def with_limits(self, layer: Layer, limits: Limits) -> Self:
         """A copy with other limits for one layer."""
@@ -83,26 +83,26 @@ class Plan:
 
     def nodes(self, layer: Layer) -> tuple[dict[str, Node], tuple[Finding, ...]]:
         """The integer nodes of one layer."""
-        scale, found = self.scale(layer)
-        findings = list(found)
-        made: dict[str, Node] = {}
+        scale, scale_findings = self.scale(layer)
+        findings = list(scale_findings)
+        nodes: dict[str, Node] = {}
         for term in layer.terms:
             node = self.real[term.name]
             if isinstance(node, Scale):
-                made[term.name] = factor_integers(node, term.value.unit, scale)
+                nodes[term.name] = factor_integers(node, term.value.unit, scale)
             elif isinstance(node, Synapse):
-                made[term.name], more = mantissas(node, term.name, term.value.unit, scale)
+                nodes[term.name], more = mantissas(node, term.name, term.value.unit, scale)
                 findings += more
         for name in layer.sinks:
             sink = self.real[name]
             if isinstance(sink, Readout):
-                made[name] = readout_integers(sink, scale)
+                nodes[name] = readout_integers(sink, scale)
             elif isinstance(sink, LIF):
-                made[name], more = neuron_integers(
+                nodes[name], more = neuron_integers(
                     sink, name, scale, self.profile, self.decays.get(name), self.lost(layer, scale)
                 )
                 findings += more
-        return made, tuple(findings)
+        return nodes, tuple(findings)
 
     def lost(self, layer: Layer, scale: LayerScale) -> float | None:
         """What rounding the sums of a layer down takes from its membranes at a step on average, in membrane units.
@@ -130,35 +130,35 @@ class Plan:
 
     def before_rounding(self) -> dict[str, Array]:
         """Each synapse's trained weights in mantissas, within the step to which they are rounded."""
-        found: dict[str, Array] = {}
+        weights: dict[str, Array] = {}
         for layer in self.layers:
             for name, step in self.steps(layer).items():
                 whole, trained = self.real[name], self.trained[name]
                 assert isinstance(whole, Synapse)
                 assert isinstance(trained, Synapse)
                 middle = np.rint(whole.weight / step)
-                found[name] = np.clip(trained.weight / step, middle - 0.49, middle + 0.49)
-        return found
+                weights[name] = np.clip(trained.weight / step, middle - 0.49, middle + 0.49)
+        return weights
 
     def build(self) -> tuple[Graph | None, tuple[Finding, ...]]:
         """The integer graph, and what there is to say; None if one of the findings is an error."""
-        made: dict[str, Node] = {}
+        integers: dict[str, Node] = {}
         findings: list[Finding] = []
         for layer in self.layers:
-            nodes, found = self.nodes(layer)
-            made |= nodes
-            findings += found
-        if any(found.severity == "error" for found in findings):
+            nodes, layer_findings = self.nodes(layer)
+            integers |= nodes
+            findings += layer_findings
+        if any(finding.severity == "error" for finding in findings):
             return None, tuple(findings)
         node = self.real[self.real.input]
         assert isinstance(node, Input)
         grid = self.grid
-        made[self.real.input] = node.with_(unit=np.asarray(grid.unit), low=float(grid.low), high=float(grid.high))
+        integers[self.real.input] = node.with_(unit=np.asarray(grid.unit), low=float(grid.low), high=float(grid.high))
         for name, scaling in self.real.nodes_of(Scale).items():
-            if name not in made:  # between messages: whole factors stay, others went into the unit
+            if name not in integers:  # between messages: whole factors stay, others went into the unit
                 whole = np.array_equal(scaling.factor, np.rint(scaling.factor))
-                made[name] = scaling.with_(factor=(scaling.factor if whole else np.ones(())).astype(np.int32))
-        most = max((held.bits for held in self.mantissas.values()), default=self.profile.weight_bits)
+                integers[name] = scaling.with_(factor=(scaling.factor if whole else np.ones(())).astype(np.int32))
+        most = max((mantissa.bits for mantissa in self.mantissas.values()), default=self.profile.weight_bits)
         arithmetic = Loihi(replace(self.profile, weight_bits=most))
         clipped = {name: count for name, node in self.real.nodes_of(LIF).items() if (count := never_fires(node))}
         facts = {
@@ -169,13 +169,13 @@ class Plan:
             "versions": {"spikeport": __version__, "numpy": np.__version__},
         }
         provenance = {**self.real.provenance, "quantised": facts}
-        both = {**self.real.nodes, **made}
+        both = {**self.real.nodes, **integers}
         return self.real.with_(nodes=both, arithmetic=arithmetic, provenance=provenance), tuple(findings)
 
 
-def _power_of_two(limit: Array, held: Mantissa | None) -> Array:
+def _power_of_two(limit: Array, mantissa: Mantissa | None) -> Array:
     """The limit raised so that one step of the mantissa is a power of two."""
-    if held is None:
+    if mantissa is None:
         return limit
-    steps = np.where(limit > 0, limit, 1.0) / held.top
-    return np.where(limit > 0, held.top * 2.0 ** np.ceil(np.log2(steps) - 1e-12), 0.0)
+    steps = np.where(limit > 0, limit, 1.0) / mantissa.top
+    return np.where(limit > 0, mantissa.top * 2.0 ** np.ceil(np.log2(steps) - 1e-12), 0.0)

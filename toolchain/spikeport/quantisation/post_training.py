@@ -84,10 +84,10 @@ def quantize(
     real = prepare(graph)
     findings: list[Finding] = []
     if collapse_thresholds is not None:
-        real, found = collapse(real, collapse_thresholds)
-        findings += found
-    plan, found = first_plan(real, calibration, profile, weight_bits, signs)
-    findings += found
+        real, more = collapse(real, collapse_thresholds)
+        findings += more
+    plan, more = first_plan(real, calibration, profile, weight_bits, signs)
+    findings += more
     raise_errors([*findings, *plan.build()[1]])
     seen = Calibration.of(run, real, calibration)
     findings += silent_layers(seen.reference)
@@ -97,10 +97,10 @@ def quantize(
     plan = with_room(plan, seen)
     plan, effects = refined(plan, seen, ranges, steps, progress)
     plan = with_room(plan, seen)
-    made, found = plan.build()
-    raise_errors(findings := [*findings, *dict.fromkeys(found)])
-    assert made is not None
-    findings += _overflows(seen.run(made, seen.samples, Request(batch=batch_size(made))))
+    integers, more = plan.build()
+    raise_errors(findings := [*findings, *dict.fromkeys(more)])
+    assert integers is not None
+    findings += _overflows(seen.run(integers, seen.samples, Request(batch=batch_size(integers))))
     report = {
         "profile": profile.name,
         "weight_bits": plan.bits,
@@ -109,7 +109,7 @@ def quantize(
         "calibration_samples": int(seen.reference.samples),
         "steps": effects,
     }
-    return Quantised(made, tuple(findings), report, plan, seen)
+    return Quantised(integers, tuple(findings), report, plan, seen)
 
 
 def prepare(graph: Graph) -> Graph:
@@ -134,18 +134,20 @@ def first_plan(
     def bits(name: str) -> int:
         return weight_bits if isinstance(weight_bits, int) else weight_bits.get(name, most)
 
-    held = {name: mantissa_for(node.weight, bits(name), signs, name) for name, node in real.nodes_of(Synapse).items()}
+    mantissas = {
+        name: mantissa_for(node.weight, bits(name), signs, name) for name, node in real.nodes_of(Synapse).items()
+    }
     layers = find_layers(real, grid, profile.channel_thresholds)
-    return Plan.first(real, grid, layers, profile, held), (*findings, *message_findings(layers, profile))
+    return Plan.first(real, grid, layers, profile, mantissas), (*findings, *message_findings(layers, profile))
 
 
 def with_room(plan: Plan, seen: Calibration) -> Plan:
     """Give layers whose sums or membranes overflow on the calibration samples one bit after another, up to SPARE."""
     for _ in range(SPARE):
-        made, _found = plan.build()
-        if made is None:
+        integers, _ = plan.build()
+        if integers is None:
             return plan
-        over = seen.run(made, seen.samples, Request(batch=batch_size(made))).overflows
+        over = seen.run(integers, seen.samples, Request(batch=batch_size(integers))).overflows
         layers = [layer.name for layer in plan.layers if any(over.get(name) for name in layer.sinks)]
         if not layers:
             return plan
@@ -197,11 +199,11 @@ def measure(plan: Plan, seen: Calibration) -> dict[str, float]:
     `output_error`: root mean square difference of the outputs over their root mean square. `spike_mismatch`: share of
     all spikes that differ, between 0 and 1. `argmax_agreement`: share of samples with the same largest output.
     """
-    made, _ = plan.build()
-    if made is None:
+    integers, _ = plan.build()
+    if integers is None:
         return {"output_error": float("inf"), "spike_mismatch": 1.0, "argmax_agreement": 0.0}
-    record = seen.run(made, seen.samples, Request(trains=True, batch=batch_size(made)))
-    node = made[made.output]
+    record = seen.run(integers, seen.samples, Request(trains=True, batch=batch_size(integers)))
+    node = integers[integers.output]
     unit = float(node.unit) if isinstance(node, Readout) else 1.0
     a = seen.reference.outputs.reshape(record.samples, -1).astype(np.float64)
     b = record.outputs.reshape(record.samples, -1) * unit

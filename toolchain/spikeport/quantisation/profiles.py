@@ -63,10 +63,10 @@ def _profile(values: dict[str, Any], where: str, stem: str) -> Profile:
     known = {field.name for field in fields(Profile)}
     if unknown := sorted(set(values) - known):
         fail("SP423", f"unknown fields: {', '.join(unknown)}", where=where, mend=f"known: {', '.join(sorted(known))}")
-    found: dict[str, Any] = {"name": stem}
+    facts: dict[str, Any] = {"name": stem}
     for key, value in values.items():
-        found[key] = _value(key, value, where)
-    return Profile(**found)
+        facts[key] = _value(key, value, where)
+    return Profile(**facts)
 
 
 def _value(key: str, value: Any, where: str) -> Any:

@@ -11,7 +11,7 @@ from spikeport.quantisation.integers import bias_grain
 from spikeport.quantisation.layers import Layer, Term
 from spikeport.quantisation.plan import Limits, Plan
 from spikeport.quantisation.scales import SUM_ONE, largest_weights, weight_of
-from spikeport.quantisation.sweep import Calibration, Sweep, mismatches
+from spikeport.quantisation.sweep import Calibration, Sweep, differing
 
 RangeMethod = Literal["max", "percentile", "mse", "mismatch"]
 RANGE_METHODS: tuple[RangeMethod, ...] = get_args(RangeMethod)
@@ -34,8 +34,8 @@ def ranges(plan: Plan, calibration: Calibration, method: RangeMethod = "mse") ->
     """
     if method == "max":
         return plan
-    found = {layer.name: _start(plan, layer, method) for layer in plan.layers}
-    plan = plan.with_(limits=found)
+    limits = {layer.name: _start(plan, layer, method) for layer in plan.layers}
+    plan = plan.with_(limits=limits)
     return _by_mismatch(plan, calibration) if method == "mismatch" else plan
 
 
@@ -72,8 +72,8 @@ def _error(plan: Plan, layer: Layer, term: Term, limit: Array) -> Array:
     weight = weight_of(plan.real[term.name]).astype(np.float64)
     weight = weight.reshape(limit.size, -1)
     step = np.broadcast_to(unit, limit.shape).reshape(-1, 1)
-    held = plan.mantissas[term.name]
-    whole = np.clip(np.rint(weight / step), held.low, held.high)
+    mantissa = plan.mantissas[term.name]
+    whole = np.clip(np.rint(weight / step), mantissa.low, mantissa.high)
     power = RATE * (term.value.high * term.value.unit) ** 2
     error = power * np.square(whole * step - weight).sum(1).reshape(limit.shape)
     unit = np.broadcast_to(scale.unit, limit.shape).reshape(-1)
@@ -106,19 +106,6 @@ def _by_mismatch(plan: Plan, calibration: Calibration) -> Plan:
         plan = min(tried, key=lambda pair: pair[0])[1]
         sweep.settle(plan, layer)
     return plan
-
-
-def differing(sweep: Sweep, plan: Plan, layer: Layer) -> int:
-    """In how many spikes a layer of the plan differs from the real network, given what the layers before it send."""
-    nodes, found = plan.nodes(layer)
-    if any(finding.severity == "error" for finding in found):
-        return int(1e18)
-    total = 0
-    for name in layer.sinks:
-        node = nodes[name]
-        assert isinstance(node, LIF)
-        total += mismatches(sweep.spikes(node, sweep.sums(nodes, layer, name)), sweep.truth(name))
-    return total
 
 
 def _synapses(graph: Graph, layer: Layer) -> list[Term]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.linalg import lapack
 
 from spikeport.findings import Finding
-from spikeport.graph import LIF, Array, Conv, Synapse
+from spikeport.graph import Array, Conv, Synapse
 from spikeport.quantisation.layers import Layer
 from spikeport.quantisation.mantissa import Mantissa
 from spikeport.quantisation.plan import Plan
-from spikeport.quantisation.ranges import differing
-from spikeport.quantisation.sweep import Calibration, Sweep
+from spikeport.quantisation.sweep import Calibration, Sweep, where_nearer
 
 ENTRIES = 2**25  #: numbers in the sample of inputs from which a layer's second moments are taken
 PATCHES = (1024, 16384)  #: fewest and most input patches in it
@@ -37,19 +37,11 @@ def rounding(plan: Plan, calibration: Calibration) -> Plan:
 
     The rounded weights stand in the plan's real graph, on the grid of the layer's unit.
     """
-    sweep = Sweep(plan, calibration)
     rng = np.random.default_rng(0)
-    for layer in plan.layers:
-        candidate = _rounded(sweep, plan, layer, rng)
-        spiking = all(isinstance(plan.real[name], LIF) for name in layer.sinks)
-        if not spiking or differing(sweep, candidate, layer) < differing(sweep, plan, layer):
-            plan = candidate
-        if spiking:
-            sweep.settle(plan, layer)
-    return plan
+    return where_nearer(plan, calibration, partial(_rounded, rng=rng))
 
 
-def _rounded(sweep: Sweep, plan: Plan, layer: Layer, rng: np.random.Generator) -> Plan:
+def _rounded(sweep: Sweep, plan: Plan, layer: Layer, *, rng: np.random.Generator) -> Plan:
     seen = {}
     for name in plan.steps(layer):
         node = plan.real[name]
@@ -94,19 +86,21 @@ def tried(node: Synapse) -> int:
 
 def shortened(plan: Plan) -> list[Finding]:
     """The layers for which the search is shorter than it would be."""
-    found = []
+    findings = []
     for layer in plan.layers:
         for term in layer.terms:
             node = plan.real[term.name]
             if isinstance(node, Synapse) and len(layer.terms) == 1 and tried(node) < len(RATIOS):
                 what = f"the step rounding tries {tried(node)} of {len(RATIOS)} largest weights"
-                found.append(Finding("SP427", what, f"node {term.name!r}", "its weights are so many.", severity="note"))
-    return found
+                findings.append(
+                    Finding("SP427", what, f"node {term.name!r}", "its weights are so many.", severity="note")
+                )
+    return findings
 
 
-def _together(node: Synapse, step: Array, moments: list[Moments], held: Mantissa) -> Array:
+def _together(node: Synapse, step: Array, moments: list[Moments], mantissa: Mantissa) -> Array:
     rows = (node.weight / step).reshape(len(moments), node.channels // len(moments), -1)
-    whole = [round_together(part, group, held) for part, group in zip(rows, moments, strict=True)]
+    whole = [round_together(part, group, mantissa) for part, group in zip(rows, moments, strict=True)]
     return np.concatenate(whole).reshape(node.weight.shape)
 
 
@@ -141,7 +135,7 @@ def _inverse_factor(matrix: Array) -> Array:
     return np.asarray(inverse)
 
 
-def round_together(weight: Array, moments: Moments, held: Mantissa) -> Array:
+def round_together(weight: Array, moments: Moments, mantissa: Mantissa) -> Array:
     """Whole numbers q near ``weight`` w [rows, n] that make (q - w) E[x x^T] (q - w)^T of each row small."""
     weight = weight.astype(np.float64)[:, moments.order]
     factor = moments.factor  # row j holds what the columns after j must do for an error in column j
@@ -150,7 +144,7 @@ def round_together(weight: Array, moments: Moments, held: Mantissa) -> Array:
         stop = min(start + BLOCK, weight.shape[1])
         errors = np.empty((len(weight), stop - start))
         for j in range(start, stop):
-            whole[:, j] = np.clip(np.rint(weight[:, j]), held.low, held.high)
+            whole[:, j] = np.clip(np.rint(weight[:, j]), mantissa.low, mantissa.high)
             errors[:, j - start] = (weight[:, j] - whole[:, j]) / factor[j, j]
             weight[:, j + 1 : stop] -= np.outer(errors[:, j - start], factor[j, j + 1 : stop])
         weight[:, stop:] -= errors @ factor[start:stop, stop:]
@@ -180,5 +174,5 @@ def patches(node: Synapse, x: Array, rng: np.random.Generator) -> Array:
         index.append(spread.reshape(shape))
     sample = pick.reshape(-1, *(1,) * len(node.kernel))
     channels_last = np.moveaxis(padded, 1, -1)
-    found = np.moveaxis(channels_last[(sample, *index)], -1, 1)  # [P, C, *kernel]
-    return found.reshape(count, groups, length)
+    inputs = np.moveaxis(channels_last[(sample, *index)], -1, 1)  # [P, C, *kernel]
+    return inputs.reshape(count, groups, length)

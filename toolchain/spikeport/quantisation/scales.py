@@ -115,13 +115,13 @@ def _needed_unit(graph: Graph, layer: Layer, profile: Profile) -> Needed:
         finite = np.where(np.isfinite(node.threshold), node.threshold, 0.0)
         top = per_channel(np.abs(finite), shape, 1)
         hard = np.maximum(hard, np.maximum(top / (2**profile.threshold_bits - 1), bias / largest_bias))
-        held = _held(node, graph.timesteps)
-        soft = np.maximum(soft, (held * (worst + bias) + (top if node.reset != "none" else 0)) * SUM_ONE / state)
+        reach = _reach(node, graph.timesteps)
+        soft = np.maximum(soft, (reach * (worst + bias) + (top if node.reset != "none" else 0)) * SUM_ONE / state)
         thresholds = np.maximum(thresholds, top)
     return Needed(hard, soft, thresholds)
 
 
-def _held(node: LIF, timesteps: int) -> float:
+def _reach(node: LIF, timesteps: int) -> float:
     """How many times a constant input a membrane without spikes reaches within T steps."""
     decay = float(node.decay.max())
     return float(sum(decay**step for step in range(timesteps)))
@@ -194,9 +194,9 @@ def _exponent(lead: Array, alive: Array, needed: Needed, profile: Profile) -> in
 
 def _findings(layer: Layer, alive: Array, short: Array, excess: Array, bits: int) -> tuple[Finding, ...]:
     where = f"layer {layer.name!r}"
-    found = []
+    findings = []
     if dead := int(alive.size - np.count_nonzero(alive)):
-        found.append(
+        findings.append(
             Finding(
                 "SP411",
                 f"the weights of {dead} of {alive.size} channels are all zero",
@@ -207,7 +207,7 @@ def _findings(layer: Layer, alive: Array, short: Array, excess: Array, bits: int
             )
         )
     if count := int(np.count_nonzero(short & alive)):
-        found.append(
+        findings.append(
             Finding(
                 "SP412",
                 f"in {count} of {alive.size} channels thresholds or biases are so large beside the weights that the "
@@ -219,7 +219,7 @@ def _findings(layer: Layer, alive: Array, short: Array, excess: Array, bits: int
             )
         )
     if excess.max() > 1:
-        found.append(
+        findings.append(
             Finding(
                 "SP413",
                 f"in the worst case its sums or membranes are {excess.max():.3g} times as large as {bits} bits hold",
@@ -229,4 +229,4 @@ def _findings(layer: Layer, alive: Array, short: Array, excess: Array, bits: int
                 severity="note",
             )
         )
-    return tuple(found)
+    return tuple(findings)

@@ -67,8 +67,8 @@ def sensitivity(
     for index, (layer, bits) in enumerate(tasks):
         progress(index, len(tasks))
         candidate = with_bits(plan, layer, bits, seen)
-        made, _ = candidate.build()
-        share = accuracy(made) if accuracy is not None and made is not None else None
+        graph, _ = candidate.build()
+        share = accuracy(graph) if accuracy is not None and graph is not None else None
         probes.append(Probe(layer.name, bits, accuracy=share, **measure(candidate, seen)))
     progress(len(tasks), len(tasks))
     return tuple(probes)
@@ -95,8 +95,8 @@ def mixed_bits(
 
     def keeps(index: int) -> bool:
         if index not in measured:
-            made, _ = _assigned(quantised, path[index]).build()
-            measured[index] = accuracy(made) if made is not None else 0.0
+            graph, _ = _assigned(quantised, path[index]).build()
+            measured[index] = accuracy(graph) if graph is not None else 0.0
         return measured[index] >= real_accuracy - max_drop / 100
 
     if not keeps(0):
@@ -120,8 +120,8 @@ def mixed_bits(
 def with_bits(plan: Plan, layer: Layer, bits: int, seen: Calibration) -> Plan:
     """The plan with other bits for one layer, its ranges chosen again."""
     names = [term.name for term in layer.terms if term.name in plan.mantissas]
-    held = {**plan.mantissas, **{name: replace(plan.mantissas[name], bits=bits) for name in names}}
-    alone = plan.with_(mantissas=held).with_limits(layer, largest_weights(plan.real, layer))
+    mantissas = {**plan.mantissas, **{name: replace(plan.mantissas[name], bits=bits) for name in names}}
+    alone = plan.with_(mantissas=mantissas).with_limits(layer, largest_weights(plan.real, layer))
     chosen = ranges(alone, seen, "mse")
     return alone.with_limits(layer, chosen.limits[layer.name])
 

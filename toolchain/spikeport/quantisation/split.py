@@ -37,8 +37,8 @@ def _split(plan: Plan, layer: Layer, name: str) -> Plan:
     coarse, trained = plan.real[name], plan.trained[name]
     assert isinstance(coarse, Synapse)
     assert isinstance(trained, Synapse)
-    step, held = plan.steps(layer)[name], plan.mantissas[name]
-    kept = np.clip(np.rint(coarse.weight / step), held.low, held.high) * step
+    step, mantissa = plan.steps(layer)[name], plan.mantissas[name]
+    kept = np.clip(np.rint(coarse.weight / step), mantissa.low, mantissa.high) * step
     left = trained.weight - kept
     if not left.any():
         return plan
@@ -47,10 +47,10 @@ def _split(plan: Plan, layer: Layer, name: str) -> Plan:
     real = real.replace({name: coarse.with_(weight=kept.astype(dtype))})
     before = _beside(plan.trained, name, trained.with_(weight=np.zeros_like(trained.weight), bias=None))
     layers = find_layers(real, plan.grid, plan.profile.channel_thresholds)
-    again = next(found for found in layers if found.name == layer.name)
+    again = next(candidate for candidate in layers if candidate.name == layer.name)
     fine = largest_weights(real, again)[name + FINE]
     limits = {**plan.limits, layer.name: {**plan.limits[layer.name], name + FINE: fine}}
-    mantissas = {**plan.mantissas, name + FINE: replace(held)}
+    mantissas = {**plan.mantissas, name + FINE: replace(mantissa)}
     return plan.with_(real=real, trained=before, layers=layers, limits=limits, mantissas=mantissas)
 
 

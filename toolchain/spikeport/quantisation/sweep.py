@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spikeport.graph import LIF, LOIHI2, Array, Delay, Flatten, Graph, Input, Loihi, Node, Pool, Real, Scale, Synapse
-from spikeport.passes.linear import apply
+from spikeport.passes.frame import apply
 from spikeport.quantisation.layers import Layer, Term
 from spikeport.quantisation.plan import Plan
 from spikeport.record import Record
@@ -155,7 +155,7 @@ class Sweep:
 
 def path(graph: Graph, term: str, sink: str) -> list[str] | None:
     """The plumbing between a term and its neurons, in order; None where the term does not reach them."""
-    found: list[str] = []
+    plumbing: list[str] = []
 
     def back(name: str) -> bool:
         reached = False
@@ -163,18 +163,47 @@ def path(graph: Graph, term: str, sink: str) -> list[str] | None:
             if source == term:
                 reached = True
             elif isinstance(graph[source], Pool | Flatten | Delay) and back(source):
-                found.append(source)
+                plumbing.append(source)
                 reached = True
         return reached
 
     if not back(sink):
         return None
-    return [name for name in graph.order if name in found]
+    return [name for name in graph.order if name in plumbing]
 
 
 def mismatches(a: Array, b: Array) -> int:
     """How many of two layers' spikes differ."""
     return int(np.count_nonzero(a != b))
+
+
+def differing(sweep: Sweep, plan: Plan, layer: Layer) -> int:
+    """In how many spikes a layer of the plan differs from the real network, given what the layers before it send."""
+    nodes, findings = plan.nodes(layer)
+    if any(finding.severity == "error" for finding in findings):
+        return int(1e18)
+    total = 0
+    for name in layer.sinks:
+        node = nodes[name]
+        assert isinstance(node, LIF)
+        total += mismatches(sweep.spikes(node, sweep.sums(nodes, layer, name)), sweep.truth(name))
+    return total
+
+
+def where_nearer(plan: Plan, calibration: Calibration, change: Callable[[Sweep, Plan, Layer], Plan]) -> Plan:
+    """Change one layer after the other, on what the layers before it really send.
+
+    A layer of neurons keeps the change only where its spikes come nearer to the real network's; a readout takes it.
+    """
+    sweep = Sweep(plan, calibration)
+    for layer in plan.layers:
+        candidate = change(sweep, plan, layer)
+        spiking = all(isinstance(plan.real[name], LIF) for name in layer.sinks)
+        if not spiking or differing(sweep, candidate, layer) < differing(sweep, plan, layer):
+            plan = candidate
+        if spiking:
+            sweep.settle(plan, layer)
+    return plan
 
 
 def _added(parts: list[Array]) -> Array:
@@ -192,8 +221,8 @@ def _plumbing(node: Node, x: Array, steps: int) -> Array:
     if isinstance(node, Flatten):
         return x.reshape(*x.shape[:2], -1)
     if isinstance(node, Delay):
-        wide = np.broadcast_to(x, (steps, *x.shape[1:]))
-        late: Array = np.concatenate([np.zeros_like(wide[: node.steps]), wide])
+        every = np.broadcast_to(x, (steps, *x.shape[1:]))
+        late: Array = np.concatenate([np.zeros_like(every[: node.steps]), every])
         return late[:steps]
     assert isinstance(node, Scale)
     spread: Array = node.factor.reshape(node.factor.shape + (1,) * (x.ndim - 2 - node.factor.ndim))

@@ -49,8 +49,8 @@ def _searched(sweep: Sweep, plan: Plan, layer: Layer) -> Plan:
             tried.append((_distance(sweep.spikes(moved, sums), truth), abs(move), candidate))
         factors = min(tried, key=lambda trial: trial[:2])[2]
     real = cast(LIF, plan.real[name])
-    wide = factors.reshape(-1, *(1,) * (real.threshold.ndim - 1))
-    adjusted = real.with_(threshold=(real.threshold * wide).astype(real.threshold.dtype))
+    spread = factors.reshape(-1, *(1,) * (real.threshold.ndim - 1))
+    adjusted = real.with_(threshold=(real.threshold * spread).astype(real.threshold.dtype))
     return plan.with_(real=plan.real.replace({name: adjusted}))
 
 
@@ -59,5 +59,5 @@ def _distance(spikes: Array, truth: Array) -> int:
 
 
 def _times(node: LIF, factors: Array, top: int) -> LIF:
-    wide = factors.reshape(-1, *(1,) * (node.threshold.ndim - 1))
-    return node.with_(threshold=np.clip(np.rint(node.threshold * wide), 1, top).astype(np.int32))
+    spread = factors.reshape(-1, *(1,) * (node.threshold.ndim - 1))
+    return node.with_(threshold=np.clip(np.rint(node.threshold * spread), 1, top).astype(np.int32))

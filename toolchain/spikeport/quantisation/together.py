@@ -50,15 +50,15 @@ def rounded_together(
     theta = np.where(np.isfinite(wanted.threshold), wanted.threshold, 0.0)
     steps = np.arange(len(theta)).reshape(-1, *(1,) * (theta.ndim - 1))
     powers = np.broadcast_to(wanted.decay, (1, *wanted.decay.shape)) ** steps
-    held = np.cumsum(powers, axis=0)  # h(t)
+    reached = np.cumsum(powers, axis=0)  # h(t)
     grown = np.cumsum(steps * np.concatenate([np.zeros_like(powers[:1]), powers[:-1]]), axis=0)  # h'(t)
-    leaked = slower * theta * grown / held
+    leaked = slower * theta * grown / reached
     nearest = np.rint(wanted.bias / grain)
     best: tuple[Array, ...] | None = None
     for move in sorted(range(-NEAR, NEAR + 1), key=abs):
         bias = np.clip(nearest + move, -largest, largest) * grain
         off = bias - wanted.bias - lost
-        rested, reset = off * held + leaked, off
+        rested, reset = off * reached + leaked, off
         cut = theta + (1 - RATE) * rested + RATE * reset
         mantissa = mantissas(cut.mean(shared, keepdims=True) + np.zeros_like(cut) if shared else cut)
         cost = (np.square(beyond(mantissa, cut)) + RATE * (1 - RATE) * np.square(rested - reset)).sum(0)

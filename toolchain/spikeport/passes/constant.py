@@ -1,0 +1,55 @@
+"""What a constant becomes on its way to the neurons."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikeport.findings import fail
+from spikeport.graph import LIF, Array, CubaLIF, Flatten, Graph, Node, Norm, Pool, Readout, Scale, Synapse, over_neurons
+from spikeport.passes.frame import apply
+from spikeport.passes.linear import real_dtype
+
+
+def add_constant(graph: Graph, name: str, value: Array, pass_name: str) -> Graph:
+    """Add ``value`` (float64, the shape of what leaves ``name``) to what leaves ``name``, at every step.
+
+    It is carried through the linear nodes behind it, borders and paddings included, into the biases of the neurons and
+    the readout that it reaches. Raises SP351 where something on the way keeps it from being a constant of a neuron.
+    """
+    if not graph.targets(name):
+        _stuck(name, graph[name], pass_name, "the graph ends here without a Readout, so there is no bias to hold it")
+    for target in graph.targets(name):
+        node = graph[target]
+        if isinstance(node, CubaLIF):
+            _stuck(target, node, pass_name, "its current filters what arrives, so a constant there is none in u")
+        if isinstance(node, LIF | Readout):
+            graph = graph.replace({target: _more_bias(graph, target, node, value, pass_name)})
+        elif isinstance(node, Synapse | Pool | Flatten | Scale | Norm):
+            image = apply(node, value)
+            graph = add_constant(graph, target, image, pass_name)
+        else:
+            _stuck(target, node, pass_name, "it holds a constant back for some steps")
+    return graph
+
+
+def _stuck(name: str, node: Node, pass_name: str, why: str) -> None:
+    fail(
+        "SP351",
+        f"{pass_name} cannot carry a constant past this {type(node).__name__}",
+        where=f"node {name!r}",
+        why=why,
+        mend="put a neuron layer or a Readout between, or take the bias out of the layer before it",
+    )
+
+
+def _more_bias(graph: Graph, name: str, node: LIF | Readout, value: Array, pass_name: str) -> Node:
+    dtype = real_dtype(graph, pass_name)
+    gain = over_neurons(node.gain, node.shape).astype(np.float64) if isinstance(node, LIF) else 1.0
+    bias = over_neurons(node.bias, node.shape).astype(np.float64) + gain * value
+    return node.with_(bias=compact(np.broadcast_to(bias, node.shape)).astype(dtype))
+
+
+def compact(value: Array) -> Array:
+    """[C] where each channel of ``value`` [*shape] holds one number, else as it is."""
+    flat = value.reshape(value.shape[0], -1)
+    return flat[:, 0] if bool((flat == flat[:, :1]).all()) else value
