@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import typer
 
-from spikeport import cli as spikeport_cli
 from spikeport.formats import nir, onnx
 from spikeport.graph import LIF, Flatten, Graph, Input, Linear, Readout
+from spikeport.terminal import app
+from spikeport.verbs import VERBS as ALL
 
 
 def spikeport(*arguments, cwd):
@@ -141,19 +142,22 @@ def test_names_that_mean_nothing_are_one_error(arguments, code, good, tmp_path):
     assert code in result.stderr
 
 
+WRITTEN = [name.replace("_", "-") for name in ALL]
+
+
 def test_help_fits_a_screen_and_every_verb_ends_with_examples(tmp_path):
     top = spikeport("--help", cwd=tmp_path)
     assert top.returncode == 0
     assert len(top.stdout.splitlines()) <= 40
-    for verb in spikeport_cli.VERBS:
+    for verb in WRITTEN:
         _, _, end = spikeport(verb, "--help", cwd=tmp_path).stdout.rpartition("╯")
         assert end.split("Examples:")[1].count(f"spikeport {verb}") >= 2, verb
 
 
-@pytest.mark.parametrize("verb", spikeport_cli.VERBS)
+@pytest.mark.parametrize("verb", WRITTEN)
 def test_the_examples_of_a_verb_are_commands_that_it_understands(verb):
     """Parsed, not run: the pages run theirs."""
-    command = typer.main.get_command(spikeport_cli.build()).commands[verb]
+    command = typer.main.get_command(app.build()).commands[verb]
     lines = [line.split() for line in command.epilog.splitlines() if line.startswith("spikeport ")]
     assert len(lines) >= 2
     for _, name, *arguments in lines:

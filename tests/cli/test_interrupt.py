@@ -21,7 +21,10 @@ from spikeport.verbs.simulate import simulate
 
 SAMPLES, PART = 6000, 1024
 # a shell ignores SIGINT for what it starts with &, and so would the child
-MAIN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from spikeport.cli import main; main()"
+MAIN = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from spikeport.terminal.app import main; main()"
+)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from spikeport.cli import quiet_first
+from spikeport.terminal.app import quiet_first
 
 
 @pytest.mark.parametrize(

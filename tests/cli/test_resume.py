@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from spikeport.cli import build
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, Flatten, Graph, Input, Linear, Readout
 from spikeport.record import Record
+from spikeport.terminal.app import build
 from spikeport.verbs.simulate import simulate
 
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from spikeport.cli import build
 from spikeport.comparison import parity
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir
 from spikeport.graph import LIF, Graph, Input, Linear, Readout
 from spikeport.record import Record
-from spikeport.terminal import show
+from spikeport.terminal.app import build
 from spikeport.verbs.compare import compare
+from spikeport.verbs.parameters import read_size
 from spikeport.verbs.simulate import simulate
 
 
@@ -92,13 +92,13 @@ def test_a_run_without_events_works_where_none_are_counted(files, tmp_path):
     [("500MB", 500_000_000), ("2GB", 2_000_000_000), ("1.5GiB", 1_610_612_736), ("64 kib", 65_536), ("12345", 12_345)],
 )
 def test_sizes_of_memory(text, count):
-    assert show.size(text) == count
+    assert read_size(text) == count
 
 
 @pytest.mark.parametrize("text", ["", "GB", "0", "-1GB", "1TB", "many", "1e9"])
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(SpikeportError) as caught:
-        show.size(text)
+        read_size(text)
     assert caught.value.code == "SP908"
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from spikeport.cli import build
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir
 from spikeport.graph import LIF, Graph, Input, Linear, Readout
 from spikeport.target import Request
+from spikeport.terminal.app import build
 from spikeport.verbs import compare as verb
 from spikeport.verbs.load import Data
 from spikeport.verbs.simulate import simulate as simulate_verb
@@ -92,7 +92,7 @@ def test_a_record_compares_with_a_model(files):
     assert comparison.first.b.threshold == pytest.approx(comparison.first.threshold)
     assert comparison.causes is None
     assert "--model-a" in comparison.why_not
-    named = verb.compare(files / "a.npz", files / "b.nir", "made up", models=(files / "a.nir", None))
+    named = verb.compare(files / "a.npz", files / "b.nir", "made up", model_a=files / "a.nir")
     assert [cause.name for cause in named.causes] == ["bias"]
     assert named.first.a.margin < named.first.b.margin
 
@@ -125,7 +125,7 @@ def test_a_model_that_changed_since_is_not_taken_for_the_records_own(remembered)
     assert "is not here" in verb.compare(*sides).why_not
     (remembered / "x.npy").unlink()
     nir.write(graph(), remembered / "a.nir")
-    named = verb.compare(*sides, models=(None, remembered / "a.nir"))
+    named = verb.compare(*sides, model_b=remembered / "a.nir")
     assert "--input" in named.why_not
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from spikeport.cli import build
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir
 from spikeport.graph import LIF, Conv, Flatten, Graph, Input, Linear, Readout
+from spikeport.terminal.app import build
 from spikeport.verbs.energy import energy
 from spikeport.verbs.events import events
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from spikeport.cli import build
+from spikeport.terminal.app import build
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

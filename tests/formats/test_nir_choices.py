@@ -8,13 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from nir_by_hand import cuba, ends, graph, lif, normal
-from spikeport.cli import build
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir, onnx
 from spikeport.graph import LIF
 from spikeport.passes.extend import extend
 from spikeport.target import Request
+from spikeport.terminal.app import build
 
 DT = 1e-3
 T = 12

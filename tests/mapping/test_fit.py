@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from resnet19 import resnet19
-from spikeport.cli import build
 from spikeport.costs import Traffic
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
@@ -26,6 +25,7 @@ from spikeport.mapping.fit import fit
 from spikeport.mapping.layers import layers
 from spikeport.mapping.placement import position
 from spikeport.target import Request
+from spikeport.terminal.app import build
 from spikeport.verbs.fit import fit as verb
 
 T = 2

@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from spikeport import datasets
-from spikeport.cli import build
 from spikeport.findings import SpikeportError
+from spikeport.terminal.app import build
 from spikeport.tracing import capture
 from spikeport.training import DsAtgo, networks, shipped
 from spikeport.verbs.import_checkpoint import import_checkpoint

@@ -64,7 +64,7 @@ def test_cifar_enters_as_in_the_training_wherever_the_network_goes(cifar, tmp_pa
     np.testing.assert_allclose(simulate(loaded, prepared).outputs, logits, atol=1e-4)
     for name in ("resnet19.nir", "resnet19.onnx"):
         told = export(out, tmp_path / name)
-        assert "SP399" in {finding.code for finding in told}
+        assert "SP399" in {finding.code for finding in told.findings}
         again = evaluate(tmp_path / name, "cifar10", target="reference")
         assert again.correct == 28
         assert again.findings[0].code == "SP399"

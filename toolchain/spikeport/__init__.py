@@ -63,14 +63,16 @@ _HOMES = {verb: f"spikeport.verbs.{verb}" for verb in _VERBS} | {
 }
 
 
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
+if not TYPE_CHECKING:  # so that a type checker knows the names above and no other
 
-    if name not in _HOMES:
-        raise AttributeError(f"module 'spikeport' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value  # found at once from now on
-    return value
+    def __getattr__(name: str) -> Any:
+        from importlib import import_module
+
+        if name not in _HOMES:
+            raise AttributeError(f"module 'spikeport' has no attribute {name!r}")
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value  # found at once from now on
+        return value
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,6 @@
 """``python -m spikeport``."""
 
-from spikeport.cli import main
+from spikeport.terminal.app import main
 
 if __name__ == "__main__":
     main()

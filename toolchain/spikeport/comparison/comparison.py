@@ -35,6 +35,7 @@ class Comparison:
     causes: tuple[Cause, ...] | None = None  #: None where they were not looked for
     why_not: str = ""  #: why causes were not looked for
     findings: tuple[Finding, ...] = ()
+    failed: tuple[Finding, ...] = ()  #: the gates that were asked for and are not met
     records: tuple[Record, ...] = field(default=(), repr=False)  #: A's and B's, for a report
     graph: Graph | None = field(default=None, repr=False)  #: B's network, or A's where B is a record
 

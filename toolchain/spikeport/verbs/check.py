@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from spikeport.findings import Finding
 from spikeport.graph import Graph
 from spikeport.reporting.drawing import describe
 from spikeport.target import target as target_of
-from spikeport.verbs.load import Model, load_model
+from spikeport.verbs.load import load_model
+from spikeport.verbs.parameters import Help, ModelLike
 
 State = Literal["supported", "substituted", "unsupported"]
 Origin = Literal["stock", "ours", ""]
@@ -59,8 +59,21 @@ class Check:
         }
 
 
-def check(model: Model | Graph | Path | str, target: str) -> Check:
-    """Ask a target about every node of a model; nothing runs. Raises SP501 for a target that there is not."""
+def check(
+    model: ModelLike, target: Annotated[str, Help("`spikeport targets` lists them.", flags=("--target",))]
+) -> Check:
+    """What a target can run of a model, node by node, before anything runs.
+
+    Exit status 1 if something is unsupported.
+
+    Raises SP501 for a target that there is not.
+
+    Examples:
+
+        spikeport check model.int.nir --target lava
+
+        spikeport check model.nir --target integer --json
+    """
     loaded = load_model(model)
     graph = loaded.graph
     asked = target_of(target)

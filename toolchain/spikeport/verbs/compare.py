@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
@@ -16,44 +17,87 @@ from spikeport.findings import SpikeportError, fail
 from spikeport.graph import LIF, Array, Graph, Loihi
 from spikeport.quantisation import prepare
 from spikeport.record import Record
-from spikeport.target import Progress as Callback
 from spikeport.target import Request, silent
 from spikeport.verbs.load import load_data
+from spikeport.verbs.parameters import Batch, DataName, Help, Limit, Progress, Split
 from spikeport.verbs.sides import Named, Side, remembered, same_samples, side
 from spikeport.verbs.simulate import read_array
 
 WHY_SAMPLES = 256  #: causes are looked for on at most so many samples: a dozen runs of them
 
+SIDE = "Checkpoint, .nir, .onnx, shipped model (each optionally @target), or a record.npz."
+
 
 def compare(
-    a: Named,
-    b: Named,
-    data: str | None = None,
-    split: str = "test",
-    limit: int | None = None,
+    a: Annotated[Named, Help(SIDE, metavar="A", place=True)],
+    b: Annotated[Named, Help("The same; A is held against it.", metavar="B", place=True)],
+    data: DataName = None,
+    split: Split = "test",
+    limit: Limit = None,
     *,
-    samples: Array | Path | str | None = None,
-    models: tuple[Named | None, Named | None] = (None, None),
-    why: bool = True,
-    membranes: bool = False,
-    batch: int | None = None,
-    progress: Callback = silent,
+    samples: Annotated[
+        Path | str | Array | None, Help("A .npy file instead of a data set.", flags=("--input",))
+    ] = None,
+    model_a: Annotated[Named | None, Help("The model of which A is a record.")] = None,
+    model_b: Annotated[Named | None, Help("The model of which B is a record.")] = None,
+    why: Annotated[bool, Help("Look for the causes.")] = True,
+    membranes: Annotated[bool, Help("Compare membranes too.")] = False,
+    max_spike_mismatch: Annotated[int | None, Help("Gate: spikes that may differ.", least=0)] = None,
+    max_accuracy_drop: Annotated[float | None, Help("Gate: share of accuracy B may lose.")] = None,
+    min_agreement: Annotated[float | None, Help("Gate: share of same answers.", least=0, most=1)] = None,
+    out: Annotated[Path | str | None, Help("Folder for comparison.json and report.html.")] = None,
+    batch: Batch = None,
+    progress: Progress = silent,
 ) -> Comparison:
-    """Compare two runs of one network, spike for spike.
+    """Where two runs of one network part: every spike, the first difference, and why.
 
-    ``a`` and ``b``: a checkpoint, .nir, .onnx, shipped model or graph, each optionally ``@target``, or a Record (also
-    the path of a record.npz). ``data`` names the data set, ``samples`` are an array or a .npy file instead. Where both
-    sides are records neither is needed; margins and causes then come from the model and the input files that the
-    records remember, if these are still here, or from ``models`` of the two records and the samples given. ``why``
-    looks for the causes, on at most 256 samples, where both networks are known and their spikes differ.
+    Exit status 1 if a gate is not met.
+
+    In Python: ``a`` and ``b``: a checkpoint, .nir, .onnx, shipped model or graph, each optionally ``@target``, or a
+    Record (also the path of a record.npz). ``data`` names the data set, ``samples`` are an array or a .npy file
+    instead. Where both sides are records neither is needed; margins and causes then come from the model and the input
+    files that the records remember, if these are still here, or from ``model_a`` and ``model_b`` and the samples given.
+    ``why`` looks for the causes, on at most 256 samples, where both networks are known and their spikes differ.
 
     Raises SP814 where a model has no samples to run on, SP815 where a record ran others than those given, and what
     loading and running raise.
+
+    Examples:
+
+        spikeport compare model.safetensors model.int.nir --data digits
+
+        spikeport compare model.int.nir model.int.nir@lava --data digits --limit 32 --max-spike-mismatch 0
     """
-    sides = (side(a, models[0]), side(b, models[1]))
+    sides = (side(a, model_a), side(b, model_b))
+    compared = _compared(
+        sides,
+        data,
+        split,
+        limit,
+        samples,
+        why,
+        Request(trains=True, membranes=membranes, batch=batch, progress=progress),
+    )
+    failed = tuple(compared.failures(max_spike_mismatch, max_accuracy_drop, min_agreement))
+    compared = replace(compared, failed=failed)
+    if out is not None:
+        from spikeport.verbs.report import write_comparison
+
+        write_comparison(compared, out)
+    return compared
+
+
+def _compared(
+    sides: tuple[Side, Side],
+    data: str | None,
+    split: str,
+    limit: int | None,
+    samples: Array | Path | str | None,
+    why: bool,
+    request: Request,
+) -> Comparison:
     graph = _reader(sides)
     x, labels = _samples(sides, graph, data, split, limit, samples)
-    request = Request(trains=True, membranes=membranes, batch=batch, progress=progress)
     for each in sides:
         if x is not None:
             same_samples(each, x)

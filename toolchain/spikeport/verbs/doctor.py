@@ -42,7 +42,14 @@ def versions() -> dict[str, str]:
 
 
 def doctor() -> Doctor:
-    """Look at everything that spikeport can use."""
+    """Versions, targets, data sets and the GPU: what is here, and how to get what is not.
+
+    Examples:
+
+        spikeport doctor
+
+        spikeport doctor --json
+    """
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none that this torch can use"

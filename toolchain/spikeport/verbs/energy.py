@@ -6,7 +6,7 @@ from collections.abc import Mapping as Map
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from spikeport.costs import Estimate, Verdict, counts, estimate, find, shipped, verdicts
 from spikeport.costs.estimate import function_of
@@ -17,10 +17,22 @@ from spikeport.graph import Array, Graph
 from spikeport.mapping import Chip, Latency, Mapping, latency
 from spikeport.mapping import find as find_chip
 from spikeport.mapping.fit import fit
-from spikeport.target import Progress as Callback
 from spikeport.target import Request, silent
 from spikeport.verbs.events import Counted, count, given
-from spikeport.verbs.load import Model, load_model
+from spikeport.verbs.load import load_model
+from spikeport.verbs.parameters import (
+    Batch,
+    DataName,
+    Help,
+    Limit,
+    ModelLike,
+    Progress,
+    Samples,
+    Seconds,
+    Split,
+    TargetName,
+    unless_none,
+)
 from spikeport.verbs.sanafe import Check, check
 
 
@@ -60,32 +72,42 @@ class Costs:
 
 
 def energy(
-    model: Model | Graph | Path | str,
-    data: str | None = None,
+    model: ModelLike,
+    data: DataName = None,
     *,
-    samples: Array | Path | str | None = None,
-    split: str = "test",
-    target: str | None = None,
-    limit: int | None = None,
-    batch: int | None = None,
-    seconds: float | None = None,
-    models: Sequence[str | Path | CostModel] = (),
-    chip: str | Path | Chip | None = "loihi1",
-    chips: int | None = None,
-    step_seconds: float | None = None,
-    gpu: bool = False,
-    sanafe: int = 0,
-    progress: Callback = silent,
+    samples: Samples = None,
+    split: Split = "test",
+    target: TargetName = None,
+    limit: Limit = None,
+    batch: Batch = None,
+    seconds: Seconds = None,
+    models: Annotated[
+        Sequence[str | Path | CostModel], Help("A further cost model: a name, or your own .toml file.", ("--model",))
+    ] = (),
+    chip: Annotated[
+        str | Path | Chip | None, Help("Chip of the mapping: loihi1, a .toml file, or none.", read=unless_none)
+    ] = "loihi1",
+    chips: Annotated[int | None, Help("Chips that draw static power.", least=1)] = None,
+    step_seconds: Annotated[float | None, Help("Seconds a step, for static power.", ("--step-time",))] = None,
+    gpu: Annotated[bool, Help("Also measure this machine's GPU, about a minute.")] = False,
+    sanafe: Annotated[int, Help("Replay N samples through SANA-FE as a check.", least=0)] = 0,
+    progress: Progress = silent,
 ) -> Costs:
-    """Count the events of a run and price them.
+    """What a sample costs under named cost models, side by side, with the same-architecture ANN.
 
-    ``models`` are added to the shipped ones (those that are for on request only are priced if named here). The mapping
-    on ``chip`` gives messages, hops and times, all counted spike by spike, and, unless ``chips`` says otherwise, how
-    many chips draw static power. ``gpu`` also measures this machine's GPU as `gpu-measured`; ``sanafe`` replays so many
-    samples through SANA-FE.
+    In Python: ``models`` are added to the shipped ones (those that are for on request only are priced if named here).
+    The mapping on ``chip`` gives messages, hops and times, all counted spike by spike, and, unless ``chips`` says
+    otherwise, how many chips draw static power. ``gpu`` also measures this machine's GPU as `gpu-measured`; ``sanafe``
+    replays so many samples through SANA-FE.
 
     Raises SP701 ... SP705 for a cost model, SP721 for a chip and SP708 for a GPU that cannot be used, before anything
     runs, and what `events` and `check` raise.
+
+    Examples:
+
+        spikeport energy digits-conv --data digits --limit 100
+
+        spikeport energy model.int.nir --data digits --model my.toml --model loihi2-bracket --json
     """
     made = None if chip is None else find_chip(chip)
     counter = nvml() if gpu else None

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from spikeport.comparison.intervals import wilson
 from spikeport.files import folder
 from spikeport.findings import Finding
-from spikeport.graph import Graph
-from spikeport.target import Progress as Callback
 from spikeport.target import Request, silent
 from spikeport.verbs.execute import execute, execute_in_parts
-from spikeport.verbs.load import Model, load_data, load_model
+from spikeport.verbs.load import load_data, load_model
+from spikeport.verbs.parameters import (
+    Batch,
+    Dt,
+    Help,
+    Limit,
+    Memory,
+    ModelLike,
+    Nir,
+    Progress,
+    Resume,
+    Seconds,
+    Split,
+    TargetName,
+)
 
 
 @dataclass(frozen=True)
@@ -37,25 +49,34 @@ class Evaluation:
 
 
 def evaluate(
-    model: Model | Graph | Path | str,
-    data: str,
-    split: str = "test",
-    target: str | None = None,
-    limit: int | None = None,
+    model: ModelLike,
+    data: Annotated[str, Help("Name of a data set.")],
+    split: Split = "test",
+    target: TargetName = None,
+    limit: Limit = None,
     *,
-    out: Path | str | None = None,
-    resume: bool = False,
-    batch: int | None = None,
-    memory: int | None = None,
-    seconds: float | None = None,
-    progress: Callback = silent,
+    dt: Dt = None,
+    nir: Nir = None,
+    out: Annotated[Path | str | None, Help("Folder that keeps the finished parts of a long run.")] = None,
+    resume: Resume = False,
+    batch: Batch = None,
+    memory: Memory = None,
+    seconds: Seconds = None,
+    progress: Progress = silent,
 ) -> Evaluation:
-    """Run ``model`` on a split of a data set, or its first ``limit`` samples.
+    """The accuracy of a model on a data set, with its 95 % interval.
 
-    With ``out`` the finished parts of the run are kept in that folder, and ``resume`` goes on after them.
-    ``batch`` samples run at once, or as many as take ``memory`` bytes.
+    In Python: ``batch`` samples run at once, or as many as take ``memory`` bytes.
+
+    Raises SP511 for a folder with parts without ``resume``, and what loading and running raise.
+
+    Examples:
+
+        spikeport evaluate digits-conv --data digits --split test
+
+        spikeport evaluate model.int.nir --data digits --target lava --limit 32 --json
     """
-    loaded = load_model(model)
+    loaded = load_model(model, dt=dt, nir=nir)
     samples = load_data(data, split, loaded.graph, limit)
     request = Request(batch=batch, memory=memory, seconds=seconds, progress=progress)
     if out is None:

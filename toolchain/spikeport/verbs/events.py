@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -20,6 +20,18 @@ from spikeport.target import Progress as Callback
 from spikeport.target import Request, check_input, silent
 from spikeport.verbs.execute import execute
 from spikeport.verbs.load import Model, load_data, load_model
+from spikeport.verbs.parameters import (
+    Batch,
+    DataName,
+    Help,
+    Limit,
+    ModelLike,
+    Progress,
+    Samples,
+    Seconds,
+    Split,
+    TargetName,
+)
 from spikeport.verbs.simulate import read_array
 
 PART = 1024  #: samples whose spike trains are held at once
@@ -73,24 +85,32 @@ class Counted:
 
 
 def events(
-    model: Model | Graph | Path | str,
-    data: str | None = None,
+    model: ModelLike,
+    data: DataName = None,
     *,
-    samples: Array | Path | str | None = None,
-    split: str = "test",
-    target: str | None = None,
-    limit: int | None = None,
-    batch: int | None = None,
-    seconds: float | None = None,
-    chip: str | Path | Chip | None = None,
-    progress: Callback = silent,
+    samples: Samples = None,
+    split: Split = "test",
+    target: TargetName = None,
+    limit: Limit = None,
+    batch: Batch = None,
+    seconds: Seconds = None,
+    chip: Annotated[str | Path | Chip | None, Help("Also messages and hops of a mapping on this chip.")] = None,
+    progress: Progress = silent,
 ) -> Counted:
-    """Run a model on a data set, or on ``samples`` (an array or a .npy file), and count.
+    """Count, exactly, what every layer does: spikes, synaptic operations, multiply-adds, neuron updates.
 
-    The engine counts while it runs; for any other target the counts are derived from its spike trains. With a ``chip``
-    the messages and hops of a mapping on it are counted too, spike by spike. Raises SP721 for an unknown chip, SP722
+    The engine counts while it runs; for any other target the counts are derived from its spike trains. With a chip
+    the messages and hops of a mapping on it are counted too, spike by spike.
+
+    Raises SP721 for an unknown chip, SP722
     for a graph that has no mapping, SP707 unless exactly one of ``data`` and ``samples`` is given, and what
     `execute` raises.
+
+    Examples:
+
+        spikeport events digits-conv --data digits
+
+        spikeport events model.int.nir --input digits.npy --target lava --json
     """
     loaded = load_model(model)
     x = given(loaded, data, samples, split, limit)

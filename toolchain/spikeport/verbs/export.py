@@ -2,44 +2,78 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from spikeport import preprocessing
 from spikeport.engine import simulate
 from spikeport.files import output
-from spikeport.findings import Finding
+from spikeport.findings import Finding, fail
+from spikeport.formats.nir.to_nir import Thresholds
+from spikeport.formats.onnx.all_steps import Time
 from spikeport.graph import Array, Graph
 from spikeport.record import Record
 from spikeport.target import Request
-from spikeport.verbs.load import Model, load_data, load_model
+from spikeport.verbs.load import load_data, load_model
+from spikeport.verbs.parameters import Dt, Help, ModelLike, Nir
 
 CALIBRATION = 256  #: samples of the training split on which the cost of `thresholds="approx"` is measured
 
 
-def export(
-    model: Model | Graph | Path | str, out: Path | str, *, data: str | None = None, **options: Any
-) -> tuple[Finding, ...]:
-    """Write ``model`` to ``out``; the ending, .nir or .onnx, chooses the format.
+@dataclass(frozen=True)
+class Exported:
+    """The file that was written."""
 
-    ``options`` go to the writer: ``thresholds`` for NIR (guard, approx), ``time`` (scan, unroll, step) and ``inline``
-    for ONNX. ``data`` names the data set on which the cost of ``thresholds="approx"`` is measured. Returns what the
-    writer had to say. Raises SP906 for an ending that is neither.
+    path: Path
+    findings: tuple[Finding, ...]  #: what a reader with another tool should know
+
+
+def export(
+    model: ModelLike,
+    out: Annotated[Path | str, Help("model.nir or model.onnx.")],
+    *,
+    thresholds: Annotated[Thresholds, Help("NIR schedules: guard (exact), or approx.")] = "guard",
+    data: Annotated[str | None, Help("Where approx measures what it costs.")] = None,
+    time: Annotated[Time, Help("ONNX: scan (any T if schedules allow), unroll, step.")] = "scan",
+    inline: Annotated[bool, Help("ONNX: for readers without functions.")] = False,
+    dt: Dt = None,
+    nir: Nir = None,
+) -> Exported:
+    """Write a model as NIR or ONNX, thresholds of every timestep included.
+
+    Returns the path, and what the writer had to say. Raises SP906 for an ending that is neither, SP206 for a word that
+    is none of the choices.
+
+    Examples:
+
+        spikeport export build/demo/model.safetensors --out model.nir
+
+        spikeport export digits-conv --thresholds approx --data digits --out approximate.nir
     """
     path = output(out, ".nir", ".onnx")
-    loaded = load_model(model)
+    _refuse_idle(path, {"thresholds": thresholds != "guard"}, {"time": time != "scan", "inline": inline})
+    loaded = load_model(model, dt=dt, nir=nir)
     if path.suffix.lower() == ".nir":
-        from spikeport.formats import nir
+        from spikeport.formats import nir as format_nir
 
-        if data is not None:
-            options |= {"calibration": load_data(data, "train", loaded.graph, CALIBRATION).x, "run": _run}
-        found = nir.write(loaded.graph, path, **options)
+        x = None if data is None else load_data(data, "train", loaded.graph, CALIBRATION).x
+        findings = format_nir.write(loaded.graph, path, thresholds, calibration=x, run=_run)
     else:
         from spikeport.formats import onnx
 
-        found = onnx.write(loaded.graph, path, **options)
+        findings = onnx.write(loaded.graph, path, time, inline)
     how = preprocessing.of(loaded.graph.provenance)
-    return (*loaded.findings, *(found or ()), *([] if how is None else [how.note()]))
+    return Exported(path, (*loaded.findings, *findings, *([] if how is None else [how.note()])))
+
+
+def _refuse_idle(path: Path, nir: dict[str, bool], onnx: dict[str, bool]) -> None:
+    """Raises SP206 for an option that was set and that the format which is written does not have."""
+    kind, own, other = ("NIR", nir, onnx) if path.suffix.lower() == ".nir" else ("ONNX", onnx, nir)
+    idle = [name for name, is_set in other.items() if is_set]
+    if idle:
+        mend = f"leave it out; {kind} has {', '.join(own)}"
+        fail("SP206", f"{', '.join(idle)} is nothing that {kind} files have", where=str(path), mend=mend)
 
 
 def _run(graph: Graph, samples: Array) -> Record:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from spikeport.files import output
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, Graph
 from spikeport.mapping import Chip, Fit, Mapping, draw, find
 from spikeport.mapping.fit import fit as tile
-from spikeport.verbs.load import Model, load_model
+from spikeport.verbs.load import load_model
+from spikeport.verbs.parameters import Help, ModelLike
 
 BOUNDS: tuple[Literal["shared", "unrolled"], ...] = ("shared", "unrolled")
 
@@ -38,12 +39,23 @@ class Fits:
 
 
 def fit(
-    model: Model | Graph | Path | str, chip: str | Path | Chip = "loihi1", *, picture: Path | str | None = None
+    model: ModelLike,
+    chip: Annotated[str | Path | Chip, Help("loihi1, loihi2, or your own .toml file.", flags=("--chip",))] = "loihi1",
+    *,
+    picture: Annotated[Path | str | None, Help("Write the core map, .png or .svg.")] = None,
 ) -> Fits:
-    """Tile and place a model on a chip, both ways to store a convolution.
+    """Whether a model fits a chip: cores, memory and axons of each layer, how many chips, and what binds.
 
-    ``picture`` writes the core map of the lower bound, as .png or .svg. Raises SP721 for an unknown chip, SP722 for a
+    Both ways to store a convolution are tiled and placed; the picture shows the lower bound.
+
+    Raises SP721 for an unknown chip, SP722 for a
     path between layers that has no mapping, SP724 for a picture of another kind.
+
+    Examples:
+
+        spikeport fit digits-conv --chip loihi1
+
+        spikeport fit model.int.nir --chip loihi2 --picture map.svg --json
     """
     made = find(chip)
     to = None if picture is None else output(picture, ".png", ".svg")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import nn
@@ -20,6 +20,7 @@ from spikeport.training.loop import accuracy
 from spikeport.training.neurons import Neuron
 from spikeport.training.parts import Part
 from spikeport.verbs.load import Data, prepared
+from spikeport.verbs.parameters import Help
 
 
 @dataclass(frozen=True)
@@ -44,31 +45,39 @@ class ImportedCheckpoint:
 
 
 def import_checkpoint(
-    file: Path | str,
-    layout: Layout,
-    arch: Arch,
+    file: Annotated[Path | str, Help("A .pth, .pt or .safetensors file; no code in it is run.", place=True)],
+    layout: Annotated[Layout, Help("mpd-agl or ds-atgo: whose code wrote it.")],
+    arch: Annotated[Arch, Help("resnet19, vggsnn or mlp.")],
     *,
-    timesteps: int,
-    calibrate: str | None = None,
-    data: str | None = None,
-    compare: Compare = ">=",
-    v_threshold: float | None = None,
-    f_c: float = 1.0,
+    timesteps: Annotated[int, Help("As it was trained; no file says it.", flags=("--timesteps", "-T"), least=1)],
+    calibrate: Annotated[str | None, Help("Data set to re-estimate a lost threshold table on.")] = None,
+    data: Annotated[str | None, Help("Data set to measure the accuracy on.")] = None,
+    compare: Annotated[Compare, Help('">" for MPD-AGL\'s first two public revisions.')] = ">=",
+    v_threshold: Annotated[float | None, Help("MPD-AGL's --Vth, if not 0.5.")] = None,
+    f_c: Annotated[float, Help("DS-ATGO's firing-rate factor, if not 1.")] = 1.0,
     input_shape: tuple[int, ...] | None = None,
-    normalise: str = "authors",
-    out: Path | str | None = None,
+    normalise: Annotated[
+        str, Help("How samples were prepared in training: authors, none, or MEAN,.../STD,...")
+    ] = "authors",
+    out: Annotated[Path | str | None, Help("The checkpoint to write, .safetensors.", needed=True)] = None,
     seed: int = 0,
 ) -> ImportedCheckpoint:
-    """Read a ``state_dict`` saved from the authors' code, weights only, and write it as a checkpoint of ours.
+    """Read a checkpoint of the authors' public MPD-AGL or DS-ATGO code, and write it as one of spikeport's.
 
-    ``calibrate`` names a data set whose training split re-estimates a lost DS-ATGO table; the accuracy on its test
-    split is measured before (thresholds 1.0, which is what the public code falls back to) and after. ``data`` only
-    measures. ``normalise`` says how samples were prepared in training, which no file does: "authors" is what their
+    In Python: ``calibrate`` names a data set whose training split re-estimates a lost DS-ATGO table; the accuracy on
+    its test split is measured before (thresholds 1.0, which is what the public code falls back to) and after. ``data``
+    only measures. ``normalise`` says how samples were prepared in training, which no file does: "authors" is what their
     loader does (CIFAR-10: mean and deviation a channel), "none" takes data sets as they are, "MEAN,.../STD,..." has one
     number a channel. The checkpoint keeps it, and all that reads data for it goes by it. ``compare`` is ">" for
     MPD-AGL's first two revisions (334b3e9, e9a4dd4); no file says which it is from.
 
     Raises SP390-SP396, SP398 where data sets cannot be prepared as in the training; nothing is written then.
+
+    Examples:
+
+        spikeport import-checkpoint best_model.pth --layout mpd-agl --arch resnet19 -T 2 --out resnet19.safetensors
+
+        spikeport import-checkpoint n.pth --layout ds-atgo --arch resnet19 -T 2 --calibrate cifar10 --out r.safetensors
     """
     if layout not in ("mpd-agl", "ds-atgo") or arch not in ("resnet19", "vggsnn", "mlp") or compare not in (">=", ">"):
         fail(

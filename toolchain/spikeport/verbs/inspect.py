@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from spikeport.files import output, sha256, write_text
 from spikeport.graph import LIF, Graph, Loihi, Node, Synapse
 from spikeport.reporting.drawing import describe, draw
 from spikeport.verbs.load import Model, load_model
+from spikeport.verbs.parameters import Help, ModelLike
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,19 @@ class Inspection:
         return f"<p>{escape(self.model)}: {self.neurons:,} neurons, {self.parameters:,} numbers</p>{style}{self.svg}"
 
 
-def inspect(model: Model | Graph | Path | str, *, svg: Path | str | None = None) -> Inspection:
-    """Look at a model; ``svg`` is a file for the drawing. Raises what loading raises, SP906 for a wrong file name."""
+def inspect(
+    model: ModelLike, *, svg: Annotated[Path | str | None, Help("Draw the graph into this .svg file.")] = None
+) -> Inspection:
+    """A model as a table: nodes, thresholds over time, scales, size, and where it comes from.
+
+    Raises what loading raises, SP906 for a wrong file name.
+
+    Examples:
+
+        spikeport inspect model.int.nir
+
+        spikeport inspect model.onnx --svg build/model.svg
+    """
     loaded = load_model(model)
     graph = loaded.graph
     found = Inspection(

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 
@@ -17,9 +17,10 @@ from spikeport.graph import Array, Graph, Profile
 from spikeport.quantisation import STEPS, Quantised, RangeMethod, SignMode, TradeOff, load_profile, mixed_bits, prepare
 from spikeport.quantisation import quantize as post_training
 from spikeport.quantisation.collapse import collapse
-from spikeport.target import Progress, silent
+from spikeport.target import silent
 from spikeport.verbs.export import export
-from spikeport.verbs.load import Data, Model, load_data, load_model
+from spikeport.verbs.load import Data, load_data, load_model
+from spikeport.verbs.parameters import Help, ModelLike, Progress, read_bits
 
 CALIBRATION = 512  #: samples of the training split
 JUDGED = 2000  #: samples on which accuracies are measured
@@ -29,31 +30,51 @@ Thresholds = Literal["mean", "first"]
 
 
 def quantize(
-    model: Model | Graph | Path | str,
+    model: ModelLike,
     *,
-    data: str | Data,
-    weight_bits: int | Mapping[str, int] | Literal["auto"] = 8,
-    profile: str | Path | Profile = "loihi2",
-    out: Path | str | None = None,
-    calibration: int = CALIBRATION,
-    ranges: RangeMethod = "mse",
-    signs: SignMode = "mixed",
+    data: Annotated[str | Data, Help("Data set; its training split calibrates.")],
+    out: Annotated[Path | str | None, Help("model.int.nir or model.int.onnx.", needed=True)] = None,
+    weight_bits: Annotated[
+        int | Mapping[str, int] | Literal["auto"],
+        Help("1 to 8, or auto: mixed bits.", flags=("--weight-bits", "--bits"), read=read_bits),
+    ] = 8,
+    max_drop: Annotated[float, Help("Points of accuracy that auto may lose.", least=0)] = 0.5,
+    profile: Annotated[str | Path | Profile, Help("loihi1, loihi2, int, or a .toml file.")] = "loihi2",
+    calibration: Annotated[int, Help("Calibration samples.", least=1)] = CALIBRATION,
+    ranges: Annotated[RangeMethod, Help("max, percentile, mse or mismatch.")] = "mse",
+    signs: Annotated[SignMode, Help("mixed, auto, excitatory or inhibitory.")] = "mixed",
     steps: Sequence[str] = STEPS,
-    thresholds: Thresholds | None = None,
-    fine_tune: int = 0,
-    max_drop: float = 0.5,
-    report: Path | str | None = None,
+    skip: Annotated[Sequence[str], Help(f"A step to leave out: {', '.join(STEPS)}.")] = (),
+    split: Annotated[bool, Help("Two mantissas for weights behind graded input.")] = False,
+    thresholds: Annotated[Thresholds | None, Help("mean or first: one threshold for all steps. Lossy.")] = None,
+    fine_tune: Annotated[int, Help("Epochs of quantisation-aware training.", least=0)] = 0,
+    report: Annotated[Path | str | None, Help("What each step did, as JSON.")] = None,
     progress: Progress = silent,
 ) -> Quantised:
-    """Quantise ``model``, calibrated on ``calibration`` samples spread evenly over the training split of ``data``.
+    """Turn a trained model into Loihi's integers, calibrated on training data.
 
-    ``weight_bits``: "auto" finds the fewest bits a layer whose accuracy is at most ``max_drop`` points below
-    the real network's; the curve goes to ``report`` (JSON) and beside it as PNG. ``thresholds`` puts the mean or
-    the first value in place of schedules. ``fine_tune``: epochs of quantisation-aware training on the training split.
-    ``out`` (.nir or .onnx) is written where it is given. The result's report holds accuracies between 0 and 1, on at
-    most JUDGED samples of the validation split, or of the training split where the former has fewer than FEW.
-    Raises what `passes.quantize.quantize`, `mixed_bits` and the readers raise.
+    In Python: ``calibration`` samples are spread evenly over the training split of ``data``. ``weight_bits``: "auto"
+    finds the fewest bits a layer whose accuracy is at most ``max_drop`` points below the real network's; the curve goes
+    to ``report`` (JSON) and beside it as PNG. ``thresholds`` puts the mean or the first value in place of schedules.
+    ``fine_tune``: epochs of quantisation-aware training on the training split. ``out`` (.nir or .onnx) is written where
+    it is given. The result's report holds accuracies between 0 and 1, on at most JUDGED samples of the validation
+    split, or of the training split where the former has fewer than FEW. ``steps`` are done in their order but for those
+    to ``skip``; ``split`` adds the one of its name.
+
+    Raises SP400 for a step or a word that is none of the choices, and what `quantisation.quantize`, `mixed_bits` and
+    the readers raise.
+
+    Examples:
+
+        spikeport quantize build/demo/model.safetensors --data digits --out model.int.nir
+
+        spikeport quantize model.nir --data digits --weight-bits 4 --fine-tune 3 --out model.int.nir
+
+        spikeport quantize model.nir --data digits --bits auto --max-drop 0.5 --report bits.json --out model.int.nir
     """
+    steps = _chosen(steps, skip, split)
+    if thresholds not in (None, *get_args(Thresholds)):
+        fail("SP400", f"thresholds {thresholds!r}", mend="use mean or first")
     loaded = load_model(model)
     graph = loaded.graph
     seen = data if isinstance(data, Data) else load_data(data, "train", graph)
@@ -123,6 +144,14 @@ def quantize(
     if report is not None:
         _write_report(made, output(report, ".json"), facts)
     return made
+
+
+def _chosen(steps: Sequence[str], skip: Sequence[str], split: bool) -> tuple[str, ...]:
+    """The steps to take. Raises SP400 where one that is to be skipped is none."""
+    unknown = sorted(set(skip) - set(STEPS))
+    if unknown:
+        fail("SP400", f"there is no step {', '.join(unknown)}", mend=f"choose among: {', '.join(STEPS)}")
+    return (*(step for step in steps if step not in skip), *(("split",) if split and "split" not in steps else ()))
 
 
 def _kept(made: Quantised) -> bool:

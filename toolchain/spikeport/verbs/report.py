@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from spikeport.comparison import Comparison
 from spikeport.files import folder, sha256, write_json
@@ -12,12 +12,24 @@ from spikeport.findings import fail
 from spikeport.reporting import gather, write
 from spikeport.verbs.doctor import versions
 from spikeport.verbs.fit import placed
+from spikeport.verbs.parameters import Help
 
 FIGURES = "figures.json"  #: what the page lets a reader drill down into; written beside result.json
 
 
-def report(path: Path | str) -> Path:
-    """Write ``report.html`` into the folder of a run, from its ``result.json``. Raises SP820 where there is none."""
+def report(
+    path: Annotated[Path | str, Help("Folder with the result.json of a run.", metavar="DIR", place=True)],
+) -> Path:
+    """Write the HTML report of a run again, from its result.json.
+
+    Returns the page's path. Raises SP820 where there is no result.
+
+    Examples:
+
+        spikeport report build/demo
+
+        spikeport report build/demo/result.json
+    """
     place = Path(path)
     place = place.parent if place.name == "result.json" else place
     result = _read(place / "result.json")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from spikeport.verbs.events import tally
 from spikeport.verbs.execute import execute
 from spikeport.verbs.fit import placed
 from spikeport.verbs.load import Data, Model, load_data, load_model
+from spikeport.verbs.parameters import Help
 from spikeport.verbs.plan import Plan
 from spikeport.verbs.plan import read as read_plan
 
@@ -72,20 +73,29 @@ class Job:
 
 
 def run(
-    recipe: str,
-    out: Path | str,
-    method: str | None = None,
+    recipe: Annotated[
+        str, Help("Name of a training recipe, or a TOML file: of a training, or of a whole run.", place=True)
+    ],
+    out: Annotated[Path | str, Help("Folder for models, result.json and report.html.")],
+    method: Annotated[str | None, Help("ds-atgo, mpd-agl or fixed.")] = None,
     *,
-    lava_samples: int | None = None,
-    seconds: float | None = None,
+    lava_samples: Annotated[int | None, Help("Samples for Lava, 32 unless said; 0 skips it.", least=0)] = None,
+    seconds: Annotated[float | None, Help("Seconds that Lava may take.", flags=("--time-limit",))] = None,
     bar: Bar = no_bar,
 ) -> dict[str, Any]:
-    """Do the main job for a recipe and write everything into ``out``; returns what ``result.json`` holds.
+    """The main job, end to end: train, export, quantise, simulate, compare, estimate, report.
 
-    ``recipe`` is a training recipe's name or TOML file, or a TOML file of a whole run (`spikeport.verbs.plan`), of
-    which the other arguments replace what they name. ``method``: ds-atgo, mpd-agl or fixed. ``lava_samples`` = 0 leaves
-    Lava out; ``seconds`` limits the time that Lava may take. Writes model.safetensors, model.nir, model.onnx,
-    model.int.nir, result.json and report.html. Raises SP312 for a file that is no recipe, and whatever a stage refuses.
+    Returns what ``result.json`` holds. ``recipe`` is a training recipe's name or TOML file, or a TOML file of a whole
+    run (`spikeport.verbs.plan`), of which the other arguments replace what they name. ``method``: ds-atgo, mpd-agl or
+    fixed. ``lava_samples`` = 0 leaves Lava out; ``seconds`` limits the time that Lava may take. Writes
+    model.safetensors, model.nir, model.onnx, model.int.nir, result.json and report.html. Raises SP312 for a file that
+    is no recipe, and whatever a stage refuses.
+
+    Examples:
+
+        spikeport run digits --out build/demo
+
+        spikeport run digits --method mpd-agl --lava-samples 64 --out build/mpd-agl
     """
     plan = read_plan(recipe)
     chip = find_chip(plan.chip)
@@ -134,7 +144,7 @@ def _export(job: Job, trained: Model) -> dict[str, Model]:
     files = {name: job.out / f"model.{name}" for name in ("nir", "onnx")}
     with job.stage("export"):
         for path in files.values():
-            job.findings += export(trained, path)
+            job.findings += export(trained, path).findings
         return {name: load_model(path) for name, path in files.items()}
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
@@ -16,44 +17,56 @@ from spikeport.findings import Finding, fail
 from spikeport.graph import LIF, Array, Graph, Input
 from spikeport.passes.extend import extend
 from spikeport.record import Record
-from spikeport.target import Progress as Callback
 from spikeport.target import Request, check_input, silent
 from spikeport.verbs.execute import execute, execute_in_parts, part
-from spikeport.verbs.load import Model, load_model
+from spikeport.verbs.load import load_model
 from spikeport.verbs.origin import origin
+from spikeport.verbs.parameters import Batch, Dt, Help, Memory, ModelLike, Nir, Progress, Resume, Seconds, TargetName
+
+LAYERS = "Of this layer only. May be repeated."
 
 
 def simulate(
-    model: Model | Graph | Path | str,
-    samples: Array | Path | str,
-    target: str | None = None,
-    out: Path | str | None = None,
+    model: ModelLike,
+    samples: Annotated[
+        Path | str | Array, Help("A .npy file: [B, ...], or [T, B, ...] with --frames.", flags=("--input",))
+    ],
+    target: TargetName = None,
+    out: Annotated[Path | str | None, Help("Folder for record.npz.", needed=True)] = None,
     *,
-    dt: float | None = None,
-    nir: Mapping[str, str] | None = None,
-    frames: bool = False,
-    trains: bool | Sequence[str] = True,
-    membranes: bool | Sequence[str] = False,
-    events: bool = True,
-    resume: bool = False,
-    batch: int | None = None,
-    memory: int | None = None,
-    seconds: float | None = None,
-    progress: Callback = silent,
+    dt: Dt = None,
+    nir: Nir = None,
+    frames: Annotated[bool, Help("The input has a frame for each step.")] = False,
+    trains: Annotated[bool | Sequence[str], Help("Keep spike trains.", layers=LAYERS)] = True,
+    membranes: Annotated[bool | Sequence[str], Help("Keep membranes after the reset.", layers=LAYERS)] = False,
+    events: Annotated[bool, Help("Count events, for spikeport energy.")] = True,
+    resume: Resume = False,
+    batch: Batch = None,
+    memory: Memory = None,
+    seconds: Seconds = None,
+    progress: Progress = silent,
 ) -> Record:
-    """Run ``samples`` and return the record; with ``out`` also write ``out/record.npz``.
+    """Run a model on an input file and keep outputs, spike counts, and every spike and event count unless told not to.
 
-    ``samples``: an array or a .npy file, [B, ...] for direct coding or, with ``frames``, [T, B, ...]. ``dt`` and
-    ``nir`` are for files of other tools, see `load_model`; where such a file leaves the number of steps open, the
-    frames set it. A run of more than about a minute, or 1024 samples, keeps its finished parts in ``out``; ``resume``
-    goes on after them.
+    In Python: returns the record, and writes ``out/record.npz`` where ``out`` is given. ``samples``: an array or a .npy
+    file, [B, ...] for direct coding or, with ``frames``, [T, B, ...]. ``dt`` and ``nir`` are for files of other tools,
+    see `load_model`; where such a file leaves the number of steps open, the frames set it. A run of more than about a
+    minute, or 1024 samples, keeps its finished parts in ``out``; ``resume`` goes on after them.
 
-    ``trains`` and ``membranes`` (after the reset) are of all layers, of none, or of the layers named; spike trains and
-    event counts that are left out are named in the record (SP516). ``batch`` samples run at once, or as many as take
-    ``memory`` bytes; neither changes a bit of integers.
+    In Python: ``trains`` and ``membranes`` (after the reset) are of all layers, of none, or of the layers named; spike
+    trains and event counts that are left out are named in the record (SP516). ``batch`` samples run at once, or as many
+    as take ``memory`` bytes; neither changes a bit of integers.
 
     Raises SP907 for a file that is no array, SP502 for one of the wrong shape, SP511 for parts without ``resume``,
     SP515 for layers that there are not.
+
+    Examples:
+
+        spikeport simulate model.int.nir --input digits.npy --target lava --out build/lava
+
+        spikeport simulate model.int.nir --input many.npy --no-trains --no-events --memory 1GB --out build/many
+
+        spikeport simulate other.nir --input frames.npy --frames --dt 0.001 --out build/other
     """
     loaded = load_model(model, dt=dt, nir=nir)
     array = samples if isinstance(samples, np.ndarray) else read_array(Path(samples))

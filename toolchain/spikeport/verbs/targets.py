@@ -6,5 +6,12 @@ from spikeport.target import Availability, registry
 
 
 def targets() -> dict[str, Availability]:
-    """Every target by name, and whether it can run here."""
+    """Where a model can run, what is installed, and how to get what is not.
+
+    Examples:
+
+        spikeport targets
+
+        spikeport targets --json
+    """
     return {name: target.availability() for name, target in registry().items()}

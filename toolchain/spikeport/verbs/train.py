@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -24,9 +24,10 @@ from spikeport.training.networks import network_of
 from spikeport.training.parallel import own_device, together, wait_for_all
 from spikeport.training.parts import Part
 from spikeport.training.precision import Precision, fastest
-from spikeport.training.recipe import Recipe, facts_of, read
+from spikeport.training.recipe import Recipe, facts_of, parse_overrides, read
 from spikeport.training.reduce import rank
 from spikeport.training.shipped import find
+from spikeport.verbs.parameters import Help
 
 
 @dataclass(frozen=True)
@@ -41,32 +42,43 @@ class Trained:
 
 
 def train(
-    recipe: str | Path,
-    method: str | None = None,
-    out: Path | str = "build/train",
-    overrides: Mapping[str, Any] | None = None,
+    recipe: Annotated[str | Path, Help("Name of a shipped recipe, or a .toml file.", place=True)],
+    method: Annotated[str | None, Help("ds-atgo, mpd-agl, fixed, …")] = None,
+    out: Annotated[Path | str, Help("Folder for the results.")] = Path("build/train"),
+    overrides: Annotated[
+        Mapping[str, Any] | None,
+        Help("field=value; replaces a field of the recipe. May be repeated.", ("--set",), None, parse_overrides, True),
+    ] = None,
     *,
-    go_on: bool = False,
-    overwrite: bool = False,
-    device: str = "cpu",
+    go_on: Annotated[bool, Help("Go on where the training in --out stopped.", flags=("--resume",))] = False,
+    overwrite: Annotated[bool, Help("Write over the training of another recipe in --out.")] = False,
+    device: Annotated[str, Help("cpu, cuda (under torchrun each process takes its own GPU), cuda:1, …")] = "cpu",
     progress: bool | None = None,
 ) -> Trained:
-    """Train what a recipe says; ``recipe`` is a shipped recipe's name or a TOML file.
+    """Train what a recipe says: fields, data, network and method are in one TOML file.
 
-    Writes into the folder ``out``: ``recipe.toml`` (every field); after each epoch ``metrics.json`` and ``.csv``,
-    ``last.safetensors``, and ``resume.safetensors``, from which ``go_on`` continues bit for bit; after each epoch that
-    is the best so far on the validation part, ``best.safetensors``, its weights rounded to the recipe's ``weight_bits``
-    where it names them; ``curves.png`` in the end, also when the training is interrupted. The test part is evaluated
-    once, at the end, and stands in the metadata of the best checkpoint. A folder with another recipe's training is
-    refused, unless ``overwrite``; the same recipe starts over.
+    In Python: writes into the folder ``out``: ``recipe.toml`` (every field); after each epoch ``metrics.json`` and
+    ``.csv``, ``last.safetensors``, and ``resume.safetensors``, from which ``go_on`` continues bit for bit; after each
+    epoch that is the best so far on the validation part, ``best.safetensors``, its weights rounded to the recipe's
+    ``weight_bits`` where it names them; ``curves.png`` in the end, also when the training is interrupted. The test part
+    is evaluated once, at the end, and stands in the metadata of the best checkpoint. A folder with another recipe's
+    training is refused, unless ``overwrite``; the same recipe starts over.
 
-    ``device``: "cpu", "cuda" or one GPU ("cuda:1"). Under torchrun all processes share the work, "cuda" is each one's
-    own GPU, and the first process writes.
+    In Python: ``device``: "cpu", "cuda" or one GPU ("cuda:1"). Under torchrun all processes share the work, "cuda" is
+    each one's own GPU, and the first process writes.
 
     ``precision = "auto"`` in a recipe is bf16 where the device computes with it and float32 elsewhere; everything that
     is written holds the word that was used. A training that goes on keeps its own, and says so where it is another.
 
     Raises SP311-SP320, and the data set's own errors.
+
+    Examples:
+
+        spikeport train digits-conv --out build/digits
+
+        spikeport train digits-conv --method mpd-agl --set epochs=5 --set architecture.hidden=32 --out build/short
+
+        torchrun --nproc-per-node 2 -m spikeport train digits-conv
     """
     place, here = Path(out), own_device(device)
     fields = {**(overrides or {}), **({"method": method} if method else {})}

@@ -1,0 +1,98 @@
+"""The command line: one command a verb, made of the verb's own function."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Collection
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from spikeport import __version__, process
+from spikeport.findings import SpikeportError
+from spikeport.terminal import console
+from spikeport.verbs import VERBS
+
+ABOUT = "From a trained PyTorch spiking network to Loihi arithmetic, with proof that it is still the same network."
+INTERRUPTED = 130  #: exit status after Ctrl-C, as shells have it: 128 and the number of the signal
+COMPLETING = "_SPIKEPORT_COMPLETE"  #: set by a shell that asks how a line may go on
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"spikeport {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no remarks.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    console.settings.quiet = quiet
+
+
+def build(words: Collection[str] | None = None) -> typer.Typer:
+    """The application with every verb. Of ``words``, where they are given, only the verbs among them are imported.
+
+    torch takes seconds to import, and the list of verbs needs none of it.
+    """
+    app = typer.Typer(
+        help=ABOUT,
+        no_args_is_help=True,
+        add_completion=True,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    for name, short in VERBS.items():
+        written = name.replace("_", "-")
+        if words is None or written in words:
+            _add(app, name, written, short)
+        else:
+            app.command(written, short_help=short)(lambda: None)
+    return app
+
+
+def _add(app: typer.Typer, name: str, written: str, short: str) -> None:
+    from spikeport.terminal.command import command, texts
+    from spikeport.terminal.results import shown
+
+    verb = getattr(import_module(f"spikeport.verbs.{name}"), name)
+    help, examples = texts(verb)
+    app.command(written, short_help=short, help=help, epilog=examples)(command(verb, shown(name)))
+
+
+def quiet_first(words: list[str]) -> list[str]:
+    """The arguments with --quiet in front of the verb, wherever it was written."""
+    quiet = [word for word in words if word in ("--quiet", "-q")]
+    return [*quiet[:1], *(word for word in words if word not in quiet)]
+
+
+def _interrupted(end: BaseException) -> str:
+    """What is said after an interrupt, which typer turned into an exit: how much of a run in parts is finished."""
+    cause: BaseException | None = end
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__cause__ or cause.__context__
+    return f"interrupted: {cause}" if str(cause or "") else "interrupted"
+
+
+def main() -> None:
+    """Entry point. Exit status: 0 done, 1 a gate failed, 2 an error with its code, 130 interrupted."""
+    process.settle()
+    words = sys.argv[1:]
+    try:
+        build(None if COMPLETING in os.environ else words)(args=quiet_first(words))
+    except SpikeportError as error:
+        for finding in error.findings:
+            print(finding, file=sys.stderr)
+        sys.exit(2)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            print(_interrupted(end), file=sys.stderr)
+        raise
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)

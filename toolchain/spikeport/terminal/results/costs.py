@@ -1,0 +1,142 @@
+"""What runs cost, and whether they fit: ``events``, ``energy``, ``fit``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import typer
+
+from spikeport.record import NeuronEvents, SynapseEvents
+from spikeport.terminal import console, show
+from spikeport.terminal.results import Shown
+
+if TYPE_CHECKING:
+    from spikeport.verbs.energy import Costs
+    from spikeport.verbs.events import Counted
+    from spikeport.verbs.fit import Fits
+
+#: limits as a narrow terminal shows them
+SHORT = {"neurons": "neurons", "synapse_memory": "memory", "input_axons": "axons in", "output_axons": "axons out"}
+#: what is counted of each kind of layer, and how the table names it
+SYNAPSES = {
+    "inputs": "inputs",
+    "payload": "payload",
+    "synops": "operations, non-zero weights",
+    "fanout": "all weights",
+    "dense": "dense",
+    "macs_cached": "analog MACs, cached",
+    "macs_every_step": "at every step",
+}
+NEURONS = {"spikes": "spikes", "updates": "updates", "active": "active"}
+
+
+def _events(counted: Counted, values: Mapping[str, Any]) -> None:
+    plain = counted.as_dict()
+    samples = plain["samples"]
+    title = f"per sample, summed over {plain['timesteps']} steps; {samples} samples on {plain['target']}"
+    for kind, counts, what in (("synapse", SYNAPSES, "synapses"), ("neurons", NEURONS, "neurons")):
+        layers = [(name, layer) for name, layer in plain["layers"].items() if layer["kind"] == kind]
+        rows = [(name, *(_mean(layer[count], samples) for count in counts)) for name, layer in layers]
+        show.table(f"{what}, {title}", ("layer", *counts.values()), rows)
+    if plain["identities"]:
+        show.table(
+            f"spikes that enter a layer without a synapse, {title}",
+            ("from", "into", "additions"),
+            [(way["source"], way["layer"], _mean(way["operations"], samples)) for way in plain["identities"]],
+        )
+    if plain["traffic"] is not None:
+        show.table(
+            f"messages and mesh hops on {values['chip']}, {title}",
+            ("layer", "messages", "hops east-west", "hops north-south"),
+            [(name, *(_mean(count, samples) for count in sent.values())) for name, sent in plain["traffic"].items()],
+        )
+
+
+def _mean(value: int | list[int], samples: int) -> str:
+    total = sum(value) if isinstance(value, list) else value
+    return f"{total / samples:,.1f}"
+
+
+def _energy(costs: Costs, values: Mapping[str, Any]) -> None:
+    kinds = sorted({each.kind for each in costs.estimates.values()})
+    several = len(kinds) > 1
+    rows = [
+        (
+            name,
+            *(micro(value) for value in (each.low, each.nominal, each.high)),
+            micro(each.static.nominal) if each.static else "",
+            *([each.kind] if several else []),
+            each.basis,
+        )
+        for name, each in costs.estimates.items()
+    ]
+    show.table(
+        f"{' and '.join(kinds)} energy of one sample in microjoule ({costs.samples} samples on {costs.target})",
+        ("model", "low", "nominal", "high", "static, apart", *(["kind"] if several else []), "basis"),
+        rows,
+    )
+    show.table("counted for each timestep, a sample", *_steps(costs))
+    for verdict in costs.verdicts.values():
+        typer.echo(verdict.sentence)
+    if costs.latency is not None:
+        typer.echo(f"On {costs.chip}: {costs.latency.sentence}")
+    if costs.sanafe is not None:
+        typer.echo(
+            f"SANA-FE's own account of {costs.sanafe.samples} samples: {micro(costs.sanafe.sanafe)} uJ each, our "
+            f"model of it {micro(costs.sanafe.model)} uJ (relative difference {costs.sanafe.relative_difference:.1e})."
+        )
+    for note in costs.notes:
+        typer.echo(note)
+
+
+def _steps(costs: Costs) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Head and rows of what each step counts; messages, hops and times where there is a mapping."""
+    events = costs.counted.record.events.values()
+    columns = {
+        "spikes": np.sum([each.spikes for each in events if isinstance(each, NeuronEvents)], axis=0),
+        "synaptic operations": np.sum([each.fanout for each in events if isinstance(each, SynapseEvents)], axis=0)
+        + sum(each.operations for each in costs.counted.identities),
+    }
+    if costs.counted.traffic is not None:
+        sent = list(costs.counted.traffic.values())
+        columns["messages"] = np.sum([each.messages for each in sent], axis=0)
+        columns["hops"] = np.sum([each.east_west + each.north_south for each in sent], axis=0)
+    rows = [[f"{column[t] / costs.samples:,.1f}" for column in columns.values()] for t in range(costs.timesteps)]
+    heads = ["timestep", *columns]
+    if costs.latency is not None:
+        heads.append("us")
+        for row, step in zip(rows, costs.latency.steps, strict=True):
+            row.append(micro(step.nominal))
+    return tuple(heads), [(str(t), *row) for t, row in enumerate(rows)]
+
+
+def micro(joule: float) -> str:
+    """Joule as microjoule."""
+    return f"{joule * 1e6:.3g}"
+
+
+def _fit(fits: Fits, values: Mapping[str, Any]) -> None:
+    for bound in fits.bounds.values():
+        rows = [
+            (
+                name,
+                "x".join(map(str, layer.layer.shape)),
+                layer.tile.cores,
+                "x".join(map(str, layer.tile.shape)),
+                *(f"{layer.utilisation[limit]:.0%}" if limit in layer.utilisation else "not public" for limit in SHORT),
+                SHORT[layer.binding],
+            )
+            for name, layer in bound.layers.items()
+        ]
+        title = f"{bound.chip.title}, {bound.sharing} convolutions: of the fullest core"
+        show.table(title, ("layer", "shape", "cores", "tile", *SHORT.values(), "binds"), rows)
+        typer.echo(bound.sentence)
+    for note in fits.notes:
+        typer.echo(note)
+    if values["picture"] is not None:
+        console.say(f"wrote {values['picture']}")
+
+
+SHOWN = {"events": Shown(_events), "energy": Shown(_energy), "fit": Shown(_fit)}

@@ -1,0 +1,106 @@
+"""Models and how they are made: ``train``, ``import-checkpoint``, ``export``, ``quantize``, ``inspect``, ``check``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from spikeport.terminal import console, show
+from spikeport.terminal.results import Shown
+
+if TYPE_CHECKING:
+    from spikeport.quantisation import Quantised
+    from spikeport.verbs.check import Check
+    from spikeport.verbs.export import Exported
+    from spikeport.verbs.import_checkpoint import ImportedCheckpoint
+    from spikeport.verbs.inspect import Inspection
+    from spikeport.verbs.train import Trained
+
+
+def _train(trained: Trained, values: Mapping[str, Any]) -> None:
+    if os.environ.get("RANK", "0") != "0":  # under torchrun the first process speaks for all
+        return
+    facts = trained.metadata
+    console.say(
+        f"wrote {trained.checkpoint}: epoch {facts['epoch']}, validation {facts['val_accuracy']:.2%}, "
+        f"test {facts['test_accuracy']:.2%}, {trained.seconds:.1f} s"
+    )
+
+
+def _import_checkpoint(imported: ImportedCheckpoint, values: Mapping[str, Any]) -> None:
+    if imported.accuracy is not None:
+        told = f"accuracy {imported.accuracy:.2%}"
+        if imported.accuracy_calibrated is not None:
+            after = imported.accuracy_calibrated
+            told = f"accuracy before {imported.accuracy:.2%}, after the calibration {after:.2%}"
+        console.say(f"{told} on {imported.samples} test samples")
+    console.say(f"wrote {imported.out}")
+
+
+def _export(exported: Exported, values: Mapping[str, Any]) -> None:
+    _wrote(exported.path)
+
+
+def _wrote(path: Path) -> None:
+    console.say(f"wrote {path} ({path.stat().st_size:,} bytes)")
+
+
+def _quantize(quantised: Quantised, values: Mapping[str, Any]) -> None:
+    report = dict(quantised.report)
+    rows = [
+        (
+            e["step"],
+            "yes" if e["kept"] else "no, it made the result worse",
+            f"{e['output_error']:.4f}",
+            f"{e['spike_mismatch']:.3%}",
+            f"{e['argmax_agreement']:.2%}",
+        )
+        for e in report["steps"]
+    ]
+    title = f"Steps, on {report['calibration_samples']} calibration samples"
+    show.table(title, ("step", "kept", "output error", "spikes that differ", "same answer"), rows)
+    accuracy = ", ".join(f"{name.replace('_', '-')} {share:.2%}" for name, share in report["accuracy"].items())
+    console.say(f"accuracy on {report['samples']} samples of the {report['split']} split: {accuracy}")
+    if "trade_off" in report:
+        chosen = report["trade_off"]["chosen"]
+        bits = ", ".join(f"{name} {bits}" for name, bits in chosen["bits"].items())
+        console.say(f"bits: {bits} ({chosen['mean_bits']:.2f} a weight)")
+    _wrote(Path(values["out"]))
+
+
+def _inspect(inspection: Inspection, values: Mapping[str, Any]) -> None:
+    size = f"{inspection.timesteps} timesteps, {inspection.neurons:,} neurons"
+    head = ("node", "what", "shape", "numbers", "thresholds over time", "scale")
+    rows = [(r.name, r.what, r.shape, f"{r.parameters:,}", r.thresholds, r.scale) for r in inspection.rows]
+    show.table(f"{inspection.model}: {inspection.kind}, {inspection.arithmetic}, {size}", head, rows)
+    show.table("provenance", ("fact", "value"), list(inspection.provenance.items()))
+    if values["svg"] is not None:
+        console.say(f"wrote {values['svg']}")
+
+
+def _check(check: Check, values: Mapping[str, Any]) -> None:
+    rows = [
+        (v.node, v.what, v.state, f"{v.origin} {v.process}".strip(), "; ".join(v.remarks), "; ".join(v.mend))
+        for v in check.nodes
+    ]
+    head = ("node", "what", "state", "stock or ours", "remarks", "how to mend it")
+    show.table(f"{check.model} on {check.target}", head, rows)
+    for other in check.others:
+        typer.echo(str(other))
+    typer.echo("runs" if check.runs else "does not run")
+
+
+SHOWN = {
+    "train": Shown(_train, plain=None),
+    "import_checkpoint": Shown(_import_checkpoint, remarks=True),
+    "export": Shown(_export, plain=None, remarks=True),
+    "quantize": Shown(
+        _quantize, lambda quantised, values: {**quantised.report, "out": str(values["out"])}, remarks=True, unit="steps"
+    ),
+    "inspect": Shown(_inspect),
+    "check": Shown(_check, status=lambda check: 0 if check.runs else 1),
+}

@@ -1,0 +1,88 @@
+"""Runs and what they agree on: ``run``, ``simulate``, ``evaluate``, ``compare``, ``report``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from spikeport.record import Record
+from spikeport.terminal import console, show
+from spikeport.terminal.results import Shown
+
+if TYPE_CHECKING:
+    from spikeport.comparison import Comparison
+    from spikeport.verbs.evaluate import Evaluation
+
+
+def _run(result: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    rows = [(stage, f"{result['accuracy'][stage]:.2%}", result["samples"][stage]) for stage in result["accuracy"]]
+    show.table(f"{result['model']} on {result['dataset']}, {result['method']}", ("stage", "accuracy", "samples"), rows)
+    agreed = [
+        (
+            name,
+            parity["against"],
+            f"{parity['spike_mismatches']:,} of {parity['spikes_compared']:,}",
+            f"{parity['argmax_agreement']:.2%}",
+        )
+        for name, parity in result["parity"].items()
+    ]
+    show.table("parity", ("what", "against", "spikes that differ", "same answer"), agreed)
+    console.say(f"wrote {Path(values['out']) / 'report.html'}")
+
+
+def _simulate(record: Record, values: Mapping[str, Any]) -> None:
+    rates = record.rates()
+    show.table(
+        f"{record.samples} samples on {record.target}, {record.seconds:.2f} s",
+        ("layer", "neurons", "firing rate at each timestep"),
+        [(name, record.neurons[name], " ".join(f"{rate:.3f}" for rate in rates[name])) for name in record.neurons],
+    )
+    console.say(f"wrote {Path(values['out']) / 'record.npz'}")
+
+
+def _evaluate(result: Evaluation, values: Mapping[str, Any]) -> None:
+    low, high = result.interval
+    typer.echo(
+        f"{result.accuracy:.2%} of {result.samples} samples (95 % interval {low:.2%} ... {high:.2%}), "
+        f"{result.model} on {result.target}, {result.seconds:.2f} s"
+    )
+
+
+def _compare(comparison: Comparison, values: Mapping[str, Any]) -> None:
+    for line in comparison.lines():
+        typer.echo(line)
+    apart = {name: counts for name, counts in comparison.parity.by_layer.items() if any(counts)}
+    if apart:
+        rows = [(name, comparison.parity.neurons[name], " ".join(map(str, counts))) for name, counts in apart.items()]
+        show.table("spikes that differ", ("layer", "neurons", "at each timestep"), rows)
+    if comparison.causes:
+        causes = [
+            (
+                cause.title,
+                f"{cause.mismatches:,}",
+                f"{cause.share:.1%}",
+                "" if cause.explained is None else f"{cause.explained:.1%}",
+                "" if cause.accuracy is None else f"{100 * cause.accuracy:+.2f}",
+            )
+            for cause in comparison.causes
+        ]
+        show.table("causes", ("cause", "mismatches alone", "share", "explains", "accuracy, points"), causes)
+
+
+def _compared(comparison: Comparison) -> int:
+    """Says the gates that are not met, and 1 if there are any."""
+    for failure in comparison.failed:
+        typer.echo(str(failure), err=True)
+    return 1 if comparison.failed else 0
+
+
+SHOWN = {
+    "run": Shown(_run, lambda result, values: result),
+    "simulate": Shown(_simulate, plain=None, remarks=True),
+    "evaluate": Shown(_evaluate, remarks=True),
+    "compare": Shown(_compare, status=_compared),
+    "report": Shown(lambda page, values: typer.echo(str(page)), plain=None),
+}
