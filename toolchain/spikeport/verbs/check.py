@@ -46,7 +46,7 @@ class Check:
     @property
     def runs(self) -> bool:
         """Whether the target takes the model."""
-        return not any(found.severity == "error" for found in self.findings)
+        return not any(finding.severity == "error" for finding in self.findings)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -55,7 +55,7 @@ class Check:
             "target": self.target,
             "runs": self.runs,
             "nodes": [asdict(verdict) for verdict in self.nodes],
-            "findings": [found.as_dict() for found in self.findings],
+            "findings": [finding.as_dict() for finding in self.findings],
         }
 
 
@@ -82,25 +82,25 @@ def check(
     running: dict[str, tuple[str, bool]] = {} if processes is None else processes(graph)
     by_node: dict[str, list[Finding]] = {}
     others = []
-    for found in findings:
-        name = NODE.search(found.where)
+    for finding in findings:
+        name = NODE.search(finding.where)
         if name and name[1] in graph.nodes:
-            by_node.setdefault(name[1], []).append(found)
+            by_node.setdefault(name[1], []).append(finding)
         else:
-            others.append(found)
+            others.append(finding)
     nodes = tuple(_verdict(graph, name, by_node.get(name, ()), running.get(name)) for name in graph)
     return Check(loaded.name, target, nodes, tuple(others), findings)
 
 
-def _verdict(graph: Graph, name: str, found: Sequence[Finding], running: tuple[str, bool] | None) -> Verdict:
-    severities = {one.severity for one in found}
+def _verdict(graph: Graph, name: str, findings: Sequence[Finding], running: tuple[str, bool] | None) -> Verdict:
+    severities = {one.severity for one in findings}
     state: State = "supported"
     if "error" in severities:
         state = "unsupported"
     elif "substituted" in severities:
         state = "substituted"
-    remarks = tuple(f"{one.code} {one.what}" for one in found)
+    remarks = tuple(f"{one.code} {one.what}" for one in findings)
     process, stock = ("", True) if running is None or state == "unsupported" else running
     origin: Origin = "" if not process else "stock" if stock else "ours"
-    mend = tuple(one.mend for one in found if one.mend)
+    mend = tuple(one.mend for one in findings if one.mend)
     return Verdict(name, describe(graph[name]), state, origin, process, remarks, mend)

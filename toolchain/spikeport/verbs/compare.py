@@ -155,8 +155,8 @@ def _samples(
     if given is not None:
         return (given if isinstance(given, np.ndarray) else read_array(Path(given))), None
     if data is not None and graph is not None:
-        found = load_data(data, split, graph, limit)
-        return found.x, found.y
+        labelled = load_data(data, split, graph, limit)
+        return labelled.x, labelled.y
     return remembered(sides), None
 
 
@@ -185,7 +185,7 @@ def _causes(
         return tuple(find_causes(a, b, x, simulate, labels=answers, a_record=ours, b_record=theirs)), ""
     except SpikeportError as error:
         return None, "; ".join(
-            f"{found.where}: {found.what}" if found.where else found.what for found in error.findings
+            f"{finding.where}: {finding.what}" if finding.where else finding.what for finding in error.findings
         )
 
 

@@ -61,8 +61,8 @@ class Costs:
             "samples": self.samples,
             "timesteps": self.timesteps,
             "firing_rate": self.rate,
-            "energy_joule_per_sample": {name: found.as_dict() for name, found in self.estimates.items()},
-            "verdicts": {name: found.as_dict() for name, found in self.verdicts.items()},
+            "energy_joule_per_sample": {name: each.as_dict() for name, each in self.estimates.items()},
+            "verdicts": {name: each.as_dict() for name, each in self.verdicts.items()},
             "chip": self.chip,
             "latency": None if self.latency is None else self.latency.as_dict(),
             "events": self.counted.as_dict(),
@@ -109,7 +109,7 @@ def energy(
 
         spikeport energy model.int.nir --data digits --model my.toml --model loihi2-bracket --json
     """
-    made = None if chip is None else find_chip(chip)
+    chip_ = None if chip is None else find_chip(chip)
     counter = nvml() if gpu else None
     wanted = [*(each for each in shipped().values() if not each.on_request), *map(find, models)]
     chosen = {each.id: each for each in wanted}
@@ -118,14 +118,14 @@ def energy(
     loaded = load_model(model)
     graph = loaded.graph
     x = given(loaded, data, samples, split, limit)
-    mapping, notes = mapped(graph, made)
+    mapping, notes = mapped(graph, chip_)
     if sanafe and mapping is None:
         fail("SP741", "there is no mapping to replay", where="sanafe", why=notes[0], mend="name a chip that it fits")
     counted = count(loaded, x, mapping, target, Request(batch=batch, seconds=seconds, progress=progress))
-    found = price(counted, list(chosen.values()), chips=chips, step_seconds=step_seconds, notes=notes)
+    costs = price(counted, list(chosen.values()), chips=chips, step_seconds=step_seconds, notes=notes)
     if counter is not None:
-        found = replace(found, estimates={**found.estimates, "gpu-measured": _measured(graph, x, batch, counter)})
-    return replace(found, sanafe=check(mapping, _first(graph, x, sanafe))) if sanafe and mapping else found
+        costs = replace(costs, estimates={**costs.estimates, "gpu-measured": _measured(graph, x, batch, counter)})
+    return replace(costs, sanafe=check(mapping, _first(graph, x, sanafe))) if sanafe and mapping else costs
 
 
 def price(
@@ -139,7 +139,7 @@ def price(
     """Price what was counted under ``models``, all shipped ones but those on request where None."""
     graph, record, mapping = counted.model.graph, counted.record, counted.mapping
     known: dict[str, Any] = {"traffic": counted.traffic, "enter": counted.identities, "samples": counted.samples}
-    found = estimate(
+    estimates = estimate(
         graph, record, models, chips=chips or (mapping.fit.chips if mapping else 1), step_seconds=step_seconds, **known
     )
     rate = counts(graph, record, **known).rate
@@ -149,8 +149,8 @@ def price(
         samples=record.samples,
         timesteps=graph.timesteps,
         rate=rate,
-        estimates=found,
-        verdicts=verdicts(found, rate),
+        estimates=estimates,
+        verdicts=verdicts(estimates, rate),
         chip=mapping.chip.id if mapping else None,
         latency=latency(mapping, record, counted.work) if mapping and counted.work is not None else None,
         notes=notes,
@@ -177,9 +177,9 @@ def mapped(graph: Graph, chip: Chip | None) -> tuple[Mapping | None, tuple[str, 
     if chip is None:
         return None, (alone,)
     try:
-        made = fit(graph, chip)
+        placement = fit(graph, chip)
     except SpikeportError as error:
         return None, (f"No mapping on {chip.title}: {error.findings[0].what}. {alone}",)
-    if made.refused:
-        return None, (f"{made.sentence} {alone}",)
-    return Mapping(graph, made), (f"Messages, hops and times come from a mapping: {made.sentence}",)
+    if placement.refused:
+        return None, (f"{placement.sentence} {alone}",)
+    return Mapping(graph, placement), (f"Messages, hops and times come from a mapping: {placement.sentence}",)

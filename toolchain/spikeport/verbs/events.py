@@ -114,8 +114,8 @@ def events(
     """
     loaded = load_model(model)
     x = given(loaded, data, samples, split, limit)
-    made = None if chip is None else Placement(loaded.graph, fit(loaded.graph, chip))
-    return count(loaded, x, made, target, Request(batch=batch, seconds=seconds, progress=progress))
+    placement = None if chip is None else Placement(loaded.graph, fit(loaded.graph, chip))
+    return count(loaded, x, placement, target, Request(batch=batch, seconds=seconds, progress=progress))
 
 
 def given(model: Model, data: str | None, samples: Array | Path | str | None, split: str, limit: int | None) -> Array:
@@ -147,8 +147,8 @@ def tally(model: Model, record: Record, x: Array, mapping: Placement | None) -> 
     """What a run did, from its record with spike trains, which are left out of the result; ``x`` are its samples."""
     record = derive(model.graph, x, record)
     sent, done = (None, None) if mapping is None else (traffic(mapping, record, x), work(mapping, record, x))
-    found = identities(model.graph, record, x)
-    return Counted(model, replace(record, trains={}), x, found, mapping, sent, done)
+    ways = identities(model.graph, record, x)
+    return Counted(model, replace(record, trains={}), x, ways, mapping, sent, done)
 
 
 def _from(progress: Callback, start: int, total: int) -> Callback:
@@ -172,20 +172,20 @@ def _joined(parts: list[Counted], x: Array) -> Counted:
 
 
 def _layer(graph: Graph, name: str, record: Record) -> dict[str, Any]:
-    found = record.events[name]
-    values = {item.name: getattr(found, item.name) for item in fields(found)}
+    counts = record.events[name]
+    values = {item.name: getattr(counts, item.name) for item in fields(counts)}
     plain = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in values.items()}
-    if isinstance(found, SynapseEvents):
-        return {"kind": "synapse", **plain, **_macs(found), "weight_bytes": weight_bytes(graph, name)}
+    if isinstance(counts, SynapseEvents):
+        return {"kind": "synapse", **plain, **_macs(counts), "weight_bytes": weight_bytes(graph, name)}
     return {"kind": "neurons", **plain, "state_bytes": state_bytes(graph, name)}
 
 
-def _macs(found: SynapseEvents) -> dict[str, int]:
+def _macs(counts: SynapseEvents) -> dict[str, int]:
     """Multiply-adds of an analog layer: where its constant sums are cached, and where each step computes them anew."""
-    if not (found.analog or (found.constant and found.graded.any())):
+    if not (counts.analog or (counts.constant and counts.graded.any())):
         return {"macs_cached": 0, "macs_every_step": 0}
-    every = int(found.dense.sum())
-    return {"macs_cached": every // len(found.dense) if found.constant else every, "macs_every_step": every}
+    every = int(counts.dense.sum())
+    return {"macs_cached": every // len(counts.dense) if counts.constant else every, "macs_every_step": every}
 
 
 def weight_bytes(graph: Graph, name: str) -> int:

@@ -33,7 +33,7 @@ class Fits:
             "model": self.model,
             "chip": self.chip.id,
             "limits": {name: limit.model_dump() for name, limit in self.chip.limits.items()},
-            "bounds": {name: found.as_dict() for name, found in self.bounds.items()},
+            "bounds": {name: bound.as_dict() for name, bound in self.bounds.items()},
             "notes": list(self.notes),
         }
 
@@ -57,13 +57,13 @@ def fit(
 
         spikeport fit model.int.nir --chip loihi2 --picture map.svg --json
     """
-    made = find(chip)
+    limits = find(chip)
     to = None if picture is None else output(picture, ".png", ".svg")
     loaded = load_model(model)
-    bounds: dict[str, Fit] = {sharing: tile(loaded.graph, made, sharing=sharing) for sharing in BOUNDS}
+    bounds: dict[str, Fit] = {sharing: tile(loaded.graph, limits, sharing=sharing) for sharing in BOUNDS}
     if to is not None:
         draw(Mapping(loaded.graph, bounds["shared"]), to)
-    return Fits(loaded.name, made, bounds, tuple(_notes(loaded.graph, made)))
+    return Fits(loaded.name, limits, bounds, tuple(_notes(loaded.graph, limits)))
 
 
 def placed(graph: Graph, chip: str | Chip = "loihi1") -> tuple[dict[str, Any], Mapping | None]:
@@ -72,14 +72,14 @@ def placed(graph: Graph, chip: str | Chip = "loihi1") -> tuple[dict[str, Any], M
     What stands in the way is then told under ``notes``.
     """
     try:
-        found = fit(graph, chip)
+        fits = fit(graph, chip)
     except SpikeportError as error:
         return {
             "chip": chip.id if isinstance(chip, Chip) else chip,
             "bounds": {},
             "notes": [str(problem) for problem in error.findings],
         }, None
-    return found.as_dict(), Mapping(graph, found.bounds["shared"])
+    return fits.as_dict(), Mapping(graph, fits.bounds["shared"])
 
 
 def _notes(graph: Graph, chip: Chip) -> list[str]:

@@ -96,15 +96,15 @@ def import_checkpoint(
     test = prepared(name, "test", timesteps, coding, how) if name else None
     shape = input_shape or (None if test is None else test.x.shape[1 if coding == "direct" else 2 :])
     facts = Facts(layout, arch, timesteps, compare, v_threshold, f_c=f_c, input_shape=shape, normalise=normalise)
-    made = convert(state, facts, str(file), tableless=calibrate is not None)
-    metadata, findings = dict(made.metadata), [*made.findings, *([] if how is None else [how.note()])]
+    converted = convert(state, facts, str(file), tableless=calibrate is not None)
+    metadata, findings = dict(converted.metadata), [*converted.findings, *([] if how is None else [how.note()])]
     if name:
         metadata["dataset"] = name
-    before = _accuracy(made.module, test, coding)
+    before = _accuracy(converted.module, test, coding)
     batches, after = 0, None
-    if train is not None and layout == "ds-atgo" and not made.calibrated:
-        batches = estimate(made.module, train.x, coding, seed=seed)
-        after = _accuracy(made.module, test, coding)
+    if train is not None and layout == "ds-atgo" and not converted.calibrated:
+        batches = estimate(converted.module, train.x, coding, seed=seed)
+        after = _accuracy(converted.module, test, coding)
         metadata["imported"] |= {
             "calibrated": calibrate,
             "batches": batches,
@@ -117,18 +117,20 @@ def import_checkpoint(
             Finding("SP395", "the file has its thresholds; nothing was calibrated", str(file), severity="note")
         )
     if place is not None:
-        checkpoint.save(place, made.module, metadata)
-    tables = {n: part.threshold.tolist() for n, part in made.module.named_modules() if isinstance(part, Neuron)}
+        checkpoint.save(place, converted.module, metadata)
+    tables = {n: part.threshold.tolist() for n, part in converted.module.named_modules() if isinstance(part, Neuron)}
     samples = 0 if test is None else test.samples
-    return ImportedCheckpoint(made.module, metadata, tuple(findings), tables, before, after, samples, batches, place)
+    return ImportedCheckpoint(
+        converted.module, metadata, tuple(findings), tables, before, after, samples, batches, place
+    )
 
 
 def _accuracy(module: nn.Module, test: Data | None, coding: Coding) -> float | None:
     if test is None:
         return None
     with torch.no_grad():
-        found = accuracy(module, Part.of(test.x, test.y, coding))
-    return float(found)
+        share = accuracy(module, Part.of(test.x, test.y, coding))
+    return float(share)
 
 
 def _told(name: str | None, batches: int, before: float | None, after: float | None) -> Finding:

@@ -74,7 +74,7 @@ def inspect(
     """
     loaded = load_model(model)
     graph = loaded.graph
-    found = Inspection(
+    inspection = Inspection(
         model=loaded.name,
         kind=loaded.kind,
         arithmetic=_arithmetic(graph),
@@ -86,8 +86,8 @@ def inspect(
         svg=str(draw(graph)),
     )
     if svg is not None:
-        _write(output(svg, ".svg"), found)
-    return found
+        _write(output(svg, ".svg"), inspection)
+    return inspection
 
 
 def _row(graph: Graph, name: str) -> Row:
@@ -97,8 +97,8 @@ def _row(graph: Graph, name: str) -> Row:
 
 
 def _numbers(node: Node) -> int:
-    held = ("weight", "bias", "threshold", "gamma", "beta", "mean", "var", "decay", "factor")
-    values = (getattr(node, field) for field in held if field in node.arrays)
+    numbers = ("weight", "bias", "threshold", "gamma", "beta", "mean", "var", "decay", "factor")
+    values = (getattr(node, field) for field in numbers if field in node.arrays)
     return sum(int(value.size) for value in values if value is not None)
 
 
@@ -143,11 +143,11 @@ def _flat(facts: Mapping[str, Any], under: str = "") -> Iterator[tuple[str, str]
             yield f"{under}{key}", str(value)
 
 
-def _write(path: Path, found: Inspection) -> None:
+def _write(path: Path, inspection: Inspection) -> None:
     style = (
         "<style>svg{background:white}.edge{fill:none;stroke:#666}rect{fill:white;stroke:#999}"
         ".neuron rect{stroke:#c2410c}.synapse rect{stroke:#1f6feb}text{font:12px sans-serif;fill:#222}"
         ".name{font-weight:bold}.what{font-size:11px;fill:#666}</style>"
     )
-    head, _, tail = found.svg.partition(">")
+    head, _, tail = inspection.svg.partition(">")
     write_text(path, f"{head}>{style}{tail}")

@@ -15,17 +15,17 @@ from spikeport.verbs.load import Model
 
 def origin(model: Model, samples: Array, given: Array | Path | str) -> Mapping[str, str]:
     """What a record remembers of its run: the model's file and the input's (where ``given`` is one), with hashes."""
-    found = {"samples_sha256": samples_hash(samples)}
+    facts = {"samples_sha256": samples_hash(samples)}
     if model.path is not None:
-        found |= {"model": str(model.path), "model_sha256": sha256(model.path)}
+        facts |= {"model": str(model.path), "model_sha256": sha256(model.path)}
     elif model.kind == "checkpoint":
-        found |= {"model": model.name}
-    return found if isinstance(given, np.ndarray) else found | {"input": str(given)}
+        facts |= {"model": model.name}
+    return facts if isinstance(given, np.ndarray) else facts | {"input": str(given)}
 
 
 def samples_hash(samples: Array) -> str:
     """SHA-256 of the values as float64 in C order, so that a wider type of the same numbers is the same input."""
-    found = hashlib.sha256(str(samples.shape).encode())
+    digest = hashlib.sha256(str(samples.shape).encode())
     for part in samples:
-        found.update(np.ascontiguousarray(part, dtype=np.float64).tobytes())
-    return found.hexdigest()
+        digest.update(np.ascontiguousarray(part, dtype=np.float64).tobytes())
+    return digest.hexdigest()

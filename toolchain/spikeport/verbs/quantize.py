@@ -103,27 +103,27 @@ def quantize(
             progress=progress,
         )
 
-    made = make(bits)
+    quantised = make(bits)
     if isinstance(weight_bits, str):
         if weight_bits != "auto":
             fail("SP400", f"weight bits {weight_bits!r}", mend="give a number, or auto")
-        found = mixed_bits(
-            made, accuracy=accuracy, real_accuracy=facts["accuracy"]["real"], max_drop=max_drop, progress=progress
+        trade_off = mixed_bits(
+            quantised, accuracy=accuracy, real_accuracy=facts["accuracy"]["real"], max_drop=max_drop, progress=progress
         )
-        facts["trade_off"] = found.as_dict()
-        made = make(found.chosen.bits)
-    facts["accuracy"]["integer"] = accuracy(made.graph)
+        facts["trade_off"] = trade_off.as_dict()
+        quantised = make(trade_off.chosen.bits)
+    facts["accuracy"]["integer"] = accuracy(quantised.graph)
     if fine_tune:
         from spikeport.training.finetune import fine_tune as tune
 
-        tuned = tune(made, seen.x, seen.y, epochs=fine_tune, progress=progress)
+        tuned = tune(quantised, seen.x, seen.y, epochs=fine_tune, progress=progress)
         facts["fine_tune"] = {"epochs": fine_tune, "losses": tuned.losses, "accuracies": tuned.accuracies}
         facts["accuracy"]["fine_tuned"] = accuracy(tuned.graph)
         if facts["accuracy"]["fine_tuned"] >= facts["accuracy"]["integer"]:
-            made = replace(made, graph=tuned.graph)
+            quantised = replace(quantised, graph=tuned.graph)
         else:
-            made = replace(made, findings=(*made.findings, _worse(facts["accuracy"])))
-    tuned_facts = {"epochs": fine_tune, "seed": 0, "kept": _kept(made)} if fine_tune else None
+            quantised = replace(quantised, findings=(*quantised.findings, _worse(facts["accuracy"])))
+    tuned_facts = {"epochs": fine_tune, "seed": 0, "kept": _kept(quantised)} if fine_tune else None
     origin = {
         "calibration": {
             "data": seen.name,
@@ -137,13 +137,15 @@ def quantize(
         "thresholds": thresholds,
         "fine_tune": tuned_facts,
     }
-    told = (*seen.findings, *made.findings)
-    made = replace(made, graph=_with_origin(made.graph, origin), findings=told, report={**made.report, **facts})
+    told = (*seen.findings, *quantised.findings)
+    quantised = replace(
+        quantised, graph=_with_origin(quantised.graph, origin), findings=told, report={**quantised.report, **facts}
+    )
     if out is not None:
-        export(made.graph, out)
+        export(quantised.graph, out)
     if report is not None:
-        _write_report(made, output(report, ".json"), facts)
-    return made
+        _write_report(quantised, output(report, ".json"), facts)
+    return quantised
 
 
 def _chosen(steps: Sequence[str], skip: Sequence[str], split: bool) -> tuple[str, ...]:
@@ -154,8 +156,8 @@ def _chosen(steps: Sequence[str], skip: Sequence[str], split: bool) -> tuple[str
     return (*(step for step in steps if step not in skip), *(("split",) if split and "split" not in steps else ()))
 
 
-def _kept(made: Quantised) -> bool:
-    return not any(found.code == "SP431" for found in made.findings)
+def _kept(quantised: Quantised) -> bool:
+    return not any(finding.code == "SP431" for finding in quantised.findings)
 
 
 def _count(x: Array, graph: Graph) -> int:
@@ -174,8 +176,8 @@ def _with_origin(graph: Graph, origin: Mapping[str, Any]) -> Graph:
     return graph.with_(provenance={**graph.provenance, "quantised": facts})
 
 
-def _write_report(made: Quantised, path: Path, facts: Mapping[str, Any]) -> None:
-    write_json(path, dict(made.report))
+def _write_report(quantised: Quantised, path: Path, facts: Mapping[str, Any]) -> None:
+    write_json(path, dict(quantised.report))
     if "trade_off" in facts:
         draw(facts["trade_off"], path.with_suffix(".png"))
 
@@ -184,20 +186,20 @@ def draw(trade_off: TradeOff | Mapping[str, Any], path: Path | str) -> None:
     """The trade-off curve as PNG: accuracy against the mean bits of a weight."""
     from matplotlib.figure import Figure
 
-    found = trade_off.as_dict() if isinstance(trade_off, TradeOff) else trade_off
-    points = sorted(found["curve"], key=lambda point: point["mean_bits"])
+    facts = trade_off.as_dict() if isinstance(trade_off, TradeOff) else trade_off
+    points = sorted(facts["curve"], key=lambda point: point["mean_bits"])
     figure = Figure(figsize=(6.4, 4), dpi=150, layout="constrained")
     axes = figure.subplots()
     axes.plot([p["mean_bits"] for p in points], [100 * p["accuracy"] for p in points], "o-", label="integers")
-    axes.axhline(100 * found["real_accuracy"], color="0.4", linestyle="--", label="real numbers")
-    best = found["chosen"]
+    axes.axhline(100 * facts["real_accuracy"], color="0.4", linestyle="--", label="real numbers")
+    best = facts["chosen"]
     axes.plot(
         best["mean_bits"],
         100 * best["accuracy"],
         "*",
         markersize=14,
         color="tab:red",
-        label=f"chosen, at most {found['max_drop']:g} points below",
+        label=f"chosen, at most {facts['max_drop']:g} points below",
     )
     axes.set_xlabel("bits of a weight, mean")
     axes.set_ylabel("accuracy, %")
@@ -215,8 +217,8 @@ def _worse(accuracy: Mapping[str, float]) -> Finding:
 
 def _judged(data: str | Data, seen: Data, graph: Graph) -> Data:
     """The samples on which accuracies are measured."""
-    held = seen if isinstance(data, Data) else load_data(data, "val", graph)
-    return _spread(held if held.samples >= FEW else seen, JUDGED, graph)
+    validation = seen if isinstance(data, Data) else load_data(data, "val", graph)
+    return _spread(validation if validation.samples >= FEW else seen, JUDGED, graph)
 
 
 def _spread(data: Data, count: int, graph: Graph) -> Data:

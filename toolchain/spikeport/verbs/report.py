@@ -44,37 +44,41 @@ def report(
     return write(result, place / "report.html", figures)
 
 
-def write_comparison(found: Comparison, out: Path | str) -> Path:
+def write_comparison(comparison: Comparison, out: Path | str) -> Path:
     """Write ``comparison.json`` and ``report.html`` of one comparison into a folder; returns the page."""
     place = folder(out)
-    write_json(place / "comparison.json", found.as_dict())
-    result, placement = as_result(found), None
-    if found.graph is not None:
-        result["fit"], placement = placed(found.graph)
-    pairs = {found.a: (found.records[0], found.records[1])} if found.records else {}
+    write_json(place / "comparison.json", comparison.as_dict())
+    result, placement = as_result(comparison), None
+    if comparison.graph is not None:
+        result["fit"], placement = placed(comparison.graph)
+    pairs = {comparison.a: (comparison.records[0], comparison.records[1])} if comparison.records else {}
     return write(
-        result, place / "report.html", gather(pairs, graph=found.graph, integer=found.graph, placement=placement)
+        result,
+        place / "report.html",
+        gather(pairs, graph=comparison.graph, integer=comparison.graph, placement=placement),
     )
 
 
-def as_result(found: Comparison) -> dict[str, Any]:
+def as_result(comparison: Comparison) -> dict[str, Any]:
     """A comparison in the words of ``result.json``, for the page."""
-    names = {"a": found.a, "b": found.b}
+    names = {"a": comparison.a, "b": comparison.b}
     result: dict[str, Any] = {
-        "model": f"{found.a} against {found.b}",
-        "samples": dict.fromkeys(names.values(), found.parity.samples),
-        "parity": {found.a: found.parity.as_dict(found.b)},
-        "firing_rate": found.firing_rates["a"],
-        "causes": {} if found.causes is None else {found.a: [cause.as_dict() for cause in found.causes]},
-        "first_divergence": {} if found.first is None else {found.a: found.first.told(found.a, found.b)},
+        "model": f"{comparison.a} against {comparison.b}",
+        "samples": dict.fromkeys(names.values(), comparison.parity.samples),
+        "parity": {comparison.a: comparison.parity.as_dict(comparison.b)},
+        "firing_rate": comparison.firing_rates["a"],
+        "causes": {} if comparison.causes is None else {comparison.a: [cause.as_dict() for cause in comparison.causes]},
+        "first_divergence": {}
+        if comparison.first is None
+        else {comparison.a: comparison.first.told(comparison.a, comparison.b)},
     }
-    result["provenance"] = {"command": f"spikeport compare {found.a} {found.b}"} | {
+    result["provenance"] = {"command": f"spikeport compare {comparison.a} {comparison.b}"} | {
         f"sha256 of {path}": sha256(path) for path in map(_file, names.values()) if path is not None
     }
     result["versions"] = versions()
-    result["findings"] = [finding.as_dict() for finding in found.findings]
-    if found.accuracy is not None:
-        result["accuracy"] = {names[key]: share.value for key, share in found.accuracy.items()}
+    result["findings"] = [finding.as_dict() for finding in comparison.findings]
+    if comparison.accuracy is not None:
+        result["accuracy"] = {names[key]: share.value for key, share in comparison.accuracy.items()}
     return result
 
 

@@ -185,7 +185,7 @@ def _first(x: Array, samples: int, model: Model) -> Array:
 def _compare(job: Job, trained: Model, test: Data) -> dict[str, Parity]:
     records = job.records
     with job.stage("compare"):
-        found = {
+        parities = {
             "graph": _judged(trained.graph, test.x, records["graph"], records["pytorch"], of="b"),
             "nir": _judged(trained.graph, test.x, records["nir"], records["graph"], of="a"),
             "onnx": _judged(trained.graph, test.x, records["onnx"], records["graph"], of="a"),
@@ -193,8 +193,8 @@ def _compare(job: Job, trained: Model, test: Data) -> dict[str, Parity]:
             "graph_float64": _float64(trained, test.x),
         }
         if "lava" in records:
-            found["lava"] = parity(records["lava"], records["integer"].first(records["lava"].samples))
-    return found
+            parities["lava"] = parity(records["lava"], records["integer"].first(records["lava"].samples))
+    return parities
 
 
 def _judged(graph: Graph, x: Array, a: Record, b: Record, of: str) -> Parity:
@@ -212,8 +212,8 @@ def _float64(trained: Model, x: Array) -> Parity:
     assert trained.module is not None
     module = copy.deepcopy(trained.module).double()
     graph = capture(module, trained.graph.shapes[trained.graph.input], verify=False).with_(arithmetic=Real("float64"))
-    wide = np.asarray(x, dtype=np.float64)
-    return parity(simulate(graph, wide, Request(trains=True)), observe(module, graph, wide, Request(trains=True)))
+    x64 = np.asarray(x, dtype=np.float64)
+    return parity(simulate(graph, x64, Request(trains=True)), observe(module, graph, x64, Request(trains=True)))
 
 
 #: What each parity of result.json is measured against.
@@ -231,7 +231,7 @@ def _explain(job: Job, trained: Model, integer: Model, test: Data) -> dict[str, 
     """Why the integers differ from the real network, one cause at a time, and where they first do."""
     whole, real = job.records["integer"].first(WHY_SAMPLES), job.records["graph"].first(WHY_SAMPLES)
     with job.stage("causes"):
-        found = causes(
+        reasons = causes(
             prepare(trained.graph),
             integer.graph,
             _first(test.x, WHY_SAMPLES, trained),
@@ -243,7 +243,7 @@ def _explain(job: Job, trained: Model, integer: Model, test: Data) -> dict[str, 
     if parted is not None:
         parted = with_moments(parted, Side(integer.graph, simulate), Side(trained.graph, simulate), test.x)
     return {
-        "causes": {"integer": [cause.as_dict() for cause in found]},
+        "causes": {"integer": [cause.as_dict() for cause in reasons]},
         "first_divergence": {} if parted is None else {"integer": parted.told("the integer network", "the real one")},
     }
 
@@ -269,7 +269,7 @@ def _result(job: Job, trained: Model, test: Data, parities: Mapping[str, Parity]
             name: round(records[name].samples / records[name].seconds, 2) for name in stages if name != "nir"
         },
         "seconds": job.seconds,
-        "findings": [found.as_dict() for found in dict.fromkeys(job.findings)],
+        "findings": [finding.as_dict() for finding in dict.fromkeys(job.findings)],
     }
 
 
