@@ -229,7 +229,7 @@ def test_a_time_limit_ends_the_child():
 
 def test_edges_spell_out_the_convolution():
     """Summing weight * input over the edges is the convolution itself."""
-    from spikeport.costs.values import synapse
+    from spikeport.graph.meaning import synapse
 
     node = Conv(weights(4, 3, 3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2)
     shape = (6, 7, 9)

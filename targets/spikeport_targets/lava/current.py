@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from spikeport.costs.values import synapse
 from spikeport.findings import Finding
 from spikeport.graph import Array, Graph, Input, Loihi, Synapse
+from spikeport.graph.meaning import synapse
 from spikeport.graph.ranges import value_ranges
 
 

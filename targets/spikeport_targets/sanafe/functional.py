@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from spikeport.costs.values import entering
 from spikeport.findings import Finding, fail
 from spikeport.graph import (
     DECAY_ONE,
@@ -28,6 +27,7 @@ from spikeport.graph import (
     over_neurons,
     schedule_over_neurons,
 )
+from spikeport.graph.meaning import entering
 from spikeport.mapping import Mapping, fit
 from spikeport.mapping.latency import depths
 from spikeport.mapping.layers import layers
@@ -90,7 +90,7 @@ def plans(graph: Graph, samples: Array) -> tuple[list[Plan], dict[str, int]]:
     """One plan a sample, and the step at which each layer starts."""
     mapping = Mapping(graph, fit(graph, "loihi1"))
     start = depths(mapping.fit)
-    frames = entering(_input(graph), samples, integers=True)
+    frames = entering(_input(graph), samples, graph.arithmetic)
     if not np.isin(frames, (0, 1)).all():
         fail(
             "SP740",

@@ -7,12 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from spikeport.costs.values import Values
-from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, Array, CubaLIF, Graph, Loihi, Synapse
-from spikeport.graph.arrays import over_neurons, schedule_over_neurons
+from spikeport.graph import LIF, Arithmetic, Array, Graph, Synapse, meaning
+from spikeport.graph.arrays import over_neurons
 from spikeport.graph.reach import reach
 from spikeport.record import Counts, Events, NeuronEvents, Record, SynapseEvents
-
-STATE_MAX = 2**23 - 1  #: largest membrane in Loihi arithmetic (Lava 0.10, proc/lif/models.py)
 
 
 def derive(graph: Graph, samples: Array, record: Record) -> Record:
@@ -30,8 +28,7 @@ def derive(graph: Graph, samples: Array, record: Record) -> Record:
             events[name] = of_synapse(node, values.into(name), graph.timesteps)
         else:
             assert isinstance(node, LIF)
-            integers = isinstance(graph.arithmetic, Loihi)
-            events[name] = of_neurons(node, values.into(name), values.out_of(name) != 0, integers=integers)
+            events[name] = of_neurons(node, values.into(name), values.out_of(name) != 0, graph.arithmetic)
     return replace(record, events=events)
 
 
@@ -60,7 +57,7 @@ def of_synapse(node: Synapse, x: Array, steps: int) -> SynapseEvents:
     )
 
 
-def of_neurons(node: LIF, x: Array, spikes: Array, *, integers: bool) -> NeuronEvents:
+def of_neurons(node: LIF, x: Array, spikes: Array, arithmetic: Arithmetic) -> NeuronEvents:
     """Events of one layer from its input [T or 1, B, *shape] and its spikes; active: an input, a state or a bias."""
     steps, batch = spikes.shape[:2]
     v = current = np.zeros(x.shape[1:])
@@ -69,31 +66,10 @@ def of_neurons(node: LIF, x: Array, spikes: Array, *, integers: bool) -> NeuronE
     for t in range(steps):
         arriving = x[min(t, x.shape[0] - 1)]
         active.append(int(np.count_nonzero(np.broadcast_to((v != 0) | (arriving != 0) | (bias != 0), v.shape))))
-        u, current = _charged(node, v, current, arriving, integers=integers)
-        v = _after(node, u, spikes[t], t, integers=integers)
+        u, current = meaning.charge(node, v, current, arriving, arithmetic)
+        v = meaning.after(node, u, spikes[t], t, arithmetic)
     return NeuronEvents(
         spikes=spikes.reshape(steps, -1).sum(1, dtype=np.int64),
         updates=np.full(steps, node.size * batch, dtype=np.int64),
         active=np.asarray(active, dtype=np.int64),
     )
-
-
-def _charged(node: LIF, v: Array, current: Array, arriving: Array, *, integers: bool) -> tuple[Array, Array]:
-    """u before the reset and the synaptic current, as `graph.neurons` states them."""
-    decay, bias, gain = (over_neurons(value, node.shape) for value in (node.decay, node.bias, node.gain))
-    arriving = arriving * 2**STATE_SHIFT if integers else gain * arriving
-    if isinstance(node, CubaLIF):
-        fade = over_neurons(node.current_decay, node.shape)
-        current = (np.trunc(current * fade / DECAY_ONE) if integers else fade * current) + arriving
-        arriving = current
-    if integers:
-        u = np.trunc(v * decay.astype(np.float64) / DECAY_ONE) + arriving + bias
-        return np.clip(u, -STATE_MAX, STATE_MAX), current
-    return decay * v + arriving + bias, current
-
-
-def _after(node: LIF, u: Array, fired: Array, t: int, *, integers: bool) -> Array:
-    theta = schedule_over_neurons(node.threshold, node.shape)[t].astype(np.float64)
-    theta = theta * 2**STATE_SHIFT if integers else theta
-    resets = {"zero": 0.0, "subtract": u - theta, "value": over_neurons(node.reset_value, node.shape), "none": u}
-    return np.where(fired, resets[node.reset], u)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.costs.values import entering
 from spikeport.findings import fail
-from spikeport.graph import LIF, Array, Delay, Flatten, Graph, Input, Loihi, Norm, Pool, Readout, Scale
+from spikeport.graph import LIF, Array, Delay, Flatten, Graph, Input, Norm, Pool, Readout, Scale
+from spikeport.graph.meaning import entering
 from spikeport.record import Counts, Record
 
 
@@ -83,7 +83,7 @@ def per_position(graph: Graph, source: str, record: Record, samples: Array | Non
             where=f"node {source!r}",
             mend="pass samples= those of the run",
         )
-    counts = (entering(node, samples, integers=isinstance(graph.arithmetic, Loihi)) != 0).sum(1, dtype=np.int64)
+    counts = (entering(node, samples, graph.arithmetic) != 0).sum(1, dtype=np.int64)
     return np.asarray(np.broadcast_to(counts, (graph.timesteps, *counts.shape[1:])))
 
 

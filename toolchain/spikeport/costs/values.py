@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spikeport.findings import fail
-from spikeport.graph import LIF, Conv, Delay, Flatten, Graph, Input, Linear, Loihi, Norm, Pool, Readout, Scale, Synapse
-from spikeport.graph.arrays import Array, over_neurons
+from spikeport.graph import LIF, Array, Delay, Graph, Input, Readout, meaning
 from spikeport.record import Record
 
 
@@ -51,27 +50,14 @@ class Values:
     def _computed(self, name: str) -> Array:
         node = self.graph.nodes[name]
         if isinstance(node, Input):
-            return entering(node, self.samples, integers=isinstance(self.graph.arithmetic, Loihi))
+            return meaning.entering(node, self.samples, self.graph.arithmetic)
         if isinstance(node, LIF):
             return self._train(name)
-        x = self.into(name)
-        if isinstance(node, Synapse):
-            return synapse(node, x)
-        if isinstance(node, Pool):
-            return pool(node, x)
-        if isinstance(node, Flatten):
-            return x.reshape(*x.shape[:2], -1)
-        if isinstance(node, Scale):
-            return np.asarray(x * over_neurons(node.factor, x.shape[2:]))
-        if isinstance(node, Norm):
-            gain = node.gamma * node.scale / np.sqrt(node.var + node.eps)
-            shift = node.beta - node.mean * gain
-            return np.asarray(x * over_neurons(gain, x.shape[2:]) + over_neurons(shift, x.shape[2:]))
+        if isinstance(node, Readout):
+            return self.into(name)
         if isinstance(node, Delay):
-            x = np.broadcast_to(x, (self.graph.timesteps, *x.shape[1:]))
-            return np.asarray(np.concatenate([np.zeros((node.steps, *x.shape[1:])), x])[: self.graph.timesteps])
-        assert isinstance(node, Readout), type(node)
-        return x
+            return meaning.delayed(node, self.into(name), self.graph.timesteps)
+        return meaning.apply(node, self.into(name))
 
     def _train(self, name: str) -> Array:
         if name not in self.record.trains:
@@ -82,57 +68,3 @@ class Values:
                 mend="run with Request(trains=True)",
             )
         return self.record.trains[name].unpack().astype(np.float64)
-
-
-def entering(node: Input, samples: Array, *, integers: bool) -> Array:
-    """The samples as [T or 1, B, *input], in units of the input where the graph holds integers."""
-    x = np.asarray(samples, dtype=np.float64)
-    x = np.rint(x / node.unit) if integers else x
-    return x if node.coding == "events" else x[None]
-
-
-def synapse(node: Synapse, x: Array) -> Array:
-    """Products and sums of one synapse: x [T, B, *shape] -> [T, B, *output]."""
-    weight = node.weight.astype(np.float64)
-    if isinstance(node, Linear):
-        y = x @ weight.T
-    else:
-        assert isinstance(node, Conv)
-        y = _convolve(node, weight, x)
-    if node.bias is not None:
-        y = y + over_neurons(node.bias, y.shape[2:])
-    return y if node.exponent == 0 else np.floor(y * 2.0**node.exponent)
-
-
-def _convolve(node: Conv, weight: Array, x: Array) -> Array:
-    """A convolution as one matrix product a tap of the kernel."""
-    padded = np.pad(x, [(0, 0)] * 3 + [(p, p) for p in node.padding])
-    size = node.output_shape(x.shape[2:])
-    groups, inputs, outputs = node.groups, weight.shape[1], node.channels // node.groups
-    y = np.zeros((*x.shape[:2], groups, outputs, int(np.prod(size[1:]))))
-    for tap in np.ndindex(*node.kernel):
-        window = padded[_window(tap, size[1:], node.stride, node.dilation)]
-        flat = window.reshape(*x.shape[:2], groups, inputs, -1)
-        matrix = weight[(..., *tap)].reshape(groups, outputs, inputs)
-        y += matrix @ flat
-    return y.reshape(*x.shape[:2], *size)
-
-
-def pool(node: Pool, x: Array) -> Array:
-    """Sums or averages over windows."""
-    padded = np.pad(x, [(0, 0)] * 3 + [(p, p) for p in node.padding])
-    size = node.output_shape(x.shape[2:])
-    ones = (1,) * len(node.kernel)
-    y = np.zeros((*x.shape[:2], *size))
-    for tap in np.ndindex(*node.kernel):
-        y += padded[_window(tap, size[1:], node.stride, ones)]
-    return y / np.prod(node.kernel) if node.kind == "average" else y
-
-
-def _window(
-    tap: tuple[int, ...], size: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
-) -> tuple[slice, ...]:
-    """The inputs of [T, B, C, *size] that one tap of the kernel meets."""
-    starts = [k * d for k, d in zip(tap, dilation, strict=True)]
-    spatial = (slice(a, a + s * (n - 1) + 1, s) for a, s, n in zip(starts, stride, size, strict=True))
-    return (slice(None), slice(None), slice(None), *spatial)
