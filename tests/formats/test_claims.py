@@ -68,8 +68,8 @@ def model(path, *, shape, operators, arrays, functions=()):
         [numpy_helper.from_array(np.asarray(value), name) for name, value in arrays.items()],
     )
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("spikeport.snn", 1)]
-    made = helper.make_model(graph, functions=list(functions), opset_imports=opsets, ir_version=8)
-    path.write_bytes(made.SerializeToString())
+    proto = helper.make_model(graph, functions=list(functions), opset_imports=opsets, ir_version=8)
+    path.write_bytes(proto.SerializeToString())
 
 
 def hostile(folder):
@@ -127,10 +127,10 @@ sys.path.insert(0, sys.argv[1])
 import format_mutants
 from pathlib import Path
 format_mutants.limited()
-found = {}
+outcomes = {}
 for path in sorted(Path(sys.argv[2]).iterdir()):
-    found[path.name] = format_mutants.outcome(path.suffix[1:], path)
-print(json.dumps(found), file=sys.stdout)
+    outcomes[path.name] = format_mutants.outcome(path.suffix[1:], path)
+print(json.dumps(outcomes), file=sys.stdout)
 """
 
 
@@ -146,7 +146,7 @@ def test_claims_are_refused_before_they_are_made(tmp_path):
         timeout=120,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout)
+    outcomes = json.loads(done.stdout)
     expected = {
         "shape.nir": "SP207",
         "product.nir": "SP207",
@@ -161,4 +161,4 @@ def test_claims_are_refused_before_they_are_made(tmp_path):
         "pads.onnx": "SP251",
         "own.onnx": "graph",
     }
-    assert found == expected
+    assert outcomes == expected

@@ -36,8 +36,8 @@ def test_the_exponential_rule_is_the_exact_solution_for_a_constant_input(tmp_pat
     start, end = ends([1])
     neuron = peer.LI(np.array([5e-3]), np.array([2.0]), np.array([0.5]))
     peer.write(tmp_path / "a.nir", graph(input=start, node=neuron, output=end))
-    found, _ = nir.read(tmp_path / "a.nir", DT, timesteps=9, rule="exponential", output="last")
-    record = simulate(found.with_(arithmetic=type(found.arithmetic)("float64")), np.full((9, 1, 1), 0.3))
+    ours, _ = nir.read(tmp_path / "a.nir", DT, timesteps=9, rule="exponential", output="last")
+    record = simulate(ours.with_(arithmetic=type(ours.arithmetic)("float64")), np.full((9, 1, 1), 0.3))
     expected = (0.5 + 2.0 * 0.3) * (1 - np.exp(-9e-3 / 5e-3))
     np.testing.assert_allclose(record.outputs, [[expected]], rtol=1e-6)
 
@@ -68,7 +68,9 @@ def test_all_that_is_wrong_is_named_at_once(tmp_path):
             del file[f"node/nodes/{name}/type"]
             file[f"node/nodes/{name}/type"] = "Dream"
     error = code(tmp_path / "a.nir")
-    assert [found.where for found in error.findings] == [f"{tmp_path / 'a.nir'}, node {n!r}" for n in ("node", "other")]
+    assert [finding.where for finding in error.findings] == [
+        f"{tmp_path / 'a.nir'}, node {n!r}" for n in ("node", "other")
+    ]
     assert error.code == "SP210"
 
 
@@ -100,14 +102,14 @@ def test_the_exponential_rule_leaps_over_a_step_of_constant_drive(kind, tmp_path
     node = lif(5) if kind == "LIF" else cuba(5)
     peer.write(tmp_path / "a.nir", graph(input=start, node=node, output=end))
     frames = normal(T, 4, 5)
-    found, findings = nir.read(tmp_path / "a.nir", DT, timesteps=T, rule="exponential")
-    record = simulate(found.with_(arithmetic=type(found.arithmetic)("float64")), frames, Request(trains=True))
+    ours, findings = nir.read(tmp_path / "a.nir", DT, timesteps=T, rule="exponential")
+    record = simulate(ours.with_(arithmetic=type(ours.arithmetic)("float64")), frames, Request(trains=True))
     assert any("exponential" in finding.what for finding in findings)
     i = v = np.zeros((4, 5))
     for t, x in enumerate(frames):
         if kind == "CubaLIF":
-            held = np.exp(-DT / node.tau_syn)
-            x = i = held * i + (1 - held) * node.w_in * x
+            fade = np.exp(-DT / node.tau_syn)
+            x = i = fade * i + (1 - fade) * node.w_in * x
         leak = np.exp(-DT / (node.tau if kind == "LIF" else node.tau_mem))
         v = leak * v + (1 - leak) * (node.v_leak + node.r * x)
         fired = v > node.v_threshold
@@ -150,5 +152,5 @@ def test_the_command_line_sets_dt_and_conventions(tmp_path):
         done = CliRunner().invoke(build(), command)
         assert done.exit_code == 0, done.output
         assert said in " ".join(done.output.split())
-        found, _ = onnx.read(tmp_path / "b.onnx")
-        assert found["node"].decay == pytest.approx(decay, rel=1e-6)
+        ours, _ = onnx.read(tmp_path / "b.onnx")
+        assert ours["node"].decay == pytest.approx(decay, rel=1e-6)

@@ -22,9 +22,9 @@ T = 12
 def both(network, tmp_path, frames, spiking=(), order=None, **options):
     """Run the file in spikeport and the network by hand; their spikes and outputs must agree."""
     peer.write(tmp_path / "a.nir", network)
-    found, findings = nir.read(tmp_path / "a.nir", DT, timesteps=len(frames), **options)
-    found = found.with_(arithmetic=type(found.arithmetic)("float64"))
-    record = simulate(found, frames, Request(trains=True))
+    ours, findings = nir.read(tmp_path / "a.nir", DT, timesteps=len(frames), **options)
+    ours = ours.with_(arithmetic=type(ours.arithmetic)("float64"))
+    record = simulate(ours, frames, Request(trains=True))
     by_hand = nir_by_hand.run(network, frames, DT, order)
     for name in spiking:
         train = record.trains[name].unpack()
@@ -32,7 +32,7 @@ def both(network, tmp_path, frames, spiking=(), order=None, **options):
         np.testing.assert_array_equal(train, by_hand[name].astype(bool))
     (output,) = network.outputs
     np.testing.assert_allclose(record.outputs, by_hand[output].sum(0), rtol=1e-9, atol=1e-9)
-    return found, findings
+    return ours, findings
 
 
 EQUAL = {"tau": 5e-3, "r": 2.0, "v_leak": 0.0, "v_threshold": 0.4, "v_reset": 0.0}
@@ -98,8 +98,8 @@ def test_a_feedback_edge_acts_on_the_next_step(neuron, synapse, tmp_path):
     edges = [("input", "neuron"), ("neuron", "back"), ("back", "neuron"), ("neuron", "output")]
     network = graph(edges, input=start, neuron=neuron, back=synapse, output=end)
     order = ["input", "back", "neuron", "output"]
-    found, findings = both(network, tmp_path, normal(T, 4, 5), ["neuron"], order)
-    assert len(found.nodes_of(Delay)) == 1
+    ours, findings = both(network, tmp_path, normal(T, 4, 5), ["neuron"], order)
+    assert len(ours.nodes_of(Delay)) == 1
     assert "SP214" in {finding.code for finding in findings}
 
 
@@ -117,10 +117,10 @@ def test_nested_graphs_are_opened(tmp_path):
         out=peer.Output(np.array([3])),
     )
     peer.write(tmp_path / "a.nir", network)
-    found, _ = nir.read(tmp_path / "a.nir", DT, timesteps=T)
-    assert "net.rnn.lif" in found.nodes
+    ours, _ = nir.read(tmp_path / "a.nir", DT, timesteps=T)
+    assert "net.rnn.lif" in ours.nodes
     frames = normal(T, 4, 5)
-    record = simulate(found, frames, Request(trains=True))
+    record = simulate(ours, frames, Request(trains=True))
     flat = graph(
         [("in", "lif"), ("lif", "w"), ("w", "lif"), ("lif", "out")],
         **{"in": start},
@@ -144,9 +144,9 @@ def test_scalar_parameters_take_the_shape_of_what_enters(tmp_path):
             del group[name]
             group[name] = value
         del group["v_reset"]
-    found, findings = nir.read(tmp_path / "a.nir", DT, timesteps=T)
-    assert found["node"].shape == (2, 3)
-    assert found["node"].decay == pytest.approx(1 - DT / 5e-3)
+    ours, findings = nir.read(tmp_path / "a.nir", DT, timesteps=T)
+    assert ours["node"].shape == (2, 3)
+    assert ours["node"].decay == pytest.approx(1 - DT / 5e-3)
     assert any("v_reset" in finding.what for finding in findings)
 
 
@@ -164,7 +164,7 @@ def test_a_cycle_without_any_delay_gets_one_and_a_note(tmp_path):
         edges, input=start, a=peer.Linear(0.3 * normal(3, 3)), b=peer.Linear(0.3 * normal(3, 3, seed=1)), output=end
     )
     peer.write(tmp_path / "a.nir", network)
-    found, findings = nir.read(tmp_path / "a.nir", DT, timesteps=T)
+    ours, findings = nir.read(tmp_path / "a.nir", DT, timesteps=T)
     assert "SP214" in {finding.code for finding in findings}
     frames = normal(T, 2, 3)
     a, b = (network.nodes[name].weight for name in "ab")
@@ -172,5 +172,5 @@ def test_a_cycle_without_any_delay_gets_one_and_a_note(tmp_path):
     for x in frames:
         back = (x + back) @ a.T @ b.T
         total = total + back
-    record = simulate(found.with_(arithmetic=type(found.arithmetic)("float64")), frames)
+    record = simulate(ours.with_(arithmetic=type(ours.arithmetic)("float64")), frames)
     np.testing.assert_allclose(record.outputs, total, rtol=1e-9)

@@ -27,9 +27,9 @@ def test_every_graph_is_a_nir_graph_whose_shapes_nir_accepts(graph, tmp_path_fac
     """Recurrent graphs too; a kernel whose sizes differ by an odd number needs type_check=False, and write says so."""
     path = tmp_path_factory.getbasetemp() / "random.nir"
     findings = nir.write(graph, path)
-    found = peer.read(path, type_check=not findings)
-    assert len(found.inputs) == len(found.outputs) == 1
-    (end,) = found.outputs.values()
+    network = peer.read(path, type_check=not findings)
+    assert len(network.inputs) == len(network.outputs) == 1
+    (end,) = network.outputs.values()
     np.testing.assert_array_equal(end.output_type["output"], graph.shapes[graph.output])
-    peer.write(path, found)
+    peer.write(path, network)
     assert nir.read(path)[0] == graph

@@ -106,10 +106,10 @@ def test_rockpools_networks_fire_their_spikes(tmp_path):
     graph, findings, record = read(path, x, "rockpool")
     np.testing.assert_array_equal(record.trains["1_LIFTorch"].unpack(), first.astype(bool))
     np.testing.assert_array_equal(record.trains["3_LIFTorch"].unpack(), last.astype(bool))
-    said = " ".join(found.what for found in findings)
+    said = " ".join(finding.what for finding in findings)
     for choice in ("dt = 0.001 s", "exponential", "Rockpool hides dt in r", "before it decays", ">=", "subtracting"):
         assert choice in said
-    assert any(found.code == "SP218" and found.severity == "substituted" for found in findings)
+    assert any(finding.code == "SP218" and finding.severity == "substituted" for finding in findings)
     assert graph.provenance["dt"] == pytest.approx(DT, rel=1e-5)
 
 
@@ -121,8 +121,8 @@ def test_rockpools_several_spikes_a_step_are_a_finding_since_a_graph_has_one(tmp
     assert first.max() > 1
     _, findings, record = read(path, x, "rockpool")
     assert record.trains["1_LIFTorch"].unpack().sum() < first.sum()
-    assert "SP218" in {found.code for found in findings}
-    assert "SP218" not in {found.code for found in read(path, x, "rockpool", spikes="one")[1]}
+    assert "SP218" in {finding.code for finding in findings}
+    assert "SP218" not in {finding.code for finding in read(path, x, "rockpool", spikes="one")[1]}
 
 
 def test_rockpools_synapses_without_spikes_decay_what_enters(tmp_path):
@@ -160,7 +160,7 @@ def test_layers_with_different_steps_are_refused_and_dt_overrides(tmp_path):
     assert caught.value.code == "SP213"
     graph, findings = nir.read(path, DT, written_by="rockpool")
     assert graph.provenance["dt"] == DT
-    assert not any("hides" in found.what for found in findings)
+    assert not any("hides" in finding.what for finding in findings)
 
 
 def test_lamberts_function_solves_its_equation():
@@ -180,12 +180,12 @@ def toward_zero(value, bits):
 
 def slayer(currents, current_decay, voltage_decay, threshold):
     """One layer: decays are integers over 4096, states are cut towards zero, v is set to zero where it fired."""
-    held = [4096 - int(np.rint(4096 * decay)) for decay in (current_decay, voltage_decay)]
+    kept = [4096 - int(np.rint(4096 * decay)) for decay in (current_decay, voltage_decay)]
     i = v = np.zeros(currents.shape[1:], np.int64)
     spikes, distances = [], []
     for x in currents.astype(float):
-        i = toward_zero(i * held[0], 12) + np.trunc(x * STATE).astype(np.int64)
-        v = toward_zero(v * held[1], 12) + i
+        i = toward_zero(i * kept[0], 12) + np.trunc(x * STATE).astype(np.int64)
+        v = toward_zero(v * kept[1], 12) + i
         fired = v >= threshold * STATE
         distances.append(np.abs(v / STATE - threshold))
         v = np.where(fired, 0, v)
@@ -232,8 +232,8 @@ def test_lava_dls_decays_are_rounded_to_twelve_bits_and_the_finding_says_so(seed
     spikes, distances = slayer(x @ weight.T.astype(float), *decays, threshold)
     assert 0.02 < spikes.mean() < 0.9
     graph, findings, record = read(path, x, "lava-dl")
-    for found, decay in ((graph["lif"].current_decay, decays[0]), (graph["lif"].decay, decays[1])):
-        assert (1 - found) * 4096 == pytest.approx(np.rint(4096 * decay), abs=1e-9)
+    for own, decay in ((graph["lif"].current_decay, decays[0]), (graph["lif"].decay, decays[1])):
+        assert (1 - own) * 4096 == pytest.approx(np.rint(4096 * decay), abs=1e-9)
     # a cut takes less than a unit of i and of v at each step, and both sums decay: at most so much of v is lost
     cut = (1 + 2 / decays[0]) / decays[1] / STATE
     differ = record.trains["lif"].unpack() != spikes
@@ -241,10 +241,10 @@ def test_lava_dls_decays_are_rounded_to_twelve_bits_and_the_finding_says_so(seed
     assert neurons.mean() < 0.1
     first = np.take_along_axis(distances, differ.argmax(0)[None], 0)[0]
     assert (first[neurons] <= cut).all(), "a neuron parts only where SLAYER's cuts decide"
-    (said,) = [found for found in findings if found.code == "SP218"]
+    (said,) = [finding for finding in findings if finding.code == "SP218"]
     change = max(abs(np.rint(4096 * decay) / 4096 - decay) for decay in decays)
     assert f"{change:.2g}" in said.what
-    text = " ".join(found.what for found in findings)
+    text = " ".join(finding.what for finding in findings)
     assert all(choice in text for choice in ("dt = 0.0001 s", "euler", ">=", "v_reset"))
 
 
@@ -261,4 +261,4 @@ def test_time_constants_in_steps_want_a_dt_of_one(tmp_path):
     )
     graph, findings, _ = read(path, frames(8), "lava-dl", dt=1.0)
     assert ((1 - graph["lif"].current_decay) * 4096, (1 - graph["lif"].decay) * 4096) == n
-    assert any("by up to 0" in found.what for found in findings)
+    assert any("by up to 0" in finding.what for finding in findings)

@@ -34,7 +34,7 @@ def bare(graph, folder):
 def test_without_metadata_the_operators_say_the_same(graph, tmp_path_factory):
     """Every spike and output as before; only names and unused facts may differ."""
     again, findings = onnx.read(bare(graph, tmp_path_factory.getbasetemp()))
-    assert [found.code for found in findings] == ["SP252"]
+    assert [finding.code for finding in findings] == ["SP252"]
     x = samples(graph, 1)
     before, after = (simulate(g, x, Request(trains=True)) for g in (graph, again))
     np.testing.assert_array_equal(before.outputs, after.outputs)
@@ -132,8 +132,8 @@ def test_every_operator_without_a_place_is_named_at_once(tmp_path):
     peer.save(by_hand(extra), tmp_path / "a.onnx")
     with pytest.raises(SpikeportError) as caught:
         onnx.read(tmp_path / "a.onnx")
-    assert [found.code for found in caught.value.findings] == ["SP251"] * 3
-    assert [found.where.split("operator ")[1] for found in caught.value.findings] == [
+    assert [finding.code for finding in caught.value.findings] == ["SP251"] * 3
+    assert [finding.where.split("operator ")[1] for finding in caught.value.findings] == [
         "'my Softmax'",
         "'my Tanh'",
         "'my Relu'",
@@ -207,7 +207,7 @@ def saved(model, path):
 def test_inlined_models_run_everywhere_and_say_that_they_cannot_come_back(tmp_path):
     graph, _ = onnx.read(saved(by_hand(), tmp_path / "a.onnx"))
     findings = onnx.write(graph, tmp_path / "b.onnx", inline=True)
-    assert [found.code for found in findings] == ["SP254", "SP253"]  # its thresholds vary, and it is inlined
+    assert [finding.code for finding in findings] == ["SP254", "SP253"]  # its thresholds vary, and it is inlined
     model = peer.load(tmp_path / "b.onnx")
     peer.checker.check_model(model, full_check=True)
     assert not model.functions
@@ -217,8 +217,8 @@ def test_inlined_models_run_everywhere_and_say_that_they_cannot_come_back(tmp_pa
     output, *spikes = InferenceSession(model.SerializeToString()).run(names, {"input": x})
     record = simulate(graph, x, Request(trains=True))
     np.testing.assert_allclose(output, record.outputs, atol=1e-6)
-    for found, train in zip(spikes, record.trains.values(), strict=True):
-        np.testing.assert_array_equal(found, train.unpack())
+    for fired, train in zip(spikes, record.trains.values(), strict=True):
+        np.testing.assert_array_equal(fired, train.unpack())
     with pytest.raises(SpikeportError) as caught:
         onnx.read(tmp_path / "b.onnx")
     assert caught.value.code == "SP251"
@@ -231,10 +231,10 @@ def test_integers_without_their_metadata_are_refused_by_name(graph, tmp_path_fac
     path = bare(graph, tmp_path_factory.getbasetemp())
     with pytest.raises(SpikeportError) as caught:
         onnx.read(path)
-    assert {found.code for found in caught.value.findings} <= {"SP250", "SP251"}
+    assert {finding.code for finding in caught.value.findings} <= {"SP250", "SP251"}
     calls = {f"operator 'spikes/{name}'" for name in graph.nodes_of(LIF)}
-    named = {found.where.split(", ")[-1] for found in caught.value.findings}
-    assert named & calls or "SP250" in {found.code for found in caught.value.findings}
+    named = {finding.where.split(", ")[-1] for finding in caught.value.findings}
+    assert named & calls or "SP250" in {finding.code for finding in caught.value.findings}
 
 
 @pytest.mark.parametrize("kind", ["itself", "ahead"])
@@ -269,6 +269,6 @@ def test_uses_of_an_operator_that_a_graph_has_no_word_for_are_refused_by_name(op
     node.attribute.extend([*kept, *(helper.make_attribute(k, v) for k, v in attributes.items() if v is not None)])
     with pytest.raises(SpikeportError) as caught:
         onnx.read(saved(model, tmp_path / "a.onnx"))
-    assert {found.code for found in caught.value.findings} == {"SP251"}
-    (found,) = [found for found in caught.value.findings if f"operator {operator!r}" in found.where]
-    assert why in found.what
+    assert {finding.code for finding in caught.value.findings} == {"SP251"}
+    (finding,) = [finding for finding in caught.value.findings if f"operator {operator!r}" in finding.where]
+    assert why in finding.what

@@ -115,12 +115,12 @@ def test_onnxruntime_and_onnxs_own_evaluator_fire_the_engines_spikes(graph, samp
     model = onnx.build(graph, time)
     names = [output.name for output in model.graph.output]
     for run in (InferenceSession(model.SerializeToString()).run, ReferenceEvaluator(model).run):
-        found = dict(zip(names, run(names, {"input": samples}), strict=True))
-        np.testing.assert_array_equal(found["output"], expected.outputs)
+        outputs = dict(zip(names, run(names, {"input": samples}), strict=True))
+        np.testing.assert_array_equal(outputs["output"], expected.outputs)
         for name in graph.nodes_of(LIF):
             train = expected.trains[name].unpack()
             assert 0 < train.sum() < train.size
-            np.testing.assert_array_equal(found[f"spikes/{name}"], train)
+            np.testing.assert_array_equal(outputs[f"spikes/{name}"], train)
 
 
 def test_the_target_records_what_the_engine_records(graph, samples):
@@ -154,8 +154,8 @@ def test_float64_is_kept_and_what_onnxruntime_lacks_is_said(graph, tmp_path):
     onnx.write(double, tmp_path / "a.onnx")
     assert onnx.read(tmp_path / "a.onnx")[0] == double
     findings = OnnxRuntime().check(double)
-    assert {found.code for found in findings} == {"SP260"}
-    assert {found.where for found in findings} == {f"node {name!r}" for name in ("output", "conv", "pool", "sum")}
+    assert {finding.code for finding in findings} == {"SP260"}
+    assert {finding.where for finding in findings} == {f"node {name!r}" for name in ("output", "conv", "pool", "sum")}
 
 
 def code(build):

@@ -37,10 +37,10 @@ def valid(model):
     peer.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
 
 
-def equal(graph, found, expected):
-    np.testing.assert_array_equal(found["output"], expected.outputs)
+def equal(graph, outputs, expected):
+    np.testing.assert_array_equal(outputs["output"], expected.outputs)
     for name in graph.nodes_of(LIF):
-        np.testing.assert_array_equal(found[f"spikes/{name}"], expected.trains[name].unpack())
+        np.testing.assert_array_equal(outputs[f"spikes/{name}"], expected.trains[name].unpack())
 
 
 @pytest.mark.parametrize("arithmetic", ["float32", "loihi"])
@@ -53,8 +53,8 @@ def test_onnxruntime_fires_the_engines_spikes(arithmetic, data):
     model = onnx.build(graph, time)
     valid(model)
     names = [output.name for output in model.graph.output]
-    found = dict(zip(names, session(model).run(names, {"input": x}), strict=True))
-    equal(graph, found, simulate(graph, x, Request(trains=True)))
+    outputs = dict(zip(names, session(model).run(names, {"input": x}), strict=True))
+    equal(graph, outputs, simulate(graph, x, Request(trains=True)))
 
 
 @pytest.mark.parametrize("arithmetic", ["float32", "loihi"])
@@ -79,8 +79,8 @@ def test_single_steps_with_their_states_add_up_to_the_whole(arithmetic, data):
         out = dict(zip(names, run.run(names, {n: v for n, v in given_.items() if n in shapes}), strict=True))
         states = {n: out[n.replace("/", "_out/", 1)] for n in states}
         steps.append(out)
-    found = {n: np.stack([out[n] for out in steps]) for n in names if n.startswith("spikes/")}
-    equal(graph, found | {"output": sum(out["output"] for out in steps)}, simulate(graph, x, Request(trains=True)))
+    outputs = {n: np.stack([out[n] for out in steps]) for n in names if n.startswith("spikes/")}
+    equal(graph, outputs | {"output": sum(out["output"] for out in steps)}, simulate(graph, x, Request(trains=True)))
     layers = graph.nodes_of(LIF).values()
     expected = len(layers) + sum(isinstance(n, CubaLIF) for n in layers) + len(graph.nodes_of(Delay))
     assert len(states) == expected
@@ -111,9 +111,9 @@ def test_arbitrary_numbers_differ_by_rounding_only(graph, seed):
     """Weights of any bits: onnxruntime may sum in another order, and that explains every spike that differs."""
     x = np.random.default_rng(seed).normal(size=samples(graph).shape).astype(np.float32)
     record = OnnxRuntime().run(graph, x, Request(trains=True))
-    found = parity(record, simulate(graph, x, Request(trains=True)), margins(graph, x, record), judged=record)
-    assert found.mismatches_above_rounding == 0
-    assert found.spikes_compared > 0
+    judgement = parity(record, simulate(graph, x, Request(trains=True)), margins(graph, x, record), judged=record)
+    assert judgement.mismatches_above_rounding == 0
+    assert judgement.spikes_compared > 0
 
 
 @settings(max_examples=20)

@@ -54,12 +54,12 @@ def equal(model, graph, steps):
     longer = extend(graph, steps)
     x = samples(longer, 7)
     names = [output.name for output in model.graph.output]
-    found = dict(zip(names, session(model).run(names, fed(graph, x, steps)), strict=True))
+    outputs = dict(zip(names, session(model).run(names, fed(graph, x, steps)), strict=True))
     expected = simulate(longer, x, Request(trains=True))
-    np.testing.assert_array_equal(found["output"], expected.outputs)
+    np.testing.assert_array_equal(outputs["output"], expected.outputs)
     for name in graph.nodes_of(LIF):
-        assert found[f"spikes/{name}"].shape[0] == steps
-        np.testing.assert_array_equal(found[f"spikes/{name}"], expected.trains[name].unpack())
+        assert outputs[f"spikes/{name}"].shape[0] == steps
+        np.testing.assert_array_equal(outputs[f"spikes/{name}"], expected.trains[name].unpack())
 
 
 @pytest.mark.parametrize("arithmetic", ["float32", "loihi"])
@@ -162,11 +162,11 @@ def test_a_stream_of_single_steps_goes_on_as_the_schedule_says():
     states = {"v/lif": np.zeros((3, 2), f4), "past/past": np.zeros((5, 3, 2), f4)}
     spikes = []
     for t in range(8):
-        found, *ends = run.run(
+        fired, *ends = run.run(
             ["spikes/lif", "v_out/lif", "past_out/past"], {"input": x[t], "t": np.asarray(t)} | states
         )
         states = dict(zip(states, ends, strict=True))
-        spikes.append(found)
+        spikes.append(fired)
     expected = simulate(extend(graph, 8), x, Request(trains=True)).trains["lif"].unpack()
     np.testing.assert_array_equal(np.stack(spikes), expected)
     fixed = session(onnx.build(small(), "step"))

@@ -34,10 +34,10 @@ def test_both_providers_are_targets_by_name():
 
 def test_a_package_without_the_provider_says_how_to_get_it(graph, monkeypatch):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    found = cuda().availability()
-    assert not found.ready
-    assert "CUDAExecutionProvider" in found.why
-    assert "onnxruntime-gpu" in found.mend
+    availability = cuda().availability()
+    assert not availability.ready
+    assert "CUDAExecutionProvider" in availability.why
+    assert "onnxruntime-gpu" in availability.mend
     error = refused(lambda: cuda().run(graph, np.ones((1, 2), f4), Request()))
     assert error.code == "SP261"
     assert "onnxruntime-gpu" in str(error)

@@ -14,34 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from spikeport import graph as nodes
 from spikeport.findings import SpikeportError, fail
-from spikeport.graph import (
-    LIF,
-    Arithmetic,
-    Array,
-    Conv,
-    CubaLIF,
-    Delay,
-    Flatten,
-    Graph,
-    Input,
-    Linear,
-    Loihi,
-    Node,
-    Norm,
-    Pool,
-    Profile,
-    Readout,
-    Real,
-    Scale,
-)
+from spikeport.graph import Arithmetic, Array, Graph, Loihi, Node, Profile, Real
 
 VERSION = 1
 
 Facts = dict[str, Any]
-KINDS: dict[str, type[Node]] = {
-    kind.__name__: kind for kind in (Input, Conv, Linear, Pool, Flatten, Scale, Norm, LIF, CubaLIF, Delay, Readout)
-}
+STATELESS = (nodes.Input, nodes.Conv, nodes.Linear, nodes.Pool, nodes.Flatten, nodes.Scale, nodes.Norm)
+STATEFUL = (nodes.LIF, nodes.CubaLIF, nodes.Delay, nodes.Readout)
+KINDS: dict[str, type[Node]] = {kind.__name__: kind for kind in (*STATELESS, *STATEFUL)}
 
 
 def node_facts(node: Node) -> tuple[Facts, dict[str, Array]]:
@@ -118,7 +100,9 @@ def digest(parts: Iterable[tuple[str, str | Array]]) -> str:
 def misread(error: Exception) -> str:
     """One line that says what a damaged file made of a fact."""
     if isinstance(error, SpikeportError):
-        return "; ".join(f"{found.where}: {found.what}" if found.where else found.what for found in error.findings[:3])
+        return "; ".join(
+            f"{finding.where}: {finding.what}" if finding.where else finding.what for finding in error.findings[:3]
+        )
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]
 
 

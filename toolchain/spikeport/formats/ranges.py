@@ -32,10 +32,10 @@ class Range(NamedTuple):
 
 def ranges(graph: Graph) -> dict[str, Range]:
     """The range of what leaves each node. Raises SP206 where one is beyond 32 bits or unknown."""
-    found: dict[str, Range] = {}
+    known: dict[str, Range] = {}
     waiting = [name for name in graph.nodes if not isinstance(graph.nodes[name], Readout)]
     while waiting:
-        left = [name for name in waiting if not _known(graph, name, found)]
+        left = [name for name in waiting if not _known(graph, name, known)]
         if len(left) == len(waiting):
             fail(
                 "SP206",
@@ -43,36 +43,36 @@ def ranges(graph: Graph) -> dict[str, Range]:
                 mend="integers could grow there without end: put a neuron into the loop",
             )
         waiting = left
-    return found
+    return known
 
 
-def _known(graph: Graph, name: str, found: dict[str, Range]) -> bool:
+def _known(graph: Graph, name: str, known: dict[str, Range]) -> bool:
     node = graph.nodes[name]
     if isinstance(node, LIF):
-        found[name] = Range(0, 1)
+        known[name] = Range(0, 1)
     elif isinstance(node, Input):
         if not (np.isfinite(node.low) and np.isfinite(node.high)):
             fail(
                 "SP206", "the input has no bounds", where=f"node {name!r}", mend="quantise again: calibration sets them"
             )
-        found[name] = Range(int(np.floor(node.low)), int(np.ceil(node.high)))
-    elif all(source in found for source in graph.sources(name)):
-        found[name] = _leaving(graph, name, entering(graph, name, found))
+        known[name] = Range(int(np.floor(node.low)), int(np.ceil(node.high)))
+    elif all(source in known for source in graph.sources(name)):
+        known[name] = _leaving(graph, name, entering(graph, name, known))
     else:
         return False
-    if found[name].size > LARGEST:
+    if known[name].size > LARGEST:
         fail(
             "SP206",
-            f"its values may reach {found[name].size}, beyond 32 bits",
+            f"its values may reach {known[name].size}, beyond 32 bits",
             where=f"node {name!r}",
             mend="quantise with fewer bits",
         )
     return True
 
 
-def entering(graph: Graph, name: str, found: Mapping[str, Range]) -> Range:
+def entering(graph: Graph, name: str, known: Mapping[str, Range]) -> Range:
     """The range of the sum that enters a node."""
-    parts = [found[source] for source in graph.sources(name)]
+    parts = [known[source] for source in graph.sources(name)]
     return Range(sum(part.low for part in parts), sum(part.high for part in parts))
 
 

@@ -1,4 +1,22 @@
-"""NIR, the interchange format of neuromorphic tools: write any Graph, read our own files back to the bit."""
+"""NIR, the interchange format of neuromorphic tools: write any Graph, read our own files back to the bit.
+
+Writing, in order:
+
+1. ``to_nir.py``: each node in NIR's words, and what these cannot say.
+2. ``metadata.py``: what they cannot say, stored beside them, under names that every tool accepts (``safe_names.py``).
+3. ``file.py``: the tree as HDF5, in one move.
+4. ``mean_thresholds.py``: what it costs where NIR gets the mean of a schedule.
+
+Reading, in order:
+
+1. ``file.py``: HDF5 as a tree, every claim checked, the heaps first (``heaps.py``).
+2. ``metadata.py`` where the file is ours: the same Graph, to the bit. Else ``read_foreign.py``, step by step:
+3. ``subgraphs.py``: one flat network, every edge checked.
+4. ``conventions.py``: what NIR leaves open, as choices; ``hidden_dt.py``: the step that Rockpool hides in r.
+5. ``implied_shapes.py``: the shape of what leaves each node.
+6. ``to_graph.py``: each node as nodes of a Graph in the making (``draft.py``), without state
+   (``to_graph_stateless.py``) or with (``to_graph_neurons.py``); ``cut_cycles.py`` finds where feedback is delayed.
+"""
 
 from __future__ import annotations
 

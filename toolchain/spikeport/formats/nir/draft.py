@@ -14,7 +14,7 @@ from spikeport.graph import DECAY_ONE, Array, Node, Shape
 
 
 @dataclass
-class Conversion:
+class Draft:
     """One network on its way to a Graph."""
 
     flat: Flat

@@ -20,16 +20,16 @@ STEPS = 40  #: of Newton's method, which doubles the digits with each
 
 def hidden_dt(flat: Flat) -> float | None:
     """Seconds a step, the same for all leaky nodes; None where there are none. Raises SP213 where they disagree."""
-    found = {
+    seconds = {
         name: _dt(raw.parameter(TAU[raw.kind]), raw.parameter("r"))
         for name, raw in flat.nodes.items()
         if raw.kind in TAU
     }
-    if not found:
+    if not seconds:
         return None
-    every = np.concatenate(list(found.values()))
+    every = np.concatenate(list(seconds.values()))
     dt = float(np.median(every))
-    wrong = [name for name, values in found.items() if not (np.abs(values - dt) <= AGREE * dt).all()]
+    wrong = [name for name, values in seconds.items() if not (np.abs(values - dt) <= AGREE * dt).all()]
     if wrong or not 0 < dt < np.inf:
         fail(
             "SP213",

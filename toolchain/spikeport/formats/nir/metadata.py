@@ -220,7 +220,7 @@ def _same_words(tree: Tree, graph: Graph, about: Mapping[str, Any], where: str) 
         for key, value in lowered.fields.items():
             if key in lowered.kept.values():
                 continue
-            found = tree["nodes"][safe].get(key)
-            same = found == value if isinstance(value, str) else np.array_equal(np.asarray(found), _array(value))
+            written = tree["nodes"][safe].get(key)
+            same = written == value if isinstance(value, str) else np.array_equal(np.asarray(written), _array(value))
             if not same:
                 _altered(f"{key} of the node {name!r} is not what spikeport wrote", where)

@@ -12,11 +12,11 @@ from dataclasses import replace
 import numpy as np
 
 from spikeport.findings import Finding, SpikeportError, fail
-from spikeport.formats.nir import shapes
 from spikeport.formats.nir.conventions import Conventions
-from spikeport.formats.nir.draft import Conversion
+from spikeport.formats.nir.draft import Draft
 from spikeport.formats.nir.file import Tree
 from spikeport.formats.nir.hidden_dt import hidden_dt
+from spikeport.formats.nir.implied_shapes import shapes
 from spikeport.formats.nir.subgraphs import Flat, flat
 from spikeport.formats.nir.to_graph import convert
 from spikeport.graph import Graph
@@ -32,16 +32,16 @@ def read(tree: Tree, where: str, conventions: Conventions, timesteps: int) -> tu
     try:
         if conventions.clock == "r":
             conventions = replace(conventions, dt=hidden_dt(network) or conventions.dt)
-        implied = shapes.shapes(network)
-        work = Conversion(network, implied, conventions, timesteps, dtype=_dtype(network))
+        work = Draft(network, shapes(network), conventions, timesteps, dtype=_dtype(network))
         graph = convert(work)
     except SpikeportError as error:
         raise SpikeportError(
-            replace(found, where=f"{where}, {found.where}" if found.where else where) for found in error.findings
+            replace(finding, where=f"{where}, {finding.where}" if finding.where else where)
+            for finding in error.findings
         ) from None
     except (ValueError, IndexError, TypeError, ArithmeticError, MemoryError) as error:
         fail("SP202", f"its numbers do not fit together ({error})", where=where, mend="export it again")
-    return graph, (*notes, *(replace(found, where=where) for found in _choices(work)))
+    return graph, (*notes, *(replace(finding, where=where) for finding in _choices(work)))
 
 
 def refuse_stripped(tree: Tree, where: str) -> None:
@@ -79,7 +79,7 @@ def _dtype(network: Flat) -> str:
     return "float64" if any(value.dtype == np.float64 for value in weights or every) else "float32"
 
 
-def _choices(work: Conversion) -> list[Finding]:
+def _choices(work: Draft) -> list[Finding]:
     """What the file does not say and how it was read."""
     c = work.conventions
     clock = "NIR has no dt" if c.clock == "option" else "Rockpool hides dt in r"

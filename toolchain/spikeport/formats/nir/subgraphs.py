@@ -76,7 +76,7 @@ def flat(tree: Tree, where: str) -> tuple[Flat, list[Finding]]:
         Finding(f.code, f.what, f"{where}, {f.where}" if f.where else where, f.why, f.mend, f.severity)
         for f in findings
     ]
-    errors = [found for found in findings if found.severity == "error"]
+    errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
         raise SpikeportError(errors)
     return Flat(nodes, tuple(edges)), findings
@@ -88,9 +88,9 @@ def _open(tree: Any, prefix: str, nodes: dict[str, Raw], edges: list[tuple[str, 
     if not isinstance(tree, Mapping) or not isinstance(tree.get("nodes"), Mapping):
         yield Finding("SP202", "holds no nodes", inside, mend="a NIR graph has a group 'nodes'")
         return
-    found: list[tuple[str, Any]] = list(tree["nodes"].items())
+    entries: list[tuple[str, Any]] = list(tree["nodes"].items())
     subgraphs: dict[str, tuple[str, str]] = {}
-    for name, node in found:
+    for name, node in entries:
         kind = node.get("type") if isinstance(node, Mapping) else None
         kind = kind if isinstance(kind, str) else None
         where = f"node {prefix + name!r}"
@@ -116,7 +116,7 @@ def _open(tree: Any, prefix: str, nodes: dict[str, Raw], edges: list[tuple[str, 
         else:
             yield from _fields(kind, node, where)
             nodes[prefix + name] = Raw(kind, {k: v for k, v in node.items() if k not in ("type", "metadata")})
-    yield from _edges(tree.get("edges"), {name for name, _ in found}, subgraphs, prefix, edges, inside)
+    yield from _edges(tree.get("edges"), {name for name, _ in entries}, subgraphs, prefix, edges, inside)
 
 
 def _items(tree: Any) -> list[tuple[str, Any]]:

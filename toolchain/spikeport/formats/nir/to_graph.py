@@ -6,35 +6,35 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from spikeport.findings import Finding, SpikeportError, fail
-from spikeport.formats.nir import to_neurons, to_stateless
+from spikeport.formats.nir import to_graph_neurons, to_graph_stateless
 from spikeport.formats.nir.cut_cycles import cuts
-from spikeport.formats.nir.draft import Conversion
+from spikeport.formats.nir.draft import Draft
 from spikeport.formats.nir.subgraphs import Raw
 from spikeport.graph import Delay, Graph, Real, Scale
 
-RULES: Mapping[str, Callable[[Conversion, str, Raw], None]] = {
-    "Input": to_stateless.entry,
-    "Output": to_stateless.leaving,
-    "Affine": to_stateless.linear,
-    "Linear": to_stateless.linear,
-    "Scale": to_stateless.scale,
-    "Conv1d": to_stateless.conv,
-    "Conv2d": to_stateless.conv,
-    "SumPool2d": to_stateless.pool,
-    "AvgPool2d": to_stateless.pool,
-    "Flatten": to_stateless.flatten,
-    "Delay": to_stateless.delay,
-    "Threshold": to_neurons.threshold,
-    "I": to_neurons.filtering,
-    "LI": to_neurons.filtering,
-    "CubaLI": to_neurons.filtering,
-    "IF": to_neurons.spiking,
-    "LIF": to_neurons.spiking,
-    "CubaLIF": to_neurons.spiking,
+RULES: Mapping[str, Callable[[Draft, str, Raw], None]] = {
+    "Input": to_graph_stateless.entry,
+    "Output": to_graph_stateless.leaving,
+    "Affine": to_graph_stateless.linear,
+    "Linear": to_graph_stateless.linear,
+    "Scale": to_graph_stateless.scale,
+    "Conv1d": to_graph_stateless.conv,
+    "Conv2d": to_graph_stateless.conv,
+    "SumPool2d": to_graph_stateless.pool,
+    "AvgPool2d": to_graph_stateless.pool,
+    "Flatten": to_graph_stateless.flatten,
+    "Delay": to_graph_stateless.delay,
+    "Threshold": to_graph_neurons.threshold,
+    "I": to_graph_neurons.filtering,
+    "LI": to_graph_neurons.filtering,
+    "CubaLI": to_graph_neurons.filtering,
+    "IF": to_graph_neurons.spiking,
+    "LIF": to_graph_neurons.spiking,
+    "CubaLIF": to_graph_neurons.spiking,
 }
 
 
-def convert(work: Conversion) -> Graph:
+def convert(work: Draft) -> Graph:
     """Convert every node, then the edges; cycles get their delay.
 
     Raises SP202, SP210, SP213 with every node that cannot be, SP211 where inputs, outputs or shapes are not clear.
@@ -52,7 +52,7 @@ def convert(work: Conversion) -> Graph:
         try:
             RULES[raw.kind](work, name, raw)
         except SpikeportError as error:
-            findings += [replace(found, where=f"node {name!r}") for found in error.findings]
+            findings += [replace(finding, where=f"node {name!r}") for finding in error.findings]
     if findings:
         raise SpikeportError(findings)
     for a, b in work.flat.edges:
@@ -70,7 +70,7 @@ def convert(work: Conversion) -> Graph:
     )
 
 
-def _ends(work: Conversion) -> None:
+def _ends(work: Draft) -> None:
     kinds = [raw.kind for raw in work.flat.nodes.values()]
     if kinds.count("Input") != 1 or kinds.count("Output") != 1:
         fail(
@@ -88,7 +88,7 @@ def _without_idle_end(graph: Graph) -> Graph:
     return graph.bypass(end) if idle and sources[0] != graph.input else graph
 
 
-def _break_cycles(work: Conversion) -> None:
+def _break_cycles(work: Draft) -> None:
     """NIR's recurrent edges act on the next step: put a Delay of one into each edge that closes a cycle."""
     for a, b in cuts(work.nodes, work.edges):
         name = work.fresh(f"{a}.to.{b}")

@@ -1,4 +1,21 @@
-"""ONNX: one call a neuron layer to a model-local function, standard operators inside; read back to the same Graph."""
+"""ONNX: one call a neuron layer to a model-local function, standard operators inside; read back to the same Graph.
+
+Writing, in order:
+
+1. ``own_model.py``: the whole model, with what ONNX cannot say in its metadata.
+2. ``layout.py``: the values between nodes, and how time lies in them. Of three layouts one writes the nodes:
+   ``all_steps.py``, ``one_step.py``, or for recurrent networks ``recurrent.py``.
+3. ``stateless.py``: nodes without state as operators; ``neuron_functions.py``: neuron layers as functions;
+   ``number_of_steps.py``: T where the user may choose it. All go into ``builder.py``, which finds names for them.
+4. ``file.py``: the model in one move, tensor by tensor.
+
+Reading, in order:
+
+1. ``file.py``: the model, its initialisers as arrays (``tensor.py``).
+2. ``own_model.py``: where the model is still ours, the Graph that it was built from.
+3. ``lift.py``: else operator by operator into a Graph in the making (``draft.py``), on constants
+   (``lift_constants.py``) or on values (``lift_operators.py``).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +27,7 @@ from onnx import inliner
 
 from spikeport.findings import Finding, SpikeportError, fail, require
 from spikeport.formats.facts import misread
-from spikeport.formats.onnx import file, lift, metadata
+from spikeport.formats.onnx import file, lift, own_model
 from spikeport.formats.onnx.all_steps import Time
 from spikeport.formats.onnx.number_of_steps import continuation
 from spikeport.graph import LIF, Graph
@@ -29,7 +46,7 @@ def build(graph: Graph, time: Time = "scan") -> onnx.ModelProto:
     require(time in get_args(Time), "SP206", f"time is {time!r}", mend="use scan, unroll or step")
     if time == "unroll" and graph.recurrent:
         fail("SP206", "a recurrent network cannot be unrolled", mend='use time="scan", or "step" for single steps')
-    return metadata.build(graph, time)
+    return own_model.build(graph, time)
 
 
 def write(graph: Graph, path: Path | str, time: Time = "scan", inline: bool = False) -> tuple[Finding, ...]:
@@ -48,13 +65,13 @@ def write(graph: Graph, path: Path | str, time: Time = "scan", inline: bool = Fa
     """
     path = Path(path)
     model = build(graph, time)
-    found = _fixed(graph) if time == "scan" and continuation(graph) is None else ()
+    findings = _fixed(graph) if time == "scan" and continuation(graph) is None else ()
     if inline:
         model = inliner.inline_local_functions(model)
         del model.metadata_props[:]
-        found = (*found, _INLINED)
+        findings = (*findings, _INLINED)
     file.save(model, path)
-    return found
+    return findings
 
 
 def _fixed(graph: Graph) -> tuple[Finding, ...]:
@@ -78,14 +95,14 @@ def read(path: Path | str) -> tuple[Graph, tuple[Finding, ...]]:
     model = file.load(path)
     arrays = file.arrays(model, str(path))
     try:
-        graph = metadata.taken_apart(model, arrays)
+        graph = own_model.taken_apart(model, arrays)
     except SpikeportError as error:
         fail("SP250", f"its metadata describe a graph that cannot be ({misread(error)})", where=str(path))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, ArithmeticError, MemoryError) as error:
         fail("SP250", f"its metadata are damaged ({misread(error)})", where=str(path), mend="export it again")
     if graph is not None:
         return graph, ()
-    ours = any(prop.key == metadata.KEY for prop in model.metadata_props)
+    ours = any(prop.key == own_model.KEY for prop in model.metadata_props)
     what = "was changed after spikeport wrote it" if ours else "was not written by spikeport"
     note = Finding(
         "SP252",

@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from spikeport.formats.onnx import neuron_functions, synapses
+from spikeport.formats.onnx import neuron_functions, stateless
 from spikeport.formats.onnx.builder import DOMAIN
-from spikeport.formats.onnx.values import Layout, Value
+from spikeport.formats.onnx.layout import Layout, Value
 from spikeport.graph import LIF, STATE_SHIFT, CubaLIF, Delay, Input, Readout, over_neurons, schedule_over_neurons
 
 Time = Literal["scan", "unroll", "step"]
@@ -25,15 +25,15 @@ class Whole(Layout):
     def run(self) -> Value:
         """Write everything; the value that leaves the graph, [B, ...]."""
         self.reserve()
-        self.rules = {**synapses.RULES, Input: entering, LIF: neuron, CubaLIF: neuron, Delay: delay, Readout: readout}
+        self.rules = {**stateless.RULES, Input: entering, LIF: neuron, CubaLIF: neuron, Delay: delay, Readout: readout}
         for name in self.graph.order:
             self.values[name] = self.node(name)
         end = self.values[self.graph.output]
         if isinstance(self.graph.nodes[self.graph.output], Readout):
             return end
         value = self.as_time(end)
-        wide = self.builder.cast(value.name, np.int64, "output/wide") if self.integers else value.name
-        return self.total(wide, value)
+        summands = self.builder.cast(value.name, np.int64, "output/wide") if self.integers else value.name
+        return self.total(summands, value)
 
     def total(self, name: str, value: Value) -> Value:
         """The sum over time, called ``output``."""
@@ -48,9 +48,9 @@ def entering(self: Layout, name: str, node: Input, x: None) -> Value:
     if not self.integers:
         return value
     build = self.builder
-    wide = build.cast("input", np.float64, "input/wide")
+    exact = build.cast("input", np.float64, "input/wide")
     unit = self.array(name, "unit", node.unit, np.float64)
-    rounded = build.op("Round", [build.op("Div", [wide, unit], "input/units")], "input/rounded")
+    rounded = build.op("Round", [build.op("Div", [exact, unit], "input/units")], "input/rounded")
     whole = build.cast(rounded, build.dtype, "input/whole")
     return Value(whole, value.form, node.shape)
 
@@ -107,7 +107,7 @@ def biased(self: Layout, name: str, node: Readout, x: Value) -> str:
     build = self.builder
     entering = x.name
     if self.integers:
-        wide = build.cast(x.name, np.int64, f"{name}/wide")
-        entering = build.op("Mul", [wide, build.constant(1 << STATE_SHIFT, np.int64)], f"{name}/lifted")
+        whole = build.cast(x.name, np.int64, f"{name}/wide")
+        entering = build.op("Mul", [whole, build.constant(1 << STATE_SHIFT, np.int64)], f"{name}/lifted")
     bias = self.array(name, "bias", over_neurons(node.bias, node.shape), np.int64 if self.integers else build.dtype)
     return build.op("Add", [entering, bias], f"{name}/biased")

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from spikeport.formats.onnx.values import Form
+from spikeport.formats.onnx.layout import Form
 from spikeport.graph import Array, Node, Shape
 
 
@@ -42,7 +42,7 @@ def sane(shape: Shape) -> None:
 
 
 @dataclass
-class Lifting:
+class Draft:
     """One model on its way to a Graph."""
 
     model: onnx.ModelProto

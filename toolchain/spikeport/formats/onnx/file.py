@@ -93,4 +93,4 @@ def arrays(model: onnx.ModelProto, where: str) -> dict[str, Array]:
     try:
         return {tensor.name: array(tensor, f"the initialiser {tensor.name!r}") for tensor in model.graph.initializer}
     except SpikeportError as error:
-        raise SpikeportError(replace(found, where=where) for found in error.findings) from None
+        raise SpikeportError(replace(finding, where=where) for finding in error.findings) from None

@@ -15,27 +15,29 @@ from onnx import TensorProto
 
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.formats.onnx.builder import DOMAIN
-from spikeport.formats.onnx.constants import FOLDED
-from spikeport.formats.onnx.draft import Lifted, Lifting, UnsupportedError, sane
-from spikeport.formats.onnx.operators import RULES, neuron
+from spikeport.formats.onnx.draft import Draft, Lifted, UnsupportedError, sane
+from spikeport.formats.onnx.lift_constants import FOLDED
+from spikeport.formats.onnx.lift_operators import RULES, neuron
 from spikeport.graph import Array, Graph, Input, Real, Scale
 
 
 def lift(model: onnx.ModelProto, arrays: Mapping[str, Array], where: str) -> Graph:
     """The graph of a model. Raises SP251 with every operator that it cannot hold, SP250 for what makes no sense."""
-    work = Lifting(model, dict(arrays))
+    work = Draft(model, dict(arrays))
     try:
         graph = _run(work)
     except SpikeportError as error:
         if error.code == "SP251":
-            raise SpikeportError(replace(found, where=f"{where}, {found.where}") for found in error.findings) from None
+            raise SpikeportError(
+                replace(finding, where=f"{where}, {finding.where}") for finding in error.findings
+            ) from None
         fail("SP250", f"its operators do not make a network ({error.findings[0].what})", where=where)
     except (KeyError, IndexError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError) as error:
         fail("SP250", f"its operators do not fit together ({type(error).__name__}: {error})", where=where)
     return graph
 
 
-def _run(work: Lifting) -> Graph:
+def _run(work: Draft) -> Graph:
     """Lift every operator in order."""
     _enter(work)
     operators = work.model.graph.node
@@ -58,7 +60,7 @@ def _run(work: Lifting) -> Graph:
     return _graph(work)
 
 
-def _graph(work: Lifting) -> Graph:
+def _graph(work: Draft) -> Graph:
     end = work.values[work.model.graph.output[0].name]
     if len(end.sources) > 1 or any(a == end.sources[0] for a, _ in work.edges):
         work.nodes["output"] = Scale(np.asarray(1.0, np.float32))
@@ -68,7 +70,7 @@ def _graph(work: Lifting) -> Graph:
     return Graph(work.nodes, tuple(work.edges), work.steps, arithmetic, work.after_end, facts)
 
 
-def _enter(work: Lifting) -> None:
+def _enter(work: Draft) -> None:
     inputs = [info for info in work.model.graph.input if info.name not in work.constants]
     if len(inputs) != 1:
         fail("SP250", f"the model has {len(inputs)} inputs, a network has one")
@@ -92,7 +94,7 @@ def _enter(work: Lifting) -> None:
     work.values[inputs[0].name] = Lifted(("input",), "time" if events else "still", shape)
 
 
-def _lift(work: Lifting, operator: onnx.NodeProto) -> None:
+def _lift(work: Draft, operator: onnx.NodeProto) -> None:
     if operator.output[0] in work.done:
         return
     if operator.domain == DOMAIN:

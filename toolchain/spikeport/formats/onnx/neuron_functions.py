@@ -94,8 +94,8 @@ def _step(body: Body, names: Names = Names(), *, node: LIF) -> None:
     tag = names.tag
     arriving = body.op("Mul", ["gain", names.x], f"arriving{tag}")
     if isinstance(node, CubaLIF):
-        held = body.op("Mul", ["current_decay", names.i], f"held{tag}")
-        arriving = body.op("Add", [held, arriving], f"i_out{tag}")
+        current = body.op("Mul", ["current_decay", names.i], f"held{tag}")
+        arriving = body.op("Add", [current, arriving], f"i_out{tag}")
     leaked = body.op("Mul", ["decay", names.v], f"leaked{tag}")
     driven = body.op("Add", [leaked, arriving], f"driven{tag}")
     u = body.op("Add", [driven, "bias"], f"u{tag}")
@@ -105,12 +105,12 @@ def _step(body: Body, names: Names = Names(), *, node: LIF) -> None:
 def _loihi_step(body: Body, names: Names = Names(), *, node: LIF) -> None:
     """One step of Loihi's integers (graph/neurons.py); ONNX's integer Div truncates towards zero, as Loihi does."""
     tag = names.tag
-    wide = body.op("Cast", [names.x], f"wide{tag}", to=TensorProto.INT64)
-    arriving = body.op("Mul", [wide, "lift"], f"arriving{tag}")
+    whole = body.op("Cast", [names.x], f"wide{tag}", to=TensorProto.INT64)
+    arriving = body.op("Mul", [whole, "lift"], f"arriving{tag}")
     if isinstance(node, CubaLIF):
         product = body.op("Mul", [names.i, "current_decay"], f"product{tag}")
-        held = body.op("Div", [product, "one"], f"held{tag}")
-        arriving = body.op("Add", [held, arriving], f"i_out{tag}")
+        current = body.op("Div", [product, "one"], f"held{tag}")
+        arriving = body.op("Add", [current, arriving], f"i_out{tag}")
     weighted = body.op("Mul", [names.v, "decay"], f"weighted{tag}")
     leaked = body.op("Div", [weighted, "one"], f"leaked{tag}")
     driven = body.op("Add", [leaked, arriving], f"driven{tag}")

@@ -17,10 +17,10 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from spikeport.formats.onnx import neuron_functions, number_of_steps, synapses
+from spikeport.formats.onnx import neuron_functions, number_of_steps, stateless
 from spikeport.formats.onnx.all_steps import biased, entering, parameters, readout_weight
 from spikeport.formats.onnx.builder import DOMAIN
-from spikeport.formats.onnx.values import Layout, Value
+from spikeport.formats.onnx.layout import Layout, Value
 from spikeport.graph import LIF, CubaLIF, Delay, Input, Readout
 
 
@@ -53,7 +53,7 @@ class Step(Layout):
     def run(self) -> Value:
         """Write everything; what this step adds to the output."""
         self.reserve()
-        self.rules = {**synapses.RULES, Input: _input, LIF: _neuron, CubaLIF: _neuron, Readout: _readout}
+        self.rules = {**stateless.RULES, Input: _input, LIF: _neuron, CubaLIF: _neuron, Readout: _readout}
         delays = self.graph.nodes_of(Delay)
         for name, node in delays.items():
             self.stored[name] = {}

@@ -8,19 +8,19 @@ import numpy as np
 
 from spikeport.findings import fail
 from spikeport.formats.nir.conventions import Discrete, cuba, integrating, leaky
-from spikeport.formats.nir.draft import Conversion
+from spikeport.formats.nir.draft import Draft
 from spikeport.formats.nir.subgraphs import Raw
 from spikeport.graph import LIF, CubaLIF, Delay, Node, Norm, Scale, Shape
 
 
-def threshold(work: Conversion, name: str, raw: Raw) -> None:
+def threshold(work: Draft, name: str, raw: Raw) -> None:
     """A memoryless neuron: x > threshold, whatever the comparison of the others."""
     shape = work.shapes[name]
     schedule = work.schedule(raw.parameter("threshold"), shape)
     work.put(name, LIF(shape, np.asarray(0.0, work.dtype), schedule, reset="zero", compare=">"))
 
 
-def spiking(work: Conversion, name: str, raw: Raw) -> None:
+def spiking(work: Draft, name: str, raw: Raw) -> None:
     """IF, LIF and CubaLIF."""
     shape = work.shapes[name]
     membrane, extra = _membrane(work, name, raw)
@@ -42,11 +42,11 @@ def spiking(work: Conversion, name: str, raw: Raw) -> None:
     work.put(name, (CubaLIF if raw.kind == "CubaLIF" else LIF)(shape, **values, **extra))
 
 
-def _membrane(work: Conversion, name: str, raw: Raw) -> tuple[Discrete, dict[str, Any]]:
+def _membrane(work: Draft, name: str, raw: Raw) -> tuple[Discrete, dict[str, Any]]:
     if raw.kind == "IF":
-        found, seconds = integrating(raw.parameter("r"), work.conventions)
+        membrane, seconds = integrating(raw.parameter("r"), work.conventions)
         work.seen.add("seconds" if seconds else "step")
-        return found, {}
+        return membrane, {}
     _leaks(work)
     if raw.kind == "LIF":
         return leaky(raw.parameter("tau"), raw.parameter("r"), raw.parameter("v_leak"), work.conventions), {}
@@ -56,7 +56,7 @@ def _membrane(work: Conversion, name: str, raw: Raw) -> tuple[Discrete, dict[str
     return Discrete(membrane.decay, current.gain * membrane.gain, membrane.bias), extra
 
 
-def _cuba(work: Conversion, raw: Raw) -> tuple[Discrete, Discrete]:
+def _cuba(work: Draft, raw: Raw) -> tuple[Discrete, Discrete]:
     """The synaptic current and the membrane."""
     w_in = raw.parameter("w_in") if "w_in" in raw.fields else np.ones(())
     return cuba(
@@ -69,16 +69,16 @@ def _cuba(work: Conversion, raw: Raw) -> tuple[Discrete, Discrete]:
     )
 
 
-def _leaks(work: Conversion) -> None:
+def _leaks(work: Draft) -> None:
     work.seen |= {"dt"} if work.conventions.drive == "equation" else {"dt", "drive"}
 
 
-def filtering(work: Conversion, name: str, raw: Raw) -> None:
+def filtering(work: Draft, name: str, raw: Raw) -> None:
     """I, LI and CubaLI do not spike: y[t] = decay y[t-1] + gain x[t] + bias, a loop through a Delay."""
     if raw.kind == "I":
-        found, seconds = integrating(raw.parameter("r"), work.conventions)
+        stage, seconds = integrating(raw.parameter("r"), work.conventions)
         work.seen.add("seconds" if seconds else "step")
-        stages = [found]
+        stages = [stage]
     elif raw.kind == "LI":
         _leaks(work)
         stages = [leaky(raw.parameter("tau"), raw.parameter("r"), raw.parameter("v_leak"), work.conventions)]
@@ -91,7 +91,7 @@ def filtering(work: Conversion, name: str, raw: Raw) -> None:
     work.entries[name], work.exits[name] = firsts[:1], [name]
 
 
-def _filter(work: Conversion, name: str, stage: Discrete, shape: Shape) -> str:
+def _filter(work: Draft, name: str, stage: Discrete, shape: Shape) -> str:
     """The loop of one filter, whose sum is called ``name``; the node that takes the input."""
     decay = work.decay(stage.decay, shape)
     first, leak, past = (work.fresh(f"{name}.{part}") for part in ("in", "leak", "past"))
@@ -105,7 +105,7 @@ def _filter(work: Conversion, name: str, stage: Discrete, shape: Shape) -> str:
     return first
 
 
-def _affine(work: Conversion, stage: Discrete, shape: Shape) -> Node:
+def _affine(work: Draft, stage: Discrete, shape: Shape) -> Node:
     if not np.any(stage.bias):
         return Scale(work.numbers(stage.gain, shape))
     gain, bias = (work.numbers(value, shape) for value in (stage.gain, stage.bias))

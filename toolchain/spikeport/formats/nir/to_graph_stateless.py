@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from spikeport.findings import Finding, fail
-from spikeport.formats.nir import shapes
-from spikeport.formats.nir.draft import Conversion
+from spikeport.formats.nir.draft import Draft
+from spikeport.formats.nir.implied_shapes import convolution_padding, integers, per_axis
 from spikeport.formats.nir.subgraphs import Raw
 from spikeport.graph import Conv, Delay, Flatten, Input, Linear, Node, Pool, Readout, Scale
 
 MOST_DELAYS = 64  #: different delays within one Delay node; each becomes a node of its own
 
 
-def entry(work: Conversion, name: str, raw: Raw) -> None:
+def entry(work: Draft, name: str, raw: Raw) -> None:
     """Where samples enter; leading axes of batch and time are left out, with a note."""
-    written = tuple(shapes.integers(raw, "shape"))
+    written = tuple(integers(raw, "shape"))
     if written != work.shapes[name]:
         work.notes.append(
             Finding(
@@ -29,7 +29,7 @@ def entry(work: Conversion, name: str, raw: Raw) -> None:
     work.put(name, Input(work.shapes[name], work.conventions.coding))
 
 
-def leaving(work: Conversion, name: str, raw: Raw) -> None:
+def leaving(work: Draft, name: str, raw: Raw) -> None:
     """The end: a readout behind a layer that does not spike, else the sum of what enters."""
     sources = [a for a, b in work.flat.edges if b == name]
     silent = any(work.flat.nodes[a].kind not in ("IF", "LIF", "CubaLIF", "Threshold") for a in sources)
@@ -44,7 +44,7 @@ def leaving(work: Conversion, name: str, raw: Raw) -> None:
         work.put(name, Scale(np.asarray(1.0, work.dtype)))
 
 
-def linear(work: Conversion, name: str, raw: Raw) -> None:
+def linear(work: Draft, name: str, raw: Raw) -> None:
     """A matrix, with a bias or without."""
     weight = raw.array("weight")
     if weight.ndim != 2:
@@ -52,30 +52,29 @@ def linear(work: Conversion, name: str, raw: Raw) -> None:
     work.put(name, Linear(weight, raw.array("bias").reshape(-1) if raw.kind == "Affine" else None))
 
 
-def conv(work: Conversion, name: str, raw: Raw) -> None:
+def conv(work: Draft, name: str, raw: Raw) -> None:
     """A convolution over one or two axes; uneven padding becomes zeros in the kernel."""
     weight = raw.array("weight")
-    padding, front = shapes.convolution_padding(raw)
+    padding, front = convolution_padding(raw)
     if any(front):
         weight = np.pad(weight, [(0, 0), (0, 0), *((n, 0) for n in front)])
     bias = raw.array("bias").reshape(-1) if "bias" in raw.fields else None
-    groups = shapes.integers(raw, "groups")[0] if "groups" in raw.fields else 1
-    stride, dilation = (shapes.per_axis(raw, key, 1) for key in ("stride", "dilation"))
+    groups = integers(raw, "groups")[0] if "groups" in raw.fields else 1
+    stride, dilation = (per_axis(raw, key, 1) for key in ("stride", "dilation"))
     work.put(name, Conv(weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups))
 
 
-def pool(work: Conversion, name: str, raw: Raw) -> None:
+def pool(work: Draft, name: str, raw: Raw) -> None:
     """A sum or an average over windows."""
-    kernel, stride, padding = (shapes.per_axis(raw, key) for key in ("kernel_size", "stride", "padding"))
+    kernel, stride, padding = (per_axis(raw, key) for key in ("kernel_size", "stride", "padding"))
     work.put(name, Pool("sum" if raw.kind == "SumPool2d" else "average", kernel, stride, padding))
 
 
-def flatten(work: Conversion, name: str, raw: Raw) -> None:
+def flatten(work: Draft, name: str, raw: Raw) -> None:
     """All axes into one; a start_dim of 1 is torch's word for that."""
     entering = work.entering(name) or ()
     start, end = (
-        shapes.integers(raw, key)[0] if key in raw.fields else default
-        for key, default in (("start_dim", 1), ("end_dim", -1))
+        integers(raw, key)[0] if key in raw.fields else default for key, default in (("start_dim", 1), ("end_dim", -1))
     )
     last = end + len(entering) if end < 0 else end
     if len(entering) > 1 and (start not in (0, 1) or last < len(entering) - 1):
@@ -92,12 +91,12 @@ def flatten(work: Conversion, name: str, raw: Raw) -> None:
     work.put(name, Flatten())
 
 
-def scale(work: Conversion, name: str, raw: Raw) -> None:
+def scale(work: Draft, name: str, raw: Raw) -> None:
     """A factor, one a neuron or channel where they differ."""
     work.put(name, Scale(work.numbers(raw.parameter("scale"), work.shapes[name])))
 
 
-def delay(work: Conversion, name: str, raw: Raw) -> None:
+def delay(work: Draft, name: str, raw: Raw) -> None:
     """Whole steps of waiting; neurons that wait differently go through parts of their own."""
     shape = work.shapes[name]
     exact = np.asarray(raw.parameter("delay"), np.float64) / work.conventions.dt

@@ -19,10 +19,10 @@ from onnx import helper
 from spikeport.formats import facts as facts_
 from spikeport.formats.onnx.all_steps import Time, Whole
 from spikeport.formats.onnx.builder import DOMAIN, DOMAIN_VERSION, IR_VERSION, OPSET, Builder
+from spikeport.formats.onnx.layout import Layout
 from spikeport.formats.onnx.number_of_steps import STEPS, continuation
 from spikeport.formats.onnx.one_step import Step, infos
-from spikeport.formats.onnx.scan import Looped
-from spikeport.formats.onnx.values import Layout
+from spikeport.formats.onnx.recurrent import Looped
 from spikeport.graph import LIF, Array, Graph, Input, Pool, Real
 
 KEY = "spikeport"
@@ -190,11 +190,11 @@ def _same(model: onnx.ModelProto, again: onnx.ModelProto) -> bool:
 
     if parts(model) != parts(again):
         return False
-    found, built = tensors(model), tensors(again)
-    if set(found) != set(built):
+    present, built = tensors(model), tensors(again)
+    if set(present) != set(built):
         return False
     for name, tensor in built.items():
-        other = found[name]
+        other = present[name]
         if (other.data_type, list(other.dims)) != (tensor.data_type, list(tensor.dims)):
             return False
         if tensor.HasField("raw_data") and other.raw_data != tensor.raw_data:

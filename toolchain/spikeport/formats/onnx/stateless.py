@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.findings import fail
-from spikeport.formats.onnx.values import Layout, Value
+from spikeport.formats.onnx.layout import Layout, Value
 from spikeport.formats.ranges import Range, sums
 from spikeport.graph import Conv, Flatten, Linear, Node, Norm, Pool, Scale, Synapse, over_neurons
 

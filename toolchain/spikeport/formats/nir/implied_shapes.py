@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 
@@ -32,14 +31,14 @@ def shapes(flat: Flat) -> dict[str, Shape]:
     sources: dict[str, list[str]] = {name: [] for name in flat.nodes}
     for a, b in flat.edges:
         sources[b].append(a)
-    found = {name: sample_shape(flat, name) for name, raw in flat.nodes.items() if raw.kind == "Input"}
-    for name, size in found.items():
+    known = {name: sample_shape(flat, name) for name, raw in flat.nodes.items() if raw.kind == "Input"}
+    for name, size in known.items():
         _sane(name, size)
-    left = {name: raw for name, raw in flat.nodes.items() if name not in found}
+    left = {name: raw for name, raw in flat.nodes.items() if name not in known}
     while True:
         new = {}
         for name, raw in left.items():
-            entering = next((found[source] for source in sources[name] if source in found), None)
+            entering = next((known[source] for source in sources[name] if source in known), None)
             try:
                 shape = leaving(raw, entering)
             except SpikeportError as error:
@@ -48,8 +47,8 @@ def shapes(flat: Flat) -> dict[str, Shape]:
                 _sane(name, shape)
                 new[name] = shape
         if not new:
-            return found
-        found |= new
+            return known
+        known |= new
         left = {name: raw for name, raw in left.items() if name not in new}
 
 
@@ -166,8 +165,3 @@ def convolution_padding(raw: Raw) -> tuple[tuple[int, ...], tuple[int, ...]]:
             mend="write the padding as numbers",
         )
     return tuple((n + 1) // 2 for n in total), odd
-
-
-def unknown(flat: Flat, found: Mapping[str, Shape]) -> list[str]:
-    """Names of the nodes whose shape nothing implies."""
-    return [name for name in flat.nodes if name not in found]

@@ -10,8 +10,8 @@ from onnx import helper
 
 from spikeport.formats.onnx import number_of_steps
 from spikeport.formats.onnx.builder import Builder
+from spikeport.formats.onnx.layout import Layout, Value
 from spikeport.formats.onnx.one_step import State, Step, infos
-from spikeport.formats.onnx.values import Layout, Value
 from spikeport.graph import LIF, Input
 
 

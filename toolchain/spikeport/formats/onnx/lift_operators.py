@@ -12,14 +12,14 @@ from onnx import helper
 
 from spikeport.formats.onnx import neuron_functions
 from spikeport.formats.onnx.builder import DOMAIN
-from spikeport.formats.onnx.draft import Lifted, Lifting, UnsupportedError, attributes
-from spikeport.formats.onnx.values import Form
+from spikeport.formats.onnx.draft import Draft, Lifted, UnsupportedError, attributes
+from spikeport.formats.onnx.layout import Form
 from spikeport.graph import LIF, Conv, CubaLIF, Delay, Flatten, Linear, Norm, Pool, Readout, Scale
 
 MOST_REPEATED = 2**24  #: numbers of a schedule that is written out from fewer
 
 
-def neuron(work: Lifting, call: onnx.NodeProto) -> None:
+def neuron(work: Draft, call: onnx.NodeProto) -> None:
     """A call to one of our functions, if it still computes what its name says."""
     kind = CubaLIF if call.op_type.startswith("CubaLIF") else LIF
     parts = call.op_type.split("_")
@@ -29,10 +29,10 @@ def neuron(work: Lifting, call: onnx.NodeProto) -> None:
         raise UnsupportedError("only functions of all timesteps in real numbers can be lifted")
     x = work.x(call)
     names = [*neuron_functions.PARAMETERS, *(["current_decay"] if kind is CubaLIF else [])]
-    given = {name: work.array(call, index + 1) for index, name in enumerate(names)}
-    threshold = given.pop("threshold")
-    reset_to = work.over_channels(given.pop("reset_to"), x)
-    values: dict[str, Any] = {name: work.over_channels(value, x) for name, value in given.items()}
+    arrays = {name: work.array(call, index + 1) for index, name in enumerate(names)}
+    threshold = arrays.pop("threshold")
+    reset_to = work.over_channels(arrays.pop("reset_to"), x)
+    values: dict[str, Any] = {name: work.over_channels(value, x) for name, value in arrays.items()}
     if reset == "value" and not np.any(reset_to):
         reset = "zero"
     elif reset == "value":
@@ -43,15 +43,15 @@ def neuron(work: Lifting, call: onnx.NodeProto) -> None:
     rows = [work.over_channels(row, x) for row in threshold]
     values |= {"reset": reset, "compare": ">" if "above" in parts else ">="}
     node = kind(x.shape, threshold=np.stack(rows), **values)
-    found = {function.name: function for function in work.model.functions if function.domain == DOMAIN}
-    if found.get(call.op_type) != neuron_functions.function(node, time):
+    functions = {function.name: function for function in work.model.functions if function.domain == DOMAIN}
+    if functions.get(call.op_type) != neuron_functions.function(node, time):
         raise UnsupportedError("the function of that name is not spikeport's, or was changed")
     name = call.output[0].removeprefix("spikes/") or call.name or "neuron"
     call = helper.make_node(call.op_type, call.input, call.output, name=name)
     work.put(call, node, x, "time")
 
 
-def conv(work: Lifting, operator: onnx.NodeProto) -> None:
+def conv(work: Draft, operator: onnx.NodeProto) -> None:
     """A convolution with the same padding on both sides."""
     x, weight = work.x(operator), work.array(operator, 1)
     axes = weight.ndim - 2
@@ -71,7 +71,7 @@ def conv(work: Lifting, operator: onnx.NodeProto) -> None:
     work.put(operator, node, x)
 
 
-def gemm(work: Lifting, operator: onnx.NodeProto) -> None:
+def gemm(work: Draft, operator: onnx.NodeProto) -> None:
     """A matrix product with a bias."""
     x, weight, a = work.x(operator), work.array(operator, 1), attributes(operator)
     if a.get("transA", 0) or a.get("alpha", 1.0) != 1.0 or a.get("beta", 1.0) != 1.0:
@@ -82,12 +82,12 @@ def gemm(work: Lifting, operator: onnx.NodeProto) -> None:
     work.put(operator, Linear(weight, full), x)
 
 
-def matmul(work: Lifting, operator: onnx.NodeProto) -> None:
+def matmul(work: Draft, operator: onnx.NodeProto) -> None:
     """A matrix product with a constant matrix behind."""
     work.put(operator, Linear(work.array(operator, 1).T), work.x(operator))
 
 
-def add(work: Lifting, operator: onnx.NodeProto) -> None:
+def add(work: Draft, operator: onnx.NodeProto) -> None:
     """A sum of values, or a bias."""
     first, second = operator.input
     if first in work.values and second in work.values:
@@ -116,7 +116,7 @@ def add(work: Lifting, operator: onnx.NodeProto) -> None:
         work.biases[work.values[operator.output[0]].sources[0]] = bias
 
 
-def _sum(work: Lifting, operator: onnx.NodeProto, a: Lifted, b: Lifted) -> None:
+def _sum(work: Draft, operator: onnx.NodeProto, a: Lifted, b: Lifted) -> None:
     if a.shape != b.shape:
         raise UnsupportedError(f"adds values of shapes {a.shape} and {b.shape}")
     form: Form = a.form if a.form == b.form else "time"
@@ -131,7 +131,7 @@ def _sum(work: Lifting, operator: onnx.NodeProto, a: Lifted, b: Lifted) -> None:
     work.values[operator.output[0]] = Lifted((*a.sources, *kept, *extra), form, a.shape)
 
 
-def mul(work: Lifting, operator: onnx.NodeProto) -> None:
+def mul(work: Draft, operator: onnx.NodeProto) -> None:
     """A product with a constant."""
     first, second = operator.input
     if first in work.values and second in work.values:
@@ -148,14 +148,14 @@ def mul(work: Lifting, operator: onnx.NodeProto) -> None:
     work.put(operator, Scale(work.over_channels(constant, x)), x)
 
 
-def batch_norm(work: Lifting, operator: onnx.NodeProto) -> None:
+def batch_norm(work: Draft, operator: onnx.NodeProto) -> None:
     """Batch normalisation; `passes.fold_norm` merges it into the synapse before."""
     gamma, beta, mean, var = (work.array(operator, index) for index in range(1, 5))
     eps = float(attributes(operator).get("epsilon", 1e-5))
     work.put(operator, Norm(gamma, beta, mean, var, eps=eps), work.x(operator))
 
 
-def average_pool(work: Lifting, operator: onnx.NodeProto) -> None:
+def average_pool(work: Draft, operator: onnx.NodeProto) -> None:
     """An average over windows."""
     x, a = work.x(operator), attributes(operator)
     axes = len(x.shape) - 1
@@ -171,7 +171,7 @@ def average_pool(work: Lifting, operator: onnx.NodeProto) -> None:
     work.put(operator, Pool("average", kernel, stride, padding), x)
 
 
-def flatten(work: Lifting, operator: onnx.NodeProto) -> None:
+def flatten(work: Draft, operator: onnx.NodeProto) -> None:
     """All axes but the batch into one."""
     x = work.x(operator)
     if attributes(operator).get("axis", 1) != 1 or x.form == "time":
@@ -179,7 +179,7 @@ def flatten(work: Lifting, operator: onnx.NodeProto) -> None:
     work.put(operator, Flatten(), x)
 
 
-def reshape(work: Lifting, operator: onnx.NodeProto) -> None:
+def reshape(work: Draft, operator: onnx.NodeProto) -> None:
     """Between forms of time, or all axes into one."""
     x = work.x(operator)
     target = work.integers(operator, 1)
@@ -200,7 +200,7 @@ def reshape(work: Lifting, operator: onnx.NodeProto) -> None:
     raise UnsupportedError(f"gives the shape {target} to values of shape {x.shape}")
 
 
-def unsqueeze(work: Lifting, operator: onnx.NodeProto) -> None:
+def unsqueeze(work: Draft, operator: onnx.NodeProto) -> None:
     """A time axis in front of a still value."""
     axes = work.integers(operator, 1) if len(operator.input) > 1 else attributes(operator).get("axes", [])
     if axes != [0] or work.x(operator).form != "still":
@@ -208,7 +208,7 @@ def unsqueeze(work: Lifting, operator: onnx.NodeProto) -> None:
     work.values[operator.output[0]] = replace(work.x(operator), form="time")
 
 
-def same(work: Lifting, operator: onnx.NodeProto) -> None:
+def same(work: Draft, operator: onnx.NodeProto) -> None:
     """What changes nothing: Identity, Dropout in inference, Cast between floats, Expand over time."""
     x = work.x(operator)
     if operator.op_type == "Cast":
@@ -220,7 +220,7 @@ def same(work: Lifting, operator: onnx.NodeProto) -> None:
     work.values[operator.output[0]] = x
 
 
-def later(work: Lifting, operator: onnx.NodeProto) -> None:
+def later(work: Draft, operator: onnx.NodeProto) -> None:
     """Zeros in front, with a Slice behind that takes as many steps from the end: a Delay."""
     x = work.x(operator)
     takers = [node for node in work.model.graph.node if operator.output[0] in node.input]
@@ -241,7 +241,7 @@ def later(work: Lifting, operator: onnx.NodeProto) -> None:
     work.put(shifted, Delay(x.shape, steps), x)
 
 
-def count(work: Lifting, operator: onnx.NodeProto) -> None:
+def count(work: Draft, operator: onnx.NodeProto) -> None:
     """How many timesteps event frames bring along."""
     a = attributes(operator)
     if work.x(operator).form != "time" or (a.get("start", 0), a.get("end")) != (0, 1):
@@ -249,7 +249,7 @@ def count(work: Lifting, operator: onnx.NodeProto) -> None:
     work.constants[operator.output[0]] = np.array([work.steps])
 
 
-def reduce(work: Lifting, operator: onnx.NodeProto) -> None:
+def reduce(work: Draft, operator: onnx.NodeProto) -> None:
     """The sum or mean over time: the readout."""
     x, a = work.x(operator), attributes(operator)
     axes = work.integers(operator, 1) if len(operator.input) > 1 else a.get("axes", [])
@@ -274,7 +274,7 @@ def symmetric(pads: list[int], axes: int) -> tuple[int, ...]:
     return tuple(pads[:axes])
 
 
-RULES: Mapping[str, Callable[[Lifting, onnx.NodeProto], None]] = {
+RULES: Mapping[str, Callable[[Draft, onnx.NodeProto], None]] = {
     "Conv": conv,
     "Gemm": gemm,
     "MatMul": matmul,
