@@ -229,7 +229,7 @@ def run(kind: str, first: int, count: int) -> tuple[dict[str, int], list[str]]:
             signal.setitimer(signal.ITIMER_PROF, SECONDS)
             begun = time.process_time()
             try:
-                found = outcome(kind, path)
+                result = outcome(kind, path)
             except Exception as error:
                 failed.append(f"{kind} mutant {seed}: {type(error).__name__}: {error}")
                 continue
@@ -237,7 +237,7 @@ def run(kind: str, first: int, count: int) -> tuple[dict[str, int], list[str]]:
                 signal.setitimer(signal.ITIMER_PROF, 0)
             if time.process_time() - begun >= SECONDS:
                 failed.append(f"{kind} mutant {seed} took too long")
-            seen[found] = seen.get(found, 0) + 1
+            seen[result] = seen.get(result, 0) + 1
     return seen, failed
 
 

@@ -43,10 +43,10 @@ def lively():
     return graph.replace(changes)
 
 
-def judged(made, graph, split="test"):
+def judged(integers, graph, split="test"):
     """Real and integer accuracy and equal answers on all samples of a split."""
     data = load_data("fashion-mnist", split, graph)
-    real, whole = simulate(graph, data.x), simulate(made, data.x)
+    real, whole = simulate(graph, data.x), simulate(integers, data.x)
     same = real.outputs.argmax(1) == whole.outputs.argmax(1)
     return {
         "samples": data.samples,
@@ -62,9 +62,9 @@ def eight():
     train = load_data("fashion-mnist", "train", graph)
     few = train.x[np.arange(512) * train.samples // 512]
     begun, busy = time.perf_counter(), time.process_time()
-    made = quantize(graph, few, run=simulate)
+    quantised = quantize(graph, few, run=simulate)
     spent = {"seconds": time.perf_counter() - begun, "processor_seconds": time.process_time() - busy}
-    return {**judged(made.graph, graph), **spent, "steps": made.report["steps"]}
+    return {**judged(quantised.graph, graph), **spent, "steps": quantised.report["steps"]}
 
 
 def four(epochs=1):
@@ -75,8 +75,8 @@ def four(epochs=1):
         if total > 100 and done % 50 == 0:
             print(done, total, round(time.process_time()), file=sys.stderr, flush=True)
 
-    made = make("fmnist-conv", data="fashion-mnist", weight_bits=4, fine_tune=int(epochs), progress=told)
-    return {**judged(made.graph, graph), "validation": made.report["accuracy"], "epochs": int(epochs)}
+    quantised = make("fmnist-conv", data="fashion-mnist", weight_bits=4, fine_tune=int(epochs), progress=told)
+    return {**judged(quantised.graph, graph), "validation": quantised.report["accuracy"], "epochs": int(epochs)}
 
 
 def noise():
@@ -84,7 +84,7 @@ def noise():
     graph = prepare(load_model("fmnist-conv").graph)
     data = load_data("fashion-mnist", "val", graph)
     truth = simulate(graph, data.x).outputs.argmax(1)
-    found = {}
+    agreements = {}
     for bits in (6, 7, 8, 9, 10, 12):
         rng, changes = np.random.default_rng(0), {}
         for name, node in graph.nodes_of(Synapse).items():
@@ -94,8 +94,8 @@ def noise():
             changes[name] = node.with_(weight=(node.weight + off).astype(np.float32))
         record = simulate(graph.replace(changes), data.x)
         same = float((record.outputs.argmax(1) == truth).mean())
-        found[str(bits)] = {"argmax_agreement": same, "accuracy": record.accuracy(data.y)}
-    return found
+        agreements[str(bits)] = {"argmax_agreement": same, "accuracy": record.accuracy(data.y)}
+    return agreements
 
 
 def of_resnet19():
@@ -103,15 +103,15 @@ def of_resnet19():
     graph = lively()
     samples = (np.random.default_rng(1).integers(0, 256, (64, 3, 32, 32)) / 255).astype(np.float32)
     begun, busy = time.perf_counter(), time.process_time()
-    made = quantize(graph, samples, run=simulate)
+    quantised = quantize(graph, samples, run=simulate)
     spent = {"seconds": time.perf_counter() - begun, "processor_seconds": time.process_time() - busy}
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     return {
         **spent,
         "peak_gb": gigabytes,
         "threads": torch.get_num_threads(),
-        "steps": made.report["steps"],
-        "samples": made.report["calibration_samples"],
+        "steps": quantised.report["steps"],
+        "samples": quantised.report["calibration_samples"],
     }
 
 
@@ -183,19 +183,19 @@ accuracy stays: those are samples about which the network was undecided.
 
 def page():
     """All parts that were measured."""
-    found = {path.stem: json.loads(path.read_text()) for path in FOLDER.glob("*.json")}
+    parts = {path.stem: json.loads(path.read_text()) for path in FOLDER.glob("*.json")}
     out = [row("what", "samples", "real", "integers", "drop, points", "asked", "same answer"), "|---" * 7 + "|"]
-    if "eight" in found:
-        out.append(compared("fmnist-conv, 8 bits after training", "≤ 0.2, same answer ≥ 99 %", found["eight"]))
-    if "four" in found:
-        out.append(compared("fmnist-conv, 4 bits, --fine-tune", "≤ 1.0", found["four"]))
-    if "nmnist" in found:
-        folds = found["nmnist"]["integers"]
+    if "eight" in parts:
+        out.append(compared("fmnist-conv, 8 bits after training", "≤ 0.2, same answer ≥ 99 %", parts["eight"]))
+    if "four" in parts:
+        out.append(compared("fmnist-conv, 4 bits, --fine-tune", "≤ 1.0", parts["four"]))
+    if "nmnist" in parts:
+        folds = parts["nmnist"]["integers"]
         mean = {key: statistics.fmean(fold[key] for fold in folds) for key in folds[0]}
         name = f"nmnist-conv, 8 bits, mean of {len(folds)} folds"
-        out.append(compared(name, "≤ 0.5", {**mean, "samples": found["nmnist"]["samples"]}))
-    if "four" in found:
-        part = found["four"]
+        out.append(compared(name, "≤ 0.5", {**mean, "samples": parts["nmnist"]["samples"]}))
+    if "four" in parts:
+        part = parts["four"]
         before, after = (part["validation"][key] for key in ("integer", "fine_tuned"))
         kept = "kept" if after >= before else "not kept: the command takes the better of the two"
         out += [
@@ -204,19 +204,19 @@ def page():
             f"epoch of fine-tuning, which was {kept}.",
         ]
     out.append(GRID)
-    if "eight" in found:
-        out += steps("Step by step: fmnist-conv, 8 bits, on 512 calibration samples", found["eight"])
-    if "noise" in found:
+    if "eight" in parts:
+        out += steps("Step by step: fmnist-conv, 8 bits, on 512 calibration samples", parts["eight"])
+    if "noise" in parts:
         out += [NOISE, row("bits", "same answer", "accuracy"), "|---" * 3 + "|"]
-        for bits, part in found["noise"].items():
+        for bits, part in parts["noise"].items():
             out.append(row(bits, f"{part['argmax_agreement']:.2%}", f"{part['accuracy']:.2%}"))
     out += ["", "## Time", ""]
     for name, what, asked in (
         ("eight", "fmnist-conv, 512 calibration samples", "60 s"),
         ("resnet19", "ResNet-19 at full width, T = 2, 64 samples given", "300 s and 3 GB"),
     ):
-        if name in found:
-            part = found[name]
+        if name in parts:
+            part = parts[name]
             peak = ""
             if "peak_gb" in part:
                 peak = f", peak memory {part['peak_gb']:.2f} GB; the steps look at {part['samples']} samples (`SP428`)"
@@ -230,9 +230,9 @@ def main(part, *options):
     if part == "page":
         return page()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    found = PARTS[part](*options)
-    (FOLDER / f"{part}.json").write_text(json.dumps(found, indent=1) + "\n")
-    print(json.dumps(found, indent=1))
+    figures = PARTS[part](*options)
+    (FOLDER / f"{part}.json").write_text(json.dumps(figures, indent=1) + "\n")
+    print(json.dumps(figures, indent=1))
     return None
 
 

@@ -26,7 +26,7 @@ class Stepwise:
     current: dict = field(default_factory=dict)
     known: dict = field(default_factory=dict)
     saturated: dict = field(default_factory=dict)
-    wide: dict = field(default_factory=dict)  # currents that 24 bits do not hold
+    beyond_24_bits: dict = field(default_factory=dict)  # currents that 24 bits do not hold
 
     @property
     def integers(self):
@@ -123,7 +123,7 @@ class Stepwise:
         if self.integers:
             u, theta = u.astype(np.int64), theta.astype(np.int64) * 64
             beyond = (x > TOP + 1) | (x <= -TOP - 1)  # Lava's 24 bits hold -2**23 + 1 ... 2**23
-            self.wide[name] = self.wide.get(name, 0) + int(beyond.sum())
+            self.beyond_24_bits[name] = self.beyond_24_bits.get(name, 0) + int(beyond.sum())
             self.saturated[name] = self.saturated.get(name, 0) + int((abs(u) > TOP).sum())
             u = np.clip(u, -TOP, TOP)
         fired = u >= theta if node.compare == ">=" else u > theta

@@ -26,7 +26,7 @@ def agree(graph, samples, record):
         np.testing.assert_array_equal(record.spike_counts[name], spikes.reshape(len(spikes), -1).sum(1), err_msg=name)
         overflows = record.overflows.get(name, {})
         assert overflows.get("membrane saturated", 0) == truth.saturated.get(name, 0)
-        assert overflows.get("sum beyond 24 bits", 0) == truth.wide.get(name, 0)
+        assert overflows.get("sum beyond 24 bits", 0) == truth.beyond_24_bits.get(name, 0)
     np.testing.assert_array_equal(record.outputs, truth.output())
 
 

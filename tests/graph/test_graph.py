@@ -138,8 +138,8 @@ def test_defects_of_five_kinds_are_all_named_at_once():
     )
     with pytest.raises(SpikeportError) as caught:
         Graph(nodes, edges, 4, Loihi(LOIHI1))
-    found = sorted((finding.code, finding.where) for finding in caught.value.findings)
-    assert found == [
+    findings = sorted((finding.code, finding.where) for finding in caught.value.findings)
+    assert findings == [
         ("SP111", ""),
         ("SP113", "node 'short'"),
         ("SP115", "node 'fc'"),
@@ -157,7 +157,7 @@ def test_shapes_that_disagree_in_two_places_are_both_named():
     }
     with pytest.raises(SpikeportError) as caught:
         Graph(nodes, (("input", "a"), ("input", "b"), ("a", "join"), ("b", "join")), 1)
-    assert [(found.code, found.where) for found in caught.value.findings] == [
+    assert [(finding.code, finding.where) for finding in caught.value.findings] == [
         ("SP106", "node 'a'"),
         ("SP106", "node 'b'"),
     ]

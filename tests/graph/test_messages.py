@@ -26,17 +26,21 @@ def residual(profile, branches):
 
 
 def said(name, graph):
-    return [(found.code, found.where, found.severity) for found in target(name).check(graph) if found.code != "SP602"]
+    return [
+        (finding.code, finding.where, finding.severity)
+        for finding in target(name).check(graph)
+        if finding.code != "SP602"
+    ]
 
 
 WIDE = [("SP513", "node 'sum'", "substituted")]
 
 
 @pytest.mark.parametrize("name", ["integer", "onnxruntime", "lava"])
-@pytest.mark.parametrize(("bits", "branches", "wide"), [(2, 3, False), (2, 4, True), (3, 7, False), (3, 8, True)])
-def test_a_sum_of_n_spikes_is_n_and_so_many_bits_hold_it(name, bits, branches, wide):
+@pytest.mark.parametrize(("bits", "branches", "too_wide"), [(2, 3, False), (2, 4, True), (3, 7, False), (3, 8, True)])
+def test_a_sum_of_n_spikes_is_n_and_so_many_bits_hold_it(name, bits, branches, too_wide):
     graph = residual(replace(LOIHI2, message_bits=bits), branches)
-    assert said(name, graph) == (WIDE if wide else [])
+    assert said(name, graph) == (WIDE if too_wide else [])
 
 
 def test_one_bit_is_too_few_for_a_residual_on_every_target():
@@ -48,15 +52,15 @@ def test_one_bit_is_too_few_for_a_residual_on_every_target():
 def test_the_record_says_so_too():
     graph = residual(replace(LOIHI2, message_bits=2), 4)
     record = target("integer").run(graph, np.ones((2, 1, 3)), Request())
-    assert [found.code for found in record.findings] == ["SP513"]
+    assert [finding.code for finding in record.findings] == ["SP513"]
 
 
 @pytest.mark.parametrize("name", ["integer", "lava"])
 def test_an_input_without_bounds_is_not_taken_on_trust(name):
     graph = Graph.chain({"input": Input((3,)), "fc": SAME, "lif": LAYER}, 2, arithmetic=Loihi(LOIHI2))
-    (found,) = target(name).check(graph)
-    assert (found.code, found.where) == ("SP513", "node 'fc'")
-    assert "inf" in found.what
+    (finding,) = target(name).check(graph)
+    assert (finding.code, finding.where) == ("SP513", "node 'fc'")
+    assert "inf" in finding.what
 
 
 @pytest.mark.parametrize("name", ["integer", "lava"])
@@ -79,4 +83,4 @@ def test_pools_and_factors_make_messages_wider(name):
 def test_an_input_beyond_the_messages_never_becomes_a_graph():
     with pytest.raises(SpikeportError) as caught:
         Graph.chain({"input": Input((3,), high=100_000), "fc": SAME, "lif": LAYER}, 2, arithmetic=Loihi(LOIHI2))
-    assert [found.code for found in caught.value.findings] == ["SP117"]
+    assert [finding.code for finding in caught.value.findings] == ["SP117"]

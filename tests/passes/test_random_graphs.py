@@ -36,7 +36,7 @@ def folded(graph, passes):
         try:
             graph = change(graph)
         except SpikeportError as error:
-            if not {found.code for found in error.findings} <= REFUSALS:
+            if not {finding.code for finding in error.findings} <= REFUSALS:
                 raise
             assume(False)
     return graph

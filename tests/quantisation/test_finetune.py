@@ -38,8 +38,8 @@ def test_after_training_no_spike_of_the_trained_forward_differs_from_the_engine(
     build, draw = EXAMPLES[name]
     graph, samples = build(), draw()
     labels = simulate(graph, samples).outputs.argmax(1)
-    made = quantize(graph, samples, weight_bits=4, run=simulate)
-    net = IntegerNet(made.graph, made.plan.before_rounding())
+    quantised = quantize(graph, samples, weight_bits=4, run=simulate)
+    net = IntegerNet(quantised.graph, quantised.plan.before_rounding())
     optimiser = torch.optim.Adam(net.groups(0.05, 0.01))
     for _ in range(5):
         loss = torch.nn.functional.cross_entropy(net(torch.as_tensor(samples)), torch.as_tensor(labels))
@@ -47,7 +47,7 @@ def test_after_training_no_spike_of_the_trained_forward_differs_from_the_engine(
         loss.backward()
         optimiser.step()
     trained = net.graph()
-    assert trained != made.graph
+    assert trained != quantised.graph
     output, record = same_as_engine(net, trained, samples)
     assert np.allclose(output, record.outputs * trained["out"].unit, rtol=1e-6)
     for node in trained.nodes_of(Conv, Linear).values():
@@ -67,9 +67,9 @@ def quadrants(n=160):
 
 def test_fine_tuning_learns_at_three_bits():
     samples, labels = quadrants()
-    made = quantize(convolutional(), samples, weight_bits=3, run=simulate)
-    tuned = fine_tune(made, samples, labels, epochs=12, batch=16, rate=0.02)
-    assert simulate(made.graph, samples).accuracy(labels) < 0.6
+    quantised = quantize(convolutional(), samples, weight_bits=3, run=simulate)
+    tuned = fine_tune(quantised, samples, labels, epochs=12, batch=16, rate=0.02)
+    assert simulate(quantised.graph, samples).accuracy(labels) < 0.6
     assert simulate(tuned.graph, samples).accuracy(labels) > 0.9
     assert tuned.losses[-1] < tuned.losses[0]
 
@@ -77,16 +77,16 @@ def test_fine_tuning_learns_at_three_bits():
 def test_it_is_deterministic():
     samples = images(32)
     labels = np.arange(32) % 10
-    made = quantize(convolutional(), samples, weight_bits=3, run=simulate)
-    first, second = (fine_tune(made, samples, labels, epochs=2, batch=8, seed=3) for _ in range(2))
+    quantised = quantize(convolutional(), samples, weight_bits=3, run=simulate)
+    first, second = (fine_tune(quantised, samples, labels, epochs=2, batch=8, seed=3) for _ in range(2))
     assert first.graph == second.graph
     assert first.losses == second.losses
 
 
 def test_the_surrogate_gradient_is_that_of_the_equations():
     """One neuron, decay d, no spike at t = 0: ds[1]/dx[0] = d / 4096 * 64 / theta, and ds[1]/dx[1] = 64 / theta."""
-    made = quantize(recurrentless(), vectors(), run=simulate)
-    node = made.graph["lif"]
+    quantised = quantize(recurrentless(), vectors(), run=simulate)
+    node = quantised.graph["lif"]
     from spikeport.training.integer_neurons import fire
 
     theta = node.threshold[:, 0].astype(np.float64) * 64
@@ -111,9 +111,9 @@ def recurrentless():
 
 def test_what_cannot_be_fine_tuned_is_refused():
     samples = vectors()
-    made = quantize(recurrent(), samples, run=simulate)
-    for graph in (made, quantize(convolutional(), images(), run=simulate)):
-        x = samples if graph is made else images()
+    quantised = quantize(recurrent(), samples, run=simulate)
+    for graph in (quantised, quantize(convolutional(), images(), run=simulate)):
+        x = samples if graph is quantised else images()
         with pytest.raises(SpikeportError) as caught:
-            fine_tune(graph, x, np.zeros(len(x), int), epochs=1 if graph is made else 0)
+            fine_tune(graph, x, np.zeros(len(x), int), epochs=1 if graph is quantised else 0)
         assert caught.value.code == "SP430"

@@ -74,9 +74,9 @@ def test_fewer_spikes_of_exact_sums_differ():
     samples = rng.integers(0, 128, (1000, 8)).astype(np.float32)
     differing = {}
     for steps in (["normalise"], ["normalise", "joint"]):
-        made = quantize(graph, samples, run=simulate, steps=steps)
-        assert made.report["steps"][-1]["kept"]
-        a, b = (spikes(each, samples)[0]["lif"] for each in (graph, made.graph))
+        quantised = quantize(graph, samples, run=simulate, steps=steps)
+        assert quantised.report["steps"][-1]["kept"]
+        a, b = (spikes(each, samples)[0]["lif"] for each in (graph, quantised.graph))
         differing[steps[-1]] = np.count_nonzero(a != b)
     assert differing["joint"] < differing["normalise"] / 2
 
@@ -88,24 +88,26 @@ def test_every_bias_has_the_finest_exponent_that_holds_it(biases):
     assert (np.abs(wanted) <= 4095 * grain).all()
     assert ((grain == 1) | (np.abs(wanted) > 4095 * grain / 2)).all()
     node = LIF((len(wanted),), np.float32(0.5), np.full(2, 1e6, np.float32), wanted.astype(np.float32))
-    made, found = neuron_integers(node, "lif", LayerScale(np.ones(()), {}, {}), LOIHI2)
-    assert not found
-    assert np.abs(made.bias - wanted).max() <= grain.max() / 2 + 0.1
+    neurons, findings = neuron_integers(node, "lif", LayerScale(np.ones(()), {}, {}), LOIHI2)
+    assert not findings
+    assert np.abs(neurons.bias - wanted).max() <= grain.max() / 2 + 0.1
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_format_without_channel_thresholds_gets_one_unit_a_layer(name):
     build, draw = EXAMPLES[name]
-    made = quantize(build(), draw(), WITHOUT_CHANNELS, run=simulate).graph
-    for node in made.nodes_of(LIF).values():
+    integers = quantize(build(), draw(), WITHOUT_CHANNELS, run=simulate).graph
+    for node in integers.nodes_of(LIF).values():
         assert node.unit.size == 1
         assert node.threshold.ndim == 1
 
 
 def test_membranes_of_fewer_bits_saturate_in_training_as_in_the_engine():
     samples = images(24)
-    made = quantize(convolutional(), samples, run=simulate).graph
-    narrow = made.with_(arithmetic=replace(made.arithmetic, profile=replace(made.arithmetic.profile, state_bits=17)))
+    integers = quantize(convolutional(), samples, run=simulate).graph
+    narrow = integers.with_(
+        arithmetic=replace(integers.arithmetic, profile=replace(integers.arithmetic.profile, state_bits=17))
+    )
     truth, record = spikes(narrow, samples)
     assert record.overflows  # else the test shows nothing
     with torch.no_grad():
@@ -133,7 +135,7 @@ def test_weights_on_the_grid_survive_quantisation_unchanged(bits):
     samples = images(32)
     graph = capture(module, samples.shape[1:], timesteps=2)
     real = prepare(graph)
-    made = quantize(graph, samples, weight_bits=bits, run=simulate, steps=["normalise"])
-    steps = {name: step for layer in made.plan.layers for name, step in made.plan.steps(layer).items()}
-    for name, node in made.graph.nodes_of(Conv, Linear).items():
+    quantised = quantize(graph, samples, weight_bits=bits, run=simulate, steps=["normalise"])
+    steps = {name: step for layer in quantised.plan.layers for name, step in quantised.plan.steps(layer).items()}
+    for name, node in quantised.graph.nodes_of(Conv, Linear).items():
         assert np.allclose(node.weight * steps[name], real[name].weight, rtol=1e-5, atol=0), name

@@ -11,12 +11,12 @@ from spikeport.quantisation.rounding import Moments
 
 
 def test_fewer_samples_and_a_shorter_search_are_findings(monkeypatch):
-    said = {found.code for found in quantize(convolutional(), images(40), run=simulate).findings}
+    said = {finding.code for finding in quantize(convolutional(), images(40), run=simulate).findings}
     assert not {"SP427", "SP428"} & said
     monkeypatch.setattr(sweep, "STATES", 1)
     monkeypatch.setattr(rounding, "WORK", 16 * 128**2 * 5)  # of the layer with 128 inputs and 16 outputs, five times
     result = quantize(convolutional(), images(40), run=simulate)
-    texts = {found.code: found.what for found in result.findings}
+    texts = {finding.code: finding.what for finding in result.findings}
     assert "first 16 of 40" in texts["SP428"]
     assert "tries 5 of" in texts["SP427"]
     assert result.report["calibration_samples"] == 16

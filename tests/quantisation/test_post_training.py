@@ -39,10 +39,10 @@ def test_whole_numbers_with_decay_one_lose_nothing(seed, reset):
     graph = dense(weight, thresholds=rng.integers(1, 300, STEPS), bias=float(rng.integers(-50, 50)), reset=reset)
     samples = rng.integers(0, 2, (STEPS, 8, 3)).astype(np.float32)
     samples[0, 0, 0] = 1
-    made = quantize(graph, samples, run=simulate).graph
-    (before, real), (after, whole) = spikes(graph, samples), spikes(made, samples)
+    integers = quantize(graph, samples, run=simulate).graph
+    (before, real), (after, whole) = spikes(graph, samples), spikes(integers, samples)
     assert np.array_equal(before["lif"], after["lif"])
-    assert np.allclose(real.outputs, whole.outputs * made["out"].unit, rtol=1e-6)
+    assert np.allclose(real.outputs, whole.outputs * integers["out"].unit, rtol=1e-6)
 
 
 @given(st.integers(1, 10**6), st.floats(1e-3, 10), st.sampled_from([">=", ">"]))
@@ -76,7 +76,7 @@ def test_data_without_a_step_are_rounded_and_that_is_said():
     samples = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32)
     result = quantize(graph, samples, run=simulate)
     node = result.graph["input"]
-    assert "SP403" in {found.code for found in result.findings}
+    assert "SP403" in {finding.code for finding in result.findings}
     assert (node.low, node.high) == (-128, 127)
     assert np.abs(np.rint(samples / node.unit) * node.unit - samples).max() <= node.unit / 2 * (1 + 1e-6)
     assert np.rint(samples.max() / node.unit) <= 127
@@ -85,30 +85,32 @@ def test_data_without_a_step_are_rounded_and_that_is_said():
 
 def test_all_numbers_mean_what_the_real_ones_meant():
     """Weight, threshold and bias times their units are the real ones to within half a step of each format."""
-    graph, made = convolutional(), quantize(convolutional(), images(), run=simulate, steps=["normalise"]).graph
-    assert isinstance(made.arithmetic, Loihi)
+    graph, integers = convolutional(), quantize(convolutional(), images(), run=simulate, steps=["normalise"]).graph
+    assert isinstance(integers.arithmetic, Loihi)
     for synapse, neurons, area in (("conv", "lif1", 1), ("fc", "lif2", 4)):
-        unit = made[neurons].unit  # [C]
-        step = unit * 64 * 2.0 ** made[synapse].exponent / (made["input"].unit if synapse == "conv" else 1)
-        step = step.reshape(-1, *(1,) * (made[synapse].weight.ndim - 1))
-        error = np.abs(made[synapse].weight * step - graph[synapse].weight / area)
+        unit = integers[neurons].unit  # [C]
+        step = unit * 64 * 2.0 ** integers[synapse].exponent / (integers["input"].unit if synapse == "conv" else 1)
+        step = step.reshape(-1, *(1,) * (integers[synapse].weight.ndim - 1))
+        error = np.abs(integers[synapse].weight * step - graph[synapse].weight / area)
         assert (error <= step / 2 * (1 + 1e-6)).all()
-        assert (np.abs(made[synapse].weight).reshape(len(unit), -1).max(1) == 127).all()
+        assert (np.abs(integers[synapse].weight).reshape(len(unit), -1).max(1) == 127).all()
         theta = graph[neurons].threshold[:, None]
-        assert (np.abs(made[neurons].threshold * unit * 64 - theta) <= unit * 33).all()
+        assert (np.abs(integers[neurons].threshold * unit * 64 - theta) <= unit * 33).all()
         largest = np.abs(graph[synapse].bias / unit).max()
         grain = 2 ** max(0, int(np.ceil(np.log2(largest / 4095))))
-        assert (np.abs(made[neurons].bias * unit - graph[synapse].bias) <= unit * grain * 0.501).all()
-        assert made[neurons].decay == round(float(graph[neurons].decay) * 4096)
-    assert (made["out"].weight == 1).all()
+        assert (np.abs(integers[neurons].bias * unit - graph[synapse].bias) <= unit * grain * 0.501).all()
+        assert integers[neurons].decay == round(float(graph[neurons].decay) * 4096)
+    assert (integers["out"].weight == 1).all()
 
 
 def test_outputs_are_close_and_no_sum_overflows():
     graph, samples = convolutional(), images(100)
-    made = quantize(graph, samples, run=simulate).graph
-    (before, real), (after, whole) = spikes(graph, samples), spikes(made, samples)
+    integers = quantize(graph, samples, run=simulate).graph
+    (before, real), (after, whole) = spikes(graph, samples), spikes(integers, samples)
     assert np.mean(before["lif1"] != after["lif1"]) < 0.01
-    assert np.abs(real.outputs - whole.outputs * made["out"].unit).mean() < 0.05 * np.abs(real.outputs).mean() + 0.05
+    assert (
+        np.abs(real.outputs - whole.outputs * integers["out"].unit).mean() < 0.05 * np.abs(real.outputs).mean() + 0.05
+    )
     assert not whole.overflows
 
 
@@ -145,13 +147,13 @@ def test_dead_channels_and_constant_layers_are_no_trouble():
     weight = np.full((4, 3), 0.5)
     weight[2] = 0
     result = quantize(dense(weight, thresholds=(1.0,) * 4), np.ones((STEPS, 4, 3), np.float32), run=simulate)
-    assert "SP411" in {found.code for found in result.findings}
+    assert "SP411" in {finding.code for finding in result.findings}
     assert (result.graph["fc"].weight == np.where(weight > 0, 127, 0)).all()
 
 
 def test_an_integer_graph_is_not_quantised_again():
-    made = quantize(convolutional(), images(), run=simulate).graph
-    assert refused(made, images()).code == "SP400"
+    integers = quantize(convolutional(), images(), run=simulate).graph
+    assert refused(integers, images()).code == "SP400"
 
 
 def test_sums_of_graded_input_fit_24_bits():
@@ -160,11 +162,11 @@ def test_sums_of_graded_input_fit_24_bits():
     graph = dense(weight, inputs=25, thresholds=(4.0,) * 4, decay=0.5, coding="direct")
     samples = np.random.default_rng(1).integers(0, 256, (30, 25)).astype(np.float32) / 255
     samples[0] = 1
-    made = quantize(graph, samples, run=simulate).graph
-    (before, _), (after, record) = spikes(graph, samples), spikes(made, samples)
+    integers = quantize(graph, samples, run=simulate).graph
+    (before, _), (after, record) = spikes(graph, samples), spikes(integers, samples)
     assert not record.overflows
-    assert made["fc"].exponent < 0
-    assert np.abs(made["fc"].weight).max() == 127
+    assert integers["fc"].exponent < 0
+    assert np.abs(integers["fc"].weight).max() == 127
     assert np.mean(before["lif"] != after["lif"]) < 0.05
 
 
@@ -184,21 +186,21 @@ def test_thresholds_that_do_not_fit_are_counted_for_each_layer():
     for thresholds, count in (((131_071, 9, 131_073, 140_000), 2), ((140_000, np.inf, 9, 9), 1), ((131_071,) * 4, 0)):
         node = LIF((2,), np.float32(1), np.asarray(thresholds) * 64.0)
         scale = LayerScale(np.ones(()), {}, {})
-        found = [each for each in neuron_integers(node, "lif", scale, LOIHI2)[1] if each.code == "SP414"]
-        assert [each.where for each in found] == ["node 'lif'"] * bool(count)
-        assert all(each.what.startswith(f"{count} of 4 thresholds") for each in found)
+        findings = [each for each in neuron_integers(node, "lif", scale, LOIHI2)[1] if each.code == "SP414"]
+        assert [each.where for each in findings] == ["node 'lif'"] * bool(count)
+        assert all(each.what.startswith(f"{count} of 4 thresholds") for each in findings)
 
 
 def test_infinite_thresholds_are_counted_and_the_record_remembers_them(tmp_path):
     samples = np.ones((STEPS, 4, 3), np.float32)
-    made = quantize(dense(np.eye(3), thresholds=(np.inf, 1.0, np.inf, 1.0)), samples, run=simulate)
-    assert [found.what[:2] for found in made.findings if found.code == "SP417"] == ["2 "]
-    assert made.graph.provenance["quantised"]["thresholds_clipped"] == {"lif": 2}
-    nir.write(made.graph, tmp_path / "model.nir")
-    for graph in (made.graph, nir.read(tmp_path / "model.nir")[0]):
+    quantised = quantize(dense(np.eye(3), thresholds=(np.inf, 1.0, np.inf, 1.0)), samples, run=simulate)
+    assert [finding.what[:2] for finding in quantised.findings if finding.code == "SP417"] == ["2 "]
+    assert quantised.graph.provenance["quantised"]["thresholds_clipped"] == {"lif": 2}
+    nir.write(quantised.graph, tmp_path / "model.nir")
+    for graph in (quantised.graph, nir.read(tmp_path / "model.nir")[0]):
         for name in ("integer", "lava"):
-            found = [each for each in target(name).check(graph) if each.code == "SP417"]
-            assert [(each.where, each.what[:2]) for each in found] == [("node 'lif'", "2 ")]
+            finding = [each for each in target(name).check(graph) if each.code == "SP417"]
+            assert [(each.where, each.what[:2]) for each in finding] == [("node 'lif'", "2 ")]
         record = target("integer").run(graph, samples, Request())
         assert [each.where for each in record.findings if each.code == "SP417"] == ["node 'lif'"]
     plain = quantize(dense(np.eye(3)), samples, run=simulate).graph

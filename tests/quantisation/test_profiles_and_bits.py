@@ -27,12 +27,12 @@ def test_a_users_profile_limits_what_is_made(tmp_path):
     file.write_text("weight_bits = 5\ndecay_bits = 4\nthreshold_bits = 10\nweight_exponent = [0, 2]\n")
     profile = load_profile(file)
     assert (profile.name, profile.weight_bits, profile.bias_bits) == ("tiny", 5, 13)
-    made = quantize(convolutional(), images(), profile, 5, run=simulate).graph
+    integers = quantize(convolutional(), images(), profile, 5, run=simulate).graph
     for neurons, synapse in (("lif1", "conv"), ("lif2", "fc")):
-        assert made[neurons].threshold.max() < 2**10
-        assert (made[neurons].decay % 256 == 0).all()
-        assert 0 <= made[synapse].exponent <= 2
-        assert np.abs(made[synapse].weight.astype(int)).max() <= 16
+        assert integers[neurons].threshold.max() < 2**10
+        assert (integers[neurons].decay % 256 == 0).all()
+        assert 0 <= integers[synapse].exponent <= 2
+        assert np.abs(integers[synapse].weight.astype(int)).max() <= 16
 
 
 @pytest.mark.parametrize(
@@ -74,20 +74,20 @@ def test_sensitivity_tries_every_layer_at_every_number_of_bits(judged):
 
 
 def test_mixed_bits_keep_the_budget_and_are_the_cheapest_measured(judged):
-    samples, labels, made = judged
+    samples, labels, quantised = judged
 
     def accuracy(graph):
         return simulate(graph, samples).accuracy(labels)
 
-    found = mixed_bits(made, accuracy=accuracy, real_accuracy=accuracy(made.graph), max_drop=10)
-    budget = accuracy(made.graph) - 0.10
-    assert found.chosen.accuracy >= budget
-    assert found.chosen.weight_bits == min(p.weight_bits for p in found.curve if p.accuracy >= budget)
-    assert found.chosen.mean_bits < 8
-    costs = [point.weight_bits for point in found.curve]
+    trade_off = mixed_bits(quantised, accuracy=accuracy, real_accuracy=accuracy(quantised.graph), max_drop=10)
+    budget = accuracy(quantised.graph) - 0.10
+    assert trade_off.chosen.accuracy >= budget
+    assert trade_off.chosen.weight_bits == min(p.weight_bits for p in trade_off.curve if p.accuracy >= budget)
+    assert trade_off.chosen.mean_bits < 8
+    costs = [point.weight_bits for point in trade_off.curve]
     assert costs == sorted(costs, reverse=True)
     with pytest.raises(SpikeportError) as caught:
-        mixed_bits(made, accuracy=accuracy, real_accuracy=1.5, max_drop=0.1)
+        mixed_bits(quantised, accuracy=accuracy, real_accuracy=1.5, max_drop=0.1)
     assert caught.value.code == "SP425"
 
 
@@ -95,11 +95,13 @@ def test_the_verb_writes_graph_report_and_curve(tmp_path, judged):
     samples, labels, _ = judged
     data = Data("drawn", "train", samples, labels)
     out, report = tmp_path / "model.int.nir", tmp_path / "report.json"
-    made = api_quantize(convolutional(), data=data, weight_bits="auto", max_drop=40, out=out, report=report, steps=[])
+    quantised = api_quantize(
+        convolutional(), data=data, weight_bits="auto", max_drop=40, out=out, report=report, steps=[]
+    )
     assert out.stat().st_size > 1000
     facts = json.loads(report.read_text())
     assert facts["accuracy"]["real"] == 1.0
-    assert facts["accuracy"]["integer"] == simulate(made.graph, samples).accuracy(labels)
+    assert facts["accuracy"]["integer"] == simulate(quantised.graph, samples).accuracy(labels)
     assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
     assert not list(tmp_path.glob("*.part"))
 
@@ -114,18 +116,18 @@ def test_fine_tuning_through_the_verb(judged):
 
 @pytest.mark.parametrize("suffix", ["nir", "onnx"])
 def test_a_quantised_graph_survives_a_file_bit_for_bit_with_its_units(tmp_path, suffix):
-    made = quantize(convolutional(), images(), run=simulate, weight_bits=6).graph
+    integers = quantize(convolutional(), images(), run=simulate, weight_bits=6).graph
     path = tmp_path / f"model.{suffix}"
     if suffix == "nir":
         from spikeport.formats import nir as file
     else:
         from spikeport.formats import onnx as file
-    file.write(made, path)
+    file.write(integers, path)
     again, _ = file.read(path)
-    assert again == made
+    assert again == integers
     for name in ("lif1", "lif2", "out", "input"):
-        assert np.array_equal(again[name].unit, made[name].unit)
+        assert np.array_equal(again[name].unit, integers[name].unit)
     assert {name: node.exponent for name, node in again.nodes_of(Conv, Linear).items()} == {
-        name: node.exponent for name, node in made.nodes_of(Conv, Linear).items()
+        name: node.exponent for name, node in integers.nodes_of(Conv, Linear).items()
     }
     assert again.timesteps == STEPS

@@ -77,9 +77,9 @@ def test_mse_ranges_round_weights_at_least_as_well_as_the_largest_weight_does(bi
     plan, seen = start(convolutional(), images(), bits)
 
     def error(plan):
-        made, _ = plan.build()
-        unit = made["lif2"].unit * 64 * 2.0 ** made["fc"].exponent
-        return np.square(made["fc"].weight * unit[:, None] - plan.real["fc"].weight).sum()
+        integers, _ = plan.build()
+        unit = integers["lif2"].unit * 64 * 2.0 ** integers["fc"].exponent
+        return np.square(integers["fc"].weight * unit[:, None] - plan.real["fc"].weight).sum()
 
     assert error(ranges(plan, seen, "mse")) <= error(plan) * 1.02  # thresholds have a say too
 
@@ -131,9 +131,9 @@ def test_decay_makes_up_for_truncation():
     samples = np.random.default_rng(0).integers(1, 17, (20, 3)).astype(np.float32)
     plan, seen = start(graph, samples)
     chosen = decay(plan, seen).decays["lif"]
-    held = Sweep(plan, seen)
+    sweep = Sweep(plan, seen)
     nodes, _ = plan.nodes(plan.layers[0])
-    v = held.neurons(nodes["lif"], held.sums(nodes, plan.layers[0], "lif"), membranes=True).membranes["neurons"][:-1]
+    v = sweep.neurons(nodes["lif"], sweep.sums(nodes, plan.layers[0], "lif"), membranes=True).membranes["neurons"][:-1]
 
     def error(numerator):
         return np.square(np.trunc(v * numerator / 4096) - v * 0.5).mean()
@@ -152,9 +152,9 @@ def test_thresholds_come_nearer_to_the_real_spikes():
 def test_thresholds_that_cannot_vary_are_refused_until_collapse_is_asked_for():
     with pytest.raises(SpikeportError) as caught:
         quantize(convolutional(), images(), LOIHI1, run=simulate)
-    assert {found.code for found in caught.value.findings} >= {"SP116"}
+    assert {finding.code for finding in caught.value.findings} >= {"SP116"}
     result = quantize(convolutional(), images(), LOIHI1, run=simulate, collapse_thresholds="mean")
-    assert sum(found.code == "SP422" for found in result.findings) == 2
+    assert sum(finding.code == "SP422" for finding in result.findings) == 2
     for name in ("lif1", "lif2"):
         node = result.graph[name]
         assert (node.threshold == node.threshold[:1]).all()
@@ -201,8 +201,8 @@ def test_residual_sums_are_graded_messages():
     for layer in sweep.layers():
         sweep.settle(plan, layer)
     assert set(np.unique(sweep.entering("conv3"))) <= {0.0, 1.0, 2.0}
-    found = quantize(residual(), images(), LOIHI1, run=simulate, collapse_thresholds="first").findings
-    assert "SP426" in {finding.code for finding in found}
+    findings = quantize(residual(), images(), LOIHI1, run=simulate, collapse_thresholds="first").findings
+    assert "SP426" in {finding.code for finding in findings}
 
 
 def test_a_plan_needs_no_calibration_to_be_built():

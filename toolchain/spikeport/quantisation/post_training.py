@@ -245,10 +245,10 @@ def silent_layers(record: Record) -> list[Finding]:
 
 def _fewer(calibration: Array, seen: Calibration, real: Graph) -> list[Finding]:
     """Whether the steps look at fewer samples than were given."""
-    given = calibration.shape[calibration.ndim - len(real.shapes[real.input]) - 1]
-    if seen.reference.samples == given:
+    total = calibration.shape[calibration.ndim - len(real.shapes[real.input]) - 1]
+    if seen.reference.samples == total:
         return []
-    what = f"the steps look at the first {seen.reference.samples} of {given} calibration samples"
+    what = f"the steps look at the first {seen.reference.samples} of {total} calibration samples"
     return [Finding("SP428", what, why="the states of so large a network fill the memory.", severity="note")]
 
 

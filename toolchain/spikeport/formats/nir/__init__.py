@@ -83,12 +83,12 @@ def read(
     return read_foreign.read(tree, str(path), chosen, timesteps)
 
 
-def _conventions(dt: float | None, written_by: str | None, given: Mapping[str, str]) -> Conventions:
+def _conventions(dt: float | None, written_by: str | None, options: Mapping[str, str]) -> Conventions:
     tools = ", ".join(TOOLS)
     if written_by is not None and written_by not in TOOLS:
         fail("SP206", f"written_by is {written_by!r}", mend=f"use one of {tools}, or leave it out")
     values = dict(TOOLS[written_by]) if written_by else {}
-    for name, value in given.items():
+    for name, value in options.items():
         allowed = get_args(get_type_hints(Conventions).get(name))
         if value not in allowed:
             fail(
@@ -98,7 +98,7 @@ def _conventions(dt: float | None, written_by: str | None, given: Mapping[str, s
                 if allowed
                 else f"the options are {', '.join(get_type_hints(Conventions))}",
             )
-    values |= given
+    values |= options
     if dt is not None:
         require(0 < dt < 1e6, "SP206", f"dt is {dt} seconds", mend="a step takes more than nothing")
         values |= {"dt": float(dt), "clock": "option"}
