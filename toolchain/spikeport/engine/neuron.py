@@ -13,10 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, Array, CubaLIF, Loihi, over_neurons, schedule_over_neurons
+from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, Array, CubaLIF, over_neurons, schedule_over_neurons
 from spikeport.record import Counts
-
-STATE_MAX = 2**23 - 1  #: largest membrane in Loihi arithmetic; the smallest is its negative (Lava proc/lif/models.py)
 
 
 @dataclass
@@ -44,11 +42,6 @@ class Neurons(Protocol):
 
     def __call__(self, x: Tensor, state: Any, start: int, steps: int, *, keep: bool, watch: bool) -> Fired:
         """As `real`; membranes if ``keep``, active neurons if ``watch``."""
-
-
-def largest_membrane(arithmetic: Loihi) -> int:
-    """The largest membrane of the profile; the smallest is its negative."""
-    return int(2 ** (arithmetic.profile.state_bits - 1) - 1)
 
 
 def flat(x: Tensor) -> Array:
@@ -92,7 +85,7 @@ def real(node: LIF, x: Tensor, state: State | None, start: int, steps: int) -> F
     return _fired(spikes, after, active, State(v, current), {})
 
 
-def loihi(node: LIF, x: Tensor, state: State | None, start: int, steps: int, top: int = STATE_MAX) -> Fired:
+def loihi(node: LIF, x: Tensor, state: State | None, start: int, steps: int, top: int) -> Fired:
     """The same in Loihi's integers; ``x`` is int64. Membranes beyond ``top`` are counted, and sums that Lava wraps.
 
     Lava's current of 24 bits keeps ``top + 1`` and turns ``-top - 1`` into it (Lava 0.10, ``proc/lif/models.py``).

@@ -42,6 +42,7 @@ from spikeport.graph import (
     Synapse,
     over_neurons,
 )
+from spikeport.graph.meaning import state_top
 from spikeport.graph.reach import reach
 
 Kernels = Literal["plain", "fast"]
@@ -198,7 +199,7 @@ def _added(graph: Graph, name: str, bounds: Mapping[str, Range | None]) -> Range
 
 def _definition(node: LIF, graph: Graph) -> Neurons:
     """The plain version of a layer."""
-    top = neuron.largest_membrane(graph.arithmetic) if isinstance(graph.arithmetic, Loihi) else None
+    top = state_top(graph.arithmetic.profile) if isinstance(graph.arithmetic, Loihi) else None
     run = neuron.real if top is None else partial(neuron.loihi, top=top)
 
     def call(x: Tensor, state: Any, start: int, steps: int, *, keep: bool, watch: bool) -> Fired:

@@ -106,7 +106,7 @@ def charge(node: LIF, v: Array, current: Array, x: Array, arithmetic: Arithmetic
 def threshold_at(node: LIF, t: int, arithmetic: Arithmetic) -> Array:
     """The thresholds of step ``t`` over the neurons, in the membrane's unit."""
     theta = schedule_over_neurons(node.threshold, node.shape)[t].astype(np.float64)
-    theta: Array = schedule_over_neurons(node.threshold, node.shape)[t].astype(np.float64)
+    return np.asarray(theta * 2**STATE_SHIFT if isinstance(arithmetic, Loihi) else theta)
 
 
 def fires(node: LIF, u: Array, t: int, arithmetic: Arithmetic) -> Array:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from spikeport import graph as nodes
 from spikeport.findings import fail
 from spikeport.graph import LIF, Array, Graph, Loihi, Node, Readout, Synapse, over_neurons
+from spikeport.graph.meaning import state_top
 from spikeport.quantisation.mantissa import Mantissa
 from spikeport.training.integer_neurons import SUM_ONE, fire, spread
 
@@ -45,7 +46,7 @@ class IntegerNet(nn.Module):
         self.top = 2 ** (profile.weight_bits - 1)
         self.bias_largest = 2 ** (profile.bias_bits - 1) - 1
         self.bias_exponents = profile.bias_exponent
-        self.state_top = 2.0 ** (profile.state_bits - 1) - 1  # largest membrane
+        self.state_top = float(state_top(profile))  # largest membrane
         self.weights = nn.ParameterDict()
         self.biases = nn.ParameterDict()
         self.tops: dict[str, tuple[int, int]] = {}

@@ -18,10 +18,11 @@ from spikeport.engine.cpu.layout import over_time as count
 from spikeport.engine.cpu.layout import whole_numbers as enter
 from spikeport.engine.cpu.products import Product
 from spikeport.engine.cpu.tally import reached
-from spikeport.engine.neuron import Neurons, largest_membrane
+from spikeport.engine.neuron import Neurons
 from spikeport.engine.ranges import Range, leaving
 from spikeport.engine.synapse import Step
 from spikeport.graph import LIF, Loihi, Real, Shape, Synapse
+from spikeport.graph.meaning import state_top
 
 __all__ = ["Joined", "count", "enter", "prepare", "reached"]
 
@@ -51,9 +52,9 @@ def prepare(
         return fused.prepare(layer, np.dtype(arithmetic.dtype))
     assert entering is not None
     if isinstance(layer, Joined):
-        return _joined(layer, entering, shape, largest_membrane(arithmetic))
+        return _joined(layer, entering, shape, state_top(arithmetic.profile))
     if isinstance(layer, LIF):
-        top = largest_membrane(arithmetic)
+        top = state_top(arithmetic.profile)
         return fused.prepare(layer, np.dtype(np.int32), 0, top, entering) if fused.fits(layer, entering, top) else None
     return _whole(products.prepare(layer, entering, shape), leaving(layer, entering), layer.exponent)
 

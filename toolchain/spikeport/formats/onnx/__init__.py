@@ -19,6 +19,7 @@ Reading, in order:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -95,13 +96,14 @@ def read(path: Path | str) -> tuple[Graph, tuple[Finding, ...]]:
     model = file.load(path)
     arrays = file.arrays(model, str(path))
     try:
-        graph = own_model.taken_apart(model, arrays)
+        own = own_model.taken_apart(model, arrays)
     except SpikeportError as error:
         fail("SP250", f"its metadata describe a graph that cannot be ({misread(error)})", where=str(path))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, ArithmeticError, MemoryError) as error:
         fail("SP250", f"its metadata are damaged ({misread(error)})", where=str(path), mend="export it again")
-    if graph is not None:
-        return graph, ()
+    if own is not None:
+        graph, notes = own
+        return graph, tuple(replace(note, where=str(path)) for note in notes)
     ours = any(prop.key == own_model.KEY for prop in model.metadata_props)
     what = "was changed after spikeport wrote it" if ours else "was not written by spikeport"
     note = Finding(

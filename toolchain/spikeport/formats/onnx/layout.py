@@ -14,6 +14,7 @@ from spikeport.formats.onnx.builder import Builder
 from spikeport.formats.onnx.number_of_steps import STEPS, Continuation
 from spikeport.formats.ranges import Range, entering, ranges
 from spikeport.graph import LIF, Array, Graph, Loihi, Node, Shape
+from spikeport.graph.meaning import state_top
 
 Form = Literal["still", "flat", "time"]  #: [B, ...] the same at every step; [T * B, ...]; [T, B, ...]
 
@@ -44,6 +45,12 @@ class Layout:
     def integers(self) -> bool:
         """Whether the graph is in Loihi arithmetic."""
         return isinstance(self.graph.arithmetic, Loihi)
+
+    @property
+    def top(self) -> int | None:
+        """The largest membrane of whole numbers; None in real ones."""
+        arithmetic = self.graph.arithmetic
+        return state_top(arithmetic.profile) if isinstance(arithmetic, Loihi) else None
 
     @cached_property
     def ranges(self) -> dict[str, Range]:

@@ -21,7 +21,6 @@ from onnx import TensorProto, helper
 from spikeport.formats.onnx.builder import DOMAIN, OPSET
 from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, CubaLIF
 
-STATE_MAX = 2**23 - 1  #: largest membrane in Loihi arithmetic (graph/neurons.py)
 PARAMETERS = ["decay", "threshold", "gain", "bias", "reset_to"]
 
 
@@ -36,9 +35,9 @@ class Body:
         self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
 
-    def integer_constants(self) -> None:
-        """The constants of Loihi's format."""
-        values = {"one": DECAY_ONE, "lift": 1 << STATE_SHIFT, "lowest": -STATE_MAX, "highest": STATE_MAX}
+    def integer_constants(self, top: int) -> None:
+        """The constants of Loihi's format; ``top`` is its largest membrane."""
+        values = {"one": DECAY_ONE, "lift": 1 << STATE_SHIFT, "lowest": -top, "highest": top}
         for name, value in values.items():
             self.op("Constant", [], name, value_int=value)
 
@@ -52,15 +51,16 @@ def function_name(node: LIF, time: str, *, integers: bool = False) -> str:
     return "_".join(parts)
 
 
-def function(node: LIF, time: str, *, integers: bool = False) -> onnx.FunctionProto:
-    """The function that a layer calls."""
+def function(node: LIF, time: str, *, top: int | None = None) -> onnx.FunctionProto:
+    """The function that a layer calls; ``top`` is the largest membrane of whole numbers, None in real ones."""
+    integers = top is not None
     cuba = isinstance(node, CubaLIF)
     parameters = [name for name in PARAMETERS if not (integers and name == "gain")]
     parameters += ["current_decay"] if cuba else []
     states = ["v", "i"] if cuba else ["v"]
     body = Body()
-    if integers:
-        body.integer_constants()
+    if top is not None:
+        body.integer_constants(top)
     step = partial(_loihi_step if integers else _step, node=node)
     kind = "int64" if integers else ""
     inputs, outputs = ["x", *parameters], ["spikes"]

@@ -10,12 +10,14 @@ import base64
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper
 
+from spikeport.findings import Finding
 from spikeport.formats import facts as facts_
 from spikeport.formats.onnx.all_steps import Time, Whole
 from spikeport.formats.onnx.builder import DOMAIN, DOMAIN_VERSION, IR_VERSION, OPSET, Builder
@@ -23,9 +25,12 @@ from spikeport.formats.onnx.layout import Layout
 from spikeport.formats.onnx.number_of_steps import STEPS, continuation
 from spikeport.formats.onnx.one_step import Step, infos
 from spikeport.formats.onnx.recurrent import Looped
-from spikeport.graph import LIF, Array, Graph, Input, Pool, Real
+from spikeport.graph import LIF, Array, Graph, Input, Loihi, Pool, Profile, Real
 
 KEY = "spikeport"
+
+
+STATE_BITS_0_1 = 24  #: what 0.1 wrote whatever the profile said
 
 
 def build(graph: Graph, time: Time, *, hollow: bool = False) -> onnx.ModelProto:
@@ -127,8 +132,9 @@ def _written_out(value: Array) -> facts_.Facts:
     return {"dtype": value.dtype.name, "shape": list(value.shape), "base64": base64.b64encode(small.tobytes()).decode()}
 
 
-def taken_apart(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> Graph | None:
-    """The graph that the model was built from; None where it carries no such metadata or is no longer that model.
+def taken_apart(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> tuple[Graph, tuple[Finding, ...]] | None:
+    """The graph that the model was built from, and what to know of it; None where it carries no such metadata or is no
+    longer that model.
 
     ``arrays`` are the model's initialisers by name.
     """
@@ -145,8 +151,23 @@ def taken_apart(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> Graph | 
     graph = facts_.graph_from(about, nodes, [(a, b) for a, b in about["edges"]])
     if not _holds_what_it_claims(model, graph, about["time"], arrays):
         return None
-    again = build(graph, about["time"], hollow=True)
-    return graph if _same(model, again) else None
+    if _same(model, build(graph, about["time"], hollow=True)):
+        return graph, ()
+    if isinstance(graph.arithmetic, Loihi) and graph.arithmetic.profile.state_bits != STATE_BITS_0_1:
+        profile = replace(graph.arithmetic.profile, state_bits=STATE_BITS_0_1)
+        if _same(model, build(graph.with_(arithmetic=Loihi(profile)), about["time"], hollow=True)):
+            return graph, (_saturates_late(graph.arithmetic.profile),)
+    return None
+
+
+def _saturates_late(profile: Profile) -> Finding:
+    return Finding(
+        "SP255",
+        f"its operators saturate at {STATE_BITS_0_1} bits, the profile {profile.name!r} has {profile.state_bits}",
+        why="spikeport 0.1 wrote it so; here it runs as the profile says, another runtime gives other spikes.",
+        mend="export it again",
+        severity="note",
+    )
 
 
 def _holds_what_it_claims(model: onnx.ModelProto, graph: Graph, time: str, arrays: Mapping[str, Array]) -> bool:
