@@ -1,0 +1,72 @@
+"""Membranes of 24 bits stop at 2**23 - 1 on both sides, in ONNX and in every engine, to the last unit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spikeport.engine import simulate
+from spikeport.formats import onnx
+from spikeport.graph import LIF, LOIHI2, Graph, Input, Linear, Loihi
+from spikeport.target import Request, target
+
+TOP = 2**23 - 1
+MANTISSA = 2**17 - 1  #: the largest: a threshold of 2**23 - 64
+
+
+def network(bias):
+    """Sums in steps of 2**13, membranes in steps of 2**19; the second threshold is zero."""
+    neurons = LIF(
+        (1,),
+        np.int64(4096),
+        np.asarray([MANTISSA, 0]),
+        bias=np.int64(bias),
+        reset="subtract",
+        compare=">",
+        gain=np.int64(1),
+        reset_value=np.int64(0),
+    )
+    nodes = {
+        "in": Input((1,), coding="events", low=-127, high=127),
+        "fc": Linear(np.asarray([[64]], np.int8), exponent=7),
+        "lif": neurons,
+    }
+    return Graph.chain(nodes, 2, arithmetic=Loihi(LOIHI2))
+
+
+def fired(graph, first, second):
+    """Spikes of the engine and of onnxruntime at both steps."""
+    samples = np.asarray([first, second], np.float32).reshape(2, 1, 1)
+    ask = Request(trains=True)
+    records = [simulate(graph, samples, ask), target("onnxruntime").run(graph, samples, ask)]
+    return [record.trains["lif"].unpack().ravel().tolist() for record in records]
+
+
+@pytest.mark.parametrize("bias", [-64, -63, -62, -61])
+def test_what_a_spike_leaves_of_the_largest_membrane(bias):
+    """u = 2**23 - 1 fires and leaves 2**23 - 1 - (2**23 - 64) = 63; the bias decides whether 63 + bias > 0."""
+    assert fired(network(bias), 127, 0) == [[True, 63 + bias > 0]] * 2
+
+
+@pytest.mark.parametrize("bias", [-2, -1, 0, 1])
+def test_what_pushes_the_smallest_membrane_above_zero(bias):
+    """u = -(2**23 - 1), and 16 x 64 x 2**7 x 64 = 2**23 on top of it: 1 + bias > 0."""
+    assert fired(network(bias), -127, 16) == [[False, 1 + bias > 0]] * 2
+
+
+@pytest.mark.parametrize("time", ["scan", "unroll", "step"])
+def test_files_hold_that_edge(time, tmp_path):
+    graph = network(-62)
+    onnx.write(graph, tmp_path / "m.onnx", time)
+    text = (tmp_path / "m.onnx").read_bytes()
+    assert onnx.read(tmp_path / "m.onnx")[0] == graph
+    assert _varint(TOP) in text
+
+
+def _varint(value):
+    """As protobuf writes a whole number."""
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
