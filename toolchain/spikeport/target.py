@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -106,8 +106,17 @@ def expected_seconds(graph: Graph, rate: float = FAST) -> float:
     return graph.timesteps * products / rate
 
 
+Show = Literal["membranes", "events", "integers"]
+#: what a target shows that does not say it: records with the membranes that are asked for
+USUAL: frozenset[Show] = frozenset({"membranes"})
+
+
 class Target(Protocol):
     """Something that runs a Graph.
+
+    What its records can hold besides outputs, spike counts and trains it says in ``shows``, a set of `Show`:
+    "membranes" where they are asked for, "events" where it counts them itself, "integers" where its numbers are whole
+    and nothing rounds (`USUAL` where it has no such attribute).
 
     It may also have ``seconds_a_sample(graph)``, about how long one takes, by which long runs are cut into parts
     (`expected_seconds` at the rate `SLOW` where it has none), and ``processes(graph)``, see `spikeport.check`.
@@ -126,6 +135,11 @@ class Target(Protocol):
 
         Raises `SpikeportError` with the errors of `check`, or if the target is not available.
         """
+
+
+def shows(name: str) -> frozenset[Show]:
+    """What the target of a name shows; PyTorch's modules, which no target runs, show nothing. Raises SP501."""
+    return frozenset() if name == "pytorch" else getattr(target(name), "shows", USUAL)
 
 
 class Account(Protocol):

@@ -16,7 +16,7 @@ from spikeport.costs.events import derive
 from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import Array, Graph
 from spikeport.record import Record, join
-from spikeport.target import Availability, Request, check_input
+from spikeport.target import Availability, Request, Show, check_input
 from spikeport_targets.lava.checks import check, wide_sums
 from spikeport_targets.lava.child import execute
 from spikeport_targets.lava.cost import samples_at_once, seconds_a_step, time_limit
@@ -32,6 +32,7 @@ class LavaTarget:
     """Intel's Lava 0.10, the reference for Loihi's bits."""
 
     name = "lava"
+    shows: frozenset[Show] = frozenset({"membranes"})
 
     def availability(self) -> Availability:
         """Looks at what is installed; never imports Lava, which would keep this process from ending."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from spikeport.findings import Finding, SpikeportError, fail, raise_errors
 from spikeport.graph import LIF, Array, Conv, Graph, Input, Pool, Real
 from spikeport.graph.messages import wide_messages
 from spikeport.record import Record, Train, join
-from spikeport.target import Availability, Request, check_input, clipped_thresholds, expected_seconds
+from spikeport.target import Availability, Request, Show, check_input, clipped_thresholds, expected_seconds
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 BATCH = 256  #: samples at once where the caller does not say
@@ -26,6 +26,7 @@ class OnnxRuntime:
 
     name: str = "onnxruntime"
     provider: str = CPU
+    shows: ClassVar[frozenset[Show]] = frozenset()
 
     def availability(self) -> Availability:
         try:

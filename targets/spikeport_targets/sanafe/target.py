@@ -13,7 +13,7 @@ from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Readout, over_neurons
 from spikeport.mapping import Mapping
 from spikeport.record import Record, Train
-from spikeport.target import Availability, Request, check_input
+from spikeport.target import Availability, Request, Show, check_input
 from spikeport_targets.sanafe import child, functional
 from spikeport_targets.sanafe.child import HOW, Outcome, execute
 from spikeport_targets.sanafe.replay import replay
@@ -23,6 +23,7 @@ class SanaFeTarget:
     """SANA-FE 2.2 in a child process."""
 
     name = "sanafe"
+    shows: frozenset[Show] = frozenset()
 
     def availability(self) -> Availability:
         version = child.installed()

@@ -13,7 +13,7 @@ from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import Array, Graph, Loihi, Real
 from spikeport.graph.messages import wide_messages
 from spikeport.record import Record
-from spikeport.target import Availability, Request, clipped_thresholds, expected_seconds
+from spikeport.target import Availability, Request, Show, clipped_thresholds, expected_seconds
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,12 @@ class EngineTarget:
     name: str
     arithmetic: type[Real] | type[Loihi]
     device: str = "cpu"
+
+    @property
+    def shows(self) -> frozenset[Show]:
+        """Everything; integers never round."""
+        integers: frozenset[Show] = frozenset({"integers"}) if self.arithmetic is Loihi else frozenset()
+        return integers | {"membranes", "events"}
 
     def availability(self) -> Availability:
         version = f"torch {torch.__version__}"

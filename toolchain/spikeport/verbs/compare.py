@@ -17,7 +17,8 @@ from spikeport.findings import SpikeportError, fail
 from spikeport.graph import LIF, Array, Graph, Loihi
 from spikeport.quantisation import prepare
 from spikeport.record import Record
-from spikeport.target import Request, silent
+from spikeport.target import Request, shows, silent
+from spikeport.verbs.execute import target_names
 from spikeport.verbs.load import load_data
 from spikeport.verbs.parameters import Batch, DataName, Help, Limit, Progress, Split
 from spikeport.verbs.sides import Named, Side, remembered, same_samples, side
@@ -189,10 +190,15 @@ def _causes(
         )
 
 
+def _whole(record: Record) -> bool:
+    """Whether the numbers of a run never rounded, as its target says; one that is not here any more says nothing."""
+    return record.target in target_names() and "integers" in shows(record.target)
+
+
 def _margins(left: Side, right: Side, x: Array, record: Record) -> dict[str, Margin] | None:
     """A judged by B's numbers on its own spikes; only real numbers round."""
     graph = left.graph if right.graph is None else right.graph
-    if graph is None or isinstance(graph.arithmetic, Loihi) or record.target in ("integer", "integer-cuda"):
+    if graph is None or isinstance(graph.arithmetic, Loihi) or _whole(record):
         return None
     if set(graph.nodes_of(LIF)) - set(record.trains):
         return None

@@ -17,7 +17,7 @@ from spikeport.mapping import Mapping as Placement
 from spikeport.mapping.fit import fit
 from spikeport.record import Record, SynapseEvents, join
 from spikeport.target import Progress as Callback
-from spikeport.target import Request, check_input, silent
+from spikeport.target import Request, check_input, shows, silent
 from spikeport.verbs.execute import execute
 from spikeport.verbs.load import Model, load_data, load_model
 from spikeport.verbs.parameters import (
@@ -131,14 +131,14 @@ def given(model: Model, data: str | None, samples: Array | Path | str | None, sp
 def count(model: Model, x: Array, mapping: Placement | None, target: str | None, request: Request) -> Counted:
     """Run and count, part by part, so that the spike trains of a long run are never held at once."""
     graph = model.graph
-    engine = "integer" if isinstance(graph.arithmetic, Loihi) else "reference"
-    name = target or engine
+    name = target or ("integer" if isinstance(graph.arithmetic, Loihi) else "reference")
+    counts = "events" in shows(name)  # else they are derived from its spike trains
     total = check_input(graph, x)
     axis = x.ndim - len(graph.shapes[graph.input]) - 1
     parts: list[Counted] = []
     for start in range(0, total, PART):
         part = x.take(range(start, min(start + PART, total)), axis=axis)
-        wanted = replace(request, events=name == engine, trains=True, progress=_from(request.progress, start, total))
+        wanted = replace(request, events=counts, trains=True, progress=_from(request.progress, start, total))
         parts.append(tally(model, execute(model, name, part, wanted), part, mapping))
     return _joined(parts, x)
 

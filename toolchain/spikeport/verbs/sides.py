@@ -11,14 +11,12 @@ from spikeport.files import sha256
 from spikeport.findings import fail
 from spikeport.graph import Array, Graph
 from spikeport.record import Record
-from spikeport.target import Request
+from spikeport.target import Request, shows
 from spikeport.training.shipped import models
 from spikeport.verbs.execute import execute, target_names
 from spikeport.verbs.load import Model, load_model
 from spikeport.verbs.origin import samples_hash
 from spikeport.verbs.simulate import read_array
-
-BLIND = ("pytorch", "onnxruntime", "onnxruntime-cuda")  #: targets that show no membranes
 
 Named = str | Path | Graph | Model | Record
 
@@ -51,7 +49,7 @@ class Side:
         if self.model is None:
             return None
         model, target = self.model, self.target or self.model.target
-        if self.record is not None or target in BLIND:
+        if self.record is not None or "membranes" not in shows(target):
             return Network(model.graph, simulate)
         return Network(model.graph, lambda graph, x, wishes: execute(replace(model, graph=graph), target, x, wishes))
 
