@@ -50,12 +50,13 @@ def always(steps, integers, *, readout, coding="direct"):
 
 @pytest.mark.parametrize("steps", [255, 256, 257, 300])
 @pytest.mark.parametrize("integers", [False, True])
+@pytest.mark.parametrize("kernels", ["plain", "fast"])
 @pytest.mark.parametrize("coding", ["direct", "events"])
-def test_neurons_that_always_fire_are_counted_at_every_step(steps, integers, coding):
+def test_neurons_that_always_fire_are_counted_at_every_step(steps, integers, coding, kernels):
     """Outputs are spike counts: ``steps`` of them, also where a byte holds no more than 255."""
     graph = always(steps, integers, readout=False, coding=coding)
     samples = np.ones((2, 2) if coding == "direct" else (steps, 2, 2), np.float32)
-    record = simulate(graph, samples, ALL)
+    record = simulate(graph, samples, ALL, kernels=kernels)
     assert (record.outputs == steps).all()
     assert record.spike_counts["lif"].tolist() == [2 * 2] * steps
     assert record.trains["last"].unpack().all()
@@ -64,11 +65,12 @@ def test_neurons_that_always_fire_are_counted_at_every_step(steps, integers, cod
 
 
 @pytest.mark.parametrize("integers", [False, True])
+@pytest.mark.parametrize("kernels", ["plain", "fast"])
 @pytest.mark.parametrize("batch", [255, 256, 300])
-def test_more_samples_than_a_byte_counts(integers, batch):
+def test_more_samples_than_a_byte_counts(integers, batch, kernels):
     graph = always(3, integers, readout=False)
     samples = np.ones((batch, 2), np.float32)
-    record = simulate(graph, samples, ALL)
+    record = simulate(graph, samples, ALL, kernels=kernels)
     assert record.spike_counts["lif"].tolist() == [2 * batch] * 3
     assert record.events["b"].inputs.tolist() == [2 * batch] * 3
     assert record.events["b"].fanout.tolist() == [2 * 3 * batch] * 3
@@ -91,11 +93,12 @@ def images(shape, steps):
     return Graph.chain(nodes, steps, arithmetic=Loihi(LOIHI2))
 
 
+@pytest.mark.parametrize("kernels", ["plain", "fast"])
 @pytest.mark.parametrize("steps", [3, 257])
-def test_many_places_of_one_kind(steps):
+def test_many_places_of_one_kind(steps, kernels):
     """A map of n x n meets 9 taps inside, 6 at its four edges, 4 in the corners."""
     shape, batch = (3, 18, 18), 2
-    record = simulate(images(shape, steps), np.zeros((steps, batch, *shape), np.float32), ALL)
+    record = simulate(images(shape, steps), np.zeros((steps, batch, *shape), np.float32), ALL, kernels=kernels)
     taps = 16 * 16 * 9 + 4 * 16 * 6 + 4 * 4
     assert record.events["conv"].synops.tolist() == [taps * 3 * 2 * batch] * steps
 

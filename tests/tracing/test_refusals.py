@@ -1,0 +1,103 @@
+"""Modules whose time or result cannot be told, and checkpoints that leave nothing to calibrate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from authors_code import random_state, resnet_plan
+from spikeport.findings import SpikeportError
+from spikeport.tracing import capture
+from spikeport.tracing.authors import Facts, convert
+from spikeport.tracing.calibrate import calibrate
+from spikeport.training import DsAtgo, networks
+from spikeport.training.catalogue import method
+
+
+def small(timesteps=2, train_with=None):
+    return networks.build(
+        "mlp",
+        input_shape=(4,),
+        classes=3,
+        timesteps=timesteps,
+        train_with=train_with or method("fixed"),
+        options={"hidden": [5]},
+    ).eval()
+
+
+class Around(nn.Module):
+    """A spiking network, and what is done with its result."""
+
+    def __init__(self, after, **attributes):
+        super().__init__()
+        self.inner, self.after = small(), after
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+    def forward(self, x):
+        return self.after(self.inner(x))
+
+
+class Two(nn.Module):
+    """Two networks that run different numbers of timesteps."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = small(2), small(3)
+
+    def forward(self, x):
+        return self.a(x) + self.b(x)
+
+
+class Uncopied(Around):
+    """Cannot be copied, as modules that hold a file or a lock cannot."""
+
+    def __deepcopy__(self, memo):
+        raise TypeError("cannot be copied")
+
+
+def same(y):
+    return y
+
+
+REFUSED = {
+    "no neuron and no time": ("SP384", nn.Linear(4, 3), {"forward": "sample"}),
+    "a sequence of unknown length": ("SP384", nn.Linear(4, 3), {"forward": "sequence"}),
+    "two lengths": ("SP384", Two(), {}),
+    "two results": ("SP385", Around(lambda y: (y, y)), {}),
+    "a result beyond the last": ("SP385", Around(lambda y: (y, y)), {"output": 2}),
+    "a result from nowhere": ("SP385", Around(lambda y: torch.zeros(len(y), 3)), {}),
+    "a module that cannot be copied": ("SP389", Uncopied(same), {}),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_modules_that_cannot_be_captured_are_refused_by_their_code(what):
+    code, module, options = REFUSED[what]
+    with pytest.raises(SpikeportError) as caught:
+        capture(module, (4,), **options)
+    assert code in {finding.code for finding in caught.value.findings}
+
+
+def test_one_of_two_results_can_be_named_and_a_module_can_go_unproven():
+    capture(Around(lambda y: (y, y)), (4,), output=1)
+    assert "verified" not in capture(Uncopied(same), (4,), verify=False).provenance
+
+
+def test_biases_of_earlier_revisions_are_noted_layer_by_layer():
+    """BN(W x + b) = BN'(W x) with mean' = mean - b; newer files have no such bias."""
+    facts = Facts("mpd-agl", "resnet19", 4, input_shape=(3, 16, 16))
+    for biases in (False, True):
+        findings = convert(random_state("mpd-agl", *resnet_plan(), 1, biases=biases), facts).findings
+        notes = [finding for finding in findings if finding.code == "SP395"]
+        assert bool(notes) == biases
+        assert all(".layer.bias" in finding.what and finding.severity == "note" for finding in notes)
+
+
+def test_nothing_to_calibrate():
+    for module, count in ((small(), 20), (small(train_with=DsAtgo()), 1), (nn.Linear(4, 3), 20)):
+        with pytest.raises(SpikeportError) as caught:
+            calibrate(module, np.zeros((count, 4), np.float32))
+        assert caught.value.code == "SP396"
