@@ -30,8 +30,8 @@ $(PEERS): $(STAMP)
 demo: $(STAMP)  ## the main job on real handwritten digits; writes build/demo/report.html
 	$(BIN)/spikeport run digits --out build/demo
 
-test: $(STAMP)  ## the suite, under ten minutes on two cores
-	$(BIN)/python -m pytest -m 'not slow and not bench'
+test: $(STAMP)  ## the suite, under eight minutes on two cores
+	$(BIN)/python -m pytest -n 2 -m 'not slow and not bench'
 
 test-slow: $(STAMP)  ## what takes longer than the suite may
 	$(BIN)/python -m pytest -m 'slow and not bench'
