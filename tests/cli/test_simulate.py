@@ -62,20 +62,20 @@ def test_what_is_kept_is_what_the_options_say_and_equals_the_full_record(
         np.testing.assert_array_equal(record.spike_counts[name], counts)
     for name, train in record.trains.items():
         np.testing.assert_array_equal(train.bits, whole.trains[name].bits)
-    left_out = [found for found in record.findings if found.code == "SP516"]
+    left_out = [finding for finding in record.findings if finding.code == "SP516"]
     assert bool(left_out) == (trains < 3 or events == 0)
-    for found in left_out:
-        assert ("event counts" in found.what) == (events == 0)
-        assert {name for name in whole.trains if name in found.what} == set(whole.trains) - set(record.trains)
+    for finding in left_out:
+        assert ("event counts" in finding.what) == (events == 0)
+        assert {name for name in whole.trains if name in finding.what} == set(whole.trains) - set(record.trains)
         assert "SP516" in done.output
 
 
 def test_a_record_of_some_layers_says_that_the_others_were_not_compared(files, tmp_path):
     part, _ = run(files, tmp_path, "--trains-of", "lif1")
-    found = parity(part, files[2])
-    assert (found.spike_mismatches, found.spikes_compared) == (0, 40 * 2 * 6)
-    assert found.uncompared == ("lif0", "lif2")
-    assert not found.exact
+    agreement = parity(part, files[2])
+    assert (agreement.spike_mismatches, agreement.spikes_compared) == (0, 40 * 2 * 6)
+    assert agreement.uncompared == ("lif0", "lif2")
+    assert not agreement.exact
     told = compare(tmp_path / "record.npz", files[1], samples=files[0] / "x.npy")
     assert told.causes is None
     assert "lif0, lif2" in told.why_not

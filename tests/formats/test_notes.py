@@ -36,31 +36,35 @@ def test_fields_that_nir_does_not_know_are_left_out_by_name(tmp_path):
         nodes["node"].create_dataset("flavour", data=3.0)
 
     plain, _ = notes(row(lif(5), [5]), tmp_path / "a.nir")
-    ours, found = notes(row(lif(5), [5]), tmp_path / "b.nir", more)
-    assert "flavour" in found["SP212"].what
-    assert found["SP212"].severity == "note"
+    ours, notes_by_code = notes(row(lif(5), [5]), tmp_path / "b.nir", more)
+    assert "flavour" in notes_by_code["SP212"].what
+    assert notes_by_code["SP212"].severity == "note"
     assert ours == plain
 
 
 def test_what_a_reader_chose_is_said_with_the_way_to_choose_otherwise(tmp_path):
-    _, found = notes(row(lif(5), [5]), tmp_path / "a.nir")
-    assert found["SP216"].severity == "note"
-    assert "--nir" in found["SP216"].mend
+    _, notes_by_code = notes(row(lif(5), [5]), tmp_path / "a.nir")
+    assert notes_by_code["SP216"].severity == "note"
+    assert "--nir" in notes_by_code["SP216"].mend
 
 
 def test_a_flatten_that_counts_a_batch_axis_flattens_everything(tmp_path):
-    ours, found = notes(row(peer.Flatten({"input": np.array([2, 3, 4])}, 1, -1), [2, 3, 4], [24]), tmp_path / "a.nir")
-    assert "start_dim 1" in found["SP215"].what
+    ours, notes_by_code = notes(
+        row(peer.Flatten({"input": np.array([2, 3, 4])}, 1, -1), [2, 3, 4], [24]), tmp_path / "a.nir"
+    )
+    assert "start_dim 1" in notes_by_code["SP215"].what
     assert ours.shapes[ours.output] == (24,)
-    _, found = notes(row(peer.Flatten({"input": np.array([2, 3, 4])}, 0, -1), [2, 3, 4], [24]), tmp_path / "b.nir")
-    assert "SP215" not in found
+    _, notes_by_code = notes(
+        row(peer.Flatten({"input": np.array([2, 3, 4])}, 0, -1), [2, 3, 4], [24]), tmp_path / "b.nir"
+    )
+    assert "SP215" not in notes_by_code
 
 
 def test_axes_of_batch_and_time_in_front_of_a_sample_are_left_out(tmp_path):
     start = peer.Input(np.array([1, 5]))
     network = graph(input=start, node=peer.Affine(normal(3, 5), normal(3)), output=peer.Output(np.array([3])))
-    ours, found = notes(network, tmp_path / "a.nir")
-    assert found["SP217"].what == "the input has the shape (1, 5); a sample is taken as (5,)"
+    ours, notes_by_code = notes(network, tmp_path / "a.nir")
+    assert notes_by_code["SP217"].what == "the input has the shape (1, 5); a sample is taken as (5,)"
     assert ours.shapes[ours.input] == (5,)
 
 
