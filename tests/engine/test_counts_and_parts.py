@@ -75,32 +75,49 @@ def test_more_samples_than_a_byte_counts(integers, batch, kernels):
     assert record.events["b"].inputs.tolist() == [2 * batch] * 3
     assert record.events["b"].fanout.tolist() == [2 * 3 * batch] * 3
     assert record.events["lif"].active.tolist() == [2 * batch] * 3
-    assert derive(graph, samples, replace(record, events={})).events["b"].fanout.tolist() == [6 * batch] * 3
+    assert record.first(batch - 1).spike_counts["lif"].tolist() == [2 * (batch - 1)] * 3
+    events = derive(graph, samples, replace(record, events={})).events
+    assert events["b"].fanout.tolist() == [6 * batch] * 3
+    assert events["lif"].spikes.tolist() == events["lif"].active.tolist() == [2 * batch] * 3
 
 
-def images(shape, steps):
-    """A convolution of spikes that always come, whose neurons do not fire: places of every kind, all counted."""
-    ones = {"compare": ">", "gain": np.int64(1), "reset_value": np.int64(0), "bias": np.int64(0)}
-    first = LIF(shape, np.int64(4096), np.zeros(steps, np.int64), **{**ones, "bias": np.int64(64)})
-    out = (2, *shape[1:])
+def images(window, kernel):
+    """Three maps of 18 x 18 spikes that always come, added up in windows, into a convolution: all is known."""
+    ones = {"compare": ">", "gain": np.int64(1), "reset_value": np.int64(0)}
+    steps, shape, side = 257, (3, 18, 18), 19 - window
+    always = LIF(shape, np.int64(4096), np.zeros(steps, np.int64), bias=np.int64(64), **ones)
+    never = LIF((2, side, side), np.int64(4096), np.full(steps, 100_000), bias=np.int64(0), **ones)
     nodes = {
         "in": Input(shape, "events", low=0, high=1),
-        "first": first,
-        "pool": Pool("sum", (1, 1), (1, 1), (0, 0)),
-        "conv": Conv(np.ones((2, shape[0], 3, 3), np.int8), padding=(1, 1)),
-        "last": LIF(out, np.int64(4096), np.full(steps, 1000), **ones),
+        "first": always,
+        "pool": Pool("sum", (window, window), (1, 1), (0, 0)),
+        "conv": Conv(np.ones((2, 3, kernel, kernel), np.int8), padding=(kernel // 2,) * 2),
+        "last": never,
     }
-    return Graph.chain(nodes, steps, arithmetic=Loihi(LOIHI2))
+    graph = Graph.chain(nodes, steps, arithmetic=Loihi(LOIHI2))
+    return graph, np.zeros((steps, 2, *shape), np.float32)
 
 
 @pytest.mark.parametrize("kernels", ["plain", "fast"])
-@pytest.mark.parametrize("steps", [3, 257])
-def test_many_places_of_one_kind(steps, kernels):
-    """A map of n x n meets 9 taps inside, 6 at its four edges, 4 in the corners."""
-    shape, batch = (3, 18, 18), 2
-    record = simulate(images(shape, steps), np.zeros((steps, batch, *shape), np.float32), ALL, kernels=kernels)
+def test_many_places_of_one_kind(kernels):
+    """A map meets 9 taps inside, 6 at its four edges, 4 in the corners; three maps, two outputs, two samples."""
+    graph, samples = images(1, 3)
+    record = simulate(graph, samples, ALL, kernels=kernels)
     taps = 16 * 16 * 9 + 4 * 16 * 6 + 4 * 4
-    assert record.events["conv"].synops.tolist() == [taps * 3 * 2 * batch] * steps
+    assert record.events["conv"].synops.tolist() == [taps * 3 * 2 * 2] * 257
+    assert record.events["conv"].graded.sum() == 0
+
+
+@pytest.mark.parametrize("kernels", ["plain", "fast"])
+def test_many_graded_places_of_one_kind(kernels):
+    """Each of 17 x 17 windows of four spikes meets one tap: three maps, two outputs, two samples."""
+    graph, samples = images(2, 1)
+    events = simulate(graph, samples, ALL, kernels=kernels).events["conv"]
+    each = 17 * 17 * 3 * 2
+    assert events.inputs.tolist() == [each] * 257
+    assert events.payload.tolist() == [4 * each] * 257
+    assert events.graded.tolist() == events.fanout.tolist() == [2 * each] * 257
+    assert events.unary.tolist() == [8 * each] * 257
 
 
 @pytest.mark.parametrize(("count", "step", "cores"), [(1000, 64, 3), (1000, 1, 3), (129, 64, 4), (64 * 7 + 5, 64, 5)])
