@@ -32,29 +32,36 @@ def samples(inputs=6, n=20, high=17):
     return np.random.default_rng(0).integers(0, high, (n, inputs)).astype(np.float32)
 
 
-def found(graph, x, **options):
+def findings_of(graph, x, **options):
     return quantize(graph, x, **{"run": simulate, "steps": [], **options}).findings
 
 
 def test_grey_values_enter_spiking_hardware_through_a_host():
     one = {"collapse_thresholds": "first"}
-    findings = found(layer(), samples(), profile=LOIHI1, **one)
+    findings = findings_of(layer(), samples(), profile=LOIHI1, **one)
     assert [finding.where for finding in findings if finding.code == "SP404"] == ["input 'input'"]
-    assert "SP404" not in {finding.code for finding in found(layer(), samples(high=2), profile=LOIHI1, **one)}
+    assert "SP404" not in {finding.code for finding in findings_of(layer(), samples(high=2), profile=LOIHI1, **one)}
+
+
+@pytest.mark.parametrize("step", [1, 1 / 16])
+def test_data_on_a_grid_enter_without_rounding_and_the_grid_is_said(step):
+    (note,) = [each for each in findings_of(layer(), samples() * np.float32(step)) if each.code == "SP402"]
+    assert ("1/16" in note.what) == (step < 1)
+    assert note.severity == "note"
 
 
 def test_channels_whose_thresholds_leave_few_bits_are_counted():
     """Two of eight channels have a bias that needs a unit coarser than a step of their weights."""
     bias = np.zeros(8, np.float32)
     bias[:2] = 1e4, -1e4
-    (finding,) = [each for each in found(layer(bias=bias), samples()) if each.code == "SP412"]
+    (finding,) = [each for each in findings_of(layer(bias=bias), samples()) if each.code == "SP412"]
     assert finding.what.startswith("in 2 of 8 channels")
 
 
 def test_a_worst_case_beyond_24_bits_is_a_note():
     adding = LIF((1,), np.float32(1), np.full(STEPS, 64, np.float32), reset="none")
     grey = np.asarray([1, 0, 100], np.float32)[:, None] + np.zeros((3, 4096), np.float32)
-    findings = found(layer(np.ones((1, 4096)), neuron=adding), grey)
+    findings = findings_of(layer(np.ones((1, 4096)), neuron=adding), grey)
     notes = [finding for finding in findings if finding.code == "SP413"]
     assert [finding.severity for finding in notes] == ["note"]
 
@@ -63,7 +70,7 @@ def test_channels_that_round_to_zero_are_counted():
     """One unit for the layer: three of eight channels are a thousandth of the others."""
     weight = normals(0)(8, 6)
     weight[:3] /= 1000
-    findings = found(layer(weight), samples(), profile=ONE_UNIT)
+    findings = findings_of(layer(weight), samples(), profile=ONE_UNIT)
     assert [each.what for each in findings if each.code == "SP415"] == [
         "the weights of 3 of 8 channels all round to zero"
     ]
@@ -96,10 +103,10 @@ def test_layers_that_never_fire_are_named_and_a_silent_network_is_refused():
         deaf=deaf,
         out=uniform(8),
     )
-    quiet = [finding for finding in found(graph, samples()) if finding.code == "SP420"]
+    quiet = [finding for finding in findings_of(graph, samples()) if finding.code == "SP420"]
     assert [finding.where for finding in quiet] == ["layer 'deaf'"]
     with pytest.raises(SpikeportError) as caught:
-        found(layer(neuron=deaf), samples())
+        findings_of(layer(neuron=deaf), samples())
     assert caught.value.code == "SP419"
 
 
@@ -146,7 +153,7 @@ def uneven_factors():
 @pytest.mark.parametrize("build", [two_in_a_row, mixed_units, uneven_factors])
 def test_sums_and_messages_do_not_mix(build):
     with pytest.raises(SpikeportError) as caught:
-        found(build(), samples() / 32)
+        findings_of(build(), samples() / 32)
     assert "SP405" in {finding.code for finding in caught.value.findings}
 
 
