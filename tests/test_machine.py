@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 from spikeport import machine
@@ -52,3 +56,22 @@ def test_a_loop_runs_where_nothing_can_be_kept(monkeypatch):
     monkeypatch.setattr(machine, "njit", njit)
     assert machine.compiled(lambda x: x + 1)(1) == 2
     assert asked == [True, False]
+
+
+def test_the_first_loop_that_is_compiled_is_told_once_and_kept_code_never(tmp_path):
+    """The same program twice, with a cache of its own: the second time nothing is compiled."""
+    code = """
+        import numpy as np
+        from spikeport import process
+        calls = []
+        process.told.compiling = lambda: calls.append(1)
+        from spikeport.engine.cpu import layout
+        for kind in (np.uint8, np.int32):
+            x = np.ones((1, 3, 5), kind)
+            layout.turn(x, np.empty((1, 5, 3), kind), 0, 1)
+        print(len(calls))
+    """
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    run = [sys.executable, "-c", textwrap.dedent(code)]
+    said = [subprocess.run(run, capture_output=True, text=True, env=environment, check=True).stdout for _ in range(2)]
+    assert said == ["1\n", "0\n"]

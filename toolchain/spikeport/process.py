@@ -5,6 +5,24 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
+@dataclass
+class Told:
+    """Whom to tell what takes a while."""
+
+    compiling: Callable[[], None] = (
+        _nothing  #: once a process, before the first loop is compiled: seconds, once a machine
+    )
+
+
+told = Told()
 
 
 def settle() -> None:

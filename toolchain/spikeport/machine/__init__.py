@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from numba import njit
+from numba.core import event
+
+from spikeport.process import told
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
@@ -24,6 +27,21 @@ def sources(package: Path) -> str:
 
 
 SOURCES = sources(Path(__file__).parent.parent)
+
+
+class _First(event.Listener):  # type: ignore[misc]
+    """Tells `process.told` when the first loop is compiled, which code that is kept on disk never is."""
+
+    def on_start(self, event: Any) -> None:
+        """Numba begins to compile."""
+        compiling, told.compiling = told.compiling, lambda: None
+        compiling()
+
+    def on_end(self, event: Any) -> None:
+        """Numba has compiled."""
+
+
+event.register("numba:compile", _First())
 
 
 @overload

@@ -82,6 +82,7 @@ def _interrupted(end: BaseException) -> str:
 def main() -> None:
     """Entry point. Exit status: 0 done, 1 a gate failed, 2 an error with its code, 130 interrupted."""
     process.settle()
+    process.told.compiling = console.compiling
     words = sys.argv[1:]
     try:
         build(None if COMPLETING in os.environ else words)(args=quiet_first(words))

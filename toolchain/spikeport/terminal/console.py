@@ -81,3 +81,9 @@ def say(text: str) -> None:
 def interactive() -> bool:
     """Whether a person watches."""
     return sys.stdout.isatty() and not settings.quiet
+
+
+def compiling() -> None:
+    """Say, to a person, why the first use takes its time."""
+    if stderr.is_terminal:
+        say("compiling loops for this processor: some seconds, once")
