@@ -9,7 +9,9 @@ import re
 import numpy as np
 import pytest
 
-from spikeport.target import target
+from spikeport import load_data, load_model
+from spikeport.engine import simulate
+from spikeport.target import Request, target
 from spikeport.verbs.run import run
 
 LAYERS = ("conv1.neuron", "conv2.neuron", "dense.neuron")
@@ -54,7 +56,24 @@ def test_float32_differs_by_rounding_only(job, stage):
     assert found["samples"] == 360
     if stage == "onnx":
         assert found["argmax_agreement"] == 1.0
-        assert found["max_abs_logit_difference"] < 1e-4
+
+
+def test_logits_of_equal_spikes_differ_by_rounding_only(job):
+    """A spike that rounding moves takes its weights with it, so the bound holds for samples of which none moved.
+
+    Which samples those are depends on the processor, on which the network is trained; most of them must be.
+    """
+    out, result = job
+    graph = load_model(out / "model.safetensors").graph
+    x = load_data("digits", "test", graph).x
+    ours = simulate(graph, x, Request(trains=True))
+    theirs = target("onnxruntime").run(load_model(out / "model.onnx").graph, x, Request(trains=True))
+    apart = [ours.trains[name].unpack() != train.unpack() for name, train in theirs.trains.items()]
+    moved = np.any([layer.any(axis=(0, *range(2, layer.ndim))) for layer in apart], axis=0)
+    assert moved.sum() <= result["parity"]["onnx"]["spike_mismatches"]
+    assert moved.mean() < 0.05
+    assert np.abs(ours.outputs - theirs.outputs)[~moved].max() < 1e-4
+    assert result["parity"]["onnx"]["spike_mismatches"] == sum(int(layer.sum()) for layer in apart)
 
 
 def test_the_result_keeps_its_promised_shape(job):
