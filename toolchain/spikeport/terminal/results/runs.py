@@ -52,6 +52,8 @@ def _evaluate(result: Evaluation, values: Mapping[str, Any]) -> None:
 
 
 def _compare(comparison: Comparison, values: Mapping[str, Any]) -> None:
+    if values["out"] is not None:
+        console.say(f"wrote {Path(values['out']) / 'report.html'}")
     for line in comparison.lines():
         typer.echo(line)
     apart = {name: counts for name, counts in comparison.parity.by_layer.items() if any(counts)}
