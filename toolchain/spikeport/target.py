@@ -119,7 +119,8 @@ class Target(Protocol):
     and nothing rounds (`USUAL` where it has no such attribute).
 
     It may also have ``seconds_a_sample(graph)``, about how long one takes, by which long runs are cut into parts
-    (`expected_seconds` at the rate `SLOW` where it has none), and ``processes(graph)``, see `spikeport.check`.
+    (`expected_seconds` at the rate `SLOW` where it has none), ``processes(graph)``, see `spikeport.check`, and
+    ``environment``, an `Environment` of its own, which ``spikeport targets --install`` makes.
     """
 
     name: str

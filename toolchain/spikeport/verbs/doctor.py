@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from spikeport import datasets
 from spikeport.target import Availability
-from spikeport.verbs.targets import targets
+from spikeport.verbs.targets import environments, targets
 
 #: Packages whose versions change results, in the order of the way of the data.
 PACKAGES = (
@@ -22,6 +22,7 @@ class Doctor:
 
     versions: dict[str, str]  #: package -> version; empty where it is missing
     targets: dict[str, Availability]
+    environments: dict[str, str]  #: target -> where its environment lies, or how to make it
     gpu: str  #: its name, or why there is none
     datasets: dict[str, str]  #: name -> where it lies, or how to get it
 
@@ -31,6 +32,7 @@ class Doctor:
             "versions": self.versions,
             "targets": {name: {"ready": a.ready, "version": a.version, "why": a.why, "mend": a.mend}
                         for name, a in self.targets.items()},
+            "environments": self.environments,
             "gpu": self.gpu,
             "datasets": self.datasets,
         }  # fmt: skip
@@ -53,7 +55,14 @@ def doctor() -> Doctor:
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none that this torch can use"
-    return Doctor(versions(), targets(), gpu, datasets.status())
+    return Doctor(versions(), targets(), _environments(), gpu, datasets.status())
+
+
+def _environments() -> dict[str, str]:
+    return {
+        name: f"missing: {each.command}" if each.interpreter() is None else str(each.folder)
+        for name, each in environments().items()
+    }
 
 
 def _version(package: str) -> str:

@@ -24,6 +24,8 @@ def _doctor(doctor: Doctor, values: Mapping[str, Any]) -> None:
     versions = [(name, version or "not installed") for name, version in doctor.versions.items()]
     show.table("versions", ("package", "version"), versions)
     _targets(doctor.targets, values)
+    if doctor.environments:
+        show.table("environments", ("target", "where, or how to make it"), list(doctor.environments.items()))
     show.table("data sets", ("name", "where, or how to get it"), list(doctor.datasets.items()))
     show.table("GPU", ("name",), [(doctor.gpu,)])
 
