@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from spikeport import plugins
 from spikeport.findings import fail
+from spikeport.graph import Coding, Samples
 
 GROUP = "spikeport.datasets"
 
 Split = Literal["train", "val", "test"]
-Coding = Literal["direct", "events"]
 Arrays = tuple[NDArray[np.float32], NDArray[np.int64]]  #: x and y of one split, as `Dataset` has them
 
 
@@ -36,12 +36,11 @@ class Dataset:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one frame, [C, H, W]."""
-        return tuple(self.x.shape[1:] if self.coding == "direct" else self.x.shape[2:])
+        return Samples(self.x, self.coding).shape
 
     def take(self, limit: int | None) -> Dataset:
         """The first ``limit`` samples."""
-        x = self.x[:limit] if self.coding == "direct" else self.x[:, :limit]
-        return replace(self, x=x, y=self.y[:limit])
+        return replace(self, x=Samples(self.x, self.coding).first(limit).array, y=self.y[:limit])
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from spikeport.findings import Finding, fail, require
-from spikeport.graph import Array
+from spikeport.graph import Array, Coding, Samples
 
 KEY = "preprocessing"
 
@@ -45,7 +45,7 @@ class Preprocessing:
         """Plain values, for JSON."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
-    def apply(self, x: Array, coding: Literal["direct", "events"], where: str = "") -> Array:
+    def apply(self, x: Array, coding: Coding, where: str = "") -> Array:
         """Samples [N, C, ...], or [T, N, C, ...] of events, as they enter the network. Raises SP398."""
         if self.unknown:
             fail(
@@ -56,8 +56,8 @@ class Preprocessing:
                 mend="import the checkpoint with --normalise none to take data sets as they are, or with --normalise "
                 "MEAN,.../STD,...; or run it on arrays of your own, prepared as in the training",
             )
-        axis = 1 if coding == "direct" else 2
-        channels = x.shape[axis] if x.ndim > axis else 0
+        frame = Samples(x, coding).shape
+        channels = frame[0] if frame else 0
         require(
             channels == len(self.mean),
             "SP398",
@@ -65,7 +65,7 @@ class Preprocessing:
             where=where,
             mend="choose the data that it was trained on",
         )
-        shape = (channels, *(1,) * (x.ndim - axis - 1))
+        shape = (channels, *(1,) * (len(frame) - 1))
         mean, std = (np.asarray(values, x.dtype).reshape(shape) for values in (self.mean, self.std))
         return np.asarray((x - mean) / std)
 

@@ -10,10 +10,8 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-import numpy as np
-
 from spikeport.findings import Finding, fail
-from spikeport.graph import LIF, Array, Graph, Synapse
+from spikeport.graph import LIF, Array, Graph, Samples, Synapse
 from spikeport.record import Record, Train
 
 if TYPE_CHECKING:
@@ -194,23 +192,4 @@ def clipped_thresholds(graph: Graph) -> Iterator[Finding]:
 
 def check_input(graph: Graph, samples: Array) -> int:
     """Number of samples; raises SP502 if ``samples`` has not the shape and number of steps that the graph takes."""
-    node = graph.nodes[graph.input]
-    shape: tuple[int, ...] = graph.shapes[graph.input]
-    events = getattr(node, "coding", "direct") == "events"
-    lead = samples.ndim - len(shape)
-    wanted = f"[T={graph.timesteps}, B, {shape}]" if events else f"[B, {shape}]"
-    fits = lead == (2 if events else 1) and samples.shape[lead:] == shape
-    if fits and events:
-        fits = samples.shape[0] == graph.timesteps
-    if not fits:
-        fail(
-            "SP502",
-            f"the input has shape {list(samples.shape)}, the model takes {wanted}",
-            where=f"node {graph.input!r}",
-            mend="a frame each step needs --frames and as many steps as the model has"
-            if events
-            else "give one frame a sample, without a time axis",
-        )
-    if samples.dtype.kind == "f" and not np.isfinite(samples).all():
-        fail("SP502", "the input holds values that are not finite", where=f"node {graph.input!r}")
-    return int(samples.shape[lead - 1])
+    return Samples.of(graph, samples).number

@@ -18,9 +18,9 @@ from spikeport.graph.ranges import value_ranges
 
 def first_synapse(graph: Graph) -> str | None:
     """The synapse whose sums become a constant current; None where messages are graded or the input is binary."""
-    node = graph.nodes[graph.input]
+    node = graph.entry
     binary = isinstance(graph.arithmetic, Loihi) and graph.arithmetic.profile.message_bits == 1
-    if not binary or not isinstance(node, Input) or node.coding != "direct" or (node.low >= 0 and node.high <= 1):
+    if not binary or node.coding != "direct" or (node.low >= 0 and node.high <= 1):
         return None
     readers = graph.targets(graph.input)
     alone = len(readers) == 1 and graph.sources(readers[0]) == (graph.input,)
@@ -55,11 +55,10 @@ def substituted(graph: Graph) -> Iterator[Finding]:
     """That the first layer's sums enter as a current."""
     name = first_synapse(graph)
     if name is not None:
-        node = graph.nodes[graph.input]
-        assert isinstance(node, Input)
+        low, high = graph.entry.low, graph.entry.high
         yield Finding(
             "SP603",
-            f"the sums of an input of {node.low:g} ... {node.high:g} enter its neurons as a constant current",
+            f"the sums of an input of {low:g} ... {high:g} enter its neurons as a constant current",
             f"node {name!r}",
             why="messages hold 0 and 1; the sums are the same at every step, as a bias set for each sample would be.",
             mend="nothing, or quantise for the profile loihi2, whose messages hold such values",

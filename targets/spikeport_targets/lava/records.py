@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from spikeport.findings import fail
-from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Input, Loihi, Readout, over_neurons
+from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Loihi, Readout, over_neurons
 from spikeport.record import Record, Train
 from spikeport_targets.lava.layout import from_lava
 from spikeport_targets.lava.plan import Plan
@@ -17,8 +17,7 @@ KINDS = ("membrane saturated", "sum beyond 24 bits")  #: the order in which Sche
 
 def entering(graph: Graph, samples: Array) -> Array:
     """The samples as [N, T, *input], integers in units of the input, or floats."""
-    node = graph.nodes[graph.input]
-    assert isinstance(node, Input)
+    node = graph.entry
     values = np.asarray(samples)
     if isinstance(graph.arithmetic, Loihi):
         values = np.rint(values.astype(np.float64) / node.unit).astype(np.int64)

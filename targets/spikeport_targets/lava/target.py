@@ -14,7 +14,7 @@ import numpy as np
 
 from spikeport.costs.events import derive
 from spikeport.findings import Finding, fail, raise_errors
-from spikeport.graph import Array, Graph
+from spikeport.graph import Array, Graph, Samples
 from spikeport.record import Record, join
 from spikeport.target import Availability, Request, Show, check_input
 from spikeport_targets.lava.checks import check, wide_sums
@@ -70,19 +70,18 @@ class LavaTarget:
         Raises the errors of `check`, SP600 where Lava is not available, SP620 to SP623 where the run fails. The
         Record's seconds are those between the first and the last step: Lava's start and end are not in them.
         """
-        total = check_input(graph, samples)
-        axis = samples.ndim - len(graph.shapes[graph.input]) - 1
+        arriving = Samples.of(graph, samples)
+        total = arriving.number
         size = request.batch or samples_at_once(graph, total)
         limit = time.monotonic() + (request.seconds or time_limit(graph, total))
         records: list[Record] = []
         for start in range(0, total, size):
-            part = samples.take(range(start, min(start + size, total)), axis=axis)
 
             def shown(done: int, steps: int, start: int = start) -> None:
                 request.progress(start + min(size, total - start) * done // steps, total)
 
             left = replace(request, seconds=max(1.0, limit - time.monotonic()), progress=shown)
-            records += run_all([(graph, part)], left)
+            records += run_all([(graph, arriving.cut(start, start + size).array)], left)
         return join(records)
 
 

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from spikeport.findings import Finding, SpikeportError, fail, raise_errors
-from spikeport.graph import LIF, Array, Conv, Graph, Input, Pool, Real
+from spikeport.graph import LIF, Array, Conv, Graph, Pool, Real, Samples
 from spikeport.graph.messages import wide_messages
 from spikeport.record import Record, Train, join
-from spikeport.target import Availability, Request, Show, check_input, clipped_thresholds, expected_seconds
+from spikeport.target import Availability, Request, Show, clipped_thresholds, expected_seconds
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 BATCH = 256  #: samples at once where the caller does not say
@@ -61,18 +61,16 @@ class OnnxRuntime:
             fail("SP261", here.why, mend=here.mend)
         request.check_layers(graph)
         notes = raise_errors(self.check(graph))
-        total = check_input(graph, samples)
+        entering = Samples.of(graph, samples)
+        total = entering.number
         _refuse(request)
         session = _session(graph, self.provider)
-        node = graph.nodes[graph.input]
-        assert isinstance(node, Input)
-        axis = 1 if node.coding == "events" else 0
         size = request.samples_at_once(graph, BATCH)
         records, first = [], time.perf_counter()
         for start in range(0, total, size):
             request.check_time(first, start, total)
             stop = min(start + size, total)
-            part = np.ascontiguousarray(samples.take(range(start, stop), axis=axis), dtype=_dtype(graph))
+            part = np.ascontiguousarray(entering.cut(start, stop).array, dtype=_dtype(graph))
             records.append(self._batch(session, graph, part, request))
             request.progress(stop, total)
         return replace(join(records), findings=notes)

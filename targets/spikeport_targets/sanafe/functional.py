@@ -19,7 +19,6 @@ from spikeport.graph import (
     Array,
     CubaLIF,
     Graph,
-    Input,
     Loihi,
     Readout,
     Scale,
@@ -90,7 +89,7 @@ def plans(graph: Graph, samples: Array) -> tuple[list[Plan], dict[str, int]]:
     """One plan a sample, and the step at which each layer starts."""
     mapping = Mapping(graph, fit(graph, "loihi1"))
     start = depths(mapping.fit)
-    frames = entering(_input(graph), samples, graph.arithmetic)
+    frames = entering(graph.entry, samples, graph.arithmetic)
     if not np.isin(frames, (0, 1)).all():
         fail(
             "SP740",
@@ -109,12 +108,6 @@ def plans(graph: Graph, samples: Array) -> tuple[list[Plan], dict[str, int]]:
         groups = [Group(graph.input, "inputs", cores(mapping, graph.input), train), *fixed]
         each.append(Plan(chip(mapping, groups), tuple(groups), every, steps))
     return each, start
-
-
-def _input(graph: Graph) -> Input:
-    node = graph.nodes[graph.input]
-    assert isinstance(node, Input)
-    return node
 
 
 def _layer(graph: Graph, mapping: Mapping, name: str, start: int, steps: int) -> Group:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spikeport.comparison.divergence import Divergence, Moment
-from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Loihi, over_neurons, schedule_over_neurons
+from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Loihi, Samples, over_neurons, schedule_over_neurons
 from spikeport.record import Record
 from spikeport.target import Request
 
@@ -32,8 +32,7 @@ def with_moments(place: Divergence, a: Side | None, b: Side | None, samples: Arr
     def of(side: Side | None) -> Moment | None:
         if side is None:
             return None
-        axis = samples.ndim - len(side.graph.shapes[side.graph.input]) - 1
-        return moment(side, place, np.take(samples, [place.sample], axis=axis))
+        return moment(side, place, Samples.of(side.graph, samples).take([place.sample]).array)
 
     return replace(place, a=of(a), b=of(b))
 

@@ -196,9 +196,7 @@ def from_input(graph: Graph, name: str) -> bool:
 
 def entering_unit(graph: Graph) -> float:
     """Real value of one integer of the input; 1 in Real arithmetic."""
-    node = graph[graph.input]
-    assert isinstance(node, Input)
-    return float(node.unit) if isinstance(graph.arithmetic, Loihi) else 1.0
+    return float(graph.entry.unit) if isinstance(graph.arithmetic, Loihi) else 1.0
 
 
 def _unit(graph: Graph, sink: str) -> Array:

@@ -41,9 +41,8 @@ from spikeport import graph as nodes
 from spikeport.engine import synapse
 from spikeport.engine.neuron import parameter, schedule
 from spikeport.findings import fail
-from spikeport.graph import LIF, Array, Graph, Node, Synapse
+from spikeport.graph import LIF, Array, Graph, Node, Samples, Synapse
 from spikeport.record import Counts, Record, Train
-from spikeport.target import check_input
 
 UNIT = 2.0**-24  #: unit roundoff of float32, round to nearest
 FOLDING = 8  #: roundings between a sum and the current: w * g, its g (3), minus mean, times g, plus beta, plus bias
@@ -94,24 +93,24 @@ def margins(graph: Graph, samples: Array, reference: Record) -> dict[str, Margin
     for input of the wrong shape, SP506 without the trains, SP507 for integers (where nothing rounds and every mismatch
     is a defect), SP508 for feedback that passes through no neuron.
     """
-    total = check_input(graph, samples)
+    entering = Samples.of(graph, samples)
     if isinstance(graph.arithmetic, nodes.Loihi):
         fail("SP507", "margins are about rounding, and integers do not round", mend="count every mismatch as a defect")
     layers = graph.nodes_of(LIF)
     missing = [name for name in layers if name not in reference.trains]
-    short = [name for name in layers if name not in missing and reference.trains[name].shape[1] != total]
+    short = [name for name in layers if name not in missing and reference.trains[name].shape[1] != entering.number]
     if missing or short:
         fail(
             "SP506",
             f"the record lacks the spike trains of {', '.join(map(repr, missing or short))}"
-            + ("" if missing else f" for these {total} samples"),
+            + ("" if missing else f" for these {entering.number} samples"),
             mend="run with Request(trains=True) on the same samples",
         )
     with torch.inference_mode():
-        return _margins(graph, samples, reference.trains)
+        return _margins(graph, entering, reference.trains)
 
 
-def _margins(graph: Graph, samples: Array, trains: Mapping[str, Train]) -> dict[str, Margin]:
+def _margins(graph: Graph, samples: Samples, trains: Mapping[str, Train]) -> dict[str, Margin]:
     values: dict[str, Bounded] = {
         name: Bounded(torch.as_tensor(trains[name].unpack()).double()) for name in graph.nodes_of(LIF)
     }
@@ -119,7 +118,7 @@ def _margins(graph: Graph, samples: Array, trains: Mapping[str, Train]) -> dict[
     for name in _order(graph):
         node = graph.nodes[name]
         if isinstance(node, nodes.Input):
-            values[name] = _enter(node, samples)
+            values[name] = _enter(samples)
             continue
         x = _added([values[source] for source in graph.sources(name)])
         if isinstance(node, LIF):
@@ -148,9 +147,8 @@ def _gamma(n: _Number) -> _Number:
     return n * UNIT / (1 - n * UNIT)
 
 
-def _enter(node: nodes.Input, samples: Array) -> Bounded:
-    value = torch.as_tensor(np.array(samples, dtype=np.float64))
-    value = value if node.coding == "events" else value.unsqueeze(0)
+def _enter(samples: Samples) -> Bounded:
+    value = torch.as_tensor(np.array(samples.frames, dtype=np.float64))
     exact = torch.equal(value.float().double(), value)
     return Bounded(value, None if exact else value.abs() * UNIT)
 

@@ -19,9 +19,9 @@ import numpy as np
 
 from spikeport.files import write_text
 from spikeport.findings import SpikeportError, fail
-from spikeport.graph import Array, Graph, Input
+from spikeport.graph import Array, Graph, Samples
 from spikeport.record import Record, join
-from spikeport.target import Request, check_input
+from spikeport.target import Request
 
 PART = 1024  #: samples in a part at most
 PART_SECONDS = 60.0  #: what an end may cost: a part is expected to take no longer, or is one sample
@@ -52,9 +52,10 @@ def run_in_parts(
     each part can be read with `Record.load`.
     """
     folder = Path(folder)
-    total = check_input(graph, samples)
+    entering = Samples.of(graph, samples)
+    total = entering.number
     folder.mkdir(parents=True, exist_ok=True)
-    size = _claim(folder, _facts(graph, samples, request, size), resume)
+    size = _claim(folder, _facts(graph, entering, request, size), resume)
     records: list[Record] = []
     begun = time.perf_counter()
     try:
@@ -66,7 +67,7 @@ def run_in_parts(
                 request.check_time(begun, start, total)
                 left = None if request.seconds is None else request.seconds - (time.perf_counter() - begun)
                 wanted = replace(request, progress=_shifted(request, start, total), seconds=left)
-                record = run(graph, _cut(graph, samples, start, stop), wanted)
+                record = run(graph, entering.cut(start, stop).array, wanted)
                 record.save(path)
             records.append(record)
             request.progress(stop, total)
@@ -113,12 +114,12 @@ def _claim(folder: Path, facts: dict[str, Any], resume: bool) -> int:
     return int(facts["part"])
 
 
-def _facts(graph: Graph, samples: Array, request: Request, size: int) -> dict[str, Any]:
+def _facts(graph: Graph, samples: Samples, request: Request, size: int) -> dict[str, Any]:
     """What makes two runs the same run, and the size of its parts, which does not."""
     return {
         "graph": _digest(graph),
-        "input": hashlib.sha256(np.ascontiguousarray(samples).view(np.uint8).data).hexdigest(),
-        "samples": check_input(graph, samples),
+        "input": hashlib.sha256(np.ascontiguousarray(samples.array).view(np.uint8).data).hexdigest(),
+        "samples": samples.number,
         "part": size,
         "asked": {name: getattr(request, name) for name in ("trains", "membranes", "events")},
     }
@@ -137,12 +138,6 @@ def _digest(graph: Graph) -> str:
             else:
                 digest.update(f"{item.name}={value!r}".encode())
     return digest.hexdigest()
-
-
-def _cut(graph: Graph, samples: Array, start: int, stop: int) -> Array:
-    node = graph.nodes[graph.input]
-    assert isinstance(node, Input)
-    return samples[:, start:stop] if node.coding == "events" else samples[start:stop]
 
 
 def _shifted(request: Request, start: int, total: int) -> Callable[[int, int], None]:

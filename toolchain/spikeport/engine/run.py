@@ -44,8 +44,9 @@ class Engine:
 
     def simulate(self, samples: Array, request: Request = Request()) -> Record:
         """As the function of this name."""
-        total, entering = enter.check(self.graph, samples)
-        ready = self._ready(entering)
+        entering, ends = enter.check(self.graph, samples)
+        total = entering.number
+        ready = self._ready(ends)
         size = request.batch or ready.samples_at_once(total, request.memory, kept_bytes(self.graph, request))
         records: list[Record] = []
         outputs = np.empty((total, *self.graph.shapes[self.graph.output]), ready.leaving)
@@ -53,9 +54,9 @@ class Engine:
         for start in range(0, total, size):
             request.check_time(first, start, total)
             begun = time.perf_counter()
-            part = enter.cut(self.graph, samples, start, start + size)
             with torch.inference_mode():
-                record = Run(ready, request).record(enter.values(ready, part), outputs[start : start + size])
+                values = enter.values(ready, entering.cut(start, start + size))
+                record = Run(ready, request).record(values, outputs[start : start + size])
             records.append(replace(record, seconds=time.perf_counter() - begun))
             request.progress(min(start + size, total), total)
         return replace(join(records), outputs=outputs)

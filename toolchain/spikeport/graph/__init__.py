@@ -5,7 +5,8 @@ from spikeport.graph.arrays import Array, over_neurons, same_bits, schedule_over
 from spikeport.graph.graph import Edge, Graph
 from spikeport.graph.neurons import LIF, CubaLIF
 from spikeport.graph.node import Node, Shape
-from spikeport.graph.plumbing import Delay, Flatten, Input, Norm, Pool, Readout, Scale
+from spikeport.graph.plumbing import Coding, Delay, Flatten, Input, Norm, Pool, Readout, Scale
+from spikeport.graph.samples import Samples
 from spikeport.graph.synapses import Conv, Linear, Synapse
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "STATE_SHIFT",
     "Arithmetic",
     "Array",
+    "Coding",
     "Conv",
     "CubaLIF",
     "Delay",
@@ -31,6 +33,7 @@ __all__ = [
     "Profile",
     "Readout",
     "Real",
+    "Samples",
     "Scale",
     "Shape",
     "Synapse",

@@ -94,6 +94,11 @@ class Graph:
         return next(name for name, node in self.nodes.items() if isinstance(node, Input))
 
     @property
+    def entry(self) -> Input:
+        """The input node."""
+        return next(node for node in self.nodes.values() if isinstance(node, Input))
+
+    @property
     def output(self) -> str:
         """Name of the output node: the one without successor."""
         return next(name for name in self.nodes if not self.targets(name))

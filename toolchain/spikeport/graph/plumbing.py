@@ -12,6 +12,9 @@ from spikeport.graph.arrays import Array, over_neurons
 from spikeport.graph.node import Node, Shape
 from spikeport.graph.synapses import window_count
 
+#: `direct`: a sample is one frame, the same at each timestep; `events`: a frame each timestep
+Coding = Literal["direct", "events"]
+
 
 def _one() -> Array:
     return np.asarray(1.0, dtype=np.float32)
@@ -27,7 +30,7 @@ class Input(Node):
     arrays: ClassVar[tuple[str, ...]] = ("unit",)
 
     shape: Shape
-    coding: Literal["direct", "events"] = "direct"
+    coding: Coding = "direct"
     unit: Array = field(default_factory=_one)  #: [], real value of one unit of the input; 1 in Real arithmetic
     low: float = -np.inf  #: smallest value that may enter, in units; unknown in Real arithmetic
     high: float = np.inf  #: largest value that may enter, in units

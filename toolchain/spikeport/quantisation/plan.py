@@ -10,7 +10,7 @@ import numpy as np
 
 from spikeport import __version__
 from spikeport.findings import Finding
-from spikeport.graph import LIF, Array, Graph, Input, Loihi, Node, Profile, Readout, Scale, Synapse
+from spikeport.graph import LIF, Array, Graph, Loihi, Node, Profile, Readout, Scale, Synapse
 from spikeport.quantisation.inputs import Grid
 from spikeport.quantisation.integers import (
     factor_integers,
@@ -150,10 +150,8 @@ class Plan:
             findings += layer_findings
         if any(finding.severity == "error" for finding in findings):
             return None, tuple(findings)
-        node = self.real[self.real.input]
-        assert isinstance(node, Input)
-        grid = self.grid
-        integers[self.real.input] = node.with_(unit=np.asarray(grid.unit), low=float(grid.low), high=float(grid.high))
+        unit, low, high = np.asarray(self.grid.unit), float(self.grid.low), float(self.grid.high)
+        integers[self.real.input] = self.real.entry.with_(unit=unit, low=low, high=high)
         for name, scaling in self.real.nodes_of(Scale).items():
             if name not in integers:  # between messages: whole factors stay, others went into the unit
                 whole = np.array_equal(scaling.factor, np.rint(scaling.factor))

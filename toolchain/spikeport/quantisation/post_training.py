@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from spikeport.findings import Finding, fail, raise_errors
-from spikeport.graph import LOIHI2, Array, Graph, Input, Profile, Readout, Real, Synapse
+from spikeport.graph import LOIHI2, Array, Graph, Profile, Readout, Real, Synapse
 from spikeport.passes.fold_gain import fold_gain
 from spikeport.passes.fold_norm import fold_norm
 from spikeport.passes.fold_pool import fold_pool
@@ -32,7 +32,7 @@ from spikeport.quantisation.split import split
 from spikeport.quantisation.sweep import Calibration, Run, batch_size, mismatches
 from spikeport.quantisation.thresholds import thresholds
 from spikeport.record import Record
-from spikeport.target import Progress, Request, silent
+from spikeport.target import Progress, Request, check_input, silent
 
 Step = Callable[[Plan, Calibration], Plan]
 
@@ -100,7 +100,7 @@ def quantize(
     integers, more = plan.build()
     raise_errors(findings := [*findings, *dict.fromkeys(more)])
     assert integers is not None
-    findings += _overflows(seen.run(integers, seen.samples, Request(batch=batch_size(integers))))
+    findings += _overflows(seen.run(integers, seen.samples.array, Request(batch=batch_size(integers))))
     report = {
         "profile": profile.name,
         "weight_bits": plan.bits,
@@ -126,9 +126,7 @@ def first_plan(
     real: Graph, samples: Array, profile: Profile, weight_bits: int | Mapping[str, int], signs: SignMode = "mixed"
 ) -> tuple[Plan, tuple[Finding, ...]]:
     """The plainest plan for a prepared graph."""
-    node = real[real.input]
-    assert isinstance(node, Input)
-    grid, findings = input_grid(node, samples, profile, real.input)
+    grid, findings = input_grid(real.entry, samples, profile, real.input)
     most = profile.weight_bits
 
     def bits(name: str) -> int:
@@ -147,7 +145,7 @@ def with_room(plan: Plan, seen: Calibration) -> Plan:
         integers, _ = plan.build()
         if integers is None:
             return plan
-        over = seen.run(integers, seen.samples, Request(batch=batch_size(integers))).overflows
+        over = seen.run(integers, seen.samples.array, Request(batch=batch_size(integers))).overflows
         layers = [layer.name for layer in plan.layers if any(over.get(name) for name in layer.sinks)]
         if not layers:
             return plan
@@ -202,7 +200,7 @@ def measure(plan: Plan, seen: Calibration) -> dict[str, float]:
     integers, _ = plan.build()
     if integers is None:
         return {"output_error": float("inf"), "spike_mismatch": 1.0, "argmax_agreement": 0.0}
-    record = seen.run(integers, seen.samples, Request(trains=True, batch=batch_size(integers)))
+    record = seen.run(integers, seen.samples.array, Request(trains=True, batch=batch_size(integers)))
     node = integers[integers.output]
     unit = float(node.unit) if isinstance(node, Readout) else 1.0
     a = seen.reference.outputs.reshape(record.samples, -1).astype(np.float64)
@@ -245,7 +243,7 @@ def silent_layers(record: Record) -> list[Finding]:
 
 def _fewer(calibration: Array, seen: Calibration, real: Graph) -> list[Finding]:
     """Whether the steps look at fewer samples than were given."""
-    total = calibration.shape[calibration.ndim - len(real.shapes[real.input]) - 1]
+    total = check_input(real, calibration)
     if seen.reference.samples == total:
         return []
     what = f"the steps look at the first {seen.reference.samples} of {total} calibration samples"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spikeport.graph import LIF, LOIHI2, Array, Delay, Flatten, Graph, Input, Loihi, Node, Pool, Real, Scale, Synapse
+from spikeport.graph.samples import Samples
 from spikeport.passes.frame import apply
 from spikeport.quantisation.layers import Layer, Term
 from spikeport.quantisation.plan import Plan
@@ -26,16 +27,15 @@ class Calibration:
     """Some samples, and what the real network does with them."""
 
     run: Run
-    samples: Array  #: [B, *input] or [T, B, *input]
+    samples: Samples
     reference: Record  #: of the real graph, with its spike trains
 
     @classmethod
     def of(cls, run: Run, real: Graph, samples: Array) -> Calibration:
         """As many of the samples as keep within STATES, but at least 16."""
         states = max(1, sum(node.size for node in real.nodes_of(LIF).values()) * real.timesteps)
-        axis = samples.ndim - len(real.shapes[real.input]) - 1
-        few = samples.take(range(min(samples.shape[axis], max(16, STATES // states))), axis=axis)
-        return cls(run, few, run(real, few, Request(trains=True, batch=batch_size(real))))
+        few = Samples.of(real, samples).first(max(16, STATES // states))
+        return cls(run, few, run(real, few.array, Request(trains=True, batch=batch_size(real))))
 
 
 def batch_size(graph: Graph) -> int:
@@ -58,10 +58,8 @@ class Sweep:
 
     def __post_init__(self) -> None:
         real = self.plan.real
-        node = real[real.input]
-        assert isinstance(node, Input)
-        whole = np.rint(self.calibration.samples.astype(np.float64) / self.plan.grid.unit).astype(np.float32)
-        self.messages[real.input] = whole if node.coding == "events" else whole[None]
+        frames = self.calibration.samples.frames.astype(np.float64)
+        self.messages[real.input] = np.rint(frames / self.plan.grid.unit).astype(np.float32)
         if real.recurrent:
             self.messages |= {name: self.truth(name).astype(np.float32) for name in real.nodes_of(LIF)}
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 import torch
 from torch import nn
 
 from spikeport.findings import fail
-from spikeport.graph import Array
+from spikeport.graph import Array, Coding, Samples
 from spikeport.training.methods import DsAtgo
 from spikeport.training.neurons import Neuron
 
@@ -17,7 +16,7 @@ BATCH = 100  #: the authors' batch size (base_config.py)
 BATCHES = 50  #: enough for the mean to settle
 
 
-def calibrate(module: nn.Module, x: Array, coding: Literal["direct", "events"] = "direct", *, seed: int = 0) -> int:
+def calibrate(module: nn.Module, x: Array, coding: Coding = "direct", *, seed: int = 0) -> int:
     """Set every layer's thresholds to the mean of DS-ATGO's training statistics over batches of ``x``.
 
     Norms stay in evaluation; the neurons fire with each batch's own threshold f_c * (mean + std), as in training
@@ -28,13 +27,12 @@ def calibrate(module: nn.Module, x: Array, coding: Literal["direct", "events"] =
     """
     neurons = [part for part in module.modules() if isinstance(part, Neuron)]
     methods = [part.method for part in neurons]
-    axis = 1 if coding == "events" else 0
-    samples = x.shape[axis]
+    samples = Samples(x, coding)
     adaptive = [method for method in methods if isinstance(method, DsAtgo)]
-    if not neurons or len(adaptive) < len(neurons) or samples < 2:
+    if not neurons or len(adaptive) < len(neurons) or samples.number < 2:
         fail(
             "SP396",
-            f"cannot calibrate {len(neurons)} neuron layers on {samples} samples",
+            f"cannot calibrate {len(neurons)} neuron layers on {samples.number} samples",
             mend="use data with at least two samples, and a DS-ATGO network",
         )
     generator = torch.Generator().manual_seed(seed)
@@ -44,14 +42,14 @@ def calibrate(module: nn.Module, x: Array, coding: Literal["direct", "events"] =
         for part in neurons:
             part.train()
         while count < BATCHES:
-            for index in torch.randperm(samples, generator=generator).split(BATCH):  # type: ignore[no-untyped-call]
+            for index in torch.randperm(samples.number, generator=generator).split(BATCH):  # type: ignore[no-untyped-call]
                 if len(index) < 2:
                     continue
                 count += 1
                 for part, method in zip(neurons, adaptive, strict=True):
                     part.method = replace(method, momentum=1 / count)  # the running mean of all batches
                 with torch.no_grad():
-                    module(torch.as_tensor(x.take(index.numpy(), axis=axis)).float())
+                    module(torch.as_tensor(samples.take(index.numpy()).array).float())
     finally:
         for part, kept in zip(neurons, methods, strict=True):
             part.method = kept

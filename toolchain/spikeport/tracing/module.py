@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import spikeport.tracing.ours  # noqa: F401  (registers spikeport's own neurons)
 from spikeport.findings import SpikeportError, fail, raise_errors
-from spikeport.graph import Graph
+from spikeport.graph import Coding, Graph
 from spikeport.passes.fold_norm import fold_norm
 from spikeport.tracing import arithmetic, layers, shapes
 from spikeport.tracing.functions import SUPPORTED
@@ -29,7 +29,7 @@ def capture(
     *,
     timesteps: int | None = None,
     forward: Forward | None = None,
-    coding: Literal["direct", "events"] | None = None,
+    coding: Coding | None = None,
     output: int | None = None,
     verify: bool = True,
     fold: bool = True,
@@ -66,7 +66,7 @@ def trace(
     input_shape: tuple[int, ...],
     timesteps: int | None,
     way: Forward,
-    coding: Literal["direct", "events"] | None,
+    coding: Coding | None,
     output: int | None,
 ) -> Graph:
     """The graph as drawn, in the float type of the module's parameters, nothing folded."""

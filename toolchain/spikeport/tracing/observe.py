@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spikeport.graph import LIF, Array, Graph, Readout
+from spikeport.graph import LIF, Array, Graph, Readout, Samples
 from spikeport.record import Record, Train, join
 from spikeport.target import Request
 from spikeport.tracing.registry import registered
@@ -38,13 +38,13 @@ def observe(
     module = module.to(device)
     request.check_layers(graph)
     way = forward or graph.provenance.get("forward") or forward_of(module)
-    axis = 1 if samples.ndim == len(graph.shapes[graph.input]) + 2 else 0
-    total, size = samples.shape[axis], request.samples_at_once(graph, 256)
+    entering = Samples.of(graph, samples)
+    total, size = entering.number, request.samples_at_once(graph, 256)
     dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
     records, first = [], time.perf_counter()
     for start in range(0, total, size):
         request.check_time(first, start, total)
-        part = samples.take(range(start, min(start + size, total)), axis=axis)
+        part = entering.take(range(start, min(start + size, total))).array
         begun = time.perf_counter()
         record = watched(module, graph, torch.as_tensor(np.asarray(part)).to(device, dtype), way, output)
         records.append(replace(record, trains=request.kept(record.trains), seconds=time.perf_counter() - begun))
@@ -55,7 +55,7 @@ def observe(
 def watched(module: nn.Module, graph: Graph, x: Tensor, way: Forward, output: int | None) -> Record:
     """One batch, with all spike trains."""
     watch = Watch()
-    frames = x.ndim == len(graph.shapes[graph.input]) + 2
+    frames = graph.entry.coding == "events"
     with evaluating(module), torch.inference_mode(), watch.on(module):
         if way != "step":
             result = _pick(module(x), output)

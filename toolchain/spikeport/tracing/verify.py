@@ -12,7 +12,7 @@ from torch import nn
 from spikeport.engine import simulate
 from spikeport.engine.margins import margins
 from spikeport.findings import Finding, SpikeportError, fail
-from spikeport.graph import Array, Graph, Input
+from spikeport.graph import Array, Graph
 from spikeport.record import Record
 from spikeport.target import Request
 from spikeport.tracing.observe import watched
@@ -65,8 +65,7 @@ def _twin(module: nn.Module) -> nn.Module:
 
 def probe(graph: Graph) -> Array:
     """Random samples of several sizes: [B, *input], or [T, B, *input] for event frames."""
-    node = graph.nodes[graph.input]
-    assert isinstance(node, Input)
+    node = graph.entry
     lead = (graph.timesteps, len(SCALES)) if node.coding == "events" else (len(SCALES),)
     x = np.random.default_rng(1).standard_normal((*lead, *node.shape))
     return np.asarray(x * np.reshape(SCALES, (-1, *(1,) * len(node.shape))))

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spikeport.findings import fail
-from spikeport.graph import Array, Graph
+from spikeport.graph import Array, Graph, Samples
 from spikeport.quantisation import Quantised
 from spikeport.target import Progress, silent
 from spikeport.training.integers import IntegerNet
@@ -60,7 +60,7 @@ def fine_tune(
     if epochs < 1:
         fail("SP430", f"fine-tuning over {epochs} epochs", mend="use at least one epoch")
     net = IntegerNet(quantised.graph, quantised.plan.before_rounding())
-    events = x.ndim == len(quantised.graph.shapes[quantised.graph.input]) + 2
+    samples = Samples.of(quantised.graph, x)
     labels = torch.as_tensor(np.asarray(y, dtype=np.int64))
     goal = None if teacher is None else torch.as_tensor(np.asarray(teacher, dtype=np.float32).reshape(len(labels), -1))
     optimiser = torch.optim.Adam(net.groups(rate, BIAS_RATE))
@@ -71,8 +71,7 @@ def fine_tune(
     for _ in range(epochs):
         total, right = 0.0, 0
         for pick in _batches(len(labels), batch, generator):
-            index = pick.numpy()
-            part = torch.as_tensor(np.asarray(x[:, index] if events else x[index], dtype=np.float32))
+            part = torch.as_tensor(np.asarray(samples.take(pick.numpy()).array, dtype=np.float32))
             part = part if augment is None else augment(part, generator)
             output = net(part).flatten(1)
             loss = _loss(output, labels[pick], None if goal is None else goal[pick])

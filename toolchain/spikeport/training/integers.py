@@ -107,10 +107,8 @@ class IntegerNet(nn.Module):
     def run(self, samples: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Outputs in real units, and every layer's spikes as zeros and ones [T, B, *neurons]."""
         graph = self.source
-        node = graph[graph.input]
-        assert isinstance(node, nodes.Input)
-        whole = (samples.double() / float(node.unit)).round().float()
-        values: dict[str, Tensor] = {graph.input: whole if node.coding == "events" else whole.unsqueeze(0)}
+        whole = (samples.double() / float(graph.entry.unit)).round().float()
+        values: dict[str, Tensor] = {graph.input: whole if graph.entry.coding == "events" else whole.unsqueeze(0)}
         spikes: dict[str, Tensor] = {}
         for name in graph.order:
             if name == graph.input:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spikeport.datasets import Coding
+from spikeport.graph import Coding
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from spikeport.comparison import causes as find_causes
 from spikeport.engine import simulate
 from spikeport.engine.margins import Margin, margins
 from spikeport.findings import SpikeportError, fail
-from spikeport.graph import LIF, Array, Graph, Loihi
+from spikeport.graph import LIF, Array, Graph, Loihi, Samples
 from spikeport.quantisation import prepare
 from spikeport.record import Record
 from spikeport.target import Request, shows, silent
@@ -178,11 +178,10 @@ def _causes(
         a, b, records = b, a, (records[1], records[0])
     if isinstance(b.arithmetic, Loihi) and not isinstance(a.arithmetic, Loihi):
         a = prepare(a)
-    axis = samples.ndim - len(b.shapes[b.input]) - 1
-    count = min(WHY_SAMPLES, samples.shape[axis])
-    x, answers = np.take(samples, range(count), axis=axis), None if labels is None else labels[:count]
-    ours, theirs = (record.first(count) for record in records)
+    answers = None if labels is None else labels[:WHY_SAMPLES]
+    ours, theirs = (record.first(WHY_SAMPLES) for record in records)
     try:
+        x = Samples.of(b, samples).first(WHY_SAMPLES).array
         return tuple(find_causes(a, b, x, simulate, labels=answers, a_record=ours, b_record=theirs)), ""
     except SpikeportError as error:
         return None, "; ".join(

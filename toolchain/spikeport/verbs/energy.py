@@ -13,21 +13,21 @@ from spikeport.costs.estimate import function_of
 from spikeport.costs.gpu import Nvml, measure, nvml
 from spikeport.costs.model import Model as CostModel
 from spikeport.findings import SpikeportError, fail
-from spikeport.graph import Array, Graph
+from spikeport.graph import Array, Graph, Samples
 from spikeport.mapping import Chip, Latency, Mapping, latency
 from spikeport.mapping import find as find_chip
 from spikeport.mapping.fit import fit
-from spikeport.target import Request, silent
+from spikeport.target import Request, check_input, silent
 from spikeport.verbs.events import Counted, count, given
 from spikeport.verbs.load import load_model
 from spikeport.verbs.parameters import (
+    ArrayOrFile,
     Batch,
     DataName,
     Help,
     Limit,
     ModelLike,
     Progress,
-    Samples,
     Seconds,
     Split,
     TargetName,
@@ -75,7 +75,7 @@ def energy(
     model: ModelLike,
     data: DataName = None,
     *,
-    samples: Samples = None,
+    samples: ArrayOrFile = None,
     split: Split = "test",
     target: TargetName = None,
     limit: Limit = None,
@@ -125,7 +125,9 @@ def energy(
     costs = price(counted, list(chosen.values()), chips=chips, step_seconds=step_seconds, notes=notes)
     if counter is not None:
         costs = replace(costs, estimates={**costs.estimates, "gpu-measured": _measured(graph, x, batch, counter)})
-    return replace(costs, sanafe=check(mapping, _first(graph, x, sanafe))) if sanafe and mapping else costs
+    if sanafe and mapping:
+        costs = replace(costs, sanafe=check(mapping, Samples.of(graph, x).first(sanafe).array))
+    return costs
 
 
 def price(
@@ -158,15 +160,11 @@ def price(
     )
 
 
-def _first(graph: Graph, samples: Array, count: int) -> Array:
-    return samples[:, :count] if samples.ndim == len(graph.shapes[graph.input]) + 2 else samples[:count]
-
-
 def _measured(graph: Graph, samples: Array, batch: int | None, counter: Nvml) -> Estimate:
     """Board energy of the engine on the GPU; its results come back to the host, so every run is finished."""
     from spikeport.engine import simulate
 
-    total = samples.shape[1 if samples.ndim == len(graph.shapes[graph.input]) + 2 else 0]
+    total = check_input(graph, samples)
     request = Request(batch=batch or total)
     return measure(lambda: simulate(graph, samples, request, "cuda"), total, counter, batch=batch or total)
 

@@ -11,23 +11,23 @@ import numpy as np
 
 from spikeport.costs import Identity, Traffic, derive, identities
 from spikeport.findings import fail
-from spikeport.graph import LIF, Array, Graph, Loihi, Synapse
+from spikeport.graph import LIF, Array, Graph, Loihi, Samples, Synapse
 from spikeport.mapping import Chip, Work, traffic, work
 from spikeport.mapping import Mapping as Placement
 from spikeport.mapping.fit import fit
 from spikeport.record import Record, SynapseEvents, join
 from spikeport.target import Progress as Callback
-from spikeport.target import Request, check_input, shows, silent
+from spikeport.target import Request, shows, silent
 from spikeport.verbs.execute import execute
 from spikeport.verbs.load import Model, load_data, load_model
 from spikeport.verbs.parameters import (
+    ArrayOrFile,
     Batch,
     DataName,
     Help,
     Limit,
     ModelLike,
     Progress,
-    Samples,
     Seconds,
     Split,
     TargetName,
@@ -88,7 +88,7 @@ def events(
     model: ModelLike,
     data: DataName = None,
     *,
-    samples: Samples = None,
+    samples: ArrayOrFile = None,
     split: Split = "test",
     target: TargetName = None,
     limit: Limit = None,
@@ -133,12 +133,11 @@ def count(model: Model, x: Array, mapping: Placement | None, target: str | None,
     graph = model.graph
     name = target or ("integer" if isinstance(graph.arithmetic, Loihi) else "reference")
     counts = "events" in shows(name)  # else they are derived from its spike trains
-    total = check_input(graph, x)
-    axis = x.ndim - len(graph.shapes[graph.input]) - 1
+    samples = Samples.of(graph, x)
     parts: list[Counted] = []
-    for start in range(0, total, PART):
-        part = x.take(range(start, min(start + PART, total)), axis=axis)
-        wanted = replace(request, events=counts, trains=True, progress=_from(request.progress, start, total))
+    for start in range(0, samples.number, PART):
+        part = samples.cut(start, start + PART).array
+        wanted = replace(request, events=counts, trains=True, progress=_from(request.progress, start, samples.number))
         parts.append(tally(model, execute(model, name, part, wanted), part, mapping))
     return _joined(parts, x)
 

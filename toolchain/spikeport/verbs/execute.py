@@ -9,7 +9,7 @@ from spikeport.engine.resume import part_size, run_in_parts
 from spikeport.findings import fail
 from spikeport.graph import Array, Graph
 from spikeport.record import Record
-from spikeport.target import SLOW, Request, check_input, expected_seconds, registry, target
+from spikeport.target import SLOW, Request, expected_seconds, registry, target
 from spikeport.verbs.load import Model
 
 
@@ -30,7 +30,6 @@ def execute(model: Model, name: str | None, samples: Array, request: Request = R
             fail("SP905", f"PyTorch cannot run a {model.kind}", where=model.name, mend="use --target reference")
         from spikeport.tracing.observe import observe
 
-        check_input(model.graph, samples)
         return observe(model.module, model.graph, samples, request)
     return target(name).run(model.graph, samples, request)
 

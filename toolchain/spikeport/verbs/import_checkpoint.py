@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import torch
 from torch import nn
 
-from spikeport.datasets import Coding
 from spikeport.files import output
 from spikeport.findings import Finding, fail
+from spikeport.graph import Coding, Samples
 from spikeport.tracing.authors import Arch, Compare, Facts, Layout, convert, preprocessing
 from spikeport.tracing.calibrate import calibrate as estimate
 from spikeport.tracing.statefile import read_state
@@ -94,7 +94,7 @@ def import_checkpoint(
     coding: Coding = "events" if arch == "vggsnn" else "direct"
     train = prepared(calibrate, "train", timesteps, coding, how) if calibrate else None
     test = prepared(name, "test", timesteps, coding, how) if name else None
-    shape = input_shape or (None if test is None else test.x.shape[1 if coding == "direct" else 2 :])
+    shape = input_shape or (None if test is None else Samples(test.x, coding).shape)
     facts = Facts(layout, arch, timesteps, compare, v_threshold, f_c=f_c, input_shape=shape, normalise=normalise)
     converted = convert(state, facts, str(file), tableless=calibrate is not None)
     metadata, findings = dict(converted.metadata), [*converted.findings, *([] if how is None else [how.note()])]

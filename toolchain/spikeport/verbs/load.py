@@ -13,7 +13,7 @@ import numpy as np
 from spikeport import datasets, preprocessing
 from spikeport.files import sha256
 from spikeport.findings import Finding, fail
-from spikeport.graph import Array, Graph, Input, Loihi
+from spikeport.graph import Array, Coding, Graph, Loihi
 from spikeport.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -165,13 +165,11 @@ def load_data(name: str, split: str, graph: Graph, limit: int | None = None) -> 
     """
     if limit is not None and limit < 1:
         fail("SP903", f"a limit of {limit} samples", mend="ask for at least one")
-    node = graph.nodes[graph.input]
-    assert isinstance(node, Input)
-    return prepared(name, split, graph.timesteps, node.coding, preprocessing.of(graph.provenance), limit)
+    return prepared(name, split, graph.timesteps, graph.entry.coding, preprocessing.of(graph.provenance), limit)
 
 
 def prepared(
-    name: str, split: str, timesteps: int, coding: datasets.Coding, how: Preprocessing | None, limit: int | None = None
+    name: str, split: str, timesteps: int, coding: Coding, how: Preprocessing | None, limit: int | None = None
 ) -> Data:
     """As `load_data`, for a network that is no graph yet."""
     if how is not None and how.unknown:

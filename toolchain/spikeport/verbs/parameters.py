@@ -76,7 +76,7 @@ ModelLike = Annotated[
     str | Path | Graph | Model, Help("Checkpoint, .nir, .onnx or the name of a shipped model.", place=True)
 ]
 #: samples [B, *input], or [T, B, *input] for event frames, or the .npy file that holds them
-Samples = Annotated[
+ArrayOrFile = Annotated[
     Path | str | Array | None, Help("A .npy file instead: [B, ...] or [T, B, ...].", flags=("--input",))
 ]
 DataName = Annotated[str | None, Help("Name of a data set.")]

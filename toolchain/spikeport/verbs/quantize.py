@@ -13,7 +13,7 @@ import numpy as np
 from spikeport.engine import simulate
 from spikeport.files import output, replacing, write_json
 from spikeport.findings import Finding, fail
-from spikeport.graph import Array, Graph, Profile
+from spikeport.graph import Array, Graph, Profile, Samples
 from spikeport.quantisation import STEPS, Quantised, RangeMethod, SignMode, TradeOff, load_profile, mixed_bits, prepare
 from spikeport.quantisation import quantize as post_training
 from spikeport.quantisation.collapse import collapse
@@ -78,7 +78,7 @@ def quantize(
     loaded = load_model(model)
     graph = loaded.graph
     seen = data if isinstance(data, Data) else load_data(data, "train", graph)
-    judged, few = _judged(data, seen, graph), _spread(seen, calibration, graph).x
+    judged, few = _judged(data, seen, graph), _spread(seen, calibration, graph)
     chosen = load_profile(profile)
 
     def accuracy(candidate: Graph) -> float:
@@ -92,7 +92,7 @@ def quantize(
     def make(bits: int | Mapping[str, int]) -> Quantised:
         return post_training(
             graph,
-            few,
+            few.x,
             chosen,
             bits,
             run=simulate,
@@ -128,9 +128,9 @@ def quantize(
         "calibration": {
             "data": seen.name,
             "split": seen.split,
-            "samples": _count(few, graph),
+            "samples": few.samples,
             "choice": "spread evenly over the split, nothing drawn",
-            "sha256": _sha256(few),
+            "sha256": _sha256(few.x),
         },
         "ranges": ranges,
         "steps": list(steps),
@@ -158,10 +158,6 @@ def _chosen(steps: Sequence[str], skip: Sequence[str], split: bool) -> tuple[str
 
 def _kept(quantised: Quantised) -> bool:
     return not any(finding.code == "SP431" for finding in quantised.findings)
-
-
-def _count(x: Array, graph: Graph) -> int:
-    return int(x.shape[x.ndim - len(graph.shapes[graph.input]) - 1])
 
 
 def _sha256(x: Array) -> str:
@@ -225,6 +221,4 @@ def _spread(data: Data, count: int, graph: Graph) -> Data:
     """At most ``count`` samples, evenly spread, for data sets are often sorted by class."""
     count = min(count, data.samples)
     index = np.arange(count) * data.samples // count
-    events = data.x.ndim == len(graph.shapes[graph.input]) + 2
-    x: Array = data.x[:, index] if events else data.x[index]
-    return replace(data, x=x, y=data.y[index])
+    return replace(data, x=Samples.of(graph, data.x).take(index).array, y=data.y[index])

@@ -17,7 +17,7 @@ from spikeport.engine import simulate
 from spikeport.engine.margins import margins
 from spikeport.files import folder, sha256, write_json
 from spikeport.findings import Finding
-from spikeport.graph import LIF, Array, Graph, Real
+from spikeport.graph import LIF, Array, Graph, Real, Samples
 from spikeport.mapping import Chip
 from spikeport.mapping import find as find_chip
 from spikeport.quantisation import prepare
@@ -175,11 +175,7 @@ def _simulate(
     execute(integer, "integer", test.x, warm)
     job.run("integer", integer, "integer", test.x, events=True)
     if lava_samples:
-        job.run("lava", integer, "lava", _first(test.x, lava_samples, trained), seconds=seconds)
-
-
-def _first(x: Array, samples: int, model: Model) -> Array:
-    return x[:, :samples] if x.ndim == len(model.graph.shapes[model.graph.input]) + 2 else x[:samples]
+        job.run("lava", integer, "lava", Samples.of(trained.graph, test.x).first(lava_samples).array, seconds=seconds)
 
 
 def _compare(job: Job, trained: Model, test: Data) -> dict[str, Parity]:
@@ -234,7 +230,7 @@ def _explain(job: Job, trained: Model, integer: Model, test: Data) -> dict[str, 
         reasons = causes(
             prepare(trained.graph),
             integer.graph,
-            _first(test.x, WHY_SAMPLES, trained),
+            Samples.of(trained.graph, test.x).first(WHY_SAMPLES).array,
             simulate,
             labels=test.y[:WHY_SAMPLES],
             b_record=whole,

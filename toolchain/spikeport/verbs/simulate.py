@@ -14,7 +14,7 @@ import numpy as np
 from spikeport import preprocessing
 from spikeport.files import folder
 from spikeport.findings import Finding, fail
-from spikeport.graph import LIF, Array, Graph, Input
+from spikeport.graph import LIF, Array, Graph
 from spikeport.passes.extend import extend
 from spikeport.record import Record
 from spikeport.target import Request, check_input, silent
@@ -114,10 +114,8 @@ def _left_out(graph: Graph, request: Request) -> Iterator[Finding]:
 
 def _framed(graph: Graph, array: Array, frames: bool) -> Graph:
     """The graph as it takes this input: with a frame each step, and as many steps as there are frames."""
-    entry = graph.nodes[graph.input]
-    assert isinstance(entry, Input)
-    if frames and entry.coding == "direct":
-        graph = graph.replace({graph.input: entry.with_(coding="events")})
+    if frames and graph.entry.coding == "direct":
+        graph = graph.replace({graph.input: graph.entry.with_(coding="events")})
     if frames and graph.after_end != "error":
         graph = extend(graph, max(1, array.shape[0]) if array.ndim else 1)
     return graph

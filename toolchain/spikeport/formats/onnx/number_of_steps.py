@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from spikeport.formats.onnx.builder import Builder
-from spikeport.graph import LIF, Graph, Input, Readout
+from spikeport.graph import LIF, Graph, Readout
 
 Continuation = Literal["hold", "cycle"]
 STEPS = "timesteps"  #: name of the free axis, and of the input that sets it
@@ -32,9 +32,7 @@ def continuation(graph: Graph) -> Continuation | None:
 
 def count(graph: Graph, builder: Builder) -> str:
     """The number of steps of this run, int64 [1]."""
-    node = graph.nodes[graph.input]
-    assert isinstance(node, Input)
-    if node.coding == "events":
+    if graph.entry.coding == "events":
         return builder.op("Shape", ["input"], STEPS, exact=True, start=0, end=1)
     return builder.default(STEPS, np.array([graph.timesteps]))
 

@@ -25,7 +25,7 @@ from spikeport.formats.onnx.layout import Layout
 from spikeport.formats.onnx.number_of_steps import STEPS, continuation
 from spikeport.formats.onnx.one_step import Step, infos
 from spikeport.formats.onnx.recurrent import Looped
-from spikeport.graph import LIF, Array, Graph, Input, Loihi, Pool, Profile, Real
+from spikeport.graph import LIF, Array, Graph, Loihi, Pool, Profile, Real
 
 KEY = "spikeport"
 
@@ -67,8 +67,7 @@ Infos = list[onnx.ValueInfoProto]
 def _ends(layout: Whole | Looped) -> tuple[Infos, Infos]:
     """Inputs and outputs of a model of all timesteps."""
     graph = layout.graph
-    node = graph.nodes[graph.input]
-    assert isinstance(node, Input)
+    node = graph.entry
     steps = STEPS if layout.free else graph.timesteps
     lead: list[int | str] = [steps, "batch"] if node.coding == "events" else ["batch"]
     between, entering, leaving = _kinds(graph, layout.builder)

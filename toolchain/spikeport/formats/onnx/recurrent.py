@@ -12,7 +12,7 @@ from spikeport.formats.onnx import number_of_steps
 from spikeport.formats.onnx.builder import Builder
 from spikeport.formats.onnx.layout import Layout, Value
 from spikeport.formats.onnx.one_step import State, Step, infos
-from spikeport.graph import LIF, Input
+from spikeport.graph import LIF
 
 
 @dataclass
@@ -28,14 +28,12 @@ class Looped(Layout):
         end = step.run()
         self.stored = step.stored
         build.names |= inside.names
-        node = self.graph.nodes[self.graph.input]
-        assert isinstance(node, Input)
-        frames = node.coding == "events"
+        frames = self.graph.entry.coding == "events"
         kind = onnx.TensorProto.FLOAT if self.integers else helper.np_dtype_to_tensor_dtype(build.dtype)
         spikes = [f"spikes/{name}" for name in self.graph.nodes_of(LIF)]
         scanned = [helper.make_tensor_value_info("t", onnx.TensorProto.INT64, [])]
         if frames:
-            scanned.append(helper.make_tensor_value_info("input", kind, ["batch", *node.shape]))
+            scanned.append(helper.make_tensor_value_info("input", kind, ["batch", *self.graph.entry.shape]))
         body_outputs = infos(step.states, out=True)
         body_outputs += [onnx.ValueInfoProto(name=name) for name in (end.name, *spikes)]
         body = helper.make_graph(inside.nodes, "step", [*infos(step.states, out=False), *scanned], body_outputs)
