@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from spikeport.findings import require
-from spikeport.graph import LIF, CubaLIF, Graph, Input, Node, Readout, Scale, Shape, Synapse
+from spikeport.graph import LIF, CubaLIF, Graph, Input, Node, Readout, Scale, Synapse
 from spikeport.graph.arithmetic import DECAY_ONE, STATE_SHIFT, Loihi, Real
-from spikeport.graph.arrays import Array, over_neurons, schedule_over_neurons
+from spikeport.graph.arrays import Array, in_units, schedule_over_neurons
 
 SUM = float(1 << STATE_SHIFT)  #: membrane units in one unit of a sum
 
@@ -144,26 +144,10 @@ def _divided(node: Node, unit: Array, entering: float, before_membrane: bool, we
     if isinstance(node, Scale):
         return node.with_(factor=node.factor * entering / unit) if before_membrane else node
     if isinstance(node, LIF):
-        changes = {name: _over(getattr(node, name), unit, node.shape) for name in ("bias", "reset_value")}
-        return node.with_(threshold=_schedule_over(node.threshold, unit, node.shape), **changes)
+        return node.measured_in(unit)
     if isinstance(node, Readout):
-        return node.with_(bias=_over(node.bias, unit, node.shape), weight=node.weight / weight)
+        return node.with_(bias=in_units(node.bias, unit, node.shape), weight=node.weight / weight)
     return node
-
-
-def _over(value: Array, unit: Array, shape: Shape) -> Array:
-    """A parameter [], [C] or [*shape] over a unit [] or [C]."""
-    small = unit.ndim == 0 or value.ndim <= 1
-    return np.asarray(value / unit if small else value / over_neurons(unit, shape))
-
-
-def _schedule_over(threshold: Array, unit: Array, shape: Shape) -> Array:
-    """A schedule [T], [T, C] or [T, *shape] over a unit [] or [C]."""
-    if unit.ndim == 0:
-        return np.asarray(threshold / unit)
-    if threshold.ndim <= 2:
-        return np.asarray(threshold.reshape(len(threshold), -1) / unit)
-    return np.asarray(threshold / over_neurons(unit, shape))
 
 
 def sinks(graph: Graph, name: str) -> Iterator[str]:

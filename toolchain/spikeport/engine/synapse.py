@@ -91,5 +91,5 @@ def _pool(node: Pool, x: Tensor) -> Tensor:
 
 
 def _norm(node: Norm, x: Tensor) -> Tensor:
-    gain = node.gamma * node.scale / np.sqrt(node.var + node.eps)
-    return x * spread(gain, x) + spread(node.beta - node.mean * gain, x)
+    gain, shift = node.gain_and_shift()
+    return x * spread(gain, x) + spread(shift, x)

@@ -55,3 +55,15 @@ def schedule_over_neurons(schedule: Array, shape: Sequence[int], *, name: str = 
         return schedule.reshape(schedule.shape + (1,) * len(shape))
     first = over_neurons(schedule[0], shape, name=name)
     return schedule.reshape(schedule.shape[:1] + first.shape)
+
+
+def in_units(value: Array, unit: Array, shape: Sequence[int], *, lead: int = 0) -> Array:
+    """``value`` over ``unit``, each [], [C] or [*shape], and ``value`` with ``lead`` axes of time before (0 or 1).
+
+    The quotient has no more axes than they need. Raises SP104 for any other shape.
+    """
+    spread = schedule_over_neurons(value, shape) if lead else over_neurons(value, shape)
+    quotient = np.asarray(spread / over_neurons(unit, shape))
+    if max(value.ndim - lead, unit.ndim) > 1:
+        return quotient
+    return quotient.reshape((*value.shape[:lead], *np.broadcast_shapes(value.shape[lead:], unit.shape)))

@@ -39,8 +39,7 @@ def apply(node: Node, x: Array) -> Array:
     if isinstance(node, Scale):
         return np.asarray(x * over_neurons(node.factor, x.shape[2:]))
     if isinstance(node, Norm):
-        gain = node.gamma * node.scale / np.sqrt(node.var + node.eps)
-        shift = node.beta - node.mean * gain
+        gain, shift = node.gain_and_shift()
         return np.asarray(x * over_neurons(gain, x.shape[2:]) + over_neurons(shift, x.shape[2:]))
     raise TypeError(f"{type(node).__name__} has a state, or is where a graph begins or ends")
 

@@ -6,12 +6,13 @@ Each node states its semantics in full; nothing is implied by the class of someb
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from spikeport.findings import require
-from spikeport.graph.arrays import Array, over_neurons, schedule_over_neurons
+from spikeport.graph.arrays import Array, in_units, over_neurons, schedule_over_neurons
 from spikeport.graph.node import Node, Shape
 
 Reset = Literal["zero", "subtract", "value", "none"]
@@ -76,6 +77,16 @@ class LIF(Node):
     def size(self) -> int:
         """Number of neurons."""
         return int(np.prod(self.shape, dtype=np.int64))
+
+    def measured_in(self, unit: Array, dtype: DTypeLike = np.float64) -> Self:
+        """The same neurons with membrane, threshold, bias and reset value in units of ``unit``, [], [C] or shape, > 0.
+
+        Their gain over ``unit`` goes with it. All of u's equation is linear, so no spike changes but by rounding.
+        """
+        unit = np.asarray(unit, np.float64)
+        changes = {name: in_units(getattr(self, name), unit, self.shape) for name in ("bias", "reset_value")}
+        changes["threshold"] = in_units(self.threshold, unit, self.shape, lead=1)
+        return self.with_(**{name: value.astype(dtype) for name, value in changes.items()})
 
     def output_shape(self, source: Shape) -> Shape:
         require(

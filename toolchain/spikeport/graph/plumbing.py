@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from spikeport.findings import require
 from spikeport.graph.arrays import Array, over_neurons
@@ -100,6 +101,12 @@ class Norm(Node):
     var: Array  #: [C], >= 0
     eps: float = 1e-5
     scale: float = 1.0
+
+    def gain_and_shift(self, dtype: DTypeLike = None) -> tuple[Array, Array]:
+        """Both [C], of ``y = gain * x + shift``; computed in ``dtype``, or in the arrays' own where None."""
+        gamma, beta, mean, var = (np.asarray(getattr(self, name), dtype) for name in self.arrays)
+        gain = gamma * self.scale / np.sqrt(var + self.eps)
+        return gain, beta - mean * gain
 
     def output_shape(self, source: Shape) -> Shape:
         require(

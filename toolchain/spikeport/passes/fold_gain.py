@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spikeport.findings import Finding, SpikeportError
-from spikeport.graph import LIF, Array, Flatten, Graph, Node, Pool, Scale, Synapse, over_neurons
-from spikeport.graph import schedule_over_neurons as over_time
+from spikeport.graph import LIF, Array, Flatten, Graph, Node, Pool, Scale, Synapse
 from spikeport.passes.linear import feeders, finding, real_dtype, scaled_outputs
 
 
@@ -30,7 +29,7 @@ def fold_gain(graph: Graph) -> Graph:
         if changes := into_synapses(graph, name, node.gain):
             graph = graph.replace({**changes, name: node.with_(gain=np.ones((), dtype))})
         elif bool((node.gain > 0).all()):
-            graph = graph.replace({name: measured_in(node, node.gain, dtype).with_(gain=np.ones((), dtype))})
+            graph = graph.replace({name: node.measured_in(node.gain, dtype).with_(gain=np.ones((), dtype))})
         else:
             findings.append(
                 finding(
@@ -60,20 +59,3 @@ def into_synapses(graph: Graph, name: str, gain: Array) -> dict[str, Node]:
         assert isinstance(synapse, Synapse)
         changes[source] = scaled_outputs(synapse, gain, dtype)
     return changes
-
-
-def measured_in(node: LIF, unit: Array, dtype: np.dtype[np.floating]) -> LIF:
-    """The same neurons, membrane, threshold, bias and reset value in units of ``unit`` ([], [C] or shape)."""
-    unit = unit.astype(np.float64)
-
-    def divided(value: Array) -> Array:
-        quotient = over_neurons(value, node.shape) / over_neurons(unit, node.shape)
-        if max(value.ndim, unit.ndim) <= 1:
-            quotient = quotient.reshape(np.broadcast_shapes(value.shape, unit.shape))
-        return quotient.astype(dtype)
-
-    threshold = over_time(node.threshold, node.shape) / over_neurons(unit, node.shape)
-    if max(node.threshold.ndim - 1, unit.ndim) <= 1:
-        channels = np.broadcast_shapes(node.threshold.shape[1:], unit.shape)
-        threshold = threshold.reshape(node.timesteps, *channels)
-    return node.with_(threshold=threshold.astype(dtype), bias=divided(node.bias), reset_value=divided(node.reset_value))

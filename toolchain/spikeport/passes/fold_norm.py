@@ -6,7 +6,6 @@ import numpy as np
 
 from spikeport.graph import LIF, Array, Graph, Node, Norm, Pool, Scale, Synapse, over_neurons
 from spikeport.passes.constant import add_constant
-from spikeport.passes.frame import norm_gain
 from spikeport.passes.linear import feeders, real_dtype, scaled_inputs, scaled_outputs
 
 
@@ -52,16 +51,11 @@ def _pools(graph: Graph, name: str) -> list[Pool]:
     return pools
 
 
-def _gain_and_shift(node: Norm) -> tuple[Array, Array]:
-    gain = norm_gain(node)
-    return gain, node.beta.astype(np.float64) - node.mean.astype(np.float64) * gain
-
-
 def _into_sources(graph: Graph, name: str, synapses: tuple[str, ...]) -> Graph:
     dtype = real_dtype(graph, "fold_norm")
     norm = graph[name]
     assert isinstance(norm, Norm)
-    gain, shift = _gain_and_shift(norm)
+    gain, shift = norm.gain_and_shift(np.float64)
     changes: dict[str, Synapse] = {}
     for index, source in enumerate(synapses):
         synapse = graph[source]
@@ -79,7 +73,7 @@ def _into_targets(graph: Graph, name: str) -> Graph:
     norm = graph[name]
     assert isinstance(norm, Norm)
     shape = graph.shapes[name]
-    gain, shift = _gain_and_shift(norm)
+    gain, shift = norm.gain_and_shift(np.float64)
     graph = graph.replace({name: Scale(gain.astype(dtype))})
     # The constant is added behind the gain, so it passes the synapses that follow before they are scaled.
     graph = add_constant(graph, name, np.broadcast_to(over_neurons(shift, shape), shape), "fold_norm")

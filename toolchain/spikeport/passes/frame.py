@@ -22,15 +22,9 @@ def apply(node: Node, x: Array) -> Array:
     if isinstance(node, Flatten):
         return x.reshape(-1)
     if isinstance(node, Norm):
-        return np.asarray(x * over_neurons(norm_gain(node), x.shape))
+        return np.asarray(x * over_neurons(node.gain_and_shift(np.float64)[0], x.shape))
     assert isinstance(node, Scale)
     return np.asarray(x * over_neurons(node.factor, x.shape).astype(np.float64))
-
-
-def norm_gain(node: Norm) -> Array:
-    """What a normalisation multiplies each channel by: float64 [C]."""
-    gamma, var = node.gamma.astype(np.float64), node.var.astype(np.float64)
-    return np.asarray(gamma * node.scale / np.sqrt(var + node.eps))
 
 
 def area(node: Pool) -> int:

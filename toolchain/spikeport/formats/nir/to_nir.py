@@ -173,8 +173,7 @@ def _scale(node: Scale, context: Context) -> Lowered:
 
 def _norm(node: Norm, context: Context) -> Lowered:
     """NIR has no normalisation; it is a diagonal map with a bias: Affine over a vector, else a 1 x 1 convolution."""
-    gain = node.gamma * node.scale / np.sqrt(node.var + node.eps)
-    bias = node.beta - node.mean * gain
+    gain, bias = node.gain_and_shift()
     axes = len(context.source) - 1
     weight = np.diag(gain).reshape((*(2 * gain.shape), *(1,) * axes))
     if axes == 0:
