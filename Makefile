@@ -7,7 +7,7 @@ PACKAGES := toolchain/spikeport targets/spikeport_targets models/spikeport_model
 
 .DEFAULT_GOAL := help
 PEERS  := $(VENV)/.peers
-.PHONY: help setup peers demo test test-slow matrix lint format bench docs dist clean
+.PHONY: help setup peers demo test test-slow matrix mutants mutants-page lint format bench docs dist clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,13 @@ test-slow: $(STAMP)  ## what takes longer than the suite may
 MATRIX ?= 3.12:2.3.5 3.12:1.26.4 3.13:2.3.5
 matrix: $(STAMP)  ## Lava's equality on other Pythons and numpys, in environments of their own under build/matrix
 	$(BIN)/python tests/matrix.py $(MATRIX)
+
+SHARD ?= 1/1
+mutants: $(STAMP)  ## small changes that the tests have to notice; goes on where it was, SHARD=1/4 for one of four machines
+	PYTHONPATH=tests $(BIN)/python -m mutants run --shard $(SHARD)
+
+mutants-page: $(STAMP)  ## docs/results/mutants.md from what ran
+	PYTHONPATH=tests $(BIN)/python -m mutants page
 
 lint: $(STAMP)  ## format, style, types, who may import whom, and the names in changelog.d
 	$(BIN)/ruff format --check .
