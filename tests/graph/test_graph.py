@@ -52,6 +52,12 @@ def test_graphs_are_equal_to_the_bit():
     assert small(fc=Linear(weight.astype(np.float64))) != small()
 
 
+def test_a_node_is_put_into_one_edge_and_no_other():
+    graph = small().insert("twice", Scale(np.float32(2)), ("input", "fc"))
+    assert graph.edges == (("input", "twice"), ("twice", "fc"), ("fc", "lif"), ("lif", "out"))
+    assert code(lambda: graph.insert("lif", Scale(np.float32(2)), ("input", "twice"))) == "SP110"
+
+
 def test_arrays_are_read_only_but_the_callers_stay_writable():
     weight = np.ones((3, 2), np.float32)
     graph = small(fc=Linear(weight))

@@ -1,26 +1,29 @@
 """Draw mutants, run them, and join the results into a page.
 
-    PYTHONPATH=tests python -m mutants run [--shard 1/4] [--commit HEAD]     goes on where it was
-    PYTHONPATH=tests python -m mutants page [--commit HEAD]                  writes docs/results/mutants.md
+    PYTHONPATH=tests python -m mutants run [--shard 1/4] [--slowest 1.5] [--commit HEAD]    goes on where it was
+    PYTHONPATH=tests python -m mutants page [--commit HEAD]                    writes docs/results/mutants.md
 
 Results are small files in build/mutants/results, one a mutant; those of other machines are copied beside them. A mutant
-that was caught stays so while its function keeps the line; one that survived runs again when its room's tests change.
+that was caught stays so while its function keeps the line. One that survived runs again when its room's tests change or
+`--slowest` (seconds that a test may take) grows, unless a person gave its reason.
 """
 
 from __future__ import annotations
 
 import argparse
+import compileall
 import fcntl
 import json
 import signal
 import sys
+import tomllib
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
 from mutants.candidates import Mutant, digest, mutated, sample
 from mutants.child import Verdict, prepare, tested
-from mutants.page import write_page
+from mutants.page import REASONS, write_page
 from mutants.reach import Chooser, Reach, Recorder, marked, reach_of
 from mutants.tree import PLACE, PLAN, ROOT, git, sources, unpack, written
 
@@ -47,7 +50,7 @@ def tests_digest(tree: Path, room: str) -> str:
     return digest(*((tree / "tests" / name).read_text("utf-8") for name in PLAN["rooms"][room]["tests"]))[:12]
 
 
-def run(commit: str, shard: str) -> None:
+def run(commit: str, shard: str, slowest: float) -> None:
     """Run every mutant of a shard whose result is not known; an interrupted run loses the one that it was at."""
     number, of = map(int, shard.split("/"))
     tree = PLACE / f"tree-{number}-of-{of}"
@@ -58,56 +61,67 @@ def run(commit: str, shard: str) -> None:
         unpack(commit, tree)
         texts = sources(tree)
         digests = {room: tests_digest(tree, room) for room in texts}
+        reasons = tomllib.loads(REASONS.read_text("utf-8"))
         mutants = drawn(commit, texts)[number - 1 :: of]
-        waiting = [each for each in mutants if not settled(result_of(each), digests[each.room])]
+        waiting = [
+            each
+            for each in mutants
+            if not settled(result_of(each), digests[each.room], slowest, explained=each.key in reasons)
+        ]
         print(f"{len(waiting)} of {len(mutants)} mutants wait", flush=True)
         prepare(tree)
         reaches: dict[str, Reach] = {}
         for mutant in waiting:
             if mutant.room not in reaches:
-                reaches[mutant.room] = reach(tree, mutant.room, texts[mutant.room])
-            verdict = judged(tree, mutant, texts[mutant.room][mutant.path], reaches[mutant.room])
-            keep(mutant, verdict, digests[mutant.room], commit)
+                reaches[mutant.room] = reach(tree, mutant.room, texts[mutant.room], digests[mutant.room])
+            verdict = judged(tree, mutant, texts[mutant.room][mutant.path], reaches[mutant.room], slowest)
+            keep(mutant, verdict, {"tests": digests[mutant.room], "commit": commit, "slowest": slowest})
 
 
-def settled(result: dict | None, tests: str) -> bool:
+def settled(result: dict | None, tests: str, slowest: float, *, explained: bool) -> bool:
     """Whether a result stands."""
-    return result is not None and (result["outcome"] != "passed" or result["tests"] == tests)
+    if result is None or result["outcome"] != "passed" or explained:
+        return result is not None
+    return result["tests"] == tests and result["slowest"] >= slowest
 
 
-def reach(tree: Path, room: str, texts: dict[str, str]) -> Reach:
-    """Run the tests of a room twice on the unchanged code: they must pass, loops are compiled, and marks are set."""
-    files = [f"tests/{name}" for name in PLAN["rooms"][room]["tests"]]
-    told = tree / "reached.json"
-    with ExitStack() as marks:
-        for marking in (False, True):
-            for path, text in texts.items() if marking else ():
+def reach(tree: Path, room: str, texts: dict[str, str], tests: str) -> Reach:
+    """Which tests reach which functions. They run once, with marks; they must pass, and loops are compiled for all."""
+    told = tree / f"reach-{room}-{digest(texts, tests)[:12]}.json"
+    if not told.exists():
+        files = [f"tests/{name}" for name in PLAN["rooms"][room]["tests"]]
+        with ExitStack() as marks:
+            for path, text in texts.items():
                 marks.enter_context(written(tree / "toolchain" / "spikeport" / path, marked(path, text)))
-            verdict = tested(tree, files, 1200, *[Recorder(told)][: int(marking)], keep_bytecode=not marking)
-            if verdict.outcome != "passed":
-                raise SystemExit(f"the tests of {room} do not pass unchanged: {verdict} (see {tree}/child.log)")
-    print(f"{room}: {verdict.seconds} s unchanged", flush=True)
-    return reach_of(json.loads(told.read_text()), texts, verdict.seconds)
+            verdict = tested(tree, files, 1200, Recorder(told), keep_bytecode=True)
+        if verdict.outcome != "passed":
+            told.unlink(missing_ok=True)
+            raise SystemExit(f"the tests of {room} do not pass unchanged: {verdict} (see {tree}/child.log)")
+        compileall.compile_dir(tree / "toolchain", quiet=2)
+        print(f"{room}: {verdict.seconds} s unchanged", flush=True)
+    return reach_of(json.loads(told.read_text()), texts)
 
 
-def judged(tree: Path, mutant: Mutant, source: str, reach: Reach) -> Verdict:
+def judged(tree: Path, mutant: Mutant, source: str, reach: Reach, slowest: float) -> Verdict:
     """The tests that reach a mutant, on the copy with the mutant in it."""
-    tests = reach.tests_for(mutant.path, mutant.definition)
+    tests = reach.tests_for(mutant.path, mutant.definition, slowest)
     if not tests:
         return Verdict("passed", "", 0.0)
     files = list(dict.fromkeys(test.split("::")[0] for test in tests))
     with written(tree / "toolchain" / "spikeport" / mutant.path, mutated(mutant, source)):
-        return tested(tree, files, PLAN["patience"] * reach.total + 20, Chooser(tests), keep_bytecode=False)
+        return tested(
+            tree, files, PLAN["patience"] * sum(reach.seconds.values()) + 20, Chooser(tests), keep_bytecode=False
+        )
 
 
-def keep(mutant: Mutant, verdict: Verdict, tests: str, commit: str) -> None:
+def keep(mutant: Mutant, verdict: Verdict, circumstances: dict) -> None:
     """Write a result, whole or not at all."""
     where = f"{mutant.path}:{mutant.line} {mutant.operator}"
     print(f"{verdict.outcome:8} {verdict.seconds:6} s  {mutant.key} {where}", flush=True)
     if verdict.outcome == "broken":  # neither passed nor failed: no result, the next run tries again
         return
     path = RESULTS / f"{mutant.key}.json"
-    entry = asdict(mutant) | asdict(verdict) | {"tests": tests, "commit": commit}
+    entry = asdict(mutant) | asdict(verdict) | circumstances
     path.with_suffix(".part").write_text(json.dumps(entry, indent=1))
     path.with_suffix(".part").replace(path)
 
@@ -127,12 +141,13 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("what", choices=["run", "page"])
     options.add_argument("--shard", default="1/1", metavar="I/N")
+    options.add_argument("--slowest", type=float, default=60.0, metavar="SECONDS")
     options.add_argument("--commit", default="HEAD")
     chosen = options.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended; the next run goes on from here"))
     commit = git("rev-parse", chosen.commit).decode().strip()
     if chosen.what == "run":
-        run(commit, chosen.shard)
+        run(commit, chosen.shard, chosen.slowest)
     else:
         page(commit)
 

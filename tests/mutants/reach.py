@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +25,12 @@ class Reach:
 
     seconds: dict[str, float]  #: of each test, on one core
     functions: dict[str, list[str]]  #: the tests that reach ``path:function``; a file stands for all of its tests
-    total: float  #: seconds of the whole room
 
-    def tests_for(self, path: str, definition: str) -> list[str]:
-        """The tests that can notice a change in a function, the fastest first."""
+    def tests_for(self, path: str, definition: str, slowest: float) -> list[str]:
+        """The tests that can notice a change in a function, the fastest first, none that takes over ``slowest``."""
         reaching = self.functions.get(f"{path}:{definition}", [EVERYWHERE])
         tests = [test for test in self.seconds if {test, test.split("::")[0], EVERYWHERE} & set(reaching)]
-        return sorted(tests, key=self.seconds.__getitem__)
+        return sorted((test for test in tests if self.seconds[test] <= slowest), key=self.seconds.__getitem__)
 
 
 def marked(path: str, source: str) -> str:
@@ -44,7 +44,7 @@ def marked(path: str, source: str) -> str:
     return ast.unparse(ast.fix_missing_locations(tree))
 
 
-def reach_of(written: dict, sources: dict[str, str], total: float) -> Reach:
+def reach_of(written: dict, sources: dict[str, str]) -> Reach:
     """What `Recorder` wrote down, turned round; functions that no test reaches have no test."""
     functions: dict[str, list[str]] = {name: [] for path, text in sources.items() for name in _named(path, text)}
     for test, reached in written["reached"].items():
@@ -52,7 +52,7 @@ def reach_of(written: dict, sources: dict[str, str], total: float) -> Reach:
             functions[name].append(test)
     for path, text in sources.items():
         functions |= {name: [EVERYWHERE] for name in _named(path, text, kept=True)}
-    return Reach(written["seconds"], functions, total)
+    return Reach(written["seconds"], functions)
 
 
 def _named(path: str, source: str, *, kept: bool = False) -> Iterable[str]:
@@ -73,12 +73,12 @@ class Recorder:
         self.path = path
         self.reached: dict[str, set[str]] = {EVERYWHERE: set()}
         self.seconds: dict[str, float] = {}
-        self.now = self.reached[EVERYWHERE]
+        self.now, self.begun = self.reached[EVERYWHERE], 0.0
         setattr(builtins, MARK, lambda name: self.now.add(name))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item):
-        self.now = self.reached.setdefault(item.nodeid.split("::")[0], set())
+        self.now, self.begun = self.reached.setdefault(item.nodeid.split("::")[0], set()), time.process_time()
         return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -87,10 +87,7 @@ class Recorder:
         try:
             return (yield)
         finally:
-            self.now = before
-
-    def pytest_runtest_logreport(self, report) -> None:
-        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
+            self.now, self.seconds[item.nodeid] = before, time.process_time() - self.begun
 
     def pytest_sessionfinish(self) -> None:
         reached = {test: sorted(names) for test, names in self.reached.items()}

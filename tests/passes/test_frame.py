@@ -1,0 +1,56 @@
+"""One frame through a node without state: the sums that its equation names, term by term."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spikeport.graph import Conv, Flatten, Linear, Norm, Pool, Scale
+from spikeport.passes.frame import apply
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(4, 6, 7))
+
+
+def test_a_norm_multiplies_by_its_gain_and_adds_nothing():
+    gamma, beta, mean, var = RNG.uniform(0.5, 2, (4, 4))
+    expected = [x * g / np.sqrt(v + 1e-3) for x, g, v in zip(X, gamma * 1.5, var, strict=True)]
+    np.testing.assert_allclose(apply(Norm(gamma, beta, mean, var, 1e-3, 1.5), X), expected, rtol=1e-12)
+
+
+def test_a_scale_multiplies_each_channel():
+    factor = RNG.uniform(0.5, 2, 4)
+    np.testing.assert_array_equal(apply(Scale(factor), X), [x * f for x, f in zip(X, factor, strict=True)])
+
+
+def test_a_linear_node_weighs_its_inputs_and_a_flatten_lays_them_in_a_row():
+    weight = RNG.normal(size=(3, 168)).astype(np.float32)
+    flat = apply(Flatten(), X)
+    assert [flat[channel * 42 + row * 7 + column] for channel, row, column in np.ndindex(X.shape)] == list(X.ravel())
+    expected = [sum(float(w) * x for w, x in zip(row, flat, strict=True)) for row in weight]
+    np.testing.assert_allclose(apply(Linear(weight), flat), expected, rtol=1e-9)
+
+
+def at(channel, *place):
+    """A value of the frame, zero outside."""
+    inside = all(0 <= p < n for p, n in zip(place, X.shape[1:], strict=True))
+    return float(X[(channel, *place)]) if inside else 0.0
+
+
+@pytest.mark.parametrize("kind", ["sum", "average"])
+def test_a_pool_adds_its_windows(kind):
+    node = Pool(kind, (3, 2), (2, 1), (1, 0))
+    expected = np.zeros(node.output_shape(X.shape))
+    for c, i, j in np.ndindex(expected.shape):
+        expected[c, i, j] = sum(at(c, 2 * i - 1 + a, j + b) for a in range(3) for b in range(2))
+    np.testing.assert_allclose(apply(node, X), expected / (6 if kind == "average" else 1), rtol=1e-12, atol=1e-12)
+
+
+def test_a_convolution_weighs_its_windows_group_by_group():
+    weight = RNG.normal(size=(6, 2, 2, 3))
+    node = Conv(weight, stride=(1, 2), padding=(0, 1), dilation=(2, 1), groups=2)
+    expected = np.zeros(node.output_shape(X.shape))
+    for o, i, j in np.ndindex(expected.shape):
+        for c, a, b in np.ndindex(2, 2, 3):
+            expected[o, i, j] += weight[o, c, a, b] * at(o // 3 * 2 + c, i + 2 * a, 2 * j - 1 + b)
+    np.testing.assert_allclose(apply(node, X), expected, rtol=1e-9, atol=1e-9)

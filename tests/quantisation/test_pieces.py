@@ -1,0 +1,48 @@
+"""Pieces of the quantisation by themselves: the patches that neurons see, the steps of data, a budget just kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from quantize_examples import filtered, vectors
+from spikeport.engine import simulate
+from spikeport.graph import Conv, Linear
+from spikeport.quantisation import mixed_bits, quantize
+from spikeport.quantisation.inputs import exact_unit
+from spikeport.quantisation.rounding import patches
+
+
+def test_patches_of_a_convolution_are_what_its_windows_cover():
+    """Every value of the input is another one, so a patch says where it was cut out."""
+    x = np.arange(1, 2 * 3 * 4 * 7 * 6 + 1, dtype=np.float32).reshape(2, 3, 4, 7, 6)
+    node = Conv(np.zeros((2, 2, 3, 2), np.float32), stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2)
+    padded = np.pad(x.reshape(-1, 4, 7, 6), [(0, 0), (0, 0), (1, 1), (0, 0)])
+    windows = {
+        padded[sample, :, i : i + 3, j : j + 3 : 2].tobytes()
+        for sample in range(6)
+        for i in range(0, 7, 2)
+        for j in range(4)
+    }
+    drawn = {patch.reshape(4, 3, 2).tobytes() for patch in patches(node, x, np.random.default_rng(0))}
+    assert drawn == windows  # thousands are drawn, all 96 come up
+
+
+def test_patches_of_a_dense_layer_are_its_inputs():
+    x = np.arange(2 * 5 * 3, dtype=np.float32).reshape(2, 5, 3)
+    drawn = patches(Linear(np.zeros((2, 3), np.float32)), x, np.random.default_rng(0))
+    np.testing.assert_array_equal(drawn, x.reshape(10, 1, 3))
+
+
+@pytest.mark.parametrize("unit", [0.1, 1 / 3, 1 / 255])
+def test_a_step_that_no_two_values_are_apart_is_found(unit):
+    """2 and 5 are whole multiples of 1, their differences from each other and from zero are 2 and 3."""
+    assert exact_unit(np.asarray([2, 5]) * unit, 0, 255) == pytest.approx(unit, rel=1e-12)
+
+
+def test_a_budget_that_is_just_kept_is_kept():
+    """Every graph is as accurate as the real network: a drop of 0 allows the fewest bits of the path."""
+    quantised = quantize(filtered(), vectors(8), run=simulate, steps=[])
+    trade_off = mixed_bits(quantised, accuracy=lambda graph: 0.5, real_accuracy=0.5, max_drop=0)
+    assert trade_off.chosen.weight_bits == min(point.weight_bits for point in trade_off.curve)
+    assert trade_off.chosen.mean_bits < 2
