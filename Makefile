@@ -25,6 +25,7 @@ peers: $(PEERS)  ## other tools that take part in some tests, which skip without
 
 $(PEERS): $(STAMP)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[lava,events,dev,peers,sanafe]'
+	-SPIKEPORT_ENVIRONMENTS=$(VENV)/environments $(BIN)/spikeport targets --install nengo-loihi
 	touch $@
 
 demo: $(STAMP)  ## the main job on real handwritten digits; writes build/demo/report.html

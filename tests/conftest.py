@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ settings.load_profile("ci" if os.environ.get("CI") else os.environ.get("HYPOTHES
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands have it (`process.settle`)
+if (Path(sys.prefix) / "environments").is_dir():  # made by `make peers`
+    os.environ.setdefault("SPIKEPORT_ENVIRONMENTS", str(Path(sys.prefix) / "environments"))
 os.environ.setdefault("SPIKEPORT_CACHE", str(Path(__file__).resolve().parents[1] / "build" / "cache"))
 
 

@@ -44,9 +44,13 @@ def folder_of(prefix: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def module(name: str, *arguments: str) -> list[str]:
+    """The command that runs a module of ours in this Python."""
+    return [sys.executable, "-m", name, *arguments]
+
+
 def run(
-    module: str,
-    arguments: Sequence[str],
+    command: Sequence[str],
     folder: Path,
     errors: Errors,
     *,
@@ -56,7 +60,7 @@ def run(
     where: Callable[[], str],
     show: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run ``python -m module arguments`` in ``folder``, with one thread.
+    """Run a command in ``folder``, with one thread; a Python that takes no notice of it finds our packages.
 
     ``seconds`` and ``memory`` (bytes) limit it; ``segments`` is how the names of its shared memory begin; ``where``
     says how far it came; ``show`` is called every `POLL` seconds. Whatever happens to this process, nothing that was
@@ -66,7 +70,7 @@ def run(
     environment = dict(os.environ) | dict.fromkeys(THREADS, "1")
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     order = {
-        "command": [sys.executable, "-m", module, *arguments],
+        "command": list(command),
         "environment": environment,
         "segments": segments,
         "seconds": seconds,

@@ -18,10 +18,10 @@ import pytest
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, LOIHI2, Graph, Input, Linear, Loihi
 from spikeport.target import Request
+from spikeport_targets.entering import entering
 from spikeport_targets.lava import Lava
 from spikeport_targets.lava.child import execute
 from spikeport_targets.lava.lowering import lower
-from spikeport_targets.lava.records import entering
 
 needs_lava = pytest.mark.skipif(not Lava().availability().ready, reason=Lava().availability().why)
 
@@ -188,7 +188,8 @@ PARENT = """
 
 def running_parent():
     """A process in the middle of a Lava run."""
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
+    environment = os.environ | {"PYTHONPATH": path}
     parent = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(PARENT)],
         stdout=subprocess.PIPE,

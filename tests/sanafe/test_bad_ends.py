@@ -29,8 +29,7 @@ def test_a_child_that_ends_badly_is_one_error_of_its_target(errors, end, tmp_pat
     limit = 0.5 if end == "time" else 30.0
     with pytest.raises(SpikeportError) as caught:
         watched.run(
-            "ends_badly",
-            [],
+            watched.module("ends_badly"),
             tmp_path,
             errors,
             seconds=limit,

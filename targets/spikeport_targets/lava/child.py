@@ -39,8 +39,7 @@ def execute(
 
         segments = f"psm_spikeport_{os.getpid()}_{secrets.token_hex(4)}_"
         watched.run(
-            "spikeport_targets.lava.worker",
-            [str(folder), segments],
+            watched.module("spikeport_targets.lava.worker", str(folder), segments),
             folder,
             ERRORS,
             seconds=seconds,

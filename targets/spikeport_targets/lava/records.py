@@ -1,4 +1,4 @@
-"""Samples on their way in, and what Lava wrote down as a Record."""
+"""What Lava wrote down, as a Record."""
 
 from __future__ import annotations
 
@@ -6,33 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from spikeport.findings import fail
 from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Loihi, Readout, over_neurons
 from spikeport.record import Record, Train
 from spikeport_targets.lava.layout import from_lava
 from spikeport_targets.lava.plan import Plan
 
 KINDS = ("membrane saturated", "sum beyond 24 bits")  #: the order in which ScheduledLIF counts them
-
-
-def entering(graph: Graph, samples: Array) -> Array:
-    """The samples as [N, T, *input], integers in units of the input, or floats."""
-    node = graph.entry
-    values = np.asarray(samples)
-    if isinstance(graph.arithmetic, Loihi):
-        values = np.rint(values.astype(np.float64) / node.unit).astype(np.int64)
-        low, high = int(values.min(initial=0)), int(values.max(initial=0))
-        if values.size and (values.min() < node.low or values.max() > node.high):
-            fail(
-                "SP504",
-                f"input spans {low} ... {high} units of {float(node.unit):g}, the graph was made for "
-                f"{node.low:g} ... {node.high:g}",
-                where=f"node {graph.input!r}",
-                mend="scale the input as the calibration data were, or quantise again with data that span it",
-            )
-    if node.coding == "events":
-        return values.swapaxes(0, 1)
-    return np.repeat(values[:, None], graph.timesteps, axis=1)
 
 
 def recorded(graph: Graph, planned: Plan, logs: Mapping[str, Array], count: int) -> Record:

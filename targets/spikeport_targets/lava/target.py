@@ -17,12 +17,13 @@ from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import Array, Graph, Samples
 from spikeport.record import Record, join
 from spikeport.target import Availability, Request, Show, check_input
+from spikeport_targets.entering import entering
 from spikeport_targets.lava.checks import check, wide_sums
 from spikeport_targets.lava.child import execute
 from spikeport_targets.lava.cost import samples_at_once, seconds_a_step, time_limit
 from spikeport_targets.lava.current import constant_current, with_constant_current
 from spikeport_targets.lava.lowering import lower
-from spikeport_targets.lava.records import entering, recorded
+from spikeport_targets.lava.records import recorded
 from spikeport_targets.lava.support import placements
 
 INSTALL = "pip install 'spikeport[lava]' && pip install --no-deps --ignore-requires-python lava-nc==0.10.0"

@@ -48,8 +48,7 @@ def execute(plan: Plan, seconds: float | None = None, memory: int | None = None)
     with watched.folder_of("spikeport-sanafe-") as folder:
         plan.write(folder)
         watched.run(
-            "spikeport_targets.sanafe.worker",
-            [str(folder)],
+            watched.module("spikeport_targets.sanafe.worker", str(folder)),
             folder,
             ERRORS,
             seconds=seconds or SECONDS,

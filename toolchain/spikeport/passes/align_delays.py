@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Never
 
 from spikeport.findings import fail
 from spikeport.graph import Delay, Graph, Synapse
@@ -62,23 +63,32 @@ def align_delays(graph: Graph) -> Pipeline:
     kept = {name for name, node in graph.nodes.items() if not isinstance(node, Delay) or name == graph.output}
     ways = [(source, name, wait) for name in kept for source, wait in _sources(graph, name)]
     latency = {name: int(isinstance(graph.nodes[name], Synapse)) for name in kept}
-    depth = dict.fromkeys((name for name in graph.order if name in kept), 0)
-    for _ in range(len(kept) + 1):
-        late: dict[str, int] = {}
-        for source, target, wait in ways:
-            due = depth[source] + latency[source] - wait
-            if due > max(depth[target], late.get(target, 0)):
-                late[target] = due
-        if not late:
-            break
-        depth |= late
-    else:
-        _too_slow(sorted(late))
+    leads = [(source, target, latency[source] - wait) for source, target, wait in ways]
+    depth = smallest_depths((name for name in graph.order if name in kept), leads)
     links = [Link(s, t, wait, depth[t] - depth[s] - latency[s] + wait) for s, t, wait in ways]
     order = {name: place for place, name in enumerate(graph.order)}
     return Pipeline(
         depth, tuple(sorted(links, key=lambda link: (order[link.target], order[link.source], link.logical)))
     )
+
+
+def smallest_depths(names: Iterable[str], leads: Iterable[tuple[str, str, int]]) -> dict[str, int]:
+    """The smallest depths, none negative, where each ``(source, target, lead)`` asks for that much between the two.
+
+    ``depth[target] >= depth[source] + lead``. Raises SP612 where a cycle asks for more and more.
+    """
+    depth = dict.fromkeys(names, 0)
+    leads = list(leads)
+    for _ in range(len(depth) + 1):
+        late: dict[str, int] = {}
+        for source, target, lead in leads:
+            due = depth[source] + lead
+            if due > max(depth[target], late.get(target, 0)):
+                late[target] = due
+        if not late:
+            return depth
+        depth |= late
+    _too_slow(sorted(late))
 
 
 def _sources(graph: Graph, name: str) -> list[tuple[str, int]]:
@@ -98,7 +108,7 @@ def _sources(graph: Graph, name: str) -> list[tuple[str, int]]:
     return sources
 
 
-def _too_slow(names: list[str]) -> None:
+def _too_slow(names: list[str]) -> Never:
     fail(
         "SP612",
         f"a cycle through {', '.join(map(repr, names))} has fewer steps of delay than synapses, or no neuron at all",
