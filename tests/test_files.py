@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import dataclass, field
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from spikeport.files import replacing, write_json, write_text
+from spikeport.files import plain, replacing, write_json, write_text
 
 
 def test_a_file_appears_when_the_block_ends(tmp_path):
@@ -77,3 +80,31 @@ def test_text_and_json_to_the_byte(tmp_path):
     write_json(tmp_path / "facts", {"a": [1, "ß"]})
     assert (tmp_path / "page").read_bytes() == "größer\n".encode()
     assert (tmp_path / "facts").read_bytes() == b'{\n "a": [\n  1,\n  "\\u00df"\n ]\n}\n'
+
+
+@dataclass(frozen=True)
+class Inner:
+    counts: np.ndarray
+    place: Path | None
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: dict[str, Inner]
+    pair: tuple[Inner, float]
+    drawing: str = field(default="long", repr=False)
+
+
+class Told:
+    def as_dict(self):
+        return {"said": "otherwise"}
+
+
+def test_json_has_the_fields_of_a_result_and_of_what_it_holds():
+    inner = Inner(np.arange(3), Path("a") / "b")
+    value = {"outer": Outer({"x": inner}, (Inner(np.zeros((1, 2)), None), np.float32(0.5))), "told": [Told()]}
+    same = {"counts": [0, 1, 2], "place": "a/b"}
+    assert json.loads(json.dumps(plain(value))) == {
+        "outer": {"inner": {"x": same}, "pair": [{"counts": [[0.0, 0.0]], "place": None}, 0.5]},
+        "told": [{"said": "otherwise"}],
+    }

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 import spikeport
 from old_files import facts
+from spikeport.files import plain
 
 #: How far weights may be from those that 0.1 went on to, on a machine that adds float32 in another order. Other threads
 #: and other vector units were seen to move them by 4e-4 (a spike flips) and 1e-7; a lost momentum or another order of
@@ -78,7 +79,7 @@ def test_the_parts_of_a_run_belong_to_it(started):
 def test_a_training_goes_on(name, started, old, one_thread):
     out, then = started(f"trainings/{name}"), facts.read(f"trainings/{name}")
     trained = spikeport.train(out / "recipe.toml", out=out, go_on=True, progress=False)
-    now = [epoch.as_dict() for epoch in trained.epochs]
+    now = plain(trained.epochs)
     assert facts.holds(dict(enumerate(now[:2])), dict(enumerate(then["epochs"][:2])))
     assert (len(now), trained.metadata["epoch"]) == (3, then["best"])
     for field, number in then["epochs"][2].items():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -63,6 +64,24 @@ def write_text(path: Path | str, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
+def plain(value: Any) -> Any:
+    """What JSON says of a value: of a result by its own ``as_dict``, else of a dataclass by its fields.
+
+    Left out are fields that ``repr`` leaves out. Tuples and arrays become lists, numpy's numbers Python's, paths text.
+    """
+    if hasattr(value, "as_dict"):
+        return value.as_dict()
+    if is_dataclass(value):
+        return {item.name: plain(getattr(value, item.name)) for item in fields(value) if item.repr}
+    if isinstance(value, Mapping):
+        return {key: plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return str(value) if isinstance(value, Path) else value
+
+
 def write_json(path: Path | str, value: Any) -> None:
-    """Write JSON, an entry a line; the file appears whole."""
-    write_text(path, json.dumps(value, indent=1) + "\n")
+    """Write what is `plain` of a value as JSON, an entry a line; the file appears whole."""
+    write_text(path, json.dumps(plain(value), indent=1) + "\n")

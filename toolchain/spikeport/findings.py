@@ -7,7 +7,7 @@ The catalogue of codes, with a page for each, is in ``catalogue/*.toml``.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal, Never
 
 Severity = Literal["error", "substituted", "note"]
@@ -32,10 +32,6 @@ class Finding:
         head = f"{self.where}: {self.what}" if self.where else self.what
         lines = [head, *(line for line in (self.why, self.mend) if line)]
         return f"{self.code}  " + "\n       ".join(lines)
-
-    def as_dict(self) -> dict[str, str]:
-        """The finding as plain strings, for JSON."""
-        return asdict(self)
 
 
 class SpikeportError(Exception):

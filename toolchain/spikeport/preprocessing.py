@@ -7,7 +7,7 @@ Whatever reads a data set for a model prepares the samples by it; samples that a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,10 +40,6 @@ class Preprocessing:
             f"mean {list(self.mean)} and std {list(self.std)}",
             mend="give as many finite means as deviations, one a channel, deviations above 0",
         )
-
-    def facts(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def apply(self, x: Array, coding: Coding, where: str = "") -> Array:
         """Samples [N, C, ...], or [T, N, C, ...] of events, as they enter the network. Raises SP398."""

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.files import replacing
+from spikeport.files import plain, replacing
 from spikeport.findings import Finding, fail, require
 from spikeport.graph.arrays import Array
 
@@ -130,12 +130,12 @@ class Record:
         meta = {
             "target": self.target,
             "neurons": dict(self.neurons),
-            "spike_counts": {name: counts.tolist() for name, counts in self.spike_counts.items()},
-            "events": {name: _event_dict(events) for name, events in self.events.items()},
+            "spike_counts": plain(self.spike_counts),
+            "events": plain(self.events),
             "overflows": {name: dict(kinds) for name, kinds in self.overflows.items()},
             "seconds": self.seconds,
             "origin": dict(self.origin),
-            "findings": [finding.as_dict() for finding in self.findings],
+            "findings": plain(self.findings),
         }
         with replacing(path) as part, part.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, meta=np.asarray(json.dumps(meta)), **arrays)
@@ -220,12 +220,7 @@ def _added(parts: Sequence[Events]) -> Events:
     return replace(first, **totals)
 
 
-def _event_dict(events: Events) -> dict[str, Any]:
-    plain = {item.name: getattr(events, item.name) for item in fields(events)}
-    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in plain.items()}
-
-
-def _events_from(plain: Mapping[str, Any]) -> Events:
-    kind = SynapseEvents if "synops" in plain else NeuronEvents
-    values: dict[str, Any] = {n: np.asarray(v, dtype=np.int64) if isinstance(v, list) else v for n, v in plain.items()}
+def _events_from(facts: Mapping[str, Any]) -> Events:
+    kind = SynapseEvents if "synops" in facts else NeuronEvents
+    values: dict[str, Any] = {n: np.asarray(v, dtype=np.int64) if isinstance(v, list) else v for n, v in facts.items()}
     return kind(**values)

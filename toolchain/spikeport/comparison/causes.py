@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -46,10 +45,6 @@ class Cause:
     accuracy: float | None  #: change of accuracy by the switch alone, a difference of shares; None without labels
     layers: dict[str, int]  #: mismatches by layer
     advice: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from spikeport.comparison.divergence import Divergence, first_divergence
 from spikeport.comparison.intervals import Share, share
 from spikeport.comparison.mcnemar import mcnemar
 from spikeport.comparison.parity import Judgement, Parity, parity, same_choice
+from spikeport.files import plain
 from spikeport.findings import Finding
 from spikeport.graph import Array, Graph
 from spikeport.record import Record
@@ -70,15 +71,15 @@ class Comparison:
             "b": self.b,
             **self.parity.as_dict(),
             "samples_apart": list(self.samples_apart),
-            "accuracy": None if self.accuracy is None else {name: s.as_dict() for name, s in self.accuracy.items()},
+            "accuracy": plain(self.accuracy),
             "accuracy_drop": self.accuracy_drop,
             "p_value": self.p_value,
             "firing_rate": self.firing_rates,
             "membrane_error": self.membrane_error,
-            "first_divergence": None if self.first is None else self.first.as_dict(),
-            "causes": None if self.causes is None else [cause.as_dict() for cause in self.causes],
+            "first_divergence": plain(self.first),
+            "causes": plain(self.causes),
             "why_not": self.why_not,
-            "findings": [finding.as_dict() for finding in self.findings],
+            "findings": plain(self.findings),
         }
 
     def lines(self) -> Iterator[str]:

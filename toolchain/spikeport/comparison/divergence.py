@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -50,10 +49,6 @@ class Divergence:
         where = ", ".join(map(str, self.neuron))
         moments = "".join(f"; {name}: {moment}" for name, moment in ((a, self.a), (b, self.b)) if moment)
         return f"{self.layer}, t = {self.t}, sample {self.sample}, neuron ({where}): {who}{moments}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def first_divergence(a: Record, b: Record, graph: Graph | None = None) -> Divergence | None:

@@ -12,6 +12,7 @@ from spikeport.costs.functions import FUNCTIONS, Function, Terms
 from spikeport.costs.identities import Identity
 from spikeport.costs.model import Model, Range, exactly, find, shipped
 from spikeport.costs.terms import Term
+from spikeport.files import plain
 from spikeport.findings import fail
 from spikeport.graph import Array, Graph
 from spikeport.record import Record
@@ -41,16 +42,11 @@ class Estimate:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything by name, for JSON."""
-        tables = {
-            name: {key: value.as_dict() for key, value in getattr(self, name).items()}
-            for name in ("breakdown", "layers", "counts")
-        }
-        plain = {
-            name: getattr(self, name) for name in ("model", "network", "low", "nominal", "high", "source", "basis")
-        }
-        static = None if self.static is None else self.static.as_dict()
+        head = ("model", "network", "low", "nominal", "high", "source", "basis")
         label = {"label": self.title, "kind": self.kind, "unit": "J"}
-        return {**plain, **label, **tables, "by_spikes": self.by_spikes, "static": static, "notes": list(self.notes)}
+        tail = ("breakdown", "layers", "counts", "by_spikes", "static", "notes")
+        facts = {name: plain(getattr(self, name)) for name in head + tail}
+        return {name: facts[name] for name in head} | label | {name: facts[name] for name in tail}
 
 
 def estimate(

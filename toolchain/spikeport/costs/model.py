@@ -89,10 +89,6 @@ class Range:
         by = factor if isinstance(factor, Range) else Range(factor, factor, factor)
         return Range(self.low * by.low, self.nominal * by.nominal, self.high * by.high)
 
-    def as_dict(self) -> dict[str, float]:
-        """The three numbers by name."""
-        return {"low": self.low, "nominal": self.nominal, "high": self.high}
-
 
 def exactly(value: float) -> Range:
     """A number that is known."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from spikeport.files import plain
 from spikeport.findings import fail
 from spikeport.graph import Graph, Loihi
 from spikeport.mapping.chip import Chip, find
@@ -29,7 +30,7 @@ class LayerFit:
     def as_dict(self) -> dict[str, Any]:
         """Everything by name, for JSON."""
         return {
-            "shape": list(self.layer.shape),
+            "shape": plain(self.layer.shape),
             "neurons": self.layer.neurons,
             "cores": self.tile.cores,
             "tile": list(self.tile.shape),
@@ -114,7 +115,7 @@ class Fit:
             "unknown": list(self.open),
             "over": self.over,
             "refused": list(self.refused),
-            "layers": {name: layer.as_dict() for name, layer in self.layers.items()},
+            "layers": plain(self.layers),
         }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.costs.model import Range
+from spikeport.files import plain
 from spikeport.mapping.fit import Fit
 from spikeport.mapping.placement import Mapping as Placement
 from spikeport.mapping.traffic import Work
@@ -62,10 +63,10 @@ class Latency:
     def as_dict(self) -> dict[str, Any]:
         """Everything by name, for JSON; seconds."""
         return {
-            "step_seconds": self.step.as_dict(),
-            "step_seconds_each": [step.as_dict() for step in self.steps],
-            "sample_seconds": self.sample.as_dict(),
-            "samples_per_second_pipelined": self.pipelined.as_dict(),
+            "step_seconds": plain(self.step),
+            "step_seconds_each": plain(self.steps),
+            "sample_seconds": plain(self.sample),
+            "samples_per_second_pipelined": plain(self.pipelined),
             "timesteps": self.timesteps,
             "depth": self.depth,
             "bottleneck": self.bottleneck,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from spikeport.findings import fail
 from spikeport.graph import Graph, Synapse
@@ -51,10 +50,6 @@ class TradeOff:
     max_drop: float  #: in points
     curve: tuple[Point, ...]  #: from most bits to fewest
     probes: tuple[Probe, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def sensitivity(

@@ -9,13 +9,14 @@ from typing import Any
 import typer
 from rich.table import Table
 
+from spikeport.files import plain
 from spikeport.findings import Finding
 from spikeport.terminal import console
 
 
 def as_json(value: Any) -> None:
-    """Print a value as JSON."""
-    typer.echo(json.dumps(value, indent=1, default=str))
+    """Print what is `plain` of a value as JSON."""
+    typer.echo(json.dumps(plain(value), indent=1, default=str))
 
 
 def table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from spikeport.files import plain
 from spikeport.findings import Finding, fail, raise_errors
 from spikeport.preprocessing import KEY, Preprocessing
 from spikeport.tracing.front_end import of_authors, parse
@@ -267,7 +268,7 @@ def _module(
         "coding": "events" if architecture.get("events") else "direct",
         "classes": classes,
         "seed": None,
-        **({} if prepared is None else {KEY: prepared.facts()}),
+        **({} if prepared is None else {KEY: plain(prepared)}),
         "imported": {"layout": facts.layout, "compare": facts.compare, "file": where.rpartition("/")[2]},
     }
     return module.eval(), metadata

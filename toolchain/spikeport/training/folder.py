@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from spikeport.files import replacing, write_json, write_text
+from spikeport.files import plain, replacing, write_json, write_text
 from spikeport.findings import SpikeportError, fail
 from spikeport.training import checkpoint
 from spikeport.training.loop import Epoch
@@ -80,7 +80,7 @@ def write_recipe(folder: Path, recipe: Recipe) -> None:
 
 def write_metrics(folder: Path, epochs: Sequence[Epoch]) -> None:
     """All epochs so far, as JSON and as CSV."""
-    rows = [epoch.as_dict() for epoch in epochs]
+    rows = plain(epochs)
     write_json(folder / METRICS, rows)
     text = io.StringIO()
     table = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")

@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
@@ -32,10 +32,6 @@ class Epoch:
     val_accuracy: float
     lr: float
     seconds: float
-
-    def as_dict(self) -> dict[str, float]:
-        """Plain values, for JSON and CSV."""
-        return asdict(self)
 
 
 @dataclass

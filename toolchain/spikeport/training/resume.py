@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from spikeport.files import replacing
+from spikeport.files import plain, replacing
 from spikeport.findings import fail
 from spikeport.training.loop import Epoch, Training
 
@@ -21,13 +21,13 @@ def save(path: Path, training: Training) -> None:
     tensors = {f"module.{n}": t for n, t in training.module.state_dict().items()}
     tensors |= {f"best.{n}": t for n, t in training.best_state.items()}
     state = training.optimiser.state_dict()
-    plain: dict[str, dict[str, Any]] = {}
+    numbers: dict[str, dict[str, Any]] = {}
     for number, slots in state["state"].items():
         for name, value in slots.items():
             if isinstance(value, Tensor):
                 tensors[f"optimiser.{number}.{name}"] = value
             else:
-                plain.setdefault(str(number), {})[name] = value
+                numbers.setdefault(str(number), {})[name] = value
     tensors["random.global"] = torch.get_rng_state()
     tensors["random.batches"] = training.generator.get_state()
     if (here := _device(training)).type == "cuda":
@@ -35,9 +35,9 @@ def save(path: Path, training: Training) -> None:
     facts = {
         "recipe": training.recipe.model_dump(),
         "groups": state["param_groups"],
-        "slots": plain,
+        "slots": numbers,
         "schedule": {k: v for k, v in training.schedule.state_dict().items() if k != "lr_lambdas"},
-        "epochs": [epoch.as_dict() for epoch in training.epochs],
+        "epochs": plain(training.epochs),
         "best": None if training.best is None else training.best.epoch,
     }
     whole = {

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from spikeport.files import plain
 from spikeport.findings import Finding
 from spikeport.graph import Graph
 from spikeport.reporting.drawing import describe
@@ -54,8 +55,8 @@ class Check:
             "model": self.model,
             "target": self.target,
             "runs": self.runs,
-            "nodes": [asdict(verdict) for verdict in self.nodes],
-            "findings": [finding.as_dict() for finding in self.findings],
+            "nodes": plain(self.nodes),
+            "findings": plain(self.findings),
         }
 
 

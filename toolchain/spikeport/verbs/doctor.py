@@ -26,17 +26,6 @@ class Doctor:
     gpu: str  #: its name, or why there is none
     datasets: dict[str, str]  #: name -> where it lies, or how to get it
 
-    def as_dict(self) -> dict[str, object]:
-        """Plain values, for JSON."""
-        return {
-            "versions": self.versions,
-            "targets": {name: {"ready": a.ready, "version": a.version, "why": a.why, "mend": a.mend}
-                        for name, a in self.targets.items()},
-            "environments": self.environments,
-            "gpu": self.gpu,
-            "datasets": self.datasets,
-        }  # fmt: skip
-
 
 def versions() -> dict[str, str]:
     """Python and the packages whose versions change results."""

@@ -12,6 +12,7 @@ from spikeport.costs import Estimate, Verdict, counts, estimate, find, shipped, 
 from spikeport.costs.estimate import function_of
 from spikeport.costs.gpu import Nvml, measure, nvml
 from spikeport.costs.model import Model as CostModel
+from spikeport.files import plain
 from spikeport.findings import SpikeportError, fail
 from spikeport.graph import Array, Graph, Samples
 from spikeport.mapping import Chip, Latency, Mapping, latency
@@ -61,13 +62,13 @@ class Costs:
             "samples": self.samples,
             "timesteps": self.timesteps,
             "firing_rate": self.rate,
-            "energy_joule_per_sample": {name: each.as_dict() for name, each in self.estimates.items()},
-            "verdicts": {name: each.as_dict() for name, each in self.verdicts.items()},
+            "energy_joule_per_sample": plain(self.estimates),
+            "verdicts": plain(self.verdicts),
             "chip": self.chip,
-            "latency": None if self.latency is None else self.latency.as_dict(),
+            "latency": plain(self.latency),
             "events": self.counted.as_dict(),
             "notes": list(self.notes),
-            "sanafe": None if self.sanafe is None else self.sanafe.as_dict(),
+            "sanafe": plain(self.sanafe),
         }
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from spikeport.comparison.intervals import wilson
 from spikeport.files import folder
@@ -42,10 +42,6 @@ class Evaluation:
     interval: tuple[float, float]  #: Wilson's 95 % interval of the accuracy
     seconds: float  #: wall-clock time of the run alone
     findings: tuple[Finding, ...] = ()  #: what was done to the samples, and what the target had to say
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
 
 
 def evaluate(

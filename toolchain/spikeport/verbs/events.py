@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 
 from spikeport.costs import Identity, Traffic, derive, identities
+from spikeport.files import plain
 from spikeport.findings import fail
 from spikeport.graph import LIF, Array, Graph, Loihi, Samples, Synapse
 from spikeport.mapping import Chip, Work, traffic, work
@@ -172,11 +173,9 @@ def _joined(parts: list[Counted], x: Array) -> Counted:
 
 def _layer(graph: Graph, name: str, record: Record) -> dict[str, Any]:
     counts = record.events[name]
-    values = {item.name: getattr(counts, item.name) for item in fields(counts)}
-    plain = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in values.items()}
     if isinstance(counts, SynapseEvents):
-        return {"kind": "synapse", **plain, **_macs(counts), "weight_bytes": weight_bytes(graph, name)}
-    return {"kind": "neurons", **plain, "state_bytes": state_bytes(graph, name)}
+        return {"kind": "synapse", **plain(counts), **_macs(counts), "weight_bytes": weight_bytes(graph, name)}
+    return {"kind": "neurons", **plain(counts), "state_bytes": state_bytes(graph, name)}
 
 
 def _macs(counts: SynapseEvents) -> dict[str, int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from spikeport.files import output
+from spikeport.files import output, plain
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, Graph
 from spikeport.mapping import Chip, Fit, Mapping, draw, find
@@ -33,7 +33,7 @@ class Fits:
             "model": self.model,
             "chip": self.chip.id,
             "limits": {name: limit.model_dump() for name, limit in self.chip.limits.items()},
-            "bounds": {name: bound.as_dict() for name, bound in self.bounds.items()},
+            "bounds": plain(self.bounds),
             "notes": list(self.notes),
         }
 

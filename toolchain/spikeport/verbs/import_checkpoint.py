@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,21 +27,15 @@ from spikeport.verbs.parameters import Help
 class ImportedCheckpoint:
     """What ``spikeport import-checkpoint --json`` prints, and the module."""
 
-    module: nn.Module  #: in evaluation mode
+    module: nn.Module = field(repr=False)  #: in evaluation mode
     metadata: dict[str, Any]
-    findings: tuple[Finding, ...]
     thresholds: dict[str, list[float]]
     accuracy: float | None = None  #: on ``data``'s test split, as the file is (thresholds 1.0 where it has none)
     accuracy_calibrated: float | None = None  #: on the same samples, after the calibration
     samples: int = 0
     batches: int = 0  #: of the calibration
+    findings: tuple[Finding, ...] = ()
     out: Path | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        names = ("metadata", "thresholds", "accuracy", "accuracy_calibrated", "samples", "batches")
-        plain = {name: getattr(self, name) for name in names}
-        return plain | {"findings": [f.as_dict() for f in self.findings], "out": str(self.out) if self.out else None}
 
 
 def import_checkpoint(
@@ -121,7 +115,7 @@ def import_checkpoint(
     tables = {n: part.threshold.tolist() for n, part in converted.module.named_modules() if isinstance(part, Neuron)}
     samples = 0 if test is None else test.samples
     return ImportedCheckpoint(
-        converted.module, metadata, tuple(findings), tables, before, after, samples, batches, place
+        converted.module, metadata, tables, before, after, samples, batches, tuple(findings), place
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,13 +41,7 @@ class Inspection:
     neurons: int
     parameters: int
     provenance: dict[str, str]  #: hash of the file, and what the model says about its origin
-    svg: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON, without the drawing."""
-        plain = asdict(self)
-        del plain["svg"]
-        return plain
+    svg: str = field(repr=False)
 
     def _repr_html_(self) -> str:
         """For notebooks: the drawing, in colours that need no page around it."""

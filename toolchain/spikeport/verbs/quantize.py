@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 import numpy as np
 
 from spikeport.engine import simulate
-from spikeport.files import output, replacing, write_json
+from spikeport.files import output, plain, replacing, write_json
 from spikeport.findings import Finding, fail
 from spikeport.graph import Array, Graph, Profile, Samples
 from spikeport.quantisation import STEPS, Quantised, RangeMethod, SignMode, TradeOff, load_profile, mixed_bits, prepare
@@ -110,7 +110,7 @@ def quantize(
         trade_off = mixed_bits(
             quantised, accuracy=accuracy, real_accuracy=facts["accuracy"]["real"], max_drop=max_drop, progress=progress
         )
-        facts["trade_off"] = trade_off.as_dict()
+        facts["trade_off"] = plain(trade_off)
         quantised = make(trade_off.chosen.bits)
     facts["accuracy"]["integer"] = accuracy(quantised.graph)
     if fine_tune:
@@ -173,7 +173,7 @@ def _with_origin(graph: Graph, origin: Mapping[str, Any]) -> Graph:
 
 
 def _write_report(quantised: Quantised, path: Path, facts: Mapping[str, Any]) -> None:
-    write_json(path, dict(quantised.report))
+    write_json(path, quantised.report)
     if "trade_off" in facts:
         draw(facts["trade_off"], path.with_suffix(".png"))
 
@@ -182,7 +182,7 @@ def draw(trade_off: TradeOff | Mapping[str, Any], path: Path | str) -> None:
     """The trade-off curve as PNG: accuracy against the mean bits of a weight."""
     from matplotlib.figure import Figure
 
-    facts = trade_off.as_dict() if isinstance(trade_off, TradeOff) else trade_off
+    facts = plain(trade_off)
     points = sorted(facts["curve"], key=lambda point: point["mean_bits"])
     figure = Figure(figsize=(6.4, 4), dpi=150, layout="constrained")
     axes = figure.subplots()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from spikeport.comparison import Comparison
-from spikeport.files import folder, sha256, write_json
+from spikeport.files import folder, plain, sha256, write_json
 from spikeport.findings import fail
 from spikeport.reporting import gather, write
 from spikeport.verbs.doctor import versions
@@ -47,7 +47,7 @@ def report(
 def write_comparison(comparison: Comparison, out: Path | str) -> Path:
     """Write ``comparison.json`` and ``report.html`` of one comparison into a folder; returns the page."""
     place = folder(out)
-    write_json(place / "comparison.json", comparison.as_dict())
+    write_json(place / "comparison.json", comparison)
     result, placement = as_result(comparison), None
     if comparison.graph is not None:
         result["fit"], placement = placed(comparison.graph)
@@ -67,7 +67,7 @@ def as_result(comparison: Comparison) -> dict[str, Any]:
         "samples": dict.fromkeys(names.values(), comparison.parity.samples),
         "parity": {comparison.a: comparison.parity.as_dict(comparison.b)},
         "firing_rate": comparison.firing_rates["a"],
-        "causes": {} if comparison.causes is None else {comparison.a: [cause.as_dict() for cause in comparison.causes]},
+        "causes": {} if comparison.causes is None else {comparison.a: plain(comparison.causes)},
         "first_divergence": {}
         if comparison.first is None
         else {comparison.a: comparison.first.told(comparison.a, comparison.b)},
@@ -76,7 +76,7 @@ def as_result(comparison: Comparison) -> dict[str, Any]:
         f"sha256 of {path}": sha256(path) for path in map(_file, names.values()) if path is not None
     }
     result["versions"] = versions()
-    result["findings"] = [finding.as_dict() for finding in comparison.findings]
+    result["findings"] = plain(comparison.findings)
     if comparison.accuracy is not None:
         result["accuracy"] = {names[key]: share.value for key, share in comparison.accuracy.items()}
     return result

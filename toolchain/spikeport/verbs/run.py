@@ -15,7 +15,7 @@ import numpy as np
 from spikeport.comparison import Parity, Side, causes, first_divergence, parity, with_moments
 from spikeport.engine import simulate
 from spikeport.engine.margins import margins
-from spikeport.files import folder, sha256, write_json
+from spikeport.files import folder, plain, sha256, write_json
 from spikeport.findings import Finding
 from spikeport.graph import LIF, Array, Graph, Real, Samples
 from spikeport.mapping import Chip
@@ -239,7 +239,7 @@ def _explain(job: Job, trained: Model, integer: Model, test: Data) -> dict[str, 
     if parted is not None:
         parted = with_moments(parted, Side(integer.graph, simulate), Side(trained.graph, simulate), test.x)
     return {
-        "causes": {"integer": [cause.as_dict() for cause in reasons]},
+        "causes": {"integer": plain(reasons)},
         "first_divergence": {} if parted is None else {"integer": parted.told("the integer network", "the real one")},
     }
 
@@ -265,7 +265,7 @@ def _result(job: Job, trained: Model, test: Data, parities: Mapping[str, Parity]
             name: round(records[name].samples / records[name].seconds, 2) for name in stages if name != "nir"
         },
         "seconds": job.seconds,
-        "findings": [finding.as_dict() for finding in dict.fromkeys(job.findings)],
+        "findings": plain(list(dict.fromkeys(job.findings))),
     }
 
 
@@ -286,9 +286,9 @@ def _energy(job: Job, integer: Model, x: Array, chip: Chip) -> dict[str, Any]:
     """Priced on the deployed network's own events, with the messages and the step times of its mapping."""
     with job.stage("energy"):
         mapping, notes = mapped(integer.graph, chip)
-        plain = price(tally(integer, job.records["integer"], x, mapping), notes=notes).as_dict()
-    return {name: plain[name] for name in ("energy_joule_per_sample", "verdicts", "latency")} | {
-        "energy_notes": plain["notes"]
+        costs = price(tally(integer, job.records["integer"], x, mapping), notes=notes).as_dict()
+    return {name: costs[name] for name in ("energy_joule_per_sample", "verdicts", "latency")} | {
+        "energy_notes": costs["notes"]
     }
 
 

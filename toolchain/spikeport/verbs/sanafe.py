@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from spikeport.costs import estimate
 from spikeport.engine import simulate
@@ -24,10 +23,6 @@ class Check:
     model: float  #: what our model says for the same run and mapping
     relative_difference: float
     chip_seconds: float  #: SANA-FE's time for the whole run, its simple timing model
-
-    def as_dict(self) -> dict[str, Any]:
-        """Everything by name, for JSON."""
-        return asdict(self)
 
 
 def check(mapping: Mapping, samples: Array, *, seconds: float | None = None) -> Check:

@@ -9,8 +9,8 @@ from typing import Any
 from spikeport.terminal import show
 
 
-def _as_dict(result: Any, values: Mapping[str, Any]) -> Any:
-    return result.as_dict()
+def _whole(result: Any, values: Mapping[str, Any]) -> Any:
+    return result
 
 
 def _done(result: Any) -> int:
@@ -22,9 +22,7 @@ class Shown:
     """How the result of a verb is shown."""
 
     tell: Callable[[Any, Mapping[str, Any]], None]  #: as text; also gets the values of the parameters
-    plain: Callable[[Any, Mapping[str, Any]], Any] | None = (
-        _as_dict  #: what --json prints; None where there is no such option
-    )
+    plain: Callable[[Any, Mapping[str, Any]], Any] | None = _whole  #: what of it --json prints; None: no such option
     status: Callable[[Any], int] = _done  #: exit status
     remarks: bool = False  #: whether the result's findings are said on stderr, in either case
     unit: str = "samples"  #: what the progress bar counts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import typer
@@ -37,12 +36,4 @@ def _explain(pages: Page | Mapping[str, Page], values: Mapping[str, Any]) -> Non
         show.table("codes", ("code", "what"), [(page.code, page.title) for page in pages.values()])
 
 
-def _plain_pages(pages: Page | Mapping[str, Page], values: Mapping[str, Any]) -> Any:
-    return asdict(pages) if isinstance(pages, Page) else {code: asdict(page) for code, page in pages.items()}
-
-
-SHOWN = {
-    "targets": Shown(_targets, lambda known, values: {name: asdict(a) for name, a in known.items()}),
-    "doctor": Shown(_doctor),
-    "explain": Shown(_explain, _plain_pages),
-}
+SHOWN = {"targets": Shown(_targets), "doctor": Shown(_doctor), "explain": Shown(_explain)}

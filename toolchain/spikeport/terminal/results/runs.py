@@ -82,7 +82,7 @@ def _compared(comparison: Comparison) -> int:
 
 
 SHOWN = {
-    "run": Shown(_run, lambda result, values: result),
+    "run": Shown(_run),
     "simulate": Shown(_simulate, plain=None, remarks=True),
     "evaluate": Shown(_evaluate, remarks=True),
     "compare": Shown(_compare, status=_compared),
