@@ -19,6 +19,7 @@ from torch import nn
 from spikeport import datasets
 from spikeport.engine import simulate
 from spikeport.files import write_json
+from spikeport.graph import Samples
 from spikeport.quantisation import quantize
 from spikeport.tracing import capture
 from spikeport.training import checkpoint
@@ -38,7 +39,7 @@ def everything(name: str, folder: str | None = None) -> datasets.Dataset:
     """All samples of a data set's three splits as one, in the order train, val, test."""
     parts = [datasets.load(name, split, folder) for split in ("train", "val", "test")]
     first = parts[0]
-    x = np.concatenate([part.x for part in parts], axis=0 if first.coding == "direct" else 1)
+    x = np.concatenate([part.x for part in parts], axis=Samples(first.x, first.coding).axis)
     return datasets.Dataset(x, np.concatenate([part.y for part in parts]), first.coding, first.classes, first.name)
 
 
@@ -102,11 +103,11 @@ def _quantised(
     module: nn.Module, recipe: Recipe, data: datasets.Dataset, inside: Indices, outside: Indices, bits: int
 ) -> dict[str, float]:
     """The held-out samples through the real graph and through its integers."""
-    samples = 0 if data.coding == "direct" else 1
+    samples = Samples(data.x, data.coding)
     graph = capture(module, data.input_shape, verify=False)
     few = inside[np.linspace(0, len(inside) - 1, min(CALIBRATION, len(inside))).astype(int)]
-    quantised = quantize(graph, data.x.take(few, samples), weight_bits=bits, run=simulate)
-    held_out, labels = data.x.take(outside, samples), data.y[outside]
+    quantised = quantize(graph, samples.take(few).array, weight_bits=bits, run=simulate)
+    held_out, labels = samples.take(outside).array, data.y[outside]
     real, whole = simulate(graph, held_out), simulate(quantised.graph, held_out)
     same = real.outputs.argmax(1) == whole.outputs.argmax(1)
     return {"real": real.accuracy(labels), "integer": whole.accuracy(labels), "argmax_agreement": float(same.mean())}
