@@ -16,11 +16,12 @@ from spikeport.graph import (
     Linear,
     Readout,
     Real,
+    Samples,
     over_neurons,
     schedule_over_neurons,
 )
 from spikeport.record import Record, Train
-from spikeport.target import Availability, Request, check_input
+from spikeport.target import Availability, Request
 
 KNOWN = (Input, Flatten, Linear, LIF, Readout)
 
@@ -53,15 +54,14 @@ class Numpy:
     def run(self, graph: Graph, samples: Array, request: Request) -> Record:
         """Run samples [B, *input] (or [T, B, *input]) and record the spikes."""
         raise_errors(self.check(graph))
-        batch = check_input(graph, samples)
+        entering = Samples.of(graph, samples)
         begun = time.perf_counter()
         values: dict[str, Array] = {}
         trains: dict[str, Array] = {}
         for name in graph.order:
             node = graph[name]
             if isinstance(node, Input):
-                frames = samples if node.coding == "events" else samples[None]
-                values[name] = np.broadcast_to(frames, (graph.timesteps, batch, *node.shape))
+                values[name] = np.broadcast_to(entering.frames, (graph.timesteps, entering.number, *node.shape))
                 continue
             x = sum(values[source] for source in graph.sources(name))
             if isinstance(node, Linear):
