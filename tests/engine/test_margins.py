@@ -124,6 +124,17 @@ def test_float32_membranes_stay_within_the_bound_and_the_bound_stays_small():
                 assert np.median(margin.bound) < 1e-3 * np.median(np.abs(margin.distance))
 
 
+def test_where_branches_add_each_rounding_counts_once():
+    """x + x / 3: 8 roundings of the factor, 1 of the sum, 6 of the membrane, each 2**-24 of its operands."""
+    x = np.asarray([[0.1, 1.1, -700.3]], np.float32)
+    nodes = {"input": Input((3,)), "third": Scale(np.float32(1 / 3)), "lif": LIF((3,), np.float32(0), np.ones(1))}
+    graph = Graph(nodes, (("input", "third"), ("third", "lif"), ("input", "lif")), 1)
+    margin = margins(graph, x, simulate(graph, x, TRAINS))["lif"]
+    third = np.abs(x.astype(float)) * float(np.float32(1 / 3))
+    expected = 2.0**-24 * (8 * third + 7 * (third + np.abs(x.astype(float))))
+    np.testing.assert_allclose(margin.bound[0], expected, rtol=1e-5)
+
+
 def test_one_wrong_spike_is_a_defect_in_its_layer_only():
     graph, samples = network(1)
     record = simulate(graph, samples, TRAINS)

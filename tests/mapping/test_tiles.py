@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spikeport.engine import simulate
-from spikeport.graph import LIF, Conv, Graph, Input, Pool
+from spikeport.graph import LIF, Conv, Flatten, Graph, Input, Linear, Pool
 from spikeport.mapping import find
 from spikeport.mapping.fit import fit
 from spikeport.mapping.layers import layers
@@ -45,6 +45,15 @@ def test_a_pool_behind_a_convolution_makes_its_kernel_wider(convolution, pool):
         block = spikes.reshape(9, 8, *shape[1:]).any(axis=(1 - number, 3 - number))
         for at, outputs in enumerate(axis.reached):
             assert set(outputs[outputs >= 0]) == set(np.flatnonzero(block[at]))
+
+
+def test_a_layer_has_a_synapse_for_each_weight_and_position():
+    """An axis of 5, padded, has 3 * 5 - 2 = 13 taps of a kernel of 3 inside; 2 of 4 channels are in a group."""
+    conv = Conv(np.ones((6, 2, 3, 3), np.float32), groups=2, padding=(1, 1))
+    nodes = {"input": Input((4, 5, 5)), "conv": conv, "one": neurons(6, 5, 5), "flat": Flatten()}
+    nodes |= {"fc": Linear(np.ones((7, 150), np.float32)), "two": neurons(7)}
+    first, second = (layer.projections[0] for layer in layers(Graph.chain(nodes, 1)).values())
+    assert (first.synapses, second.synapses) == (6 * 2 * 13 * 13, 7 * 150)
 
 
 def test_weights_that_neurons_share_are_stored_once():
