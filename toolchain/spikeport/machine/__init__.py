@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -10,23 +9,10 @@ from typing import Any, TypeVar, overload
 from numba import njit
 from numba.core import event
 
+from spikeport.machine.keys import key
 from spikeport.process import told
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
-
-#: rooms whose loops and vectors are compiled into each other, and the toolkit that builds those
-ROOMS = ("engine", "training", "machine")
-
-
-def sources(package: Path) -> str:
-    """A number for all that may be compiled into a loop: numba looks at the loop's own file alone."""
-    digest = hashlib.sha256()
-    for path in sorted(path for room in ROOMS for path in (package / room).rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
-
-
-SOURCES = sources(Path(__file__).parent.parent)
 
 
 class _First(event.Listener):  # type: ignore[misc]
@@ -49,14 +35,26 @@ def compiled(loop: Loop) -> Loop: ...
 @overload
 def compiled(**options: Any) -> Callable[[Loop], Loop]: ...
 def compiled(loop: Any = None, **options: Any) -> Any:
-    """A loop, or with options of numba's a decorator of loops.
+    """A loop that Python calls, or with options of numba's a decorator of loops.
 
     Where nothing may be written to disk, it is compiled anew in each process.
     """
     if loop is None:
         return lambda other: compiled(other, **options)
-    loop.__qualname__ = f"{loop.__qualname__}_{SOURCES}"  # the name under which numba keeps the code
+    file = Path(loop.__code__.co_filename)
+    loop.__qualname__ = f"{loop.__qualname__}_{key(file)}"  # the name under which numba keeps the code
+    options = {"nogil": True, "no_cfunc_wrapper": True, **options}
     try:
-        return njit(nogil=True, cache=True, **options)(loop)
+        return njit(cache=True, **options)(loop)
     except RuntimeError:  # no place on disk that may be written
-        return njit(nogil=True, **options)(loop)
+        return njit(**options)(loop)
+
+
+@overload
+def part(loop: Loop) -> Loop: ...
+@overload
+def part(**options: Any) -> Callable[[Loop], Loop]: ...
+def part(loop: Any = None, **options: Any) -> Any:
+    """A loop that other loops alone call: without a way in from Python, which takes as long to compile as the loop."""
+    decorator = compiled(no_cpython_wrapper=True, **options)
+    return decorator if loop is None else decorator(loop)

@@ -15,12 +15,13 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from spikeport.machine import compiled
+from spikeport.machine import compiled, part
 from spikeport.machine.llvm import bits_of, float_of
 
 # Sums may be reordered (vector lanes) and multiply-adds contracted; not-a-number keeps its meaning.
 _MATH = {"reassoc", "contract", "nsz"}
-_jit = compiled(fastmath=_MATH, error_model="numpy", boundscheck=False)
+_OPTIONS: dict[str, Any] = {"fastmath": _MATH, "error_model": "numpy", "boundscheck": False}
+_jit = compiled(**_OPTIONS)
 
 
 def _load(row: Any, i: Any) -> Any:
@@ -168,7 +169,7 @@ def last(u: Any, spikes: Any, theta: Any, start: int, stop: int) -> None:
         _spike(fires, i, us[i] >= theta)
 
 
-@_jit
+@part(**_OPTIONS)
 def _membranes(
     x: Any, scale: Any, shift: Any, u: Any, v: Any, beta: Any, theta: Any, by_zero: bool, lo: int, hi: int
 ) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spikeport.engine.cpu import kernels
-from spikeport.engine.cpu.structures import ACTIVE, BEYOND, FIRED, SATURATED, Constants, Parameters, Rules
+from spikeport.engine.cpu.structures import ACTIVE, BEYOND, FIRED, SATURATED, Constants, Counted, Parameters, Rules
 from spikeport.engine.neuron import Fired, flat
 from spikeport.engine.ranges import Range
 from spikeport.graph import LIF, STATE_SHIFT, Array, CubaLIF, Shape, over_neurons
@@ -57,7 +57,9 @@ class Layer:
         rules, loop = self.watching(watch), kernels.loihi if isinstance(self.rules, Constants) else kernels.real
 
         def part(begin: int, end: int) -> Array:
-            counts: Array = loop(values, rules, parameters, spikes, after, state, begin, end)
+            counts = np.zeros((steps, len(Counted._fields)), np.int64)
+            block = kernels.block(values, dtype)
+            loop(values, rules, parameters, spikes, after, state, block, counts, begin, end)
             return counts
 
         counts = np.sum(over_parts(part, count, weight=steps), axis=0)

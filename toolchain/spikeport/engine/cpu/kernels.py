@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from spikeport.engine.cpu.advance import advance
+from spikeport.engine.cpu.moves import copy, fill
 from spikeport.engine.cpu.structures import (
     ACTIVE,
     FIRED,
+    Block,
     Bytes,
     Constants,
     Floats,
@@ -29,7 +31,7 @@ from spikeport.engine.cpu.structures import (
     State,
     Whole,
 )
-from spikeport.machine import compiled
+from spikeport.machine import compiled, part
 from spikeport.machine.llvm import UNIT
 
 BLOCK = 2048  #: neurons that a loop keeps in the cache: 8 KiB of state
@@ -37,20 +39,20 @@ UNITS = (0, 0)
 LANES = UNIT * len(UNITS)  #: neurons that take a step together
 
 
-@compiled
+def block(x: Floats, dtype: np.dtype[Any]) -> Block:
+    """What a loop works in, for sums like ``x`` and parameters in ``dtype``."""
+    whole = dtype.kind == "i"
+    arriving = np.zeros(LANES if whole else BLOCK, x.dtype)
+    return Block(np.empty(BLOCK, dtype), np.empty(BLOCK, dtype), arriving, np.empty(LANES if whole else 0, np.uint8))
+
+
+@part
 def _active(x: Floats, v: Floats, bias: Floats) -> int:
     """Neurons that get an input, hold a membrane or have a bias."""
     count: Any = 0
     for i in range(bias.shape[0]):
         count += np.int32((x[i] != 0) | (v[i] != 0) | (bias[i] != 0))
     return int(count)
-
-
-@compiled
-def _copy(x: Any, at: int, out: Any, to: int, count: int) -> None:
-    """``out[to : to + count] = x[at : at + count]``, which numba takes seconds to compile as it stands there."""
-    for i in range(count):
-        out[to + i] = x[at + i]
 
 
 @compiled
@@ -61,26 +63,27 @@ def loihi(
     spikes: Bytes,  # [T, N]
     after: Integers,  # [T, N], or [0, 0] where nobody asks
     state: Integers,  # [2, N] membrane and current between calls, or [0, 0]
+    block: Block,
+    counts: Whole,  # [T, 4]: what is counted is added
     begin: int,
     end: int,
-) -> Whole:
-    """Steps of the neurons ``begin`` ... ``end - 1`` in Loihi's integers; counts [T, 4]."""
+) -> None:
+    """Steps of the neurons ``begin`` ... ``end - 1`` in Loihi's integers."""
     decay, leak, bias, theta, reset_value, gain = layer
     steps, period = spikes.shape[0], decay.shape[0] - LANES
-    counts = np.zeros((steps, 4), np.int64)
-    v, current = np.zeros(BLOCK, np.int32), np.zeros(BLOCK, np.int32)
+    v, current, last, last_spikes = block
     now = State(v, current)
-    last, last_spikes = np.zeros(LANES, x.dtype), np.empty(LANES, np.uint8)
     a = begin
     while a < end:
         k = a % period
         n = min(BLOCK, period - k, end - a)
         filled = n // LANES * LANES
         if state.shape[0] > 0:
-            _copy(state[0], a, v, 0, n)
-            _copy(state[1], a, current, 0, n)
+            copy(state[0, a : a + n], v)
+            copy(state[1, a : a + n], current)
         else:
-            v[:], current[:] = 0, 0
+            fill(v, 0)
+            fill(current, 0)
         for t in range(steps):
             sums, fires = x[min(t, x.shape[0] - 1)], spikes[t]
             step = Parameters(decay, leak, bias, theta[t], reset_value, gain)
@@ -90,19 +93,18 @@ def loihi(
                 for column in range(4):
                     counts[t, column] += counted[column]
             if filled < n:  # too few for a vector: by way of one that may be written beyond them
-                _copy(sums, a + filled, last, 0, n - filled)
+                copy(sums[a + filled : a + n], last)
                 places = Places(0, filled, k + filled, 0)
                 counted = advance(last, now, step, last_spikes, places, n - filled, constants, UNITS)
-                _copy(last_spikes, 0, fires, a + filled, n - filled)
+                copy(last_spikes[: n - filled], fires[a + filled :])
                 for column in range(4):
                     counts[t, column] += counted[column]
             if after.shape[0] > 0:
-                _copy(v, 0, after[t], a, n)
+                copy(v[:n], after[t, a:])
         if state.shape[0] > 0:
-            _copy(v, 0, state[0], a, n)
-            _copy(current, 0, state[1], a, n)
+            copy(v[:n], state[0, a:])
+            copy(current[:n], state[1, a:])
         a += n
-    return counts
 
 
 @compiled
@@ -113,21 +115,24 @@ def real(
     spikes: Bytes,  # [T, N]
     after: Floats,  # [T, N], or [0, 0] where nobody asks
     state: Floats,  # [2, N] membrane and current between calls, or [0, 0]
+    block: Block,
+    counts: Whole,  # [T, 4]: what is counted is added
     begin: int,
     end: int,
-) -> Whole:
-    """Steps of the neurons ``begin`` ... ``end - 1`` in floating point; counts [T, 4]."""
+) -> None:
+    """Steps of the neurons ``begin`` ... ``end - 1`` in floating point."""
     steps, period = spikes.shape[0], layer.decay.shape[0]
-    counts = np.zeros((steps, 4), np.int64)
-    v, current, arriving = np.empty(BLOCK, x.dtype), np.empty(BLOCK, x.dtype), np.empty(BLOCK, x.dtype)
+    v, current, arriving, _ = block
     a = begin
     while a < end:
         k = a % period
         n = min(BLOCK, period - k, end - a)
         if state.shape[0] > 0:
-            v[:n], current[:n] = state[0, a : a + n], state[1, a : a + n]
+            copy(state[0, a : a + n], v)
+            copy(state[1, a : a + n], current)
         else:
-            v[:], current[:] = 0, 0
+            fill(v, 0)
+            fill(current, 0)
         d, b, r, g = (
             layer.decay[k : k + n],
             layer.bias[k : k + n],
@@ -159,8 +164,8 @@ def real(
                 fired += np.int32(spike)
             counts[t, FIRED] += fired
             if after.shape[0] > 0:
-                after[t, a : a + n] = v[:n]
+                copy(v[:n], after[t, a:])
         if state.shape[0] > 0:
-            state[0, a : a + n], state[1, a : a + n] = v[:n], current[:n]
+            copy(v[:n], state[0, a:])
+            copy(current[:n], state[1, a:])
         a += n
-    return counts

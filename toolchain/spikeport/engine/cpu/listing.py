@@ -1,9 +1,4 @@
-"""The events of a map as lists: which inputs are not zero, place by place, and under a row of windows.
-
-A map's events are listed place by place, then for each row of output places the rows that its windows touch, column by
-column. Windows side by side overlap, so each is one run of that list. One list serves better than a run for each row of
-a window: the end of a run is mispredicted, and costs more than the copy.
-"""
+"""The events of a map as a list, place by place: which inputs are not zero."""
 
 from __future__ import annotations
 
@@ -11,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.engine.cpu.structures import Bytes, Lists, Plan, Scratch
+from spikeport.engine.cpu.structures import Bytes, Lists
 from spikeport.engine.cpu.vectors import put
-from spikeport.machine import compiled
+from spikeport.machine import compiled, part
 
 MARGIN = 24  #: events that may be written beyond the last
 BITS = np.zeros(256 * 8, np.int32)  #: places of the bits that a byte has set, the lowest first, eight a byte
@@ -27,7 +22,7 @@ GATHER = np.uint64(0x0102040810204080)  # times eight bytes of 0 or 1: their bit
 SEVEN, TOP = np.uint64(7), np.uint64(56)
 
 
-@compiled
+@part
 def listed(x: Any, each: int, high: int, lists: Lists) -> None:
     """List the events of one map ``x`` [places * each], eight channels a word, for inputs up to ``high``."""
     starts, k = lists.starts, np.uint64(0)
@@ -45,30 +40,6 @@ def listed(x: Any, each: int, high: int, lists: Lists) -> None:
                 if high > 1 and mask == 0:
                     break
     starts[len(starts) - 1] = k
-
-
-@compiled
-def window_rows(i: int, plan: Plan, apart: int, lists: Lists, scratch: Scratch) -> None:
-    """Events of the rows of a map that the windows of output row ``i`` touch, column by column, to ``scratch``.
-
-    Event c of the kernel's row r and column x becomes ``x * apart + r * channels + c``.
-    """
-    (height, width, channels), rows = plan.size, plan.kernel[0]
-    starts, events = lists.starts, scratch.events
-    top, k = i * plan.stride[0] - plan.padding[0], 0
-    for x in range(width):
-        scratch.at[x] = k
-        for r in range(rows):
-            y = top + r * plan.dilation[0]
-            if 0 <= y < height:
-                first, offset = starts[y * width + x], np.int32(x * apart + r * channels)
-                count = starts[y * width + x + 1] - first
-                put(events, k, offset, lists.events, first)  # sixteen at once: most places have fewer
-                put(events, k + 8, offset, lists.events, first + 8)
-                for e in range(16, count, 8):
-                    put(events, k + e, offset, lists.events, first + e)
-                k += count
-    scratch.at[width] = k
 
 
 @compiled

@@ -71,11 +71,13 @@ def choose(node: Synapse, x: Range, device: str) -> Way:
 def prepare(node: Synapse, x: Range, shape: Shape, device: str = "cpu", way: Way | None = None) -> Product:
     """A synapse for inputs of ``shape`` with values in ``x``, laid out for the fastest exact way, or for ``way`` alone.
 
-    The fastest way adds rows of weights instead (`sparse`) whenever few of the inputs that come are not zero.
+    The fastest way adds rows of weights instead (`sparse`) whenever few of the inputs that come are not zero, unless
+    the synapse is too small for that to repay.
     """
     chosen = way or choose(node, x, device)
     dense = _dense(node, x, shape, device, chosen, way is not None)
-    rows = sparse.rows(node, x, shape) if way is None and device == "cpu" else None
+    events = way is None and device == "cpu" and sparse.repays(node)
+    rows = sparse.rows(node, x, shape) if events else None
     return replace(dense, rows=rows, most=rows.worth(_speed(dense.way))) if rows else dense
 
 

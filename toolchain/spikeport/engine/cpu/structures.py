@@ -54,6 +54,15 @@ class State(NamedTuple):
     current: Any
 
 
+class Block(NamedTuple):
+    """What a loop over blocks of neurons works in, made outside: what makes arrays takes numba long to compile."""
+
+    membrane: Any  #: [block]
+    current: Any  #: [block]
+    arriving: Any  #: in the type of the sums: of real numbers [block], of integers a vector's
+    fires: Any  #: spikes of one vector of integers; of real numbers nothing
+
+
 class Places(NamedTuple):
     """Where the neurons of a step begin in each array."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from spikeport.engine.cpu.structures import Bytes, Whole
 from spikeport.engine.cpu.vectors import LINE, add_lines
 from spikeport.engine.neuron import flat
-from spikeport.machine import compiled
+from spikeport.machine import compiled, part
 from spikeport.threads import over_parts
 
 FULL = 255  #: ones that a byte can count, and bytes that 16 bits can sum
@@ -25,12 +25,34 @@ def reached(x: Tensor, kinds: Whole, table: Whole, *, spikes: bool) -> Whole:
     """
     values, loop = flat(x).reshape(*x.shape[:2], len(kinds), -1), tally_spikes if spikes else tally
     weight = values[:, :1].size // 8  # bytes are counted about eight times as fast as numbers
-    parts = over_parts(lambda a, b: loop(values, kinds, table, a, b), values.shape[1], step=1, weight=weight)
-    counts: Whole = functools.reduce(np.add, parts)
+
+    def counted(begin: int, end: int) -> Whole:
+        counts = np.zeros((3, len(values), 3), np.int64)
+        loop(values, kinds, table, _sums(*table.shape[1:]), counts, begin, end)
+        return counts
+
+    counts: Whole = functools.reduce(np.add, over_parts(counted, values.shape[1], step=1, weight=weight))
     return counts
 
 
-@compiled
+class Sums(NamedTuple):
+    """What a loop counts in, all zero to begin with."""
+
+    nonzero: Bytes  #: [kinds, channels]
+    graded: Bytes
+    total: Any  #: uint16
+    by_kind: Whole  #: the three, carried over: [3, kinds, channels]
+    filled: Whole  #: ones that `nonzero` has counted, [kinds]
+
+
+def _sums(kinds: int, channels: int) -> Sums:
+    bytes_, shape = np.zeros((2, kinds, channels), np.uint8), (kinds, channels)
+    return Sums(
+        bytes_[0], bytes_[1], np.zeros(shape, np.uint16), np.zeros((3, *shape), np.int64), np.zeros(kinds, np.int64)
+    )
+
+
+@part
 def _carry(part: Any, counts: Whole) -> None:
     """``counts += part``, [kinds, channels], which numba takes seconds to compile as it stands there."""
     for k in range(part.shape[0]):
@@ -38,7 +60,7 @@ def _carry(part: Any, counts: Whole) -> None:
             counts[k, c] += part[k, c]
 
 
-@compiled
+@part
 def _weighed(counts: Whole, weights: Whole) -> int:
     """The sum of their products."""
     total: Any = 0
@@ -49,16 +71,13 @@ def _weighed(counts: Whole, weights: Whole) -> int:
 
 
 @compiled
-def tally(x: Bytes, kinds: Whole, table: Whole, begin: int, end: int) -> Whole:
-    """`reached` for samples ``begin`` ... ``end - 1`` of ``x`` [T, B, places, channels].
+def tally(x: Bytes, kinds: Whole, table: Whole, sums: Sums, counts: Whole, begin: int, end: int) -> None:
+    """`reached` for samples ``begin`` ... ``end - 1`` of ``x`` [T, B, places, channels], to ``counts`` [3, T, 3].
 
     Sums are carried over before they are full.
     """
-    steps, channels, number = x.shape[0], x.shape[3], table.shape[1]
-    counts = np.zeros((3, steps, 3), np.int64)
-    by_kind = np.zeros((3, number, channels), np.int64)
-    nonzero, graded = np.zeros((number, channels), np.uint8), np.zeros((number, channels), np.uint8)
-    total = np.zeros((number, channels), np.uint16)
+    steps, channels = x.shape[0], x.shape[3]
+    nonzero, graded, total, by_kind, _ = sums
     for t in range(steps):
         filled = 0
         by_kind[:] = 0
@@ -79,17 +98,14 @@ def tally(x: Bytes, kinds: Whole, table: Whole, begin: int, end: int) -> Whole:
         for what in range(3):
             for column in range(3):
                 counts[what, t, column] = _weighed(by_kind[what], table[column])
-    return counts
 
 
 @compiled
-def tally_spikes(x: Bytes, kinds: Whole, table: Whole, begin: int, end: int) -> Whole:
+def tally_spikes(x: Bytes, kinds: Whole, table: Whole, memory: Sums, counts: Whole, begin: int, end: int) -> None:
     """`tally` of zeros and ones, of which none is graded; places side by side of one kind are added as vectors."""
-    steps, places, channels, number = x.shape[0], x.shape[2], x.shape[3], table.shape[1]
+    steps, places, channels = x.shape[0], x.shape[2], x.shape[3]
     lines, values = channels // LINE * LINE, x.reshape(-1)
-    counts = np.zeros((3, steps, 3), np.int64)
-    by_kind, filled = np.zeros((number, channels), np.int64), np.zeros(number, np.int64)
-    sums = np.zeros((number, channels), np.uint8)
+    sums, by_kind, filled = memory.nonzero, memory.by_kind[0], memory.filled
     for t in range(steps):
         for b in range(begin, end):
             p = 0
@@ -112,4 +128,3 @@ def tally_spikes(x: Bytes, kinds: Whole, table: Whole, begin: int, end: int) -> 
         for column in range(3):
             counts[0, t, column] = counts[2, t, column] = _weighed(by_kind, table[column])
         by_kind[:], sums[:], filled[:] = 0, 0, 0
-    return counts

@@ -1,6 +1,7 @@
 """Operations on whole vectors, built for LLVM with the toolkit of `machine.llvm`.
 
-Each is used inside the compiled loops of `tally`, `listing`, `sparse` and `layout`; `advance` has one for the neurons.
+Each is used inside the compiled loops of `tally`, `listing`, `windows`, `sums` and `layout`; `advance` has one for the
+neurons.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numba.core import cgutils
 from spikeport.machine.llvm import BYTE, INT, SHORT, WORD, carried, constant, intrinsic, lanes_of, pointer, spread
 
 HALF = 8  #: bits of a weight: `paired` holds two in 16
+EXACT = 256  #: events whose weights, at most 128 large, 16 bits can sum
 LINE = 64  #: bytes of a cache line
 TURNED = 8  #: channels that `turn_bytes` turns together
 

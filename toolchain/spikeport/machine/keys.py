@@ -1,0 +1,61 @@
+"""The name of a loop's machine code on disk: a number for the sources that went into it, and for no others.
+
+numba keeps code until the loop's own file changes. What that file imports may be compiled into the loop as well: other
+loops, vectors, constants. All of that lies in the folder of the file, or in `machine`.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+
+
+@cache
+def key(file: Path, package: Path = PACKAGE) -> str:
+    """Twelve digits for a source file and the files that may be compiled into its loops."""
+    digest = hashlib.sha256()
+    for path in sorted(sources(file, package)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def sources(file: Path, package: Path = PACKAGE) -> frozenset[Path]:
+    """A source file, those that it imports from its own folder or from `machine`, those that they import, and so on."""
+    known: set[Path] = set()
+    waiting = [file] if file.is_file() else []  # a loop that was typed in has none
+    while waiting:
+        path = waiting.pop()
+        if path not in known:
+            known.add(path)
+            waiting += _imported(path, package)
+    return frozenset(known)
+
+
+@cache
+def _imported(file: Path, package: Path) -> tuple[Path, ...]:
+    """The files that a source file imports from its own folder or from `machine`."""
+    paths = (_file(name, package) for name in _names(ast.parse(file.read_bytes()), package))
+    return tuple(path for path in paths if path is not None and path.parent in (file.parent, package / "machine"))
+
+
+def _names(tree: ast.Module, package: Path) -> Iterator[str]:
+    """Modules that a source imports; of a folder, the modules that are imported from it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            inside = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if _file(name, package) else node.module for name in inside)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def _file(module: str, package: Path) -> Path | None:
+    """The source of a module of the package."""
+    first, *rest = module.split(".")
+    path = package.joinpath(*rest)
+    candidates = (path.with_suffix(".py"), path / "__init__.py") if first == PACKAGE.name and rest else ()
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
