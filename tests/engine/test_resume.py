@@ -142,25 +142,25 @@ def test_a_killed_run_goes_on_without_losing_or_repeating_a_sample(tmp_path):
         from spikeport.engine.resume import run_in_parts
 
         graph, samples = random_graph({SEED}, integers=True, batch=40)
+        calls = iter(range(20))
 
-        def slow(graph, samples, request):
-            time.sleep(0.2)
+        def waits(graph, samples, request):
+            if next(calls) == 3:
+                time.sleep(600)  # to be killed
             return simulate(graph, samples, request)
 
-        run_in_parts(slow, graph, samples, {str(tmp_path)!r}, size=2)
+        run_in_parts(waits, graph, samples, {str(tmp_path)!r}, size=2)
     """
     child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], env={**os.environ, "OMP_NUM_THREADS": "1"})
     try:
-        end = time.monotonic() + 120
-        while not (tmp_path / "part-000002.npz").exists():
+        while not (tmp_path / "part-000002.npz").exists():  # the suite's time limit ends what never comes
             assert child.poll() is None
-            assert time.monotonic() < end
             time.sleep(0.02)
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
     done = len(list(tmp_path.glob("part-*.npz")))
-    assert 3 <= done < 20
+    assert done == 3
     graph, samples = random_graph(SEED, integers=True, batch=40)
     calls = []
     record = run_in_parts(counted(calls), graph, samples, tmp_path, size=2, resume=True)

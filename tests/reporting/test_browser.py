@@ -18,6 +18,7 @@ from spikeport.reporting import gather, write
 from spikeport.verbs.fit import placed
 
 selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+WebDriverWait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -29,6 +30,7 @@ pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and 
 
 LAYERS = {"features.0.a_rather_long_name.lif": (4, 6, 6), "features.3.lif": (24,)}
 T = 4
+PATIENCE = 240  # seconds, below the limit of a test
 
 
 def graph():
@@ -91,6 +93,7 @@ def browser():
         options.add_argument(option)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = selenium.Chrome(options=options, service=selenium.ChromeService(DRIVER))
+    driver.set_script_timeout(PATIENCE)
     yield driver
     driver.quit()
 
@@ -119,6 +122,23 @@ def find(browser, selector):
     return browser.find_elements("css selector", selector)
 
 
+def scroll_to(browser, mark):
+    """Bring a mark into view; the page has been told of the scrolling, which hides its tip, two frames later."""
+    browser.execute_async_script(
+        """
+        const [mark, done] = arguments;
+        mark.scrollIntoView({block: "center", behavior: "instant"});
+        requestAnimationFrame(() => requestAnimationFrame(done));
+        """,
+        mark,
+    )
+
+
+def wait_until(browser, condition):
+    """The page reacts in its own time: on a busy machine later."""
+    WebDriverWait(browser, PATIENCE).until(lambda _: condition())
+
+
 def test_it_opens_without_a_word_in_the_console_and_asks_for_nothing(browser, page):
     show(browser, page)
     assert browser.get_log("browser") == []
@@ -144,10 +164,10 @@ def test_the_main_plots_have_drawn(browser, page):
 def test_hovering_a_mark_says_its_number(browser, page):
     show(browser, page)
     mark = find(browser, "#thresholds .hit")[1]
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", mark)
+    scroll_to(browser, mark)
     selenium.ActionChains(browser).move_to_element(mark).perform()
     tip = find(browser, "#tip")[0]
-    assert tip.is_displayed()
+    wait_until(browser, tip.is_displayed)
     assert "t = 1: threshold 0.9" in tip.text
 
 
@@ -157,7 +177,7 @@ def test_a_cell_of_the_heat_map_opens_the_rasters_of_neurons_that_part(browser, 
     panel = find(browser, ".drill")[0]
     assert not panel.is_displayed()
     browser.execute_script("arguments[0].click()", cell)
-    assert panel.is_displayed()
+    wait_until(browser, panel.is_displayed)
     tables = panel.find_elements("css selector", "table")
     assert tables
     for table in tables:
@@ -165,7 +185,7 @@ def test_a_cell_of_the_heat_map_opens_the_rasters_of_neurons_that_part(browser, 
         marks = table.find_elements("css selector", f"td:nth-of-type({3}) .cell")
         assert {mark.get_attribute("aria-label") for mark in marks} == {"fires", "silent"}  # they part at t = 2
     browser.execute_script("arguments[0].click()", cell)
-    assert not panel.is_displayed()
+    wait_until(browser, lambda: not panel.is_displayed())
 
 
 def test_light_and_dark_follow_the_reader_and_the_button(browser, page):
@@ -178,7 +198,7 @@ def test_light_and_dark_follow_the_reader_and_the_button(browser, page):
     dark = paper()
     assert light != dark
     find(browser, "#theme")[0].click()
-    assert paper() == light
+    wait_until(browser, lambda: paper() == light)
 
 
 @pytest.mark.parametrize("width", [390, 1400])

@@ -18,7 +18,7 @@ WORKERS = {
     "exception": "from pathlib import Path\nfrom spikeport_targets.guard import reporting\n"
     "with reporting(Path('.')):\n    raise ValueError('no such synapse')\n",
     "killed": "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n",
-    "time": "import time\ntime.sleep(60)\n",
+    "time": "import time\ntime.sleep(600)\n",
 }
 
 
@@ -26,7 +26,7 @@ WORKERS = {
 @pytest.mark.parametrize("end", WORKERS)
 def test_a_child_that_ends_badly_is_one_error_of_its_target(errors, end, tmp_path):
     (tmp_path / "ends_badly.py").write_text(WORKERS[end])
-    limit = 0.5 if end == "time" else 30.0
+    limit = 0.5 if end == "time" else 250.0
     with pytest.raises(SpikeportError) as caught:
         watched.run(
             watched.module("ends_badly"),
