@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from random_graphs import random_graph
 from spikeport.engine import simulate
 from spikeport.graph import LIF, Synapse
+from spikeport.graph.definition import run
 from spikeport.target import Request
-from stepwise import Stepwise
 
 SEEDS = st.integers(0, 2**32 - 1)
 ALL = Request(trains=True, membranes=True, events=True)
@@ -19,15 +19,15 @@ ALL = Request(trains=True, membranes=True, events=True)
 
 def agree(graph, samples, record):
     """Assert that a record is what the equations give, to the bit."""
-    truth = Stepwise(graph, samples)
-    for name, spikes in truth.trains().items():
+    truth = run(graph, samples)
+    for name in graph.nodes_of(LIF):
+        spikes = truth.spikes(name)
         np.testing.assert_array_equal(record.trains[name].unpack(), spikes, err_msg=name)
-        np.testing.assert_array_equal(record.membranes[name], truth.stacked(truth.after[name]), err_msg=name)
+        np.testing.assert_array_equal(record.membranes[name], truth.after[name], err_msg=name)
         np.testing.assert_array_equal(record.spike_counts[name], spikes.reshape(len(spikes), -1).sum(1), err_msg=name)
-        overflows = record.overflows.get(name, {})
-        assert overflows.get("membrane saturated", 0) == truth.saturated.get(name, 0)
-        assert overflows.get("sum beyond 24 bits", 0) == truth.beyond_24_bits.get(name, 0)
-    np.testing.assert_array_equal(record.outputs, truth.output())
+        np.testing.assert_array_equal(record.events[name].active, truth.active[name], err_msg=name)
+    assert record.overflows == truth.overflows
+    np.testing.assert_array_equal(record.outputs, truth.outputs)
 
 
 @settings(max_examples=200)

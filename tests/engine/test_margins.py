@@ -15,9 +15,9 @@ from spikeport.engine import simulate
 from spikeport.engine.margins import margins
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, Conv, Delay, Flatten, Graph, Input, Linear, Norm, Pool, Readout, Real, Scale
+from spikeport.graph.definition import run
 from spikeport.record import Train
 from spikeport.target import Request
-from stepwise import Stepwise
 
 SEEDS = st.integers(0, 2**32 - 1)
 TRAINS = Request(trains=True, membranes=True)
@@ -85,12 +85,11 @@ def above(graph, samples, record):
 def test_the_distance_is_the_membranes_own_where_nothing_rounds(seed):
     graph, samples = random_graph(seed, integers=False)
     record = simulate(graph, samples, TRAINS)
-    truth = Stepwise(graph, samples)
-    truth.trains()
+    truth = run(graph, samples)
     for name, margin in margins(graph, samples, record).items():
         theta = graph[name].threshold.astype(float)
         theta = theta.reshape(len(theta), 1, *theta.shape[1:], *(1,) * (len(graph[name].shape) + 1 - theta.ndim))
-        np.testing.assert_array_equal(margin.distance + theta, truth.stacked(truth.before[name]))
+        np.testing.assert_array_equal(margin.distance + theta, truth.membranes[name])
         np.testing.assert_array_equal(margin.decisions(), record.trains[name].unpack())
 
 

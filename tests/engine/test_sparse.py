@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 
 from spikeport.engine.cpu import fused, products, sparse
 from spikeport.engine.cpu.pair import Pair
-from spikeport.engine.ranges import Range, ranges
 from spikeport.engine.run import Engine
-from spikeport.graph import LIF, LOIHI2, Conv, CubaLIF, Graph, Input, Linear, Loihi
+from spikeport.graph import LIF, LOIHI2, Conv, CubaLIF, Graph, Input, Linear, Loihi, Range, meaning
+from spikeport.graph.ranges import ranges
 from spikeport.target import Request
-from stepwise import windows
 
 SEEDS = st.integers(0, 2**32 - 1)
 OPTIONS = st.fixed_dictionaries(
@@ -47,7 +46,7 @@ def test_sums_of_events_are_exact_whatever_the_convolution(options):
     reached = [n + 2 * p - d * (k - 1) for n, p, d, k in zip(o.size, o.padding, o.dilation, o.kernel, strict=True)]
     assume(min(reached) > 0)
     x = rng.integers(1, o.high + 1, (3, o.channels, *o.size)) * (rng.random((3, o.channels, *o.size)) < o.rate)
-    truth = windows(x, weight.astype(np.int64), o.stride, o.padding, o.dilation, 1)
+    truth = meaning.products(node, x[None])[0]
     rows = sparse.rows(node, Range(0, o.high), (o.channels, *o.size))
     np.testing.assert_array_equal(rows(torch.as_tensor(x.astype(np.uint8))).numpy(), truth)
 
@@ -150,7 +149,7 @@ def test_a_synapse_and_its_neurons_in_one_pass_are_the_two_one_after_the_other(o
     wanted = Request(trains=True, events=True, membranes=True)
     fast, plain = (Engine(graph, kernels=kind) for kind in ("fast", "plain"))
     here, there = fast.simulate(x, wanted), plain.simulate(x, wanted)
-    fits = fused.fits(layer, ranges(graph, Range(0, o.high))["synapse"], 2**23 - 1)
+    fits = fused.fits(layer, ranges(graph, Range(0, o.high))["synapse"], LOIHI2)
     step = fast._program.neurons["layer"]
     one_pass = isinstance(step, Pair) and step.rows is not None
     assert one_pass == (o.outputs != 10 and fits)  # vectors fill the channels

@@ -10,7 +10,7 @@ from quantize_examples import EXAMPLES, convolutional, images, recurrent, spikes
 from random_graphs import random_graph
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
-from spikeport.graph import Conv, Linear
+from spikeport.graph import LOIHI2, Conv, Linear
 from spikeport.quantisation import quantize
 from spikeport.training.finetune import fine_tune
 from spikeport.training.integers import IntegerNet
@@ -93,7 +93,7 @@ def test_the_surrogate_gradient_is_that_of_the_equations():
     x = torch.zeros(4, 1, *node.shape)
     x[0, 0, 0], x[1, 0, 0] = 0.6 * theta[0] // 64, 0.6 * theta[1] // 64
     x.requires_grad_()
-    fired = fire(node, x, torch.zeros(()), 2.0**23 - 1)
+    fired = fire(node, x, torch.zeros(()), LOIHI2)
     assert fired[:2, 0, 0].tolist() == [0.0, 0.0]
     fired[1, 0, 0].backward()
     decay = float(node.decay) / 4096

@@ -229,14 +229,14 @@ def test_a_time_limit_ends_the_child():
 
 def test_edges_spell_out_the_convolution():
     """Summing weight * input over the edges is the convolution itself."""
-    from spikeport.graph.meaning import synapse
+    from spikeport.graph.meaning import products
 
     node = Conv(weights(4, 3, 3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2)
     shape = (6, 7, 9)
     x = np.random.default_rng(0).normal(size=shape)
     source, target, weight = of_synapse(node, shape)
     y = np.bincount(target, weights=weight * x.ravel()[source], minlength=int(np.prod(node.output_shape(shape))))
-    np.testing.assert_allclose(y.reshape(node.output_shape(shape)), synapse(node, x[None, None])[0, 0], atol=1e-9)
+    np.testing.assert_allclose(y.reshape(node.output_shape(shape)), products(node, x[None, None])[0, 0], atol=1e-9)
 
 
 @needs_sanafe

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from spikeport.findings import Finding, SpikeportError
-from spikeport.graph import DECAY_ONE, LIF, CubaLIF, Graph, Loihi, Norm, Readout, Real, Synapse
+from spikeport.graph import DECAY_ONE, LIF, CubaLIF, Graph, Loihi, Norm, Readout, Real, Synapse, accumulators
 from spikeport.graph.messages import wide_messages
-from spikeport.graph.ranges import value_ranges
+from spikeport.graph.ranges import into, ranges
 from spikeport.passes.align_delays import align_delays
+from spikeport.passes.shift_each import shift_each
 from spikeport.target import clipped_thresholds
 from spikeport_targets.lava.current import first_synapse, substituted, with_constant_current
 from spikeport_targets.lava.support import PLACE, placements
@@ -18,9 +20,9 @@ STATE_BITS = 24  #: of membrane and current (Lava 0.10, proc/lif/models.py; ours
 
 def check(graph: Graph) -> list[Finding]:
     """Everything that stands in the way, and a note for every node that needs a process of ours."""
-    findings = [*_unknown(graph), *_biased_synapses(graph), *_messages(graph), *_state(graph), *_pipelined(graph)]
-    findings += [*substituted(graph), *_wider(graph), *clipped_thresholds(graph)]
-    for name, place in placements(with_constant_current(graph)).items():
+    findings = [*_unknown(graph), *_biased_synapses(graph), *_messages(graph), *_state(graph), *_accumulators(graph)]
+    findings += [*_pipelined(graph), *substituted(graph), *_wider(graph), *clipped_thresholds(graph)]
+    for name, place in placements(with_constant_current(shift_each(graph))).items():
         if not place.stock and not isinstance(graph.nodes[name], Readout):
             what = f"runs as our process {place.process}, since {place.why}"
             findings.append(Finding("SP602", what, f"node {name!r}", severity="note"))
@@ -52,18 +54,25 @@ def _messages(graph: Graph) -> Iterator[Finding]:
     if graph.arithmetic.profile.message_bits > 1:
         yield from wide_messages(graph)
         return
-    ranges = value_ranges(graph)
+    bounds = ranges(graph)
     for name in [each for each in graph.nodes_of(Synapse) if each != first_synapse(graph)]:
-        low, high = ranges[name]
-        if low < 0 or high > 1:
+        x = into(graph, name, bounds)
+        if x.low < 0 or x.high > 1:
             yield Finding(
                 "SP613",
-                f"gets values of {low:g} ... {high:g}, and messages of the profile "
+                f"gets values of {x.low:g} ... {x.high:g}, and messages of the profile "
                 f"{graph.arithmetic.profile.name!r} hold 0 and 1",
                 f"node {name!r}",
                 why="Lava would turn every value but 0 into 1.",
                 mend="use the profile loihi2, or a network whose synapses see spikes only",
             )
+
+
+def _accumulators(graph: Graph) -> Iterator[Finding]:
+    """Lava's sums have no accumulator that wraps where the profile's does."""
+    for finding in accumulators.wide_sums(graph):
+        mend = "use smaller exponents or fewer weight bits, or --target integer"
+        yield replace(finding, severity="error", why="Lava would not wrap such a sum there.", mend=mend)
 
 
 def _state(graph: Graph) -> Iterator[Finding]:
@@ -104,10 +113,10 @@ def wide_sums(graph: Graph) -> Iterator[Finding]:
     """
     if not isinstance(graph.arithmetic, Loihi):
         return
-    ranges = value_ranges(graph)
+    bounds = ranges(graph)
     placed = placements(graph)
     for name in graph.nodes_of(LIF, Readout):
-        node, largest = graph.nodes[name], max(map(abs, ranges[name]))
+        node, largest = graph.nodes[name], into(graph, name, bounds).size
         if isinstance(node, CubaLIF):
             kept = float(node.current_decay.max()) / DECAY_ONE
             largest = int(largest * sum(kept**step for step in range(graph.timesteps)))

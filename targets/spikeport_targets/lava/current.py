@@ -12,8 +12,7 @@ import numpy as np
 
 from spikeport.findings import Finding
 from spikeport.graph import Array, Graph, Input, Loihi, Synapse
-from spikeport.graph.meaning import synapse
-from spikeport.graph.ranges import value_ranges
+from spikeport.graph.ranges import ranges
 
 
 def first_synapse(graph: Graph) -> str | None:
@@ -33,7 +32,8 @@ def with_constant_current(graph: Graph) -> Graph:
     if name is None:
         return graph
     after = graph.targets(name)
-    low, high = value_ranges(graph, leaving=True)[name]
+    bounds = ranges(graph)[name]
+    low, high = float(bounds.low), float(bounds.high)
     source = Input(graph.shapes[name], "direct", unit=np.asarray(1.0), low=low, high=high)
     nodes = {n: source if n == graph.input else node for n, node in graph.nodes.items() if n != name}
     edges = [edge for edge in graph.edges if name not in edge]
@@ -47,7 +47,7 @@ def constant_current(graph: Graph, stream: Array) -> Array:
         return stream
     node = graph.nodes[name]
     assert isinstance(node, Synapse)
-    total = synapse(node, stream[None, :, 0]).astype(np.int64)
+    total = graph.arithmetic.synapse(node, stream[None, :, 0]).astype(np.int64)
     return np.repeat(total[0, :, None], graph.timesteps, axis=1)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Loihi, Readout, over_neurons
+from spikeport.graph import LIF, Array, Graph, Readout
 from spikeport.record import Record, Train
 from spikeport_targets.lava.layout import from_lava
 from spikeport_targets.lava.plan import Plan
@@ -48,8 +48,5 @@ def read_out(graph: Graph, output: Array) -> Array:
     node = graph.nodes[graph.output]
     if not isinstance(node, Readout):
         return np.asarray(output.sum(0))
-    integers = isinstance(graph.arithmetic, Loihi)
-    arriving = output.astype(np.int64) << STATE_SHIFT if integers else output.astype(np.float64)
-    bias = over_neurons(node.bias, node.shape).astype(arriving.dtype)
-    weight = node.weight.astype(arriving.dtype).reshape(-1, *(1,) * (output.ndim - 1))
-    return np.asarray((weight * (arriving + bias)).sum(0))
+    total = graph.arithmetic.read_out(node, output.astype(np.float64))
+    return total.astype(np.int64) if graph.arithmetic.whole else total

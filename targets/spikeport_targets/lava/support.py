@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikeport.graph import LIF, Conv, CubaLIF, Delay, Flatten, Graph, Input, Linear, Loihi, Node, Pool, Readout, Scale
-from spikeport.graph.ranges import value_ranges
+from spikeport.graph.ranges import ranges
 from spikeport_targets.lava.neurons import beyond_stock
 
 SUM_MAX = 2**23  #: Lava's Conv keeps 24 bits of its sum (proc/conv/utils.py)
@@ -28,9 +28,9 @@ def placements(graph: Graph) -> dict[str, Placement]:
     placed = {name: PLACE[type(node)](graph, name, node) for name, node in known.items()}
     if not isinstance(graph.arithmetic, Loihi):
         return placed
-    for name, (low, high) in value_ranges(graph, leaving=True).items():
-        if isinstance(graph.nodes[name], Conv) and max(-low, high) >= SUM_MAX:
-            why = f"its sums may reach {max(-low, high):.3g}, and Lava's Conv wraps at 2**23"
+    for name, x in ranges(graph).items():
+        if isinstance(graph.nodes[name], Conv) and x.size >= SUM_MAX:
+            why = f"its sums may reach {x.size:.3g}, and Lava's Conv wraps at 2**23"
             placed[name] = Placement("ShiftedConv", stock=False, why=why)
     return placed
 

@@ -15,6 +15,7 @@ import numpy as np
 from spikeport.costs.events import derive
 from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import Array, Graph, Samples
+from spikeport.passes.shift_each import shift_each
 from spikeport.record import Record, join
 from spikeport.target import Availability, Request, Show, check_input
 from spikeport_targets.entering import entering
@@ -59,7 +60,10 @@ class LavaTarget:
 
     def processes(self, graph: Graph) -> dict[str, tuple[str, bool]]:
         """For each node the Lava process that runs it, and whether it is Lava's own (stock) rather than ours."""
-        return {name: (place.process, place.stock) for name, place in placements(with_constant_current(graph)).items()}
+        return {
+            name: (place.process, place.stock)
+            for name, place in placements(with_constant_current(shift_each(graph))).items()
+        }
 
     def seconds_a_sample(self, graph: Graph) -> float:
         """About how long one sample takes, Lava's start left out."""
@@ -100,7 +104,7 @@ def run_all(jobs: Sequence[tuple[Graph, Array]], request: Request) -> list[Recor
     counts = [check_input(graph, samples) for graph, samples in jobs]
     seconds = request.seconds or sum(time_limit(job[0], n) for job, n in zip(jobs, counts, strict=True))
     # ours may lack its first synapse, whose sums then are what enters
-    ours = [with_constant_current(graph) for graph, _ in jobs]
+    ours = [with_constant_current(shift_each(graph)) for graph, _ in jobs]
     streams = [constant_current(graph, entering(graph, samples)) for graph, samples in jobs]
     plans = [lower(g, stream, membranes=request.keeps_membrane) for g, stream in zip(ours, streams, strict=True)]
     memory = request.memory or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4

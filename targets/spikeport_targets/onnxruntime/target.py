@@ -10,6 +10,7 @@ import numpy as np
 
 from spikeport.findings import Finding, SpikeportError, fail, raise_errors
 from spikeport.graph import LIF, Array, Conv, Graph, Pool, Real, Samples
+from spikeport.graph.accumulators import wide_sums
 from spikeport.graph.messages import wide_messages
 from spikeport.record import Record, Train, join
 from spikeport.target import Availability, Request, Show, clipped_thresholds, expected_seconds
@@ -49,7 +50,7 @@ class OnnxRuntime:
         double = isinstance(graph.arithmetic, Real) and graph.arithmetic.dtype == "float64"
         if double and self.provider == CPU:
             return [_no_double(name) for name in graph.nodes_of(Conv, Pool)]
-        return [*wide_messages(graph), *clipped_thresholds(graph)]
+        return [*wide_messages(graph), *wide_sums(graph, refuses=False), *clipped_thresholds(graph)]
 
     def seconds_a_sample(self, graph: Graph) -> float:
         """About how long one sample takes."""

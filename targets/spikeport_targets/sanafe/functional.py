@@ -26,7 +26,7 @@ from spikeport.graph import (
     over_neurons,
     schedule_over_neurons,
 )
-from spikeport.graph.meaning import entering
+from spikeport.graph.accumulators import wide_sums
 from spikeport.mapping import Mapping, fit
 from spikeport.mapping.latency import depths
 from spikeport.mapping.layers import layers
@@ -67,6 +67,8 @@ def findings(graph: Graph) -> Iterator[Finding]:
             )
         elif isinstance(node, Scale):
             yield Finding("SP740", "a Scale has no edges", where=where, mend="fold it into the weights")
+    for finding in wide_sums(graph):
+        yield Finding("SP740", finding.what, where=finding.where, mend="use --target integer, which wraps such a sum")
     yield from _uneven(graph)
 
 
@@ -89,7 +91,7 @@ def plans(graph: Graph, samples: Array) -> tuple[list[Plan], dict[str, int]]:
     """One plan a sample, and the step at which each layer starts."""
     mapping = Mapping(graph, fit(graph, "loihi1"))
     start = depths(mapping.fit)
-    frames = entering(graph.entry, samples, graph.arithmetic)
+    frames = graph.arithmetic.entering(graph.entry, samples)
     if not np.isin(frames, (0, 1)).all():
         fail(
             "SP740",

@@ -14,7 +14,6 @@ import numpy as np
 from spikeport.costs.model import shipped
 from spikeport.findings import fail
 from spikeport.graph import LIF, Array, Graph, Input, Readout
-from spikeport.graph.meaning import entering
 from spikeport.mapping import Mapping
 from spikeport.mapping.latency import depths
 from spikeport.record import Record
@@ -96,6 +95,6 @@ def _train(graph: Graph, name: str, samples: Array, record: Record) -> Array:
         spikes = record.trains[name].unpack()
     else:
         assert isinstance(node, Input)
-        spikes = entering(node, samples, graph.arithmetic) != 0
+        spikes = graph.arithmetic.entering(node, samples) != 0
         spikes = np.broadcast_to(spikes, (graph.timesteps, *spikes.shape[1:]))
     return spikes.reshape(*spikes.shape[:2], -1)

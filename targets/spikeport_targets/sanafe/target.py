@@ -10,7 +10,7 @@ import numpy as np
 from spikeport.costs import derive
 from spikeport.costs.values import Values
 from spikeport.findings import Finding, fail, raise_errors
-from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Readout, over_neurons
+from spikeport.graph import LIF, Array, Graph, Readout
 from spikeport.mapping import Mapping
 from spikeport.record import Record, Train
 from spikeport.target import Availability, Request, Show, check_input
@@ -90,6 +90,4 @@ def _outputs(graph: Graph, samples: Array, record: Record) -> Array:
     if not isinstance(node, Readout):
         return np.asarray(values.out_of(graph.output).sum(0).astype(np.int64))
     x = values.into(graph.output)
-    x = np.broadcast_to(x, (graph.timesteps, *x.shape[1:])).astype(np.int64)
-    weight = node.weight.astype(np.int64).reshape(-1, *(1,) * (x.ndim - 1))
-    return np.asarray((weight * ((x << STATE_SHIFT) + over_neurons(node.bias, node.shape).astype(np.int64))).sum(0))
+    return graph.arithmetic.read_out(node, x).astype(np.int64)

@@ -23,7 +23,7 @@ from spikeport.comparison.parity import parity
 from spikeport.comparison.switches import SWITCHES, differences
 from spikeport.comparison.units import as_written, entering_unit, in_units_of, inclusive, snapped
 from spikeport.findings import require
-from spikeport.graph import Array, Graph, Loihi
+from spikeport.graph import Array, Graph, Loihi, Real
 from spikeport.record import Record
 from spikeport.target import Request
 
@@ -82,6 +82,9 @@ def causes(
     how much nearer A comes to B by it. Raises SP805 where A and B are no versions of one network, SP121 for no samples.
     """
     require(samples.size > 0, "SP121", "there is no sample", mend="pass at least one")
+    for graph in (a, b):
+        what = f"a comparison by causes knows real numbers and Loihi's integers, not {graph.arithmetic.kind!r}"
+        require(isinstance(graph.arithmetic, Real | Loihi), "SP125", what, mend="compare the two records")
     differences(a, b)
     unit = entering_unit(b)
     base, view = in_units_of(a, b), as_written(b)
@@ -155,7 +158,8 @@ def _integers(b: Graph, view: Graph, samples: Array, run: Run, theirs: Record) -
     exact, own = run(view, whole, TRAINS), run(b, samples, TRAINS)
     unsaturated = own
     if own.overflows:
-        unsaturated = run(b.with_(arithmetic=Loihi(replace(b.arithmetic.profile, state_bits=WIDE))), samples, TRAINS)
+        wide = replace(b.arithmetic.profile, state_bits=WIDE, accumulator_bits=None)
+        unsaturated = run(b.with_(arithmetic=Loihi(wide)), samples, TRAINS)
         yield _Effect(SATURATION, unsaturated, own)
     yield _Effect(TRUNCATION, exact, unsaturated)
     yield _Effect(TARGET, own, theirs)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spikeport.comparison.divergence import Divergence, Moment
-from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Loihi, Samples, over_neurons, schedule_over_neurons
+from spikeport.graph import LIF, Array, Graph, Loihi, Samples, over_neurons
 from spikeport.record import Record
 from spikeport.target import Request
 
@@ -72,9 +72,7 @@ def _held(node: LIF, t: int, graph: Graph) -> LIF:
 
 def _threshold(graph: Graph, node: LIF, t: int) -> Array:
     """[*neurons]: the thresholds of one step, in the membrane's unit."""
-    spread = np.broadcast_to(schedule_over_neurons(node.threshold, node.shape)[t], node.shape)
-    threshold = np.asarray(spread, dtype=np.float64)
-    return threshold * (1 << STATE_SHIFT) if isinstance(graph.arithmetic, Loihi) else threshold
+    return np.broadcast_to(graph.arithmetic.threshold(node, t), node.shape)
 
 
 def _unit(graph: Graph, node: LIF) -> Array:

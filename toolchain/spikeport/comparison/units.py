@@ -11,8 +11,20 @@ from collections.abc import Iterator
 import numpy as np
 
 from spikeport.findings import require
-from spikeport.graph import LIF, CubaLIF, Graph, Input, Node, Readout, Scale, Synapse
-from spikeport.graph.arithmetic import DECAY_ONE, STATE_SHIFT, Loihi, Real
+from spikeport.graph import (
+    DECAY_ONE,
+    LIF,
+    STATE_SHIFT,
+    CubaLIF,
+    Graph,
+    Input,
+    Loihi,
+    Node,
+    Readout,
+    Real,
+    Scale,
+    Synapse,
+)
 from spikeport.graph.arrays import Array, in_units, schedule_over_neurons
 
 SUM = float(1 << STATE_SHIFT)  #: membrane units in one unit of a sum

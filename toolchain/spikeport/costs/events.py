@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from spikeport.costs.values import Values
-from spikeport.graph import LIF, Arithmetic, Array, Graph, Synapse, meaning
-from spikeport.graph.arrays import over_neurons
+from spikeport.graph import LIF, Arithmetic, Array, Graph, Synapse
 from spikeport.graph.reach import reach
 from spikeport.record import Counts, Events, NeuronEvents, Record, SynapseEvents
 
@@ -61,13 +60,12 @@ def of_neurons(node: LIF, x: Array, spikes: Array, arithmetic: Arithmetic) -> Ne
     """Events of one layer from its input [T or 1, B, *shape] and its spikes; active: an input, a state or a bias."""
     steps, batch = spikes.shape[:2]
     v = current = np.zeros(x.shape[1:])
-    bias = over_neurons(node.bias, node.shape).astype(np.float64)
     active = []
     for t in range(steps):
         arriving = x[min(t, x.shape[0] - 1)]
-        active.append(int(np.count_nonzero(np.broadcast_to((v != 0) | (arriving != 0) | (bias != 0), v.shape))))
-        u, current = meaning.charge(node, v, current, arriving, arithmetic)
-        v = meaning.after(node, u, spikes[t], t, arithmetic)
+        active.append(int(np.count_nonzero(arithmetic.active(node, v, arriving))))
+        u, current, _ = arithmetic.charge(node, v, current, arriving)
+        v = arithmetic.after(node, u, spikes[t], t)
     return NeuronEvents(
         spikes=spikes.reshape(steps, -1).sum(1, dtype=np.int64),
         updates=np.full(steps, node.size * batch, dtype=np.int64),

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from spikeport.findings import fail
 from spikeport.graph import LIF, Array, Delay, Flatten, Graph, Input, Norm, Pool, Readout, Scale
-from spikeport.graph.meaning import entering
 from spikeport.record import Counts, Record
 
 
@@ -83,7 +82,7 @@ def per_position(graph: Graph, source: str, record: Record, samples: Array | Non
             where=f"node {source!r}",
             mend="pass samples= those of the run",
         )
-    counts = (entering(node, samples, graph.arithmetic) != 0).sum(1, dtype=np.int64)
+    counts = (graph.arithmetic.entering(node, samples) != 0).sum(1, dtype=np.int64)
     return np.asarray(np.broadcast_to(counts, (graph.timesteps, *counts.shape[1:])))
 
 

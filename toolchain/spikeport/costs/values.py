@@ -50,14 +50,14 @@ class Values:
     def _computed(self, name: str) -> Array:
         node = self.graph.nodes[name]
         if isinstance(node, Input):
-            return meaning.entering(node, self.samples, self.graph.arithmetic)
+            return self.graph.arithmetic.entering(node, self.samples)
         if isinstance(node, LIF):
             return self._train(name)
         if isinstance(node, Readout):
             return self.into(name)
         if isinstance(node, Delay):
             return meaning.delayed(node, self.into(name), self.graph.timesteps)
-        return meaning.apply(node, self.into(name))
+        return meaning.apply(node, self.into(name), self.graph.arithmetic)
 
     def _train(self, name: str) -> Array:
         if name not in self.record.trains:

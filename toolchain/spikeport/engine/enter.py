@@ -8,9 +8,8 @@ from torch import Tensor
 
 from spikeport.engine import cpu
 from spikeport.engine.program import Program
-from spikeport.engine.ranges import Range
 from spikeport.findings import fail
-from spikeport.graph import Array, Graph, Loihi, Samples
+from spikeport.graph import Array, Graph, Loihi, Range, Samples
 from spikeport.threads import over_parts
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, Array, CubaLIF, over_neurons, schedule_over_neurons
+from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, Array, CubaLIF, Profile, over_neurons, schedule_over_neurons
+from spikeport.graph.loihi import BEYOND, SATURATED, WRAPPED, refuse_overflow
 from spikeport.record import Counts
 
 
@@ -85,22 +86,26 @@ def real(node: LIF, x: Tensor, state: State | None, start: int, steps: int) -> F
     return _fired(spikes, after, active, State(v, current), {})
 
 
-def loihi(node: LIF, x: Tensor, state: State | None, start: int, steps: int, top: int) -> Fired:
-    """The same in Loihi's integers; ``x`` is int64. Membranes beyond ``top`` are counted, and sums that Lava wraps.
+def loihi(node: LIF, x: Tensor, state: State | None, start: int, steps: int, profile: Profile) -> Fired:
+    """The same in Loihi's integers; ``x`` is int64. Membranes and accumulators that overflow, and sums that Lava wraps,
+    are counted.
 
     Lava's current of 24 bits keeps ``top + 1`` and turns ``-top - 1`` into it (Lava 0.10, ``proc/lif/models.py``).
     """
+    top = profile.state_top
     decay, bias = parameter(node.decay, node, x), parameter(node.bias, node, x)
     reset_value = parameter(node.reset_value, node, x)
     theta = schedule(node, x) << STATE_SHIFT
     v = torch.zeros_like(x[0]) if state is None else state.v
     current = torch.zeros_like(x[0]) if state is None else state.current
     spikes, after, active = [], [], []
-    saturated = beyond = 0
+    saturated = beyond = wrapped = 0
     for t in range(steps):
         entering = x[min(t, x.shape[0] - 1)]
         active.append((entering != 0) | (v != 0) | (bias != 0))
-        arriving = entering << STATE_SHIFT
+        exact = entering << STATE_SHIFT
+        arriving = _accumulated(exact, profile)
+        wrapped += int((arriving != exact).sum())
         if isinstance(node, CubaLIF):
             current = _decayed(current, parameter(node.current_decay, node, x)) + arriving
             arriving = current
@@ -112,8 +117,19 @@ def loihi(node: LIF, x: Tensor, state: State | None, start: int, steps: int, top
         v = _reset(node.reset, u, fired, theta[start + t], reset_value)
         spikes.append(fired)
         after.append(v)
-    overflows = {kind: n for kind, n in (("membrane saturated", saturated), ("sum beyond 24 bits", beyond)) if n}
+    overflows = {kind: n for kind, n in ((SATURATED, saturated), (BEYOND, beyond), (WRAPPED, wrapped)) if n}
     return _fired(spikes, after, active, State(v, current), overflows)
+
+
+def _accumulated(arriving: Tensor, profile: Profile) -> Tensor:
+    """What an accumulator holds of sums, in two's complement; SP122 where the profile refuses those beyond it."""
+    least = profile.accumulator_least
+    if least is None:
+        return arriving
+    if profile.accumulator_overflow == "refuse":
+        refuse_overflow(profile, int(((arriving < least) | (arriving >= -least)).sum()))
+        return arriving
+    return torch.remainder(arriving - least, -2 * least) + least
 
 
 def _fired(

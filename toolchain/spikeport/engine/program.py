@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Literal
 
@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from spikeport.engine import cpu, neuron, synapse
+from spikeport.engine.integers import exact_ranges, holding
 from spikeport.engine.neuron import Fired, Neurons
-from spikeport.engine.ranges import Range, into, ranges
 from spikeport.engine.synapse import Step
 from spikeport.graph import (
     LIF,
@@ -36,14 +36,17 @@ from spikeport.graph import (
     Loihi,
     Node,
     Pool,
+    Range,
     Readout,
+    Real,
     Scale,
     Shape,
     Synapse,
     over_neurons,
 )
-from spikeport.graph.meaning import state_top
+from spikeport.graph.ranges import into
 from spikeport.graph.reach import reach
+from spikeport.passes.shift_each import shift_each
 
 Kernels = Literal["plain", "fast"]
 
@@ -143,18 +146,18 @@ def build(graph: Graph, device: str, kernels: Kernels, entering: Range | None) -
     Raises SP503 for nodes that the engine does not know, SP509 for integers that may grow too large.
     """
     if entering is not None:
-        bound = ranges(graph, entering)
-        if kernels == "fast":
-            return _fast_integers(graph, device, bound)
-        return _plain(graph, device, torch.int64, kernels)
+        summing = shift_each(graph)
+        bound = exact_ranges(summing, entering)
+        made = _fast_integers(summing, device, bound) if kernels == "fast" else _plain(summing, device, torch.int64)
+        return replace(made, graph=graph)
     dtype = torch.float64 if getattr(graph.arithmetic, "dtype", "") == "float64" else torch.float32
-    return _plain(graph, device, dtype, kernels) if kernels == "plain" else _fast_real(graph, device, dtype)
+    return _plain(graph, device, dtype) if kernels == "plain" else _fast_real(graph, device, dtype)
 
 
-def _plain(graph: Graph, device: str, dtype: torch.dtype, kernels: Kernels) -> Program:
+def _plain(graph: Graph, device: str, dtype: torch.dtype) -> Program:
     steps = {name: synapse.prepare(node, dtype, device) for name, node in _stateless(graph).items()}
     neurons = {name: _definition(node, graph) for name, node in graph.nodes_of(LIF).items()}
-    return Program(graph, device, kernels, steps, neurons, dict.fromkeys(graph.nodes, dtype), whole(graph))
+    return Program(graph, device, "plain", steps, neurons, dict.fromkeys(graph.nodes, dtype), whole(graph))
 
 
 def _fast_real(graph: Graph, device: str, dtype: torch.dtype) -> Program:
@@ -162,16 +165,18 @@ def _fast_real(graph: Graph, device: str, dtype: torch.dtype) -> Program:
     incoming = whole(graph)
     small = (Synapse, Delay, Flatten)
     entering = {
-        name: torch.uint8 if isinstance(node, small) and (x := incoming[name]) and x.dtype == torch.uint8 else dtype
+        name: torch.uint8 if isinstance(node, small) and (x := incoming[name]) and holding(x) == torch.uint8 else dtype
         for name, node in graph.nodes.items()
     }
+    arithmetic = graph.arithmetic
+    assert isinstance(arithmetic, Real)
     steps: dict[str, Step] = {}
     for name, node in _stateless(graph).items():
         step = synapse.prepare(node, dtype, device)
         steps[name] = partial(_widened, step, dtype) if isinstance(node, Synapse) else step
     neurons: dict[str, Neurons] = {}
     for name, layer in graph.nodes_of(LIF).items():
-        neurons[name] = cpu.prepare(layer, None, layer.shape, graph.arithmetic) or _definition(layer, graph)
+        neurons[name] = cpu.prepare(layer, None, layer.shape, arithmetic) or _definition(layer, graph)
     return Program(graph, device, "fast", steps, neurons, entering, incoming)
 
 
@@ -199,11 +204,11 @@ def _added(graph: Graph, name: str, bounds: Mapping[str, Range | None]) -> Range
 
 def _definition(node: LIF, graph: Graph) -> Neurons:
     """The plain version of a layer."""
-    top = state_top(graph.arithmetic.profile) if isinstance(graph.arithmetic, Loihi) else None
-    run = neuron.real if top is None else partial(neuron.loihi, top=top)
+    profile = graph.arithmetic.profile if isinstance(graph.arithmetic, Loihi) else None
+    run = neuron.real if profile is None else partial(neuron.loihi, profile=profile)
 
     def call(x: Tensor, state: Any, start: int, steps: int, *, keep: bool, watch: bool) -> Fired:
-        return run(node, x if top is None else x.long(), state, start, steps)
+        return run(node, x if profile is None else x.long(), state, start, steps)
 
     return call
 
@@ -212,8 +217,8 @@ def _fast_integers(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Pr
     """For each layer the door's way, or where it has none the plain definition."""
     arithmetic = graph.arithmetic
     assert isinstance(arithmetic, Loihi)
-    entering = {name: into(graph, name, bounds) if graph.sources(name) else bounds[name] for name in graph.nodes}
-    types = {name: x.dtype for name, x in entering.items()}
+    entering = {name: into(graph, name, bounds) for name in graph.nodes}
+    types = {name: holding(x) for name, x in entering.items()}
     steps: dict[str, Step] = {}
     neurons: dict[str, Neurons] = {}
     joined: set[str] = set()
@@ -250,11 +255,11 @@ def _own_synapse(graph: Graph, name: str) -> tuple[str, Synapse | None]:
 def _small(node: Node, shape: Shape, entering: Range, leaving: Range) -> Step:
     """Pools, scales and the like on values in small types; what leaves has the type of its range."""
     if isinstance(node, Pool):
-        return lambda x: _sum_pool(node, x, leaving.dtype)
+        return lambda x: _sum_pool(node, x, holding(leaving))
     if isinstance(node, Scale):
-        dtype = (entering | leaving).dtype
+        dtype = holding(entering | leaving)
         factor = torch.as_tensor(np.array(over_neurons(node.factor, shape), dtype=np.int64)).to(dtype)
-        return lambda x: (x.to(dtype) * factor).to(leaving.dtype)
+        return lambda x: (x.to(dtype) * factor).to(holding(leaving))
     return synapse.prepare(node, torch.int64, "cpu")
 
 

@@ -9,18 +9,21 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from spikeport import graph as nodes
-from spikeport.findings import SpikeportError, fail
-from spikeport.graph import Arithmetic, Array, Graph, Loihi, Node, Profile, Real
+from spikeport.findings import SpikeportError, fail, require
+from spikeport.graph import Arithmetic, Array, Graph, Loihi, Node, Real
+from spikeport.graph.arithmetic import GROUP
+from spikeport.plugins import entries
 
 VERSION = 1
 
 Facts = dict[str, Any]
+OWN: dict[str, type[Real] | type[Loihi]] = {kind.kind: kind for kind in (Real, Loihi)}
 STATELESS = (nodes.Input, nodes.Conv, nodes.Linear, nodes.Pool, nodes.Flatten, nodes.Scale, nodes.Norm)
 STATEFUL = (nodes.LIF, nodes.CubaLIF, nodes.Delay, nodes.Readout)
 KINDS: dict[str, type[Node]] = {kind.__name__: kind for kind in (*STATELESS, *STATEFUL)}
@@ -54,7 +57,7 @@ def graph_facts(graph: Graph) -> Facts:
     return {
         "timesteps": graph.timesteps,
         "after_end": graph.after_end,
-        "arithmetic": _arithmetic(graph.arithmetic),
+        "arithmetic": {"kind": graph.arithmetic.kind, **graph.arithmetic.facts()},
         "provenance": dict(graph.provenance),
     }
 
@@ -65,9 +68,19 @@ def graph_from(facts: Mapping[str, Any], nodes: Mapping[str, Node], edges: Itera
         nodes,
         tuple(edges),
         timesteps=facts["timesteps"],
-        arithmetic=_arithmetic_from(facts["arithmetic"]),
+        arithmetic=arithmetic_from(facts["arithmetic"]),
         after_end=facts["after_end"],
         provenance=facts["provenance"],
+    )
+
+
+def require_own(graph: Graph, what: str) -> None:
+    """Raise SP125 where a graph's arithmetic is a plug-in's, whose equations ``what`` does not know."""
+    require(
+        graph.arithmetic.kind in OWN,
+        "SP125",
+        f"{what} does not know the arithmetic {graph.arithmetic.kind!r}",
+        mend="use a target of the package that brings it; NIR files hold it with their guards",
     )
 
 
@@ -124,15 +137,17 @@ def _value(value: Any) -> Any:
     return value
 
 
-def _arithmetic(arithmetic: Arithmetic) -> Facts:
-    if isinstance(arithmetic, Real):
-        return {"kind": "real", "dtype": arithmetic.dtype}
-    return {"kind": "loihi", "profile": {name: _plain(value) for name, value in asdict(arithmetic.profile).items()}}
-
-
-def _arithmetic_from(facts: Mapping[str, Any]) -> Arithmetic:
-    if facts["kind"] == "real":
-        if facts["dtype"] not in ("float32", "float64"):
-            raise ValueError(f"no arithmetic has the type {facts['dtype']!r}")
-        return Real(facts["dtype"])
-    return Loihi(Profile(**{name: _value(value) for name, value in facts["profile"].items()}))
+def arithmetic_from(facts: Mapping[str, Any]) -> Arithmetic:
+    """The arithmetic of a graph's facts, ours or a plug-in's. Raises SP124 where none of its kind is installed."""
+    kind = str(facts["kind"])
+    if kind in OWN:
+        return OWN[kind].from_facts(facts)
+    brought = entries(GROUP)
+    if kind not in brought:
+        fail(
+            "SP124",
+            f"its numbers are of the arithmetic {kind!r}, which is not installed",
+            mend=f"install the package that brings it; known are {', '.join([*OWN, *brought])}",
+        )
+    made: Arithmetic = brought[kind].load().from_facts(facts)
+    return made

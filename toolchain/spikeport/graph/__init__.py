@@ -1,11 +1,15 @@
 """What a network is: nodes, edges, and what their numbers mean. Needs numpy only."""
 
-from spikeport.graph.arithmetic import DECAY_ONE, LOIHI1, LOIHI2, STATE_SHIFT, Arithmetic, Loihi, Profile, Real
+from spikeport.graph.arithmetic import Arithmetic
 from spikeport.graph.arrays import Array, over_neurons, same_bits, schedule_over_neurons
+from spikeport.graph.bounds import Range
 from spikeport.graph.graph import Edge, Graph
+from spikeport.graph.loihi import Loihi
 from spikeport.graph.neurons import LIF, CubaLIF
 from spikeport.graph.node import Node, Shape
 from spikeport.graph.plumbing import Coding, Delay, Flatten, Input, Norm, Pool, Readout, Scale
+from spikeport.graph.profile import DECAY_ONE, LOIHI1, LOIHI2, STATE_SHIFT, Profile
+from spikeport.graph.real import Real
 from spikeport.graph.samples import Samples
 from spikeport.graph.synapses import Conv, Linear, Synapse
 
@@ -31,6 +35,7 @@ __all__ = [
     "Norm",
     "Pool",
     "Profile",
+    "Range",
     "Readout",
     "Real",
     "Samples",

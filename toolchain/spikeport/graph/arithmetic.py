@@ -1,46 +1,76 @@
-"""What the numbers of a graph mean: real numbers, or Loihi's integers in a stated format."""
+"""Arithmetic: what the numbers of a graph mean. `Real` and `Loihi` are two; a plug-in can bring another.
+
+A graph carries its arithmetic. What has no state and no format (pools, flatten, delays) is the same in all and stands
+in `meaning`; what an arithmetic must say itself is the protocol below. `definition.run` computes a graph in any.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
 
-STATE_SHIFT = 6  #: bits by which sums and thresholds are shifted into the membrane's scale (Lava proc/lif/models.py)
-DECAY_ONE = 4096  #: decay is a numerator over 2**12 (Lava proc/lif/models.py)
+from spikeport.findings import Finding
+from spikeport.graph.arrays import Array
+from spikeport.graph.bounds import Range
+from spikeport.graph.neurons import LIF
+from spikeport.graph.node import Node
+from spikeport.graph.plumbing import Input, Readout
+from spikeport.graph.synapses import Synapse
 
-
-@dataclass(frozen=True, slots=True)
-class Real:
-    """Real numbers in floating point; a neuron whose membrane equals its threshold fires where `compare` is ">="."""
-
-    dtype: Literal["float32", "float64"] = "float32"
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """A number format. The defaults are Loihi's, as Lava 0.10 documents them (``proc/lif``, ``proc/dense``)."""
-
-    name: str
-    weight_bits: int = 8  #: signed mantissa, two's complement, 1 to 8
-    weight_exponent: tuple[int, int] = (-8, 7)  #: smallest and largest; ours to choose, applied after the sum
-    decay_bits: int = 12  #: decay = numerator / 2**decay_bits
-    threshold_bits: int = 17  #: unsigned mantissa
-    bias_bits: int = 13  #: signed mantissa; every neuron has an exponent of its own
-    bias_exponent: tuple[int, int] = (0, 7)
-    state_bits: int = 24  #: signed, symmetric: |v| <= 2**23 - 1
-    message_bits: int = 8  #: payload between layers; 1 means spikes only
-    schedule: bool = True  #: thresholds may vary over time
-    channel_thresholds: bool = True  #: thresholds and biases may vary over channels
+GROUP = "spikeport.arithmetics"  #: entry points of classes, named as their ``kind``
 
 
-@dataclass(frozen=True, slots=True)
-class Loihi:
-    """Loihi's integers, as Lava's fixed-point models compute them; the formulas stand at the nodes."""
+class Charge(NamedTuple):
+    """Neurons before their comparison."""
 
-    profile: Profile
+    u: Array  #: [B, *shape] membrane
+    current: Array  #: [B, *shape] synaptic current; what arrived where a layer has none
+    overflows: dict[str, int]  #: how many numbers left the format, by what happened to them; nothing where none did
 
 
-LOIHI2 = Profile("loihi2")
-LOIHI1 = Profile("loihi1", message_bits=1, schedule=False)
+@runtime_checkable
+class Arithmetic(Protocol):
+    """What numbers mean: a frozen dataclass, equal where it means the same.
 
-Arithmetic = Real | Loihi
+    Arrays are float64 [T or 1, B, *shape], or [B, *shape] within a step; whole numbers are exact below 2**53.
+    """
+
+    kind: ClassVar[str]  #: its name in files and in the group of entry points
+    whole: ClassVar[bool]  #: whether all its numbers are whole, so that nothing rounds
+
+    def facts(self) -> dict[str, Any]:
+        """Itself as JSON values, beside its kind."""
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> Self:
+        """What `facts` described. Raises KeyError, TypeError or ValueError for anything else."""
+
+    def findings(self, node: Node) -> Iterator[Finding]:
+        """Why it does not know a node, and every number of a node that its format cannot hold (SP115, SP116)."""
+
+    def entering(self, node: Input, samples: Array) -> Array:
+        """Samples [B, *input] (direct) or [T, B, *input] (events) as values [T or 1, B, *input]."""
+
+    def synapse(self, node: Synapse, x: Array) -> Array:
+        """What a synapse makes of ``x`` [T or 1, B, *shape]."""
+
+    def reach(self, node: Synapse, x: Range) -> tuple[Range, Range]:
+        """How far a synapse's sums and partial sums go for inputs in ``x``, and what leaves it."""
+
+    def charge(self, node: LIF, v: Array, current: Array, x: Array) -> Charge:
+        """The membranes of a step before the comparison; ``v`` and ``current`` are those after the step before."""
+
+    def threshold(self, node: LIF, t: int) -> Array:
+        """The thresholds of step ``t`` over the neurons, in the membrane's unit."""
+
+    def fires(self, node: LIF, u: Array, t: int) -> Array:
+        """Which neurons fire, bool."""
+
+    def after(self, node: LIF, u: Array, fired: Array, t: int) -> Array:
+        """The membranes after the reset of those that fired."""
+
+    def active(self, node: LIF, v: Array, x: Array) -> Array:
+        """Which neurons a chip has to compute in a step, bool: the event that update energies count."""
+
+    def read_out(self, node: Readout, x: Array) -> Array:
+        """The output [B, *shape] of ``x`` [T or 1, B, *shape]."""

@@ -11,10 +11,12 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 from spikeport.findings import Finding, SpikeportError, fail
-from spikeport.graph.arithmetic import Arithmetic, Loihi, Real
-from spikeport.graph.messages import input_findings
+from spikeport.graph.arithmetic import Arithmetic
+from spikeport.graph.inputs import input_findings
+from spikeport.graph.loihi import Loihi
 from spikeport.graph.node import Node, Shape
 from spikeport.graph.plumbing import Delay, Input
+from spikeport.graph.real import Real
 from spikeport.graph.rules import number_findings
 
 N = TypeVar("N", bound=Node)
@@ -245,5 +247,5 @@ class Graph:
 
     def _number_findings(self) -> Iterable[Finding]:
         for name, node in self.nodes.items():
-            for finding in number_findings(node, self.timesteps, self.arithmetic):
+            for finding in (*number_findings(node, self.timesteps), *self.arithmetic.findings(node)):
                 yield replace(finding, where=f"node {name!r}")

@@ -60,6 +60,11 @@ class Pool(Node):
             ok = isinstance(value, tuple) and len(value) == len(self.kernel) and all(v >= low for v in value)
             require(ok, "SP105", f"{name} is {value}; it needs {len(self.kernel)} whole numbers of at least {low}")
 
+    @property
+    def area(self) -> int:
+        """How many values one window covers."""
+        return int(np.prod(self.kernel, dtype=np.int64))
+
     def output_shape(self, source: Shape) -> Shape:
         require(len(source) == len(self.kernel) + 1, "SP106", f"pools over {len(self.kernel)} axes, gets {source}")
         return (source[0], *window_count(source[1:], self.kernel, self.stride, self.padding, (1,) * len(self.kernel)))

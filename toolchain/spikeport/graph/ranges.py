@@ -1,49 +1,88 @@
-"""How large values can get, from the bounds of the input, of spikes and of weights."""
+"""How large values can get: the one range analysis, for engine, formats, quantisation, targets and checks.
+
+Every value of a graph lies in a `Range` that holds for all inputs within the input's own range, all steps and all
+samples. It is found by interval arithmetic, one node after the other:
+
+1. A neuron sends 0 or 1. An edge sum adds the ranges; a pool adds as many as its window has places.
+2. A synapse's sums, whole and partial, are bounded by its arithmetic (`bounds.product` for both of ours).
+3. A delay sends zero before its first step, and what entered it before. Where a loop contains no neuron, the ranges of
+   step t follow from those of step t - 1, so repeating the whole graph T times bounds every step.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from spikeport.graph.bounds import Number, Range
 from spikeport.graph.graph import Graph
 from spikeport.graph.neurons import LIF
 from spikeport.graph.node import Node
-from spikeport.graph.plumbing import Delay, Input, Pool, Scale
+from spikeport.graph.plumbing import Delay, Input, Norm, Pool, Scale
 from spikeport.graph.synapses import Synapse
 
+BEYOND = 2**62  #: from here on a bound is no bound: no format holds it, and a loop would make it ever longer
 
-def value_ranges(graph: Graph, *, leaving: bool = False) -> dict[str, tuple[float, float]]:
-    """Smallest and largest value that can enter (or leave) a node, from the bounds of the input and of the spikes."""
-    delays = len(graph.nodes_of(Delay))
-    leaves: dict[str, tuple[float, float]] = dict.fromkeys(graph.nodes, (0.0, 0.0))
-    enters: dict[str, tuple[float, float]] = {}
-    for _ in range(1 + delays):  # more passes for what the delays hand back
+
+def ranges(graph: Graph, entering: Range | None = None) -> dict[str, Range]:
+    """The range of what leaves each node; ``entering`` that of the input's values, where it is not the input's own."""
+    bounds: dict[str, Range] = {name: Range(0, 0) for name in graph.nodes_of(Delay)}
+    for _ in range(graph.timesteps if graph.recurrent else 1):
+        before = dict(bounds)
         for name in graph.order:
             node = graph.nodes[name]
-            sums = [leaves[source] for source in graph.sources(name)]
-            enters[name] = (sum(low for low, _ in sums), sum(high for _, high in sums))
-            leaves[name] = _leaving(node, enters[name])
-    return leaves if leaving else enters
+            if isinstance(node, Input):
+                bounds[name] = entering or own_range(graph, node)
+            elif not (isinstance(node, Delay) and graph.recurrent):  # whose sources may come later
+                bounds[name] = _limited(leaving(graph, node, into(graph, name, bounds)))
+        for name in graph.nodes_of(Delay) if graph.recurrent else ():
+            bounds[name] = _limited(bounds[name] | into(graph, name, bounds))
+        if bounds == before:
+            break
+    return bounds
 
 
-def _leaving(node: Node, entering: tuple[float, float]) -> tuple[float, float]:
-    low, high = entering
-    if isinstance(node, Input):
-        return float(node.low), float(node.high)
+def own_range(graph: Graph, node: Input) -> Range:
+    """What may enter a graph, as its input says: infinite where that is unknown."""
+    low, high = float(node.low), float(node.high)
+    if not graph.arithmetic.whole:
+        return Range(low, high)
+    return Range(int(np.floor(low)) if np.isfinite(low) else low, int(np.ceil(high)) if np.isfinite(high) else high)
+
+
+def into(graph: Graph, name: str, bounds: Mapping[str, Range]) -> Range:
+    """The range of what enters a node: the sum over its edges; of an input its own."""
+    parts = [bounds[source] for source in graph.sources(name)]
+    return sum(parts[1:], parts[0]) if parts else bounds[name]
+
+
+def sums(graph: Graph, name: str, bounds: Mapping[str, Range]) -> Range:
+    """The range of a synapse's sums and partial sums before its exponent; of other nodes zero."""
+    node = graph.nodes[name]
+    return graph.arithmetic.reach(node, into(graph, name, bounds))[0] if isinstance(node, Synapse) else Range(0, 0)
+
+
+def leaving(graph: Graph, node: Node, x: Range) -> Range:
+    """The range of what leaves a node that ``x`` enters; of a synapse after its exponent."""
     if isinstance(node, LIF):
-        return 0.0, 1.0
-    if isinstance(node, Pool):
-        area = float(np.prod(node.kernel)) if node.kind == "sum" else 1.0
-        return min(low * area, 0.0), max(high * area, 0.0)
-    if isinstance(node, Scale):
-        ends = [float(f) * e if f else 0.0 for f in node.factor.flat for e in entering]  # 0 of an unknown bound is 0
-        return min(ends), max(ends)
-    if isinstance(node, Delay):
-        return min(low, 0.0), max(high, 0.0)
+        return Range(0, 1)
     if isinstance(node, Synapse):
-        flat = node.weight.reshape(node.channels, -1).astype(np.float64)
-        up, down = np.maximum(flat, 0).sum(1), np.minimum(flat, 0).sum(1)
-        with np.errstate(invalid="ignore"):
-            worst = np.nan_to_num(np.stack([up * high + down * low, up * low + down * high]), nan=0.0)
-        factor = 2.0**node.exponent
-        return min(float(worst.min()) * factor, 0.0), max(float(worst.max()) * factor, 0.0)
-    return low, high
+        return graph.arithmetic.reach(node, x)[1]
+    if isinstance(node, Pool):
+        area, x = (int(np.prod(node.kernel)) if node.kind == "sum" else 1), x.with_zero()
+        return Range(area * x.low, area * x.high)
+    if isinstance(node, Scale):
+        return x.times(node.factor)
+    if isinstance(node, Norm):
+        gain, shift = node.gain_and_shift()
+        return x.times(gain) + Range(float(shift.min()), float(shift.max()))
+    return x.with_zero() if isinstance(node, Delay) else x
+
+
+def _limited(bound: Range) -> Range:
+    return Range(_known(bound.low), _known(bound.high))
+
+
+def _known(end: Number) -> Number:
+    return end if abs(end) < BEYOND else float(np.copysign(np.inf, end))

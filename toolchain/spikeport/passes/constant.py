@@ -5,8 +5,22 @@ from __future__ import annotations
 import numpy as np
 
 from spikeport.findings import fail
-from spikeport.graph import LIF, Array, CubaLIF, Flatten, Graph, Node, Norm, Pool, Readout, Scale, Synapse, over_neurons
-from spikeport.passes.frame import apply
+from spikeport.graph import (
+    LIF,
+    Array,
+    CubaLIF,
+    Flatten,
+    Graph,
+    Node,
+    Norm,
+    Pool,
+    Readout,
+    Real,
+    Scale,
+    Synapse,
+    meaning,
+    over_neurons,
+)
 from spikeport.passes.linear import real_dtype
 
 
@@ -25,11 +39,20 @@ def add_constant(graph: Graph, name: str, value: Array, pass_name: str) -> Graph
         if isinstance(node, LIF | Readout):
             graph = graph.replace({target: _more_bias(graph, target, node, value, pass_name)})
         elif isinstance(node, Synapse | Pool | Flatten | Scale | Norm):
-            image = apply(node, value)
-            graph = add_constant(graph, target, image, pass_name)
+            graph = add_constant(graph, target, _image(node, value), pass_name)
         else:
             _stuck(target, node, pass_name, "it holds a constant back for some steps")
     return graph
+
+
+def _image(node: Node, value: Array) -> Array:
+    """What a node makes of one frame more, [*shape] float64: its linear part, without constants of its own."""
+    frame = value[None, None]
+    if isinstance(node, Synapse):
+        return np.asarray(meaning.products(node, frame)[0, 0])
+    if isinstance(node, Norm):
+        return np.asarray(value * over_neurons(node.gain_and_shift(np.float64)[0], value.shape))
+    return np.asarray(meaning.apply(node, frame, Real("float64"))[0, 0])
 
 
 def _stuck(name: str, node: Node, pass_name: str, why: str) -> None:

@@ -6,7 +6,6 @@ import numpy as np
 
 from spikeport.findings import Finding, SpikeportError
 from spikeport.graph import LIF, Delay, Flatten, Graph, Node, Pool, Readout, Scale, Synapse
-from spikeport.passes.frame import area
 from spikeport.passes.linear import feeders, finding, real_dtype, scaled_inputs, scaled_outputs
 
 
@@ -26,14 +25,14 @@ def fold_pool(graph: Graph) -> Graph:
     for name, node in graph.nodes_of(Pool).items():
         if node.kind != "average":
             continue
-        factor = 1.0 / area(node)
+        factor = 1.0 / node.area
         moved = _forward(graph, name, factor) or _backward(graph, name, factor)
         if moved is None:
             findings.append(
                 finding(
                     "SP352",
                     name,
-                    f"the factor 1/{area(node)} of this average pool has nowhere to go",
+                    f"the factor 1/{node.area} of this average pool has nowhere to go",
                     "what follows also gets values that are not pooled, and what comes before also goes elsewhere.",
                     "pool after the sum instead of before it, or use a sum pool in training",
                 )

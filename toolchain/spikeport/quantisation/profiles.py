@@ -21,7 +21,9 @@ RANGES: dict[str, tuple[int, int]] = {
     "bias_exponent": (0, 7),
     "state_bits": (8, 24),
     "message_bits": (1, 16),
+    "accumulator_bits": (8, 32),
 }
+WORDS = {"accumulator_overflow": ("wrap", "refuse"), "weight_shift": ("sum", "each")}  #: fields that choose
 
 
 def profile_names() -> tuple[str, ...]:
@@ -72,6 +74,8 @@ def _profile(values: dict[str, Any], where: str, stem: str) -> Profile:
 def _value(key: str, value: Any, where: str) -> Any:
     if key in ("schedule", "channel_thresholds"):
         good = isinstance(value, bool)
+    elif key in WORDS:
+        good = value in WORDS[key]
     elif key == "name":
         good = isinstance(value, str)
     elif key.endswith("exponent"):
@@ -81,7 +85,10 @@ def _value(key: str, value: Any, where: str) -> Any:
     else:
         good = _within(key, value)
     if not good:
-        wanted = f"{RANGES[key][0]} ... {RANGES[key][1]}" if key in RANGES else "true or false"
+        choices = " or ".join(map(repr, WORDS.get(key, ("true", "false")))).replace(
+            "'", "" if key not in WORDS else '"'
+        )
+        wanted = f"{RANGES[key][0]} ... {RANGES[key][1]}" if key in RANGES else choices
         fail("SP423", f"{key} = {value!r}", where=where, why="the arithmetic cannot hold it.", mend=f"use {wanted}")
     return value
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from spikeport.findings import Finding, fail
 from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Profile, Readout, Scale, Synapse
-from spikeport.graph.meaning import state_top
 from spikeport.quantisation.layers import Layer
 from spikeport.quantisation.mantissa import Mantissa
 
@@ -105,7 +104,7 @@ def _needed_unit(graph: Graph, layer: Layer, profile: Profile) -> Needed:
     shape = _unit_shape(graph, layer)
     hard, soft, thresholds = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     worst = _worst_sums(graph, layer, shape)
-    state = float(state_top(profile))
+    state = float(profile.state_top)
     largest_bias = ((2 ** (profile.bias_bits - 1) - 1) << profile.bias_exponent[1]) / SUM_ONE
     for name in layer.sinks:
         node = graph[name]

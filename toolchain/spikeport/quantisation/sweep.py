@@ -10,9 +10,23 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from spikeport.graph import LIF, LOIHI2, Array, Delay, Flatten, Graph, Input, Loihi, Node, Pool, Real, Scale, Synapse
+from spikeport.graph import (
+    LIF,
+    LOIHI2,
+    Array,
+    Delay,
+    Flatten,
+    Graph,
+    Input,
+    Loihi,
+    Node,
+    Pool,
+    Real,
+    Scale,
+    Synapse,
+    meaning,
+)
 from spikeport.graph.samples import Samples
-from spikeport.passes.frame import apply
 from spikeport.quantisation.layers import Layer, Term
 from spikeport.quantisation.plan import Plan
 from spikeport.record import Record
@@ -212,17 +226,9 @@ def _added(parts: list[Array]) -> Array:
 
 
 def _plumbing(node: Node, x: Array, steps: int) -> Array:
-    if isinstance(node, Pool):
-        merged = x.reshape(-1, *x.shape[3:])  # a pool sees no channels, so time and batch may hide among them
-        pooled = apply(node, merged).astype(np.float32)
-        return pooled.reshape(*x.shape[:3], *pooled.shape[1:])
-    if isinstance(node, Flatten):
-        return x.reshape(*x.shape[:2], -1)
+    """What a node without weights makes of integers; a scale that is not whole is taken into the synapses behind it."""
     if isinstance(node, Delay):
-        every = np.broadcast_to(x, (steps, *x.shape[1:]))
-        late: Array = np.concatenate([np.zeros_like(every[: node.steps]), every])
-        return late[:steps]
-    assert isinstance(node, Scale)
-    spread: Array = node.factor.reshape(node.factor.shape + (1,) * (x.ndim - 2 - node.factor.ndim))
-    whole = np.array_equal(node.factor, np.rint(node.factor))
-    return np.asarray(x * spread, dtype=np.float32) if whole else x
+        return np.asarray(meaning.delayed(node, x, steps), dtype=np.float32)
+    if isinstance(node, Scale) and not np.array_equal(node.factor, np.rint(node.factor)):
+        return x
+    return np.asarray(meaning.apply(node, x, Real("float64")), dtype=np.float32)

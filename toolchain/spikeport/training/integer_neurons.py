@@ -8,17 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, Array, CubaLIF, over_neurons, schedule_over_neurons
+from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, Array, CubaLIF, Profile, over_neurons, schedule_over_neurons
 
 SUM_ONE = float(1 << STATE_SHIFT)  #: membrane units in one unit of a sum
 
 
-def fire(node: LIF, x: Tensor, bias: Tensor, top: float) -> Tensor:
-    """Spikes, zeros and ones, of sums [T, B, *neurons]; ``bias`` [] or [C] and ``top``, the largest membrane, as units.
+def fire(node: LIF, x: Tensor, bias: Tensor, profile: Profile) -> Tensor:
+    """Spikes, zeros and ones, of sums [T, B, *neurons]; ``bias`` [] or [C] in the membrane's unit.
 
     Membranes are computed in float64.
     """
-    spikes: Tensor = _Fire.apply(x, spread(bias, node.shape), node, top)  # type: ignore[no-untyped-call]
+    spikes: Tensor = _Fire.apply(x, spread(bias, node.shape), node, profile)  # type: ignore[no-untyped-call]
     return spikes
 
 
@@ -31,7 +31,8 @@ class _Fire(torch.autograd.Function):
     """Integer neurons forward; backward through time with a rectangular surrogate as wide as the threshold."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, bias: Tensor, node: LIF, top: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, bias: Tensor, node: LIF, profile: Profile) -> Tensor:
+        top = float(profile.state_top)
         theta = _doubles(schedule_over_neurons(node.threshold, node.shape)).unsqueeze(1) * SUM_ONE
         decay = _doubles(over_neurons(node.decay, node.shape))
         start = _doubles(over_neurons(node.reset_value, node.shape))
@@ -39,7 +40,7 @@ class _Fire(torch.autograd.Function):
         current = torch.zeros_like(v)
         spikes, near = [], []
         for t in range(x.shape[0]):
-            arriving = x[t].double() * SUM_ONE
+            arriving = _accumulated(x[t].double() * SUM_ONE, profile)
             if isinstance(node, CubaLIF):
                 leak = _doubles(over_neurons(node.current_decay, node.shape))
                 current = torch.trunc(current * leak / DECAY_ONE) + arriving
@@ -77,6 +78,12 @@ class _Fire(torch.autograd.Function):
             else:
                 entering[t] = g * SUM_ONE
         return entering, to_bias.sum(0).sum_to_size(ctx.bias_shape), None, None
+
+
+def _accumulated(arriving: Tensor, profile: Profile) -> Tensor:
+    """What the accumulator holds, in two's complement; gradients pass as if it held everything."""
+    least = profile.accumulator_least
+    return arriving if least is None else torch.remainder(arriving - least, -2 * least) + least
 
 
 def _reset(node: LIF, u: Tensor, fired: Tensor, theta: Tensor, value: Tensor) -> Tensor:

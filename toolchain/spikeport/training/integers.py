@@ -13,7 +13,6 @@ from torch.nn import functional as F
 from spikeport import graph as nodes
 from spikeport.findings import fail
 from spikeport.graph import LIF, Array, Graph, Loihi, Node, Readout, Synapse, over_neurons
-from spikeport.graph.meaning import state_top
 from spikeport.quantisation.mantissa import Mantissa
 from spikeport.training.integer_neurons import SUM_ONE, fire, spread
 
@@ -46,7 +45,7 @@ class IntegerNet(nn.Module):
         self.top = 2 ** (profile.weight_bits - 1)
         self.bias_largest = 2 ** (profile.bias_bits - 1) - 1
         self.bias_exponents = profile.bias_exponent
-        self.state_top = float(state_top(profile))  # largest membrane
+        self.profile = profile
         self.weights = nn.ParameterDict()
         self.biases = nn.ParameterDict()
         self.tops: dict[str, tuple[int, int]] = {}
@@ -124,9 +123,12 @@ class IntegerNet(nn.Module):
     def _node(self, name: str, node: Node, x: Tensor) -> Tensor:
         steps = self.source.timesteps
         if isinstance(node, Synapse):
-            return _scaled(_product(node, x, self.mantissas(name)), node.exponent)
+            mantissas, exponent = self.mantissas(name), node.exponent
+            if self.profile.weight_shift == "each" and exponent < 0:
+                mantissas, exponent = _scaled(mantissas, exponent), 0
+            return _scaled(_product(node, x, mantissas), exponent)
         if isinstance(node, LIF):
-            return fire(node, x.expand(steps, *x.shape[1:]), self.bias(name), self.state_top)
+            return fire(node, x.expand(steps, *x.shape[1:]), self.bias(name), self.profile)
         if isinstance(node, Readout):
             weight = _floats(node.weight).double().reshape(-1, *(1,) * (x.ndim - 1))
             whole = (weight * (x.double() * SUM_ONE + spread(self.bias(name).double(), node.shape))).sum(0)

@@ -12,7 +12,7 @@ import numpy as np
 from spikeport.costs import Identity, Traffic, derive, identities
 from spikeport.files import plain
 from spikeport.findings import fail
-from spikeport.graph import LIF, Array, Graph, Loihi, Samples, Synapse
+from spikeport.graph import LIF, Array, Graph, Loihi, Real, Samples, Synapse
 from spikeport.mapping import Chip, Work, traffic, work
 from spikeport.mapping import Mapping as Placement
 from spikeport.mapping.fit import fit
@@ -201,4 +201,4 @@ def state_bytes(graph: Graph, name: str) -> int:
     assert isinstance(node, LIF)
     if isinstance(graph.arithmetic, Loihi):
         return -(-node.size * graph.arithmetic.profile.state_bits // 8)
-    return node.size * (8 if graph.arithmetic.dtype == "float64" else 4)
+    return node.size * (4 if graph.arithmetic == Real("float32") else 8)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from spikeport.files import output, sha256, write_text
-from spikeport.graph import LIF, Graph, Loihi, Node, Synapse
+from spikeport.graph import LIF, Graph, Loihi, Node, Real, Synapse
 from spikeport.reporting.drawing import describe, draw
 from spikeport.verbs.load import Model, load_model
 from spikeport.verbs.parameters import Help, ModelLike
@@ -118,7 +118,9 @@ def _scale(node: Node, graph: Graph) -> str:
 
 def _arithmetic(graph: Graph) -> str:
     arithmetic = graph.arithmetic
-    return f"Loihi integers ({arithmetic.profile.name})" if isinstance(arithmetic, Loihi) else arithmetic.dtype
+    if isinstance(arithmetic, Loihi):
+        return f"Loihi integers ({arithmetic.profile.name})"
+    return arithmetic.dtype if isinstance(arithmetic, Real) else arithmetic.kind
 
 
 def _provenance(model: Model) -> dict[str, str]:

@@ -3,7 +3,6 @@
 # no annotations from the future: `twins` reads them
 
 import time
-from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -11,8 +10,11 @@ import numpy as np
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort, PyRefPort
 
+from spikeport.graph import LOIHI2, Conv, Loihi, Pool, meaning
 from spikeport_targets.lava.processes import process
 from spikeport_targets.lava.twins import FIXED, model, twins
+
+SHIFTS_SUMS = Loihi(LOIHI2)  #: an exponent shifts the sum, towards minus infinity
 
 
 class RingDelay(PyLoihiProcessModel):
@@ -36,55 +38,50 @@ class RingDelay(PyLoihiProcessModel):
         self.s_out.send(np.zeros_like(value) if step < self.proc_params["quiet"] else value.copy())
 
 
-def windows(
-    x: np.ndarray,
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int] = (1, 1),
-) -> np.ndarray:
-    """Views of all windows of a map [H, W, C]: [H', W', C, kx, ky]."""
-    padded = np.pad(x, ((padding[0], padding[0]), (padding[1], padding[1]), (0, 0)))
-    span = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
-    slide: Any = np.lib.stride_tricks.sliding_window_view  # numpy declares one axis only
-    view: np.ndarray = slide(padded, span, axis=(0, 1))
-    return view[:: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
+def frame(x: np.ndarray) -> np.ndarray:
+    """A map [H, W, C] as [1, 1, C, H, W], as `meaning` takes it."""
+    return np.moveaxis(x, -1, 0)[None, None]
 
 
 class WindowSum(PyLoihiProcessModel):
-    """Padding rows that no window covers are left out, as torch does."""
+    """`meaning.pool` of a map [H, W, C]."""
 
     a_in: PyInPort
     s_out: PyOutPort
 
-    def run_spk(self) -> None:
+    @cached_property
+    def node(self) -> Pool:
+        """The pool over both axes."""
         settings = self.proc_params
-        view = windows(self.a_in.recv(), settings["kernel"], settings["stride"], settings["padding"])
-        total, divisor = view.sum((-2, -1)), settings["divisor"]
-        self.s_out.send(total if divisor == 1 else total / divisor)
+        kernel, stride, padding = (tuple(settings[key]) for key in ("kernel", "stride", "padding"))
+        return Pool("sum" if settings["divisor"] == 1 else "average", kernel, stride, padding)
+
+    def run_spk(self) -> None:
+        x = self.a_in.recv()
+        total = np.moveaxis(meaning.pool(self.node, frame(x))[0, 0], 0, -1)
+        self.s_out.send(total.astype(x.dtype))
 
 
 class ShiftedConv(PyLoihiProcessModel):
-    """Sums in float64, exact since they stay far below 2**53."""
+    """`Loihi.synapse` of a map [H, W, C], in float64: exact since sums stay far below 2**53."""
 
     a_in: PyInPort
     s_out: PyOutPort
     weight: np.ndarray
     a_buf: np.ndarray
 
+    @cached_property
+    def node(self) -> Conv:
+        """The convolution over both axes; Lava holds its weights as [O, H, W, C]."""
+        settings = self.proc_params
+        stride, padding, dilation = (tuple(settings[key]) for key in ("stride", "padding", "dilation"))
+        weight = np.moveaxis(self.weight, -1, 1)
+        return Conv(weight, None, settings["exponent"], stride, padding, dilation, settings["groups"])
+
     def run_spk(self) -> None:
         self.s_out.send(self.a_buf)
-        total = self.convolved(self.a_in.recv().astype(np.float64)).astype(np.int64)
-        shift = self.proc_params["exponent"]
-        self.a_buf = (total << shift if shift >= 0 else total >> -shift).astype(np.int32)
-
-    def convolved(self, x: np.ndarray) -> np.ndarray:
-        settings = self.proc_params
-        view = windows(x, self.weight.shape[1:3], settings["stride"], settings["padding"], settings["dilation"])
-        maps = np.split(view, settings["groups"], axis=2)
-        kernels = np.split(self.weight.astype(np.float64), settings["groups"], axis=0)
-        parts = [np.tensordot(m, k, axes=((2, 3, 4), (3, 1, 2))) for m, k in zip(maps, kernels, strict=True)]
-        return np.concatenate(parts, axis=-1)
+        total = SHIFTS_SUMS.synapse(self.node, frame(self.a_in.recv().astype(np.float64)))[0, 0]
+        self.a_buf = np.moveaxis(total, 0, -1).astype(np.int64).astype(np.int32)
 
 
 class ChannelsFirst(PyLoihiProcessModel):

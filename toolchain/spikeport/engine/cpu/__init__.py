@@ -19,10 +19,8 @@ from spikeport.engine.cpu.layout import whole_numbers as enter
 from spikeport.engine.cpu.products import Product
 from spikeport.engine.cpu.tally import reached
 from spikeport.engine.neuron import Neurons
-from spikeport.engine.ranges import Range, leaving
 from spikeport.engine.synapse import Step
-from spikeport.graph import LIF, Loihi, Real, Shape, Synapse
-from spikeport.graph.meaning import state_top
+from spikeport.graph import LIF, Loihi, Range, Real, Shape, Synapse
 
 __all__ = ["Joined", "count", "enter", "prepare", "reached"]
 
@@ -52,21 +50,25 @@ def prepare(
         return fused.prepare(layer, np.dtype(arithmetic.dtype))
     assert entering is not None
     if isinstance(layer, Joined):
-        return _joined(layer, entering, shape, state_top(arithmetic.profile))
+        return _joined(layer, entering, shape, arithmetic)
     if isinstance(layer, LIF):
-        top = state_top(arithmetic.profile)
-        return fused.prepare(layer, np.dtype(np.int32), 0, top, entering) if fused.fits(layer, entering, top) else None
-    return _whole(products.prepare(layer, entering, shape), leaving(layer, entering), layer.exponent)
+        profile = arithmetic.profile
+        if not fused.fits(layer, entering, profile):
+            return None
+        return fused.prepare(layer, np.dtype(np.int32), 0, profile.state_top, entering)
+    return _whole(products.prepare(layer, entering, shape), arithmetic.reach(layer, entering)[1], layer.exponent)
 
 
-def _joined(layer: Joined, entering: Range, shape: Shape, top: int) -> Neurons | None:
-    sums = leaving(layer.synapse, entering)
-    if not fused.fits(layer.neurons, sums, top):
+def _joined(layer: Joined, entering: Range, shape: Shape, arithmetic: Loihi) -> Neurons | None:
+    sums = arithmetic.reach(layer.synapse, entering)[1]
+    if not fused.fits(layer.neurons, sums, arithmetic.profile):
         return None
     product = products.prepare(layer.synapse, entering, shape)
     if product.way == "float64":
         return None
-    neurons = fused.prepare(layer.neurons, np.dtype(np.int32), layer.synapse.exponent, top, sums)
+    neurons = fused.prepare(
+        layer.neurons, np.dtype(np.int32), layer.synapse.exponent, arithmetic.profile.state_top, sums
+    )
     return pair.prepare(product, neurons)
 
 

@@ -12,27 +12,30 @@ from torch import Tensor
 from spikeport.engine.cpu import kernels
 from spikeport.engine.cpu.structures import ACTIVE, BEYOND, FIRED, SATURATED, Constants, Counted, Parameters, Rules
 from spikeport.engine.neuron import Fired, flat
-from spikeport.engine.ranges import Range
-from spikeport.graph import LIF, STATE_SHIFT, Array, CubaLIF, Shape, over_neurons
+from spikeport.graph import LIF, STATE_SHIFT, Array, CubaLIF, Profile, Range, Shape, loihi, over_neurons
+from spikeport.graph.bounds import Number
 from spikeport.threads import over_parts
 
-OVERFLOWS = {"membrane saturated": SATURATED, "sum beyond 24 bits": BEYOND}
+OVERFLOWS = {loihi.SATURATED: SATURATED, loihi.BEYOND: BEYOND}
 NOTHING = 0  #: length of an array that a loop is told to leave alone
 
 
-def fits(node: LIF, x: Range, top: int) -> bool:
-    """Whether 32 bits hold everything that an integer layer computes, for sums in ``x``.
+def fits(node: LIF, x: Range, profile: Profile) -> bool:
+    """Whether 32 bits hold everything that an integer layer computes, for sums in ``x``, and its accumulator them.
 
     A step adds up at most: the decayed membrane (``top``, or the reset value), the input or the synaptic current
     (T inputs at most, since its decay never enlarges it), each shifted by 6 bits, and the bias.
     """
+    least, top = profile.accumulator_least, profile.state_top
+    if least is not None and x.shifted(STATE_SHIFT).size >= -least:
+        return False
     membrane = max(top, int(np.abs(node.reset_value).max()))
     return _current(node, x) + membrane + int(np.abs(node.bias.astype(np.float64)).max()) < 2**31 - 1 and top < 2**30
 
 
-def _current(node: LIF, x: Range) -> int:
+def _current(node: LIF, x: Range) -> Number:
     """The largest size of what enters the membrane in one step."""
-    return (x.size << STATE_SHIFT) * (node.timesteps if isinstance(node, CubaLIF) else 1)
+    return x.shifted(STATE_SHIFT).size * (node.timesteps if isinstance(node, CubaLIF) else 1)
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spikeport.engine.cpu import sparse
-from spikeport.engine.ranges import Range, product
-from spikeport.graph import Conv, Linear, Shape, Synapse
+from spikeport.graph import Conv, Linear, Range, Shape, Synapse
+from spikeport.graph.bounds import product
 
 FILLED = 4  #: bytes that one instruction multiplies and adds; layers with fewer input channels gain nothing
 FLOAT32 = 2**24  #: float32 holds every whole number up to here

@@ -28,7 +28,9 @@ from spikeport.engine.cpu.sums import ONE, add
 from spikeport.engine.cpu.vectors import HALF, LINE
 from spikeport.engine.neuron import flat
 from spikeport.engine.ranges import Range, product
-from spikeport.graph import Array, Conv, Linear, Shape, Synapse
+from spikeport.graph import Array, Conv, Linear, Shape, Synapse, Range
+from spikeport.graph.bounds import product
+from spikeport.machine import compiled
 from spikeport.machine.llvm import UNIT
 from spikeport.threads import over_parts
 
@@ -128,7 +130,7 @@ def rows(node: Synapse, x: Range, shape: Shape) -> Rows | None:
     weight = np.pad(weight, ((0, 0), (0, -weight.shape[1] % 8), (0, 0), (0, 0)))
     order = weight[..., ::-1].transpose(2, 1, 3, 0) if slides else weight.transpose(3, 2, 1, 0)
     lanes = _lanes(len(weight))
-    plan = Plan((*size[1:], size[0] + -size[0] % 8), kernel, stride, padding, dilation, leaving[1:], x.high)
+    plan = Plan((*size[1:], size[0] + -size[0] % 8), kernel, stride, padding, dilation, leaving[1:], int(x.high))
     taps = 0 if isinstance(node, Linear) else kernel[1] if slides else 1
     units = (0,) * (lanes // UNIT)
     return Rows(node, shape, _paired(order.reshape(-1, len(weight)), lanes), units, (0,) * taps, plan, sums)

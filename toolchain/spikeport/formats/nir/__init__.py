@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 from spikeport.findings import Finding, fail, require
+from spikeport.formats import facts
 from spikeport.formats.nir import file, mean_thresholds, metadata, read_foreign
 from spikeport.formats.nir.conventions import TOOLS, Conventions
 from spikeport.formats.nir.mean_thresholds import Run
@@ -50,10 +51,13 @@ def write(
     writes +inf, so that such neurons never fire there; "approx" writes the mean over time, which fires almost alike,
     and says what that changes: on the samples of ``calibration``, run by ``run(graph, samples) -> Record``, if given.
 
-    Raises SP201 if the file cannot be written, SP206 if the graph holds what the format cannot.
+    Raises SP201 if the file cannot be written, SP206 if the graph holds what the format cannot, SP125 for "approx" in
+    an arithmetic that is not spikeport's own.
     """
     require(thresholds in ("guard", "approx"), "SP206", f"thresholds is {thresholds!r}", mend='use "guard" or "approx"')
     require(0 < dt < 1e6, "SP206", f"dt is {dt} seconds", mend="a step takes more than nothing")
+    if thresholds == "approx":
+        facts.require_own(graph, "an approximation in NIR")
     tree, findings = metadata.to_tree(graph, thresholds, float(dt))
     file.save(tree, Path(path))
     return (*findings, *(mean_thresholds.cost(graph, calibration, run) if thresholds == "approx" else ()))

@@ -16,7 +16,9 @@ from spikeport.formats.nir.to_nir import Context, Lowered, Thresholds, lower, re
 from spikeport.graph import Array, Conv, Graph, Node, Readout
 
 KEY = "spikeport"
-FEATURES = frozenset({"schedule", "integers", "decay", "reset-subtract", "reset-none"})  #: what this version knows
+FEATURES = frozenset(
+    {"schedule", "integers", "arithmetic", "decay", "reset-subtract", "reset-none"}
+)  #: what this version knows
 SUM = "digest"
 LARGEST_WEIGHT = 2**29  #: numbers in one weight of NIR's
 
@@ -136,7 +138,7 @@ def from_tree(tree: Tree, where: str) -> Graph:
         graph = facts_.graph_from(about, nodes, edges)
         _same_words(tree, graph, about, where)
     except SpikeportError as error:
-        if error.code.startswith("SP2"):
+        if error.code.startswith(("SP2", "SP124")):
             raise
         fail("SP202", f"holds a graph that cannot be ({facts_.misread(error)})", where=where, mend="export it again")
     except (

@@ -29,6 +29,7 @@ from spikeport.graph import (
     Flatten,
     Input,
     Linear,
+    Loihi,
     Node,
     Norm,
     Pool,
@@ -188,7 +189,7 @@ def _delay(node: Delay, context: Context) -> Lowered:
 
 
 def _neuron(node: LIF, context: Context) -> Lowered:
-    real = isinstance(context.arithmetic, Real)
+    real = not isinstance(context.arithmetic, Loihi)
     dtype = np.dtype(context.arithmetic.dtype if isinstance(context.arithmetic, Real) else "float64")
     one, lift = (1.0, 1.0) if real else (float(DECAY_ONE), float(1 << STATE_SHIFT))
 
@@ -200,7 +201,7 @@ def _neuron(node: LIF, context: Context) -> Lowered:
     never = decay >= 1
     integrates = bool(never.all()) and not isinstance(node, CubaLIF) and not bias.any()
     leak = np.where(never, 1.0 / NEVER_TAU, 1.0 - decay)
-    needs = _needs(node, real=real) | ({"decay"} if never.any() and not integrates else set())
+    needs = _needs(node, context.arithmetic) | ({"decay"} if never.any() and not integrates else set())
     if integrates:
         values = {"r": gain}
     elif isinstance(node, CubaLIF):
@@ -224,8 +225,8 @@ def _neuron(node: LIF, context: Context) -> Lowered:
     return Lowered({"type": kind, **arrays}, needs=frozenset(needs))
 
 
-def _needs(node: LIF, *, real: bool) -> set[str]:
-    needs = set() if real else {"integers"}
+def _needs(node: LIF, arithmetic: Arithmetic) -> set[str]:
+    needs = {"loihi": {"integers"}, "real": set()}.get(arithmetic.kind, {"arithmetic"})
     if not bool((node.threshold == node.threshold[:1]).all()):
         needs.add("schedule")
     if node.reset in ("subtract", "none"):

@@ -11,10 +11,10 @@ import numpy as np
 
 from spikeport.formats.onnx import number_of_steps
 from spikeport.formats.onnx.builder import Builder
+from spikeport.formats.onnx.integers import ranges
 from spikeport.formats.onnx.number_of_steps import STEPS, Continuation
-from spikeport.formats.ranges import Range, entering, ranges
-from spikeport.graph import LIF, Array, Graph, Loihi, Node, Shape
-from spikeport.graph.meaning import state_top
+from spikeport.graph import LIF, Array, Graph, Loihi, Node, Profile, Range, Shape
+from spikeport.graph.ranges import into
 
 Form = Literal["still", "flat", "time"]  #: [B, ...] the same at every step; [T * B, ...]; [T, B, ...]
 
@@ -47,10 +47,9 @@ class Layout:
         return isinstance(self.graph.arithmetic, Loihi)
 
     @property
-    def top(self) -> int | None:
-        """The largest membrane of whole numbers; None in real ones."""
-        arithmetic = self.graph.arithmetic
-        return state_top(arithmetic.profile) if isinstance(arithmetic, Loihi) else None
+    def profile(self) -> Profile | None:
+        """The format of whole numbers; None in real ones."""
+        return self.graph.arithmetic.profile if isinstance(self.graph.arithmetic, Loihi) else None
 
     @cached_property
     def ranges(self) -> dict[str, Range]:
@@ -59,7 +58,7 @@ class Layout:
 
     def entering(self, name: str) -> Range:
         """How large integers can get in front of a node."""
-        return entering(self.graph, name, self.ranges)
+        return into(self.graph, name, self.ranges)
 
     def reserve(self) -> None:
         """Keep the names of the model's own inputs and outputs."""

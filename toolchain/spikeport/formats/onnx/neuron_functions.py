@@ -19,7 +19,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from spikeport.formats.onnx.builder import DOMAIN, OPSET
-from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, CubaLIF
+from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, CubaLIF, Profile
 
 PARAMETERS = ["decay", "threshold", "gain", "bias", "reset_to"]
 
@@ -35,9 +35,11 @@ class Body:
         self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
 
-    def integer_constants(self, top: int) -> None:
-        """The constants of Loihi's format; ``top`` is its largest membrane."""
+    def integer_constants(self, profile: Profile) -> None:
+        """The constants of Loihi's format."""
+        top, least = profile.state_top, profile.accumulator_least
         values = {"one": DECAY_ONE, "lift": 1 << STATE_SHIFT, "lowest": -top, "highest": top}
+        values |= {"least": least, "span": -2 * least} if least is not None else {}
         for name, value in values.items():
             self.op("Constant", [], name, value_int=value)
 
@@ -51,17 +53,18 @@ def function_name(node: LIF, time: str, *, integers: bool = False) -> str:
     return "_".join(parts)
 
 
-def function(node: LIF, time: str, *, top: int | None = None) -> onnx.FunctionProto:
-    """The function that a layer calls; ``top`` is the largest membrane of whole numbers, None in real ones."""
-    integers = top is not None
+def function(node: LIF, time: str, *, profile: Profile | None = None) -> onnx.FunctionProto:
+    """The function that a layer calls; ``profile`` is the format of whole numbers, None in real ones."""
+    integers = profile is not None
     cuba = isinstance(node, CubaLIF)
     parameters = [name for name in PARAMETERS if not (integers and name == "gain")]
     parameters += ["current_decay"] if cuba else []
     states = ["v", "i"] if cuba else ["v"]
     body = Body()
-    if top is not None:
-        body.integer_constants(top)
-    step = partial(_loihi_step if integers else _step, node=node)
+    step = partial(_step, node=node)
+    if profile is not None:
+        body.integer_constants(profile)
+        step = partial(_loihi_step, node=node, wraps=profile.accumulator_least is not None)
     kind = "int64" if integers else ""
     inputs, outputs = ["x", *parameters], ["spikes"]
     if time == "step":
@@ -102,11 +105,14 @@ def _step(body: Body, names: Names = Names(), *, node: LIF) -> None:
     _fire(body, names, node, u, names.threshold)
 
 
-def _loihi_step(body: Body, names: Names = Names(), *, node: LIF) -> None:
-    """One step of Loihi's integers (graph/neurons.py); ONNX's integer Div truncates towards zero, as Loihi does."""
+def _loihi_step(body: Body, names: Names = Names(), *, node: LIF, wraps: bool) -> None:
+    """One step of Loihi's integers (graph/loihi.py); ONNX's integer Div truncates towards zero, as Loihi does."""
     tag = names.tag
     whole = body.op("Cast", [names.x], f"wide{tag}", to=TensorProto.INT64)
     arriving = body.op("Mul", [whole, "lift"], f"arriving{tag}")
+    if wraps:  # in two's complement; Mod has the sign of its divisor
+        place = body.op("Mod", [body.op("Sub", [arriving, "least"], f"above_least{tag}"), "span"], f"place{tag}")
+        arriving = body.op("Add", [place, "least"], f"accumulated{tag}")
     if isinstance(node, CubaLIF):
         product = body.op("Mul", [names.i, "current_decay"], f"product{tag}")
         current = body.op("Div", [product, "one"], f"held{tag}")

@@ -34,7 +34,8 @@ STATE_BITS_0_1 = 24  #: what 0.1 wrote whatever the profile said
 
 
 def build(graph: Graph, time: Time, *, hollow: bool = False) -> onnx.ModelProto:
-    """The model of a graph."""
+    """The model of a graph. Raises SP125 for an arithmetic whose neurons it cannot write."""
+    facts_.require_own(graph, "ONNX")
     dtype = np.dtype(graph.arithmetic.dtype if isinstance(graph.arithmetic, Real) else np.int32)
     builder = Builder(dtype, hollow)
     free = None if time == "unroll" else continuation(graph)

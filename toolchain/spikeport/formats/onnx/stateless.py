@@ -14,8 +14,8 @@ import numpy as np
 
 from spikeport.findings import fail
 from spikeport.formats.onnx.layout import Layout, Value
-from spikeport.formats.ranges import Range, sums
-from spikeport.graph import Conv, Flatten, Linear, Node, Norm, Pool, Scale, Synapse, over_neurons
+from spikeport.graph import Conv, Flatten, Linear, Node, Norm, Pool, Range, Scale, Synapse, over_neurons
+from spikeport.graph.ranges import sums
 
 EXACT = 2**24  #: integers up to here are exact in float32
 
@@ -52,9 +52,9 @@ def conv(self: Layout, name: str, node: Conv, x: Value) -> Value:
 def _integer(self: Layout, name: str, node: Synapse, x: Value, window: dict[str, Any]) -> Value:
     """The sum and its shift by the exponent, towards minus infinity."""
     entering = self.entering(name)
-    weight = self.array(name, "weight", node.weight, np.int8 if entering.byte else np.float32)
-    total = _product(self, name, x, entering, sums(node, entering), weight, window)
-    build, exponent = self.builder, node.exponent
+    weight, exponent = _weight(self, name, node, np.dtype(np.int8 if entering.byte else np.float32))
+    total = _product(self, name, x, entering, sums(self.graph, name, self.ranges), weight, window)
+    build = self.builder
     if exponent > 0:
         total = build.op("Mul", [total, build.constant(2**exponent)], name)
     elif exponent < 0:
@@ -62,6 +62,17 @@ def _integer(self: Layout, name: str, node: Synapse, x: Value, window: dict[str,
         rest = build.op("Mod", [total, divisor], f"{name}/rest")  # of the divisor's sign: never negative
         total = build.op("Div", [build.op("Sub", [total, rest], f"{name}/whole"), divisor], name)
     return Value(total, x.form, self.graph.shapes[name])
+
+
+def _weight(self: Layout, name: str, node: Synapse, dtype: np.dtype[Any]) -> tuple[str, int]:
+    """The mantissas that are summed, and the exponent that is left for the sum."""
+    build, each = self.builder, self.profile is not None and self.profile.weight_shift == "each"
+    if not each or node.exponent >= 0:
+        return self.array(name, "weight", node.weight, dtype), node.exponent
+    exact = build.cast(self.array(name, "weight", node.weight, np.int8), np.float32, f"{name}/mantissas")
+    shifted = build.op("Mul", [exact, build.constant(2.0**node.exponent, np.float32)], f"{name}/shifted")
+    whole = build.op("Floor", [shifted], f"{name}/floored")
+    return (whole if dtype == np.float32 else build.cast(whole, dtype, f"{name}/weights")), 0
 
 
 def _product(

@@ -1,0 +1,119 @@
+"""Accumulators and shifts of weights, as a profile states them: from the equations, and on every way of computing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spikeport.engine import simulate
+from spikeport.engine.target import Integer
+from spikeport.findings import SpikeportError
+from spikeport.graph import LIF, LOIHI2, Graph, Input, Linear, Loihi, Profile, Readout, definition
+from spikeport.passes.shift_each import shift_each
+from spikeport.quantisation import load_profile
+from spikeport.target import Request
+from spikeport_targets.onnxruntime import OnnxRuntime
+
+EVERYTHING = Request(trains=True, membranes=True)
+NARROW = replace(LOIHI2, name="narrow", accumulator_bits=12)  # -2048 ... 2047: sums of -32 ... 31
+EACH = replace(LOIHI2, name="each", weight_shift="each")
+
+
+def network(profile, weight, threshold=20, exponent=0):
+    nodes = {
+        "input": Input((2,), low=0, high=10),
+        "fc": Linear(np.array([weight], np.int8), exponent=exponent),
+        "lif": LIF((1,), np.asarray(4096), np.array([threshold] * 2), np.asarray(0), compare=">", gain=np.asarray(1)),
+        "out": Readout((1,), np.array([1, 1]), np.asarray(0)),
+    }
+    return Graph.chain(nodes, 2, arithmetic=Loihi(profile))
+
+
+def runs(graph, x):
+    """The record of each way of computing."""
+    for kernels in ("plain", "fast"):
+        yield simulate(graph, x, EVERYTHING, kernels=kernels)
+
+
+@pytest.mark.parametrize(("x", "wrapped", "u"), [(3, 0, 27 * 64), (4, 2, -28 * 64)])
+def test_a_sum_beyond_the_accumulator_wraps_and_is_counted(x, wrapped, u):
+    """9 x: 27 of -32 ... 31, or 36, which is -28 in twelve bits of which six are behind the point."""
+    graph, samples = network(NARROW, [9, 0], threshold=100), np.array([[x, 1.0]])
+    assert definition.run(graph, samples).membranes["lif"].ravel().tolist() == [u, 2 * u]
+    for record in runs(graph, samples):
+        assert record.membranes["lif"].ravel().tolist() == [u, 2 * u]
+        assert record.overflows.get("lif", {}).get("accumulator wrapped", 0) == wrapped
+
+
+def test_several_synapses_share_one_accumulator():
+    """20 + 20 wraps though neither does: -24, twice, below zero; without wrapping it would fire."""
+    graph = network(NARROW, [20, 20])
+    assert definition.run(graph, np.array([[1.0, 1.0]])).outputs.item() == 0
+    assert [record.outputs.item() for record in runs(graph, np.array([[1.0, 1.0]]))] == [0, 0]
+
+
+def test_what_may_wrap_is_said_before_a_run_with_its_bound():
+    (finding,) = [each for each in Integer().check(network(NARROW, [9, -1])) if each.code == "SP123"]
+    assert "-640 ... 5760" in finding.what
+    assert "-2048 ... 2047" in finding.what
+    assert finding.severity == "note"
+    assert not [each for each in Integer().check(network(NARROW, [3, -1])) if each.code == "SP123"]
+
+
+def test_a_profile_that_refuses_ends_the_run_and_runs_what_fits():
+    graph = network(replace(NARROW, accumulator_overflow="refuse"), [9, 0])
+    assert simulate(graph, np.array([[3.0, 0.0]])).outputs.item() == 2 * 64
+    for run in (definition.run, simulate):
+        with pytest.raises(SpikeportError, match="SP122"):
+            run(graph, np.array([[4.0, 0.0]]))
+    assert [each.severity for each in OnnxRuntime().check(graph) if each.code == "SP123"] == ["error"]
+
+
+def test_each_weight_is_shifted_before_it_is_added():
+    """(3 + 3) >> 1 is 3, and (3 >> 1) + (3 >> 1) is 2; -3 >> 1 is -2, towards minus infinity."""
+    x = np.array([[1.0, 1.0]])
+    for weight, total, each in (([3, 3], 3, 2), ([-3, -3], -3, -4), ([2, -4], -1, -1)):
+        for profile, value in ((LOIHI2, total), (EACH, each)):
+            graph = network(profile, weight, exponent=-1)
+            assert definition.run(graph, x).membranes["lif"][0].item() == value * 64
+            assert [record.membranes["lif"][0].item() for record in runs(graph, x)] == [value * 64] * 2
+
+
+def test_shifting_once_and_for_all_changes_nothing():
+    graph = network(EACH, [7, -5], exponent=-2)
+    shifted = shift_each(graph)
+    assert shifted["fc"].weight.tolist() == [[1, -2]]
+    assert shifted["fc"].exponent == 0
+    x = np.array([[3.0, 2.0], [9.0, 1.0]])
+    assert np.array_equal(definition.run(graph, x).membranes["lif"], definition.run(shifted, x).membranes["lif"])
+    assert shift_each(network(LOIHI2, [7, -5], exponent=-2)) == network(LOIHI2, [7, -5], exponent=-2)
+
+
+@pytest.mark.parametrize("profile", [NARROW, EACH])
+def test_onnx_computes_it_too(profile, tmp_path):
+    graph = network(profile, [9, 5], exponent=-2 if profile is EACH else 0)
+    x = np.array([[10.0, 10.0], [4.0, 3.0], [1.0, 0.0]])
+    record, truth = OnnxRuntime().run(graph, x, Request(trains=True)), definition.run(graph, x)
+    assert np.array_equal(record.trains["lif"].unpack(), truth.spikes("lif"))
+    assert np.array_equal(record.outputs, truth.outputs)
+
+
+def test_a_profile_of_0_1_reads_and_writes_as_it_did():
+    assert "accumulator" not in repr(LOIHI2)
+    assert "weight_shift" not in LOIHI2.facts()
+    assert Profile.from_facts(NARROW.facts()) == NARROW
+    assert NARROW.facts()["accumulator_bits"] == 12
+    assert "accumulator_bits=12" in repr(NARROW)
+
+
+def test_a_users_file_may_say_it(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('accumulator_bits = 22\naccumulator_overflow = "refuse"\nweight_shift = "each"\n')
+    profile = load_profile(path)
+    assert (profile.accumulator_bits, profile.accumulator_overflow, profile.weight_shift) == (22, "refuse", "each")
+    for line in ("accumulator_bits = 4", 'weight_shift = "some"', 'accumulator_overflow = "clip"'):
+        path.write_text(line)
+        with pytest.raises(SpikeportError, match="SP423"):
+            load_profile(path)

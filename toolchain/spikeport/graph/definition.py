@@ -1,0 +1,108 @@
+"""A graph computed from its meaning, one step after the other, in numpy: what every target is held to.
+
+Slow and plain. It runs any graph in any arithmetic, so also what a plug-in brings; engines exist because of its speed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from spikeport.graph import meaning
+from spikeport.graph.arrays import Array
+from spikeport.graph.graph import Graph
+from spikeport.graph.neurons import LIF
+from spikeport.graph.plumbing import Delay, Input, Readout
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a graph did with some samples; arrays are float64 unless said, [T, B, *shape] by node."""
+
+    outputs: Array  #: [B, *shape]: the readout, or the sum over time of what leaves the last node
+    values: Mapping[str, Array]  #: what leaves each node; of neurons 0 and 1, of a readout what enters it
+    membranes: Mapping[str, Array]  #: of each neuron layer before the comparison
+    after: Mapping[str, Array]  #: and after the reset
+    currents: Mapping[str, Array]  #: and the synaptic current
+    active: Mapping[str, Array]  #: int64 [T]: neurons that a chip had to compute
+    overflows: Mapping[str, Mapping[str, int]]  #: by neuron layer: numbers that left the format, by what happened
+
+    def spikes(self, name: str) -> Array:
+        """The spike train of a layer, bool [T, B, *shape]."""
+        return np.asarray(self.values[name] != 0)
+
+
+@dataclass
+class _Layer:
+    """One neuron layer on its way through the steps."""
+
+    v: Array
+    current: Array
+    membranes: list[Array] = field(default_factory=list)
+    after: list[Array] = field(default_factory=list)
+    currents: list[Array] = field(default_factory=list)
+    active: list[int] = field(default_factory=list)
+    overflows: Counter[str] = field(default_factory=Counter)
+
+    def step(self, graph: Graph, node: LIF, x: Array, t: int) -> Array:
+        """Which neurons fire, as 0 and 1."""
+        arithmetic = graph.arithmetic
+        self.active.append(int(np.count_nonzero(arithmetic.active(node, self.v, x))))
+        u, self.current, overflows = arithmetic.charge(node, self.v, self.current, x)
+        fired = arithmetic.fires(node, u, t)
+        self.v = arithmetic.after(node, u, fired, t)
+        self.membranes.append(u)
+        self.after.append(self.v)
+        self.currents.append(self.current)
+        self.overflows.update(overflows)
+        return fired.astype(np.float64)
+
+
+def run(graph: Graph, samples: Array) -> Run:
+    """Every node at every step. ``samples`` [B, *input] for direct coding, [T, B, *input] for events."""
+    node = graph.nodes[graph.input]
+    assert isinstance(node, Input)
+    arithmetic, frames = graph.arithmetic, graph.arithmetic.entering(node, samples)
+    batch = frames.shape[1]
+    layers = {
+        name: _Layer(np.zeros((batch, *layer.shape)), np.zeros((batch, *layer.shape)))
+        for name, layer in graph.nodes_of(LIF).items()
+    }
+    values: dict[str, list[Array]] = {name: [] for name in graph.nodes}
+    for t in range(graph.timesteps):
+        for name in graph.order:
+            values[name].append(_at(graph, name, t, values, frames, layers))
+    trains = {name: np.stack(steps) for name, steps in values.items()}
+    last = graph.nodes[graph.output]
+    whole = trains[graph.output]
+    return Run(
+        arithmetic.read_out(last, whole) if isinstance(last, Readout) else whole.sum(0),
+        trains,
+        {name: np.stack(layer.membranes) for name, layer in layers.items()},
+        {name: np.stack(layer.after) for name, layer in layers.items()},
+        {name: np.stack(layer.currents) for name, layer in layers.items()},
+        {name: np.asarray(layer.active, dtype=np.int64) for name, layer in layers.items()},
+        {name: dict(layer.overflows) for name, layer in layers.items() if layer.overflows},
+    )
+
+
+def _at(
+    graph: Graph, name: str, t: int, values: Mapping[str, list[Array]], frames: Array, layers: Mapping[str, _Layer]
+) -> Array:
+    """What leaves a node at step ``t``, when everything before it is known; a delay shows what entered it before."""
+    node = graph.nodes[name]
+    if isinstance(node, Input):
+        return np.asarray(frames[min(t, len(frames) - 1)])
+    seen = t - node.steps if isinstance(node, Delay) else t
+    if seen < 0:
+        return np.zeros((frames.shape[1], *graph.shapes[name]))
+    first, *others = (values[source][seen] for source in graph.sources(name))
+    x = sum(others, first)
+    if isinstance(node, LIF):
+        return layers[name].step(graph, node, x, t)
+    if isinstance(node, Delay | Readout):
+        return np.asarray(x)
+    return np.asarray(meaning.apply(node, x[None], graph.arithmetic)[0])

@@ -1,0 +1,68 @@
+"""What may enter a graph in Loihi arithmetic: no more than one message holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+import numpy as np
+
+from spikeport.findings import Finding
+from spikeport.graph.neurons import LIF
+from spikeport.graph.node import Node
+from spikeport.graph.plumbing import Input
+from spikeport.graph.profile import Profile
+from spikeport.graph.synapses import Synapse
+
+INPUT_BITS = 8  #: input may be this wide where messages are narrower: a host forms the first layer's sums (SP404)
+
+
+class Edges(Protocol):
+    """What is asked of a graph, which is being built when its input is looked at."""
+
+    @property
+    def nodes(self) -> Mapping[str, Node]:
+        """All by name."""
+
+    def targets(self, name: str) -> tuple[str, ...]:
+        """The nodes that the output of one enters."""
+
+
+def holds(bits: int, low: float) -> tuple[int, int]:
+    """Smallest and largest value of one message: two's complement where values are negative, else unsigned."""
+    return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if low < 0 else (0, 2**bits - 1)
+
+
+def input_findings(graph: Edges, name: str, profile: Profile) -> Iterator[Finding]:
+    """SP117 where an input that enters a synapse has bounds beyond a message.
+
+    Each of its values is one message, however they are added afterwards. Input that enters neurons is a current and
+    sends none; bounds that are not known are left to `wide_messages`.
+    """
+    node = graph.nodes[name]
+    assert isinstance(node, Input)
+    low, high = holds(max(profile.message_bits, INPUT_BITS), node.low)
+    beyond = (np.isfinite(node.low) and node.low < low) or (np.isfinite(node.high) and node.high > high)
+    if beyond and _enters_a_synapse(graph, name):
+        yield Finding(
+            "SP117",
+            f"values of {node.low:g} ... {node.high:g} may enter, a message of the profile {profile.name!r} holds "
+            f"{low} ... {high}",
+            where=f"node {name!r}",
+            why="a chip would cut such a value off.",
+            mend="choose a larger unit, so that the values are smaller (quantize does), or a profile with more "
+            "message_bits",
+        )
+
+
+def _enters_a_synapse(graph: Edges, name: str) -> bool:
+    seen, waiting = {name}, [name]
+    while waiting:
+        for target in graph.targets(waiting.pop()):
+            node = graph.nodes[target]
+            if isinstance(node, Synapse):
+                return True
+            if target not in seen and not isinstance(node, LIF):
+                seen.add(target)
+                waiting.append(target)
+    return False

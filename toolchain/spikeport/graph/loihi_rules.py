@@ -1,0 +1,65 @@
+"""Which numbers a node may hold in Loihi arithmetic: what the profile can say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from spikeport.findings import Finding
+from spikeport.graph.arrays import Array
+from spikeport.graph.neurons import LIF, CubaLIF
+from spikeport.graph.node import Node
+from spikeport.graph.plumbing import Norm, Pool, Readout, Scale
+from spikeport.graph.profile import DECAY_ONE, Profile
+from spikeport.graph.rules import between, whole
+from spikeport.graph.synapses import Synapse
+
+
+def node_findings(node: Node, profile: Profile) -> Iterator[Finding]:
+    """What integers do not know, and every number that the profile cannot hold (SP115, SP116)."""
+    if isinstance(node, Norm):
+        yield Finding("SP115", "integers have no batch normalisation", mend="fold it first: passes.fold_norm")
+    if isinstance(node, Pool) and node.kind == "average":
+        yield Finding("SP115", "integers have no average pool", mend="make it a sum first: passes.fold_pool")
+    if isinstance(node, Scale):
+        yield from whole("factor", node.factor, -(2**15), 2**15)
+    if isinstance(node, Synapse):
+        yield from whole("weight", node.weight, *_mantissas(node.weight, profile.weight_bits))
+        yield from between("exponent", np.asarray(node.exponent), *profile.weight_exponent)
+        if node.bias is not None:
+            yield Finding("SP115", "an integer synapse has no bias", mend="move it to the neuron: passes.move_bias")
+    if isinstance(node, LIF):
+        yield from _neuron(node, profile)
+    if isinstance(node, Readout):
+        yield from whole("weight", node.weight, -(2**15), 2**15)
+        yield from whole("bias", node.bias, -(2**31), 2**31 - 1)
+
+
+def _neuron(node: LIF, profile: Profile) -> Iterator[Finding]:
+    yield from whole("decay", node.decay, 1, DECAY_ONE)
+    yield from whole("threshold", node.threshold, 0, 2**profile.threshold_bits - 1)
+    top = 2 ** (profile.bias_bits - 1) << profile.bias_exponent[1]
+    yield from whole("bias", node.bias, -top, top)
+    if isinstance(node, CubaLIF):
+        yield from whole("current_decay", node.current_decay, 0, DECAY_ONE - 1)
+    if node.compare != ">":
+        yield Finding("SP115", "integers compare with > only", mend="lower the threshold by one unit: passes.quantize")
+    if (node.gain != 1).any():
+        yield Finding("SP115", "integers have no gain", mend="fold it into the weights: passes.fold_gain")
+    constant = (node.threshold == node.threshold[:1]).all()
+    if not profile.schedule and not constant:
+        yield Finding(
+            "SP116",
+            f"thresholds vary over time, which the profile {profile.name!r} cannot do",
+            mend="use a profile with schedules, or accept a constant: quantize --thresholds mean",
+        )
+    if not profile.channel_thresholds and node.threshold.ndim > 1:
+        yield Finding("SP116", f"thresholds vary over channels, which the profile {profile.name!r} cannot do")
+
+
+def _mantissas(weight: Array, bits: int) -> tuple[int, int]:
+    """Bounds of mantissas: two's complement; weights of one sign need no sign bit, but stay within a signed byte."""
+    if bits < 8 and weight.size and bool((weight >= 0).all() or (weight <= 0).all()):
+        return 1 - 2**bits, 2**bits - 1
+    return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
