@@ -29,7 +29,7 @@ from spikeport.graph import (
     Real,
     Scale,
 )
-from spikeport.graph.meaning import pool, synapse
+from spikeport.graph.meaning import pool, products
 from spikeport.target import Request
 from spikeport_targets import nengo_loihi
 from spikeport_targets.nengo_loihi import NengoLoihi, checks
@@ -145,7 +145,7 @@ def test_synapses_and_messages_spelled_out_are_the_convolution_and_the_pool():
     np.testing.assert_array_equal(pooled.reshape(6, 8, 10), pool(window, 2.0 * x[None, None])[0, 0])
     entries = synapses(graph, Route("n0", "n4", "n3"))
     sums = np.bincount(entries.outputs, weights=entries.mantissas * pooled[entries.inputs])
-    np.testing.assert_array_equal(sums, synapse(node, pooled.reshape(1, 1, 6, 8, 10)).ravel())
+    np.testing.assert_array_equal(sums, products(node, pooled.reshape(1, 1, 6, 8, 10)).ravel())
     table = slots(senders, positions, x.size)
     assert sorted(zip(senders, positions, strict=True)) == sorted(
         (sender, position) for row in table for sender, position in enumerate(row) if position >= 0

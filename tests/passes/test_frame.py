@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from spikeport.passes.frame import apply
 
 from spikeport.graph import Conv, Flatten, Linear, Norm, Pool, Scale
-from spikeport.passes.frame import apply
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(4, 6, 7))

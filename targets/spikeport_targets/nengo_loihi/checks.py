@@ -8,7 +8,7 @@ import numpy as np
 
 from spikeport.findings import Finding, SpikeportError
 from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, Conv, CubaLIF, Graph, Linear, Loihi, Readout, Scale
-from spikeport.graph.ranges import value_ranges
+from spikeport.graph.ranges import into, ranges
 from spikeport.target import clipped_thresholds
 from spikeport_targets.nengo_loihi.routes import Route, is_current, routes, timing
 
@@ -108,10 +108,9 @@ def _size(graph: Graph, ways: Sequence[Route]) -> Iterator[Finding]:
 
 def _switches(graph: Graph) -> Iterator[Finding]:
     """Where a sum may leave Loihi 1's accumulator, or a current its state: both wrap."""
-    for name, (low, high) in value_ranges(graph).items():
-        node, most = graph.nodes[name], max(-low, high) * 2**STATE_SHIFT
-        if not isinstance(node, LIF | Readout):
-            continue
+    bounds = ranges(graph)
+    for name, node in graph.nodes_of(LIF, Readout).items():
+        most = into(graph, name, bounds).size * 2**STATE_SHIFT
         kept = float(node.current_decay.max()) / DECAY_ONE if isinstance(node, CubaLIF) else 0.0
         current = most * sum(kept**step for step in range(graph.timesteps)) if kept else 0.0
         for what, largest, bits in (("sums", most, ACCUMULATOR_BITS), ("current", current, STATE_BITS)):
@@ -128,10 +127,10 @@ def _switches(graph: Graph) -> Iterator[Finding]:
 
 def _emulator_only(graph: Graph, ways: Sequence[Route]) -> Iterator[Finding]:
     """What is written into the emulator between two steps, and a chip could not be told."""
-    ranges = value_ranges(graph)
+    bounds = ranges(graph)
     hosted = {way.target for way in ways if is_current(graph, way)}
     for name, node in graph.nodes_of(LIF).items():
-        largest = max(map(abs, ranges[name])) * 2**STATE_SHIFT + int(np.abs(node.bias).max())
+        largest = into(graph, name, bounds).size * 2**STATE_SHIFT + int(np.abs(node.bias).max())
         reasons = {
             "thresholds vary over time": bool((node.threshold != node.threshold[:1]).any()),
             "a threshold is zero": bool((node.threshold == 0).any()),

@@ -108,7 +108,8 @@ class Lowering:
         """What the host adds to the sums of a layer at each step, formed as the graph says."""
         x = stream.astype(np.float64)
         for name in (*way.before, *([way.synapse] if way.synapse else [])):
-            x = apply(self.graph.nodes[name], x.reshape(*x.shape[:2], *self.graph.input_shape(name)))
+            x = x.reshape(*x.shape[:2], *self.graph.input_shape(name))
+            x = apply(self.graph.nodes[name], x, self.graph.arithmetic)
         x = x.reshape(*x.shape[:2], -1).astype(np.int64)
         if way.wait:
             x = np.concatenate([np.zeros_like(x[:, : way.wait]), x[:, : -way.wait]], axis=1)
