@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from spikeport.passes.frame import apply
 
-from spikeport.graph import Conv, Flatten, Linear, Norm, Pool, Scale
+from spikeport.graph import Conv, Flatten, Linear, Norm, Pool, Real, Scale, meaning
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(4, 6, 7))
 
 
-def test_a_norm_multiplies_by_its_gain_and_adds_nothing():
+def apply(node, x):
+    """One step of one sample."""
+    return meaning.apply(node, x[None, None], Real("float64"))[0, 0]
+
+
+def test_a_norm_divides_by_the_spread_and_adds_beta():
     gamma, beta, mean, var = RNG.uniform(0.5, 2, (4, 4))
-    expected = [x * g / np.sqrt(v + 1e-3) for x, g, v in zip(X, gamma * 1.5, var, strict=True)]
+    channels = zip(X, gamma * 1.5, beta, mean, var, strict=True)
+    expected = [(x - m) / np.sqrt(v + 1e-3) * g + b for x, g, b, m, v in channels]
     np.testing.assert_allclose(apply(Norm(gamma, beta, mean, var, 1e-3, 1.5), X), expected, rtol=1e-12)
 
 
