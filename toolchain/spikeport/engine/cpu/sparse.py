@@ -27,7 +27,6 @@ from spikeport.engine.cpu.structures import Block, Lists, Plan, Scratch
 from spikeport.engine.cpu.sums import ONE, add
 from spikeport.engine.cpu.vectors import HALF, LINE
 from spikeport.engine.neuron import flat
-from spikeport.engine.ranges import Range, product
 from spikeport.graph import Array, Conv, Linear, Range, Shape, Synapse
 from spikeport.graph.bounds import product
 from spikeport.machine.llvm import UNIT
