@@ -61,7 +61,7 @@ def test_snntorchs_networks_run_here(kind, tmp_path):
     )
     nir_.write(tmp_path / "a.nir", export_to_nir(network, torch.randn(10)))
     x = frames(10)
-    own = ours(tmp_path / "a.nir", x, written_by="snntorch")
+    own = ours(tmp_path / "a.nir", x, written_by="snntorch", reset="zero")
     check(stepped(lambda frame: network(frame)[0], x), own)
 
 

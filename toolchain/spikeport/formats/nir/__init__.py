@@ -12,10 +12,11 @@ Reading, in order:
 1. ``file.py``: HDF5 as a tree, every claim checked, the heaps first (``heaps.py``).
 2. ``metadata.py`` where the file is ours: the same Graph, to the bit. Else ``read_foreign.py``, step by step:
 3. ``subgraphs.py``: one flat network, every edge checked.
-4. ``conventions.py``: what NIR leaves open, as choices; ``hidden_dt.py``: the step that Rockpool hides in r.
+4. ``conventions.py``: what NIR leaves open, as choices; ``hidden_dt.py``: the step where the file tells it after all.
 5. ``implied_shapes.py``: the shape of what leaves each node.
 6. ``to_graph.py``: each node as nodes of a Graph in the making (``draft.py``), without state
    (``to_graph_stateless.py``) or with (``to_graph_neurons.py``); ``cut_cycles.py`` finds where feedback is delayed.
+7. ``choices.py``: every choice as a finding.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def read(
 
     Raises SP201 (no such file, not HDF5), SP202 (damaged), SP203 (metadata stripped), SP204 (altered), SP205 (needs
     features this version does not know), SP206 (an option), SP207 (claims more than it can hold), SP210 (nodes that
-    cannot run), SP211 (edges, inputs and outputs), SP213 (time constants and dt).
+    cannot run), SP211 (edges, inputs and outputs), SP213 and SP220 (time constants and dt).
     """
     path = Path(path)
     chosen = _conventions(dt, written_by, conventions)
@@ -88,21 +89,22 @@ def read(
 
 
 def _conventions(dt: float | None, written_by: str | None, options: Mapping[str, str]) -> Conventions:
-    tools = ", ".join(TOOLS)
     if written_by is not None and written_by not in TOOLS:
-        fail("SP206", f"written_by is {written_by!r}", mend=f"use one of {tools}, or leave it out")
-    values = dict(TOOLS[written_by]) if written_by else {}
+        fail("SP206", f"written_by is {written_by!r}", mend=f"use one of {', '.join(TOOLS)}, or leave it out")
+    choices = {name: get_args(hint) for name, hint in get_type_hints(Conventions).items()}
+    choices = {name: words for name, words in choices.items() if all(isinstance(word, str) for word in words) and words}
     for name, value in options.items():
-        allowed = get_args(get_type_hints(Conventions).get(name))
-        if value not in allowed:
+        if name not in choices:
+            listed = "; ".join(f"{option} ({', '.join(words)})" for option, words in choices.items())
             fail(
                 "SP206",
-                f"{name} is {value!r}",
-                mend=f"use one of {', '.join(map(str, allowed))}"
-                if allowed
-                else f"the options are {', '.join(get_type_hints(Conventions))}",
+                f"there is no option {name!r}",
+                mend=f"the options are dt, timesteps; written_by ({', '.join(TOOLS)}); {listed}",
             )
-    values |= options
+        if value not in choices[name]:
+            fail("SP206", f"{name} is {value!r}", mend=f"use one of {', '.join(choices[name])}")
+    values = {**TOOLS.get(written_by or "", {}), **options}
+    values |= {"written_by": written_by or "", "told": frozenset(options)}
     if dt is not None:
         require(0 < dt < 1e6, "SP206", f"dt is {dt} seconds", mend="a step takes more than nothing")
         values |= {"dt": float(dt), "clock": "option"}

@@ -22,23 +22,28 @@ class Conventions:
     """How a file of another tool is read. Every default is reported as a finding."""
 
     dt: float = 1e-4  #: seconds a step
-    clock: Literal["option", "r"] = "option"  #: dt as given, or hidden in r (Rockpool; see hidden_dt.py)
+    #: dt as given, hidden in r (Rockpool), or told by the size of tau (Norse); see hidden_dt.py
+    clock: Literal["option", "r", "tau"] = "option"
     rule: Literal["euler", "exponential"] = "euler"  #: decay = 1 - dt/tau, or exp(-dt/tau)
     integrator: Literal["auto", "step", "seconds"] = "auto"  #: whether r of IF and I counts a step or a second
     #: gain of leaky nodes from the equation, 1 whatever r says, or that of an input that enters before the decay
     drive: Literal["equation", "unit", "decayed"] = "equation"
     decays: Literal["exact", "4096ths"] = "exact"  #: as the rule gives them, or rounded as Loihi and SLAYER hold them
     compare: Literal[">", ">="] = ">"  #: NIR's documents say >
-    reset: Literal["file", "subtract"] = "file"  #: v_reset of the file, or subtract the threshold
+    #: v_reset of the file, or: to zero; less the threshold at once, or one step late (snnTorch); not at all
+    reset: Literal["file", "zero", "subtract", "subtract-late", "none"] = "file"
     spikes: Literal["one", "many"] = "one"  #: whether the writer's neurons may fire several times in a step
     coding: Literal["events", "direct"] = "events"  #: a frame each step, or the same frame at every step
     output: Literal["sum", "mean", "last"] = "sum"  #: what is read from an output layer that does not spike
+    written_by: str = ""  #: the tool whose habits these are
+    told: frozenset[str] = frozenset()  #: the options that the user gave
 
 
 #: how tools that deviate from NIR's own documents run what they write; read(..., written_by=...) chooses one
 TOOLS: Mapping[str, Mapping[str, Any]] = {
-    "snntorch": {"dt": 1e-4},  # import_nir.py: dt = 1e-4, Euler
-    "norse": {"dt": 1e-6},  # export_nir.py writes dt / tau_mem_inv for tau, dt = 1e-3: too small by dt (norse #411)
+    # export_nir.py: dt = 1e-4, Euler, v_reset = 0 whatever the reset; "subtract" is the default, one step late
+    "snntorch": {"dt": 1e-4, "reset": "subtract-late"},
+    "norse": {"clock": "tau"},  # export_nir.py of some versions writes tau times dt (norse #411)
     "sinabs": {
         "dt": 1.0,
         "rule": "exponential",
@@ -76,16 +81,35 @@ def leaky(tau: Array, r: Array, v_leak: Array, conventions: Conventions) -> Disc
 
     Euler: v + dt/tau (v_leak - v + r x). Exponential: the exact solution for an input that is constant over the step.
     Where x enters before the decay: decay (v + x) + v_leak.
+
+    tau = dt and r = tau/dt are those numbers to the last digit that the file's type has: a decay of 0, a gain of 1.
+    tau and r that are both infinite are those of a neuron without leak, whose 1 - decay somebody divided by: gain 1.
     """
+    digit = np.maximum(_last_digit(tau), _last_digit(r))
     tau, r, v_leak = (np.asarray(value, np.float64) for value in (tau, r, v_leak))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        ratio = conventions.dt / tau
+        ratio = _one_where_near(conventions.dt / tau, digit)
         decay = 1.0 - ratio if conventions.rule == "euler" else np.exp(-ratio)
         if conventions.drive == "decayed":
             return Discrete(decay, decay, v_leak * np.ones_like(decay))
         share = ratio if conventions.rule == "euler" else 1.0 - decay
-        gain = share * r if conventions.drive == "equation" else np.ones_like(share * r)
-        return Discrete(decay, gain, share * v_leak)
+        if conventions.drive == "unit":
+            return Discrete(decay, np.ones_like(share * r), share * v_leak)
+        gain = np.where(np.isposinf(tau) & np.isposinf(r), 1.0, share * r)
+        return Discrete(decay, _one_where_near(gain, 2 * digit), share * v_leak)
+
+
+def _last_digit(value: Array) -> Real:
+    """By how much the next number of the value's type differs, relative to it."""
+    own = np.asarray(value)
+    own = own if own.dtype.kind == "f" else own.astype(np.float64)
+    with np.errstate(all="ignore"):
+        digit = np.asarray(np.abs(np.spacing(own) / own), np.float64)
+    return np.where(np.isfinite(digit), digit, 0.0)
+
+
+def _one_where_near(value: Real, distance: Real) -> Real:
+    return np.where(np.abs(value - 1.0) <= distance, 1.0, value)
 
 
 def cuba(

@@ -9,8 +9,27 @@ import numpy as np
 
 from spikeport.findings import Finding, fail
 from spikeport.formats.nir.conventions import Conventions
-from spikeport.formats.nir.subgraphs import Flat
+from spikeport.formats.nir.subgraphs import Flat, Raw
 from spikeport.graph import DECAY_ONE, Array, Node, Shape
+
+
+def aligned(value: Array, shape: Shape) -> Array:
+    """A parameter against the axes of its layer: [], or as many axes as ``shape``, each as long or of 1.
+
+    One value a channel gets the axes behind it. Axes in front, of the batch that an exporter saw, go where all along
+    them is the same. Raises SP202 for anything else.
+    """
+    value = np.asarray(value)
+    if value.size == 1:
+        return value.reshape(())
+    whole = value
+    while value.ndim > len(shape) and bool((value == value[:1]).all()):
+        value = value[0]
+    if value.shape == shape[:1]:
+        value = value.reshape(shape[:1] + (1,) * (len(shape) - 1))
+    if value.ndim != len(shape) or any(n not in (1, most) for n, most in zip(value.shape, shape, strict=True)):
+        fail("SP202", f"a parameter of shape {whole.shape} in a layer of {shape}", mend="one value, or one a neuron")
+    return value
 
 
 @dataclass
@@ -53,9 +72,13 @@ class Draft:
         self.nodes |= dict(chain)
         self.edges += [(a, b) for (a, _), (b, _) in pairwise(chain)]
 
+    def parameter(self, raw: Raw, field: str, shape: Shape) -> Array:
+        """A field of a layer of ``shape``: [], or with as many axes as the layer, each as long as its own or of 1."""
+        return aligned(raw.parameter(field), shape)
+
     def numbers(self, value: Array, shape: Shape) -> Array:
         """A parameter in the graph's type: one value where all are equal, else one a channel or one a neuron."""
-        value = np.asarray(value)
+        value = aligned(value, shape)
         with np.errstate(over="ignore"):
             cast = value.astype(self.dtype)
         if value.dtype.kind == "f" and not np.isfinite(cast).all():
@@ -63,11 +86,9 @@ class Draft:
         first = cast.reshape(-1)[:1]
         if value.size and bool((cast == first).all()):
             return np.asarray(first[0], self.dtype)
-        if value.shape not in (shape, shape[:1]):
-            fail(
-                "SP202", f"a parameter of shape {value.shape} in a layer of {shape}", mend="one value, or one a neuron"
-            )
-        return cast
+        if all(n == 1 for n in cast.shape[1:]) and cast.shape[:1] == shape[:1]:
+            return cast.reshape(shape[:1])
+        return np.broadcast_to(cast, shape)
 
     def decay(self, value: Array, shape: Shape) -> Array:
         """A decay, which a step longer than the time constant turns negative; rounded where the conventions say so."""

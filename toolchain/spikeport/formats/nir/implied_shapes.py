@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -36,20 +37,30 @@ def shapes(flat: Flat) -> dict[str, Shape]:
         _sane(name, size)
     left = {name: raw for name, raw in flat.nodes.items() if name not in known}
     while True:
-        new = {}
-        for name, raw in left.items():
-            entering = next((known[source] for source in sources[name] if source in known), None)
-            try:
-                shape = leaving(raw, entering)
-            except SpikeportError as error:
-                fail(error.code, error.findings[0].what, where=f"node {name!r}", mend=error.findings[0].mend)
-            if shape is not None:
-                _sane(name, shape)
-                new[name] = shape
+        new = _next_shapes(left, sources, known, alone=False) or _next_shapes(left, sources, known, alone=True)
         if not new:
             return known
         known |= new
         left = {name: raw for name, raw in left.items() if name not in new}
+
+
+def _next_shapes(
+    left: Mapping[str, Raw], sources: Mapping[str, list[str]], known: Mapping[str, Shape], *, alone: bool
+) -> dict[str, Shape]:
+    """What leaves the nodes behind known shapes; ``alone``, what leaves the others as far as they say it themselves."""
+    new = {}
+    for name, raw in left.items():
+        entering = next((known[source] for source in sources[name] if source in known), None)
+        if (entering is None) != alone:
+            continue
+        try:
+            shape = leaving(raw, entering)
+        except SpikeportError as error:
+            fail(error.code, error.findings[0].what, where=f"node {name!r}", mend=error.findings[0].mend)
+        if shape is not None:
+            _sane(name, shape)
+            new[name] = shape
+    return new
 
 
 def _sane(name: str, shape: Shape) -> None:
@@ -66,25 +77,41 @@ def _sane(name: str, shape: Shape) -> None:
 def sample_shape(flat: Flat, name: str) -> Shape:
     """Shape of one sample: an input's shape without the leading axes that what follows does not take.
 
-    Exporters write the shape of the data they traced with, batch and time included.
+    Exporters write the shape of the data they traced with, batch and time included; neurons may have it too.
     """
     shape = tuple(integers(flat.nodes[name], "shape"))
-    for _, target in (edge for edge in flat.edges if edge[0] == name):
-        raw = flat.nodes[target]
-        if raw.kind in NEURONS:
-            wanted: Shape = neuron_shape(raw, None) or shape
-            fits = shape[-len(wanted) :] == wanted
-        elif raw.kind in ("Affine", "Linear"):
-            wanted = raw.array("weight").shape[-1:]
-            fits = shape[-1:] == wanted
-        elif raw.kind in AXES:
-            wanted = shape[-AXES[raw.kind] - 1 :]
-            fits = True
-        else:
-            continue
-        if fits and 0 < len(wanted) < len(shape):
-            return tuple(wanted)
+    for raw in _takers(flat, name, shape):
+        wanted = _taken(raw, shape)
+        if 0 < len(wanted) < len(shape):
+            return wanted
     return shape
+
+
+def _takers(flat: Flat, name: str, shape: Shape) -> list[Raw]:
+    """The nodes that take what a node puts out, behind neurons of its very shape, which tell nothing."""
+    takers, reached, waiting = [], {name}, [name]
+    while waiting:
+        source = waiting.pop(0)
+        for target in [b for a, b in flat.edges if a == source and b not in reached]:
+            reached.add(target)
+            takers.append(flat.nodes[target])
+            if takers[-1].kind in NEURONS and neuron_shape(takers[-1], shape) == shape:
+                waiting.append(target)
+    return takers
+
+
+def _taken(raw: Raw, shape: Shape) -> Shape:
+    """The part of ``shape`` that a node takes as one sample: all of it where the node does not say."""
+    wanted = shape
+    if raw.kind in NEURONS:
+        wanted = neuron_shape(raw, None) or shape
+    elif raw.kind in ("Affine", "Linear"):
+        wanted = raw.array("weight").shape[-1:]
+    elif raw.kind in AXES:
+        wanted = shape[-AXES[raw.kind] - 1 :]
+    elif raw.kind == "Flatten" and len(shape) == 4 and shape[0] == 1:  # a batch of one map of [C, H, W]
+        wanted = shape[1:]
+    return wanted if shape[len(shape) - len(wanted) :] == wanted else shape
 
 
 def leaving(raw: Raw, entering: Shape | None) -> Shape | None:
@@ -112,12 +139,14 @@ def leaving(raw: Raw, entering: Shape | None) -> Shape | None:
 
 
 def neuron_shape(raw: Raw, entering: Shape | None) -> Shape | None:
-    """The shape of the parameters, or of what enters where they are one value, or one a channel."""
+    """The shape of the parameters; that of what enters where they are one value, one a channel, or have axes more."""
     shapes = {raw.array(name).shape for name in NEURONS[raw.kind] if name in raw.fields}
-    full = max(shapes, key=lambda shape: (len(shape), int(np.prod(shape, dtype=np.int64))))
+    full = max(shapes, key=lambda shape: (len(shape), math.prod(shape)))
     if entering is None:
-        return full if full not in ((), (1,)) else None
-    return entering if full in ((), (1,), entering[:1]) else full
+        return full if math.prod(full) > 1 else None
+    inner = full[max(0, len(full) - len(entering)) :]
+    spread = len(inner) == len(entering) and all(n in (1, most) for n, most in zip(inner, entering, strict=True))
+    return entering if math.prod(full) == 1 or full == entering[:1] or spread else full
 
 
 def integers(raw: Raw, name: str) -> list[int]:

@@ -8,9 +8,9 @@ import numpy as np
 
 from spikeport.findings import fail
 from spikeport.formats.nir.conventions import Discrete, cuba, integrating, leaky
-from spikeport.formats.nir.draft import Draft
+from spikeport.formats.nir.draft import Draft, aligned
 from spikeport.formats.nir.subgraphs import Raw
-from spikeport.graph import LIF, CubaLIF, Delay, Node, Norm, Scale, Shape
+from spikeport.graph import LIF, Array, CubaLIF, Delay, Node, Norm, Scale, Shape
 
 
 def threshold(work: Draft, name: str, raw: Raw) -> None:
@@ -24,49 +24,78 @@ def spiking(work: Draft, name: str, raw: Raw) -> None:
     """IF, LIF and CubaLIF."""
     shape = work.shapes[name]
     membrane, extra = _membrane(work, name, raw)
-    reset_value = raw.parameter("v_reset") if "v_reset" in raw.fields else np.zeros(1)
-    if "v_reset" not in raw.fields:
-        work.seen.add("v_reset")
-    work.seen.add("compare")
+    work.seen |= {"compare", "reset"} | ({"v_reset"} if "v_reset" not in raw.fields else set())
     values: dict[str, Any] = {
         "decay": work.decay(membrane.decay, shape),
         "threshold": work.schedule(raw.parameter("v_threshold"), shape),
         "bias": work.numbers(membrane.bias, shape),
-        "gain": work.numbers(membrane.gain, shape),
         "compare": work.conventions.compare,
+        **_reset(work, raw, shape),
     }
-    if work.conventions.reset == "subtract":
-        values["reset"] = "subtract"
-    elif np.any(reset_value != 0):
-        values |= {"reset": "value", "reset_value": work.numbers(reset_value, shape)}
-    work.put(name, (CubaLIF if raw.kind == "CubaLIF" else LIF)(shape, **values, **extra))
+    kind = CubaLIF if raw.kind == "CubaLIF" else LIF
+    gain = work.numbers(membrane.gain, shape)
+    if work.conventions.reset != "subtract-late":
+        return work.put(name, kind(shape, gain=gain, **values, **extra))
+    work.put(name, kind(shape, gain=np.asarray(1.0, work.dtype), **values, **extra))
+    if (gain != 1).any():  # what is fed back does not pass it
+        first = work.fresh(f"{name}.gain")
+        work.chain([(first, Scale(gain)), (name, work.nodes[name])])
+        work.entries[name] = [first]
+    _subtract_late(work, name, raw, extra.get("current_decay"))
+
+
+def _reset(work: Draft, raw: Raw, shape: Shape) -> dict[str, Any]:
+    kind = work.conventions.reset
+    if kind != "file":
+        return {"reset": "none" if kind == "subtract-late" else kind}
+    value = work.numbers(raw.parameter("v_reset") if "v_reset" in raw.fields else np.zeros(()), shape)
+    return {"reset": "value", "reset_value": value} if value.any() else {}
+
+
+def _subtract_late(work: Draft, name: str, raw: Raw, current_decay: Array | None) -> None:
+    """u[t] = ... - threshold s[t-1]: the layer feeds back into itself (`tracing.snntorch` says where it stands).
+
+    What enters a neuron with a current stays in that: it is taken out again, decayed, a step later.
+    """
+    shape = work.shapes[name]
+    threshold = work.parameter(raw, "v_threshold", shape)
+    if (threshold < 0).any():
+        fail("SP210", f"a threshold of {threshold.min():g}: a membrane at rest resets", mend="--nir reset=zero or none")
+    back = [-threshold]
+    if current_decay is not None:
+        back.append(aligned(current_decay, shape) * threshold)
+    for steps, factor in enumerate(back, 1):
+        after, scale = work.fresh(f"{name}.after{steps}"), work.fresh(f"{name}.back{steps}")
+        work.chain([(after, Delay(shape, steps)), (scale, Scale(work.numbers(factor, shape)))])
+        work.edges += [(name, after), (scale, name)]
 
 
 def _membrane(work: Draft, name: str, raw: Raw) -> tuple[Discrete, dict[str, Any]]:
+    shape = work.shapes[name]
     if raw.kind == "IF":
-        membrane, seconds = integrating(raw.parameter("r"), work.conventions)
+        membrane, seconds = integrating(work.parameter(raw, "r", shape), work.conventions)
         work.seen.add("seconds" if seconds else "step")
         return membrane, {}
     _leaks(work)
     if raw.kind == "LIF":
-        return leaky(raw.parameter("tau"), raw.parameter("r"), raw.parameter("v_leak"), work.conventions), {}
-    current, membrane = _cuba(work, raw)
+        return _leaky(work, name, raw), {}
+    current, membrane = _cuba(work, name, raw)
     # i[t] = d i[t-1] + g x and u = ... + R i: R goes into the drive, since our current enters u with gain 1
-    extra: dict[str, Any] = {"current_decay": work.decay(current.decay, work.shapes[name])}
+    extra: dict[str, Any] = {"current_decay": work.decay(current.decay, shape)}
     return Discrete(membrane.decay, current.gain * membrane.gain, membrane.bias), extra
 
 
-def _cuba(work: Draft, raw: Raw) -> tuple[Discrete, Discrete]:
+def _leaky(work: Draft, name: str, raw: Raw) -> Discrete:
+    tau, r, v_leak = (work.parameter(raw, key, work.shapes[name]) for key in ("tau", "r", "v_leak"))
+    return leaky(tau, r, v_leak, work.conventions)
+
+
+def _cuba(work: Draft, name: str, raw: Raw) -> tuple[Discrete, Discrete]:
     """The synaptic current and the membrane."""
-    w_in = raw.parameter("w_in") if "w_in" in raw.fields else np.ones(())
-    return cuba(
-        raw.parameter("tau_syn"),
-        w_in,
-        raw.parameter("tau_mem"),
-        raw.parameter("r"),
-        raw.parameter("v_leak"),
-        work.conventions,
-    )
+    keys = ("tau_syn", "tau_mem", "r", "v_leak")
+    tau_syn, tau_mem, r, v_leak = (work.parameter(raw, key, work.shapes[name]) for key in keys)
+    w_in = work.parameter(raw, "w_in", work.shapes[name]) if "w_in" in raw.fields else np.ones(())
+    return cuba(tau_syn, w_in, tau_mem, r, v_leak, work.conventions)
 
 
 def _leaks(work: Draft) -> None:
@@ -76,15 +105,15 @@ def _leaks(work: Draft) -> None:
 def filtering(work: Draft, name: str, raw: Raw) -> None:
     """I, LI and CubaLI do not spike: y[t] = decay y[t-1] + gain x[t] + bias, a loop through a Delay."""
     if raw.kind == "I":
-        stage, seconds = integrating(raw.parameter("r"), work.conventions)
+        stage, seconds = integrating(work.parameter(raw, "r", work.shapes[name]), work.conventions)
         work.seen.add("seconds" if seconds else "step")
         stages = [stage]
     elif raw.kind == "LI":
         _leaks(work)
-        stages = [leaky(raw.parameter("tau"), raw.parameter("r"), raw.parameter("v_leak"), work.conventions)]
+        stages = [_leaky(work, name, raw)]
     else:
         _leaks(work)
-        stages = list(_cuba(work, raw))
+        stages = list(_cuba(work, name, raw))
     names = [work.fresh(f"{name}.current"), name][-len(stages) :]
     firsts = [_filter(work, own, stage, work.shapes[name]) for own, stage in zip(names, stages, strict=True)]
     work.edges += [(own, first) for own, first in zip(names, firsts[1:], strict=False)]

@@ -71,11 +71,14 @@ def pool(work: Draft, name: str, raw: Raw) -> None:
 
 
 def flatten(work: Draft, name: str, raw: Raw) -> None:
-    """All axes into one; a start_dim of 1 is torch's word for that."""
+    """All axes into one; a start_dim of 1 is torch's word for that. Batch axes in front of the sample's own count."""
     entering = work.entering(name) or ()
     start, end = (
         integers(raw, key)[0] if key in raw.fields else default for key, default in (("start_dim", 1), ("end_dim", -1))
     )
+    more = raw.array("input_type").size - len(entering) if "input_type" in raw.fields else 0
+    if more > 0:
+        start, end = max(0, start - more), end if end < 0 else end - more
     last = end + len(entering) if end < 0 else end
     if len(entering) > 1 and (start not in (0, 1) or last < len(entering) - 1):
         fail("SP210", f"flattens axes {start} to {end} of {entering}", mend="flatten all axes: start_dim 0, end_dim -1")
@@ -99,7 +102,7 @@ def scale(work: Draft, name: str, raw: Raw) -> None:
 def delay(work: Draft, name: str, raw: Raw) -> None:
     """Whole steps of waiting; neurons that wait differently go through parts of their own."""
     shape = work.shapes[name]
-    exact = np.asarray(raw.parameter("delay"), np.float64) / work.conventions.dt
+    exact = np.asarray(work.parameter(raw, "delay", shape), np.float64) / work.conventions.dt
     steps = np.rint(exact)
     if not np.isfinite(steps).all() or steps.min(initial=0) < 0 or steps.max(initial=0) > 2**20:
         fail("SP213", f"a delay of {raw.array('delay').max():g} s is {steps.max():g} steps", mend="mend it, or --dt")
