@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from random_graphs import random_graph
 from spikeport.engine import simulate
 from spikeport.engine.target import Integer
 from spikeport.findings import SpikeportError
@@ -52,6 +53,22 @@ def test_several_synapses_share_one_accumulator():
     graph = network(NARROW, [20, 20])
     assert definition.run(graph, np.array([[1.0, 1.0]])).outputs.item() == 0
     assert [record.outputs.item() for record in runs(graph, np.array([[1.0, 1.0]]))] == [0, 0]
+
+
+@pytest.mark.parametrize("kernels", ["plain", "fast"])
+def test_random_graphs_wrap_alike_in_every_bit(kernels):
+    """Accumulators of nine to twenty bits, so that most graphs wrap; compiled loops count what the definition counts."""
+    wrapped = 0
+    for seed in range(24):
+        graph, samples = random_graph(seed, integers=True)
+        profile = replace(LOIHI2, accumulator_bits=9 + seed % 12, weight_shift=("sum", "each")[seed % 2])
+        graph = graph.with_(arithmetic=Loihi(profile))
+        record, truth = simulate(graph, samples, EVERYTHING, kernels=kernels), definition.run(graph, samples)
+        for name in graph.nodes_of(LIF):
+            assert np.array_equal(record.membranes[name], truth.after[name])
+        assert record.overflows == truth.overflows
+        wrapped += any("accumulator wrapped" in kinds for kinds in truth.overflows.values())
+    assert wrapped > 12
 
 
 def test_what_may_wrap_is_said_before_a_run_with_its_bound():

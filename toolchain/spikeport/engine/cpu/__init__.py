@@ -47,7 +47,7 @@ def prepare(
     """
     if not isinstance(arithmetic, Loihi):
         assert isinstance(layer, LIF)
-        return fused.prepare(layer, np.dtype(arithmetic.dtype))
+        return fused.real(layer, np.dtype(arithmetic.dtype))
     assert entering is not None
     if isinstance(layer, Joined):
         return _joined(layer, entering, shape, arithmetic)
@@ -55,7 +55,7 @@ def prepare(
         profile = arithmetic.profile
         if not fused.fits(layer, entering, profile):
             return None
-        return fused.prepare(layer, np.dtype(np.int32), 0, profile.state_top, entering)
+        return fused.integer(layer, 0, profile, entering)
     return _whole(products.prepare(layer, entering, shape), arithmetic.reach(layer, entering)[1], layer.exponent)
 
 
@@ -66,9 +66,7 @@ def _joined(layer: Joined, entering: Range, shape: Shape, arithmetic: Loihi) -> 
     product = products.prepare(layer.synapse, entering, shape)
     if product.way == "float64":
         return None
-    neurons = fused.prepare(
-        layer.neurons, np.dtype(np.int32), layer.synapse.exponent, arithmetic.profile.state_top, sums
-    )
+    neurons = fused.integer(layer.neurons, layer.synapse.exponent, arithmetic.profile, sums)
     return pair.prepare(product, neurons)
 
 

@@ -117,6 +117,9 @@ def advance(
         membrane = neurons(named_kinds(kinds[1]).membrane, state.membrane)
         v = builder.load(membrane, align=4)
         something = builder.or_(builder.or_(arriving, v), bias)
+        exact_sums = arriving
+        arriving = builder.ashr(builder.shl(arriving, shared.spare), shared.spare)
+        wraps = vectors.differ(arriving, exact_sums)
         arriving = builder.shl(arriving, vectors.constant(STATE_BITS))
         if not isinstance(named_kinds(kinds[2]).leak, types.NoneType):
             current, leak = neurons(named_kinds(kinds[1]).current, state.current), parameter("leak")
@@ -134,7 +137,7 @@ def advance(
 
         def watched() -> list[Any]:
             active = vectors.differ(something, vectors.constant(0))
-            return [vectors.count(vectors.beyond(arriving, shared.top)), vectors.count(active)]
+            return [vectors.count(each) for each in (vectors.beyond(arriving, shared.top), active, wraps)]
 
         counts = [vectors.count(fires), vectors.count(vectors.differ(u, exact))]
         watch = builder.icmp_signed("!=", scalars.watch, INT(0))  # those counts cost a tenth of the step

@@ -12,6 +12,7 @@ from spikeport.engine.cpu.structures import (
     BEYOND,
     FIRED,
     SATURATED,
+    WRAPPED,
     Block,
     Bytes,
     Constants,
@@ -45,7 +46,7 @@ def fire(
     taps: Any,
     half: Any,  # units of the neurons that take a step together
     block: Block,  # one row of places
-    counts: Whole,  # [T, 4]: what is counted is added
+    counts: Whole,  # [T, 5]: what is counted is added
     begin: int,
     end: int,
 ) -> None:
@@ -67,7 +68,7 @@ def fire(
                         fill(sums, 0)
                     row(i, plan, rows, Lists(events[t], starts[t]), scratch, sums, 0, lanes, units, taps)
                     step, out = Parameters(decay, leak, bias, theta[t], reset_value, gain), spikes[t, n]
-                    a = b = c = d = 0
+                    a = b = c = d = e = 0
                     place = i * columns * leaving + tile * lanes
                     k = place % pattern
                     for j in range(columns):
@@ -75,7 +76,7 @@ def fire(
                             at = Places(j * lanes + lane, j * lanes + lane, k + lane, place + lane)
                             counted = advance(sums, now, step, out, at, together, constants, half)
                             a, b = a + counted.fired, b + counted.saturated
-                            c, d = c + counted.beyond, d + counted.active
+                            c, d, e = c + counted.beyond, d + counted.active, e + counted.wrapped
                         if after.shape[0] > 0:
                             for lane in range(lanes):
                                 after[t, n, place + lane] = v[j * lanes + lane]
@@ -85,3 +86,4 @@ def fire(
                     counts[t, SATURATED] += b
                     counts[t, BEYOND] += c
                     counts[t, ACTIVE] += d
+                    counts[t, WRAPPED] += e

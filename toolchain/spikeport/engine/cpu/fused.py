@@ -10,32 +10,53 @@ import torch
 from torch import Tensor
 
 from spikeport.engine.cpu import kernels
-from spikeport.engine.cpu.structures import ACTIVE, BEYOND, FIRED, SATURATED, Constants, Counted, Parameters, Rules
+from spikeport.engine.cpu.structures import (
+    ACTIVE,
+    BEYOND,
+    FIRED,
+    KINDS,
+    SATURATED,
+    WRAPPED,
+    Constants,
+    Parameters,
+    Rules,
+)
 from spikeport.engine.neuron import Fired, flat
 from spikeport.graph import LIF, STATE_SHIFT, Array, CubaLIF, Profile, Range, Shape, loihi, over_neurons
 from spikeport.graph.bounds import Number
 from spikeport.threads import over_parts
 
-OVERFLOWS = {loihi.SATURATED: SATURATED, loihi.BEYOND: BEYOND}
+OVERFLOWS = {loihi.SATURATED: SATURATED, loihi.BEYOND: BEYOND, loihi.WRAPPED: WRAPPED}
 NOTHING = 0  #: length of an array that a loop is told to leave alone
 
 
 def fits(node: LIF, x: Range, profile: Profile) -> bool:
-    """Whether 32 bits hold everything that an integer layer computes, for sums in ``x``, and its accumulator them.
+    """Whether 32 bits hold everything that an integer layer computes, for sums in ``x``; not where one must be refused.
 
     A step adds up at most: the decayed membrane (``top``, or the reset value), the input or the synaptic current
     (T inputs at most, since its decay never enlarges it), each shifted by 6 bits, and the bias.
     """
-    least, top = profile.accumulator_least, profile.state_top
-    if least is not None and x.shifted(STATE_SHIFT).size >= -least:
+    top = profile.state_top
+    if _wraps(x, profile) and (profile.accumulator_overflow == "refuse" or x.size >= 2**31):
         return False
     membrane = max(top, int(np.abs(node.reset_value).max()))
-    return _current(node, x) + membrane + int(np.abs(node.bias.astype(np.float64)).max()) < 2**31 - 1 and top < 2**30
+    return (
+        _current(node, x, profile) + membrane + int(np.abs(node.bias.astype(np.float64)).max()) < 2**31 - 1
+        and top < 2**30
+    )
 
 
-def _current(node: LIF, x: Range) -> Number:
+def _wraps(x: Range, profile: Profile) -> bool:
+    """Whether a sum in ``x`` may leave the accumulator."""
+    least, shifted = profile.accumulator_least, x.shifted(STATE_SHIFT)
+    return least is not None and (shifted.low < least or shifted.high >= -least)
+
+
+def _current(node: LIF, x: Range, profile: Profile) -> Number:
     """The largest size of what enters the membrane in one step."""
-    return x.shifted(STATE_SHIFT).size * (node.timesteps if isinstance(node, CubaLIF) else 1)
+    least, size = profile.accumulator_least, x.shifted(STATE_SHIFT).size
+    size = size if least is None else min(size, -least)
+    return size * (node.timesteps if isinstance(node, CubaLIF) else 1)
 
 
 @dataclass(frozen=True)
@@ -60,7 +81,7 @@ class Layer:
         rules, loop = self.watching(watch), kernels.loihi if isinstance(self.rules, Constants) else kernels.real
 
         def part(begin: int, end: int) -> Array:
-            counts = np.zeros((steps, len(Counted._fields)), np.int64)
+            counts = np.zeros((steps, KINDS), np.int64)
             block = kernels.block(values, dtype)
             loop(values, rules, parameters, spikes, after, state, block, counts, begin, end)
             return counts
@@ -76,13 +97,24 @@ class Layer:
 
 
 def fired(spikes: Tensor, after: Tensor | None, state: Any, counts: Array) -> Fired:
-    """What some steps did, from the loops' counts [T, 4]."""
+    """What some steps did, from the loops' counts [T, 5]."""
     overflows = {kind: n for kind, column in OVERFLOWS.items() if (n := int(counts[:, column].sum()))}
     return Fired(spikes, after, state, overflows, counts[:, FIRED], counts[:, ACTIVE])
 
 
-def prepare(node: LIF, dtype: np.dtype[Any], exponent: int = 0, top: int = 0, x: Range | None = None) -> Layer:
-    """Lay out the parameters of a layer, in the type that its loop computes in; integers in ``x`` enter it."""
+def real(node: LIF, dtype: np.dtype[Any]) -> Layer:
+    """A layer of real neurons, its parameters laid out in the type that its loop computes in."""
+    return _laid_out(node, dtype, _rules(node))
+
+
+def integer(node: LIF, exponent: int, profile: Profile, x: Range) -> Layer:
+    """A layer of integer neurons; sums in ``x``, which come before their ``exponent``, enter it."""
+    watch = _wraps(x, profile) or _current(node, x, profile) > profile.state_top
+    return _laid_out(node, np.dtype(np.int32), _constants(node.reset, exponent, profile, watch))
+
+
+def _laid_out(node: LIF, dtype: np.dtype[Any], rules: Constants | Rules) -> Layer:
+    integers = isinstance(rules, Constants)
     per_channel = [node.decay, node.bias, node.gain, node.reset_value, node.threshold[0]]
     per_channel += [node.current_decay] if isinstance(node, CubaLIF) else []
     channels = node.shape[:1]
@@ -93,26 +125,27 @@ def prepare(node: LIF, dtype: np.dtype[Any], exponent: int = 0, top: int = 0, x:
     def laid(value: Array) -> Array:
         full = np.broadcast_to(over_neurons(value, shape), shape)
         row = np.tile(np.moveaxis(full, 0, -1).ravel(), repeat)
-        return np.pad(row, (0, kernels.LANES if top else 0)).astype(dtype)  # a vector may begin at the last
+        return np.pad(row, (0, kernels.LANES if integers else 0)).astype(dtype)  # a vector may begin at the last
 
-    shift = np.asarray(1 << STATE_SHIFT if top else 1, dtype)
-    no_current = None if top else np.empty(NOTHING, dtype)
+    shift = np.asarray(1 << STATE_SHIFT if integers else 1, dtype)
+    no_current = None if integers else np.empty(NOTHING, dtype)
     parameters = Parameters(
         decay=laid(node.decay),
         leak=laid(node.current_decay) if isinstance(node, CubaLIF) else no_current,
         bias=laid(node.bias),
         threshold=np.stack([laid(row) * shift for row in node.threshold]),
         reset_value=laid(node.reset_value if node.reset == "value" else np.zeros(())),
-        gain=None if top else laid(node.gain),
+        gain=None if integers else laid(node.gain),
     )
-    beyond = x is not None and _current(node, x) > top
-    rules = _constants(node.reset, exponent, top, beyond) if top else _rules(node)
     return Layer(node, parameters, rules, int(np.prod(shape)))
 
 
-def _constants(reset: str, exponent: int, top: int, watch: bool) -> Constants:
+def _constants(reset: str, exponent: int, profile: Profile, watch: bool) -> Constants:
     kept, lost = {"zero": (0, 0), "value": (0, 0), "subtract": (-1, -1), "none": (-1, 0)}[reset]
-    return Constants(*map(np.int32, (max(exponent, 0), max(-exponent, 0), kept, lost, top, watch)))
+    bits = profile.accumulator_bits
+    spare = 0 if bits is None else max(32 - (bits - STATE_SHIFT), 0)
+    shifts = max(exponent, 0), max(-exponent, 0)
+    return Constants(*map(np.int32, (*shifts, kept, lost, spare, profile.state_top, watch)))
 
 
 def _rules(node: LIF) -> Rules:

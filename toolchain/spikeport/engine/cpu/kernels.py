@@ -20,6 +20,7 @@ from spikeport.engine.cpu.moves import copy, fill
 from spikeport.engine.cpu.structures import (
     ACTIVE,
     FIRED,
+    KINDS,
     Block,
     Bytes,
     Constants,
@@ -64,7 +65,7 @@ def loihi(
     after: Integers,  # [T, N], or [0, 0] where nobody asks
     state: Integers,  # [2, N] membrane and current between calls, or [0, 0]
     block: Block,
-    counts: Whole,  # [T, 4]: what is counted is added
+    counts: Whole,  # [T, 5]: what is counted is added
     begin: int,
     end: int,
 ) -> None:
@@ -90,14 +91,14 @@ def loihi(
             for i in range(0, filled, LANES):
                 places = Places(a + i, i, k + i, a + i)
                 counted = advance(sums, now, step, fires, places, LANES, constants, UNITS)
-                for column in range(4):
+                for column in range(KINDS):
                     counts[t, column] += counted[column]
             if filled < n:  # too few for a vector: by way of one that may be written beyond them
                 copy(sums[a + filled : a + n], last)
                 places = Places(0, filled, k + filled, 0)
                 counted = advance(last, now, step, last_spikes, places, n - filled, constants, UNITS)
                 copy(last_spikes[: n - filled], fires[a + filled :])
-                for column in range(4):
+                for column in range(KINDS):
                     counts[t, column] += counted[column]
             if after.shape[0] > 0:
                 copy(v[:n], after[t, a:])
@@ -116,7 +117,7 @@ def real(
     after: Floats,  # [T, N], or [0, 0] where nobody asks
     state: Floats,  # [2, N] membrane and current between calls, or [0, 0]
     block: Block,
-    counts: Whole,  # [T, 4]: what is counted is added
+    counts: Whole,  # [T, 5]: what is counted is added
     begin: int,
     end: int,
 ) -> None:

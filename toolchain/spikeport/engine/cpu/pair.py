@@ -18,7 +18,7 @@ from spikeport.engine.cpu.fire import fire
 from spikeport.engine.cpu.fused import Layer, fired, unflat
 from spikeport.engine.cpu.products import Product
 from spikeport.engine.cpu.sparse import Rows
-from spikeport.engine.cpu.structures import Counted
+from spikeport.engine.cpu.structures import KINDS
 from spikeport.engine.neuron import Fired
 from spikeport.graph import Array
 from spikeport.machine.llvm import UNIT
@@ -48,7 +48,7 @@ class Pair:
         units = rows.units, rows.taps, rows.units[: len(kernels.UNITS)]
 
         def part(begin: int, end: int) -> Array:
-            counts = np.zeros((steps, len(Counted._fields)), np.int64)
+            counts = np.zeros((steps, KINDS), np.int64)
             fire(words, *told, spikes, after, *rows.memory(steps), *units, rows.block(), counts, begin, end)
             return counts
 

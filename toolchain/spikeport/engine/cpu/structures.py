@@ -34,8 +34,9 @@ class Constants(NamedTuple):
     right: Any  #: and one to the right
     kept: Any
     lost: Any
+    spare: Any  #: bits of 32 that the accumulator of shifted sums lacks: those that wrap it throws away
     top: Any  #: the largest membrane
-    watch: Any  #: whether inputs beyond the membrane's range and active neurons are counted
+    watch: Any  #: whether sums beyond the accumulator or the membrane's range and active neurons are counted
 
 
 class Rules(NamedTuple):
@@ -73,15 +74,17 @@ class Places(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """What neurons did in a step, in the order of the columns of a layer's counts, [T, 4] int64."""
+    """What neurons did in a step, in the order of the columns of a layer's counts, [T, 5] int64."""
 
     fired: Any
     saturated: Any
     beyond: Any  #: got an input beyond the membrane's range, which Lava wraps
     active: Any
+    wrapped: Any  #: got an input beyond the accumulator
 
 
-FIRED, SATURATED, BEYOND, ACTIVE = range(len(Counted._fields))
+KINDS = len(Counted._fields)
+FIRED, SATURATED, BEYOND, ACTIVE, WRAPPED = range(KINDS)
 
 
 class Plan(NamedTuple):
