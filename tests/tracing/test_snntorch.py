@@ -93,7 +93,6 @@ def test_lapicque(reset, how):
         lambda: snn.Synaptic(alpha=0.5, beta=0.5, reset_mechanism="zero", init_hidden=True),
         lambda: snn.Lapicque(beta=0.8, reset_mechanism="zero", init_hidden=True),
         lambda: snn.Leaky(beta=0.8, reset_delay=False, init_hidden=True),
-        lambda: snn.Leaky(beta=0.8, threshold=-0.5, init_hidden=True),
         lambda: snn.Leaky(beta=0.8, state_quant=lambda m: m.round(), init_hidden=True),
         lambda: snn.Lapicque(R=0.5, C=0.5, init_hidden=True),
     ],

@@ -1,28 +1,40 @@
-"""The graph while it is drawn up: nodes, their inputs, and neurons that wait for the number of timesteps."""
+"""The graph while it is drawn up: nodes, what enters them, and neurons that wait for the number of timesteps."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
-from torch import nn
 
-from spikeport.findings import Finding, SpikeportError, raise_errors
-from spikeport.graph import LIF, Array, Delay, Edge, Graph, Input, Node, Readout, Real, Scale, Shape
-from spikeport.tracing.registry import Cells, Registered
-from spikeport.tracing.symbols import Symbol, Unsupported
+from spikeport.findings import SpikeportError
+from spikeport.graph import LIF, Array, Delay, Edge, Input, Node, Norm, Scale, Shape
+from spikeport.tracing.registry import Cells
+from spikeport.tracing.symbols import Axes, Out, Product, Symbol, Unsupported
+from spikeport.tracing.timing import When, timing
+
+#: what enters a neuron layer: (node, steps later) -> factor
+Inputs = Mapping[tuple[str, int], Array]
 
 
 @dataclass(frozen=True)
-class Pending:
-    """A neuron layer whose schedule waits until the number of timesteps is known."""
+class Drawn:
+    """A neuron layer when the number of timesteps is known."""
 
-    module: nn.Module
-    kind: Registered
+    cells: Cells
+    inputs: Inputs = field(default_factory=dict)
+    constant: Array = field(default_factory=lambda: np.zeros(()))  #: added to what enters
+
+
+@dataclass
+class Waiting:
+    """A neuron layer that is converted once the number of timesteps is known."""
+
+    where: str  #: the module or line, in words
     shape: Shape
+    build: Callable[[int], Drawn]
 
 
 @dataclass
@@ -30,11 +42,14 @@ class Draft:
     """What the tracer writes into."""
 
     dtype: np.dtype[Any]
-    nodes: dict[str, Node | Pending] = field(default_factory=dict)
+    nodes: dict[str, Node | Waiting] = field(default_factory=dict)
+    shapes: dict[str, Shape] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
     keys: dict[tuple[Any, ...], str] = field(default_factory=dict)
-    constant: set[str] = field(default_factory=set)  #: nodes that give the same at every step
-    _graded: dict[str, str] = field(default_factory=dict)  #: neurons whose spikes leave through a Scale
+    steady: set[str] = field(default_factory=set)  #: nodes that give the same at every step
+    gates: dict[str, tuple[str, str, str]] = field(default_factory=dict)  #: name -> (and | iand, a, b)
+    causes: dict[str, frozenset[int]] = field(default_factory=dict)  #: findings about what a node is
+    expand: Callable[[Symbol], Symbol] = lambda x: x  #: membranes as what they were made of
 
     def number(self, value: Any) -> Array:
         """An array in the graph's float type."""
@@ -49,132 +64,144 @@ class Draft:
             name = f"{base}#{count}"
         return name
 
-    def source(self, name: str, shape: Shape, coding: str) -> Symbol:
-        """The input."""
-        self.nodes[name] = Input(shape, coding=coding)  # type: ignore[arg-type]
-        if coding == "direct":
-            self.constant.add(name)
-        return Symbol({name: 1}, shape, "frame")
+    def source(self, name: str, shape: Shape, coding: str, axes: Axes, step: int | None) -> Symbol:
+        """The input, or one step of it."""
+        if name not in self.nodes:
+            self.nodes[name] = Input(shape, coding=coding)  # type: ignore[arg-type]
+            self.shapes[name] = shape
+            if coding == "direct":
+                self.steady.add(name)
+        return Symbol({frozenset([Out(name, step)]): np.ones(())}, shape, axes)
 
-    def apply(self, node: Node, x: Symbol, path: str, alone: bool, op: str) -> Symbol:
+    def apply(self, node: Node, x: Symbol, axes: Axes, path: str, alone: bool, op: str) -> Symbol:
         """The result of a node without state; the same node over the same inputs is drawn once."""
-        terms = self.terms(x)
-        key = (path, op, tuple(sorted(terms)), digest(node))
+        names, when = self.entering(x, path)
+        if isinstance(when, Mapping) and isinstance(node, Norm):
+            raise Unsupported("normalises a sum over time; normalise before the sum")
+        key = (path, op, tuple(sorted(names)), digest(node))
         if key not in self.keys:
+            try:
+                shape = node.output_shape(x.shape)
+            except SpikeportError as error:
+                raise Unsupported(error.findings[0].what) from error
             name = self.name(path, alone, op)
-            self._add(name, node, terms)
+            self.add(name, node, names, shape, x.causes)
             self.keys[key] = name
-        try:
-            shape = node.output_shape(x.shape)
-        except SpikeportError as error:
-            raise Unsupported(error.findings[0].what) from error
-        return x.at({self.keys[key]: 1}, shape)
+        name = self.keys[key]
+        return Symbol(self.terms(name, when), self.shapes[name], axes, causes=x.causes)
 
-    def neurons(self, module: nn.Module, kind: Registered, x: Symbol, path: str) -> str:
-        """A neuron layer over ``x``; the same module over the same inputs is drawn once."""
-        terms = self.terms(x)
-        key = ("neurons", id(module), tuple(sorted(terms)))
+    def terms(self, name: str, when: When) -> dict[frozenset[Any], Array]:
+        """What leaves a node, where it was over time."""
+        if isinstance(when, Mapping):
+            if name in self.steady:
+                return {frozenset([Out(name, None)]): np.asarray(sum(when.values()))}
+            return {frozenset([Out(name, step)]): np.asarray(weight) for step, weight in when.items()}
+        return {frozenset([Out(name, None if name in self.steady else when)]): np.ones(())}
+
+    def entering(self, x: Symbol, path: str) -> tuple[list[str], When]:
+        """The nodes whose sum ``x`` is, and how it lies in time; factors and constants become nodes of their own."""
+        x = self.gated(x)
+        factors, lags, when = timing(x)
+        if not factors:
+            raise Unsupported("takes a value that does not depend on the network's input")
+        constant = x.constant
+        names = []
+        for (name, factor), lag in zip(factors.items(), lags, strict=True):
+            before = self.delayed(name, lag)
+            if len(factors) == 1 and constant.any() and factor.ndim <= 1 and constant.ndim <= 1:
+                names.append(self.norm(before, factor, constant, x.shape))
+                constant = np.zeros(())
+            else:
+                names.append(self.times(before, factor))
+        return ([self._shift(names, constant, x.shape, path)] if constant.any() else names), when
+
+    def times(self, name: str, factor: Array) -> str:
+        """``factor`` times what leaves a node; the node itself where the factor is 1."""
+        if factor.ndim == 0 and float(factor) == 1:
+            return name
+        kept = self.number(factor)
+        if factor.ndim == 1:
+            return self.norm(name, factor, np.zeros(()), self.shapes[name])
+        word = f"times{float(factor):g}" if factor.ndim == 0 else "times"
+        return self._once(("times", name, kept.tobytes()), name, word, Scale(kept), [name])
+
+    def delayed(self, name: str, steps: int) -> str:
+        """What left a node so many steps ago."""
+        if not steps:
+            return name
+        return self._once(("delay", name, steps), name, f"after{steps}", Delay(self.shapes[name], steps), [name])
+
+    def norm(self, name: str, factor: Array, constant: Array, shape: Shape) -> str:
+        """factor * what leaves a node + constant, a channel."""
+        channels = shape[:1]
+        gamma, beta = (self.number(np.broadcast_to(v, channels)) for v in (factor, constant))
+        norm = Norm(gamma, beta, self.number(np.zeros(channels)), self.number(np.ones(channels)), eps=0.0)
+        return self._once(("norm", name, gamma.tobytes(), beta.tobytes()), name, "shift", norm, [name])
+
+    def _shift(self, names: list[str], constant: Array, shape: Shape, path: str) -> str:
+        if constant.ndim > 1:
+            raise Unsupported(f"adds a constant a neuron, of shape {constant.shape}; one a channel can be held")
+        ones, beta = self.number(np.ones(shape[:1])), self.number(np.broadcast_to(constant, shape[:1]))
+        norm = Norm(ones, beta, 0 * ones, ones, eps=0.0)
+        return self._once(("shift", *sorted(names), beta.tobytes()), path, "shift", norm, names)
+
+    def _once(self, key: tuple[Any, ...], base: str, word: str, node: Node, names: list[str]) -> str:
         if key not in self.keys:
-            name = self.name(path, True, "neurons")
-            self._add(name, Pending(module, kind, x.shape), terms, state=True)
-            self.keys[key] = name
+            self.keys[key] = self.name(base, False, word)
+            self.add(self.keys[key], node, names, node.output_shape(self.shapes[names[0]]))
         return self.keys[key]
 
-    def terms(self, x: Symbol) -> list[str]:
-        """The nodes whose sum ``x`` is; a node that counts several times goes through a `Scale`."""
-        names = []
-        for name, count in x.terms.items():
-            if count == 1:
-                names.append(name)
+    def gated(self, x: Symbol) -> Symbol:
+        """``x`` with products of two spike maps as neurons of their own: a and b = [a + b > 1.5]; b and not a."""
+        x = self.expand(x)
+        terms: dict[Product, Array] = {}
+        left = dict(x.terms)
+        for product, factor in x.terms.items():
+            if len(product) < 2 or not factor.any():
                 continue
-            key = ("times", name, count)
-            if key not in self.keys:
-                times = self.name(name, False, f"times{count}")
-                self._add(times, Scale(self.number(count)), [name])
-                self.keys[key] = times
-            names.append(self.keys[key])
-        return names
+            if not all(isinstance(f, Out) for f in product):
+                raise Unsupported("takes values gated by a membrane of a hand-written neuron; only spikes pass on")
+            a, b = sorted(f for f in product if isinstance(f, Out))
+            if a.step != b.step:
+                raise Unsupported("multiplies spikes of different steps")
+            del left[product]
+            for first, second in ((a, b), (b, a)):
+                alone = left.get(frozenset([second]))
+                if alone is not None and alone.ndim == factor.ndim and np.array_equal(alone, -factor):
+                    del left[frozenset([second])]
+                    terms[frozenset([Out(self.gate("iand", first.node, second.node), a.step)])] = -factor
+                    break
+            else:
+                terms[frozenset([Out(self.gate("and", a.node, b.node), a.step)])] = factor
+        return Symbol({**left, **terms}, x.shape, x.axes, x.constant, x.causes) if terms else x
 
-    def is_constant(self, x: Symbol) -> bool:
-        """Whether ``x`` is the same at every step."""
-        return all(name in self.constant for name in x.terms)
+    def gate(self, kind: str, a: str, b: str) -> str:
+        """The neurons without memory that fire where both fire ("and"), or b and not a ("iand")."""
+        key = (kind, a, b)
+        if key not in self.keys:
+            name = self.name(b, False, kind)
+            names = [a, b] if kind == "and" else [self.times(a, np.asarray(-1.0)), b]
+            self.add(name, memoryless(self.shapes[b], 1.5 if kind == "and" else 0.5), names, self.shapes[b])
+            self.keys[key], self.gates[name] = name, (kind, a, b)
+        return self.keys[key]
 
-    def _add(self, name: str, node: Node | Pending, terms: list[str], *, state: bool = False) -> None:
-        self.nodes[name] = node
-        self.edges += [(term, name) for term in terms]
-        if not state and all(term in self.constant for term in terms):
-            self.constant.add(name)
+    def add(
+        self, name: str, node: Node | Waiting, names: list[str], shape: Shape, causes: frozenset[int] = frozenset()
+    ) -> None:
+        """Put a node into the graph behind others."""
+        self.nodes[name], self.shapes[name], self.causes[name] = node, shape, causes
+        self.edges += [(source, name) for source in names]
+        if not isinstance(node, Waiting | Delay) and all(source in self.steady for source in names):
+            self.steady.add(name)
 
-    def finish(self, output: Symbol, timesteps: int, provenance: Mapping[str, Any]) -> Graph:
-        """The graph: neurons converted, a readout at the end, and nothing that leads nowhere."""
-        self._convert(timesteps)
-        ends = {self._graded.get(name, name): count for name, count in output.terms.items()}
-        self._end(output.at(ends, output.shape), timesteps)
-        return Graph(
-            self.nodes,  # type: ignore[arg-type]  # _convert has replaced what was pending
-            tuple(self.edges),
-            timesteps,
-            Real(self.dtype.name),  # type: ignore[arg-type]
-            provenance=provenance,
-        )
 
-    def _convert(self, timesteps: int) -> None:
-        findings: list[Finding] = []
-        for name, waiting in list(self.nodes.items()):
-            if not isinstance(waiting, Pending):
-                continue
-            try:
-                converted = waiting.kind.convert(waiting.module, waiting.shape, timesteps)
-            except SpikeportError as error:
-                findings += [
-                    Finding(f.code, f.what, f"module {name!r} ({type(waiting.module).__name__})", f.why, f.mend)
-                    for f in error.findings
-                ]
-                continue
-            cells = converted if isinstance(converted, Cells) else Cells(converted)
-            self.nodes[name] = in_type(cells.node, self.dtype)
-            self._feed_back(name, cells)
-        raise_errors(findings)
+def memoryless(shape: Shape, threshold: float) -> Waiting:
+    """Neurons with decay 0 that fire at a threshold between whole numbers, at every step."""
 
-    def _feed_back(self, name: str, cells: Cells) -> None:
-        for steps, factor in cells.feedback:
-            delay, scale = self.name(name, False, f"after{steps}"), self.name(name, False, f"back{steps}")
-            self.nodes[delay] = Delay(cells.node.shape, steps)
-            self.nodes[scale] = Scale(self.number(factor))
-            self.edges += [(name, delay), (delay, scale), (scale, name)]
-        if cells.graded is not None:
-            graded = self.name(name, False, "graded")
-            back = {edge for edge in self.edges if edge[0] == name and isinstance(self.nodes[edge[1]], Delay)}
-            moved = [(graded, b) if a == name and (a, b) not in back else (a, b) for a, b in self.edges]
-            self.nodes[graded] = Scale(self.number(cells.graded))
-            self._graded[name] = graded
-            self.edges = [*moved, (name, graded)]
+    def build(timesteps: int) -> Drawn:
+        return Drawn(Cells(LIF(shape, np.zeros(()), np.full(timesteps, threshold))))
 
-    def _end(self, output: Symbol, timesteps: int) -> None:
-        self._prune(output)
-        terms = self.terms(output)
-        leaves = [name for name in self.nodes if not any(a == name for a, _ in self.edges)]
-        weights = np.full(timesteps, 1 / timesteps)
-        if output.weights is not None:
-            weights = np.asarray([output.weights.get(t, 0.0) for t in range(timesteps)])
-        elif leaves == terms and isinstance(self.nodes[terms[0]], LIF):
-            return  # spikes that leave the network are counted, not averaged
-        zero = self.number(0.0)
-        readout = Readout(output.shape, self.number(weights), bias=zero, unit=self.number(1.0))
-        name = self.name("readout", True, "")
-        self.nodes[name] = readout
-        self.edges += [(term, name) for term in terms]
-
-    def _prune(self, output: Symbol) -> None:
-        """Take out what the output does not depend on (it was computed and thrown away)."""
-        needed, open_ends = set(), list(output.terms)
-        while open_ends:
-            name = open_ends.pop()
-            if name not in needed:
-                needed.add(name)
-                open_ends += [a for a, b in self.edges if b == name]
-        self.nodes = {name: node for name, node in self.nodes.items() if name in needed or isinstance(node, Input)}
-        self.edges = [edge for edge in self.edges if edge[1] in needed and edge[0] in needed]
+    return Waiting("", shape, build)
 
 
 def in_type(node: Node, dtype: np.dtype[Any]) -> Node:
@@ -191,12 +218,12 @@ def digest(node: Node) -> str:
     return hasher.hexdigest()
 
 
-def _parts(node: Node) -> Iterator[bytes]:
+def _parts(node: Node) -> Iterator[bytes | memoryview]:
     for item in fields(node):
         value = getattr(node, item.name)
         yield item.name.encode()
         if isinstance(value, np.ndarray):
             yield str((value.dtype, value.shape)).encode()
-            yield np.ascontiguousarray(value).tobytes()
+            yield np.ascontiguousarray(value).reshape(-1).view(np.uint8).data
         else:
             yield repr(value).encode()

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 SUPPORTED = (
-    "Conv1d, Conv2d, Linear, BatchNorm1d, BatchNorm2d (in evaluation), AvgPool1d, AvgPool2d, AdaptiveAvgPool, Flatten, "
-    "Dropout and Identity (in evaluation), their functional forms; +, -, sums and multiples by constants; reshapes "
-    "that keep or flatten the features; mean and sum over time or over all of space; the neurons, tdBN, Repeat and "
-    "Readout of spikeport.training; registered neurons"
+    "Conv1d, Conv2d, Linear, BatchNorm1d, BatchNorm2d, BatchNorm3d (in evaluation), AvgPool1d, AvgPool2d, "
+    "AdaptiveAvgPool, MaxPool1d and MaxPool2d of spikes, Flatten, Dropout and Identity (in evaluation), their "
+    "functional forms; +, -, multiples by constants, products with spikes; reshapes, permutations, stacking over time; "
+    "mean and sum over time or over all of space; hand-written neurons: a membrane that decays, a comparison with a "
+    "threshold, a reset; the neurons, tdBN, Repeat and Readout of spikeport.training; registered neurons"
 )
 
 #: functions whose result does not depend on the values of their arguments
@@ -28,6 +30,31 @@ FACTORIES = {
     "new_ones",
     "new_full",
     "eye",
+    "empty",
+    "empty_like",
+    "new_empty",
+    "arange",
+    "linspace",
+}
+
+#: functions that change nothing about the values
+IDENTITIES = {
+    "detach",
+    "detach_",
+    "clone",
+    "contiguous",
+    "to",
+    "float",
+    "double",
+    "type_as",
+    "cpu",
+    "cuda",
+    "requires_grad_",
+    "get_data",
+    "identity",
+    "positive",
+    "alias",
+    "type",
 }
 
 #: functions that read values out of tensors into Python
@@ -51,6 +78,17 @@ def name_of(func: Any) -> str:
     """The name of a torch function or method; a property is get_ and its name."""
     name = str(getattr(func, "__name__", func))
     return f"get_{func.__self__.__name__}" if name == "__get__" else name
+
+
+def widened(name: str, args: Any, kwargs: Mapping[str, Any], wide: bool) -> tuple[Any, Mapping[str, Any]]:
+    """The arguments with float32 as float64, so that a module's own casts do not end its run in float64."""
+    if not wide:
+        return args, kwargs
+
+    def wider(value: Any) -> Any:
+        return torch.float64 if value is torch.float32 else value
+
+    return tuple(wider(value) for value in args), {key: wider(value) for key, value in kwargs.items()}
 
 
 def tensors(value: Any) -> Iterator[Tensor]:

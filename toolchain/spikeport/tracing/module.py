@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import spikeport.tracing.ours  # noqa: F401  (registers spikeport's own neurons)
-from spikeport.findings import SpikeportError, fail, raise_errors
-from spikeport.graph import Coding, Graph
+from spikeport.findings import Finding, SpikeportError, fail
+from spikeport.graph import Array, Coding, Graph
 from spikeport.passes.fold_norm import fold_norm
-from spikeport.tracing import arithmetic, layers, shapes
-from spikeport.tracing.functions import SUPPORTED
-from spikeport.tracing.state import Forward, evaluating, forward_of
-from spikeport.tracing.symbols import Symbol, Unsupported
-from spikeport.tracing.tracer import Tracer, following
-from spikeport.tracing.verify import verify as prove
-
-HANDLERS = arithmetic.HANDLERS | layers.HANDLERS | shapes.HANDLERS
+from spikeport.tracing.draft import digest
+from spikeport.tracing.registry import foreign
+from spikeport.tracing.state import Forward, Reading, hinted
+from spikeport.tracing.trace import Plan, run
+from spikeport.tracing.verify import Seen, prove
 
 
 def capture(
@@ -30,136 +27,178 @@ def capture(
     timesteps: int | None = None,
     forward: Forward | None = None,
     coding: Coding | None = None,
-    output: int | None = None,
+    output: int | str | None = None,
     verify: bool = True,
     fold: bool = True,
 ) -> Graph:
     """The graph of a module in evaluation mode. ``input_shape`` is one sample's, without time and batch.
 
     ``forward`` says what one call of the module does: "sample" takes [B, ...] and runs all timesteps inside, "sequence"
-    takes [T, B, ...], "step" takes one step [B, ...] and keeps its state for the next call. Left out, it is read from
-    the modules: a `Repeat` means "sample", other neurons over [T, B, ...] "sequence", neurons that take one step a
-    call "step". ``timesteps`` is needed where the module does not say it. ``coding`` of a "step" module is "direct"
-    (the same input at each step) unless told. ``output`` picks one of several results.
+    takes all steps, [T, B, ...], [B, T, ...] or [B, ..., T], "step" takes one step [B, ...] and keeps its state for the
+    next call. Left out, every reading is tried and the one that can be proved is taken; the graph's provenance says
+    which. ``timesteps`` is needed where the module does not say it. ``coding`` of a "step" module is "direct" (the same
+    input at each step) unless told. ``output`` picks one of several results, by number or key.
 
     With ``fold`` batch normalisations are folded away. With ``verify`` the graph is run against the module in float64
-    on a probe batch, and every spike must agree. Names of nodes are module paths.
+    on samples that make every layer fire and be silent where that can be reached, and every spike must agree. Names of
+    nodes are module paths; hand-written neurons are named by the module that holds their loop.
 
-    Raises SP380 with everything unsupported, and SP381-SP389; the module is left as it was.
+    Raises SP380 with everything unsupported that the result depends on, SP330 where several readings prove to be
+    different networks, and SP381-SP389; the module is left as it was.
     """
     if not isinstance(module, nn.Module):
         fail("SP386", f"{type(module).__name__} is no nn.Module")
-    if any(p.requires_grad and torch.isnan(p).any() for p in module.parameters()):
-        fail("SP114", "the module holds parameters that are NaN", mend="the training diverged, or the file is damaged")
-    way = forward or forward_of(module)
-
-    def draw(of: nn.Module) -> Graph:
-        graph = trace(of, tuple(input_shape), timesteps, way, coding, output)
-        return fold_norm(graph) if fold else graph
-
-    graph = draw(module)
-    return prove(module, graph, draw, way, output) if verify else graph
-
-
-def trace(
-    module: nn.Module,
-    input_shape: tuple[int, ...],
-    timesteps: int | None,
-    way: Forward,
-    coding: Coding | None,
-    output: int | None,
-) -> Graph:
-    """The graph as drawn, in the float type of the module's parameters, nothing folded."""
-    timesteps = timesteps or _timesteps(module)
-    if way != "sample" and timesteps is None:
+    module_is_ready(module)
+    steps = timesteps or _timesteps(module)
+    plans = list(_plans(module, tuple(input_shape), steps, forward, coding, output))
+    tries = [(plan, _drawn(module, plan, fold)) for plan in plans]
+    drawings = [drawing for _, drawing in tries if isinstance(drawing, Drawing)]
+    drawings = [drawing for drawing in drawings if drawing.timed] or drawings
+    if not drawings:
+        raise _refusal(module, tries, forward)
+    if forward is None and steps is None and all(d.graph.timesteps == 1 for d in drawings):
         fail("SP384", "the module does not say how many timesteps it runs", mend="pass timesteps=T")
-    dtype = _dtype(module)
-    batch = next(b for b in (2, 3, 5) if b != timesteps and b not in input_shape)
-    tracer = Tracer(module, batch, np.dtype("float64" if dtype == torch.float64 else "float32"), HANDLERS, timesteps)
-    with evaluating(module), torch.no_grad():
-        outcome = _run(tracer, module, way, input_shape, coding or _coding(way), dtype)
-    return _finish(tracer, module, outcome, output, way)
+    if not verify:
+        return _only(drawings, forward).said(forward)
+    proofs = [_proved(module, drawing, fold) for drawing in drawings]
+    graphs = [d for d in proofs if isinstance(d, Drawing)]
+    if not graphs:
+        raise next(error for error in proofs if isinstance(error, SpikeportError))
+    return _only(graphs, forward).said(forward)
 
 
-def _run(tracer: Tracer, module: nn.Module, way: Forward, shape: tuple[int, ...], coding: str, dtype: Any) -> Any:
-    generator = torch.Generator().manual_seed(0)
-    lead = (tracer.timesteps, tracer.batch) if way == "sequence" else (tracer.batch,)
-    x = torch.randn(*lead, *shape, generator=generator, dtype=dtype)
-    source = tracer.draft.source("input", shape, "direct" if way == "sample" else coding)
-    try:
-        with following(tracer):
-            if way == "sequence":
-                tracer.know(x, Symbol(source.terms, shape, "all"))
-                return module(x)
-            if way == "sample":
-                tracer.know(x, source)
-                return module(x)
-            results = []
-            for t in range(tracer.timesteps or 1):
-                now = x.clone()
-                tracer.know(now, source if coding == "direct" else Symbol(source.terms, shape, "frame", t))
-                results.append(module(now))
-            return _stacked(tracer, results)
-    except SpikeportError:
-        raise
-    except Exception as error:
-        if not tracer.findings:
-            what = f"its forward fails on a probe of shape {list(x.shape)}: {type(error).__name__}: {error}"
-            mend = 'check input_shape, and forward="sample", "sequence" or "step"'
-            tracer.report(what, mend=mend, code="SP386")
-        raise_errors(tracer.findings)
+@dataclass(frozen=True)
+class Drawing:
+    """A plan, and the graph that it gives."""
+
+    plan: Plan
+    graph: Graph
+    read: tuple[Finding, ...] = ()
+    timed: bool = True  #: False where time was carried along as a batch would be
+
+    def said(self, forward: Forward | None) -> Graph:
+        """The graph; its provenance says what was guessed."""
+        notes = []
+        reading = self.plan.reading
+        if forward is None or reading.time:
+            notes.append(f"one call of the module was read as {reading.words()}, which is what can be proved")
+        if self.plan.inside:
+            notes.append("neurons of other libraries were followed line by line")
+        provenance = {**self.graph.provenance, **({"notes": notes} if notes else {})}
+        return self.graph.with_(provenance=provenance)
 
 
-def _stacked(tracer: Tracer, results: list[Any]) -> Any:
-    """The results of all steps, place by place, joined over time."""
-    if isinstance(results[0], Tensor):
-        return torch.stack(results)
-    if isinstance(results[0], tuple | list):
-        return tuple(
-            _stacked(tracer, list(part))
-            if isinstance(part[0], Tensor) and isinstance(tracer.known_of(part[0]), Symbol)
-            else part[0]
-            for part in zip(*results, strict=True)
-        )
-    return results[0]
-
-
-def _finish(tracer: Tracer, module: nn.Module, outcome: Any, output: int | None, way: Forward) -> Graph:
-    try:
-        timesteps = tracer.length()
-    except Unsupported as reason:
-        tracer.report(str(reason), code="SP384")
-        timesteps = None
-    if not tracer.findings and timesteps is None:
-        tracer.report(
-            "runs no timestep that capture can see: no neuron, no Repeat",
-            mend="pass timesteps=T, or spiking neurons",
-            code="SP384",
-        )
-    raise_errors(tracer.findings)
-    result = _result(tracer, outcome, output)
-    provenance = {"source": "pytorch", "module": type(module).__name__, "forward": way}
-    assert timesteps is not None
-    return tracer.draft.finish(result, timesteps, provenance)
-
-
-def _result(tracer: Tracer, outcome: Any, output: int | None) -> Symbol:
-    values = [outcome] if isinstance(outcome, Tensor) else list(outcome) if isinstance(outcome, tuple | list) else []
-    if output is None and len(values) > 1:
-        fail("SP385", f"the module returns {len(values)} results", mend="say which one counts: output=0")
-    index = output or 0
-    if index >= len(values):
-        fail("SP385", f"the module returns no result number {index}")
-    known = tracer.known_of(values[index])
-    if not isinstance(known, Symbol):
+def module_is_ready(module: nn.Module) -> None:
+    """Refuse parameters that are NaN, of mixed types, or not made yet."""
+    lazy = [name for name, p in module.named_parameters() if nn.parameter.is_lazy(p)]
+    if lazy:
         fail(
-            "SP385",
-            "the module's result does not come from its input, as far as can be followed",
-            mend=f"supported are: {SUPPORTED}",
+            "SP386",
+            f"parameters are not made yet: {', '.join(lazy[:4])}",
+            mend="run the module once on a sample, so that lazy layers learn their shapes",
         )
-    if known.layout == "merged":
-        fail("SP385", "the module's result still has time folded into the batch", mend="return [T, B, ...] or [B, ...]")
-    return known
+    if any(torch.isnan(p).any() for p in module.parameters() if p.is_floating_point()):
+        fail("SP114", "the module holds parameters that are NaN", mend="the training diverged, or the file is damaged")
+    dtypes = {p.dtype for p in module.parameters() if p.is_floating_point()}
+    if len(dtypes) > 1 or (dtypes and not dtypes <= {torch.float32, torch.float64}):
+        what = f"the module's parameters are {', '.join(sorted(map(str, dtypes)))}"
+        fail("SP386", what, mend="convert it to one type first: module.float()")
+
+
+def _plans(
+    module: nn.Module,
+    shape: tuple[int, ...],
+    steps: int | None,
+    forward: Forward | None,
+    coding: Coding | None,
+    output: int | str | None,
+) -> Any:
+    """Every way in which the module may be meant; the ones that its neurons hint at first."""
+    last = len(shape) + 1
+    every = [Reading("sample"), Reading("sequence"), Reading("sequence", 1), Reading("sequence", last), Reading("step")]
+    hint = hinted(module)
+    readings = [r for r in dict.fromkeys(every) if forward in (None, r.way)]
+    for reading in sorted(readings, key=lambda r: r.way != hint):
+        if steps is None and reading.way != "sample":
+            continue
+        usual: Coding = "events" if reading.way == "sequence" else "direct"
+        yield Plan(reading, shape, steps, (coding or usual) if reading.way != "sample" else "direct", output)
+    if steps is None and forward in ("sequence", "step"):
+        fail("SP384", "the module does not say how many timesteps it runs", mend="pass timesteps=T")
+
+
+def probe_batch(plan: Plan, *more: int) -> int:
+    """A batch size that no other axis of the input has."""
+    return next(b for b in (2, 3, 5, 7, 11) if b not in (plan.timesteps, *plan.shape, *more))
+
+
+def _drawn(module: nn.Module, plan: Plan, fold: bool) -> Drawing | SpikeportError:
+    """The graph of one reading, or why there is none; where a library's neuron stands in the way, what is inside it."""
+    try:
+        return draw(module, plan, fold)
+    except SpikeportError as error:
+        if not foreign(module):
+            return error
+        try:
+            inner = draw(module, replace(plan, inside=True), fold)
+        except SpikeportError:
+            return error
+        return inner if inner.timed else error
+
+
+def draw(module: nn.Module, plan: Plan, fold: bool) -> Drawing:
+    """The graph as drawn, in the float type of the module's parameters."""
+    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
+    lead = (plan.timesteps or 1, probe_batch(plan)) if plan.coding == "events" else (probe_batch(plan),)
+    samples = torch.randn(*lead, *plan.shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+    followed = run(module, samples, plan)
+    graph = fold_norm(followed.graph) if fold else followed.graph
+    return Drawing(plan, graph, followed.read, followed.timed)
+
+
+def _proved(module: nn.Module, drawing: Drawing, fold: bool) -> Drawing | SpikeportError:
+    def again(of: nn.Module, plan: Plan, samples: Array) -> Seen:
+        followed = run(of, torch.as_tensor(samples), plan)
+        graph = fold_norm(followed.graph) if fold else followed.graph
+        return Seen(plan, graph, samples, followed.record(graph))
+
+    try:
+        return replace(drawing, graph=prove(module, drawing.graph, drawing.plan, again, drawing.read))
+    except SpikeportError as error:
+        return error
+
+
+def _only(drawings: list[Drawing], forward: Forward | None) -> Drawing:
+    """The one drawing, or the first of several that are one network. Raises SP330."""
+    first = drawings[0]
+    others = [d for d in drawings[1:] if not same_network(d.graph, first.graph)]
+    if others:
+        words = ", ".join(d.plan.reading.words() for d in (first, *others))
+        fail(
+            "SP330",
+            f"one call of the module can be read in several ways, each another network: {words}",
+            mend="say which one is meant with forward=, or build the module so that time has one place",
+        )
+    return first
+
+
+def same_network(a: Graph, b: Graph) -> bool:
+    """Whether two graphs have the same nodes, numbers and edges."""
+    if sorted(a.edges) != sorted(b.edges) or a.timesteps != b.timesteps or set(a.nodes) != set(b.nodes):
+        return False
+    return all(digest(a.nodes[name]) == digest(b.nodes[name]) for name in a.nodes)
+
+
+def _refusal(module: nn.Module, tries: list[Any], forward: Forward | None) -> SpikeportError:
+    """The error of the reading that is most likely meant: the one hinted at, else the one that came farthest."""
+    hint = forward or hinted(module)
+    errors = [(plan, error) for plan, error in tries if isinstance(error, SpikeportError)]
+
+    def distance(pair: tuple[Plan, SpikeportError]) -> tuple[bool, bool, int]:
+        plan, error = pair
+        return plan.reading.way != hint, error.code in ("SP386", "SP384"), len(error.findings)
+
+    return min(errors, key=distance)[1]
 
 
 def _timesteps(module: nn.Module) -> int | None:
@@ -169,18 +208,3 @@ def _timesteps(module: nn.Module) -> int | None:
             "SP384", f"the module's parts run {sorted(numbers)} timesteps", mend="build it with one number of timesteps"
         )
     return numbers.pop() if numbers else None
-
-
-def _coding(way: Forward) -> str:
-    return "events" if way == "sequence" else "direct"
-
-
-def _dtype(module: nn.Module) -> torch.dtype:
-    dtypes = {p.dtype for p in module.parameters() if p.is_floating_point()}
-    if len(dtypes) > 1 or (dtypes and not dtypes <= {torch.float32, torch.float64}):
-        fail(
-            "SP386",
-            f"the module's parameters are {', '.join(sorted(map(str, dtypes)))}",
-            mend="convert it to one type first: module.float()",
-        )
-    return dtypes.pop() if dtypes else torch.float32

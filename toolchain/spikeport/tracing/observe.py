@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spikeport.graph import LIF, Array, Graph, Readout, Samples
+from spikeport.graph import LIF, Array, Graph, Samples
 from spikeport.record import Record, Train, join
 from spikeport.target import Request
 from spikeport.tracing.registry import registered
-from spikeport.tracing.state import Forward, evaluating, forward_of
+from spikeport.tracing.state import Forward, Reading, evaluating, hinted
+from spikeport.tracing.trace import Plan, chosen, read_out, run
 
 
 def observe(
@@ -27,7 +28,7 @@ def observe(
     device: str = "cpu",
     *,
     forward: Forward | None = None,
-    output: int | None = None,
+    output: int | str | None = None,
 ) -> Record:
     """Run ``module`` on [B, *input] (or [T, B, *input] for event frames) in evaluation mode.
 
@@ -37,7 +38,7 @@ def observe(
     """
     module = module.to(device)
     request.check_layers(graph)
-    way = forward or graph.provenance.get("forward") or forward_of(module)
+    way = forward or graph.provenance.get("forward") or hinted(module) or "sample"
     entering = Samples.of(graph, samples)
     total, size = entering.number, request.samples_at_once(graph, 256)
     dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
@@ -52,17 +53,35 @@ def observe(
     return join(records)
 
 
-def watched(module: nn.Module, graph: Graph, x: Tensor, way: Forward, output: int | None) -> Record:
+def watched(module: nn.Module, graph: Graph, x: Tensor, way: Forward, output: int | str | None) -> Record:
     """One batch, with all spike trains."""
+    paths = {path for path, part in module.named_modules() if registered(part)}
+    if (
+        graph.provenance.get("inside")
+        or graph.provenance.get("time_axis")
+        or any(name.partition("#")[0] not in paths for name in graph.nodes_of(LIF))
+    ):
+        return followed(module, graph, x, way, output)
     watch = Watch()
     frames = graph.entry.coding == "events"
     with evaluating(module), torch.inference_mode(), watch.on(module):
-        if way != "step":
-            result = _pick(module(x), output)
+        if way == "sample":
+            result = chosen(module(x), output)
+        elif way == "sequence":
+            x = x if frames else x.unsqueeze(0).expand(graph.timesteps, *x.shape)
+            result = chosen(module(x), output)
         else:
             steps = range(graph.timesteps)
-            result = torch.stack([_pick(module(x[t] if frames else x), output) for t in steps])
+            result = torch.stack([chosen(module(x[t] if frames else x), output) for t in steps])
     return _record(graph, watch, result.detach().cpu().numpy())
+
+
+def followed(module: nn.Module, graph: Graph, x: Tensor, way: Forward, output: int | str | None) -> Record:
+    """One batch of a module with neurons that are written by hand: its run is followed as capture follows it."""
+    reading = Reading(way, graph.provenance.get("time_axis", 0))
+    inside = bool(graph.provenance.get("inside"))
+    plan = Plan(reading, graph.shapes[graph.input], graph.timesteps, graph.entry.coding, output, inside)
+    return run(module, x, plan).record(graph)
 
 
 @dataclass
@@ -93,17 +112,12 @@ class Watch:
         return hook
 
 
-def _pick(result: Any, output: int | None) -> Tensor:
-    chosen: Tensor = result if isinstance(result, Tensor) else result[output or 0]
-    return chosen
-
-
 def _record(graph: Graph, watch: Watch, result: Array) -> Record:
     neurons = graph.nodes_of(LIF)
     trains = {name: _train(watch, name, node) for name, node in neurons.items()}
     return Record(
         target="pytorch",
-        outputs=_over_time(graph, result),
+        outputs=read_out(graph, result),
         neurons={name: node.size for name, node in neurons.items()},
         spike_counts={n: np.count_nonzero(t.reshape(len(t), -1), axis=1).astype(np.int64) for n, t in trains.items()},
         trains={name: Train.pack(train) for name, train in trains.items()},
@@ -117,13 +131,3 @@ def _train(watch: Watch, name: str, node: LIF) -> Array:
     if calls[0].ndim == len(node.shape) + 2:
         return np.asarray(calls[int(number or 1) - 1].cpu().numpy())
     return np.asarray(torch.stack(calls).cpu().numpy())
-
-
-def _over_time(graph: Graph, result: Array) -> Array:
-    """The module's result as the graph reads it out."""
-    shape = graph.shapes[graph.output]
-    if result.ndim != len(shape) + 2:
-        return result
-    node = graph.nodes[graph.output]
-    weight = node.weight.astype(result.dtype) if isinstance(node, Readout) else np.ones(len(result), result.dtype)
-    return np.asarray(np.tensordot(weight, result, axes=1))

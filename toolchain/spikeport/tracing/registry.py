@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor, nn
 
-from spikeport.findings import require
+from spikeport.findings import Finding, require
 from spikeport.graph import LIF, Array
 
 
@@ -49,6 +49,10 @@ _known: dict[type[nn.Module], Registered] = {}
 _plugins = {"snntorch": "spikeport.tracing.snntorch", "spikingjelly": "spikeport.tracing.spikingjelly"}
 
 
+_tried: set[str] = set()  #: libraries whose plug-in was imported, or could not be
+problems: list[Finding] = []  #: plug-ins that could not be imported
+
+
 def _nothing(module: nn.Module) -> None:
     """A module whose state is local to its call."""
 
@@ -80,15 +84,39 @@ def register_neuron(
     _known[kind] = Registered(converter, steps if callable(steps) else lambda _module: steps, reset)
 
 
-def registered(module: nn.Module) -> Registered | None:
-    """How a module becomes neurons, or None. A subclass that has its own ``forward`` is another kind."""
-    plugin = _plugins.get(type(module).__module__.partition(".")[0])
+def registered(module: nn.Module, *, inside: bool = False) -> Registered | None:
+    """How a module becomes neurons, or None. A subclass that has its own ``forward`` is another kind.
+
+    ``inside`` passes over other libraries' neurons, which are then followed line by line.
+    """
+    library = type(module).__module__.partition(".")[0]
+    plugin = _plugins.get(library)
     if plugin:
-        import_module(plugin)
+        if inside:
+            return None
+        _load(library, plugin)
     for kind in type(module).__mro__:
         if kind in _known:
             return _known[kind] if type(module).forward is kind.forward else None
     return None
+
+
+def foreign(module: nn.Module) -> bool:
+    """Whether a module has neurons of another library that could be followed line by line instead."""
+    return any(type(part).__module__.partition(".")[0] in _plugins and registered(part) for part in module.modules())
+
+
+def _load(library: str, plugin: str) -> None:
+    """Import a plug-in once. Where it cannot be imported, its library's neurons are modules like any other."""
+    if library in _tried:
+        return
+    _tried.add(library)
+    try:
+        import_module(plugin)
+    except Exception as error:
+        what = f"the plug-in for {library} cannot be imported: {type(error).__name__}: {error}"
+        mend = f"install a version of {library} that the plug-in knows, or register its neurons with register_neuron"
+        problems.append(Finding("SP334", what, plugin, mend=mend, severity="note"))
 
 
 def kinds() -> list[str]:
@@ -101,4 +129,4 @@ def array(value: Tensor) -> Array:
     return np.array(value.detach().cpu().numpy())
 
 
-__all__ = ["Cells", "Converter", "Registered", "array", "kinds", "register_neuron", "registered"]
+__all__ = ["Cells", "Converter", "Registered", "array", "foreign", "kinds", "problems", "register_neuron", "registered"]

@@ -1,201 +1,258 @@
-"""What reshapes, stacks, selections and sums over axes become."""
+"""What reshapes, permutations, repeats and joins over time become: other axes of the same values."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from spikeport.graph import Flatten
-from spikeport.tracing.layers import whole_pool
-from spikeport.tracing.symbols import Layout, Symbol, Unsupported
-from spikeport.tracing.tracer import Call
+from spikeport.tracing.arithmetic import spiking
+from spikeport.tracing.axes import regrouped
+from spikeport.tracing.blocks import gathered, steps_of
+from spikeport.tracing.call import FIXED, Call
+from spikeport.tracing.symbols import Axes, Known, State, Steps, Symbol, Unsupported
 
 
 def reshape(call: Call) -> Symbol:
-    """Any reshape that keeps the order of elements: time and batch may fold, features stay or are flattened."""
+    """Any reshape that joins axes or takes joined ones apart."""
     x = call.input()
-    shape = tuple(call.out.shape)
-    size = math.prod(x.shape)
-    for layout, lead in _leads(call, x):
-        if shape[: len(lead)] != lead:
-            continue
-        rest = shape[len(lead) :]
-        place = replace(x, layout=layout)
-        if rest == x.shape:
-            return place
-        if rest == (size,):
-            return call.apply(Flatten(), place)
-    raise Unsupported(f"turns features {x.shape} into a block {shape}; features stay as they are or are flattened")
+    return x.viewed(regrouped(x.labels, call.size, tuple(call.out.shape)))
 
 
-def _leads(call: Call, x: Symbol) -> Iterator[tuple[Layout, tuple[int, ...]]]:
-    batch, steps = call.tracer.batch, call.tracer.timesteps
-    if x.layout in ("frame", "one"):
-        yield "frame", (batch,)
-        yield "one", (1, batch)
+def permuted(call: Call, order: Sequence[int]) -> Any:
+    """The axes in another order."""
+    x = call.known(call.get(0, "input"))
+    assert x is not None
+    if isinstance(x, Symbol):
+        return x.viewed(tuple(x.axes[n] for n in order))
+    block = list(order)
+    where = block.index(x.axis)
+    rest = [n - (n > x.axis) for n in block if n != x.axis]
+    return Steps(tuple(s and s.viewed(tuple(s.axes[n] for n in rest)) for s in x.steps), where)
+
+
+def permute(call: Call) -> Any:
+    """permute(x, dims)."""
+    dims = call.get(1, "dims")
+    dims = [dims, *call.args[2:]] if isinstance(dims, int) else list(dims)
+    return permuted(call, [d % len(call.shape) for d in dims])
+
+
+def transpose(call: Call) -> Any:
+    """transpose(x, a, b), x.T, x.mT, x.t()."""
+    count = len(call.shape)
+    order = list(range(count))
+    if call.name == "get_mT":
+        first, second = count - 2, count - 1
+    elif call.name in ("get_T", "t", "t_"):
+        return permuted(call, order[::-1])
     else:
-        assert steps is not None
-        yield "all", (steps, batch)
-        yield "merged", (steps * batch,)
+        first, second = call.get(1, "dim0", call.kwargs.get("axis0")), call.get(2, "dim1", call.kwargs.get("axis1"))
+    order[first], order[second] = order[second], order[first]
+    return permuted(call, order)
+
+
+def movedim(call: Call) -> Any:
+    """movedim(x, source, destination)."""
+    count = len(call.shape)
+    source, target = call.get(1, "source"), call.get(2, "destination")
+    sources, targets = ([v] if isinstance(v, int) else list(v) for v in (source, target))
+    order = [n for n in range(count) if n not in {s % count for s in sources}]
+    for at, s in sorted((t % count, s % count) for s, t in zip(sources, targets, strict=True)):
+        order.insert(at, s)
+    return permuted(call, order)
 
 
 def expand(call: Call) -> Symbol:
-    """A frame at every step: [1, B, ...] or [B, ...] -> [T, B, ...]; anything else must change nothing."""
+    """A frame at every step: a new axis, or one of size 1, becomes time; anything else must change nothing."""
     x = call.input()
-    shape, batch = tuple(call.out.shape), call.tracer.batch
-    if shape == (*x.lead(batch, call.tracer.timesteps), *x.shape):
-        return x
-    if x.layout in ("one", "frame") and shape[1:] == (batch, *x.shape):
-        return _repeated(call, x, shape[0])
-    raise Unsupported(f"repeats features {x.shape} into a block {shape}; only repeating a frame over time can be held")
+    shape = tuple(call.out.shape)
+    padded: Axes = ((),) * (len(shape) - len(x.axes)) + x.axes
+    axes = []
+    for group, length in zip(padded, shape, strict=True):
+        size = 1
+        for label in group:
+            size *= call.size(label)
+        axes.append(group if size == length else _time(call, x, group, length))
+    return x.viewed(tuple(axes))
 
 
-def _repeated(call: Call, x: Symbol, steps: int) -> Symbol:
-    if steps == 1:
-        return replace(x, layout="one")
-    if x.weights is not None or not call.tracer.draft.is_constant(x):
+def repeat(call: Call) -> Symbol:
+    """repeat(x, *times): over time, also where time is folded into the batch."""
+    x = call.input()
+    counts = call.args[1:] if len(call.args) > 2 or isinstance(call.get(1, "repeats"), int) else call.get(1, "repeats")
+    if call.name == "tile":
+        counts = call.get(1, "dims")
+        counts = call.args[1:] if isinstance(counts, int) else counts
+    counts = [int(n) for n in counts]
+    counts = [1] * (len(x.axes) - len(counts)) + counts
+    padded: Axes = ((),) * (len(counts) - len(x.axes)) + x.axes
+    return x.viewed(tuple(g if n == 1 else _time(call, x, g, n) for g, n in zip(padded, counts, strict=True)))
+
+
+def repeat_interleave(call: Call) -> Symbol:
+    """repeat_interleave(x, count, dim)."""
+    x, count, dim = call.input(), call.get(1, "repeats"), call.get(2, "dim")
+    if not isinstance(count, int) or dim is None:
+        raise Unsupported("repeats values one by one")
+    dim %= len(x.axes)
+    group = x.axes[dim]
+    if group not in ((), ("B",)):
+        raise Unsupported("repeats features, which needs a node for upsampling")
+    _check(call, x, count)
+    return x.viewed((*x.axes[:dim], (*group, "T"), *x.axes[dim + 1 :]))
+
+
+def _time(call: Call, x: Symbol, group: Any, count: int) -> Any:
+    if group not in ((), ("B",)):
+        raise Unsupported("repeats features, which needs a node for upsampling")
+    _check(call, x, count)
+    return ("T", *group)
+
+
+def _check(call: Call, x: Symbol, count: int) -> None:
+    if x.timed or not x.steady:
         raise Unsupported("repeats one step's value over time")
-    call.tracer.steps(steps)
-    return replace(x, layout="all", step=None)
+    call.tracer.steps(count)
 
 
-def stack(call: Call) -> Symbol:
-    """Frames of consecutive steps to a block [T, B, ...]; ``cat`` does it with blocks [1, B, ...]."""
-    parts = [call.symbol(part) for part in call.get(0, "tensors")]
-    frames = "frame" if call.name == "stack" else "one"
-    if call.get(1, "dim", 0) != 0:
-        raise Unsupported("joins values along another axis than time, which a graph cannot hold")
-    first = parts[0]
-    if first is None or any(p is None or p.layout != frames or p.terms != first.terms for p in parts):
+# -- over time --------------------------------------------------------------------------------------------------------
+
+
+def stack(call: Call) -> Any:
+    """Frames of all steps to a block."""
+    parts = [_frame(call, part) for part in call.get(0, "tensors")]
+    axis = call.get(1, "dim", 0) % call.out.ndim
+    return _over_time(call, parts, axis)
+
+
+def _frame(call: Call, value: Any) -> Symbol | None:
+    known = call.symbol(value)
+    if known is None and not (isinstance(value, Tensor) and call.tracer.is_fixed(value) and not value.any()):
+        raise Unsupported("joins values that depend on the input with constants")
+    if known is not None and known.timed:
+        raise Unsupported("joins blocks over time along a new axis, which needs a node for concatenation")
+    return known
+
+
+def _over_time(call: Call, parts: list[Symbol | None], axis: int) -> Any:
+    known = [p for p in parts if p is not None]
+    if any(p.axes != known[0].axes or p.shape != known[0].shape for p in known):
+        raise Unsupported("joins values of different layers, which needs a node for concatenation")
+    block = Steps(tuple(parts), axis)
+    result = gathered(call, block)
+    if isinstance(result, Steps) and not _in_order(result):
         raise Unsupported("joins values of different layers; only the steps of one layer can be joined, over time")
-    steps = [p for p in parts if p is not None]
-    if any(p.weights is not None for p in steps):
-        raise Unsupported("joins sums over time")
-    if call.tracer.draft.is_constant(first):
-        return _repeated(call, replace(first, layout="one", step=None), len(steps))
-    if [p.step for p in steps] != list(range(len(steps))):
-        raise Unsupported("joins steps that are not 0, 1, 2, ...")
-    call.tracer.steps(len(steps))
-    return replace(first, layout="all", step=None)
+    return result
 
 
-def unbind(call: Call) -> list[Symbol]:
-    """[T, B, ...] as its steps."""
-    x = call.input()
-    if x.layout not in ("all", "one") or call.get(1, "dim", 0) != 0:
+def _in_order(block: Steps) -> bool:
+    """Whether step by step nothing comes before its time: steps of one thing, not several things of one step."""
+    last = [max((s for s in p.steps() if s is not None), default=None) if p is not None else None for p in block.steps]
+    return all(step is None or step == t for t, step in enumerate(last))
+
+
+def cat(call: Call) -> Any:
+    """cat: parts that are steps or pieces of a block along time; frames along the batch fold time into it."""
+    values = call.get(0, "tensors")
+    axis = call.get(1, "dim", call.kwargs.get("axis", 0)) % call.out.ndim
+    parts: list[Symbol | None] = []
+    folded = False
+    for value in values:
+        known = call.known(value)
+        if isinstance(known, Steps) and known.axis == axis:
+            parts += known.steps
+        elif isinstance(known, Symbol) and known.axes[axis] == ():
+            parts.append(known.viewed(known.axes[:axis] + known.axes[axis + 1 :]))
+        elif isinstance(known, Symbol) and known.axes[axis] == ("T",):
+            parts += steps_of(call, known).steps
+        elif isinstance(known, Symbol) and known.axes[axis] == ("B",) and not known.timed:
+            folded = True
+            parts.append(known)
+        elif known is None and call.tracer.is_fixed(value) and not value.any():
+            parts += [None] * value.shape[axis]
+        else:
+            raise Unsupported("joins channels, which needs a node for concatenation")
+    if not folded:
+        return _over_time(call, parts, axis)
+    block = _over_time(call, parts, axis)
+    if not isinstance(block, Symbol):
+        raise Unsupported("folds steps of different layers into the batch")
+    axes = block.axes
+    return block.viewed((*axes[:axis], ("T", *axes[axis + 1]), *axes[axis + 2 :]))
+
+
+def unbind(call: Call) -> list[Any]:
+    """A block as its steps; ``chunk`` and ``split`` keep an axis of size 1."""
+    dim = 0 if call.name == "__iter__" else call.get(1 if call.name == "unbind" else 2, "dim", 0)
+    block = call.known(call.get(0, "input"))
+    assert block is not None
+    dim %= len(call.shape)
+    if isinstance(block, Symbol) and block.axes[dim] == ():
+        rest = block.viewed(block.axes[:dim] + block.axes[dim + 1 :])
+        return [rest if call.name in ("unbind", "__iter__") else block]
+    block = steps_of(call, block)
+    if block.axis != dim:
         raise Unsupported("takes a block apart along another axis than time")
-    count = call.tracer.timesteps if x.layout == "all" else 1
-    return [_step(call, x, t) for t in range(count or 1)]
+    parts = list(block.steps)
+    if call.name in ("unbind", "__iter__"):
+        return [FIXED if p is None else p for p in parts]
+    count = call.get(1, "chunks" if call.name == "chunk" else "split_size_or_sections")
+    if (count if call.name == "split" else len(parts) // count) != 1 or not isinstance(count, int):
+        raise Unsupported("takes a block apart into pieces of several steps")
+    return [FIXED if p is None else p.viewed((*p.axes[:dim], (), *p.axes[dim:])) for p in parts]
 
 
-def _step(call: Call, x: Symbol, t: int) -> Symbol:
-    constant = call.tracer.draft.is_constant(x)
-    step = None if constant else (t if x.layout == "all" else x.step)
-    return replace(x, layout="frame", step=step)
+def same(call: Call) -> Known:
+    """The values as they are: the same tensor under another name."""
+    known = call.tracer.known_of(call.get(0, "input"))
+    assert known is not None
+    if isinstance(known, State):
+        return known
+    return call.known(call.get(0, "input")) or known
 
 
-def select(call: Call) -> Symbol:
-    """x[t], x.select(0, t), or a selection of everything."""
+def cast(call: Call) -> Known:
+    """to(...), type(...): nothing but the type or the device changes; types that round are refused."""
+    kind = call.out.dtype
+    if kind in (torch.float32, torch.float64):
+        return same(call)
+    if kind.is_floating_point:
+        raise Unsupported(f"rounds to {str(kind).removeprefix('torch.')}")
+    return whole_numbers(call)
+
+
+def whole_numbers(call: Call) -> Known:
+    """A cast to whole numbers, which changes nothing about spikes."""
     x = call.input()
-    if call.name == "select":
-        index: Any = call.get(2, "index") if call.get(1, "dim") == 0 else None
-    else:
-        index = call.get(1, "index")
-    if tuple(call.out.shape) == (*x.lead(call.tracer.batch, call.tracer.timesteps), *x.shape):
-        whole = index if isinstance(index, tuple) else (index,)
-        if all(part is Ellipsis or part == slice(None) for part in whole):
-            return x
-    if isinstance(index, tuple) and index and all(part is Ellipsis or part == slice(None) for part in index[1:]):
-        index = index[0]
-    if x.layout in ("all", "one") and isinstance(index, int):
-        count = (call.tracer.timesteps or 1) if x.layout == "all" else 1
-        return _step(call, x, index % count)
-    raise Unsupported("selects a part of the features or of the batch")
+    if all(c.ndim == 0 and float(c).is_integer() for c in (*x.terms.values(), x.constant)) and _counts(call, x):
+        return x
+    raise Unsupported("rounds to whole numbers")
 
 
-def reduce(kind: str) -> Callable[[Call], Symbol]:
-    """Mean or sum over time (a readout) or over all of space (a pool)."""
-
-    def handler(call: Call) -> Symbol:
-        x = call.symbol(call.get(0, "input"))
-        if x is None:
-            raise Unsupported("adds up constants over axes that depend on the input")
-        axes = _axes(call.get(1, "dim"), call.args[0].ndim)
-        lead = len(x.lead(call.tracer.batch, call.tracer.timesteps))
-        if call.kwargs.get("dtype") is not None:
-            raise Unsupported("changes the number type")
-        if axes == (0,) and x.layout == "all" and not call.get(2, "keepdim", False):
-            steps = call.tracer.timesteps
-            assert steps is not None
-            share = 1 / steps if kind == "mean" else 1.0
-            weights = x.weights or dict.fromkeys(range(steps), 1.0)
-            return replace(x, layout="frame", weights={t: share * w for t, w in weights.items()})
-        x = call.input()
-        space = tuple(range(lead + 1, lead + len(x.shape)))
-        if axes == space and space:
-            pooled = whole_pool(call, x, (1,) * len(space), "average" if kind == "mean" else "sum")
-            return pooled if call.get(2, "keepdim", False) else call.apply(Flatten(), pooled)
-        raise Unsupported("is over other axes than time or all of space")
-
-    return handler
-
-
-def _axes(dim: Any, count: int) -> tuple[int, ...]:
-    if dim is None:
-        return tuple(range(count))
-    dims: Sequence[int] = (dim,) if isinstance(dim, int) else tuple(dim)
-    return tuple(sorted(d % count for d in dims))
-
-
-def tensordot(call: Call) -> Symbol:
-    """tensordot(weights [T], x, dims=1): a sum over time with weights."""
-    weights, x = call.get(0, "a"), call.symbol(call.get(1, "b"))
-    if x is None or call.symbol(weights) is not None or call.get(2, "dims", 2) != 1 or weights.ndim != 1:
-        raise Unsupported("is no sum over time with constant weights")
-    if x.layout != "all":
-        raise Unsupported("weighs something that is not [T, B, ...]")
-    values = [float(w) for w in weights.detach().double()]
-    return replace(x, layout="frame", weights=dict(enumerate(values)))
-
-
-def join(call: Call) -> Symbol:
-    """cat: over time, or refused by name."""
-    first = call.get(0, "tensors")[0]
-    if call.get(1, "dim", 0) != 0 or not isinstance(first, Tensor):
-        raise Unsupported("joins channels, which a graph cannot hold")
-    return stack(call)
+def _counts(call: Call, x: Symbol) -> bool:
+    neurons = spiking(call)
+    return all(getattr(f, "node", "") in neurons for f in x.factors())
 
 
 HANDLERS: dict[str, Callable[[Call], Any]] = {
-    "flatten": reshape,
-    "reshape": reshape,
-    "view": reshape,
-    "unflatten": reshape,
-    "squeeze": reshape,
-    "unsqueeze": reshape,
-    "view_as": reshape,
-    "reshape_as": reshape,
-    "squeeze_": reshape,
-    "unsqueeze_": reshape,
-    "expand": expand,
-    "expand_as": expand,
-    "repeat": expand,
-    "broadcast_to": expand,
-    "tile": expand,
-    "repeat_interleave": expand,
+    **dict.fromkeys(("flatten", "reshape", "view", "unflatten", "squeeze", "unsqueeze", "view_as"), reshape),
+    **dict.fromkeys(("reshape_as", "squeeze_", "unsqueeze_", "ravel", "atleast_1d"), reshape),
+    "permute": permute,
+    **dict.fromkeys(("transpose", "swapaxes", "swapdims", "transpose_", "get_T", "get_mT", "t"), transpose),
+    "movedim": movedim,
+    "moveaxis": movedim,
+    **dict.fromkeys(("expand", "expand_as", "broadcast_to"), expand),
+    "repeat": repeat,
+    "tile": repeat,
+    "repeat_interleave": repeat_interleave,
     "stack": stack,
-    "cat": join,
-    "concat": join,
-    "concatenate": join,
-    "unbind": unbind,
-    "__iter__": unbind,
-    "select": select,
-    "__getitem__": select,
-    "mean": reduce("mean"),
-    "sum": reduce("sum"),
-    "tensordot": tensordot,
+    **dict.fromkeys(("cat", "concat", "concatenate"), cat),
+    **dict.fromkeys(("unbind", "__iter__", "chunk", "split"), unbind),
+    **dict.fromkeys(("contiguous", "clone", "detach", "detach_", "get_data", "requires_grad_", "cpu", "cuda"), same),
+    **dict.fromkeys(("identity", "positive", "alias"), same),
+    **dict.fromkeys(("to", "type", "float", "double", "type_as", "half", "bfloat16"), cast),
+    **dict.fromkeys(("int", "long", "byte", "bool", "short", "char"), whole_numbers),
 }

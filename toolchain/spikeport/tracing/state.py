@@ -1,56 +1,143 @@
-"""How a module is run: in evaluation, from the start of a sample, and what one call of it does."""
+"""How a module is run: in evaluation, from the start of a sample, and left as it was."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import Literal
+import inspect
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from spikeport.findings import fail
-from spikeport.tracing.registry import kinds, registered
+from spikeport.tracing.registry import registered
 from spikeport.training.layers import Repeat
 
 #: sample: [B, ...] goes in and all timesteps lie inside · sequence: [T, B, ...] goes in · step: one call a timestep
 Forward = Literal["sample", "sequence", "step"]
 
+#: methods by which published networks bring a state back to the start of a sample
+RESETS = (
+    "reset",
+    "neuron_reset",
+    "reset_state",
+    "reset_states",
+    "reset_mem",
+    "reset_membrane",
+    "reset_hidden",
+    "reset_neuron",
+    "n_reset",
+    "reset_net",
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one call of a module takes."""
+
+    way: Forward
+    time: int = 0  #: "sequence": which axis of the input, batch included, is time
+
+    def words(self) -> str:
+        """As the user would say it."""
+        if self.way != "sequence":
+            return f'forward="{self.way}"'
+        return f'forward="sequence" with time as axis {self.time}'
+
 
 @contextlib.contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """The module in evaluation mode and at the start of a sample, as it was afterwards."""
+    kept = [Kept(part) for part in module.modules()]
     modes = {part: part.training for part in module.modules()}
-    module.eval()
-    reset(module)
     try:
+        module.eval()
+        reset(module)
         yield
     finally:
+        for one in kept:
+            one.restore()
         for part, mode in modes.items():
             part.training = mode
-        reset(module)
+
+
+class Kept:
+    """The attributes of a module as they were: values, what containers hold, and what tensors hold."""
+
+    def __init__(self, part: nn.Module) -> None:
+        self.part = part
+        own = vars(part)
+        self.values = {key: value for key, value in own.items() if key not in ("_parameters", "_modules")}
+        tensors = [*part._buffers.values(), *(v for v in own.values() if isinstance(v, Tensor))]
+        self.tensors = [(t, t.detach().clone()) for t in tensors if t is not None and not isinstance(t, nn.Parameter)]
+        self.containers = [(v, _copied(v)) for key, v in own.items() if key == "_buffers" or key[:1] != "_"]
+
+    def restore(self) -> None:
+        """Put everything back."""
+        own = vars(self.part)
+        for key in [k for k in own if k not in self.values and k not in ("_parameters", "_modules")]:
+            del own[key]
+        own.update(self.values)
+        for container, copy in self.containers:
+            if isinstance(container, dict):
+                container.clear()
+                container.update(copy)
+            elif isinstance(container, list):
+                container[:] = copy
+            elif isinstance(container, deque | set):
+                container.clear()
+                (container.extend if isinstance(container, deque) else container.update)(copy)
+        with torch.no_grad():
+            for tensor, copy in self.tensors:
+                if tensor.shape == copy.shape and not torch.equal(tensor, copy):
+                    tensor.copy_(copy)
+
+
+def _copied(value: Any) -> Any:
+    return (
+        type(value)(value)
+        if type(value) in (dict, list, set, deque)
+        else dict(value)
+        if isinstance(value, dict)
+        else None
+    )
 
 
 def reset(module: nn.Module) -> None:
-    """Bring every neuron that keeps a state back to the start of a sample."""
+    """Bring every neuron that keeps a state back to the start of a sample. Raises SP333 where that changes weights."""
+    versions = [(p, p._version) for p in module.parameters() if not nn.parameter.is_lazy(p)]
     for part in module.modules():
         if kind := registered(part):
             kind.reset(part)
+        elif method := _reset_of(part):
+            with torch.no_grad():
+                method()
+    if any(p._version != version for p, version in versions):
+        fail(
+            "SP333",
+            "a method that should bring the state back to the start of a sample changes parameters",
+            where=type(module).__name__,
+            mend=f"rename it: capture calls methods named {', '.join(RESETS)}",
+        )
 
 
-def forward_of(module: nn.Module) -> Forward:
-    """What one call of a module does, read from its parts. Raises SP380 where they do not say it."""
+def _reset_of(part: nn.Module) -> Callable[[], Any] | None:
+    for name in RESETS:
+        method = getattr(type(part), name, None)
+        if method is None or not callable(method):
+            continue
+        with contextlib.suppress(TypeError, ValueError):
+            inspect.signature(getattr(part, name)).bind()
+            return getattr(part, name)  # type: ignore[no-any-return]
+    return None
+
+
+def hinted(module: nn.Module) -> Forward | None:
+    """What the neurons that are known say of one call of the module; None where they say nothing."""
     if any(isinstance(part, Repeat) for part in module.modules()):
         return "sample"
     steps = {kind.steps(part) for part in module.modules() if (kind := registered(part))}
-    if steps == {"one"}:
-        return "step"
-    if steps == {"all"}:
-        return "sequence"
-    names = ", ".join(kinds())
-    what = "mixes neurons that take one step and all steps" if steps else "has no neuron that capture knows"
-    fail(
-        "SP380",
-        f"the module {what}",
-        where=type(module).__name__,
-        mend=f"known neurons: {names}; teach another one with register_neuron",
-    )
+    return {frozenset(["one"]): "step", frozenset(["all"]): "sequence"}.get(frozenset(steps))  # type: ignore[return-value]

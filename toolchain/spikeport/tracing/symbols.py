@@ -1,43 +1,123 @@
-"""What capture knows of a tensor while the module runs: which nodes it comes from, and how time lies in it."""
+"""What capture knows of a tensor while the module runs: sums of nodes' outputs, and how time and features lie in it.
+
+A `Symbol` is ``sum of coefficient * product of factors + constant``, elementwise over a node's features. A factor is
+what leaves a node at a step, or the membrane of a hand-written neuron at a step. ``axes`` says, for each axis of the
+tensor, which axes lie in it, the last running fastest: "T", "B", or the number of a feature axis; () is an axis of
+size 1. [B, T, C * H * W] is ``(("B",), ("T",), (0, 1, 2))``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal
 
-from spikeport.graph import Shape
+import numpy as np
 
-#: frame [B, *shape] · all [T, B, *shape] · one [1, B, *shape] · merged [T * B, *shape]
-Layout = Literal["frame", "all", "one", "merged"]
+from spikeport.graph import Array, Shape
+
+Label = str | int
+Axes = tuple[tuple[Label, ...], ...]
+
+#: the step of a factor that runs along the tensor's time axis
+ALL = -1
 
 
 class Unsupported(Exception):  # noqa: N818  (a reason on its way to a finding, never seen outside)
     """Why an operation cannot become part of a graph."""
 
+    def __init__(self, reason: str, code: str = "SP380", mend: str = "") -> None:
+        super().__init__(reason)
+        self.code, self.mend = code, mend
+
+
+@dataclass(frozen=True, order=True)
+class Out:
+    """What leaves a node at a step; step None where it is the same at every step."""
+
+    node: str
+    step: int | None
+
 
 @dataclass(frozen=True)
-class Symbol:
-    """A tensor: the sum of some nodes' outputs, each so many times."""
+class Membrane:
+    """What a hand-written neuron layer compared with its threshold at a step, before the reset."""
 
-    terms: Mapping[str, int]
-    shape: Shape  #: without time and batch
-    layout: Layout
-    step: int | None = None  #: frame: which step it is; None where it is the same at every step
-    weights: Mapping[int, float] | None = None  #: frame: sum over t of weights[t] times step t
+    node: str
+    step: int
+
+
+Factor = Out | Membrane
+Product = frozenset[Factor]
+
+
+@dataclass(frozen=True, eq=False)
+class Symbol:
+    """A tensor that comes from the network's input. Two symbols are the same only where they are one object."""
+
+    terms: Mapping[Product, Array]  #: coefficients, float64 [], [C] or [*shape]
+    shape: Shape  #: of the node's features
+    axes: Axes
+    constant: Array = field(default_factory=lambda: np.zeros(()))  #: [], [C] or [*shape]
+    causes: frozenset[int] = frozenset()  #: numbers of the findings about what it comes from
+    before: tuple[Symbol, Array, Array] | None = None  #: this = slope * symbol + offset, slope and offset constants
+    place: tuple[str, bool, str] | None = None  #: the module that made it, whether it has no parts, and the operation
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "terms", MappingProxyType(dict(self.terms)))
 
-    def lead(self, batch: int, timesteps: int | None) -> tuple[int, ...]:
-        """The axes before the shape."""
-        steps = timesteps or 1
-        return {"frame": (batch,), "all": (steps, batch), "one": (1, batch), "merged": (steps * batch,)}[self.layout]
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """Every axis in the order of memory."""
+        return tuple(label for group in self.axes for label in group)
 
-    def at(self, terms: Mapping[str, int], shape: Shape) -> Symbol:
-        """The same place in time, other nodes."""
-        return replace(self, terms=terms, shape=shape)
+    @property
+    def timed(self) -> bool:
+        """Whether the tensor has an axis of time."""
+        return "T" in self.labels
+
+    @property
+    def steady(self) -> bool:
+        """Whether it is the same at every step."""
+        return all(factor.step is None for factor in self.factors())
+
+    def factors(self) -> list[Factor]:
+        """Every factor of every term."""
+        return [factor for product in self.terms for factor in product]
+
+    def steps(self) -> set[int | None]:
+        """The steps that its factors belong to."""
+        return {factor.step for factor in self.factors()}
+
+    def at(self, step: int, axes: Axes) -> Symbol:
+        """One step of a block."""
+        terms = {frozenset(_at(factor, step) for factor in product): c for product, c in self.terms.items()}
+        return Symbol(terms, self.shape, axes, self.constant, self.causes)
+
+    def viewed(self, axes: Axes) -> Symbol:
+        """The same values in another order of axes."""
+        return replace(self, axes=axes, before=None, place=None)
+
+    def fresh(self) -> Symbol:
+        """The same values as another object: the result of an operation of its own."""
+        return replace(self, before=None, place=None)
+
+
+def _at(factor: Factor, step: int) -> Factor:
+    return replace(factor, step=step) if factor.step == ALL else factor
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """A block over time whose steps are different sums, step by step; None where nothing was written yet (zeros)."""
+
+    steps: tuple[Symbol | None, ...]  #: without the axis of time
+    axis: int  #: where the axis of time lies
+
+    @property
+    def causes(self) -> frozenset[int]:
+        """Findings about any of the steps."""
+        return frozenset().union(*(s.causes for s in self.steps if s is not None))
 
 
 @dataclass(frozen=True)
@@ -50,9 +130,46 @@ class State:
 
 @dataclass(frozen=True)
 class Lost:
-    """A tensor behind something unsupported, which has been reported already."""
+    """A tensor behind something unsupported; the findings tell why."""
 
-    reason: str = field(default="", compare=False)
+    causes: frozenset[int] = frozenset()
 
 
-Known = Symbol | State | Lost
+Known = Symbol | Steps | State | Lost
+
+
+def causes_of(known: Iterable[Known | None]) -> frozenset[int]:
+    """The findings that stand behind any of them."""
+    return frozenset().union(*(k.causes for k in known if k is not None and not isinstance(k, State)))
+
+
+# -- coefficients -----------------------------------------------------------------------------------------------------
+
+
+def over(value: Array, shape: Shape) -> Array:
+    """A coefficient [], [C] or [*shape] so that it broadcasts over the features."""
+    return value.reshape(-1, *(1,) * (len(shape) - 1)) if value.ndim == 1 and len(shape) > 1 else value
+
+
+def compact(value: Array) -> Array:
+    """[] or [C] where that says it all."""
+    if value.ndim == 0:
+        return value
+    if value.size and (value == value.flat[0]).all():
+        return np.asarray(value.flat[0])
+    flat = value.reshape(value.shape[0], -1)
+    return np.array(flat[:, 0]) if (flat == flat[:, :1]).all() else value
+
+
+def times(a: Array, b: Array, shape: Shape) -> Array:
+    """The product of two coefficients."""
+    if a.ndim == 0 or b.ndim == 0 or a.ndim == b.ndim:
+        return np.asarray(a * b)
+    return compact(np.broadcast_to(over(a, shape) * over(b, shape), shape))
+
+
+def plus(a: Array, b: Array, shape: Shape) -> Array:
+    """The sum of two coefficients."""
+    if a.ndim == b.ndim:
+        return np.asarray(a + b)
+    return compact(np.broadcast_to(over(a, shape) + over(b, shape), shape))

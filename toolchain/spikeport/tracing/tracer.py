@@ -1,15 +1,15 @@
-"""Runs a module once on a probe batch and follows every tensor that comes from the input.
+"""Runs a module once on samples and follows every tensor that comes from the input.
 
 The module's own Python runs, with real tensors: loops, branches on shapes and reshapes by computed sizes need no care.
-What it does to tensors is caught at the level of torch functions; what cannot be said in a graph is reported with the
-module and the line that did it, and the run goes on, so that all of it is reported at once.
+What it does to tensors is caught at the level of torch functions. What cannot be said in a graph is noted with the
+module and the line that did it, and the run goes on; it is an error where the result depends on it.
 """
 
 from __future__ import annotations
 
-import sys
+import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,63 +18,17 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from spikeport.findings import Finding
-from spikeport.graph import Array, Norm
+from spikeport.tracing import views
+from spikeport.tracing.axes import words
+from spikeport.tracing.call import FIXED, Call, Handler
 from spikeport.tracing.calls import NeuronCall, NeuronCalls
 from spikeport.tracing.draft import Draft
-from spikeport.tracing.functions import FACTORIES, READS, SUPPORTED, in_type_of, line, name_of, tensors
-from spikeport.tracing.registry import Registered, array, registered
-from spikeport.tracing.symbols import Known, Lost, State, Symbol, Unsupported
+from spikeport.tracing.functions import FACTORIES, IDENTITIES, READS, in_type_of, line, name_of, tensors, widened
+from spikeport.tracing.membranes import Membranes
+from spikeport.tracing.registry import Registered, registered
+from spikeport.tracing.symbols import Known, Label, Lost, State, Symbol, Unsupported, causes_of
+from spikeport.tracing.trains import Trains
 from spikeport.training.norm import TdBatchNorm
-
-#: references to a tensor that only the tracer holds: its table, and two while it is looked at
-REFERENCES = 3
-
-
-@dataclass(frozen=True)
-class Call:
-    """One torch function, called on at least one tensor that is followed."""
-
-    tracer: Tracer
-    name: str
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    out: Any
-
-    def get(self, index: int, name: str, default: Any = None) -> Any:
-        """An argument by place or name."""
-        return self.args[index] if index < len(self.args) else self.kwargs.get(name, default)
-
-    def symbol(self, value: Any) -> Symbol | None:
-        """What is known of an argument."""
-        known = self.tracer.known_of(value)
-        if isinstance(known, State):
-            raise Unsupported("reads a neuron's membrane; only spikes pass between layers")
-        return known if isinstance(known, Symbol) else None
-
-    def input(self) -> Symbol:
-        """The first argument, which must be followed."""
-        symbol = self.symbol(self.get(0, "input"))
-        if symbol is None:
-            raise Unsupported("works on a constant with values that depend on the input")
-        if symbol.layout != "frame" and symbol.weights is not None:
-            raise Unsupported("follows weights over time; only a sum over time can follow them")
-        return symbol
-
-    def constant(self, value: Any) -> Array | None:
-        """A tensor of parameters as an array in the graph's type; None stays None."""
-        if value is None:
-            return None
-        if self.symbol(value) is not None:
-            raise Unsupported("uses values that depend on the input where a graph has parameters")
-        return self.tracer.draft.number(array(value) if isinstance(value, Tensor) else value)
-
-    def apply(self, node: Any, x: Symbol) -> Symbol:
-        """Put a node behind ``x``."""
-        path, alone = self.tracer.place()
-        return self.tracer.draft.apply(node, x, path, alone, self.name.strip("_"))
-
-
-Handler = Callable[[Call], Any]
 
 
 @dataclass
@@ -86,14 +40,23 @@ class Tracer(TorchFunctionMode):
     dtype: np.dtype[Any]
     handlers: Mapping[str, Handler]
     timesteps: int | None = None
+    inside: bool = False  #: whether other libraries' neurons are followed line by line instead of taken whole
+    wide: bool = False  #: whether the module's casts to float32 are casts to float64: its run in float64
     findings: list[Finding] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__init__()
         self.draft = Draft(self.dtype)
-        self._known: dict[int, tuple[Tensor, Known]] = {}
+        self.membranes = Membranes(self.draft)
+        self.draft.expand = self.membranes.expanded
+        self.trains = Trains(self.draft, self.size)
+        self.reads: set[int] = set()  #: findings about values that were read into Python
+        self.timed = False  #: whether anything was done along an axis of time
+        self.kept: list[Symbol] = []  #: symbols whose identity counts, so that it stays their own
+        self._known: dict[int, tuple[weakref.ref[Tensor], Known]] = {}
         self._paths = {id(module): path for path, module in self.root.named_modules(remove_duplicate=True)}
-        self._fixed: dict[int, Tensor] = {}
+        self._fixed: dict[int, weakref.ref[Tensor]] = {}
+        self._own = {id(t) for t in (*self.root.parameters(), *self.root.buffers())}
         self._stack: list[tuple[str, nn.Module]] = []
         self._calls = NeuronCalls(self.draft, self.known_of, self.steps)
 
@@ -105,14 +68,32 @@ class Tracer(TorchFunctionMode):
         return entry[1] if entry else None
 
     def know(self, value: Tensor, known: Known) -> None:
-        """Follow a tensor (and keep it, so that its id stays its own)."""
-        self._known[id(value)] = (value, known)
+        """Follow a tensor for as long as it lives."""
+        self._known[id(value)] = (self._watched(value, self._known), known)
+        self._fixed.pop(id(value), None)
+
+    def _watched(self, value: Tensor, table: dict[int, Any]) -> weakref.ref[Tensor]:
+        """A reference that takes the tensor out of a table when it dies, since its id may then be another's."""
+        place = id(value)
+
+        def gone(reference: weakref.ref[Tensor]) -> None:
+            entry = table.get(place)
+            if entry is reference or (isinstance(entry, tuple) and entry[0] is reference):
+                del table[place]
+
+        return weakref.ref(value, gone)
 
     def steps(self, count: int) -> None:
         """The model runs so many timesteps. Raises `Unsupported` if it was another number before."""
         if self.timesteps not in (None, count):
             raise Unsupported(f"runs {count} timesteps here, {self.timesteps} elsewhere")
         self.timesteps = count
+
+    def size(self, shape: tuple[int, ...], label: Label) -> int:
+        """How long an axis is."""
+        if label == "T":
+            return self.timesteps or 1
+        return self.batch if label == "B" else shape[int(label)]
 
     def place(self) -> tuple[str, bool]:
         """The module that runs now, and whether it has no parts (so that the node can carry its name)."""
@@ -121,87 +102,115 @@ class Tracer(TorchFunctionMode):
         path, module = self._stack[-1]
         return path, not any(True for _ in module.children())
 
-    def report(self, what: str, why: str = "", mend: str = "", code: str = "SP380") -> None:
-        """One finding about the module that runs now."""
+    def where(self) -> str:
+        """The module and line that run now, in words."""
         path, module = self._stack[-1] if self._stack else ("", self.root)
-        where = f"module {path!r} ({type(module).__name__})" if path else f"module {type(module).__name__}"
-        finding = Finding(code, what, where + line(), why, mend)
+        return (f"module {path!r} ({type(module).__name__})" if path else f"module {type(module).__name__}") + line()
+
+    def report(self, what: str, why: str = "", mend: str = "", code: str = "SP380") -> int:
+        """One finding about the module that runs now; its number."""
+        finding = Finding(code, what, self.where(), why, mend)
         if finding not in self.findings:
             self.findings.append(finding)
+        return self.findings.index(finding)
 
     # -- functions ----------------------------------------------------------------------------------------------------
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if (name := name_of(func)) in FACTORIES:
-            return self._fixed_value(func(*args, **kwargs))
-        known = [k for value in tensors((args, kwargs)) if (k := self.known_of(value)) is not None]
-        if not known:
-            return func(*args, **kwargs)
-        lost = any(isinstance(k, Lost) for k in known)
-        out = func(*args, **kwargs)
-        if not any(True for _ in tensors(out)) and name != "__iter__":
-            if name in READS:
-                self.report(
-                    f"{READS[name]} (Tensor.{name})",
-                    "what the module does would depend on the sample.",
-                    "compute with tensors only",
-                    "SP381",
-                )
+        name = name_of(func)
+        args, kwargs = widened(name, args, kwargs or {}, self.wide)
+        func = torch.Tensor.double if self.wide and name == "float" else func
+        values = list(tensors((args, kwargs)))
+        known = [k for value in values if (k := self.known_of(value)) is not None]
+        if name in FACTORIES or not known:
+            out = func(*args, **kwargs)
+            if name in FACTORIES or (values and all(self._free(v) for v in values)):
+                self._fix(out)
             return out
-        return self._follow(name, args, kwargs, out, lost)
+        shape = tuple(args[0].shape) if args and isinstance(args[0], Tensor) else ()
+        out = func(*args, **kwargs)
+        if not any(True for _ in tensors(out)) and name not in ("__iter__", "__setitem__"):
+            if name in READS:
+                self._read(name)
+            return out
+        return self._follow(name, args, kwargs, out, shape, known)
 
-    def _fixed_value(self, out: Any) -> Any:
-        """A tensor that a factory made: the same whatever the input is."""
-        self._fixed[id(out)] = out
-        return out
+    def _read(self, name: str) -> None:
+        what = f"{READS[name]} (Tensor.{name})"
+        number = self.report(
+            what, "what the module does would depend on the sample.", "compute with tensors only", "SP381"
+        )
+        if name in ("__bool__", "is_nonzero", "equal", "allclose", "__contains__"):
+            self.reads.add(number)
+
+    def _free(self, value: Tensor) -> bool:
+        return id(value) in self._fixed or id(value) in self._own or value.numel() == 1
+
+    def _fix(self, out: Any) -> None:
+        for value in tensors(out):
+            if id(value) not in self._own:
+                self._fixed[id(value)] = self._watched(value, self._fixed)
 
     def is_fixed(self, value: Any) -> bool:
-        """Whether a tensor comes straight from a factory such as torch.zeros."""
+        """Whether a tensor comes from factories such as torch.zeros, and from parameters, alone."""
         return id(value) in self._fixed
 
-    def _follow(self, name: str, args: Any, kwargs: Any, out: Any, lost: bool) -> Any:
-        handler = self.handlers.get(name)
+    def _follow(self, name: str, args: Any, kwargs: Any, out: Any, shape: Any, known: list[Known]) -> Any:
         result: Any = None
-        if not lost:
+        first = self.known_of(args[0]) if args else None
+        self._views(name, args)
+        if isinstance(first, State) and name in IDENTITIES:
+            result = first
+        elif not any(isinstance(k, Lost) for k in known):
             try:
-                self._no_views(name, args)
+                handler = self.handlers.get(name)
                 if handler is None:
                     raise Unsupported("is no operation that a graph can hold")
-                result = handler(Call(self, name, tuple(args), kwargs, out))
+                result = handler(Call(self, name, tuple(args), kwargs, out, shape))
             except Unsupported as reason:
-                self.report(f"{name.strip('_')}: {reason}", mend=f"supported are: {SUPPORTED}")
-                result = self._as_if(args, out)
+                number = self.report(f"{name.strip('_')}: {reason}", mend=reason.mend, code=reason.code)
+                result = self._as_if(args, out, causes_of(known) | {number})
+        else:
+            result = Lost(causes_of(known))
         if name == "__iter__":
             out = list(out)
-        self._mark(out, result)
+        self._mark(args[0] if name == "__setitem__" else out, result, name.strip("_"), causes_of(known))
         return iter(out) if name == "__iter__" else out
 
-    def _as_if(self, args: Any, out: Any) -> Symbol | None:
+    def _as_if(self, args: Any, out: Any, causes: frozenset[int]) -> Known:
         """What to take the result of something unsupported for, so that what follows it is examined as well."""
         x = self.known_of(args[0]) if args else None
-        if not isinstance(x, Symbol) or not isinstance(out, Tensor):
-            return None
-        lead = x.lead(self.batch, self.timesteps)
-        fits = tuple(out.shape[: len(lead)]) == lead and out.ndim > len(lead)
-        return x.at(x.terms, tuple(out.shape[len(lead) :])) if fits else None
+        symbol = views.as_if(x, out, self.size) if isinstance(x, Symbol) and isinstance(out, Tensor) else None
+        return Lost(causes) if symbol is None else replace(symbol, causes=symbol.causes | causes, before=None)
 
-    def _no_views(self, name: str, args: Any) -> None:
-        """Refuse to change a tensor in place of which a view is followed: the view would change unseen."""
-        inplace = (name.startswith("__i") and name != "__iter__") or (name.endswith("_") and not name.endswith("__"))
-        if not inplace or not isinstance(args[0], Tensor):
+    def _views(self, name: str, args: Any) -> None:
+        """Where a tensor is changed in place, what is known of its other views is true no longer."""
+        if not views.in_place(name) or not isinstance(args[0], Tensor):
             return
-        place = args[0].untyped_storage().data_ptr()
-        for other, known in self._known.values():
-            references = REFERENCES + (other is args[0]._base)  # a view holds its base
-            alive = not isinstance(known, Lost) and sys.getrefcount(other) > references
-            if alive and other is not args[0] and other.untyped_storage().data_ptr() == place:
-                raise Unsupported("changes a tensor in place of which another view is in use")
+        written = args[0] if name != "__setitem__" else views.part(args[0], args[1])
+        followed = [t for r, k in self._known.values() if not isinstance(k, Lost) and (t := r()) is not None]
+        for other in views.overlapping(args[0], written, followed):
+            number = self.report(f"{name.strip('_')}: changes a tensor in place of which another view is in use")
+            known = self._known[id(other)][1]
+            self.know(
+                other,
+                replace(known, causes=known.causes | {number})
+                if isinstance(known, Symbol)
+                else Lost(frozenset([number])),
+            )
+        fixed = [t for r in self._fixed.values() if (t := r()) is not None]
+        for other in views.overlapping(args[0], written, fixed):
+            del self._fixed[id(other)]
 
-    def _mark(self, out: Any, result: Any) -> None:
+    def _mark(self, out: Any, result: Any, name: str, causes: frozenset[int]) -> None:
+        if result is FIXED:
+            self._fix(out)
+            return
         for index, tensor in enumerate(tensors(out)):
             known = result[index] if isinstance(result, list) else result
-            self.know(tensor, Lost() if known is None else known)
+            if isinstance(known, Symbol) and known.place is None:
+                known = replace(known, place=(*self.place(), name))
+            self.know(tensor, Lost(causes) if known is None else known)
 
     # -- modules ------------------------------------------------------------------------------------------------------
 
@@ -212,7 +221,7 @@ class Tracer(TorchFunctionMode):
             path = ".".join(part for part in (self.place()[0], type(module).__name__) if part)
         self._stack.append((path, module))
         try:
-            kind = registered(module)
+            kind = registered(module, inside=self.inside)
             if kind is None and not (type(module) is TdBatchNorm and not module.training):
                 return original(module, *args, **kwargs)
             with torch._C.DisableTorchFunction():
@@ -229,38 +238,43 @@ class Tracer(TorchFunctionMode):
         values = [*args, *kwargs.values()]
         known = [self.known_of(value) for value in values]
         result: list[Known] | None = None
+        causes = causes_of(known)
         if not any(isinstance(k, Lost) for k in known):
             try:
                 x = known[0] if known else None
                 if not isinstance(x, Symbol):
                     raise Unsupported("its input does not come from the network's input, as far as can be followed")
-                result = (
-                    [self._norm(module, x)]
-                    if kind is None
-                    else self._calls.fire(
-                        NeuronCall(module, kind, self._stack[-1][0], x, values[1:], len(list(tensors(out))) - 1)
-                    )
-                )
+                result = [self._norm(module, x)] if kind is None else self._fire(module, kind, x, values, out)
             except Unsupported as reason:
-                self.report(str(reason), code="SP383")
-        self._mark(out, result)
+                code = reason.code if reason.code != "SP380" else "SP383"
+                causes |= {self.report(str(reason), code=code, mend=reason.mend)}
+        self._mark(out, result, "neurons", causes)
+
+    def _fire(self, module: nn.Module, kind: Registered, x: Symbol, values: list[Any], out: Any) -> list[Known]:
+        path = self._stack[-1][0]
+        self.timed = self.timed or kind.steps(module) == "all"
+        x = views.flat(self, x)
+        call = NeuronCall(module, kind, path, x, values[1:], len(list(tensors(out))) - 1, self.where())
+        result = self._calls.fire(call)
+        spikes = result[0]
+        assert isinstance(spikes, Symbol)
+        self.trains.of(spikes, next(tensors(out)))
+        return result
 
     def _norm(self, module: Any, x: Symbol) -> Symbol:
-        number = self.draft.number
-        node = Norm(
-            gamma=number(array(module.weight)),
-            beta=number(array(module.bias)),
-            mean=number(array(module.running_mean)),
-            var=number(array(module.running_var)),
-            eps=module.eps,
-            scale=module.scale,
-        )
-        return self.draft.apply(node, x, self._stack[-1][0], True, "norm")
+        x = views.flat(self, x)
+        if len(x.axes) < 3 or x.axes[2] != (0,):
+            raise Unsupported(f"takes [T, B, C, ...], gets {words(x.axes)}")
+        node = views.norm_of(module, self.draft.number)
+        return self.draft.apply(node, x, x.axes, self._stack[-1][0], True, "norm")
 
     def length(self) -> int | None:
         """The number of timesteps: as seen, or the number of calls of neurons that take one step a call."""
         if (count := self._calls.count()) is not None:
             self.steps(count)
+        counts = {len(layer.charges) for layer in self.membranes.layers.values()}
+        if self.timesteps is None and len(counts) == 1:
+            self.timesteps = counts.pop()
         return self.timesteps
 
 

@@ -1,0 +1,93 @@
+"""What one call of a module takes: tried and proved, said, and an error where it cannot be known."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import pytest
+import torch
+from torch import nn
+
+from spikeport.findings import SpikeportError
+from spikeport.tracing import capture, registry
+from spikeport.training import Repeat
+from traced import T, fired, plif
+
+
+class Either(nn.Module):
+    """Without memory, and with a result that sums over whatever axis is the second to last: time, or nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.out = nn.Linear(6, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        s = (self.fc(x) > 0.1).to(x.dtype)
+        return self.out(s).sum(0) if x.ndim == 3 else self.out(s)
+
+
+def test_what_was_guessed_is_said():
+    torch.manual_seed(0)
+    graph = fired(capture(nn.Sequential(Repeat(T), nn.Linear(4, 8), plif(), nn.Linear(8, 2)), (4,)))
+    assert graph.provenance["notes"] == [
+        'one call of the module was read as forward="sample", which is what can be proved'
+    ]
+    assert (
+        "notes"
+        not in capture(
+            nn.Sequential(Repeat(T), nn.Linear(4, 8), plif(), nn.Linear(8, 2)), (4,), forward="sample"
+        ).provenance
+    )
+
+
+def test_readings_that_are_different_networks_are_an_error_that_names_them():
+    torch.manual_seed(0)
+    with pytest.raises(SpikeportError) as caught:
+        capture(Either(), (6,), timesteps=4, coding="events")
+    assert caught.value.code == "SP330"
+    assert 'forward="sequence"' in str(caught.value)
+    assert 'forward="step"' in str(caught.value)
+    assert capture(Either(), (6,), timesteps=4, coding="events", forward="step").timesteps == 4
+
+
+class Forgets(nn.Module):
+    """Its reset draws new weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.repeat, self.fc, self.lif = Repeat(T), nn.Linear(4, 8), plif()
+
+    def reset(self):
+        nn.init.normal_(self.fc.weight)
+
+    def forward(self, x):
+        return self.lif(self.fc(self.repeat(x)))
+
+
+def test_a_reset_that_changes_weights_is_refused():
+    with pytest.raises(SpikeportError) as caught:
+        capture(Forgets(), (4,))
+    assert caught.value.code == "SP333"
+
+
+def test_a_plug_in_that_cannot_be_imported_hides_no_registered_neuron(monkeypatch):
+    """As with a library in its old layout: the neuron's package is there, what the plug-in imports is not."""
+    package = types.ModuleType("oldlibrary.neurons")
+    monkeypatch.setitem(sys.modules, "oldlibrary.neurons", package)
+    monkeypatch.setitem(registry._plugins, "oldlibrary", "no_such_plugin_for_test")
+    monkeypatch.setattr(registry, "_tried", set())
+    neuron = type("Old", (nn.Module,), {"__module__": "oldlibrary.neurons", "forward": lambda self, x: torch.tanh(x)})
+    net = nn.Sequential(Repeat(T), nn.Linear(4, 8), plif(), neuron())
+    with pytest.raises(SpikeportError) as caught:
+        capture(net, (4,))
+    assert {finding.code for finding in caught.value.findings} == {"SP380", "SP334"}
+    assert "tanh" in str(caught.value)
+    registry.problems.clear()
+
+
+@pytest.mark.parametrize("lazy", [nn.LazyLinear(6), nn.LazyConv2d(3, 1)])
+def test_a_lazy_module_that_never_ran_is_one_error(lazy):
+    with pytest.raises(SpikeportError, match="run the module once") as caught:
+        capture(nn.Sequential(Repeat(T), lazy, plif()), (4,))
+    assert caught.value.code == "SP386"

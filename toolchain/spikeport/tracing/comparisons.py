@@ -1,0 +1,128 @@
+"""Comparisons with a threshold: the spikes of neurons that are written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from spikeport.graph import Array
+from spikeport.graph.neurons import Compare
+from spikeport.tracing.algebra import scaled, shifted, summed
+from spikeport.tracing.axes import with_time
+from spikeport.tracing.blocks import gathered
+from spikeport.tracing.call import Call
+from spikeport.tracing.membranes import rooted
+from spikeport.tracing.operands import operands
+from spikeport.tracing.symbols import ALL, Out, Steps, Symbol, Unsupported, plus
+
+ONE, MINUS, NOTHING = np.ones(()), np.asarray(-1.0), np.zeros(())
+
+
+def compared(compare: Compare, turned: bool = False) -> Callable[[Call], Any]:
+    """x > y or x >= y; ``turned`` for x < y, which is not x >= y, and x <= y, which is not x > y."""
+
+    def handler(call: Call) -> Any:
+        return between(call, call.get(0, "input"), call.get(1, "other"), compare, turned)
+
+    return handler
+
+
+def heaviside(call: Call) -> Any:
+    """heaviside(x, values): values says what happens at the threshold."""
+    at_zero = call.get(1, "values")
+    value = float(at_zero) if not isinstance(at_zero, Tensor) else float(at_zero.detach().reshape(-1)[0])
+    if value not in (0.0, 1.0):
+        raise Unsupported(f"gives {value:g} at the threshold")
+    return between(call, call.get(0, "input"), 0.0, ">=" if value else ">", False)
+
+
+def between(call: Call, a: Any, b: Any, compare: Compare, turned: bool) -> Any:
+    """Where a > b (or >=), or where not."""
+    x, y = call.known(a), call.known(b)
+    if x is None:  # constant > y is y < constant
+        assert y is not None
+        mirrored: Compare = ">=" if compare == ">" else ">"
+        return fired(call, y, operands_of(call, a, y), mirrored, not turned)
+    if y is None:
+        return fired(call, x, operands_of(call, b, x), compare, turned)
+    if isinstance(x, Steps) or isinstance(y, Steps):
+        raise Unsupported("compares blocks whose steps are not one layer's")
+    resolved = call.tracer.membranes.resolved
+    return fired(call, summed(resolved(x), scaled(resolved(y), MINUS)), [NOTHING], compare, turned)
+
+
+def operands_of(call: Call, value: Any, x: Symbol | Steps) -> list[Array]:
+    """The threshold, one or one a step."""
+    if isinstance(x, Steps):
+        first = next((s for s in x.steps if s is not None), None)
+        if first is None:
+            raise Unsupported("compares a block to which nothing was written")
+        return operands(call, value, replace(first, axes=with_time(first.axes, x.axis)))
+    return operands(call, value, x)
+
+
+def fired(call: Call, x: Symbol | Steps, thresholds: list[Array], compare: Compare, turned: bool) -> Any:
+    """The spikes of a step, or of every step of a block, which then are neurons without memory."""
+    if isinstance(x, Steps):
+        whole = thresholds * len(x.steps) if len(thresholds) == 1 else thresholds
+        parts = []
+        for t, (s, theta) in enumerate(zip(x.steps, whole, strict=True)):
+            if s is None:
+                raise Unsupported("compares a block of which a part was not written yet")
+            parts.append(_step(call, s, theta, compare, turned, call.out.select(x.axis, t)))
+        return gathered(call, Steps(tuple(parts), x.axis))
+    if not x.timed:
+        if not x.terms:
+            raise Unsupported("compares a value that does not depend on the network's input")
+        return _step(call, x, thresholds[0], compare, turned, call.out)
+    return _block(call, x, thresholds, compare, turned)
+
+
+def _step(call: Call, x: Symbol, theta: Array, compare: Compare, turned: bool, values: Tensor) -> Symbol:
+    def name(root: Symbol) -> str:
+        path, alone, _ = root.place or (*call.tracer.place(), "")
+        return call.tracer.draft.name(path, alone, "spikes")
+
+    out, flipped = call.tracer.membranes.fire(x, theta, compare, name, call.tracer.where())
+    return _spikes(call, out, x, turned != flipped, values)
+
+
+def _block(call: Call, x: Symbol, thresholds: list[Array], compare: Compare, turned: bool) -> Symbol:
+    tracer = call.tracer
+    roots = [rooted(x, theta) for theta in thresholds]
+    root, flipped = roots[0][0], roots[0][2]
+    if flipped:
+        compare = ">" if compare == ">=" else ">="
+    plain = [_without(theta, root) for _, theta, _, _ in roots]
+    key = ("fired", id(root), compare, *(t.tobytes() for t in plain))
+    draft = tracer.draft
+    if key not in draft.keys:
+        path, alone, _ = root.place or (*tracer.place(), "")
+        draft.keys[key] = name = draft.name(path, alone, "spikes")
+        tracer.membranes.fire_all(root, plain, compare, name, tracer.where(), path)
+        tracer.kept.append(root)
+    return _spikes(call, Out(draft.keys[key], ALL), x, turned != flipped, call.out)
+
+
+def _without(theta: Array, root: Symbol) -> Array:
+    """The threshold of what enters, where a constant is added to it."""
+    return plus(theta, -root.constant, root.shape)
+
+
+def _spikes(call: Call, out: Out, x: Symbol, turned: bool, values: Tensor) -> Symbol:
+    spikes = Symbol({frozenset([out]): ONE}, x.shape, x.axes, causes=x.causes)
+    call.tracer.trains.of(spikes, values, turned)
+    return shifted(scaled(spikes, MINUS), ONE) if turned else spikes
+
+
+HANDLERS: dict[str, Callable[[Call], Any]] = {
+    **dict.fromkeys(("gt", "__gt__", "greater"), compared(">")),
+    **dict.fromkeys(("ge", "__ge__", "greater_equal"), compared(">=")),
+    **dict.fromkeys(("lt", "__lt__", "less"), compared(">=", turned=True)),
+    **dict.fromkeys(("le", "__le__", "less_equal"), compared(">", turned=True)),
+    "heaviside": heaviside,
+}

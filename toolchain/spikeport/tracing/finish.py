@@ -1,0 +1,202 @@
+"""The end of a drawing: neurons are converted, a readout is put at the end, and what leads nowhere is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from spikeport.findings import Finding, SpikeportError
+from spikeport.graph import LIF, Array, Delay, Graph, Input, Norm, Readout, Real, Scale
+from spikeport.tracing.draft import Draft, Drawn, Waiting, in_type
+from spikeport.tracing.symbols import ALL, Out, Symbol, Unsupported
+from spikeport.tracing.timing import timing
+
+
+@dataclass
+class Finish:
+    """What is needed for an output, node by node."""
+
+    draft: Draft
+    timesteps: int
+    findings: list[Finding] = field(default_factory=list)
+    causes: set[int] = field(default_factory=set)  #: numbers of the tracer's findings about what is needed
+    graded: dict[str, str] = field(default_factory=dict)  #: neurons whose spikes leave through a Scale
+
+    def graph(self, output: Symbol, provenance: Mapping[str, Any]) -> Graph | None:
+        """The graph, or None where findings or causes say why there is none."""
+        self.causes |= output.causes
+        try:
+            names, weights, bias = self._ends(output)
+        except Unsupported as reason:
+            self.findings.append(Finding("SP385", f"the module's result {reason}", mend=reason.mend))
+            return None
+        needed = self._needed(names)
+        if self.findings or self.causes:
+            return None
+        self._weighted_gates()
+        names = [self.graded.get(name, name) for name in names]
+        draft = self.draft
+        order = [name for name in draft.nodes if name in needed or isinstance(draft.nodes[name], Input)]
+        nodes = {name: draft.nodes[name] for name in order}
+        edges = [edge for edge in dict.fromkeys(draft.edges) if edge[0] in nodes and edge[1] in nodes]
+        leaves = [name for name in nodes if not any(a == name for a, _ in edges)]
+        if not (weights is None and leaves == names and isinstance(nodes[names[0]], LIF) and not bias.any()):
+            share = [1 / self.timesteps] * self.timesteps if weights is None else weights
+            name = draft.name("readout", True, "")
+            number = draft.number
+            nodes[name] = Readout(output.shape, number(share), bias=number(bias), unit=number(1.0))
+            edges += [(end, name) for end in names]
+        real = Real(draft.dtype.name)  # type: ignore[arg-type]
+        return Graph(nodes, tuple(edges), self.timesteps, real, provenance=provenance)  # type: ignore[arg-type]
+
+    # -- the output ---------------------------------------------------------------------------------------------------
+
+    def _ends(self, output: Symbol) -> tuple[list[str], list[float] | None, Array]:
+        """The nodes that are read out, the weight of each step (None: all steps count alike), and a bias."""
+        x = self.draft.gated(output)
+        factors, lags, when = self._timing(x)
+        names = [
+            self.draft.times(self.draft.delayed(name, lag), factor)
+            for (name, factor), lag in zip(factors.items(), lags, strict=True)
+        ]
+        if when == ALL or (when is None and x.timed):
+            return names, None, x.constant
+        if when is None:
+            return names, None, x.constant
+        shares = {when: 1.0} if isinstance(when, int) else dict(when)
+        weights = [shares.get(t, 0.0) for t in range(self.timesteps)]
+        if not x.constant.any():
+            return names, weights, x.constant
+        if np.isclose(sum(weights), 0.0):
+            raise Unsupported("adds a constant to a sum over time whose weights cancel")
+        return names, weights, x.constant / sum(weights)
+
+    def _timing(self, x: Symbol) -> tuple[dict[str, Array], list[int], Any]:
+        """As `timing`; where one node counts a step later than another in a sum over time, it is read out delayed."""
+        try:
+            return timing(x)
+        except Unsupported:
+            taps = _taps(x, self.timesteps)
+            if taps is None:
+                raise
+            return taps
+
+    # -- what it needs ------------------------------------------------------------------------------------------------
+
+    def _needed(self, ends: list[str]) -> set[str]:
+        needed: set[str] = set()
+        waiting = list(ends)
+        while waiting:
+            name = waiting.pop()
+            if name in needed:
+                continue
+            needed.add(name)
+            self.causes |= self.draft.causes.get(name, frozenset())
+            node = self.draft.nodes[name]
+            if isinstance(node, Waiting):
+                before = set(self.draft.nodes)
+                self._convert(name, node)
+                waiting += [new for new in self.draft.nodes if new not in before]
+            waiting += [a for a, b in self.draft.edges if b == name]
+        return needed
+
+    def _convert(self, name: str, node: Waiting) -> None:
+        try:
+            drawn = node.build(self.timesteps)
+            self._connect(name, drawn)
+        except Unsupported as reason:
+            self.findings.append(Finding(reason.code, str(reason), node.where, mend=reason.mend))
+        except SpikeportError as error:
+            self.findings += [Finding(f.code, f.what, node.where or name, f.why, f.mend) for f in error.findings]
+
+    def _connect(self, name: str, drawn: Drawn) -> None:
+        draft = self.draft
+        draft.nodes[name] = in_type(drawn.cells.node, draft.dtype)
+        names = [draft.delayed(source, lag) for source, lag in drawn.inputs]
+        factors = list(drawn.inputs.values())
+        constant = drawn.constant
+        if len(names) == 1 and constant.any() and factors[0].ndim <= 1 and constant.ndim <= 1:
+            names = [draft.norm(names[0], factors[0], constant, draft.shapes[name])]
+        else:
+            names = [draft.times(source, factor) for source, factor in zip(names, factors, strict=True)]
+            names = [self._shifted(name, names, constant)] if constant.any() else names
+        draft.edges += [(source, name) for source in names]
+        for steps, factor in drawn.cells.feedback:
+            delay, scale = draft.name(name, False, f"after{steps}"), draft.name(name, False, f"back{steps}")
+            draft.nodes[delay] = Delay(drawn.cells.node.shape, steps)
+            draft.nodes[scale] = Scale(draft.number(factor))
+            draft.edges += [(name, delay), (delay, scale), (scale, name)]
+        if drawn.cells.graded is not None:
+            self._grade(name, drawn.cells.graded)
+
+    def _shifted(self, name: str, names: list[str], constant: Array) -> str:
+        draft = self.draft
+        shape = draft.shapes[name]
+        if constant.ndim > 1:
+            raise Unsupported(f"adds a constant a neuron, of shape {constant.shape}; one a channel can be held")
+        ones = draft.number(np.ones(shape[:1]))
+        shift = draft.name(name, False, "shift")
+        norm = Norm(ones, draft.number(np.broadcast_to(constant, shape[:1])), 0 * ones, ones, eps=0.0)
+        draft.add(shift, norm, names, shape)
+        return shift
+
+    def _grade(self, name: str, factor: Array) -> None:
+        draft = self.draft
+        graded = draft.name(name, False, "graded")
+        draft.nodes[graded] = Scale(draft.number(factor))
+        self.graded[name] = graded
+
+    def _weighted_gates(self) -> None:
+        """Spikes that count other than 1 leave through their factor; the layer's connection to itself does not."""
+        for name, graded in self.graded.items():
+            own = {
+                b
+                for a, b in self.draft.edges
+                if a == name and isinstance(self.draft.nodes[b], Delay) and self._returns(b, name)
+            }
+            self.draft.edges = [(graded, b) if a == name and b not in own else (a, b) for a, b in self.draft.edges]
+            self.draft.edges.append((name, graded))
+
+    def _returns(self, delay: str, name: str) -> bool:
+        nexts = [b for a, b in self.draft.edges if a == delay]
+        return any((scale, name) in self.draft.edges and scale.startswith(f"{name}.back") for scale in nexts)
+
+
+def _taps(x: Symbol, timesteps: int) -> tuple[dict[str, Array], list[int], Any] | None:
+    """Several nodes over time with the same weights, one a step later than another: membranes that leak."""
+    values: dict[str, list[Array]] = {}
+    for product, factor in x.terms.items():
+        (out,) = product
+        if not isinstance(out, Out) or out.step in (None, ALL) or factor.ndim:
+            return None
+        steps = values.setdefault(out.node, [np.zeros(())] * timesteps)
+        steps[out.step] = factor
+    rows = {node: np.asarray([float(v) for v in steps]) for node, steps in values.items()}
+    for weights in rows.values():
+        factors: dict[str, Array] = {}
+        lags = []
+        for node, row in rows.items():
+            fit = _lag(row, weights)
+            if fit is None:
+                break
+            factors[node], lag = np.asarray(fit[0]), fit[1]
+            lags.append(lag)
+        else:
+            return factors, lags, dict(enumerate(weights.tolist()))
+    return None
+
+
+def _lag(row: Array, weights: Array) -> tuple[float, int] | None:
+    """(f, lag) with row[t] = f * weights[t + lag]."""
+    for lag in range(3):
+        later = np.concatenate([weights[lag:], np.zeros(lag)])
+        if not later.any():
+            return None
+        at = int(np.abs(later).argmax())
+        factor = row[at] / later[at]
+        if factor and np.allclose(row, factor * later, rtol=1e-9, atol=1e-300):
+            return float(factor), lag
+    return None

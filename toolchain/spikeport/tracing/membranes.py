@@ -1,0 +1,190 @@
+"""Neurons that are written by hand: a comparison with a threshold in a loop over time.
+
+What is compared at step k is named a membrane; from then on every use of that tensor is a use of the membrane. A
+comparison whose membrane follows from the membrane of step k - 1 is the same layer's next step. When the number of
+timesteps is known, `recurrence.solve` says which neuron all of it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from spikeport.graph import LIF, Array, Shape
+from spikeport.graph.neurons import Compare
+from spikeport.tracing.charges import Charge
+from spikeport.tracing.draft import Draft, Drawn, Waiting
+from spikeport.tracing.recurrence import solve
+from spikeport.tracing.registry import Cells
+from spikeport.tracing.symbols import Membrane, Out, Product, Symbol, Unsupported, over, plus, times
+
+ONE = np.ones(())
+
+
+@dataclass
+class Layer:
+    """One hand-written neuron layer."""
+
+    place: str  #: the line of the comparison
+    charges: list[Charge] = field(default_factory=list)
+
+    @property
+    def forgets(self) -> bool:
+        """Whether no step takes in the membrane of the step before."""
+        return not any(isinstance(f, Membrane) for charge in self.charges for p in charge.terms for f in p)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A comparison: of what, how many factors and constants from the membrane, with what."""
+
+    symbol: Symbol
+    hops: int
+    threshold: Array
+    compare: Compare
+
+
+@dataclass
+class Membranes:
+    """All hand-written layers of a run."""
+
+    draft: Draft
+    layers: dict[str, Layer] = field(default_factory=dict)
+    _names: dict[int, tuple[Symbol, Membrane]] = field(default_factory=dict)  #: tensors that are membranes
+    _fired: dict[tuple[int, bytes, Compare], Out] = field(default_factory=dict)
+
+    def resolved(self, x: Symbol) -> Symbol:
+        """``x`` in terms of membranes, where it is one or follows from one by a factor and a constant."""
+        slope, offset, at = ONE, np.zeros(()), x
+        while True:
+            if entry := self._names.get(id(at)):
+                return replace(x, terms={frozenset([entry[1]]): slope}, constant=offset, before=None)
+            if at.before is None:
+                return x
+            at, a, b = at.before
+            slope, offset = times(slope, a, x.shape), plus(times(slope, b, x.shape), offset, x.shape)
+
+    def expanded(self, x: Symbol) -> Symbol:
+        """``x`` with each membrane replaced by what it was made of, as far as the loop tells."""
+        for _ in range(sum(len(layer.charges) for layer in self.layers.values()) + 1):
+            if not any(isinstance(f, Membrane) for f in x.factors()):
+                return x
+            terms: dict[Product, Array] = {}
+            constant = x.constant
+            for product, factor in x.terms.items():
+                membrane = next((f for f in product if isinstance(f, Membrane)), None)
+                if membrane is None:
+                    _add(terms, product, factor, x.shape)
+                    continue
+                charge = self.layers[membrane.node].charges[membrane.step]
+                rest = product - {membrane}
+                for inner, share in charge.terms.items():
+                    _add(terms, inner | rest, times(factor, share, x.shape), x.shape)
+                whole = times(factor, charge.constant, x.shape)
+                if rest:
+                    _add(terms, rest, whole, x.shape)
+                else:
+                    constant = plus(constant, whole, x.shape)
+            x = replace(x, terms=terms, constant=constant, before=None)
+        return x
+
+    def fire(
+        self, x: Symbol, threshold: Array, compare: Compare, name: Callable[[Symbol], str], place: str
+    ) -> tuple[Out, bool]:
+        """The spikes of one step, and whether they stand for *not* firing (the comparison was turned round)."""
+        root, threshold, turned, hops = rooted(x, threshold)
+        if turned:
+            compare = ">" if compare == ">=" else ">="
+        key = (id(root), np.ascontiguousarray(threshold).tobytes(), compare)
+        if key not in self._fired:
+            self._fired[key] = self._next(root, Asked(x, hops, threshold, compare), name, place)
+        return self._fired[key], turned
+
+    def _next(self, root: Symbol, asked: Asked, name: Callable[[Symbol], str], place: str) -> Out:
+        plain = self.resolved(root)
+        node = self._layer(plain, place)
+        if node is None:
+            node = name(root)
+            self.layers[node] = Layer(place)
+            self.draft.add(node, Waiting(place, root.shape, self._build(node, root.shape)), [], root.shape, root.causes)
+        layer = self.layers[node]
+        step = len(layer.charges)
+        charge = Charge(plain.terms, plain.constant, asked.threshold, asked.compare, asked.symbol, asked.hops)
+        layer.charges.append(charge)
+        self.draft.causes[node] |= root.causes
+        self._names.setdefault(id(root), (root, Membrane(node, step)))
+        return Out(node, step)
+
+    def _layer(self, x: Symbol, place: str) -> str | None:
+        """The layer whose next step this is; None for a new one."""
+        before = {f for f in x.factors() if isinstance(f, Membrane)}
+        layers = {f.node for f in before}
+        if len(layers) == 1:
+            (node,) = layers
+            count = len(self.layers[node].charges)
+            if max(f.step for f in before) != count - 1:
+                raise Unsupported("compares one membrane with several thresholds, or takes it up at another step")
+            return node
+        if layers:
+            raise Unsupported(f"compares a sum of the membranes of several layers ({', '.join(sorted(layers))})")
+        return self._forgetful(x, place)
+
+    def _forgetful(self, x: Symbol, place: str) -> str | None:
+        """A layer without memory is known again by its line, its input and the number of its step."""
+        outs = [f for f in x.factors() if isinstance(f, Out)]
+        steps = [f.step for f in outs if f.step is not None]
+        nodes = {f.node for f in outs} - set(self.layers)
+        for name, layer in self.layers.items():
+            inputs = {f.node for p in layer.charges[-1].terms for f in p if isinstance(f, Out)} - set(self.layers)
+            count = len(layer.charges)
+            if steps and layer.forgets and layer.place == place and max(steps) == count and inputs == nodes:
+                return name
+        if steps and max(steps) > 0:
+            raise Unsupported(f"compares what belongs to step {max(steps)} without having compared the steps before")
+        return None
+
+    def _build(self, node: str, shape: Shape) -> Callable[[int], Drawn]:
+        def build(timesteps: int) -> Drawn:
+            charges = self.layers[node].charges
+            if len(charges) != timesteps:
+                raise Unsupported(f"fires at {len(charges)} of {timesteps} timesteps")
+            solution = solve(node, shape, charges)
+            cells = Cells(solution.node, tuple(solution.back.items()))
+            return Drawn(cells, solution.inputs, solution.constant)
+
+        return build
+
+    def fire_all(self, x: Symbol, thresholds: list[Array], compare: Compare, name: str, place: str, path: str) -> None:
+        """Neurons without memory over a whole block, with the threshold of each step (or one for all)."""
+        names, _ = self.draft.entering(replace(x, constant=np.zeros(())), path)
+
+        def build(timesteps: int) -> Drawn:
+            steps = thresholds * timesteps if len(thresholds) == 1 else thresholds
+            form = np.broadcast_shapes(*(over(t, x.shape).shape for t in steps))
+            whole = np.stack([np.broadcast_to(over(t, x.shape), form) for t in steps])
+            whole = whole.reshape(len(steps), -1) if form and set(form[1:]) <= {1} else whole
+            return Drawn(Cells(LIF(x.shape, np.zeros(()), whole, compare=compare)))
+
+        self.draft.add(name, Waiting(place, x.shape, build), names, x.shape, x.causes)
+
+
+def rooted(x: Symbol, threshold: Array) -> tuple[Symbol, Array, bool, int]:
+    """The membrane behind ``x``, the threshold in its unit, whether the comparison turns round, and the hops to it.
+
+    x = a * u + b > t is u > (t - b) / a for a > 0, and not u >= (t - b) / a for a < 0.
+    """
+    turned, hops = False, 0
+    while x.before is not None:
+        root, slope, offset = x.before
+        if not ((slope > 0).all() or (slope < 0).all()):
+            break
+        threshold = times(plus(threshold, -offset, x.shape), 1 / slope, x.shape)
+        turned ^= bool((slope < 0).all())
+        x, hops = root, hops + 1
+    return x, threshold, turned, hops
+
+
+def _add(terms: dict[Product, Array], product: Product, factor: Array, shape: Shape) -> None:
+    terms[product] = plus(terms[product], factor, shape) if product in terms else factor

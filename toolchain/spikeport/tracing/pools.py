@@ -1,0 +1,135 @@
+"""What pools become: averages and sums over windows, and the maximum over windows of spikes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from spikeport.graph import Linear, Pool, Shape
+from spikeport.tracing import views
+from spikeport.tracing.algebra import is_spikes, scaled
+from spikeport.tracing.arithmetic import spiking
+from spikeport.tracing.call import Call
+from spikeport.tracing.draft import memoryless
+from spikeport.tracing.layers import pair, spatial
+from spikeport.tracing.symbols import ALL, Out, Symbol, Unsupported
+
+
+def avg_pool(axes: int) -> Callable[[Call], Symbol]:
+    """avg_pool(input, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)."""
+
+    def handler(call: Call) -> Symbol:
+        x = call.input()
+        kernel = pair(call.get(1, "kernel_size"), axes)
+        stride = pair(call.get(2, "stride") or kernel, axes)
+        padding = pair(call.get(3, "padding", 0), axes)
+        if axes == 1 and len(x.axes) == 3 and x.axes[1] == () and kernel == stride and not any(padding):
+            return _votes(call, x, kernel[0])
+        spatial(call, x, axes)
+        if any(padding) and not call.get(5, "count_include_pad", True):
+            raise Unsupported("divides by fewer at the border (count_include_pad=False)")
+        divisor = call.get(6, "divisor_override")
+        node = Pool("average" if divisor is None else "sum", kernel, stride, padding)
+        _no_ceiling(call, node, x, 4)
+        y = call.apply(node, x, x.axes)
+        return y if divisor is None else scaled(y, np.asarray(1 / divisor))
+
+    return handler
+
+
+def _votes(call: Call, x: Symbol, size: int) -> Symbol:
+    """The mean of groups of features, [batch, 1, N] to [batch, 1, N / size]: a matrix of 1 / size."""
+    x = views.flat(call.tracer, x)
+    count = x.shape[0] // size
+    if x.axes[2] != (0,) or len(x.shape) != 1:
+        raise Unsupported("takes the mean of groups of features that share an axis")
+    weight = np.zeros((count, x.shape[0]))
+    for group in range(count):
+        weight[group, group * size : (group + 1) * size] = 1 / size
+    return call.apply(Linear(call.tracer.draft.number(weight)), x, x.axes)
+
+
+def _no_ceiling(call: Call, node: Pool, x: Symbol, at: int) -> None:
+    count = len(node.kernel)
+    if call.get(at, "ceil_mode", False) and tuple(call.out.shape[-count:]) != node.output_shape(x.shape)[1:]:
+        raise Unsupported("has windows that reach over the border (ceil_mode)")
+
+
+def adaptive_avg_pool(axes: int) -> Callable[[Call], Symbol]:
+    """adaptive_avg_pool(input, output_size) where all windows have one size."""
+
+    def handler(call: Call) -> Symbol:
+        x = call.input()
+        spatial(call, x, axes)
+        return whole_pool(call, x, tuple(call.out.shape[-axes:]), "average")
+
+    return handler
+
+
+def whole_pool(call: Call, x: Symbol, size: Shape, kind: Any) -> Symbol:
+    """A pool whose windows divide the map evenly into ``size``."""
+    if any(n % m for n, m in zip(x.shape[1:], size, strict=True)):
+        raise Unsupported(f"pools {x.shape[1:]} to {size}, which does not divide evenly")
+    kernel = tuple(n // m for n, m in zip(x.shape[1:], size, strict=True))
+    return call.apply(Pool(kind, kernel, kernel, (0,) * len(kernel)), x, x.axes)
+
+
+def max_pool(axes: int) -> Callable[[Call], Symbol]:
+    """The maximum over windows of spikes: a sum over the window, and neurons without memory that fire above a half."""
+
+    def handler(call: Call) -> Symbol:
+        x = call.input()
+        if not is_spikes(x, spiking(call)) or x.constant.any():
+            raise Unsupported(
+                "is the maximum of values that are no spikes; of spikes it is a sum and a threshold",
+                mend="pool the spikes, behind the neurons, or use an average pool",
+            )
+        spatial(call, x, axes)
+        kernel = pair(call.get(1, "kernel_size"), axes)
+        stride = pair(call.get(2, "stride") or kernel, axes)
+        if set(pair(call.get(4, "dilation", 1), axes)) != {1}:
+            raise Unsupported("has a dilation, which no pool of a graph has")
+        node = Pool("sum", kernel, stride, pair(call.get(3, "padding", 0), axes))
+        _no_ceiling(call, node, x, 5)
+        sums = call.apply(node, x, x.axes)
+        return _above_half(call, sums)
+
+    return handler
+
+
+def adaptive_max_pool(axes: int) -> Callable[[Call], Symbol]:
+    """adaptive_max_pool of spikes where all windows have one size."""
+
+    def handler(call: Call) -> Symbol:
+        x = call.input()
+        if not is_spikes(x, spiking(call)) or x.constant.any():
+            raise Unsupported("is the maximum of values that are no spikes")
+        spatial(call, x, axes)
+        return _above_half(call, whole_pool(call, x, tuple(call.out.shape[-axes:]), "sum"))
+
+    return handler
+
+
+def _above_half(call: Call, sums: Symbol) -> Symbol:
+    draft = call.tracer.draft
+    ((factor,),) = sums.terms
+    assert isinstance(factor, Out)
+    key = ("max", factor.node)
+    if key not in draft.keys:
+        draft.keys[key] = name = draft.name(factor.node, False, "max")
+        draft.add(name, memoryless(sums.shape, 0.5), [factor.node], sums.shape, sums.causes)
+    step = factor.step if factor.step is not None else (ALL if sums.timed else 0)
+    spikes = Symbol({frozenset([Out(draft.keys[key], step)]): np.ones(())}, sums.shape, sums.axes, causes=sums.causes)
+    values = call.out[0] if isinstance(call.out, tuple) else call.out
+    call.tracer.trains.of(spikes, values)
+    return spikes
+
+
+HANDLERS: dict[str, Callable[[Call], Any]] = {
+    **{f"avg_pool{n}d": avg_pool(n) for n in (1, 2)},
+    **{f"adaptive_avg_pool{n}d": adaptive_avg_pool(n) for n in (1, 2)},
+    **{f"max_pool{n}d": max_pool(n) for n in (1, 2)},
+    **{f"adaptive_max_pool{n}d": adaptive_max_pool(n) for n in (1, 2)},
+}

@@ -1,0 +1,71 @@
+"""How a sum of nodes' outputs lies in time: all at one step, some steps later than others, or a sum over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from spikeport.graph import Array
+from spikeport.tracing.symbols import ALL, Membrane, Symbol, Unsupported
+
+#: one step (None: the same at each, ALL: along the time axis), or what each step counts in a sum over time
+When = int | None | Mapping[int, float]
+
+
+def timing(x: Symbol) -> tuple[dict[str, Array], list[int], When]:
+    """A sum as (factor by node, how many steps ago of each, when). Raises `Unsupported` for membranes and mixtures."""
+    by_node: dict[str, dict[int | None, Array]] = {}
+    for product, factor in x.terms.items():
+        for out in product:
+            if isinstance(out, Membrane):
+                raise Unsupported("takes the membrane of a hand-written neuron; only spikes pass between layers")
+            if len(product) == 1 and factor.any():
+                by_node.setdefault(out.node, {})[out.step] = factor
+    steps = {node: {s for s in taken if s is not None} for node, taken in by_node.items()}
+    last = max((s for taken in steps.values() for s in taken), default=None)
+    if all(len(taken) == 1 for taken in by_node.values()):
+        factors = {node: next(iter(taken.values())) for node, taken in by_node.items()}
+        lags = [0 if last in (None, ALL) or not steps[node] else last - min(steps[node]) for node in by_node]
+        return factors, lags, last
+    return _over_time(by_node)
+
+
+def _over_time(by_node: dict[str, dict[int | None, Array]]) -> tuple[dict[str, Array], list[int], When]:
+    weights: dict[int, float] | None = None
+    factors: dict[str, Array] = {}
+    for node, taken in by_node.items():
+        own = {s: f for s, f in taken.items() if s is not None}
+        if len(own) != len(taken) or ALL in own:
+            raise Unsupported("adds a sum over time and a value that is the same at every step")
+        largest = max(own.values(), key=lambda f: float(np.abs(f).max()))
+        shares = {s: _share(f, largest) for s, f in own.items()}
+        factors[node] = largest
+        weights = weights or shares
+        ratio = _ratio(weights, shares)
+        factors[node] = largest * ratio
+    assert weights is not None
+    top = next(iter(factors.values()))
+    if top.ndim == 0:  # one number for all: it counts as weight of the steps
+        weights = {s: w * float(top) for s, w in weights.items()}
+        factors = {node: f / top for node, f in factors.items()}
+    return factors, [0] * len(factors), weights
+
+
+def _share(factor: Array, largest: Array) -> float:
+    at = np.unravel_index(int(np.abs(largest).argmax()), largest.shape)
+    if factor.shape != largest.shape:
+        raise Unsupported("weighs the steps of a sum over time differently from channel to channel")
+    share = float(factor[at] / largest[at])
+    if not np.allclose(factor, share * largest, rtol=1e-9, atol=0):
+        raise Unsupported("weighs the steps of a sum over time differently from channel to channel")
+    return share
+
+
+def _ratio(weights: Mapping[int, float], shares: Mapping[int, float]) -> float:
+    step = max(weights, key=lambda s: abs(weights[s]))
+    ratio = shares.get(step, 0.0) / weights[step]
+    steps = set(weights) | set(shares)
+    if not all(np.isclose(shares.get(s, 0.0), ratio * weights.get(s, 0.0), rtol=1e-9, atol=0) for s in steps):
+        raise Unsupported("adds sums over time with different weights")
+    return ratio

@@ -1,0 +1,252 @@
+"""One run of a module on samples, followed: the graph that it is, and what its neurons did."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from spikeport.findings import Finding, SpikeportError, fail
+from spikeport.graph import LIF, Array, Graph, Readout
+from spikeport.record import Record, Train
+from spikeport.tracing import arithmetic, comparisons, indexing, layers, pools, reductions, shapes
+from spikeport.tracing.blocks import weighted
+from spikeport.tracing.finish import Finish
+from spikeport.tracing.functions import SUPPORTED
+from spikeport.tracing.registry import problems
+from spikeport.tracing.state import Reading, evaluating
+from spikeport.tracing.symbols import ALL, Axes, Lost, State, Steps, Symbol, Unsupported
+from spikeport.tracing.tracer import Tracer, following
+from spikeport.tracing.trains import ordered
+
+HANDLERS = {
+    **arithmetic.HANDLERS,
+    **comparisons.HANDLERS,
+    **layers.HANDLERS,
+    **pools.HANDLERS,
+    **reductions.HANDLERS,
+    **shapes.HANDLERS,
+    **indexing.HANDLERS,
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a module is run."""
+
+    reading: Reading
+    shape: tuple[int, ...]
+    timesteps: int | None
+    coding: str
+    output: int | str | None = None
+    inside: bool = False  #: follow other libraries' neurons line by line
+    wide: bool = False  #: a module in float64 whose casts to float32 are taken for casts to float64
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of one run."""
+
+    graph: Graph
+    tracer: Tracer
+    result: Tensor  #: [B, *shape], or [T, B, *shape]
+    read: tuple[Finding, ...] = field(default=())  #: values that were read into Python
+    timed: bool = True  #: whether the module did anything along an axis of time, where there is one
+
+    def record(self, graph: Graph) -> Record:
+        """What the module did, in the terms of ``graph``, which is this run's with its norms folded or not."""
+        neurons = graph.nodes_of(LIF)
+        trains = {name: np.asarray(self.tracer.trains.train(name).cpu().numpy()) for name in neurons}
+        trains = {name: np.broadcast_to(t, (graph.timesteps, *t.shape[1:])) for name, t in trains.items()}
+        return Record(
+            target="pytorch",
+            outputs=read_out(graph, self.result.detach().cpu().numpy()),
+            neurons={name: node.size for name, node in neurons.items()},
+            spike_counts={
+                n: np.count_nonzero(t.reshape(len(t), -1), axis=1).astype(np.int64) for n, t in trains.items()
+            },
+            trains={name: Train.pack(train) for name, train in trains.items()},
+        )
+
+
+def read_out(graph: Graph, result: Array) -> Array:
+    """The module's result as the graph reads it out."""
+    shape = graph.shapes[graph.output]
+    if result.ndim != len(shape) + 2:
+        return result
+    node = graph.nodes[graph.output]
+    weight = node.weight.astype(result.dtype) if isinstance(node, Readout) else np.ones(len(result), result.dtype)
+    return np.asarray(np.tensordot(weight, result, axes=1))
+
+
+def run(module: nn.Module, samples: Tensor, plan: Plan) -> Run:
+    """Follow ``module`` on ``samples``: [B, *shape], or [T, B, *shape] where the coding is "events".
+
+    Raises `SpikeportError` with everything that its result depends on and a graph cannot hold.
+    """
+    frames = plan.coding == "events"
+    batch = samples.shape[1 if frames else 0]
+    dtype = np.dtype("float64" if samples.dtype == torch.float64 else "float32")
+    tracer = Tracer(module, batch, dtype, HANDLERS, plan.timesteps, inside=plan.inside, wide=plan.wide)
+    with evaluating(module), torch.no_grad(), default_type(samples.dtype):
+        try:
+            with following(tracer):
+                outcome = chosen(_outcome(tracer, module, samples, plan), plan.output)
+        except SpikeportError:
+            raise
+        except Exception as error:
+            what = f"its forward fails on samples of shape {list(samples.shape)}: {type(error).__name__}: {error}"
+            where = type(module).__name__
+            mend = f"check input_shape {plan.shape} and {plan.reading.words()}"
+            _refuse([*tracer.findings, Finding("SP386", what, where, mend=mend)])
+        return _finish(tracer, module, outcome, plan)
+
+
+@contextlib.contextmanager
+def default_type(dtype: torch.dtype) -> Iterator[None]:
+    """New tensors are of the type of the samples."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _outcome(tracer: Tracer, module: nn.Module, samples: Tensor, plan: Plan) -> Any:
+    """The module's result on samples that are followed."""
+    frames = plan.coding == "events"
+    axes: Axes = (("B",), *((n,) for n in range(len(plan.shape))))
+    at, way = plan.reading.time, plan.reading.way
+
+    def follow(x: Tensor, step: int | None) -> Tensor:
+        whole = (*axes[:at], ("T",), *axes[at:]) if way == "sequence" else axes
+        tracer.know(x, tracer.draft.source("input", plan.shape, plan.coding, whole, step if frames else None))
+        return x
+
+    return called(module, samples, plan, follow)
+
+
+def _as_it_is(x: Tensor, step: int | None) -> Tensor:
+    return x
+
+
+def called(
+    module: nn.Module, samples: Tensor, plan: Plan, follow: Callable[[Tensor, int | None], Tensor] = _as_it_is
+) -> Any:
+    """What a module makes of samples, [B, *shape] or [T, B, *shape], called as the plan says."""
+    frames, way = plan.coding == "events", plan.reading.way
+    if way == "sample":
+        return module(follow(samples.clone(), None))
+    if way == "sequence":
+        x = samples if frames else samples.unsqueeze(0).expand(plan.timesteps or 1, *samples.shape)
+        return module(follow(x.movedim(0, plan.reading.time).clone(memory_format=torch.contiguous_format), ALL))
+    steps = range(plan.timesteps or 1)
+    return torch.stack(
+        [chosen(module(follow((samples[t] if frames else samples).clone(), t)), plan.output) for t in steps]
+    )
+
+
+def chosen(outcome: Any, output: int | str | None) -> Tensor:
+    """The one tensor of a result that counts. Raises SP385 where there are several and none is named."""
+    values = _values(outcome)
+    if output is None:
+        if len(values) == 1:
+            return next(iter(values.values()))
+        if not values:
+            fail("SP385", f"the module returns {type(outcome).__name__}, no tensor", mend="return one tensor")
+        names = ", ".join(repr(key) for key in values)
+        fail("SP385", f"the module returns {len(values)} results: {names}", mend="say which one counts: output=0")
+    if output not in values:
+        names = ", ".join(repr(key) for key in values)
+        fail("SP385", f"the module returns no result {output!r}; it has {names}", mend="name one of them")
+    return values[output]
+
+
+def _values(outcome: Any) -> dict[int | str, Tensor]:
+    if isinstance(outcome, Tensor):
+        return {0: outcome}
+    if isinstance(outcome, Mapping):
+        return {str(key): value for key, value in outcome.items() if isinstance(value, Tensor)}
+    if isinstance(outcome, tuple | list):
+        values: dict[int | str, Tensor] = {n: v for n, v in enumerate(outcome) if isinstance(v, Tensor)}
+        nested = [v for v in outcome if isinstance(v, Mapping | tuple | list)]
+        return values or (_values(nested[0]) if len(nested) == 1 else {})
+    return {}
+
+
+def _finish(tracer: Tracer, module: nn.Module, outcome: Tensor, plan: Plan) -> Run:
+    known = _known(tracer, outcome)
+    timesteps = _timesteps(tracer)
+    symbol = (
+        weighted(known, [1 / timesteps] * timesteps, tracer.membranes.resolved) if isinstance(known, Steps) else known
+    )
+    finish = Finish(tracer.draft, timesteps)
+    provenance: dict[str, Any] = {"source": "pytorch", "module": type(module).__name__, "forward": plan.reading.way}
+    if plan.reading.time:
+        provenance["time_axis"] = plan.reading.time
+    if plan.inside:
+        provenance["inside"] = True
+    graph = finish.graph(symbol, provenance)
+    _refuse([*_named(tracer, finish.causes | tracer.reads), *finish.findings])
+    assert graph is not None
+    result = _ordered(tracer, outcome, known, timesteps)
+    read = tuple(f for f in tracer.findings if f.code == "SP381")
+    timed = plan.reading.way != "sequence" or tracer.timed or (isinstance(known, Symbol) and not known.timed)
+    return Run(graph, tracer, result, read, timed)
+
+
+def _known(tracer: Tracer, outcome: Tensor) -> Symbol | Steps:
+    known = tracer.known_of(outcome)
+    if isinstance(known, Lost):
+        _refuse(_named(tracer, known.causes | tracer.reads))
+    if isinstance(known, State):
+        fail("SP385", "the result is the membrane of a neuron layer", mend="return its spikes, or say output=")
+    if not isinstance(known, Symbol | Steps):
+        what = "the module's result does not come from its input, as far as can be followed"
+        finding = Finding("SP385", what, mend=f"supported are: {SUPPORTED}")
+        raise SpikeportError([finding, *_named(tracer, tracer.reads)])
+    return known
+
+
+def _ordered(tracer: Tracer, outcome: Tensor, known: Symbol | Steps, timesteps: int) -> Tensor:
+    if isinstance(known, Steps):
+        steps = [s for s in known.steps if s is not None]
+        mean = outcome.sum(known.axis) / timesteps
+        return ordered(mean, steps[0].axes, steps[0].shape, tracer.size, timed=False)
+    return ordered(outcome, known.axes, known.shape, tracer.size, timed=known.timed)
+
+
+def _timesteps(tracer: Tracer) -> int:
+    try:
+        timesteps = tracer.length()
+    except Unsupported as reason:
+        fail("SP384", str(reason), mend="one timestep is one call of each neuron layer")
+    if timesteps is None:
+        fail(
+            "SP384",
+            "runs no timestep that capture can see: no neuron, no loop over time",
+            where=type(tracer.root).__name__,
+            mend="pass timesteps=T, or spiking neurons",
+        )
+    return timesteps
+
+
+def _named(tracer: Tracer, numbers: Any) -> list[Finding]:
+    return [tracer.findings[n] for n in sorted(numbers)]
+
+
+def _refuse(findings: list[Finding]) -> None:
+    """Raise what was found, with the long list of what is supported once, and plug-ins that could not be imported."""
+    plain = [f for f in findings if f.code == "SP380" and not f.mend]
+    if plain:
+        last = plain[-1]
+        swapped = Finding(last.code, last.what, last.where, last.why, f"supported are: {SUPPORTED}")
+        findings = [swapped if f is last else f for f in findings]
+    if findings:
+        raise SpikeportError([*findings, *problems])

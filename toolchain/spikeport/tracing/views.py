@@ -1,0 +1,85 @@
+"""What the tracer needs of tensors' forms: a flatten that waited, views in use, stand-ins for what is unsupported."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from spikeport.graph import Array, Flatten, Norm
+from spikeport.tracing.axes import regrouped
+from spikeport.tracing.registry import array
+from spikeport.tracing.symbols import Label, Symbol, Unsupported
+
+if TYPE_CHECKING:
+    from spikeport.tracing.tracer import Tracer
+
+
+def flat(tracer: Tracer, x: Symbol) -> Symbol:
+    """``x`` behind a `Flatten` where one of its axes holds all features in order; else as it is."""
+    every = tuple(range(len(x.shape)))
+    if len(every) < 2 or every not in x.axes:
+        return x
+    axes = tuple((0,) if group == every else group for group in x.axes)
+    path, alone, op = x.place or ("", False, "flatten")
+    return tracer.draft.apply(Flatten(), x, axes, path, alone and path != "", op if alone and path else "flatten")
+
+
+def as_if(x: Symbol, out: Tensor, size: Callable[[tuple[int, ...], Label], int]) -> Symbol | None:
+    """``x`` as a tensor with the form of ``out``, the same axes of time and batch and other features."""
+    shape = tuple(out.shape)
+    lead = [group for group in x.axes if not any(isinstance(label, int) for label in group)]
+    head = tuple(math.prod(size(x.shape, label) for label in group) for group in lead)
+    if shape[: len(head)] != head or len(shape) <= len(head):
+        return None
+    features = shape[len(head) :]
+    if math.prod(features) == math.prod(x.shape):
+        try:
+            return x.viewed((*lead, *regrouped(range(len(x.shape)), lambda n: x.shape[int(n)], features)))
+        except Unsupported:
+            pass
+    axes = (*lead, *((n,) for n in range(len(features))))
+    return Symbol(x.terms, features, axes, x.constant if x.constant.ndim == 0 else 0 * x.constant.flat[0], x.causes)
+
+
+def in_place(name: str) -> bool:
+    """Whether a function changes the values of its first argument."""
+    if name == "__setitem__" or (name.startswith("__i") and name not in ("__iter__", "__invert__")):
+        return True
+    return name.endswith("_") and not name.endswith("__") and not name.startswith(("unsqueeze", "squeeze", "requires"))
+
+
+def part(tensor: Tensor, index: Any) -> Tensor:
+    """What an index writes into; the whole tensor where the index makes copies."""
+    with torch._C.DisableTorchFunction():
+        piece = tensor[index]
+    same = piece.untyped_storage().data_ptr() == tensor.untyped_storage().data_ptr()
+    return piece if same else tensor
+
+
+def overlapping(tensor: Tensor, written: Tensor, others: list[Tensor]) -> list[Tensor]:
+    """The tensors that share the memory of what is written into ``tensor``."""
+    place = tensor.untyped_storage().data_ptr()
+
+    def shares(other: Tensor) -> bool:
+        if other is tensor or other.untyped_storage().data_ptr() != place:
+            return False
+        apart = other.numel() <= written.numel() and other.storage_offset() != written.storage_offset()
+        return written is tensor or not apart
+
+    return [other for other in others if shares(other)]
+
+
+def norm_of(module: Any, number: Callable[[Any], Array]) -> Norm:
+    """spikeport's tdBN as a node."""
+    return Norm(
+        gamma=number(array(module.weight)),
+        beta=number(array(module.bias)),
+        mean=number(array(module.running_mean)),
+        var=number(array(module.running_var)),
+        eps=module.eps,
+        scale=module.scale,
+    )
