@@ -57,7 +57,7 @@ def test_several_synapses_share_one_accumulator():
 
 @pytest.mark.parametrize("kernels", ["plain", "fast"])
 def test_random_graphs_wrap_alike_in_every_bit(kernels):
-    """Accumulators of nine to twenty bits, so that most graphs wrap; compiled loops count what the definition counts."""
+    """Accumulators of 9 to 20 bits, so that most graphs wrap; compiled loops count what the definition counts."""
     wrapped = 0
     for seed in range(24):
         graph, samples = random_graph(seed, integers=True)

@@ -40,10 +40,8 @@ def fits(node: LIF, x: Range, profile: Profile) -> bool:
     if _wraps(x, profile) and (profile.accumulator_overflow == "refuse" or x.size >= 2**31):
         return False
     membrane = max(top, int(np.abs(node.reset_value).max()))
-    return (
-        _current(node, x, profile) + membrane + int(np.abs(node.bias.astype(np.float64)).max()) < 2**31 - 1
-        and top < 2**30
-    )
+    bias = int(np.abs(node.bias.astype(np.float64)).max())
+    return _current(node, x, profile) + membrane + bias < 2**31 - 1 and top < 2**30
 
 
 def _wraps(x: Range, profile: Profile) -> bool:
