@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
 from random_graphs import random_graph
-from spikeport.graph import LIF, Conv, CubaLIF, Linear
+from spikeport.graph import LIF, LOIHI2, CubaLIF, Loihi
+from spikeport.graph.loihi import WRAPPED
 from spikeport_targets.nengo_loihi.checks import check
 
+SWITCHES = {"accumulator_bits": 22, "weight_shift": "each"}  # what Loihi 1 has and Lava's integers have not
+CHIP = replace(LOIHI2, name="loihi1 with schedules", **SWITCHES)
 
-def loihi1_job(seed):
-    """A random graph and samples, with reset to zero; of every third the numbers are one a layer, without a bias."""
+
+def job(seed):
+    """A random graph and samples, with reset to zero; every third is plain: see `plain`, and its input is binary."""
     graph, samples = random_graph(seed, integers=True)
     rng = np.random.default_rng(seed)
     changes = {}
     for name, node in graph.nodes.items():
         if isinstance(node, LIF):
             changes[name] = plain(node, rng) if seed % 3 == 0 else node.with_(reset="zero")
-        elif isinstance(node, Conv | Linear):
-            changes[name] = node.with_(exponent=max(node.exponent, 0))
-    return graph.replace(changes), samples
+    if seed % 3 == 0:
+        changes[graph.input] = graph.entry.with_(low=0.0, high=1.0)
+        samples = (rng.random(samples.shape) < 0.4) * graph.entry.unit
+    return graph.replace(changes).with_(arithmetic=Loihi(CHIP)), samples
 
 
 def plain(node, rng):
@@ -44,8 +50,8 @@ def refused(graph):
 
 def jobs(seeds):
     """Those graphs of the seeds that Loihi 1 can hold, with their samples."""
-    every = {seed: loihi1_job(seed) for seed in seeds}
-    return {seed: job for seed, job in every.items() if not refused(job[0])}
+    every = {seed: job(seed) for seed in seeds}
+    return {seed: (graph, samples) for seed, (graph, samples) in every.items() if not refused(graph)}
 
 
 def apart(a, b):
@@ -56,3 +62,8 @@ def apart(a, b):
         outputs=int((a.outputs != b.outputs).sum()),
     )
     return +counts
+
+
+def wraps(record):
+    """How often the sums of each layer wrapped."""
+    return {name: node[WRAPPED] for name, node in record.overflows.items() if WRAPPED in node}

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from loihi1_graphs import CHIP
 from spikeport.findings import SpikeportError
 from spikeport.graph import (
     LIF,
@@ -69,6 +70,19 @@ REFUSED = {
     "reset by subtraction": ("SP632", chain(spikes(2), Linear(ones(2, 2)), neurons(2, reset="subtract"))),
     "negative events": ("SP633", chain(spikes(2, low=-1), Linear(ones(2, 2)), neurons(2))),
     "a negative factor": ("SP633", chain(spikes(2), Scale(np.asarray(-1)), Linear(ones(2, 2)), neurons(2))),
+    "other accumulators": (
+        "SP634",
+        chain(spikes(2), Linear(ones(2, 2)), neurons(2), profile=replace(LOIHI2, name="narrow", accumulator_bits=16)),
+    ),
+    "sums that may not wrap": (
+        "SP123",
+        chain(
+            spikes(300),
+            Linear(np.full((1, 300), 127, np.int8)),
+            neurons(1),
+            profile=replace(CHIP, name="strict", accumulator_overflow="refuse"),
+        ),
+    ),
     "other membranes": (
         "SP634",
         chain(spikes(2), Linear(ones(2, 2)), neurons(2), profile=replace(LOIHI2, name="narrow", state_bits=16)),
@@ -108,11 +122,28 @@ def test_feedback_that_comes_too_late_is_refused():
     assert [finding.code for finding in NengoLoihi().check(graph)] == ["SP612"]
 
 
-def test_sums_beyond_the_accumulator_are_said_from_the_first_unit_on():
-    """32,768 units of 64 are 2**21."""
-    for inputs, said in ((258, []), (259, ["SP637"])):  # 127 * 258 = 32,766
-        graph = chain(spikes(inputs), Linear(np.full((1, inputs), 127, np.int8)), neurons(1))
+@pytest.mark.parametrize(("profile", "code"), [(LOIHI2, "SP637"), (CHIP, "SP123")])
+def test_sums_beyond_the_accumulator_are_said_from_the_first_unit_on(profile, code):
+    """32,768 units of 64 are 2**21; a profile that states the accumulator has its own word for it."""
+    for inputs, said in ((258, []), (259, [code])):  # 127 * 258 = 32,766
+        graph = chain(spikes(inputs), Linear(np.full((1, inputs), 127, np.int8)), neurons(1), profile=profile)
         assert [finding.code for finding in NengoLoihi().check(graph)] == said
+
+
+def test_weights_that_lose_bits_one_by_one_are_said_where_the_profile_shifts_the_sum():
+    for mantissa, profile, said in ((3, LOIHI2, ["SP637"]), (4, LOIHI2, []), (3, CHIP, [])):
+        synapse = Linear(np.full((1, 2), mantissa, np.int8), exponent=-2)
+        graph = chain(spikes(2), synapse, neurons(1), profile=profile)
+        assert [finding.code for finding in NengoLoihi().check(graph)] == said, (mantissa, profile.name)
+
+
+def test_sums_beyond_the_emulators_integers_are_refused():
+    wide = Linear(np.full((1, 4000), 127, np.int8), exponent=7)  # 127 * 4000 * 2**13 > 2**31
+    errors = [
+        finding for finding in NengoLoihi().check(chain(spikes(4000), wide, neurons(1))) if finding.severity == "error"
+    ]
+    assert [finding.code for finding in errors] == ["SP639"]
+    assert "32 bits" in errors[0].what
 
 
 def test_what_only_an_emulator_can_do_is_said():

@@ -10,33 +10,34 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from loihi1_graphs import apart, jobs
+from loihi1_graphs import apart, jobs, wraps
 from spikeport.engine import simulate
 from spikeport.graph import LIF, LOIHI1, Conv, Delay, Flatten, Graph, Input, Linear, Loihi, Pool, Readout
 from spikeport.target import Request
 from spikeport_targets.nengo_loihi import NengoLoihi
-from spikeport_targets.nengo_loihi.records import KINDS
 from spikeport_targets.nengo_loihi.target import run_all
 
 HERE = NengoLoihi().availability()
 pytestmark = pytest.mark.skipif(not HERE.ready, reason=f"{HERE.why}: {HERE.mend}")
 EVERYTHING = Request(trains=True, membranes=True)
-WRAPS = set(KINDS) - {"membrane saturated"}
+FOREIGN = {"current wrapped", "current and bias wrapped"}  # no profile has these: the engine counts such sums
 SEEDS = st.lists(st.integers(0, 10**9), min_size=45, max_size=45, unique=True)
 
 
 @given(SEEDS)
 @settings(max_examples=1, phases=[Phase.generate])
 def test_random_graphs_are_the_same_network_on_nengo_loihi(seeds):
+    """Every bit, also where sums wrap in the accumulator and where weights are shifted before they are added."""
     graphs = jobs(seeds)
     records = run_all(list(graphs.values()), EVERYTHING)
     compared = fired = 0
     for (seed, (graph, samples)), theirs in zip(graphs.items(), records, strict=True):
         ours = simulate(graph, samples, EVERYTHING)
-        if any(WRAPS & set(kinds) for kinds in theirs.overflows.values()):
+        if any(FOREIGN & set(kinds) for kinds in theirs.overflows.values()):
             assert any(finding.code == "SP637" for finding in theirs.findings), seed
             continue
         assert apart(theirs, ours) == {}, seed
+        assert wraps(theirs) == wraps(ours), seed
         compared += 1
         fired += sum(int(counts.sum()) for counts in ours.spike_counts.values())
     assert compared >= 20

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from spikeport.findings import Finding, SpikeportError
-from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, Conv, CubaLIF, Graph, Linear, Loihi, Readout, Scale
+from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, Conv, CubaLIF, Graph, Linear, Loihi, Profile, Readout, Scale
+from spikeport.graph.accumulators import wide_sums
 from spikeport.graph.ranges import into, ranges
 from spikeport.target import clipped_thresholds
-from spikeport_targets.nengo_loihi.routes import Route, is_current, routes, timing
+from spikeport_targets.nengo_loihi.routes import Route, is_current, layers, routes, timing
 
 STATE_BITS = 24  #: of membranes and currents (nengo-loihi 1.1.0, builder/discretize.py: U_BITS and a sign)
 ACCUMULATOR_BITS = 22  #: of a step's sums, which wrap (the same: Q_BITS and a sign)
@@ -23,9 +24,15 @@ def check(graph: Graph) -> list[Finding]:
     if not isinstance(graph.arithmetic, Loihi):
         mend = "quantise the graph first: spikeport quantize --profile loihi1"
         return [Finding("SP631", "Loihi 1 computes with whole numbers, this graph holds real ones", mend=mend)]
+    profile = graph.arithmetic.profile
     ways, findings = routes(graph)
-    findings += [*_neurons(graph), *_messages(graph, ways), *_state(graph), *_size(graph, ways)]
-    findings += [*_switches(graph), *_emulator_only(graph, ways), *_hosted(graph, ways), *clipped_thresholds(graph)]
+    findings += [*_neurons(graph), *_messages(graph, ways), *_state(profile), *_size(graph, ways)]
+    findings += [
+        *_switches(graph, profile),
+        *_emulator_only(graph, ways),
+        *_hosted(graph, ways),
+        *clipped_thresholds(graph),
+    ]
     try:
         times = timing(graph, ways)
     except SpikeportError as error:
@@ -79,19 +86,22 @@ def _messages(graph: Graph, ways: Sequence[Route]) -> Iterator[Finding]:
 MESSAGE = "a message of Loihi 1 is a spike, and several of them add up; none takes away."
 
 
-def _state(graph: Graph) -> Iterator[Finding]:
-    assert isinstance(graph.arithmetic, Loihi)
-    profile = graph.arithmetic.profile
-    if profile.state_bits != STATE_BITS:
-        yield Finding(
-            "SP634",
-            f"the profile {profile.name!r} has membranes of {profile.state_bits} bits, Loihi 1's have {STATE_BITS}",
-            why="a membrane that saturates would do so elsewhere.",
-            mend=f"quantise for a profile with state_bits = {STATE_BITS}, or use --target integer",
-        )
+def _state(profile: Profile) -> Iterator[Finding]:
+    for what, bits, chip in (
+        ("membranes", profile.state_bits, STATE_BITS),
+        ("accumulators", profile.accumulator_bits, ACCUMULATOR_BITS),
+    ):
+        if bits not in (None, chip):
+            yield Finding(
+                "SP634",
+                f"the profile {profile.name!r} has {what} of {bits} bits, Loihi 1's have {chip}",
+                why="a value that leaves them would do so elsewhere.",
+                mend=f"quantise for a profile with {chip} bits there, or use --target integer",
+            )
 
 
 def _size(graph: Graph, ways: Sequence[Route]) -> Iterator[Finding]:
+    """The emulator's own bounds: memory, and sums of 32 bits."""
     total = 0
     for name in {way.synapse for way in ways if way.synapse}:
         node = graph.nodes[name]
@@ -104,25 +114,56 @@ def _size(graph: Graph, ways: Sequence[Route]) -> Iterator[Finding]:
             why="the emulator keeps each synapse apart and goes through them spike by spike.",
             mend="take a smaller network, or --target lava or integer",
         )
-
-
-def _switches(graph: Graph) -> Iterator[Finding]:
-    """Where a sum may leave Loihi 1's accumulator, or a current its state: both wrap."""
     bounds = ranges(graph)
-    for name, node in graph.nodes_of(LIF, Readout).items():
+    for name in layers(graph):
+        largest = (bounds[name] if name not in graph.nodes_of(LIF, Readout) else into(graph, name, bounds)).size
+        if largest * 2**STATE_SHIFT >= 2**31:
+            yield Finding(
+                "SP639",
+                f"its sums may reach {largest:.3g}, and the emulator adds in 32 bits",
+                f"node {name!r}",
+                why="they would wrap in the emulator and not be counted.",
+                mend="lower the weight exponent, or the weights, of the synapses before it",
+            )
+
+
+def _switches(graph: Graph, profile: Profile) -> Iterator[Finding]:
+    """Where the profile says another arithmetic than Loihi 1's, and this network may feel it."""
+    if profile.accumulator_bits is not None:
+        yield from wide_sums(graph, refuses=False)
+    bounds = ranges(graph)
+    for name, node in graph.nodes_of(LIF).items():
         most = into(graph, name, bounds).size * 2**STATE_SHIFT
         kept = float(node.current_decay.max()) / DECAY_ONE if isinstance(node, CubaLIF) else 0.0
         current = most * sum(kept**step for step in range(graph.timesteps)) if kept else 0.0
-        for what, largest, bits in (("sums", most, ACCUMULATOR_BITS), ("current", current, STATE_BITS)):
-            if largest >= 2 ** (bits - 1):
-                yield Finding(
-                    "SP637",
-                    f"its {what} may reach {largest:.3g}, and Loihi 1 wraps them at {2 ** (bits - 1):,} ({bits} bits)",
-                    f"node {name!r}",
-                    why="the record counts what wrapped: where it counts none, nothing did.",
-                    mend="lower the weight exponent, or the weights, of the synapses before it",
-                    severity="substituted",
-                )
+        if profile.accumulator_bits is None and most >= 2 ** (ACCUMULATOR_BITS - 1):
+            yield _switch(
+                name, "its sums", most, ACCUMULATOR_BITS, f"says no accumulator_bits, {ACCUMULATOR_BITS} here"
+            )
+        if current >= 2 ** (STATE_BITS - 1):
+            yield _switch(name, "its current", current, STATE_BITS, "has no word for it")
+    for name, synapse in graph.nodes_of(Linear, Conv).items():
+        if profile.weight_shift == "sum" and (synapse.weight % 2 ** max(-synapse.exponent, 0)).any():
+            yield Finding(
+                "SP637",
+                f"its weights lose their low {-synapse.exponent} bits one by one; the profile {profile.name!r} shifts "
+                'their sum (weight_shift = "sum")',
+                f"node {name!r}",
+                why="Loihi 1 shifts each weight before it adds them, so that sums and spikes may differ.",
+                mend='quantise for a profile with weight_shift = "each", or with exponents of at least 0',
+                severity="substituted",
+            )
+
+
+def _switch(name: str, what: str, most: float, bits: int, profile: str) -> Finding:
+    return Finding(
+        "SP637",
+        f"{what} may reach {most:.3g}, Loihi 1 wraps at {2 ** (bits - 1):,} ({bits} bits): the profile {profile}",
+        f"node {name!r}",
+        why="the record counts what wrapped: where it counts none, nothing did.",
+        mend="lower the weight exponent, or the weights, of the synapses before it",
+        severity="substituted",
+    )
 
 
 def _emulator_only(graph: Graph, ways: Sequence[Route]) -> Iterator[Finding]:

@@ -48,13 +48,13 @@ class Lowering:
     )  #: synapses by synapse, layer and, with none, source
 
     def layer(self, name: str, node: Node, membrane: bool) -> None:
-        """The block of a layer. Where the network ends it only adds up, in a current that lasts one step."""
+        """The block of a layer. Where the network ends, the host takes its sums before an accumulator holds them."""
         size = int(np.prod(self.graph.shapes[name]))
         if isinstance(node, LIF):
             kept = ("spikes", "membrane") if membrane else ("spikes",)
             numbers = _numbers(node)
         else:
-            kept, numbers = ("current",), _without_memory(size, self.graph.timesteps, NEVER)
+            kept, numbers = ("sums",), _without_memory(size, self.graph.timesteps, NEVER)
         self.blocks[name] = len(self.plan.blocks)
         self.plan.blocks.append(Block(name, size, self.times.depth[name], kept, numbers))
 

@@ -20,7 +20,7 @@ class Block:
     name: str  #: of the node; "" for relays
     size: int
     start: int  #: the emulator's step, from 0, at which it begins
-    kept: tuple[str, ...]  #: what is written down at each of its steps: spikes, membrane, current
+    kept: tuple[str, ...]  #: what is written down at each of its steps: spikes, membrane, sums
     numbers: dict[str, Array] = field(default_factory=dict)  #: threshold [T, size]; bias, decay_v, decay_u [size]
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Node, Readout, over_neurons
+from spikeport.graph.loihi import SATURATED, WRAPPED
 from spikeport.record import Record, Train
 from spikeport_targets.nengo_loihi.plan import Results
 
 #: the order in which the worker counts them
-KINDS = ("sum beyond 22 bits", "current beyond 24 bits", "current and bias beyond 24 bits", "membrane saturated")
+KINDS = (WRAPPED, "current wrapped", "current and bias wrapped", SATURATED)
 
 
 def recorded(graph: Graph, results: Results) -> Record:
@@ -29,7 +30,7 @@ def recorded(graph: Graph, results: Results) -> Record:
     end = graph.output
     return Record(
         target="nengo-loihi",
-        outputs=spikes[end].sum(0) if end in neurons else _read_out(graph.nodes[end], of(end, "current")),
+        outputs=spikes[end].sum(0) if end in neurons else _read_out(graph.nodes[end], of(end, "sums")),
         neurons={name: node.size for name, node in neurons.items()},
         spike_counts={name: s.reshape(graph.timesteps, -1).sum(1, dtype=np.int64) for name, s in spikes.items()},
         trains={name: Train.pack(value) for name, value in spikes.items()},

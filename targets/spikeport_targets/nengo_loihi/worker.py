@@ -104,6 +104,7 @@ class Watched:
         self.cells = self.emulator.compartment
         self.counts = {kind: np.zeros(self.cells.n_compartments, np.int64) for kind in KINDS}
         self.host = np.zeros(self.cells.n_compartments, np.int32)
+        self.sums = np.zeros_like(self.host)  # of this step, before the accumulator
         overflow, decay, update = self.cells._overflow, self.cells._decay_voltage, self.emulator.synapses.update_input
 
         def counted(x: NDArray[np.int32], bits: int, name: str) -> None:
@@ -119,6 +120,7 @@ class Watched:
         def with_host(x: NDArray[np.int32]) -> None:
             update(x)
             x[0] += self.host
+            self.sums[:] = x[0]
 
         self.cells._overflow, self.cells._decay_voltage = counted, saturated
         self.emulator.synapses.update_input = with_host
@@ -186,10 +188,10 @@ def one_sample(
         for i, (spec, place) in enumerate(zip(plan["blocks"], places, strict=True)):
             t = step - spec["start"]
             if spec["kept"] and 0 <= t < plan["steps"]:
-                states = {"spikes": cells.spiked, "membrane": cells.voltage, "current": cells.current}
+                states = {"spikes": cells.spiked, "membrane": cells.voltage, "sums": watched.sums}
                 for key in spec["kept"]:
                     results[f"{i}/{key}"][sample, t] = states[key][place]
-                for k, kind in enumerate(KINDS):
+                for k, kind in enumerate(KINDS if "sums" not in spec["kept"] else ()):  # the host's do not overflow
                     results[f"{i}/overflows"][k] += int((watched.counts[kind] - before[kind])[place].sum())
 
 
