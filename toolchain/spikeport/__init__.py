@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from spikeport.verbs.inspect import inspect as inspect
     from spikeport.verbs.load import load_data as load_data
     from spikeport.verbs.load import load_model as load_model
+    from spikeport.verbs.plot import plot as plot
     from spikeport.verbs.quantize import quantize as quantize
     from spikeport.verbs.report import report as report
     from spikeport.verbs.run import run as run
@@ -46,6 +47,7 @@ _VERBS = (
     "fit",
     "import_checkpoint",
     "inspect",
+    "plot",
     "quantize",
     "report",
     "run",

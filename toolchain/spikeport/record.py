@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 from spikeport.files import plain, replacing
 from spikeport.findings import Finding, fail, require
 from spikeport.graph.arrays import Array
+
+if TYPE_CHECKING:
+    from spikeport.graph import Graph
+    from spikeport.reporting.plots import Picture
 
 Counts = NDArray[np.int64]  #: [T], exact
 
@@ -104,6 +108,21 @@ class Record:
     def accuracy(self, labels: Array) -> float:
         """Share of samples whose largest output is the label's (first one on ties), between 0 and 1."""
         return float(np.mean(self.outputs.reshape(self.samples, -1).argmax(1) == labels))
+
+    def plot(
+        self,
+        against: Record | None = None,
+        *,
+        graph: Graph | None = None,
+        against_graph: Graph | None = None,
+        sample: int | None = None,
+        layers: Sequence[str] = (),
+    ) -> Picture:
+        """Spikes over time a layer, rates and membranes: a picture with a `save`; see `spikeport.reporting.plots`."""
+        from spikeport.reporting.plots import plot
+
+        names = (self.target, "the other" if against is None or against.target == self.target else against.target)
+        return plot(self, against, graph=graph, graph_b=against_graph, sample=sample, layers=layers, names=names)
 
     def first(self, count: int) -> Self:
         """The record of the first ``count`` samples. Events belong to all samples and are left out.

@@ -5,7 +5,7 @@ from spikeport.comparison.comparison import Comparison, comparison
 from spikeport.comparison.divergence import Divergence, Moment, first_divergence
 from spikeport.comparison.intervals import Share, share, wilson
 from spikeport.comparison.mcnemar import mcnemar
-from spikeport.comparison.moment import Side, with_moments
+from spikeport.comparison.moment import Side, threshold_at, unit_of, with_moments
 from spikeport.comparison.parity import Judgement, Parity, parity
 
 __all__ = [
@@ -23,6 +23,8 @@ __all__ = [
     "mcnemar",
     "parity",
     "share",
+    "threshold_at",
+    "unit_of",
     "wilson",
     "with_moments",
 ]

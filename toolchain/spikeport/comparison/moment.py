@@ -54,7 +54,7 @@ def moment(side: Side, place: Divergence, sample: Array) -> Moment | None:
     at = (place.t, 0, *place.neuron)
     if place.layer not in record.membranes or record.trains[place.layer].unpack()[at]:
         return None
-    unit, threshold = _unit(side.graph, node)[place.neuron], _threshold(side.graph, node, place.t)[place.neuron]
+    unit, threshold = unit_of(side.graph, node)[place.neuron], threshold_at(side.graph, node, place.t)[place.neuron]
     membrane = record.membranes[place.layer][at]
     return Moment(float(membrane * unit), float(threshold * unit), float((membrane - threshold) * unit))
 
@@ -70,12 +70,12 @@ def _held(node: LIF, t: int, graph: Graph) -> LIF:
     return node.with_(threshold=threshold)
 
 
-def _threshold(graph: Graph, node: LIF, t: int) -> Array:
+def threshold_at(graph: Graph, node: LIF, t: int) -> Array:
     """[*neurons]: the thresholds of one step, in the membrane's unit."""
     return np.broadcast_to(graph.arithmetic.threshold(node, t), node.shape)
 
 
-def _unit(graph: Graph, node: LIF) -> Array:
+def unit_of(graph: Graph, node: LIF) -> Array:
     """[*neurons]: the real value of one unit of the membrane."""
     unit = node.unit if isinstance(graph.arithmetic, Loihi) else np.asarray(1.0)
     return np.broadcast_to(over_neurons(unit, node.shape), node.shape)

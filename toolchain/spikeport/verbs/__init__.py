@@ -13,6 +13,7 @@ VERBS = {
     "events": "Count what every layer does.",
     "energy": "What a sample costs, model by model.",
     "fit": "Whether a model fits a chip.",
+    "plot": "Draw a run: spikes, rates, membranes.",
     "report": "Write a run's report again.",
     "inspect": "See a model.",
     "check": "What a target can run of it.",

@@ -1,4 +1,4 @@
-"""Runs and what they agree on: ``run``, ``simulate``, ``evaluate``, ``compare``, ``report``."""
+"""Runs and what they agree on: ``run``, ``simulate``, ``evaluate``, ``compare``, ``plot``, ``report``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from spikeport.terminal.results import Shown
 
 if TYPE_CHECKING:
     from spikeport.comparison import Comparison
+    from spikeport.reporting.plots import Picture
     from spikeport.verbs.evaluate import Evaluation
 
 
@@ -81,7 +82,14 @@ def _compared(comparison: Comparison) -> int:
     return 1 if comparison.failed else 0
 
 
+def _plot(picture: Picture, values: Mapping[str, Any]) -> None:
+    for line in picture.caption.split("; "):
+        typer.echo(line)
+    console.say(f"wrote {picture.path}")
+
+
 SHOWN = {
+    "plot": Shown(_plot),
     "run": Shown(_run),
     "simulate": Shown(_simulate, plain=None, remarks=True),
     "evaluate": Shown(_evaluate, remarks=True),

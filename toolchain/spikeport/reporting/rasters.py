@@ -1,0 +1,67 @@
+"""Which neurons fire when: one sample's spikes of a layer, in as many rows as can be drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikeport.record import Record, Train
+
+ROWS = 128  #: of a raster; where a layer has more neurons, neighbours share a row
+
+Shares = NDArray[np.float64]  #: [rows, T], between 0 and 1
+
+
+@dataclass(frozen=True)
+class Raster:
+    """One sample's spikes of one layer, of one run or two; a row stands for ``a_row`` neurons, the last for fewer."""
+
+    layer: str
+    neurons: int
+    a_row: int
+    fires: Shares  #: share of a row's neurons that fire, in both runs where there are two
+    only_a: Shares
+    only_b: Shares
+
+    @property
+    def steps(self) -> int:
+        """Timesteps."""
+        return int(self.fires.shape[1])
+
+    @property
+    def axis(self) -> str:
+        """What its rows are, in words."""
+        return "neuron" if self.a_row == 1 else f"neuron ({self.a_row} a row)"
+
+
+def raster(layer: str, a: Train, b: Train | None, sample: int, rows: int = ROWS) -> Raster:
+    """The spikes of one sample, those of two runs of one shape told apart."""
+    x = _of(a, sample)
+    y = x if b is None else _of(b, sample)
+    a_row = -(-x.shape[1] // rows)
+    return Raster(layer, x.shape[1], a_row, *(_shared(each, a_row) for each in (x & y, x & ~y, y & ~x)))
+
+
+def sample_of(train: Train, sample: int) -> Train:
+    """The train of one sample alone, with its axis."""
+    return Train((train.shape[0], 1, *train.shape[2:]), train.bits[:, sample : sample + 1])
+
+
+def comparable(a: Record, b: Record | None, layer: str) -> Train | None:
+    """B's train of a layer, where it can be held against A's."""
+    theirs = None if b is None else b.trains.get(layer)
+    return theirs if theirs is not None and theirs.shape == a.trains[layer].shape else None
+
+
+def _of(train: Train, sample: int) -> NDArray[np.bool_]:
+    """[T, neurons]"""
+    return sample_of(train, sample).unpack().reshape(train.shape[0], -1)
+
+
+def _shared(spikes: NDArray[np.bool_], a_row: int) -> Shares:
+    """[T, neurons] as the share of each row's neurons, [rows, T]."""
+    starts = np.arange(0, spikes.shape[1], a_row)
+    sizes = np.diff([*starts, spikes.shape[1]])
+    return np.asarray(np.add.reduceat(spikes, starts, axis=1, dtype=np.float64) / sizes).T

@@ -1,0 +1,82 @@
+"""``spikeport plot``: a run as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+from spikeport.findings import fail
+from spikeport.record import Record
+from spikeport.reporting.plots import Picture
+from spikeport.reporting.plots import plot as drawn
+from spikeport.verbs.load import Model
+from spikeport.verbs.parameters import Help
+from spikeport.verbs.sides import Side, side
+
+
+def plot(
+    record: Annotated[Path | str | Record, Help("The record.npz of a run.", metavar="RECORD", place=True)],
+    against: Annotated[Path | str | Record | None, Help("A second record of the same samples.")] = None,
+    out: Annotated[Path | str | None, Help("The picture, .png or .svg; beside the record unless said.")] = None,
+    *,
+    model: Annotated[Path | str | Model | None, Help("The model of the record, for its thresholds.")] = None,
+    against_model: Annotated[Path | str | Model | None, Help("The model of the second record.")] = None,
+    sample: Annotated[int | None, Help("Which sample, from 0; that of the first difference unless said.")] = None,
+    layers: Annotated[
+        Sequence[str], Help("This layer only. May be repeated.", flags=("--layer",), metavar="LAYER")
+    ] = (),
+) -> Picture:
+    """Draw a run: spikes over time a layer, firing rates, membranes with their thresholds.
+
+    Thresholds come from the model that the record remembers, where that file is still the same, or from the one named.
+    A second record colours the spikes that only one of the two has, and marks where they first part.
+
+    In Python: written to ``out`` where that is given, or beside a record that is a file.
+
+    Raises SP821 for a sample or a layer that there is not, SP120 for what is no record, SP906 for another ending.
+
+    Examples:
+
+        spikeport simulate model.int.nir --input digits.npy --membranes --out build/here
+
+        spikeport plot build/here/record.npz --against build/lava/record.npz --out build/raster.svg
+    """
+    shown = _side(record, model)
+    other = None if against is None else _side(against, against_model)
+    assert shown.record is not None
+    picture = drawn(
+        shown.record,
+        None if other is None else other.record,
+        graph=shown.graph,
+        graph_b=None if other is None else other.graph,
+        sample=sample,
+        layers=layers,
+        names=_names(shown, other),
+    )
+    if out is None and isinstance(record, Record):
+        return picture
+    place = Path(record).with_suffix(".png") if out is None and not isinstance(record, Record) else out
+    assert place is not None
+    return replace(picture, path=picture.save(place))
+
+
+def _side(named: Path | str | Record, model: Path | str | Model | None) -> Side:
+    """A record with its network where that is known. Raises SP822 for what is no record."""
+    if not isinstance(named, Record) and Path(named).suffix != ".npz":
+        fail(
+            "SP822",
+            "is no record",
+            where=str(named),
+            mend="run it first: spikeport simulate MODEL --input X.npy --out DIR",
+        )
+    return side(named, model)
+
+
+def _names(shown: Side, other: Side | None) -> tuple[str, str]:
+    """What a legend has room for: the end of each path, A and B where these are one."""
+    ends = ["/".join(Path(each.name).parts[-2:]) for each in (shown, other) if each is not None]
+    if len(set(ends)) == 2:
+        return ends[0], ends[1]
+    return (ends[0], "") if other is None else ("A", "B")
