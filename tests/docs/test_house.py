@@ -33,6 +33,14 @@ def test_every_path_that_contributing_names_exists():
     assert [path for path in paths if not any((home / path).exists() for home in HOMES)] == []
 
 
+def test_every_file_that_the_mutation_run_names_exists():
+    rooms = tomllib.loads(text("tests/mutants/plan.toml"))["rooms"]
+    assert set(rooms) == {"graph", "engine", "passes", "quantisation", "comparison", "costs", "mapping"}
+    for room in rooms.values():
+        assert all((ROOT / "tests" / name).is_file() for name in room["tests"])
+        assert all(list((ROOT / "toolchain" / "spikeport").glob(pattern)) for pattern in room["files"])
+
+
 def code_ranges():
     """(first, last, subject) of each range in the table of CONTRIBUTING.md, in the order of their numbers."""
     rows = re.findall(r"^\| (.+) \| (SP\d{3}-SP.+) \|$", text("CONTRIBUTING.md"), re.MULTILINE)

@@ -1,11 +1,11 @@
 """Draw mutants, run them, and join the results into a page.
 
-    PYTHONPATH=tests python -m mutants run [--shard 1/4] [--slowest 1.5] [--commit HEAD]    goes on where it was
+    PYTHONPATH=tests python -m mutants run [--shard 1/4] [--budget 6] [--commit HEAD]    goes on where it was
     PYTHONPATH=tests python -m mutants page [--commit HEAD]                    writes docs/results/mutants.md
 
 Results are small files in build/mutants/results, one a mutant; those of other machines are copied beside them. A mutant
 that was caught stays so while its function keeps the line. One that survived runs again when its room's tests change or
-`--slowest` (seconds that a test may take) grows, unless a person gave its reason.
+`--budget` (seconds of tests, the fastest first) grows, unless a person gave its reason; those that never ran go first.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def tests_digest(tree: Path, room: str) -> str:
     return digest(*((tree / "tests" / name).read_text("utf-8") for name in PLAN["rooms"][room]["tests"]))[:12]
 
 
-def run(commit: str, shard: str, slowest: float) -> None:
+def run(commit: str, shard: str, budget: float) -> None:
     """Run every mutant of a shard whose result is not known; an interrupted run loses the one that it was at."""
     number, of = map(int, shard.split("/"))
     tree = PLACE / f"tree-{number}-of-{of}"
@@ -66,23 +66,24 @@ def run(commit: str, shard: str, slowest: float) -> None:
         waiting = [
             each
             for each in mutants
-            if not settled(result_of(each), digests[each.room], slowest, explained=each.key in reasons)
+            if not settled(result_of(each), digests[each.room], budget, explained=each.key in reasons)
         ]
+        waiting.sort(key=lambda each: result_of(each) is not None)
         print(f"{len(waiting)} of {len(mutants)} mutants wait", flush=True)
         prepare(tree)
         reaches: dict[str, Reach] = {}
         for mutant in waiting:
             if mutant.room not in reaches:
                 reaches[mutant.room] = reach(tree, mutant.room, texts[mutant.room], digests[mutant.room])
-            verdict = judged(tree, mutant, texts[mutant.room][mutant.path], reaches[mutant.room], slowest)
-            keep(mutant, verdict, {"tests": digests[mutant.room], "commit": commit, "slowest": slowest})
+            verdict = judged(tree, mutant, texts[mutant.room][mutant.path], reaches[mutant.room], budget)
+            keep(mutant, verdict, {"tests": digests[mutant.room], "commit": commit, "budget": budget})
 
 
-def settled(result: dict | None, tests: str, slowest: float, *, explained: bool) -> bool:
+def settled(result: dict | None, tests: str, budget: float, *, explained: bool) -> bool:
     """Whether a result stands."""
     if result is None or result["outcome"] != "passed" or explained:
         return result is not None
-    return result["tests"] == tests and result["slowest"] >= slowest
+    return result["tests"] == tests and result["budget"] >= budget
 
 
 def reach(tree: Path, room: str, texts: dict[str, str], tests: str) -> Reach:
@@ -102,9 +103,9 @@ def reach(tree: Path, room: str, texts: dict[str, str], tests: str) -> Reach:
     return reach_of(json.loads(told.read_text()), texts)
 
 
-def judged(tree: Path, mutant: Mutant, source: str, reach: Reach, slowest: float) -> Verdict:
+def judged(tree: Path, mutant: Mutant, source: str, reach: Reach, budget: float) -> Verdict:
     """The tests that reach a mutant, on the copy with the mutant in it."""
-    tests = reach.tests_for(mutant.path, mutant.definition, slowest)
+    tests = reach.tests_for(mutant.path, mutant.definition, budget)
     if not tests:
         return Verdict("passed", "", 0.0)
     files = list(dict.fromkeys(test.split("::")[0] for test in tests))
@@ -141,13 +142,13 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("what", choices=["run", "page"])
     options.add_argument("--shard", default="1/1", metavar="I/N")
-    options.add_argument("--slowest", type=float, default=60.0, metavar="SECONDS")
+    options.add_argument("--budget", type=float, default=60.0, metavar="SECONDS")
     options.add_argument("--commit", default="HEAD")
     chosen = options.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended; the next run goes on from here"))
     commit = git("rev-parse", chosen.commit).decode().strip()
     if chosen.what == "run":
-        run(commit, chosen.shard, chosen.slowest)
+        run(commit, chosen.shard, chosen.budget)
     else:
         page(commit)
 

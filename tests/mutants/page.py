@@ -21,14 +21,15 @@ for a mutant whose function still has the line; survivors run again when the tes
 [cosmic-ray](https://github.com/sixty-north/cosmic-ray) changes one place of the code: an operator, a comparison, a
 number by one, a condition, a loop that never runs. The tests of that room must then fail. {drawn} such mutants are
 drawn, with the seed `{seed}`, from the rooms in proportion to their lines; a place is drawn first, and one of its
-changes with it. {ran} of them ran, **{caught} were caught: {share:.1f} %** (asked: {asked} %).
+changes with it. {ran} of them ran, **{caught} were caught: {share:.1f} %** (asked: {asked} %); of those that are not
+equivalent {telling:.1f} %.
 
 | room | lines | drawn | ran | caught | share | survived | of them equivalent |
 |---|---|---|---|---|---|---|---|
 {rows}
 
-Equivalent mutants, which compute the same, count as not caught here. Caught are mutants that made a test fail{ways}.
-The median mutant took {median} s, the mean one {mean:.1f} s, on one core.
+Equivalent mutants, which compute the same, count as not caught in this table. Caught are mutants that made a test
+fail{ways}. The median mutant took {median} s of one core, the mean one {mean:.1f} s.
 
 Passed over, because no test should look there: annotations, blocks for type checkers, the texts of findings and errors,
 f-strings, `zip(strict=)`, the options of data classes, the drawing `mapping/picture.py`. Passed over as well: `is` in
@@ -49,6 +50,7 @@ def write_page(
     reasons = tomllib.loads(REASONS.read_text("utf-8"))
     ran = [mutant for mutant in mutants if mutant.key in results]
     survivors = [mutant for mutant in ran if results[mutant.key]["outcome"] == "passed"]
+    same = [mutant for mutant in survivors if kind(reasons, mutant) == "equivalent"]
     seconds = sorted(results[mutant.key]["seconds"] for mutant in ran) or [0.0]
     head = HEAD.format(
         commit=commit[:12],
@@ -59,6 +61,7 @@ def write_page(
         ran=len(ran),
         caught=len(ran) - len(survivors),
         share=percent(len(ran) - len(survivors), len(ran)),
+        telling=percent(len(ran) - len(survivors), len(ran) - len(same)),
         rows="\n".join(rows(texts, mutants, ran, survivors, reasons)),
         ways=ways(results[mutant.key]["outcome"] for mutant in ran),
         median=seconds[len(seconds) // 2],

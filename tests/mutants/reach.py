@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -26,11 +27,17 @@ class Reach:
     seconds: dict[str, float]  #: of each test, on one core
     functions: dict[str, list[str]]  #: the tests that reach ``path:function``; a file stands for all of its tests
 
-    def tests_for(self, path: str, definition: str, slowest: float) -> list[str]:
-        """The tests that can notice a change in a function, the fastest first, none that takes over ``slowest``."""
+    def tests_for(self, path: str, definition: str, budget: float) -> list[str]:
+        """The tests that can notice a change in a function, the fastest first, as many as take ``budget`` seconds."""
         reaching = self.functions.get(f"{path}:{definition}", [EVERYWHERE])
         tests = [test for test in self.seconds if {test, test.split("::")[0], EVERYWHERE} & set(reaching)]
-        return sorted((test for test in tests if self.seconds[test] <= slowest), key=self.seconds.__getitem__)
+        ordered = sorted(tests, key=self.seconds.__getitem__)
+        spent = accumulate(self.seconds[test] for test in ordered)
+        return [
+            test
+            for number, (test, so_far) in enumerate(zip(ordered, spent, strict=True))
+            if not number or so_far <= budget
+        ]
 
 
 def marked(path: str, source: str) -> str:
