@@ -28,7 +28,7 @@ def test_every_choice_is_said_with_its_flag(tmp_path):
     flags = " ".join(finding.mend for finding in findings)
     assert all(
         flag in flags
-        for flag in ("--dt", "--nir rule", "--nir compare", "--nir reset", "--nir coding", "--nir timesteps")
+        for flag in ("--dt", "--nir rule", "--nir compare", "--nir reset", "--nir coding", "--timesteps", "--frames")
     )
 
 

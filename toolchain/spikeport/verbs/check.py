@@ -13,7 +13,7 @@ from spikeport.graph import Graph
 from spikeport.reporting.drawing import describe
 from spikeport.target import target as target_of
 from spikeport.verbs.load import load_model
-from spikeport.verbs.parameters import Help, ModelLike
+from spikeport.verbs.parameters import Dt, Frames, Help, ModelLike, Nir, Timesteps
 
 State = Literal["supported", "substituted", "unsupported"]
 Origin = Literal["stock", "ours", ""]
@@ -41,7 +41,7 @@ class Check:
     model: str
     target: str
     nodes: tuple[Verdict, ...]
-    others: tuple[Finding, ...]  #: what concerns no single node
+    others: tuple[Finding, ...]  #: what the reader chose, and what concerns no single node
     findings: tuple[Finding, ...]
 
     @property
@@ -61,7 +61,13 @@ class Check:
 
 
 def check(
-    model: ModelLike, target: Annotated[str, Help("`spikeport targets` lists them.", flags=("--target",))]
+    model: ModelLike,
+    target: Annotated[str, Help("`spikeport targets` lists them.", flags=("--target",))],
+    *,
+    dt: Dt = None,
+    nir: Nir = None,
+    timesteps: Timesteps = None,
+    frames: Frames = False,
 ) -> Check:
     """What a target can run of a model, node by node, before anything runs.
 
@@ -75,7 +81,7 @@ def check(
 
         spikeport check model.nir --target integer --json
     """
-    loaded = load_model(model)
+    loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames)
     graph = loaded.graph
     asked = target_of(target)
     findings = tuple(asked.check(graph))
@@ -90,7 +96,7 @@ def check(
         else:
             others.append(finding)
     nodes = tuple(_verdict(graph, name, by_node.get(name, ()), running.get(name)) for name in graph)
-    return Check(loaded.name, target, nodes, tuple(others), findings)
+    return Check(loaded.name, target, nodes, (*loaded.findings, *others), (*loaded.findings, *findings))
 
 
 def _verdict(graph: Graph, name: str, findings: Sequence[Finding], running: tuple[str, bool] | None) -> Verdict:

@@ -20,8 +20,8 @@ from spikeport.record import Record
 from spikeport.target import Request, shows, silent
 from spikeport.verbs.execute import target_names
 from spikeport.verbs.load import load_data
-from spikeport.verbs.parameters import Batch, DataName, Help, Limit, Progress, Split
-from spikeport.verbs.sides import Named, Side, remembered, same_samples, side
+from spikeport.verbs.parameters import Batch, DataName, Dt, Frames, Help, Limit, Nir, Progress, Split, Timesteps
+from spikeport.verbs.sides import Named, Reading, Side, remembered, same_samples, side
 from spikeport.verbs.simulate import read_array
 
 WHY_SAMPLES = 256  #: causes are looked for on at most so many samples: a dozen runs of them
@@ -42,6 +42,10 @@ def compare(
     model_a: Annotated[Named | None, Help("The model of which A is a record.")] = None,
     model_b: Annotated[Named | None, Help("The model of which B is a record.")] = None,
     why: Annotated[bool, Help("Look for the causes.")] = True,
+    dt: Dt = None,
+    nir: Nir = None,
+    timesteps: Timesteps = None,
+    frames: Frames = False,
     membranes: Annotated[bool, Help("Compare membranes too.")] = False,
     max_spike_mismatch: Annotated[int | None, Help("Gate: spikes that may differ.", least=0)] = None,
     max_accuracy_drop: Annotated[float | None, Help("Gate: share of accuracy B may lose.")] = None,
@@ -69,7 +73,12 @@ def compare(
 
         spikeport compare model.int.nir model.int.nir@lava --data digits --limit 32 --max-spike-mismatch 0
     """
-    sides = (side(a, model_a), side(b, model_b))
+    if isinstance(samples, str | Path):
+        samples = read_array(Path(samples))
+    reading = Reading(dt=dt, nir=nir, timesteps=timesteps, frames=frames)
+    sides = (side(a, model_a, **reading), side(b, model_b, **reading))
+    if frames and timesteps is None and samples is not None:
+        sides = (sides[0].as_long_as(samples), sides[1].as_long_as(samples))
     compared = _compared(
         sides,
         data,
@@ -93,7 +102,7 @@ def _compared(
     data: str | None,
     split: str,
     limit: int | None,
-    samples: Array | Path | str | None,
+    samples: Array | None,
     why: bool,
     request: Request,
 ) -> Comparison:
@@ -145,16 +154,11 @@ def _reader(sides: tuple[Side, Side]) -> Graph | None:
 
 
 def _samples(
-    sides: tuple[Side, Side],
-    graph: Graph | None,
-    data: str | None,
-    split: str,
-    limit: int | None,
-    given: Array | Path | str | None,
+    sides: tuple[Side, Side], graph: Graph | None, data: str | None, split: str, limit: int | None, given: Array | None
 ) -> tuple[Array | None, Array | None]:
     """The samples of the comparison, and their labels; None where they are not known."""
     if given is not None:
-        return (given if isinstance(given, np.ndarray) else read_array(Path(given))), None
+        return given, None
     if data is not None and graph is not None:
         labelled = load_data(data, split, graph, limit)
         return labelled.x, labelled.y

@@ -13,25 +13,29 @@ from spikeport.costs.estimate import function_of
 from spikeport.costs.gpu import Nvml, measure, nvml
 from spikeport.costs.model import Model as CostModel
 from spikeport.files import plain
-from spikeport.findings import SpikeportError, fail
+from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.graph import Array, Graph, Samples
 from spikeport.mapping import Chip, Latency, Mapping, latency
 from spikeport.mapping import find as find_chip
 from spikeport.mapping.fit import fit
 from spikeport.target import Request, check_input, silent
 from spikeport.verbs.events import Counted, count, given
-from spikeport.verbs.load import load_model
+from spikeport.verbs.load import as_long_as, load_model
 from spikeport.verbs.parameters import (
     ArrayOrFile,
     Batch,
     DataName,
+    Dt,
+    Frames,
     Help,
     Limit,
     ModelLike,
+    Nir,
     Progress,
     Seconds,
     Split,
     TargetName,
+    Timesteps,
     unless_none,
 )
 from spikeport.verbs.sanafe import Check, check
@@ -53,6 +57,11 @@ class Costs:
     notes: tuple[str, ...]
     counted: Counted  #: what was priced, by layer and timestep
     sanafe: Check | None = None  #: SANA-FE's own account of the first samples, where it was asked for
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the reader of the model chose and the target had to say."""
+        return self.counted.findings
 
     def as_dict(self) -> dict[str, Any]:
         """Everything by name, for JSON; energies in joule per sample."""
@@ -82,6 +91,10 @@ def energy(
     limit: Limit = None,
     batch: Batch = None,
     seconds: Seconds = None,
+    dt: Dt = None,
+    nir: Nir = None,
+    timesteps: Timesteps = None,
+    frames: Frames = False,
     models: Annotated[
         Sequence[str | Path | CostModel], Help("A further cost model: a name, or your own .toml file.", ("--model",))
     ] = (),
@@ -116,9 +129,10 @@ def energy(
     chosen = {each.id: each for each in wanted}
     for each in chosen.values():
         function_of(each)
-    loaded = load_model(model)
-    graph = loaded.graph
+    loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames)
     x = given(loaded, data, samples, split, limit)
+    loaded = as_long_as(loaded, x, frames and timesteps is None and data is None)
+    graph = loaded.graph
     mapping, notes = mapped(graph, chip_)
     if sanafe and mapping is None:
         fail("SP741", "there is no mapping to replay", where="sanafe", why=notes[0], mend="name a chip that it fits")

@@ -15,6 +15,7 @@ from spikeport.verbs.load import load_data, load_model
 from spikeport.verbs.parameters import (
     Batch,
     Dt,
+    Frames,
     Help,
     Limit,
     Memory,
@@ -25,6 +26,7 @@ from spikeport.verbs.parameters import (
     Seconds,
     Split,
     TargetName,
+    Timesteps,
 )
 
 
@@ -53,6 +55,8 @@ def evaluate(
     *,
     dt: Dt = None,
     nir: Nir = None,
+    timesteps: Timesteps = None,
+    frames: Frames = False,
     out: Annotated[Path | str | None, Help("Folder that keeps the finished parts of a long run.")] = None,
     resume: Resume = False,
     batch: Batch = None,
@@ -72,7 +76,7 @@ def evaluate(
 
         spikeport evaluate model.int.nir --data digits --target lava --limit 32 --json
     """
-    loaded = load_model(model, dt=dt, nir=nir)
+    loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames)
     samples = load_data(data, split, loaded.graph, limit)
     request = Request(batch=batch, memory=memory, seconds=seconds, progress=progress)
     if out is None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from spikeport.costs import Identity, Traffic, derive, identities
 from spikeport.files import plain
-from spikeport.findings import fail
+from spikeport.findings import Finding, fail
 from spikeport.graph import LIF, Array, Graph, Loihi, Real, Samples, Synapse
 from spikeport.mapping import Chip, Work, traffic, work
 from spikeport.mapping import Mapping as Placement
@@ -20,18 +20,22 @@ from spikeport.record import Record, SynapseEvents, join
 from spikeport.target import Progress as Callback
 from spikeport.target import Request, shows, silent
 from spikeport.verbs.execute import execute
-from spikeport.verbs.load import Model, load_data, load_model
+from spikeport.verbs.load import Model, as_long_as, load_data, load_model
 from spikeport.verbs.parameters import (
     ArrayOrFile,
     Batch,
     DataName,
+    Dt,
+    Frames,
     Help,
     Limit,
     ModelLike,
+    Nir,
     Progress,
     Seconds,
     Split,
     TargetName,
+    Timesteps,
 )
 from spikeport.verbs.simulate import read_array
 
@@ -71,6 +75,11 @@ class Counted:
             "traffic": self.traffic_dict(),
         }
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the reader of the model chose and the target had to say."""
+        return self.record.findings
+
     def traffic_dict(self) -> dict[str, dict[str, list[int]]] | None:
         """Messages and hops by sending layer and timestep, summed over samples; None without a mapping."""
         if self.traffic is None:
@@ -95,6 +104,10 @@ def events(
     limit: Limit = None,
     batch: Batch = None,
     seconds: Seconds = None,
+    dt: Dt = None,
+    nir: Nir = None,
+    timesteps: Timesteps = None,
+    frames: Frames = False,
     chip: Annotated[str | Path | Chip | None, Help("Also messages and hops of a mapping on this chip.")] = None,
     progress: Progress = silent,
 ) -> Counted:
@@ -113,8 +126,9 @@ def events(
 
         spikeport events model.int.nir --input digits.npy --target lava --json
     """
-    loaded = load_model(model)
+    loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames)
     x = given(loaded, data, samples, split, limit)
+    loaded = as_long_as(loaded, x, frames and timesteps is None and data is None)
     placement = None if chip is None else Placement(loaded.graph, fit(loaded.graph, chip))
     return count(loaded, x, placement, target, Request(batch=batch, seconds=seconds, progress=progress))
 

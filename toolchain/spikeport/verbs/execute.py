@@ -19,7 +19,7 @@ def target_names() -> list[str]:
 
 
 def execute(model: Model, name: str | None, samples: Array, request: Request = Request()) -> Record:
-    """Run ``samples`` on the target ``name`` (None: the model's own).
+    """Run ``samples`` on the target ``name`` (None: the model's own). The record also holds what the reader said.
 
     Raises SP501 for an unknown target, SP502 for input of the wrong shape, SP905 where PyTorch is asked to run what is
     no module, and what the target refuses.
@@ -30,8 +30,10 @@ def execute(model: Model, name: str | None, samples: Array, request: Request = R
             fail("SP905", f"PyTorch cannot run a {model.kind}", where=model.name, mend="use --target reference")
         from spikeport.tracing.observe import observe
 
-        return observe(model.module, model.graph, samples, request)
-    return target(name).run(model.graph, samples, request)
+        record = observe(model.module, model.graph, samples, request)
+    else:
+        record = target(name).run(model.graph, samples, request)
+    return replace(record, findings=tuple(dict.fromkeys((*model.findings, *record.findings))))
 
 
 def part(model: Model, name: str | None) -> int:

@@ -16,7 +16,7 @@ from spikeport.graph import Array, Graph
 from spikeport.record import Record
 from spikeport.target import Request
 from spikeport.verbs.load import load_data, load_model
-from spikeport.verbs.parameters import Dt, Help, ModelLike, Nir
+from spikeport.verbs.parameters import Dt, Frames, Help, ModelLike, Nir, Timesteps
 
 CALIBRATION = 256  #: samples of the training split on which the cost of `thresholds="approx"` is measured
 
@@ -39,6 +39,8 @@ def export(
     inline: Annotated[bool, Help("ONNX: for readers without functions.")] = False,
     dt: Dt = None,
     nir: Nir = None,
+    timesteps: Timesteps = None,
+    frames: Frames = False,
 ) -> Exported:
     """Write a model as NIR or ONNX, thresholds of every timestep included.
 
@@ -53,7 +55,7 @@ def export(
     """
     path = output(out, ".nir", ".onnx")
     _refuse_idle(path, {"thresholds": thresholds != "guard"}, {"time": time != "scan", "inline": inline})
-    loaded = load_model(model, dt=dt, nir=nir)
+    loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames)
     if path.suffix.lower() == ".nir":
         from spikeport.formats import nir as format_nir
 

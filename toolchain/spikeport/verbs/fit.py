@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from spikeport.files import output, plain
-from spikeport.findings import SpikeportError
+from spikeport.findings import Finding, SpikeportError
 from spikeport.graph import LIF, Graph
 from spikeport.mapping import Chip, Fit, Mapping, draw, find
 from spikeport.mapping.fit import fit as tile
 from spikeport.verbs.load import load_model
-from spikeport.verbs.parameters import Help, ModelLike
+from spikeport.verbs.parameters import Dt, Frames, Help, ModelLike, Nir, Timesteps
 
 BOUNDS: tuple[Literal["shared", "unrolled"], ...] = ("shared", "unrolled")
 
@@ -26,6 +26,7 @@ class Fits:
     chip: Chip
     bounds: Map[str, Fit]
     notes: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()  #: what the reader of the file chose
 
     def as_dict(self) -> dict[str, Any]:
         """Everything by name, for JSON."""
@@ -42,6 +43,10 @@ def fit(
     model: ModelLike,
     chip: Annotated[str | Path | Chip, Help("loihi1, loihi2, or your own .toml file.", flags=("--chip",))] = "loihi1",
     *,
+    dt: Dt = None,
+    nir: Nir = None,
+    timesteps: Timesteps = None,
+    frames: Frames = False,
     picture: Annotated[Path | str | None, Help("Write the core map, .png or .svg.")] = None,
 ) -> Fits:
     """Whether a model fits a chip: cores, memory and axons of each layer, how many chips, and what binds.
@@ -59,11 +64,11 @@ def fit(
     """
     limits = find(chip)
     to = None if picture is None else output(picture, ".png", ".svg")
-    loaded = load_model(model)
+    loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames)
     bounds: dict[str, Fit] = {sharing: tile(loaded.graph, limits, sharing=sharing) for sharing in BOUNDS}
     if to is not None:
         draw(Mapping(loaded.graph, bounds["shared"]), to)
-    return Fits(loaded.name, limits, bounds, tuple(_notes(loaded.graph, limits)))
+    return Fits(loaded.name, limits, bounds, tuple(_notes(loaded.graph, limits)), loaded.findings)
 
 
 def placed(graph: Graph, chip: str | Chip = "loihi1") -> tuple[dict[str, Any], Mapping | None]:

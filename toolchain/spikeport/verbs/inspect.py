@@ -11,10 +11,11 @@ from typing import Annotated, Any
 import numpy as np
 
 from spikeport.files import output, sha256, write_text
+from spikeport.findings import Finding
 from spikeport.graph import LIF, Graph, Loihi, Node, Real, Synapse
 from spikeport.reporting.drawing import describe, draw
 from spikeport.verbs.load import Model, load_model
-from spikeport.verbs.parameters import Help, ModelLike
+from spikeport.verbs.parameters import Dt, Frames, Help, ModelLike, Nir, Timesteps
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Inspection:
     parameters: int
     provenance: dict[str, str]  #: hash of the file, and what the model says about its origin
     svg: str = field(repr=False)
+    findings: tuple[Finding, ...] = ()  #: what the reader of the file chose
 
     def _repr_html_(self) -> str:
         """For notebooks: the drawing, in colours that need no page around it."""
@@ -54,7 +56,13 @@ class Inspection:
 
 
 def inspect(
-    model: ModelLike, *, svg: Annotated[Path | str | None, Help("Draw the graph into this .svg file.")] = None
+    model: ModelLike,
+    *,
+    svg: Annotated[Path | str | None, Help("Draw the graph into this .svg file.")] = None,
+    dt: Dt = None,
+    nir: Nir = None,
+    timesteps: Timesteps = None,
+    frames: Frames = False,
 ) -> Inspection:
     """A model as a table: nodes, thresholds over time, scales, size, and where it comes from.
 
@@ -66,7 +74,7 @@ def inspect(
 
         spikeport inspect model.onnx --svg build/model.svg
     """
-    loaded = load_model(model)
+    loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames)
     graph = loaded.graph
     inspection = Inspection(
         model=loaded.name,
@@ -78,6 +86,7 @@ def inspect(
         parameters=sum(_numbers(node) for node in graph.nodes.values()),
         provenance=_provenance(loaded),
         svg=str(draw(graph)),
+        findings=loaded.findings,
     )
     if svg is not None:
         _write(output(svg, ".svg"), inspection)

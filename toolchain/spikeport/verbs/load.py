@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from spikeport import datasets, preprocessing
 from spikeport.files import sha256
 from spikeport.findings import Finding, fail
 from spikeport.graph import Array, Coding, Graph, Loihi
+from spikeport.passes.extend import extend
 from spikeport.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -43,22 +44,48 @@ class Model:
 
 
 def load_model(
-    model: Model | Graph | Path | str, *, dt: float | None = None, nir: Mapping[str, str] | None = None
+    model: Model | Graph | Path | str,
+    *,
+    dt: float | None = None,
+    nir: Mapping[str, str] | None = None,
+    timesteps: int | None = None,
+    frames: bool = False,
 ) -> Model:
     """Read a model by path, by the name of a shipped one, or as ``package:function`` (which runs that code).
 
-    ``dt`` in seconds and ``nir`` (timesteps, rule, …: see `formats.nir.read`) say of another tool's NIR file
-    what the file does not; ours say everything.
+    ``dt`` in seconds and ``nir`` (written_by, reset, rule, …: see `formats.nir.read`) say of another tool's NIR file
+    what the file does not; ours say everything. ``timesteps``: how many steps it runs, where it leaves them open;
+    ``frames``: its samples have a frame each step.
 
-    Raises SP902 for what is no model, and the codes of the readers (SP2xx formats, SP3xx checkpoints).
+    Raises SP902 for what is no model, SP113 for a number of steps that it has no thresholds for, and the codes of the
+    readers (SP2xx formats, SP3xx checkpoints).
     """
+    if timesteps is not None and not isinstance(model, Model | Graph):
+        nir = {**(nir or {}), "timesteps": str(timesteps)}
+    loaded = _loaded(model, dt, nir or {})
+    graph = loaded.graph
+    if frames and graph.entry.coding == "direct":
+        graph = graph.replace({graph.input: graph.entry.with_(coding="events")})
+    if timesteps is not None:
+        graph = extend(graph, timesteps)
+    return loaded if graph is loaded.graph else replace(loaded, graph=graph)
+
+
+def as_long_as(model: Model, samples: Array, frames: bool) -> Model:
+    """The model for as many steps as its samples have ``frames``, where it leaves their number open."""
+    if not frames or model.graph.after_end == "error" or samples.ndim == 0:
+        return model
+    return replace(model, graph=extend(model.graph, max(1, len(samples))))
+
+
+def _loaded(model: Model | Graph | Path | str, dt: float | None, nir: Mapping[str, str]) -> Model:
     if isinstance(model, Model):
         return model
     if isinstance(model, Graph):
         return Model("graph", "graph", model)
     path = Path(model)
     readers: dict[str, Callable[[Path], Model]] = {
-        ".nir": lambda path: _nir(path, dt, nir or {}),
+        ".nir": lambda path: _nir(path, dt, nir),
         ".onnx": _onnx,
         ".safetensors": _checkpoint,
     }

@@ -90,11 +90,15 @@ Memory = Annotated[
 ]
 Seconds = Annotated[float | None, Help("Seconds the run may take.", flags=("--time-limit",))]
 Resume = Annotated[bool, Help("Go on after the parts that are finished.")]
+#: four that say of another tool's file what it does not; `load_model` takes them
 Dt = Annotated[float | None, Help("Seconds a step, for NIR files that do not say.")]
+Timesteps = Annotated[int | None, Help("Steps to run, where the model leaves them open.", least=1)]
+Frames = Annotated[bool, Help("Each sample has a frame for each step.")]
 Nir = Annotated[
     Mapping[str, str] | None,
     Help(
-        "What another tool's NIR file does not say: rule, reset, compare …",
+        "What another tool's NIR file does not say: written_by, reset, rule, compare, integrator, drive, clock, "
+        "decays, spikes, coding, output.",
         flags=("--nir",),
         metavar="KEY=VALUE",
         read=read_pairs,

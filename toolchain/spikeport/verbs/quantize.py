@@ -20,7 +20,7 @@ from spikeport.quantisation.collapse import collapse
 from spikeport.target import silent
 from spikeport.verbs.export import export
 from spikeport.verbs.load import Data, load_data, load_model
-from spikeport.verbs.parameters import Help, ModelLike, Progress, read_bits
+from spikeport.verbs.parameters import Dt, Frames, Help, ModelLike, Nir, Progress, Timesteps, read_bits
 
 CALIBRATION = 512  #: samples of the training split
 JUDGED = 2000  #: samples on which accuracies are measured
@@ -49,6 +49,10 @@ def quantize(
     thresholds: Annotated[Thresholds | None, Help("mean or first: one threshold for all steps. Lossy.")] = None,
     fine_tune: Annotated[int, Help("Epochs of quantisation-aware training.", least=0)] = 0,
     report: Annotated[Path | str | None, Help("What each step did, as JSON.")] = None,
+    dt: Dt = None,
+    nir: Nir = None,
+    timesteps: Timesteps = None,
+    frames: Frames = False,
     progress: Progress = silent,
 ) -> Quantised:
     """Turn a trained model into Loihi's integers, calibrated on training data.
@@ -75,7 +79,7 @@ def quantize(
     steps = _chosen(steps, skip, split)
     if thresholds not in (None, *get_args(Thresholds)):
         fail("SP400", f"thresholds {thresholds!r}", mend="use mean or first")
-    loaded = load_model(model)
+    loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames)
     graph = loaded.graph
     seen = data if isinstance(data, Data) else load_data(data, "train", graph)
     judged, few = _judged(data, seen, graph), _spread(seen, calibration, graph)
@@ -137,7 +141,7 @@ def quantize(
         "thresholds": thresholds,
         "fine_tune": tuned_facts,
     }
-    told = (*seen.findings, *quantised.findings)
+    told = (*loaded.findings, *seen.findings, *quantised.findings)
     quantised = replace(
         quantised, graph=_with_origin(quantised.graph, origin), findings=told, report={**quantised.report, **facts}
     )

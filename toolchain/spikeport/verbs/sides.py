@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from spikeport.comparison import Side as Network
 from spikeport.engine import simulate
@@ -14,7 +16,7 @@ from spikeport.record import Record
 from spikeport.target import Request, shows
 from spikeport.training.shipped import models
 from spikeport.verbs.execute import execute, target_names
-from spikeport.verbs.load import Model, load_model
+from spikeport.verbs.load import Model, as_long_as, load_model
 from spikeport.verbs.origin import samples_hash
 from spikeport.verbs.simulate import read_array
 
@@ -36,6 +38,10 @@ class Side:
         """The network, where it is known."""
         return None if self.model is None else self.model.graph
 
+    def as_long_as(self, samples: Array) -> Side:
+        """Its model for as many steps as the samples have frames, where it leaves their number open."""
+        return self if self.model is None else replace(self, model=as_long_as(self.model, samples, True))
+
     def run(self, x: Array, request: Request) -> Record:
         """The record, or the model run."""
         if self.record is not None:
@@ -54,12 +60,21 @@ class Side:
         return Network(model.graph, lambda graph, x, wishes: execute(replace(model, graph=graph), target, x, wishes))
 
 
-def side(named: Named, model: Named | None = None) -> Side:
+class Reading(TypedDict, total=False):
+    """What `load_model` is told of a file."""
+
+    dt: float | None
+    nir: Mapping[str, str] | None
+    timesteps: int | None
+    frames: bool
+
+
+def side(named: Named, model: Named | None = None, **reading: Unpack[Reading]) -> Side:
     """What a user named; ``model`` is that of a record. Raises SP501 for an unknown target and what loading raises."""
     if isinstance(named, Record):
-        return _of_record(f"record of {named.target}", named, model)
+        return _of_record(f"record of {named.target}", named, model, reading)
     if isinstance(named, Model | Graph):
-        loaded = load_model(named)
+        loaded = load_model(named, **reading)
         return Side(loaded.name, loaded)
     name, target = str(named), None
     head, at, tail = name.rpartition("@")
@@ -70,15 +85,15 @@ def side(named: Named, model: Named | None = None) -> Side:
             )
         name, target = head, tail
     if Path(name).suffix == ".npz":
-        return _of_record(str(named), Record.load(name), model)
-    return Side(str(named), load_model(name), target)
+        return _of_record(str(named), Record.load(name), model, reading)
+    return Side(str(named), load_model(name, **reading), target)
 
 
-def _of_record(name: str, record: Record, model: Named | None) -> Side:
+def _of_record(name: str, record: Record, model: Named | None, reading: Reading) -> Side:
     """A record with the model that the user gives, or with the file it says it is of, if that is still the same."""
     if model is not None:
         assert not isinstance(model, Record)
-        return Side(name, load_model(model), record=record)
+        return Side(name, load_model(model, **reading), record=record)
     known = record.origin.get("model", "")
     if not known:
         return Side(name, None, record=record, lacks="the record does not say of which model it is")
@@ -87,7 +102,7 @@ def _of_record(name: str, record: Record, model: Named | None) -> Side:
             return Side(name, None, record=record, lacks=f"its model {known} is not here")
         if sha256(Path(known)) != record.origin.get("model_sha256"):
             return Side(name, None, record=record, lacks=f"its model {known} is another file by now")
-    return Side(name, load_model(known), record=record)
+    return Side(name, load_model(known, **reading), record=record)
 
 
 def remembered(sides: tuple[Side, Side]) -> Array | None:

@@ -15,13 +15,25 @@ from spikeport import preprocessing
 from spikeport.files import folder
 from spikeport.findings import Finding, fail
 from spikeport.graph import LIF, Array, Graph
-from spikeport.passes.extend import extend
 from spikeport.record import Record
 from spikeport.target import Request, check_input, silent
 from spikeport.verbs.execute import execute, execute_in_parts, part
-from spikeport.verbs.load import load_model
+from spikeport.verbs.load import Model, as_long_as, load_model
 from spikeport.verbs.origin import origin
-from spikeport.verbs.parameters import Batch, Dt, Help, Memory, ModelLike, Nir, Progress, Resume, Seconds, TargetName
+from spikeport.verbs.parameters import (
+    Batch,
+    Dt,
+    Frames,
+    Help,
+    Memory,
+    ModelLike,
+    Nir,
+    Progress,
+    Resume,
+    Seconds,
+    TargetName,
+    Timesteps,
+)
 
 LAYERS = "Of this layer only. May be repeated."
 
@@ -36,7 +48,8 @@ def simulate(
     *,
     dt: Dt = None,
     nir: Nir = None,
-    frames: Annotated[bool, Help("The input has a frame for each step.")] = False,
+    timesteps: Timesteps = None,
+    frames: Frames = False,
     trains: Annotated[bool | Sequence[str], Help("Keep spike trains.", layers=LAYERS)] = True,
     membranes: Annotated[bool | Sequence[str], Help("Keep membranes after the reset.", layers=LAYERS)] = False,
     events: Annotated[bool, Help("Count events, for spikeport energy.")] = True,
@@ -50,8 +63,8 @@ def simulate(
 
     In Python: returns the record, and writes ``out/record.npz`` where ``out`` is given. ``samples``: an array or a .npy
     file, [B, ...] for direct coding or, with ``frames``, [T, B, ...]. ``dt`` and ``nir`` are for files of other tools,
-    see `load_model`; where such a file leaves the number of steps open, the frames set it. A run of more than about a
-    minute, or 1024 samples, keeps its finished parts in ``out``; ``resume`` goes on after them.
+    see `load_model`; where such a file leaves the number of steps open, ``timesteps`` or the frames set it. A run of
+    more than about a minute, or 1024 samples, keeps its finished parts in ``out``; ``resume`` goes on after them.
 
     In Python: ``trains`` and ``membranes`` (after the reset) are of all layers, of none, or of the layers named; spike
     trains and event counts that are left out are named in the record (SP516). ``batch`` samples run at once, or as many
@@ -68,9 +81,9 @@ def simulate(
 
         spikeport simulate other.nir --input frames.npy --frames --dt 0.001 --out build/other
     """
-    loaded = load_model(model, dt=dt, nir=nir)
+    loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames)
     array = samples if isinstance(samples, np.ndarray) else read_array(Path(samples))
-    loaded = replace(loaded, graph=_framed(loaded.graph, array, frames))
+    loaded = as_long_as(loaded, array, frames and timesteps is None)
     request = Request(
         trains=trains if isinstance(trains, bool) else tuple(trains),
         membranes=membranes if isinstance(membranes, bool) else tuple(membranes),
@@ -81,22 +94,35 @@ def simulate(
         progress=progress,
     )
     remembers = origin(loaded, array, samples)
-    if frames or dt or nir:  # what the file alone would be is another network
+    if frames or dt or nir or timesteps:  # what the file alone would be is another network
         remembers = {name: value for name, value in remembers.items() if not name.startswith("model")}
     how = preprocessing.of(loaded.graph.provenance)
     notes = (*(() if how is None else (how.note(),)), *_left_out(loaded.graph, request))
-    if out is None:
-        record = execute(loaded, target, array, request)
-        return replace(record, origin=remembers, findings=(*record.findings, *notes))
-    if resume or check_input(loaded.graph, array) > part(loaded, target):
+    if out is not None and (resume or check_input(loaded.graph, array) > part(loaded, target)):
         record = execute_in_parts(loaded, target, array, request, folder(out), resume)
     else:
         record = execute(loaded, target, array, request)
-    place, record = folder(out), replace(record, origin=remembers, findings=(*record.findings, *notes))
+    record = replace(record, origin=remembers, findings=(*record.findings, *notes, *_silent(loaded, record)))
+    if out is None:
+        return record
+    place = folder(out)
     record.save(place / "record.npz")
     for parts in place.glob("parts-*"):
         shutil.rmtree(parts)
     return record
+
+
+def _silent(model: Model, record: Record) -> Iterator[Finding]:
+    """That nothing fired in a file whose reader had to choose: the choices may be wrong."""
+    if model.findings and record.neurons and not any(counts.any() for counts in record.spike_counts.values()):
+        yield Finding(
+            "SP223",
+            "no neuron fired once in this run",
+            where=model.name,
+            why="the file was read with choices that its writer may not have meant; the findings name them.",
+            mend="--dt, or --nir written_by=TOOL, if the network is not meant to be silent here",
+            severity="note",
+        )
 
 
 def _left_out(graph: Graph, request: Request) -> Iterator[Finding]:
@@ -110,15 +136,6 @@ def _left_out(graph: Graph, request: Request) -> Iterator[Finding]:
             severity="note",
             why="such a record cannot be compared or priced there.",
         )
-
-
-def _framed(graph: Graph, array: Array, frames: bool) -> Graph:
-    """The graph as it takes this input: with a frame each step, and as many steps as there are frames."""
-    if frames and graph.entry.coding == "direct":
-        graph = graph.replace({graph.input: graph.entry.with_(coding="events")})
-    if frames and graph.after_end != "error":
-        graph = extend(graph, max(1, array.shape[0]) if array.ndim else 1)
-    return graph
 
 
 def read_array(path: Path) -> Array:

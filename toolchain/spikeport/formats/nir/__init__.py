@@ -16,7 +16,7 @@ Reading, in order:
 5. ``implied_shapes.py``: the shape of what leaves each node.
 6. ``to_graph.py``: each node as nodes of a Graph in the making (``draft.py``), without state
    (``to_graph_stateless.py``) or with (``to_graph_neurons.py``); ``cut_cycles.py`` finds where feedback is delayed.
-7. ``choices.py``: every choice as a finding.
+7. ``never_fires.py``: whether anything can fire under the choices; ``choices.py``: every choice as a finding.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def read(
 
     Raises SP201 (no such file, not HDF5), SP202 (damaged), SP203 (metadata stripped), SP204 (altered), SP205 (needs
     features this version does not know), SP206 (an option), SP207 (claims more than it can hold), SP210 (nodes that
-    cannot run), SP211 (edges, inputs and outputs), SP213 and SP220 (time constants and dt).
+    cannot run), SP211 (edges, inputs and outputs), SP213 and SP220 (time constants and dt), SP222 (nothing can
+    ever fire).
     """
     path = Path(path)
     chosen = _conventions(dt, written_by, conventions)

@@ -96,5 +96,5 @@ def _followed_in_part(work: Draft) -> Iterator[Finding]:
 
 def _coding(work: Draft) -> Finding:
     coding = "a frame each step" if work.conventions.coding == "events" else "the same frame at every step"
-    what = f"the input is {coding}, over {work.timesteps} steps"
-    return _note(what, "--nir coding=... and --nir timesteps=...")
+    what = f"the input is {coding}; the file sets no number of steps: {work.timesteps} unless its frames say more"
+    return _note(what, "--timesteps, --frames or --nir coding=...")

@@ -18,6 +18,7 @@ from spikeport.formats.nir.draft import Draft
 from spikeport.formats.nir.file import Tree
 from spikeport.formats.nir.hidden_dt import dt_by_size, hidden_dt
 from spikeport.formats.nir.implied_shapes import shapes
+from spikeport.formats.nir.never_fires import never_firing
 from spikeport.formats.nir.subgraphs import Flat, flat
 from spikeport.formats.nir.to_graph import convert
 from spikeport.graph import Graph
@@ -26,7 +27,8 @@ from spikeport.graph import Graph
 def read(tree: Tree, where: str, conventions: Conventions, timesteps: int) -> tuple[Graph, tuple[Finding, ...]]:
     """The graph of a file without our metadata, and the choices that were made.
 
-    Raises SP202 (damaged), SP203 (metadata stripped), SP210 (a node that cannot run), SP211 (edges), SP213 (time).
+    Raises SP202 (damaged), SP203 (metadata stripped), SP210 (a node that cannot run), SP211 (edges), SP213 (time),
+    SP222 (nothing can ever fire).
     """
     refuse_stripped(tree, where)
     network, notes = flat(tree, where)
@@ -37,6 +39,7 @@ def read(tree: Tree, where: str, conventions: Conventions, timesteps: int) -> tu
             conventions = replace(conventions, dt=dt_by_size(network))
         work = Draft(network, shapes(network), conventions, timesteps, dtype=_dtype(network))
         graph = convert(work)
+        work.notes += never_firing(graph)
     except SpikeportError as error:
         raise SpikeportError(
             replace(finding, where=f"{where}, {finding.where}" if finding.where else where)

@@ -139,4 +139,8 @@ def _fit(fits: Fits, values: Mapping[str, Any]) -> None:
         console.say(f"wrote {values['picture']}")
 
 
-SHOWN = {"events": Shown(_events), "energy": Shown(_energy), "fit": Shown(_fit)}
+SHOWN = {
+    "events": Shown(_events, remarks=True),
+    "energy": Shown(_energy, remarks=True),
+    "fit": Shown(_fit, remarks=True),
+}

@@ -101,6 +101,6 @@ SHOWN = {
     "quantize": Shown(
         _quantize, lambda quantised, values: {**quantised.report, "out": str(values["out"])}, remarks=True, unit="steps"
     ),
-    "inspect": Shown(_inspect),
+    "inspect": Shown(_inspect, remarks=True),
     "check": Shown(_check, status=lambda check: 0 if check.runs else 1),
 }

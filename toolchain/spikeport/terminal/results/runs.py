@@ -93,6 +93,6 @@ SHOWN = {
     "run": Shown(_run),
     "simulate": Shown(_simulate, plain=None, remarks=True),
     "evaluate": Shown(_evaluate, remarks=True),
-    "compare": Shown(_compare, status=_compared),
+    "compare": Shown(_compare, status=_compared, remarks=True),
     "report": Shown(lambda page, values: typer.echo(str(page)), plain=None),
 }
