@@ -173,6 +173,20 @@ def test_a_recurrent_graph_is_derived_from_its_trains():
     same_events(derive(graph, x, dataclasses.replace(counted, events={})).events, counted.events)
 
 
+def test_a_delay_behind_two_layers_sends_up_to_two_and_a_frame_that_stays_is_constant_in_a_loop_too():
+    """Two neurons that always fire, into one delay, and fed back by it: 2 from the second step on."""
+    one, f4 = np.ones((1, 1), np.float32), np.float32
+    lif = LIF((1,), f4(0), np.ones(T, f4))
+    nodes = {"input": Input((1,)), "a": Linear(one), "one": lif, "two": lif, "delay": Delay((1,), 1), "b": Linear(one)}
+    edges = (("input", "a"), ("a", "one"), ("a", "two"), ("one", "delay"), ("two", "delay"), ("delay", "b"))
+    nodes |= {"c": Linear(one), "out": Readout((1,), np.ones(T, f4))}
+    edges += (("b", "one"), ("two", "c"), ("c", "out"))
+    events = simulate(Graph(nodes, edges, T), one, Request(events=True)).events
+    assert events["b"].payload.tolist() == [0, 2, 2]
+    assert events["b"].graded.tolist() == [0, 1, 1]
+    assert (events["a"].constant, events["b"].constant) == (True, False)
+
+
 def test_without_spike_trains_there_is_nothing_to_derive_from():
     graph = Graph(
         {"input": Input((1,)), "lif": LIF((1,), decay=np.float32(1), threshold=np.ones(T, np.float32))},

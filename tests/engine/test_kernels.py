@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from equal_records import ALL, same
 from random_graphs import random_graph
@@ -14,13 +12,6 @@ from spikeport.engine import simulate
 from spikeport.engine.program import kernels_here
 from spikeport.engine.run import Engine
 from spikeport.graph import LIF, LOIHI2, Conv, CubaLIF, Graph, Input, Linear, Loihi
-
-
-@settings(max_examples=80)
-@given(st.integers(0, 2**32 - 1), st.booleans())
-def test_fast_and_plain_kernels_agree_on_every_bit(seed, integers):
-    graph, samples = random_graph(seed, integers=integers)
-    same(simulate(graph, samples, ALL, kernels="fast"), simulate(graph, samples, ALL, kernels="plain"))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

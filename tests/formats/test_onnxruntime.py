@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, Graph, Input, Linear
+from spikeport.graph import LIF, LOIHI2, Graph, Input, Linear, Loihi, Pool, Readout
 from spikeport.target import Request, target
 from spikeport_targets.onnxruntime import OnnxRuntime, cuda
 
@@ -78,3 +78,31 @@ def test_a_gpu_that_does_not_start_is_an_error_not_the_cpu(graph, gpu, monkeypat
     error = refused(lambda: cuda().run(graph, np.ones((1, 2), f4), Request()))
     assert error.code == "SP261"
     assert "could not start" in str(error)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 255), (-128, 127)])
+def test_sums_of_whole_bytes_do_not_saturate(low, high):
+    """255 * 127 + 255 * 127 leaves the 16 bits in which x86 without VNNI adds two products with signed bytes."""
+    lif = LIF((2,), np.asarray(4096), np.full(1, 9), compare=">", reset="none")
+    weight = np.asarray([[127] * 64, [-128] * 64], np.int8)
+    nodes = {
+        "in": Input((64,), low=low, high=high),
+        "fc": Linear(weight),
+        "lif": lif,
+        "back": Linear(np.eye(2, dtype=np.int8)),
+    }
+    nodes |= {"out": Readout((2,), np.ones(1, int), np.asarray(0))}
+    edges = (("in", "fc"), ("fc", "out"), ("fc", "lif"), ("lif", "back"), ("back", "out"))
+    record = target("onnxruntime").run(Graph(nodes, edges, 1, Loihi(LOIHI2)), np.full((1, 64), high), Request())
+    fired = [high * 127 * 64 > 9, high * -128 * 64 > 9]
+    assert record.outputs.tolist() == [[(high * 127 * 64 + fired[0]) * 64, (high * -128 * 64 + fired[1]) * 64]]
+
+
+def test_an_average_pool_padded_as_wide_as_its_kernel_runs():
+    """Of 1 2 3 under a window of two, padded by two: the outermost windows hold nothing."""
+    pool = Pool("average", (2,), (1,), (2,))
+    lif = LIF((1, 6), f4(0), f4([0.75]), compare=">=")
+    record = target("onnxruntime").run(
+        Graph.chain({"in": Input((1, 3)), "pool": pool, "lif": lif}, 1), f4([[[1, 2, 3]]]), Request(trains=True)
+    )
+    assert record.trains["lif"].unpack().ravel().tolist() == [False, False, True, True, True, False]

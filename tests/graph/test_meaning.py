@@ -1,4 +1,4 @@
-"""The semantics, from the equations at the nodes by hand, and held against the engine's definition on random graphs."""
+"""The semantics, from the equations at the nodes by hand; `tests/conformance` holds every target to them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from random_graphs import random_graph
-from spikeport.engine import simulate
 from spikeport.graph import LIF, LOIHI2, Conv, CubaLIF, Delay, Input, Loihi, Readout, Real, meaning
-from spikeport.target import Request
 
 INTEGERS = Loihi(LOIHI2)
 
@@ -86,31 +83,3 @@ def test_a_readout_weighs_the_steps():
 def test_samples_enter_in_units_with_ties_to_even():
     node = Input((3,), unit=np.float64(0.5))
     assert INTEGERS.entering(node, np.array([[0.25, 0.75, 1.0]])).ravel().tolist() == [0.0, 2.0, 2.0]
-
-
-@pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize("integers", [True, False])
-def test_the_engine_computes_what_the_semantics_say(seed, integers):
-    """Layer by layer on the engine's own spikes: each membrane before and after its step, so that nothing hides."""
-    graph, samples = random_graph(seed, integers=integers, batch=3)
-    if not integers:
-        graph = graph.with_(arithmetic=Real("float64"))
-    record = simulate(graph, samples, Request(trains=True, membranes=True))
-    values = flowing(graph, samples, record)
-    for name, node in graph.nodes_of(LIF).items():
-        x, v = values.into(name), np.zeros((3, *node.shape))
-        current = v
-        for t in range(graph.timesteps):
-            u, current, _ = graph.arithmetic.charge(node, v, current, x[min(t, len(x) - 1)])
-            fired = graph.arithmetic.fires(node, u, t)
-            v = graph.arithmetic.after(node, u, fired, t)
-            np.testing.assert_allclose(
-                record.membranes[name][t], v, rtol=0 if integers else 1e-9, atol=1e-9 * (not integers)
-            )
-            np.testing.assert_array_equal(record.trains[name].unpack()[t], fired)
-
-
-def flowing(graph, samples, record):
-    from spikeport.costs.values import Values
-
-    return Values(graph, samples, record)

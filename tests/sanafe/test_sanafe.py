@@ -214,6 +214,15 @@ def test_what_its_neurons_cannot_express_is_refused_before_anything_runs(change,
 
 
 @needs_sanafe
+def test_where_the_profile_saturates_and_its_membranes_do_not_check_says_so():
+    """Sums of 30 inputs of up to 44 pass 2**9 - 1 within a step, and 2**23 - 1 in no four."""
+    graph, narrow = dense(), Loihi(dataclasses.replace(LOIHI2, state_bits=10))
+    assert [finding.code for finding in SanaFe().check(graph)] == []
+    notes = SanaFe().check(graph.with_(arithmetic=narrow))
+    assert {(finding.code, finding.severity) for finding in notes} == {("SP747", "note")}
+    assert {finding.where for finding in notes} == {"node 'one'", "node 'two'"}
+
+
 def test_graded_input_is_refused():
     graph = dense()
     with pytest.raises(SpikeportError, match="SP740"):

@@ -20,6 +20,7 @@ from spikeport.graph import (
     CubaLIF,
     Graph,
     Loihi,
+    Range,
     Readout,
     Scale,
     Synapse,
@@ -27,6 +28,7 @@ from spikeport.graph import (
     schedule_over_neurons,
 )
 from spikeport.graph.accumulators import wide_sums
+from spikeport.graph.ranges import into, ranges
 from spikeport.mapping import Mapping, fit
 from spikeport.mapping.latency import depths
 from spikeport.mapping.layers import layers
@@ -70,6 +72,26 @@ def findings(graph: Graph) -> Iterator[Finding]:
     for finding in wide_sums(graph):
         yield Finding("SP740", finding.what, where=finding.where, mend="use --target integer, which wraps such a sum")
     yield from _uneven(graph)
+    yield from _saturating(graph)
+
+
+def _saturating(graph: Graph) -> Iterator[Finding]:
+    """SP747 for each layer whose membranes could reach the end of the profile's format, where SANA-FE's go on."""
+    assert isinstance(graph.arithmetic, Loihi)
+    profile, bounds = graph.arithmetic.profile, ranges(graph, Range(0, 1))  # `plans` takes no other input
+    for name, node in graph.nodes_of(LIF).items():
+        kept = float(node.decay.max()) / DECAY_ONE
+        most = into(graph, name, bounds).shifted(STATE_SHIFT).size + float(np.abs(node.bias).max())
+        reach = most * sum(kept**step for step in range(graph.timesteps))
+        if reach > profile.state_top:
+            yield Finding(
+                "SP747",
+                f"its membranes may reach {reach:.3g}, the profile {profile.name!r} holds {profile.state_top}",
+                where=f"node {name!r}",
+                why="there they saturate; SANA-FE's membranes do not, and would fire otherwise from then on.",
+                mend="compare with the integer engine: where it counts no overflow, none happened",
+                severity="note",
+            )
 
 
 def _uneven(graph: Graph) -> Iterator[Finding]:

@@ -44,7 +44,7 @@ class SanaFeTarget:
         if not here.ready:
             fail("SP746", here.why, where="sanafe", mend=here.mend)
         request.check_layers(graph)
-        raise_errors(self.check(graph))
+        notes = raise_errors(self.check(graph))
         total = check_input(graph, samples)
         begun = time.perf_counter()
         plans, start = functional.plans(graph, samples)
@@ -66,7 +66,7 @@ class SanaFeTarget:
         trains = {
             name: np.stack(each, 1).reshape(graph.timesteps, total, *graph.shapes[name]) for name, each in parts.items()
         }
-        return _record(graph, samples, trains, request, time.perf_counter() - begun)
+        return replace(_record(graph, samples, trains, request, time.perf_counter() - begun), findings=notes)
 
 
 def _record(graph: Graph, samples: Array, trains: dict[str, Array], request: Request, seconds: float) -> Record:

@@ -41,7 +41,7 @@ def of_synapse(program: Program, name: str, x: Tensor, steps: int) -> SynapseEve
         unary=unary,
         dense=np.full(steps, reach.every * x.shape[1], dtype=np.int64),
         analog=analog,
-        constant=x.shape[0] == 1 and steps > 1,
+        constant=program.graph.timesteps > 1 and program.steady.issuperset(program.graph.sources(name)),
     )
 
 
@@ -71,5 +71,5 @@ def over_time(parts: Sequence[Events]) -> Events:
         if isinstance(getattr(first, item.name), np.ndarray)
     }
     if isinstance(first, SynapseEvents):
-        joined |= {"analog": any(getattr(part, "analog", False) for part in parts), "constant": False}
+        joined["analog"] = any(getattr(part, "analog", False) for part in parts)
     return replace(first, **joined)

@@ -118,6 +118,17 @@ class Program:
             return 9
         return 1 if isinstance(node, LIF) else 4 if isinstance(node, Synapse) else self.entering[name].itemsize
 
+    @cached_property
+    def steady(self) -> frozenset[str]:
+        """The nodes that leave the same values at every step: no state, no delay and no new frame before them."""
+        names: set[str] = set()
+        for name in self.graph.order:
+            node = self.graph.nodes[name]
+            steady = node.coding == "direct" if isinstance(node, Input) else not isinstance(node, LIF | Delay)
+            if steady and names.issuperset(self.graph.sources(name)):
+                names.add(name)
+        return frozenset(names)
+
     def reach(self, name: str) -> Reach:
         """What the inputs of a synapse reach; found once, since every batch asks again."""
         if name not in self.reaches:
@@ -188,7 +199,8 @@ def whole(graph: Graph) -> dict[str, Range | None]:
     """The range of what enters each node where it is nothing but sums of spikes; None where it may be anything."""
     bounds: dict[str, Range | None] = {name: Range(0, 1) for name in graph.nodes_of(LIF)}
     for name in graph.nodes_of(Delay):
-        bounds[name] = Range(0, 1) if all(source in bounds for source in graph.sources(name)) else None
+        spikes = all(isinstance(graph.nodes[source], LIF) for source in graph.sources(name))
+        bounds[name] = _added(graph, name, bounds) if spikes else None
     for name in graph.order:
         if name not in bounds:
             spikes = isinstance(graph.nodes[name], Flatten) and all(bounds[source] for source in graph.sources(name))

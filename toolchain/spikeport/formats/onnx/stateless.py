@@ -18,6 +18,9 @@ from spikeport.graph import Conv, Flatten, Linear, Node, Norm, Pool, Range, Scal
 from spikeport.graph.ranges import sums
 
 EXACT = 2**24  #: integers up to here are exact in float32
+#: largest unsigned input of a product with signed bytes: without VNNI, x86 adds two of them in 16 bits, which saturate
+#: (VPMADDUBSW; onnxruntime's MatMulInteger, "Quantize ONNX models", on the data types of weights)
+SIGNED = 128
 
 
 def linear(self: Layout, name: str, node: Linear, x: Value) -> Value:
@@ -87,6 +90,12 @@ def _product(
         lifted = build.op("Add", [x.name, build.constant(offset)], f"{name}/lifted") if offset else x.name
         inputs = [build.cast(lifted, np.uint8, f"{name}/entering"), weight]
         inputs += [build.constant(offset, np.uint8, "zero_point")] if offset else []
+        if not window and entering.high + offset > SIGNED:
+            shifted = build.op(
+                "Add", [build.cast(weight, np.int32, f"{name}/wide"), build.constant(128)], f"{name}/raised"
+            )
+            inputs = [inputs[0], build.cast(shifted, np.uint8, f"{name}/unsigned")]
+            inputs += [build.constant(zero, np.uint8, "zero_point") for zero in (offset, 128)]
         return build.op("ConvInteger" if window else "MatMulInteger", inputs, f"{name}/sums", **window)
     if total.size > EXACT:
         fail(
@@ -101,18 +110,21 @@ def _product(
 
 
 def pool(self: Layout, name: str, node: Pool, x: Value) -> Value:
-    """A pool; a sum is a convolution with ones."""
+    """A pool; a sum is a convolution with ones, and so is an average whose padding is wider than onnxruntime takes."""
     x = self.as_batch(x)
     window: dict[str, Any] = {"kernel_shape": node.kernel, "strides": node.stride, "pads": [*node.padding] * 2}
     shape = self.graph.shapes[name]
-    if node.kind == "average":
+    average = node.kind == "average"
+    if average and all(side < size for side, size in zip(node.padding, node.kernel, strict=True)):
         return Value(self.builder.op("AveragePool", [x.name], name, count_include_pad=1, **window), x.form, shape)
     # nine times an average of nine would not be exact
     ones = np.ones((x.shape[0], 1, *node.kernel))
     window |= {"group": x.shape[0]}
     if not self.integers:
         weight = self.builder.constant(ones, wish=f"{name}/ones")
-        return Value(self.builder.op("Conv", [x.name, weight], name, **window), x.form, shape)
+        output = self.builder.op("Conv", [x.name, weight], f"{name}/sums" if average else name, **window)
+        area = self.builder.constant(float(np.prod(node.kernel))) if average else ""
+        return Value(self.builder.op("Div", [output, area], name) if average else output, x.form, shape)
     entering = self.entering(name)
     weight = self.builder.constant(ones, np.int8 if entering.byte else np.float32, f"{name}/ones")
     total = self.ranges[name]

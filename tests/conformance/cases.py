@@ -1,0 +1,167 @@
+"""Random networks for the targets, each with samples and with what its definition says: the same for a seed, always.
+
+A kind says what is drawn: `integers`, `float32` and `float64` are everything that a graph can be; the others hold what
+a target takes, so that it does not refuse most of them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from graph_maker import Wish
+from random_graphs import draw, samples
+from random_numbers import random_profile
+from spikeport.findings import SpikeportError
+from spikeport.graph import LIF, Array, Conv, CubaLIF, Graph, Input, Synapse, definition
+from spikeport.passes.move_bias import move_bias
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "docs" / "examples"))
+from shift_arithmetic import Shifts
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One network, its samples, and what it is to do with them."""
+
+    kind: str
+    seed: int
+    graph: Graph
+    samples: Array
+    batch: int | None  #: samples at once; None lets the target choose
+    truth: definition.Run | SpikeportError  #: or why there is no result, by the definition itself
+
+    @property
+    def name(self) -> str:
+        """By which it is found again."""
+        return f"{self.kind} {self.seed}"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How networks of one kind are drawn."""
+
+    wish: Callable[[np.random.Generator], Wish]
+    change: Callable[[Graph, np.random.Generator], Graph] = lambda graph, rng: graph
+    samples: int = 9  #: at most
+
+
+@lru_cache(maxsize=1000)
+def case(kind: str, seed: int) -> Case:
+    """The case of a seed."""
+    rng = np.random.default_rng([list(KINDS).index(kind), seed])
+    rule = KINDS[kind]
+    graph = drawn(rule, rng)
+    x = samples(graph, int(rng.integers(2**32)), int(rng.integers(1, rule.samples + 1)))
+    at_once = None if rng.random() < 0.7 else int(rng.integers(1, 4))
+    try:
+        truth = definition.run(graph, x)
+    except SpikeportError as error:
+        truth = error
+    return Case(kind, seed, graph, x, at_once, truth)
+
+
+def drawn(rule: Kind, rng: np.random.Generator) -> Graph:
+    """A graph that its kind can be made of."""
+    while True:
+        try:
+            return rule.change(draw(rng, rule.wish(rng)), rng)
+        except SpikeportError as error:
+            if not error.code.startswith("SP35"):  # a bias that has no place to go
+                raise
+
+
+def steps(rng: np.random.Generator) -> int:
+    """At most how many; mostly few."""
+    return int(rng.choice([6, 12, 50, 300], p=[0.6, 0.31, 0.06, 0.03]))
+
+
+def any_(arithmetic: str) -> Callable[[np.random.Generator], Wish]:
+    return lambda rng: Wish(arithmetic, profile=None, timesteps=steps(rng), odd_names=bool(rng.random() < 0.3))
+
+
+def lavas(rng: np.random.Generator) -> Wish:
+    """24 bits of state, and mostly no accumulator: the rest it refuses."""
+    profile = replace(random_profile(rng), state_bits=24, message_bits=8 if rng.random() < 0.9 else 1)
+    profile = replace(profile, accumulator_bits=None) if rng.random() < 0.9 else profile
+    return Wish(profile=profile, timesteps=40 if rng.random() < 0.2 else 8, blocks=4)
+
+
+def for_lavas_own(graph: Graph, rng: np.random.Generator) -> Graph:
+    """Every other network with constants that Lava's own LIF and Conv can hold."""
+    if rng.random() > 1 / 2:
+        return graph
+    profile, changes = graph.arithmetic.profile, {}
+    most, exponents = 2 ** (profile.bias_bits - 1) - 1, profile.bias_exponent[1] + 1
+    for name, node in graph.nodes.items():
+        if isinstance(node, Conv):
+            changes[name] = node.with_(exponent=abs(node.exponent) % (1 + min(3, profile.weight_exponent[1])))
+        elif isinstance(node, LIF):
+            top = 2**profile.threshold_bits
+            theta = top - 1 if rng.random() < 0.3 else rng.integers(0, min(2000, top))
+            ends = np.full(node.shape, -most << exponents - 1)
+            usual = rng.integers(-most, most + 1, node.shape) << rng.integers(0, exponents, node.shape)
+            constants = {
+                "threshold": np.full(graph.timesteps, theta),
+                "decay": np.asarray(4096 if rng.random() < 0.3 else rng.integers(1, 4097)),
+                "bias": ends if rng.random() < 0.2 else usual,
+                "reset": "zero",
+            }
+            if isinstance(node, CubaLIF):
+                constants["current_decay"] = np.asarray(rng.integers(0, 4096))
+            changes[name] = node.with_(**constants)
+    return graph.replace(changes)
+
+
+def with_numbers_of_a_layer(graph: Graph, rng: np.random.Generator) -> Graph:
+    """One decay a layer, and spikes only as input: SANA-FE's."""
+    entry = graph.nodes[graph.input]
+    assert isinstance(entry, Input)
+    changes = {graph.input: replace(entry, unit=np.asarray(1.0), low=0.0, high=1.0)}
+    layers = {name: node.with_(decay=np.asarray(node.decay.flat[0])) for name, node in graph.nodes_of(LIF).items()}
+    return graph.replace(changes | layers)
+
+
+def in_shifts(graph: Graph, rng: np.random.Generator) -> Graph:
+    """The worked example's arithmetic: decays are shifts."""
+    bits = int(rng.integers(8, 25))
+    layers = {name: node.with_(decay=node.decay % bits) for name, node in graph.nodes_of(LIF).items()}
+    return graph.with_(nodes={**graph.nodes, **layers}, arithmetic=Shifts(bits))
+
+
+def without_synaptic_bias(graph: Graph, rng: np.random.Generator) -> Graph:
+    return move_bias(graph) if any(node.bias is not None for node in graph.nodes_of(Synapse).values()) else graph
+
+
+PLAIN = {"norms": False, "delays": False, "scales": False, "recurrent": False, "kinds": (LIF,)}
+#: their order is part of the seeds: new ones go to the end
+KINDS = {
+    "integers": Kind(any_("loihi")),
+    "float32": Kind(any_("float32")),
+    "float64": Kind(any_("float64")),
+    "linear": Kind(lambda rng: Wish("float64", timesteps=steps(rng), shapes=((5,),), resets=("zero",), **PLAIN)),
+    "shifts": Kind(lambda rng: Wish(profile=None, timesteps=steps(rng), kinds=(LIF,)), in_shifts),
+    "lava": Kind(lavas, for_lavas_own, samples=3),
+    "lava, real": Kind(
+        lambda rng: Wish("float64", timesteps=8, blocks=3, norms=False), without_synaptic_bias, samples=3
+    ),
+    "sanafe": Kind(
+        lambda rng: Wish(
+            profile=replace(random_profile(rng), weight_exponent=(0, 3), accumulator_bits=None),
+            timesteps=6,
+            blocks=2,
+            shapes=((5,), (3, 6), (2, 4, 4)),
+            coding="events",
+            pools=False,
+            resets=("zero", "subtract", "none"),
+            **PLAIN,
+        ),
+        with_numbers_of_a_layer,
+        samples=2,
+    ),
+}

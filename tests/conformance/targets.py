@@ -1,0 +1,119 @@
+"""The targets that the suite knows, each with the kinds of networks that it is tried on; plug-ins join by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from numpy_target import Numpy
+from shift_arithmetic import ShiftTarget
+
+from conformance.cases import Case
+from spikeport.findings import Finding, SpikeportError
+from spikeport.record import Record
+from spikeport.target import USUAL, Request, Target, target
+
+Outcome = Record | SpikeportError
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What a target said of a network, and what came of it."""
+
+    findings: tuple[Finding, ...]  #: of its check
+    outcome: Outcome | None  #: of its run; None where nobody tried
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A target in the suite."""
+
+    name: str
+    kinds: tuple[str, ...]
+    make: Callable[[], Target]
+    kernels: str = ""  #: of the engine: plain or fast
+    graphs: int = 200  #: that it runs in `make test`, at least
+
+    def request(self, case: Case | None = None) -> Request:
+        """Everything that it shows."""
+        shows = getattr(self.make(), "shows", USUAL)
+        batch = case.batch if case else None
+        return Request(trains=True, membranes="membranes" in shows, events="events" in shows, batch=batch)
+
+    def try_all(self, cases: Sequence[Case]) -> list[Tried]:
+        """Check every case, and run it."""
+        with kernels(self.kernels):
+            return [self.attempt(case) for case in cases]
+
+    def attempt(self, case: Case) -> Tried:
+        """One case. What `check` refuses is tried too: it must not run."""
+        findings = tuple(self.make().check(case.graph))
+        try:
+            outcome: Outcome = self.make().run(case.graph, case.samples, self.request(case))
+        except SpikeportError as error:
+            outcome = error
+        return Tried(findings, outcome)
+
+
+@dataclass(frozen=True)
+class Lava(Contestant):
+    """All accepted cases in one child process, since its start takes a second."""
+
+    def try_all(self, cases: Sequence[Case]) -> list[Tried]:
+        from spikeport_targets.lava.target import run_all
+
+        findings = [tuple(self.make().check(case.graph)) for case in cases]
+        errors = [any(each.severity == "error" for each in some) for some in findings]
+        jobs = [(case.graph, case.samples) for case, bad in zip(cases, errors, strict=True) if not bad]
+        records = iter(run_all(jobs, self.request()) if jobs else [])
+        return [Tried(some, None if bad else next(records)) for some, bad in zip(findings, errors, strict=True)]
+
+
+@contextmanager
+def kernels(name: str) -> Iterator[None]:
+    """The engine's kernels within."""
+    before = os.environ.pop("SPIKEPORT_KERNELS", None)
+    if name == "plain":
+        os.environ["SPIKEPORT_KERNELS"] = name
+    try:
+        yield
+    finally:
+        os.environ.pop("SPIKEPORT_KERNELS", None)
+        if before is not None:
+            os.environ["SPIKEPORT_KERNELS"] = before
+
+
+def named(name: str) -> Callable[[], Target]:
+    return lambda: target(name)
+
+
+REALS = ("float32", "float64")
+CONTESTANTS = {
+    each.name: each
+    for each in (
+        Contestant("integer, plain", ("integers",), named("integer"), "plain", 100),
+        Contestant("integer, fast", ("integers",), named("integer"), "fast", 100),
+        Contestant("reference, plain", REALS, named("reference"), "plain", 100),
+        Contestant("reference, fast", REALS, named("reference"), "fast", 100),
+        Contestant("integer-cuda", ("integers",), named("integer-cuda"), graphs=100),
+        Contestant("reference-cuda", REALS, named("reference-cuda"), graphs=100),
+        Contestant("onnxruntime", ("integers", *REALS), named("onnxruntime")),
+        Contestant("numpy", ("linear",), Numpy, graphs=20),
+        Contestant("shifts", ("shifts",), ShiftTarget, graphs=20),
+        Lava("lava", ("lava", "lava, real"), named("lava"), graphs=15),
+        Contestant("sanafe", ("sanafe",), named("sanafe"), graphs=3),
+    )
+}
+
+
+def plug_in(name: str) -> Contestant:
+    """A target by the name of its entry point: tried on everything, held to what it accepts."""
+    return Contestant(name, ("integers", *REALS, "linear"), named(name), graphs=1)
+
+
+def contestants() -> dict[str, Contestant]:
+    """Those of the suite, and the plug-ins that SPIKEPORT_CONFORMANCE names, with commas between them."""
+    names = filter(None, os.environ.get("SPIKEPORT_CONFORMANCE", "").split(","))
+    return CONTESTANTS | {name: plug_in(name) for name in names}
