@@ -187,6 +187,18 @@ def test_a_delay_behind_two_layers_sends_up_to_two_and_a_frame_that_stays_is_con
     assert (events["a"].constant, events["b"].constant) == (True, False)
 
 
+@pytest.mark.parametrize("batch", [None, 1])
+def test_input_that_is_analog_in_one_sample_has_no_size_in_any(batch):
+    nodes = {
+        "input": Input((1,)),
+        "a": Linear(np.ones((1, 1), np.float32)),
+        "out": Readout((1,), np.ones(1, np.float32)),
+    }
+    graph, x = Graph.chain(nodes, 1), np.asarray([[2], [0.5]], np.float32)
+    events = simulate(graph, x, Request(events=True, batch=batch)).events["a"]
+    assert (events.analog, events.payload.tolist(), events.inputs.tolist()) == (True, [0], [2])
+
+
 def test_without_spike_trains_there_is_nothing_to_derive_from():
     graph = Graph(
         {"input": Input((1,)), "lif": LIF((1,), decay=np.float32(1), threshold=np.ones(T, np.float32))},

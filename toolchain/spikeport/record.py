@@ -67,6 +67,11 @@ class SynapseEvents:
     analog: bool  #: whether the input is analog (real numbers that are not whole)
     constant: bool  #: whether the input is the same at every step, so that its sums can be cached
 
+    def with_analog(self, analog: bool) -> Self:
+        """The events of several steps or samples together: input that is analog in one of them has no size in any."""
+        sizes: dict[str, Any] = {name: np.zeros_like(self.payload) for name in ("payload", "unary")} if analog else {}
+        return replace(self, analog=analog, **sizes)
+
 
 @dataclass(frozen=True)
 class NeuronEvents:
@@ -234,9 +239,10 @@ def _added(parts: Sequence[Events]) -> Events:
         for item in fields(first)
         if isinstance(getattr(first, item.name), np.ndarray)
     }
-    if isinstance(first, SynapseEvents):
-        totals["analog"] = any(getattr(part, "analog", False) for part in parts)
-    return replace(first, **totals)
+    whole = replace(first, **totals)
+    if isinstance(whole, SynapseEvents):
+        return whole.with_analog(any(getattr(part, "analog", False) for part in parts))
+    return whole
 
 
 def _events_from(facts: Mapping[str, Any]) -> Events:

@@ -70,6 +70,7 @@ def over_time(parts: Sequence[Events]) -> Events:
         for item in fields(first)
         if isinstance(getattr(first, item.name), np.ndarray)
     }
-    if isinstance(first, SynapseEvents):
-        joined["analog"] = any(getattr(part, "analog", False) for part in parts)
-    return replace(first, **joined)
+    whole = replace(first, **joined)
+    if isinstance(whole, SynapseEvents):
+        return whole.with_analog(any(getattr(part, "analog", False) for part in parts))
+    return whole

@@ -123,8 +123,10 @@ def pool(self: Layout, name: str, node: Pool, x: Value) -> Value:
     if not self.integers:
         weight = self.builder.constant(ones, wish=f"{name}/ones")
         output = self.builder.op("Conv", [x.name, weight], f"{name}/sums" if average else name, **window)
-        area = self.builder.constant(float(np.prod(node.kernel))) if average else ""
-        return Value(self.builder.op("Div", [output, area], name) if average else output, x.form, shape)
+        if average:
+            share = self.builder.constant(1 / np.prod(node.kernel))
+            output = self.builder.op("Mul", [output, share], name)
+        return Value(output, x.form, shape)
     entering = self.entering(name)
     weight = self.builder.constant(ones, np.int8 if entering.byte else np.float32, f"{name}/ones")
     total = self.ranges[name]
