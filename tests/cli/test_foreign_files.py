@@ -83,6 +83,8 @@ def test_a_record_and_a_report_hold_the_choices(path, tmp_path):
     run("simulate", path, "--input", path.parent / "x.npy", "--out", tmp_path, *TELL)
     findings = Record.load(tmp_path / "record.npz").findings
     assert sum("dt = 0.001 s" in finding.what for finding in findings) == 1
+    drawn = run("plot", tmp_path / "record.npz", "--model", path, *TELL)
+    assert (drawn.stdout + drawn.stderr).count("dt = 0.001 s") == 1
     run("compare", path, path, "--input", path.parent / "x.npy", "--out", tmp_path, *TELL)
     facts = json.loads((tmp_path / "comparison.json").read_text())
     assert sum("dt = 0.001 s" in finding["what"] for finding in facts["findings"]) == 1

@@ -13,7 +13,7 @@ import numpy as np
 
 from spikeport.comparison import Divergence, first_divergence
 from spikeport.files import output, replacing
-from spikeport.findings import fail
+from spikeport.findings import Finding, fail
 from spikeport.graph import Array, Graph
 from spikeport.nearest import choose
 from spikeport.record import Record
@@ -42,6 +42,7 @@ class Picture:
     caption: str  #: what is drawn, and what is not and why
     first: Divergence | None = None  #: the first difference from the second run
     path: Path | None = None  #: where it was written
+    findings: tuple[Finding, ...] = ()  #: what the reader of a model chose
 
     def save(self, path: Path | str) -> Path:
         """Write it as .png or .svg and return the path. Raises SP906 for another ending."""

@@ -12,8 +12,8 @@ from spikeport.record import Record
 from spikeport.reporting.plots import Picture
 from spikeport.reporting.plots import plot as drawn
 from spikeport.verbs.load import Model
-from spikeport.verbs.parameters import Help
-from spikeport.verbs.sides import Side, side
+from spikeport.verbs.parameters import Dt, Frames, Help, Nir, Timesteps
+from spikeport.verbs.sides import Reading, Side, side
 
 
 def plot(
@@ -27,6 +27,10 @@ def plot(
     layers: Annotated[
         Sequence[str], Help("This layer only. May be repeated.", flags=("--layer",), metavar="LAYER")
     ] = (),
+    dt: Dt = None,
+    nir: Nir = None,
+    timesteps: Timesteps = None,
+    frames: Frames = False,
 ) -> Picture:
     """Draw a run: spikes over time a layer, firing rates, membranes with their thresholds.
 
@@ -43,9 +47,11 @@ def plot(
 
         spikeport plot build/here/record.npz --against build/lava/record.npz --out build/raster.svg
     """
-    shown = _side(record, model)
-    other = None if against is None else _side(against, against_model)
+    reading = Reading(dt=dt, nir=nir, timesteps=timesteps, frames=frames)
+    shown = _side(record, model, reading)
+    other = None if against is None else _side(against, against_model, reading)
     assert shown.record is not None
+    models = [each.model for each in (shown, other) if each is not None and each.model is not None]
     picture = drawn(
         shown.record,
         None if other is None else other.record,
@@ -55,6 +61,8 @@ def plot(
         layers=layers,
         names=_names(shown, other),
     )
+    findings = tuple(dict.fromkeys(finding for loaded in models for finding in loaded.findings))
+    picture = replace(picture, findings=findings)
     if out is None and isinstance(record, Record):
         return picture
     place = Path(record).with_suffix(".png") if out is None and not isinstance(record, Record) else out
@@ -62,7 +70,7 @@ def plot(
     return replace(picture, path=picture.save(place))
 
 
-def _side(named: Path | str | Record, model: Path | str | Model | None) -> Side:
+def _side(named: Path | str | Record, model: Path | str | Model | None, reading: Reading) -> Side:
     """A record with its network where that is known. Raises SP822 for what is no record."""
     if not isinstance(named, Record) and Path(named).suffix != ".npz":
         fail(
@@ -71,7 +79,7 @@ def _side(named: Path | str | Record, model: Path | str | Model | None) -> Side:
             where=str(named),
             mend="run it first: spikeport simulate MODEL --input X.npy --out DIR",
         )
-    return side(named, model)
+    return side(named, model, **reading)
 
 
 def _names(shown: Side, other: Side | None) -> tuple[str, str]:

@@ -89,7 +89,7 @@ def _plot(picture: Picture, values: Mapping[str, Any]) -> None:
 
 
 SHOWN = {
-    "plot": Shown(_plot),
+    "plot": Shown(_plot, remarks=True),
     "run": Shown(_run),
     "simulate": Shown(_simulate, plain=None, remarks=True),
     "evaluate": Shown(_evaluate, remarks=True),
