@@ -137,9 +137,7 @@ def _switches(graph: Graph, profile: Profile) -> Iterator[Finding]:
         kept = float(node.current_decay.max()) / DECAY_ONE if isinstance(node, CubaLIF) else 0.0
         current = most * sum(kept**step for step in range(graph.timesteps)) if kept else 0.0
         if profile.accumulator_bits is None and most >= 2 ** (ACCUMULATOR_BITS - 1):
-            yield _switch(
-                name, "its sums", most, ACCUMULATOR_BITS, f"says no accumulator_bits, {ACCUMULATOR_BITS} here"
-            )
+            yield _switch(name, "its sums", most, ACCUMULATOR_BITS, "states no accumulator_bits")
         if current >= 2 ** (STATE_BITS - 1):
             yield _switch(name, "its current", current, STATE_BITS, "has no word for it")
     for name, synapse in graph.nodes_of(Linear, Conv).items():
