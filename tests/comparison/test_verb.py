@@ -160,6 +160,20 @@ def test_gates_set_the_exit_status(files):
     assert run(files, "--min-agreement", "1").exit_code == 1
 
 
+@pytest.mark.parametrize("flag", ["--max-accuracy-drop", "--min-agreement"])
+@pytest.mark.parametrize("share", ["2", "-0.1", "nan"])
+def test_a_gate_that_is_no_share_is_refused_before_anything_runs(files, flag, share):
+    ran = run(files, f"{flag}={share}", "--json")
+    assert ran.exception.code == "SP816"
+    assert json.loads(ran.stdout)["errors"][0]["code"] == "SP816"
+
+
+def test_json_carries_the_gates_and_those_not_met(files):
+    printed = json.loads(run(files, "--max-accuracy-drop", "0.001", "--min-agreement", "0", "--json").stdout)
+    assert printed["gates"] == {"max_accuracy_drop": 0.001, "min_agreement": 0}
+    assert [gate["code"] for gate in printed["failed"]] == ["SP811"]
+
+
 def test_a_gate_that_cannot_be_judged_is_not_passed(files):
     comparison = verb.compare(files / "a.npz", files / "b.npz")
     assert [failure.code for failure in comparison.failures(max_accuracy_drop=1.0)] == ["SP813"]

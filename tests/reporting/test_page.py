@@ -120,10 +120,12 @@ def test_the_verdict_follows_its_rules(changes, mood):
     ("entry", "mood", "words"),
     [
         (parity("b", 0), "same", "Every spike agrees"),
-        (parity("b", 3, mismatches_above_rounding=0), "close", "ties"),
+        (parity("b", 3, mismatches_above_rounding=0), "same", "ties"),
         (parity("b", 3, mismatches_above_rounding=1), "apart", "mostly by weights rounded"),
         (parity("b", 3), "apart", numbers.percent(0.001)),
         (parity("b", 0, spikes_compared=0), "close", "No spikes were compared"),
+        (parity("b", 0, uncompared=["fc.lif"]), "close", "not compared: fc.lif"),
+        (parity("b", 99, quantised="a"), "close", "Labels would say"),
     ],
 )
 def test_a_comparison_of_two_runs_has_a_verdict_of_its_own(entry, mood, words):
@@ -131,6 +133,26 @@ def test_a_comparison_of_two_runs_has_a_verdict_of_its_own(entry, mood, words):
     judged = verdict({"model": "a against b", "parity": {"a": entry}, "causes": {"a": [cause]}})
     assert judged.mood == mood
     assert words in judged.sentence
+
+
+@pytest.mark.parametrize(
+    ("quantised", "drop", "mood"), [("a", 0.004, "same"), ("b", 0.01, "apart"), ("b", -0.1, "same")]
+)
+def test_integers_are_judged_by_accuracy_in_a_comparison_as_in_a_run(quantised, drop, mood):
+    real = "b" if quantised == "a" else "a"
+    shares = {real: 0.9, quantised: 0.9 - drop}
+    compared = verdict({"parity": {"a": parity("b", 99, quantised=quantised)}, "accuracy": shares})
+    run = verdict(result(parity={"integer": parity("graph", 99)}, accuracy={"pytorch": 0.9, "integer": 0.9 - drop}))
+    assert compared.mood == run.mood == mood
+
+
+@pytest.mark.parametrize(
+    ("ran", "words"), [(32, "every spike of 32 of 360 samples"), (360, "every spike of all samples")]
+)
+def test_the_verdict_says_on_how_many_samples_lava_agrees(ran, words):
+    lava = parity("integer") | {"samples": ran}
+    text = verdict(result(parity={"lava": lava}, samples={"integer": 360, "lava": ran})).sentence
+    assert words in text
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Where two runs part, and why. Reads Records and Graphs; needs numpy only."""
 
 from spikeport.comparison.causes import Cause, causes
-from spikeport.comparison.comparison import Comparison, comparison
+from spikeport.comparison.comparison import Comparison, check_shares, comparison
 from spikeport.comparison.divergence import Divergence, Moment, first_divergence
 from spikeport.comparison.intervals import Share, share, wilson
 from spikeport.comparison.mcnemar import mcnemar
@@ -18,6 +18,7 @@ __all__ = [
     "Share",
     "Side",
     "causes",
+    "check_shares",
     "comparison",
     "first_divergence",
     "mcnemar",

@@ -86,6 +86,8 @@ def causes(
         what = f"a comparison by causes knows real numbers and Loihi's integers, not {graph.arithmetic.kind!r}"
         require(isinstance(graph.arithmetic, Real | Loihi), "SP125", what, mend="compare the two records")
     differences(a, b)
+    if a_record is not None and b_record is not None and _equal(a_record, b_record):
+        return []
     unit = entering_unit(b)
     base, view = in_units_of(a, b), as_written(b)
     if isinstance(b.arithmetic, Loihi):
@@ -97,7 +99,9 @@ def causes(
     effects = list(_switched(base, view, entering, ours, run))
     effects += _rounded_input(b, base, entering, ours, run)
     if isinstance(b.arithmetic, Loihi):
-        effects += _integers(b, view, samples, run, theirs)
+        effects += _integers(a, b, view, samples, run, theirs)
+        if isinstance(a.arithmetic, Loihi) and a_record is not None:
+            effects.append(_Effect(TARGET, run(a, samples, TRAINS), a_record))
     if not isinstance(a.arithmetic, Loihi):
         own = run(a, samples, TRAINS) if a_record is None else a_record
         effects += _floats(b, base, view, ours, own, theirs, lambda graph: run(graph, entering, TRAINS))
@@ -151,8 +155,17 @@ def _floats(
         yield _Effect(ROUNDING, run(view), theirs)
 
 
-def _integers(b: Graph, view: Graph, samples: Array, run: Run, theirs: Record) -> Iterator[_Effect]:
-    """What parameters cannot explain: B's numbers in exact arithmetic against what integers made of them."""
+def _equal(a: Record, b: Record) -> bool:
+    """Whether two runs have every spike and every answer in common: then there is nothing to explain."""
+    agreement = parity(a, b)
+    return agreement.exact and agreement.argmax_agreement == 1
+
+
+def _integers(a: Graph, b: Graph, view: Graph, samples: Array, run: Run, theirs: Record) -> Iterator[_Effect]:
+    """What parameters cannot explain: B's numbers in exact arithmetic against what integers made of them.
+
+    Where A runs in integers too, both truncate, and that parts them no more than it does exact arithmetic from either.
+    """
     assert isinstance(b.arithmetic, Loihi)
     whole = np.rint(np.asarray(samples, dtype=np.float64) / entering_unit(b))
     exact, own = run(view, whole, TRAINS), run(b, samples, TRAINS)
@@ -161,7 +174,8 @@ def _integers(b: Graph, view: Graph, samples: Array, run: Run, theirs: Record) -
         wide = replace(b.arithmetic.profile, state_bits=WIDE, accumulator_bits=None)
         unsaturated = run(b.with_(arithmetic=Loihi(wide)), samples, TRAINS)
         yield _Effect(SATURATION, unsaturated, own)
-    yield _Effect(TRUNCATION, exact, unsaturated)
+    if not isinstance(a.arithmetic, Loihi):
+        yield _Effect(TRUNCATION, exact, unsaturated)
     yield _Effect(TARGET, own, theirs)
 
 

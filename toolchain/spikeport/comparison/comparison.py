@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from spikeport.comparison.intervals import Share, share
 from spikeport.comparison.mcnemar import mcnemar
 from spikeport.comparison.parity import Judgement, Parity, parity, same_choice
 from spikeport.files import plain
-from spikeport.findings import Finding
+from spikeport.findings import Finding, fail
 from spikeport.graph import Array, Graph
 from spikeport.record import Record
 
@@ -36,9 +36,11 @@ class Comparison:
     causes: tuple[Cause, ...] | None = None  #: None where they were not looked for
     why_not: str = ""  #: why causes were not looked for
     findings: tuple[Finding, ...] = ()
+    gates: Mapping[str, float] = field(default_factory=dict)  #: what was asked for: a count, or shares
     failed: tuple[Finding, ...] = ()  #: the gates that were asked for and are not met
     records: tuple[Record, ...] = field(default=(), repr=False)  #: A's and B's, for a report
     graph: Graph | None = field(default=None, repr=False)  #: B's network, or A's where B is a record
+    quantised: str = ""  #: the name of the side that runs in integers, where the other runs in real numbers
 
     @property
     def accuracy_drop(self) -> float | None:
@@ -80,6 +82,8 @@ class Comparison:
             "causes": plain(self.causes),
             "why_not": self.why_not,
             "findings": plain(self.findings),
+            "gates": dict(self.gates),
+            "failed": plain(self.failed),
         }
 
     def lines(self) -> Iterator[str]:
@@ -94,8 +98,8 @@ class Comparison:
             yield "spikes were not compared: a run recorded none"
             return
         yield f"{agreement.spike_mismatches:,} of {agreement.spikes_compared:,} spikes and silences differ"
-        if agreement.mismatches_above_rounding is not None:
-            yield f"{agreement.mismatches_above_rounding:,} of A's spikes are beyond what float rounding explains"
+        above = agreement.mismatches_above_rounding
+        yield "beyond rounding: not known, a network is not here" if above is None else f"{above:,} beyond rounding"
         if self.first is not None:
             yield f"first: {self.first}"
         for cause in self.causes or ():
@@ -111,6 +115,14 @@ class Comparison:
         return f"<p><b>{head}</b></p><ul>{''.join(f'<li>{line}</li>' for line in rest)}</ul>"
 
 
+def check_shares(**shares: float | None) -> None:
+    """Raise SP816 for a gate that is no share between 0 and 1: it could never fail, or never pass."""
+    for name, limit in shares.items():
+        if limit is not None and not 0 <= limit <= 1:
+            flag = f"--{name.replace('_', '-')}"
+            fail("SP816", f"{flag} is {limit:g}", mend="give a share between 0 and 1: 0.005 is half a point")
+
+
 def comparison(
     a: Record,
     b: Record,
@@ -121,10 +133,16 @@ def comparison(
     graph: Graph | None = None,
     causes: tuple[Cause, ...] | None = None,
     why_not: str = "",
+    judged: Literal["a", "b"] = "a",
+    exact: bool = False,
+    quantised: str = "",
 ) -> Comparison:
-    """Compare two records of the same samples; ``labels`` [B], ``margins`` on A's own spikes, ``graph`` B's."""
+    """Compare two records of the same samples; ``labels`` [B], ``margins`` on the spikes of ``judged``, ``graph`` B's.
+
+    ``exact``: neither run rounds (`parity`). ``quantised`` names the side that alone runs in integers.
+    """
     apart = np.flatnonzero(~same_choice(a, b)) if a.samples == b.samples else np.zeros(0, dtype=np.int64)
-    agreement = parity(a, b, margins, judged=a)
+    agreement = parity(a, b, margins, judged=a if judged == "a" else b, exact=exact)
     right = None if labels is None else {name: _right(record, labels) for name, record in (("a", a), ("b", b))}
     return Comparison(
         a=names[0],
@@ -143,6 +161,7 @@ def comparison(
         findings=tuple(dict.fromkeys((*a.findings, *b.findings))),
         records=(a, b),
         graph=graph,
+        quantised=quantised,
     )
 
 

@@ -17,22 +17,22 @@ class Kind:
 WEIGHTS = Kind(
     "weights",
     "weights rounded",
-    "Give the layers with most mismatches more weight bits or a scale a channel, or fine-tune the quantised network.",
+    "Give the weights more bits (quantize --weight-bits 8, or auto), or fine-tune (quantize --fine-tune 3).",
 )
 THRESHOLDS = Kind(
     "thresholds",
     "thresholds rounded",
-    "The unit of the sums is coarse beside the thresholds: a larger weight exponent makes both finer.",
+    "The unit of the sums is coarse beside the thresholds: other ranges make it finer (quantize --ranges mismatch).",
 )
 SCHEDULE = Kind(
     "schedule",
     "threshold schedule collapsed to a constant",
-    "Use a profile and a format with one threshold a timestep; the schedule was learned and is part of the network.",
+    "The schedule was learned and is part of the network: quantise without quantize --thresholds.",
 )
 DECAY = Kind(
     "decay",
     "decay rounded",
-    "Decays are numerators over 4096; one near 0 or 1 rounds worst. Train with the decay that the chip has.",
+    "Decays are numerators over 4096; one near 0 or 1 rounds worst. Training makes up for it (quantize --fine-tune 3).",
 )
 BIAS = Kind(
     "bias",
@@ -47,7 +47,7 @@ COMPARE = Kind(
 RESET = Kind(
     "reset",
     "another reset",
-    "One resets to zero and the other subtracts the threshold, or resets elsewhere: export with the reset written out.",
+    "One resets to zero, the other subtracts: say which of a foreign file (simulate --nir reset=zero).",
 )
 SKEW = Kind(
     "skew",
@@ -62,17 +62,17 @@ INPUT = Kind(
 TRUNCATION = Kind(
     "truncation",
     "membranes truncated to integers",
-    "The leak of integer membranes rounds towards zero: use a larger weight exponent, so that a unit is worth less.",
+    "The leak of integer membranes rounds towards zero: a finer unit loses less (quantize --ranges percentile).",
 )
 SATURATION = Kind(
     "saturation",
     "membranes saturate",
-    "Membranes leave 24 bits and are clipped: lower the weight exponent of the layers named, or their weights.",
+    "Membranes leave 24 bits and are clipped: a coarser unit keeps them within (quantize --ranges max).",
 )
 ROUNDING = Kind(
     "rounding",
     "float rounding (order of the sums)",
-    "These are ties: membranes within the rounding error of their threshold. Compare in float64 to see them go.",
+    "These are ties: membranes within rounding of their threshold; a gate allows them (compare --max-spike-mismatch).",
 )
 TARGET = Kind(
     "target",

@@ -66,14 +66,19 @@ class Parity:
 
 
 def parity(
-    a: Record, b: Record, margins: Mapping[str, Judgement] | None = None, *, judged: Record | None = None
+    a: Record,
+    b: Record,
+    margins: Mapping[str, Judgement] | None = None,
+    *,
+    judged: Record | None = None,
+    exact: bool = False,
 ) -> Parity:
     """Compare ``a`` with ``b``, the same samples in the same order.
 
     ``margins`` come from `spikeport.engine.margins.margins(graph, samples, judged)`: every layer of the one network is
     run in exact arithmetic on the spikes that ``judged`` (``b`` unless said) sent into it, so that one flip is not
     counted again in all layers behind it. A spike of ``judged`` that contradicts its margin by more than the bound is a
-    mismatch above rounding.
+    mismatch above rounding. ``exact`` says that neither run may round, as integers do not: every mismatch then counts.
 
     Raises SP801 for other sample numbers, SP803 for layers of other shape, SP804 where no layer is in both.
     """
@@ -88,12 +93,16 @@ def parity(
         )
     by_layer = {name: mismatches(a.trains[name], b.trains[name], name) for name in common}
     both_have = bool(a.trains and b.trains)
+    apart = sum(int(counts.sum()) for counts in by_layer.values())
+    above = apart if exact and both_have else None
+    if margins is not None:
+        above = above_rounding(b if judged is None else judged, margins)
     return Parity(
         samples=a.samples,
         argmax_agreement=float(np.mean(same_choice(a, b))),
-        spike_mismatches=sum(int(counts.sum()) for counts in by_layer.values()),
+        spike_mismatches=apart,
         spikes_compared=sum(int(np.prod(a.trains[name].shape, dtype=np.int64)) for name in common),
-        mismatches_above_rounding=None if margins is None else above_rounding(b if judged is None else judged, margins),
+        mismatches_above_rounding=above,
         max_abs_output_difference=_output_difference(a.outputs, b.outputs),
         by_layer={name: counts.tolist() for name, counts in by_layer.items()},
         neurons={name: a.neurons[name] for name in common},

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from spikeport.reporting.numbers import percent, whole
 
 Mood = Literal["same", "close", "apart"]
+BEST_FIRST: tuple[Mood, ...] = ("same", "close", "apart")
 NAMES = {
     "pytorch": "PyTorch",
     "graph": "captured graph",
@@ -36,60 +37,87 @@ def name_of(stage: str) -> str:
     return NAMES.get(stage, stage)
 
 
+def mood_of(stage: str, entry: Mapping[str, Any], accuracy: Mapping[str, float]) -> Mood:
+    """The one rule by which every comparison gets its colour.
+
+    1. ``close`` (amber) where it cannot be judged in full: no spikes, or not those of all layers.
+    2. Quantising moves spikes, so a run in integers beside one in real numbers is judged by accuracy: ``same`` (green)
+       where it loses at most `POINTS`, else ``apart`` (red); ``close`` where no labels are known.
+    3. All else is ``same`` where nothing differs beyond rounding, else ``apart``.
+    """
+    if not entry.get("spikes_compared") or entry.get("uncompared"):
+        return "close"
+    if quantised := "integer" if stage == "integer" else entry.get("quantised"):
+        real = "pytorch" if stage == "integer" else entry["against"] if quantised == stage else stage
+        if not {real, quantised} <= set(accuracy):
+            return "close"
+        return "same" if accuracy[real] - accuracy[quantised] <= POINTS else "apart"
+    return "apart" if entry.get("mismatches_above_rounding", entry.get("spike_mismatches", 0)) else "same"
+
+
 def verdict(result: Mapping[str, Any]) -> Verdict:
-    """Judge a run by its ``result.json``."""
+    """Judge a run by its ``result.json``: as the worst of its comparisons by `mood_of`."""
     accuracy, parities = result.get("accuracy", {}), result.get("parity", {})
     details = [_stage(stage, entry) for stage, entry in parities.items()]
-    broken = [stage for stage, entry in parities.items() if _broken(stage, entry)]
-    drop = accuracy["pytorch"] - accuracy["integer"] if {"pytorch", "integer"} <= set(accuracy) else 0.0
+    moods = {stage: mood_of(stage, entry, accuracy) for stage, entry in parities.items()}
     if cost := energy_verdict(result.get("energy_joule_per_sample", {})):
         details.append(cost)
     if not {"integer", "nir", "onnx", "lava"} & set(accuracy):
-        return Verdict(*_of_comparison(parities, result.get("causes", {})), tuple(details))
+        return Verdict(*_of_comparison(parities, moods, result.get("causes", {}), accuracy), tuple(details))
+    broken = [stage for stage, mood in moods.items() if mood == "apart" and stage != "integer"]
     if broken:
         names = " and ".join(name_of(stage) for stage in broken)
         return Verdict("apart", f"Not the same network: {names} parts from its reference.", tuple(details))
+    drop = accuracy["pytorch"] - accuracy["integer"] if {"pytorch", "integer"} <= set(accuracy) else 0.0
     if drop > POINTS:
         lost = f"{100 * drop:.2f} points"
         return Verdict("apart", f"The integer network loses {lost} of accuracy against PyTorch.", tuple(details))
-    return Verdict(*_good(accuracy, parities), tuple(details))
+    if "close" in moods.values():
+        names = " and ".join(name_of(stage) for stage, mood in moods.items() if mood == "close")
+        return Verdict("close", f"Nothing parts, but {names} cannot be judged in full.", tuple(details))
+    return Verdict(*_good(accuracy, parities, result.get("samples", {})), tuple(details))
 
 
-def _of_comparison(parities: Mapping[str, Any], causes: Mapping[str, Any]) -> tuple[Mood, str]:
+def _of_comparison(
+    parities: Mapping[str, Any], moods: Mapping[str, Mood], causes: Mapping[str, Any], accuracy: Mapping[str, float]
+) -> tuple[Mood, str]:
     """Two runs side by side, which need not be stages of one job."""
     apart = sum(entry.get("spike_mismatches", 0) for entry in parities.values())
     compared = sum(entry.get("spikes_compared", 0) for entry in parities.values())
+    mood: Mood = max(moods.values(), key=BEST_FIRST.index, default="close")
     if not compared:
-        return "close", "No spikes were compared."
+        return mood, "No spikes were compared."
     if not apart:
-        return "same", "Every spike agrees."
+        rest = sorted({layer for entry in parities.values() for layer in entry.get("uncompared", ())})
+        return mood, f"Every spike agrees; not compared: {', '.join(rest)}." if rest else "Every spike agrees."
     if all(entry.get("mismatches_above_rounding", 1) == 0 for entry in parities.values()):
-        return "close", f"The runs agree up to float rounding: {whole(apart)} of {whole(compared)} spikes are ties."
+        return mood, f"The runs agree up to float rounding: {whole(apart)} of {whole(compared)} spikes are ties."
     first = [entries[0]["title"] for entries in causes.values() if entries]
     why = f", mostly by {first[0]}" if first else ""
     agreement = min(entry.get("argmax_agreement", 1.0) for entry in parities.values())
     text = f"The runs part in {percent(apart / compared)} of spikes and silences{why}; "
-    return "apart", f"{text}they give the same answer on {percent(agreement)} of the samples."
+    text += f"they give the same answer on {percent(agreement)} of the samples"
+    if not any(entry.get("quantised") for entry in parities.values()):
+        return mood, f"{text}."
+    if mood == "close":
+        return mood, f"{text}. Labels would say whether the integers are still the same network."
+    shares = " and ".join(percent(share) for share in accuracy.values())
+    still = "Still the same network in integers" if mood == "same" else "The integers lose accuracy"
+    return mood, f"{still}: {shares} right. {text}."
 
 
-def _good(accuracy: Mapping[str, float], parities: Mapping[str, Any]) -> tuple[Mood, str]:
+def _good(accuracy: Mapping[str, float], parities: Mapping[str, Any], samples: Mapping[str, int]) -> tuple[Mood, str]:
     """A whole run in which every stage holds."""
     if "integer" not in accuracy:
         return "same", "Every stage that was run is still the trained network."
     numbers = f"{percent(accuracy['integer'])} of the test samples right in integers"
     if "pytorch" in accuracy:
         numbers += f", {percent(accuracy['pytorch'])} in PyTorch"
-    tail = ", and Lava agrees on every spike" if parities.get("lava", {}).get("spike_mismatches") == 0 else ""
+    tail = ""
+    if (lava := parities.get("lava", {})).get("spike_mismatches") == 0:
+        ran, of = lava.get("samples", 0), samples.get("integer", 0)
+        tail = f", and Lava agrees on every spike of {f'{whole(ran)} of {whole(of)}' if ran < of else 'all'} samples"
     return "same", f"Still the trained network: {numbers}{tail}."
-
-
-def _broken(stage: str, entry: Mapping[str, Any]) -> bool:
-    """Quantising moves spikes, so integers are judged by accuracy; all else must agree beyond rounding."""
-    if stage == "integer":
-        return False
-    if "mismatches_above_rounding" in entry:
-        return bool(entry["mismatches_above_rounding"])
-    return bool(entry.get("spike_mismatches", 0))
 
 
 def _stage(stage: str, entry: Mapping[str, Any]) -> str:
@@ -98,10 +126,8 @@ def _stage(stage: str, entry: Mapping[str, Any]) -> str:
     if not compared:
         return f"{name_of(stage)} against {against}: no spikes were recorded"
     text = f"{name_of(stage)} against {against}: {whole(apart)} of {whole(compared)} spikes and silences differ"
-    if apart and "mismatches_above_rounding" in entry:
-        above = entry["mismatches_above_rounding"]
-        text += ", all within rounding" if above == 0 else f", {whole(above)} of them beyond rounding"
-    return text
+    above = entry.get("mismatches_above_rounding")
+    return f"{text}, {'beyond rounding not known' if above is None else f'{whole(above)} beyond rounding'}"
 
 
 def energy_verdict(models: Mapping[str, Any]) -> str:

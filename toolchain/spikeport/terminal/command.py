@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import typer
 
+from spikeport.findings import SpikeportError
 from spikeport.target import silent
-from spikeport.terminal import console
+from spikeport.terminal import console, show
 from spikeport.terminal.results import Shown
 from spikeport.verbs.parameters import Help
 
@@ -32,8 +33,13 @@ def command(verb: Callable[..., Any], shown: Shown) -> Callable[..., None]:
 
     def run(**written: Any) -> None:
         values = {parameter.name: _value(parameter, help, written) for parameter, help in helps}
-        with ExitStack() as bars:
-            result = verb(**values, **_watched(verb, shown, bars))
+        try:
+            with ExitStack() as bars:
+                result = verb(**values, **_watched(verb, shown, bars))
+        except SpikeportError as error:  # also said on stderr, by the application
+            if written.get("json", False):
+                show.as_json({"errors": error.findings})
+            raise
         raise typer.Exit(shown.show(result, values, as_json=written.get("json", False)))
 
     run.__name__ = verb.__name__

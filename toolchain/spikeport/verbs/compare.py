@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 
 from spikeport import preprocessing
-from spikeport.comparison import Cause, Comparison, comparison, with_moments
+from spikeport.comparison import Cause, Comparison, check_shares, comparison, with_moments
 from spikeport.comparison import causes as find_causes
 from spikeport.engine import simulate
 from spikeport.engine.margins import Margin, margins
@@ -48,8 +48,8 @@ def compare(
     frames: Frames = False,
     membranes: Annotated[bool, Help("Compare membranes too.")] = False,
     max_spike_mismatch: Annotated[int | None, Help("Gate: spikes that may differ.", least=0)] = None,
-    max_accuracy_drop: Annotated[float | None, Help("Gate: share of accuracy B may lose.")] = None,
-    min_agreement: Annotated[float | None, Help("Gate: share of same answers.", least=0, most=1)] = None,
+    max_accuracy_drop: Annotated[float | None, Help("Gate: share of accuracy B may lose, 0 to 1.")] = None,
+    min_agreement: Annotated[float | None, Help("Gate: share of same answers, 0 to 1.")] = None,
     out: Annotated[Path | str | None, Help("Folder for comparison.json and report.html.")] = None,
     batch: Batch = None,
     progress: Progress = silent,
@@ -64,8 +64,8 @@ def compare(
     files that the records remember, if these are still here, or from ``model_a`` and ``model_b`` and the samples given.
     ``why`` looks for the causes, on at most 256 samples, where both networks are known and their spikes differ.
 
-    Raises SP814 where a model has no samples to run on, SP815 where a record ran others than those given, and what
-    loading and running raise.
+    Raises SP816 for a gate that is no share between 0 and 1, SP814 where a model has no samples to run on, SP815 where
+    a record ran others than those given, and what loading and running raise.
 
     Examples:
 
@@ -73,6 +73,7 @@ def compare(
 
         spikeport compare model.int.nir model.int.nir@lava --data digits --limit 32 --max-spike-mismatch 0
     """
+    check_shares(max_accuracy_drop=max_accuracy_drop, min_agreement=min_agreement)
     if isinstance(samples, str | Path):
         samples = read_array(Path(samples))
     reading = Reading(dt=dt, nir=nir, timesteps=timesteps, frames=frames)
@@ -89,7 +90,13 @@ def compare(
         Request(trains=True, membranes=membranes, batch=batch, progress=progress),
     )
     failed = tuple(compared.failures(max_spike_mismatch, max_accuracy_drop, min_agreement))
-    compared = replace(compared, failed=failed)
+    asked = {
+        "max_spike_mismatch": max_spike_mismatch,
+        "max_accuracy_drop": max_accuracy_drop,
+        "min_agreement": min_agreement,
+    }
+    gates = {name: limit for name, limit in asked.items() if limit is not None}
+    compared = replace(compared, gates=gates, failed=failed)
     if out is not None:
         from spikeport.verbs.report import write_comparison
 
@@ -124,13 +131,17 @@ def _compared(
     if labels is not None and any(record.samples != len(labels) for record in records):
         labels = None
     causes, why_not = _causes(left, right, x, labels, records) if why else (None, "not asked for")
-    judged = None if x is None else _margins(left, right, x, records[0])
+    whole = _rounds_not(left, records[0]), _rounds_not(right, records[1])
+    judged: Literal["a", "b"] = "b" if whole == (False, True) else "a"
     result = comparison(
         records[0],
         records[1],
         names=(left.name, right.name),
         labels=labels,
-        margins=judged,
+        margins=None if x is None else _margins(left, right, x, records, whole),
+        judged=judged,
+        exact=all(whole),
+        quantised="" if whole[0] == whole[1] else left.name if whole[0] else right.name,
         graph=right.graph,
         causes=causes,
         why_not=why_not,
@@ -198,11 +209,20 @@ def _whole(record: Record) -> bool:
     return record.target in target_names() and "integers" in shows(record.target)
 
 
-def _margins(left: Side, right: Side, x: Array, record: Record) -> dict[str, Margin] | None:
-    """A judged by B's numbers on its own spikes; only real numbers round."""
-    graph = left.graph if right.graph is None else right.graph
-    if graph is None or isinstance(graph.arithmetic, Loihi) or _whole(record):
+def _rounds_not(side: Side, record: Record) -> bool:
+    """Whether a run is in integers, which do not round."""
+    return _whole(record) if side.graph is None else isinstance(side.graph.arithmetic, Loihi)
+
+
+def _margins(
+    left: Side, right: Side, x: Array, records: tuple[Record, Record], whole: tuple[bool, bool]
+) -> dict[str, Margin] | None:
+    """A judged by B's numbers on its own spikes; where one of the two is in integers, that one by the real numbers."""
+    if all(whole):
         return None
-    if set(graph.nodes_of(LIF)) - set(record.trains):
+    real = left if whole[1] else right
+    graph = real.graph if any(whole) or real.graph is not None else left.graph
+    record = records[1] if whole[1] else records[0]
+    if graph is None or isinstance(graph.arithmetic, Loihi) or set(graph.nodes_of(LIF)) - set(record.trains):
         return None
     return margins(graph, x, record)

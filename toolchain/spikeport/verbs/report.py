@@ -65,7 +65,7 @@ def as_result(comparison: Comparison) -> dict[str, Any]:
     result: dict[str, Any] = {
         "model": f"{comparison.a} against {comparison.b}",
         "samples": dict.fromkeys(names.values(), comparison.parity.samples),
-        "parity": {comparison.a: comparison.parity.as_dict(comparison.b)},
+        "parity": {comparison.a: _judged(comparison)},
         "firing_rate": comparison.firing_rates["a"],
         "causes": {} if comparison.causes is None else {comparison.a: plain(comparison.causes)},
         "first_divergence": {}
@@ -80,6 +80,12 @@ def as_result(comparison: Comparison) -> dict[str, Any]:
     if comparison.accuracy is not None:
         result["accuracy"] = {names[key]: share.value for key, share in comparison.accuracy.items()}
     return result
+
+
+def _judged(comparison: Comparison) -> dict[str, Any]:
+    """The parity, with the side that is in integers: that one is judged by its accuracy."""
+    entry = comparison.parity.as_dict(comparison.b)
+    return entry | ({"quantised": comparison.quantised} if comparison.quantised else {})
 
 
 def _file(side: str) -> Path | None:

@@ -189,7 +189,7 @@ def _compare(job: Job, trained: Model, test: Data) -> dict[str, Parity]:
             "graph_float64": _float64(trained, test.x),
         }
         if "lava" in records:
-            parities["lava"] = parity(records["lava"], records["integer"].first(records["lava"].samples))
+            parities["lava"] = parity(records["lava"], records["integer"].first(records["lava"].samples), exact=True)
     return parities
 
 
@@ -209,7 +209,8 @@ def _float64(trained: Model, x: Array) -> Parity:
     module = copy.deepcopy(trained.module).double()
     graph = capture(module, trained.graph.shapes[trained.graph.input], verify=False).with_(arithmetic=Real("float64"))
     x64 = np.asarray(x, dtype=np.float64)
-    return parity(simulate(graph, x64, Request(trains=True)), observe(module, graph, x64, Request(trains=True)))
+    ours, theirs = simulate(graph, x64, Request(trains=True)), observe(module, graph, x64, Request(trains=True))
+    return parity(ours, theirs, exact=True)
 
 
 #: What each parity of result.json is measured against.

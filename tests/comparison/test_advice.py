@@ -1,0 +1,70 @@
+"""What an advice tells people to write exists on the command line."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer.main
+
+import spikeport
+from spikeport.comparison import causes, kinds
+from spikeport.comparison.kinds import Kind
+from spikeport.engine import simulate
+from spikeport.graph import LIF, LOIHI2, Graph, Input, Linear, Loihi, Readout
+from spikeport.target import Request
+from spikeport.terminal.app import build
+
+ROOT = Path(spikeport.__file__).parents[2]
+#: options of pip, torchrun and other programs that messages name
+OTHERS = {"--no-deps", "--ignore-requires-python", "--disable-pip-version-check", "--nproc-per-node"}
+PLACES = {"--its-name", "--its-name-of"}  #: what stands for any option where options are explained
+KINDS = [kind for kind in vars(kinds).values() if isinstance(kind, Kind)]
+
+
+@pytest.fixture(scope="module")
+def options():
+    commands = typer.main.get_command(build()).commands
+    return {
+        name: {flag for each in c.params for flag in (*each.opts, *each.secondary_opts)} for name, c in commands.items()
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_each_option_of_an_advice_is_one_of_the_verb_before_it(kind, options):
+    flags = re.findall(r"--[a-z][a-z-]+", kind.advice)
+    told = re.findall(r"\b([a-z-]+) (--[a-z][a-z-]+)", kind.advice)
+    assert [flag for _, flag in told] == flags
+    assert all(flag in options[verb] for verb, flag in told)
+
+
+def test_each_option_that_a_message_names_is_one_of_some_verb(options):
+    known = OTHERS.union(PLACES, *options.values(), {"--help", "--version", "--quiet"})
+    named = {}
+    for path in (ROOT / "toolchain").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+[a-z]", node.value):
+                    named.setdefault(flag, path.name)
+    assert {flag: place for flag, place in named.items() if flag not in known} == {}
+
+
+def test_a_run_against_itself_has_no_cause_and_truncation_parts_no_two_integer_networks():
+    def graph(threshold):
+        nodes = {
+            "input": Input((1,), low=0, high=255),
+            "fc": Linear(np.full((3, 1), 7, np.int8)),
+            "lif": LIF((3,), np.int32(3000), np.full(4, threshold, np.int32), compare=">", gain=np.int32(1)),
+            "head": Linear(np.full((2, 3), 5, np.int8)),
+            "out": Readout((2,), np.ones(4, np.int32), np.int32(0)),
+        }
+        return Graph.chain(nodes, timesteps=4, arithmetic=Loihi(LOIHI2))
+
+    x = np.arange(1, 120, dtype=np.float32)[:, None]
+    runs = {level: simulate(graph(level), x, Request(trains=True)) for level in (400, 500)}
+    assert causes(graph(400), graph(400), x, simulate, a_record=runs[400], b_record=runs[400]) == []
+    reasons = causes(graph(400), graph(500), x, simulate, a_record=runs[400], b_record=runs[500])
+    assert [cause.name for cause in reasons] == ["thresholds"]
