@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.graph import Readout
 from spikeport.tracing import capture
@@ -116,3 +117,27 @@ def test_a_membrane_that_only_leaks_is_a_readout_with_weights(end, weights):
     graph = fired(capture(Leaks(end), (5,)))
     assert isinstance(graph["readout"], Readout)
     np.testing.assert_allclose(graph["readout"].weight, weights, rtol=1e-6)
+
+
+class Membranes(Loop):
+    """The membranes are the result: a regression in snnTorch's manner."""
+
+    def forward(self, x):
+        mem, mems = self.lif.init_leaky(), []
+        for _ in range(T):
+            _, mem = self.lif(self.fc(x), mem)
+            mems.append(mem)
+        return self.end(mems)
+
+
+@pytest.mark.parametrize("end", [torch.stack, lambda v: v[-1], lambda v: torch.stack(v).sum(0)])
+def test_membranes_that_are_the_result_are_read_out_where_their_reset_subtracts(end):
+    """u[t] = beta u[t-1] + x[t] - threshold s[t-1] is a sum over time of inputs, and of spikes a step later."""
+    torch.manual_seed(0)
+    module = Membranes(end)
+    graph = fired(capture(module, (6,)))
+    x = np.random.default_rng(0).standard_normal((7, 6)).astype(np.float32) * 3
+    with torch.no_grad():
+        theirs = module(torch.as_tensor(x))
+    theirs = theirs.mean(0) if theirs.ndim == 3 else theirs
+    np.testing.assert_allclose(simulate(graph, x).outputs, theirs, atol=1e-5)

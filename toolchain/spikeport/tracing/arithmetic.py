@@ -14,7 +14,7 @@ from spikeport.tracing.blocks import each, joined
 from spikeport.tracing.call import FIXED, Call
 from spikeport.tracing.draft import Waiting
 from spikeport.tracing.operands import operand
-from spikeport.tracing.symbols import Symbol, Unsupported
+from spikeport.tracing.symbols import Out, Symbol, Unsupported
 
 MINUS = np.asarray(-1.0)
 
@@ -63,9 +63,15 @@ def times(call: Call, a: Any, b: Any) -> Any:
 
 
 def multiplied(call: Call, x: Symbol, y: Symbol) -> Symbol:
-    """The product of two sums, one of which is made of spikes."""
+    """The product of two sums, one of which is made of spikes; products within them become neurons of their own."""
     resolved = call.tracer.membranes.resolved
-    return product(resolved(x), resolved(y), spiking(call))
+    first, second = (_plain(call, resolved(s)) for s in (x, y))
+    return product(first, second, spiking(call))
+
+
+def _plain(call: Call, x: Symbol) -> Symbol:
+    pairs = [p for p in x.terms if len(p) > 1]
+    return call.tracer.draft.gated(x) if pairs and all(isinstance(f, Out) for p in pairs for f in p) else x
 
 
 def spiking(call: Call) -> set[str]:

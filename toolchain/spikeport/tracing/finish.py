@@ -168,10 +168,14 @@ class Finish:
 def _taps(x: Symbol, timesteps: int) -> tuple[dict[str, Array], list[int], Any] | None:
     """Several nodes over time with the same weights, one a step later than another: membranes that leak."""
     values: dict[str, list[Array]] = {}
+    steady: dict[str, float] = {}
     for product, factor in x.terms.items():
         (out,) = product
-        if not isinstance(out, Out) or out.step in (None, ALL) or factor.ndim:
+        if not isinstance(out, Out) or out.step == ALL or factor.ndim:
             return None
+        if out.step is None:
+            steady[out.node] = float(factor)
+            continue
         steps = values.setdefault(out.node, [np.zeros(())] * timesteps)
         steps[out.step] = factor
     rows = {node: np.asarray([float(v) for v in steps]) for node, steps in values.items()}
@@ -185,7 +189,11 @@ def _taps(x: Symbol, timesteps: int) -> tuple[dict[str, Array], list[int], Any] 
             factors[node], lag = np.asarray(fit[0]), fit[1]
             lags.append(lag)
         else:
-            return factors, lags, dict(enumerate(weights.tolist()))
+            total = float(weights.sum())
+            if steady and not total:
+                return None
+            factors |= {node: np.asarray(factor / total) for node, factor in steady.items()}
+            return factors, [*lags, *[0] * len(steady)], dict(enumerate(weights.tolist()))
     return None
 
 

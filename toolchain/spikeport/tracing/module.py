@@ -117,7 +117,8 @@ def _plans(
     last = len(shape) + 1
     every = [Reading("sample"), Reading("sequence"), Reading("sequence", 1), Reading("sequence", last), Reading("step")]
     hint = hinted(module)
-    readings = [r for r in dict.fromkeys(every) if forward in (None, r.way)]
+    asked = forward or ("sample" if hint == "sample" else None)  # a Repeat says that time lies inside
+    readings = [r for r in dict.fromkeys(every) if asked in (None, r.way)]
     for reading in sorted(readings, key=lambda r: r.way != hint):
         if steps is None and reading.way != "sample":
             continue
@@ -194,9 +195,10 @@ def _refusal(module: nn.Module, tries: list[Any], forward: Forward | None) -> Sp
     hint = forward or hinted(module)
     errors = [(plan, error) for plan, error in tries if isinstance(error, SpikeportError)]
 
-    def distance(pair: tuple[Plan, SpikeportError]) -> tuple[bool, bool, int]:
+    def distance(pair: tuple[Plan, SpikeportError]) -> tuple[bool, bool, bool, int]:
         plan, error = pair
-        return plan.reading.way != hint, error.code in ("SP386", "SP384"), len(error.findings)
+        misread = any("batch" in f.what or "another axis than time" in f.what for f in error.findings)
+        return plan.reading.way != hint, error.code in ("SP386", "SP384"), misread, len(error.findings)
 
     return min(errors, key=distance)[1]
 

@@ -17,7 +17,7 @@ from spikeport.record import Record, Train, join
 from spikeport.target import Request
 from spikeport.tracing.registry import registered
 from spikeport.tracing.state import Forward, Reading, evaluating, hinted
-from spikeport.tracing.trace import Plan, chosen, read_out, run
+from spikeport.tracing.trace import Plan, called, read_out, run
 
 
 def observe(
@@ -63,16 +63,9 @@ def watched(module: nn.Module, graph: Graph, x: Tensor, way: Forward, output: in
     ):
         return followed(module, graph, x, way, output)
     watch = Watch()
-    frames = graph.entry.coding == "events"
+    plan = Plan(Reading(way), graph.entry.shape, graph.timesteps, graph.entry.coding, output)
     with evaluating(module), torch.inference_mode(), watch.on(module):
-        if way == "sample":
-            result = chosen(module(x), output)
-        elif way == "sequence":
-            x = x if frames else x.unsqueeze(0).expand(graph.timesteps, *x.shape)
-            result = chosen(module(x), output)
-        else:
-            steps = range(graph.timesteps)
-            result = torch.stack([chosen(module(x[t] if frames else x), output) for t in steps])
+        result = called(module, x, plan)
     return _record(graph, watch, result.detach().cpu().numpy())
 
 

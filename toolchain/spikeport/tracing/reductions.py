@@ -37,7 +37,7 @@ def reduce(kind: str) -> Callable[[Call], Symbol]:
 
 
 def _over_time(call: Call, x: Symbol | Steps, kind: str, keep: bool) -> Symbol:
-    steps = call.tracer.timesteps or 1
+    steps = len(x.steps) if isinstance(x, Steps) else call.tracer.timesteps or 1
     axis = x.axis if isinstance(x, Steps) else without_time(x.axes)[1]
     y = weighed(call, x, [1 / steps if kind == "mean" else 1.0] * steps)
     return y.viewed((*y.axes[:axis], (), *y.axes[axis:])) if keep else y

@@ -125,6 +125,8 @@ def stack(call: Call) -> Any:
     """Frames of all steps to a block."""
     parts = [_frame(call, part) for part in call.get(0, "tensors")]
     axis = call.get(1, "dim", 0) % call.out.ndim
+    if len(parts) == 1 and parts[0] is not None and call.tracer.timesteps not in (None, 1):
+        return parts[0].viewed((*parts[0].axes[:axis], (), *parts[0].axes[axis:]))
     return _over_time(call, parts, axis)
 
 
@@ -151,7 +153,7 @@ def _over_time(call: Call, parts: list[Symbol | None], axis: int) -> Any:
 def _in_order(block: Steps) -> bool:
     """Whether step by step nothing comes before its time: steps of one thing, not several things of one step."""
     last = [max((s for s in p.steps() if s is not None), default=None) if p is not None else None for p in block.steps]
-    return all(step is None or step == t for t, step in enumerate(last))
+    return all(step is None or t - 1 <= step <= t for t, step in enumerate(last))  # a membrane follows from step t - 1
 
 
 def cat(call: Call) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,7 +97,7 @@ def run(module: nn.Module, samples: Tensor, plan: Plan) -> Run:
     with evaluating(module), torch.no_grad(), default_type(samples.dtype):
         try:
             with following(tracer):
-                outcome = chosen(_outcome(tracer, module, samples, plan), plan.output)
+                outcome = _outcome(tracer, module, samples, plan)
         except SpikeportError:
             raise
         except Exception as error:
@@ -118,7 +119,7 @@ def default_type(dtype: torch.dtype) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def _outcome(tracer: Tracer, module: nn.Module, samples: Tensor, plan: Plan) -> Any:
+def _outcome(tracer: Tracer, module: nn.Module, samples: Tensor, plan: Plan) -> Tensor:
     """The module's result on samples that are followed."""
     frames = plan.coding == "events"
     axes: Axes = (("B",), *((n,) for n in range(len(plan.shape))))
@@ -138,18 +139,27 @@ def _as_it_is(x: Tensor, step: int | None) -> Tensor:
 
 def called(
     module: nn.Module, samples: Tensor, plan: Plan, follow: Callable[[Tensor, int | None], Tensor] = _as_it_is
-) -> Any:
+) -> Tensor:
     """What a module makes of samples, [B, *shape] or [T, B, *shape], called as the plan says."""
     frames, way = plan.coding == "events", plan.reading.way
     if way == "sample":
-        return module(follow(samples.clone(), None))
+        return chosen(module(follow(samples.clone(), None)), plan.output)
     if way == "sequence":
         x = samples if frames else samples.unsqueeze(0).expand(plan.timesteps or 1, *samples.shape)
-        return module(follow(x.movedim(0, plan.reading.time).clone(memory_format=torch.contiguous_format), ALL))
-    steps = range(plan.timesteps or 1)
-    return torch.stack(
-        [chosen(module(follow((samples[t] if frames else samples).clone(), t)), plan.output) for t in steps]
-    )
+        x = x.movedim(0, plan.reading.time).clone(memory_format=torch.contiguous_format)
+        return chosen(module(follow(x, ALL)), plan.output)
+    results, state = [], _stateless(module)
+    for t in range(plan.timesteps or 1):
+        outcome = module(follow((samples[t] if frames else samples).clone(), t), **state)
+        results.append(chosen(outcome, plan.output))
+        state = dict.fromkeys(state, outcome[1])
+    return torch.stack(results)
+
+
+def _stateless(module: nn.Module) -> dict[str, None]:
+    """What a module that keeps no state itself wants back at its next call: ``forward(x, state=None)`` (Norse)."""
+    parameters = list(inspect.signature(module.forward).parameters.values())[1:]
+    return {p.name: None for p in parameters[:1] if p.name in ("state", "states", "hidden") and p.default is None}
 
 
 def chosen(outcome: Any, output: int | str | None) -> Tensor:
