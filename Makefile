@@ -7,7 +7,7 @@ PACKAGES := toolchain/spikeport targets/spikeport_targets models/spikeport_model
 
 .DEFAULT_GOAL := help
 PEERS  := $(VENV)/.peers
-.PHONY: help setup peers demo test test-slow matrix mutants mutants-page lint format bench docs dist clean
+.PHONY: help setup peers demo test test-slow matrix mutants mutants-page lint format zoo bench docs dist clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ lint: $(STAMP)  ## format, style, types, who may import whom, and the names in c
 format: $(STAMP)  ## put the code into shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+zoo: $(PEERS)  ## published modules, captured or refused, and why; writes docs/results/zoo.md
+	$(BIN)/python tests/capture/zoo.py
 
 bench: $(STAMP)  ## benchmarks against named peers; writes build/bench.json
 	$(BIN)/python -m pytest tests/benchmarks -m bench -s -p no:cacheprovider
