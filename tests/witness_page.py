@@ -49,7 +49,8 @@ def networks(entries):
     """A row a witness: how many networks, and how many bits differ from the engine on its profile."""
     total = {key: sum(entry[key] for entry in entries) for key in ("layers", "bits", "fired", "wrapped")}
     yield (
-        f"{len(entries)} random networks that Loihi 1 can hold, seeds 0 to {entries[-1]['seed']}, three samples each: "
+        f"{len(entries)} random networks that Loihi 1 can hold, three samples each, the last one of seed "
+        f"{entries[-1]['seed']}: "
         f"{total['layers']:,} spiking layers, {total['bits']:,} spike bits ({total['fired']:,} of them fired), as many "
         f"membranes. With Loihi 1's accumulator {total['wrapped']:,} sums wrap, in "
         f"{sum(bool(entry['wrapped']) for entry in entries)} networks."
