@@ -158,6 +158,23 @@ class Readout(Node):
         require(self.weight.ndim == 1, "SP101", "readout weights are one number a timestep")
         over_neurons(self.bias, self.shape, name="bias")
 
+    @property
+    def follows_length(self) -> bool:
+        """Whether its real weights are those of a mean, or of the last step alone, over two steps or more."""
+        weight = self.weight
+        if len(weight) < 2 or weight.dtype.kind != "f":
+            return False
+        mean = bool((weight == np.asarray(1 / len(weight), weight.dtype)).all())
+        return mean or bool((weight[:-1] == 0).all() and weight[-1] != 0)
+
+    def for_length(self, timesteps: int) -> Array:
+        """The weights [timesteps] of the same mean, or of the same last step, over another number of steps."""
+        if self.weight[0] != 0:
+            return np.full(timesteps, 1 / timesteps, self.weight.dtype)
+        weight = np.zeros(timesteps, self.weight.dtype)
+        weight[-1] = self.weight[-1]
+        return weight
+
     def output_shape(self, source: Shape) -> Shape:
         require(source == self.shape, "SP106", f"reads out values of shape {self.shape}, gets {source}")
         return self.shape

@@ -12,7 +12,8 @@ def extend(graph: Graph, timesteps: int) -> Graph:
     """Give every schedule ``timesteps`` entries.
 
     1. "hold" repeats the last entry, "cycle" starts again; fewer steps keep the first entries.
-    2. A graph that says "error" runs the steps that it was trained with, and no others: SP113.
+    2. A readout that is the mean over time, or the last step's value, stays that; its other weights go as in 1.
+    3. A graph that says "error" runs the steps that it was trained with, and no others: SP113.
 
     Ensures: the graph as it was, if it has as many steps already.
     """
@@ -33,5 +34,8 @@ def extend(graph: Graph, timesteps: int) -> Graph:
         return np.broadcast_to(schedule, (timesteps, *schedule.shape[1:])) if len(schedule) == 1 else schedule[index]
 
     neurons = {name: node.with_(threshold=longer(node.threshold)) for name, node in graph.nodes_of(LIF).items()}
-    readouts = {name: node.with_(weight=longer(node.weight)) for name, node in graph.nodes_of(Readout).items()}
+    readouts = {
+        name: node.with_(weight=node.for_length(timesteps) if node.follows_length else longer(node.weight))
+        for name, node in graph.nodes_of(Readout).items()
+    }
     return graph.with_(nodes={**graph.nodes, **neurons, **readouts}, timesteps=timesteps)

@@ -65,15 +65,20 @@ def write(
 
 
 def read(
-    path: Path | str, dt: float | None = None, *, timesteps: int = 1, written_by: str | None = None, **conventions: str
+    path: Path | str,
+    dt: float | None = None,
+    *,
+    timesteps: int | None = None,
+    written_by: str | None = None,
+    **conventions: str,
 ) -> tuple[Graph, tuple[Finding, ...]]:
     """Read a NIR file. A file of ours comes back to the bit, and no other argument counts.
 
     A file of another tool holds neither dt nor a number of steps. ``dt`` is in seconds (1e-4); ``timesteps`` sets the
-    length of the schedules, which then hold (``passes.extend``); ``written_by`` takes the habits of a tool (snntorch,
-    norse, sinabs, spikingjelly, rockpool, lava-dl) where they are not NIR's; further options are the fields of
-    `Conventions`: ``rule``, ``clock``, ``integrator``, ``drive``, ``decays``, ``compare``, ``reset``, ``spikes``,
-    ``coding``, ``output``. The findings state every choice.
+    length of the schedules, which then hold (``passes.extend``): 1 unless told, or 2 for a mean or a last step;
+    ``written_by`` takes the habits of a tool (snntorch, norse, sinabs, spikingjelly, rockpool, lava-dl) where they are
+    not NIR's; further options are the fields of `Conventions`: ``rule``, ``clock``, ``integrator``, ``drive``,
+    ``decays``, ``compare``, ``reset``, ``spikes``, ``coding``, ``output``. The findings state every choice.
 
     Raises SP201 (no such file, not HDF5), SP202 (damaged), SP203 (metadata stripped), SP204 (altered), SP205 (needs
     features this version does not know), SP206 (an option), SP207 (claims more than it can hold), SP210 (nodes that
@@ -82,6 +87,8 @@ def read(
     """
     path = Path(path)
     chosen = _conventions(dt, written_by, conventions)
+    if timesteps is None:  # the mean of one step, and the last of one, are its sum: two tell which is meant
+        timesteps = 1 if chosen.output == "sum" else 2
     require(1 <= timesteps <= 2**20, "SP206", f"timesteps is {timesteps}", mend="use at least one step")
     tree = file.load(path)
     if metadata.announced(tree):

@@ -79,11 +79,11 @@ def _fixed(graph: Graph) -> tuple[Finding, ...]:
     varying = [name for name, node in graph.nodes_of(LIF).items() if (node.threshold != node.threshold[:1]).any()]
     what = f"runs {graph.timesteps} timesteps, no other number"
     why = f"the schedules of {', '.join(map(repr, varying[:4])) or 'the readout'} say nothing of later steps."
-    return (
-        Finding(
-            "SP254", what, why=why, severity="note", mend='graph.with_(after_end="hold") or "cycle" says how they go on'
-        ),
-    )
+    mend = 'graph.with_(after_end="hold") or "cycle" says how they go on'
+    if graph.after_end != "error":
+        why = "the readout is a mean or the last step's value: no weights that are stored are right for another number."
+        mend = "write passes.extend(graph, T) for each number of steps"
+    return (Finding("SP254", what, why=why, severity="note", mend=mend),)
 
 
 def read(path: Path | str) -> tuple[Graph, tuple[Finding, ...]]:

@@ -21,12 +21,15 @@ STEPS = "timesteps"  #: name of the free axis, and of the input that sets it
 def continuation(graph: Graph) -> Continuation | None:
     """How schedules go on past the graph's own steps (`passes.extend`); None where nothing says so.
 
+    A mean or the last step's value has other weights for each number of steps (`Readout.follows_length`): None, too,
+    unless it never changes in a graph that says nothing, whose readout keeps its weights.
     A schedule that never changes holds, whatever the graph says.
     """
+    readouts = graph.nodes_of(Readout).values()
     if graph.after_end != "error":
-        return graph.after_end
+        return None if any(node.follows_length for node in readouts) else graph.after_end
     schedules = [node.threshold for node in graph.nodes_of(LIF).values()]
-    schedules += [node.weight for node in graph.nodes_of(Readout).values()]
+    schedules += [node.weight for node in readouts]
     return "hold" if all(bool((schedule == schedule[:1]).all()) for schedule in schedules) else None
 
 
