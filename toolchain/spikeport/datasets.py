@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from spikeport import plugins
 from spikeport.findings import fail
 from spikeport.graph import Coding, Samples
+from spikeport.nearest import choose
 
 GROUP = "spikeport.datasets"
 
@@ -74,7 +75,7 @@ def load(name: str, split: str = "test", folder: Path | str | None = None, times
     SP363 for an unknown split.
     """
     if split not in get_args(Split):
-        fail("SP363", f"there is no split {split!r}", mend=f"choose one of: {', '.join(get_args(Split))}")
+        fail("SP363", f"there is no split {split!r}", mend=choose(split, get_args(Split)))
     head, colon, place = name.partition(":")
     known, source = _source(head, name)
     count = source.classes
@@ -108,7 +109,7 @@ def _source(head: str, name: str) -> tuple[str, Source]:
 
 def _unknown(name: str) -> NoReturn:
     folders = [f", or {known}:FOLDER" for known, source in sources().items() if callable(source.classes)]
-    mend = f"choose one of: {', '.join(_plain())}{''.join(folders)}"
+    mend = f"{choose(name, _plain())}{''.join(folders)}"
     fail("SP360", f"there is no data set {name!r}", mend=mend)
 
 

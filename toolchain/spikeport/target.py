@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from spikeport.findings import Finding, fail
 from spikeport.graph import LIF, Array, Graph, Samples, Synapse
+from spikeport.nearest import choose
 from spikeport.record import Record, Train
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Request:
             fail(
                 "SP515",
                 f"no spiking layer is called {', '.join(map(repr, unknown))}",
-                mend=f"choose of: {', '.join(graph.nodes_of(LIF))}",
+                mend=choose(unknown[0], graph.nodes_of(LIF)),
             )
 
     def samples_at_once(self, graph: Graph, usual: int) -> int:
@@ -172,7 +173,7 @@ def target(name: str) -> Target:
     """The target of a name. Raises SP501 with the names there are."""
     known = registry()
     if name not in known:
-        fail("SP501", f"there is no target {name!r}", mend=f"choose one of: {', '.join(known)}")
+        fail("SP501", f"there is no target {name!r}", mend=choose(name, known))
     return known[name]
 
 

@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from spikeport.findings import Finding, SpikeportError, fail
+from spikeport.nearest import choose
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -29,7 +30,7 @@ def read(path: Path, code: str, kind: str, known: Iterable[str]) -> str:
     """
 
     def missing(what: str, where: str = "") -> NoReturn:
-        fail(code, what, where=where, mend=f"choose one of: {', '.join(known)}; or pass the path of a .toml file")
+        fail(code, what, where=where, mend=f"{choose(path.name, known)}; or pass the path of a .toml file")
 
     if path.suffix != ".toml":
         missing(f"there is no {kind} {str(path)!r}")

@@ -15,6 +15,7 @@ from spikeport.costs.terms import Term
 from spikeport.files import plain
 from spikeport.findings import fail
 from spikeport.graph import Array, Graph
+from spikeport.nearest import choose
 from spikeport.record import Record
 
 ANN = "-ann"  #: what the name of the same-architecture ANN adds to its model's
@@ -88,7 +89,7 @@ def function_of(model: Model) -> Function:
             "SP705",
             f"there is no function {model.function!r}",
             where=f"cost model {model.id!r}",
-            mend=f"choose one of: {', '.join(FUNCTIONS)}",
+            mend=choose(model.function, FUNCTIONS),
         )
     function = FUNCTIONS[model.function]
     missing = sorted(set(function.needs) - set(model.constants))

@@ -12,6 +12,7 @@ import numpy as np
 
 from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import LOIHI2, Array, Graph, Profile, Readout, Real, Synapse
+from spikeport.nearest import choose
 from spikeport.passes.fold_gain import fold_gain
 from spikeport.passes.fold_norm import fold_norm
 from spikeport.passes.fold_pool import fold_pool
@@ -276,8 +277,8 @@ def _check(
                 mend="choose a number of bits that it holds",
             )
     if method not in RANGE_METHODS:
-        fail("SP400", f"there is no range method {method!r}", mend=f"choose one of: {', '.join(RANGE_METHODS)}")
+        fail("SP400", f"there is no range method {method!r}", mend=choose(method, RANGE_METHODS))
     if signs not in SIGN_MODES:
-        fail("SP400", f"there is no sign mode {signs!r}", mend=f"choose one of: {', '.join(SIGN_MODES)}")
+        fail("SP400", f"there is no sign mode {signs!r}", mend=choose(signs, SIGN_MODES))
     if unknown := sorted(set(steps) - set(ALL_STEPS)):
-        fail("SP400", f"there is no step {', '.join(unknown)}", mend=f"choose among: {', '.join(ALL_STEPS)}")
+        fail("SP400", f"there is no step {', '.join(unknown)}", mend=choose(unknown[0], ALL_STEPS))

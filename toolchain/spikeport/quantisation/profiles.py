@@ -10,6 +10,7 @@ from typing import Any
 
 from spikeport.findings import fail
 from spikeport.graph import Profile
+from spikeport.nearest import choose
 
 #: What the integer arithmetic of the engine and of Lava can hold at all, by field: smallest and largest value.
 RANGES: dict[str, tuple[int, int]] = {
@@ -52,7 +53,7 @@ def load_profile(name: str | Path | Profile) -> Profile:
             fail(
                 "SP423",
                 f"there is no profile {str(name)!r}",
-                mend=f"choose one of: {', '.join(profile_names())}, or name a .toml file",
+                mend=f"{choose(str(name), profile_names())}, or name a .toml file",
             )
         text = (files("spikeport.quantisation") / "profiles" / f"{name}.toml").read_text(encoding="utf-8")
     try:

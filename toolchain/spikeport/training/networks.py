@@ -12,6 +12,7 @@ from torch import nn
 
 from spikeport import plugins
 from spikeport.findings import fail
+from spikeport.nearest import choose
 from spikeport.training.catalogue import method
 from spikeport.training.methods import Method
 from spikeport.training.recipe import Recipe
@@ -60,12 +61,12 @@ def build(
     """A fresh network. ``input_shape`` is [C, H, W]. Raises SP314 for an unknown network or option."""
     entries = plugins.entries(GROUP)
     if network not in entries:
-        fail("SP314", f"there is no network {network!r}", mend=f"choose one of: {', '.join(entries)}")
+        fail("SP314", f"there is no network {network!r}", mend=choose(network, entries))
     make: Network = entries[network].load()
     known = _options(make)
     unknown = sorted(set(options or {}) - known)
     if unknown:
-        mend = f"it has: {', '.join(sorted(known))}"
+        mend = choose(unknown[0], sorted(known))
         fail("SP314", f"the network {network!r} has no option {', '.join(unknown)}", mend=mend)
     by = method(train_with) if isinstance(train_with, str) else train_with
     return make(Task(tuple(input_shape), classes, timesteps, by), **(options or {}))

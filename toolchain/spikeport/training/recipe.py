@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spikeport import __version__
 from spikeport.findings import Finding, SpikeportError, fail
+from spikeport.nearest import choose
 from spikeport.training.precision import Precision, fastest
 
 
@@ -62,8 +63,8 @@ def parse(fields: Mapping[str, Any], where: str = "", auto: Callable[[], Precisi
 def _finding(error: Any, where: str) -> Finding:
     field = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
-        known = ", ".join(Recipe.model_fields)
-        return Finding("SP312", f"{field!r} is no field of a recipe", where=where, mend=f"the fields are: {known}")
+        mend = choose(field, Recipe.model_fields)
+        return Finding("SP312", f"{field!r} is no field of a recipe", where=where, mend=mend)
     return Finding("SP312", f"{field}: {error['msg']}", where=where)
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from spikeport import plugins
 from spikeport.findings import fail
+from spikeport.nearest import choose
 from spikeport.training import checkpoint
 from spikeport.training.catalogue import method
 from spikeport.training.networks import build
@@ -31,7 +32,7 @@ def find(recipe: str | Path) -> Path:
             return files[name]
     if path.suffix == ".toml":
         return path
-    fail("SP311", f"there is no recipe {str(recipe)!r}", mend=f"shipped recipes: {', '.join(files)}, or a .toml file")
+    fail("SP311", f"there is no recipe {str(recipe)!r}", mend=f"{choose(str(recipe), files)}, or a .toml file")
 
 
 def models() -> dict[str, Path]:

@@ -14,6 +14,7 @@ from spikeport import datasets, preprocessing
 from spikeport.files import sha256
 from spikeport.findings import Finding, fail
 from spikeport.graph import Array, Coding, Graph, Loihi
+from spikeport.nearest import choose
 from spikeport.passes.extend import extend
 from spikeport.preprocessing import Preprocessing
 
@@ -150,7 +151,7 @@ def _shipped(name: str, path: Path) -> Model:
     shipped = models()
     if name not in shipped:
         what = "has no ending that spikeport knows" if path.exists() else "is neither a file nor a shipped model"
-        mend = f"name a .safetensors, .nir or .onnx file, package:function, or one of: {', '.join(shipped)}"
+        mend = f"name a .safetensors, .nir or .onnx file, package:function, or a shipped model: {choose(name, shipped)}"
         fail("SP902", what, where=name, mend=mend)
     module, metadata = load(name)
     return from_module(module, metadata, name, None)

@@ -14,6 +14,7 @@ from spikeport.engine import simulate
 from spikeport.files import output, plain, replacing, write_json
 from spikeport.findings import Finding, fail
 from spikeport.graph import Array, Graph, Profile, Samples
+from spikeport.nearest import choose
 from spikeport.quantisation import STEPS, Quantised, RangeMethod, SignMode, TradeOff, load_profile, mixed_bits, prepare
 from spikeport.quantisation import quantize as post_training
 from spikeport.quantisation.collapse import collapse
@@ -156,7 +157,7 @@ def _chosen(steps: Sequence[str], skip: Sequence[str], split: bool) -> tuple[str
     """The steps to take. Raises SP400 where one that is to be skipped is none."""
     unknown = sorted(set(skip) - set(STEPS))
     if unknown:
-        fail("SP400", f"there is no step {', '.join(unknown)}", mend=f"choose among: {', '.join(STEPS)}")
+        fail("SP400", f"there is no step {', '.join(unknown)}", mend=choose(unknown[0], STEPS))
     return (*(step for step in steps if step not in skip), *(("split",) if split and "split" not in steps else ()))
 
 

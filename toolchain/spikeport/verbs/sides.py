@@ -12,6 +12,7 @@ from spikeport.engine import simulate
 from spikeport.files import sha256
 from spikeport.findings import fail
 from spikeport.graph import Array, Graph
+from spikeport.nearest import choose
 from spikeport.record import Record
 from spikeport.target import Request, shows
 from spikeport.training.shipped import models
@@ -80,9 +81,7 @@ def side(named: Named, model: Named | None = None, **reading: Unpack[Reading]) -
     head, at, tail = name.rpartition("@")
     if at and not Path(name).exists():
         if tail not in target_names():
-            fail(
-                "SP501", f"there is no target {tail!r}", where=name, mend=f"choose one of: {', '.join(target_names())}"
-            )
+            fail("SP501", f"there is no target {tail!r}", where=name, mend=choose(tail, target_names()))
         name, target = head, tail
     if Path(name).suffix == ".npz":
         return _of_record(str(named), Record.load(name), model, reading)
