@@ -120,6 +120,11 @@ def test_wilson_gives_the_published_intervals(successes, trials, low, high):
     assert wilson(successes, trials) == (pytest.approx(low, abs=6e-5), pytest.approx(high, abs=6e-5))
 
 
+def test_a_share_of_nothing_has_no_interval():
+    with pytest.raises(SpikeportError, match="SP802"):
+        wilson(0, 0)
+
+
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
 def test_mcnemar_is_the_binomial_test_of_the_samples_that_part(pairs):
     from scipy.stats import binomtest

@@ -52,6 +52,22 @@ def ran(graph, trains=True):
     return x, simulate(graph, x, Request(events=True, trains=trains))
 
 
+def test_what_reshapes_spikes_delays_none():
+    """Spikes through a Flatten into neurons are added at the step at which they were sent."""
+    nodes = {
+        "input": Input((1, 2, 2), "events"),
+        "a": Conv(np.ones((1, 1, 1, 1), np.float32)),
+        "one": lif(1, 2, 2),
+        "flat": Flatten(),
+        "two": lif(4),
+    }
+    graph = Graph.chain(nodes, T)
+    x, record = ran(graph)
+    (way,) = identities(graph, record, x)
+    assert way.operations.tolist() == record.spike_counts["one"].tolist()
+    assert len(set(way.operations.tolist())) > 1
+
+
 def test_each_spike_is_an_addition():
     graph = network()
     x, record = ran(graph)

@@ -134,6 +134,19 @@ def test_where_branches_add_each_rounding_counts_once():
     np.testing.assert_allclose(margin.bound[0], expected, rtol=1e-5)
 
 
+def test_a_norm_rounds_the_magnitudes_that_it_adds():
+    """8 roundings of g |x| + g |mean| + |beta|, then 6 of the membrane, each 2**-24 of its operand."""
+    x = np.float32([[0.3, -1.7]])
+    gamma, beta, mean, var = (np.float32(v) for v in ([1.3, 0.7], [0.2, -0.9], [0.9, -0.4], [1.1, 2.3]))
+    nodes = {"input": Input((2,)), "norm": Norm(gamma, beta, mean, var), "lif": LIF((2,), np.float32(0), np.ones(1))}
+    graph = Graph.chain(nodes, 1)
+    margin = margins(graph, x, simulate(graph, x, TRAINS))["lif"]
+    g = gamma / np.sqrt(var.astype(float) + nodes["norm"].eps)
+    terms = g * np.abs(x) + g * np.abs(mean) + np.abs(beta)
+    current = np.abs(g * (x.astype(float) - mean) + beta)
+    np.testing.assert_allclose(margin.bound[0], 2.0**-24 * (8 * terms + 6 * current), rtol=1e-5)
+
+
 def test_one_wrong_spike_is_a_defect_in_its_layer_only():
     graph, samples = network(1)
     record = simulate(graph, samples, TRAINS)

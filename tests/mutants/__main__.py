@@ -28,6 +28,7 @@ from mutants.reach import Chooser, Reach, Recorder, marked, reach_of
 from mutants.tree import PLACE, PLAN, ROOT, git, sources, unpack, written
 
 RESULTS = PLACE / "results"
+SETTLED = ("equivalent", "free")  #: kinds of survivors that no test has to notice
 
 
 def drawn(commit: str, texts: dict[str, dict[str, str]]) -> list[Mutant]:
@@ -66,7 +67,9 @@ def run(commit: str, shard: str, budget: float) -> None:
         waiting = [
             each
             for each in mutants
-            if not settled(result_of(each), digests[each.room], budget, explained=each.key in reasons)
+            if not settled(
+                result_of(each), digests[each.room], budget, explained=reasons.get(each.key, {}).get("kind") in SETTLED
+            )
         ]
         waiting.sort(key=lambda each: result_of(each) is not None)
         print(f"{len(waiting)} of {len(mutants)} mutants wait", flush=True)

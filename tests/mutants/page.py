@@ -15,8 +15,9 @@ ASKED = 85  #: percent of the mutants that the tests have to catch
 
 HEAD = """# What the tests notice
 
-Written by `make mutants-page` at commit `{commit}` from what `make mutants` ran at {commits}. What ran earlier counts
-for a mutant whose function still has the line; survivors run again when the tests of their room change.
+Written by `make mutants-page` at commit `{commit}` from what `make mutants` ran at
+{commits}. What ran earlier counts for a mutant whose function still has the line; survivors run
+again when the tests of their room change.
 
 [cosmic-ray](https://github.com/sixty-north/cosmic-ray) changes one place of the code: an operator, a comparison, a
 number by one, a condition, a loop that never runs. The tests of that room must then fail. {drawn} such mutants are
@@ -29,7 +30,8 @@ equivalent {telling:.1f} %.
 {rows}
 
 Equivalent mutants, which compute the same, count as not caught in this table. Caught are mutants that made a test
-fail{ways}. The median mutant took {median} s of one core, the mean one {mean:.1f} s.
+fail{ways}. The median mutant took {median} s of one core, the mean one {mean:.1f} s. Each got
+{budget:g} s or more of the tests that reach its function, the fastest first.
 
 Passed over, because no test should look there: annotations, blocks for type checkers, the texts of findings and errors,
 f-strings, `zip(strict=)`, the options of data classes, the drawing `mapping/picture.py`. Passed over as well: `is` in
@@ -38,8 +40,9 @@ without its decorator. The loops of `engine/cpu/` are no part of it: tests hold 
 
 ## Survivors
 
-Each was looked at by a person. *Equivalent*: the change computes the same. *Free*: it moves what nobody promises, such
-as the size of a block or the length of a search. *Open*: a test should notice it and does not.
+*Equivalent*: the change computes the same. *Free*: it moves what nobody promises, such as the size of a block or the
+length of a search. *Answered*: a test that was added after this run states the fact; the next run says whether it
+notices. *Open*: nobody has looked at it yet, or a test should notice it and does not.
 """
 
 
@@ -64,6 +67,7 @@ def write_page(
         telling=percent(len(ran) - len(survivors), len(ran) - len(same)),
         rows="\n".join(rows(texts, mutants, ran, survivors, reasons)),
         ways=ways(results[mutant.key]["outcome"] for mutant in ran),
+        budget=min((results[mutant.key]["budget"] for mutant in ran), default=0.0),
         median=seconds[len(seconds) // 2],
         mean=sum(seconds) / len(seconds),
     )

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exact_networks import REAL, T, chain, grid, image, lif, network, norm, same_spikes
-from spikeport.graph import Conv, Graph, Input, Linear, Norm, Readout, Scale
+from spikeport.graph import Conv, Graph, Input, Linear, Norm, Pool, Readout, Scale
 from spikeport.passes.fold_norm import fold_norm
 
 
@@ -20,6 +20,20 @@ def test_folding_a_norm_changes_no_spike(seed, scale):
     folded = fold_norm(graph)
     assert not folded.nodes_of(Norm)
     same_spikes(graph, folded, image(rng))
+
+
+@settings(max_examples=5)
+@given(st.integers(0, 10**6))
+def test_a_norm_behind_an_average_pool_folds_into_the_synapse_before_it(seed):
+    """A mean of equal constants is the constant; with padding, where zeros take part, it is not."""
+    rng = np.random.default_rng(seed)
+    nodes = {"input": Input((2, 4, 4)), "conv": Conv(grid(rng, 3, 2, 1, 1))}
+    for padding, shape in (((0, 0), (3, 2, 2)), ((1, 1), (3, 3, 3))):
+        pool = Pool("average", (2, 2), (2, 2), padding)
+        graph = chain(**nodes, pool=pool, norm=norm(rng, 3), lif=lif(rng, *shape))
+        folded = fold_norm(graph)
+        assert (folded["conv"] != graph["conv"]) is (padding == (0, 0))
+        same_spikes(graph, folded, image(rng, shape=(2, 4, 4)))
 
 
 def test_tdbn_keeps_alpha_vth_apart_from_gamma():
