@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from spikeport.files import plain, replacing
 from spikeport.findings import Finding, fail, require
 from spikeport.graph.arrays import Array
+from spikeport.told import Told
 
 if TYPE_CHECKING:
     from spikeport.graph import Graph
@@ -85,8 +86,8 @@ class NeuronEvents:
 Events = SynapseEvents | NeuronEvents
 
 
-@dataclass(frozen=True)
-class Record:
+@dataclass(frozen=True, repr=False)
+class Record(Told):
     """What a run of `samples` samples did."""
 
     target: str

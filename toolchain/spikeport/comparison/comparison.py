@@ -18,10 +18,11 @@ from spikeport.files import plain
 from spikeport.findings import Finding, fail
 from spikeport.graph import Array, Graph
 from spikeport.record import Record
+from spikeport.told import Told
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Told):
     """What comparing A with B found. Shares and rates are between 0 and 1; mismatches are exact counts."""
 
     a: str  #: as the user named it

@@ -34,6 +34,7 @@ from spikeport.quantisation.sweep import Calibration, Run, batch_size, mismatche
 from spikeport.quantisation.thresholds import thresholds
 from spikeport.record import Record
 from spikeport.target import Progress, Request, check_input, silent
+from spikeport.told import Told
 
 Step = Callable[[Plan, Calibration], Plan]
 
@@ -46,8 +47,8 @@ ALL_STEPS = ("normalise", "joint", "ranges", "rounding", "split", "decay", "bias
 SPARE = 4  #: bits that a layer may give up to keep its sums within 24
 
 
-@dataclass(frozen=True)
-class Quantised:
+@dataclass(frozen=True, repr=False)
+class Quantised(Told):
     """What quantisation made, and how."""
 
     graph: Graph  #: Loihi arithmetic

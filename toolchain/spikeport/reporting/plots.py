@@ -20,6 +20,7 @@ from spikeport.record import Record
 from spikeport.reporting.numbers import whole
 from spikeport.reporting.rasters import comparable, raster, sample_of
 from spikeport.reporting.views import AMBER, BLUE, Run, View
+from spikeport.told import Told
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,8 +35,8 @@ ALIKE = 0.01  #: relative difference up to which two schedules are one line: int
 APART = 40  #: steps up to which a gap parts them in a raster
 
 
-@dataclass(frozen=True)
-class Picture:
+@dataclass(frozen=True, repr=False)
+class Picture(Told):
     """A drawn run: `save` writes it as PNG or SVG, and a notebook shows it."""
 
     figure: Figure = field(repr=False)

@@ -12,6 +12,7 @@ from spikeport.findings import Finding
 from spikeport.graph import Graph
 from spikeport.reporting.drawing import describe
 from spikeport.target import target as target_of
+from spikeport.told import Told
 from spikeport.verbs.load import load_model
 from spikeport.verbs.parameters import Dt, Frames, Help, ModelLike, Nir, Timesteps
 
@@ -34,8 +35,8 @@ class Verdict:
     mend: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Check:
+@dataclass(frozen=True, repr=False)
+class Check(Told):
     """What `check` found; every problem at once."""
 
     model: str

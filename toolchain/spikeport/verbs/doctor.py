@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from spikeport import datasets
 from spikeport.target import Availability
+from spikeport.told import Told
 from spikeport.verbs.targets import environments, targets
 
 #: Packages whose versions change results, in the order of the way of the data.
@@ -16,8 +17,8 @@ PACKAGES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Doctor:
+@dataclass(frozen=True, repr=False)
+class Doctor(Told):
     """What this installation can do."""
 
     versions: dict[str, str]  #: package -> version; empty where it is missing

@@ -19,6 +19,7 @@ from spikeport.mapping import Chip, Latency, Mapping, latency
 from spikeport.mapping import find as find_chip
 from spikeport.mapping.fit import fit
 from spikeport.target import Request, check_input, silent
+from spikeport.told import Told
 from spikeport.verbs.events import Counted, count, given
 from spikeport.verbs.load import as_long_as, load_model
 from spikeport.verbs.parameters import (
@@ -41,8 +42,8 @@ from spikeport.verbs.parameters import (
 from spikeport.verbs.sanafe import Check, check
 
 
-@dataclass(frozen=True)
-class Costs:
+@dataclass(frozen=True, repr=False)
+class Costs(Told):
     """Estimates by model, and who wins where SNN and ANN are priced by the same one."""
 
     model: str

@@ -10,6 +10,7 @@ from spikeport.comparison.intervals import wilson
 from spikeport.files import folder
 from spikeport.findings import Finding
 from spikeport.target import Request, silent
+from spikeport.told import Told
 from spikeport.verbs.execute import execute, execute_in_parts
 from spikeport.verbs.load import load_data, load_model
 from spikeport.verbs.parameters import (
@@ -30,8 +31,8 @@ from spikeport.verbs.parameters import (
 )
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, repr=False)
+class Evaluation(Told):
     """What ``spikeport evaluate --json`` prints."""
 
     model: str

@@ -19,6 +19,7 @@ from spikeport.mapping.fit import fit
 from spikeport.record import Record, SynapseEvents, join
 from spikeport.target import Progress as Callback
 from spikeport.target import Request, shows, silent
+from spikeport.told import Told
 from spikeport.verbs.execute import execute
 from spikeport.verbs.load import Model, as_long_as, load_data, load_model
 from spikeport.verbs.parameters import (
@@ -42,8 +43,8 @@ from spikeport.verbs.simulate import read_array
 PART = 1024  #: samples whose spike trains are held at once
 
 
-@dataclass(frozen=True)
-class Counted:
+@dataclass(frozen=True, repr=False)
+class Counted(Told):
     """A model, the record of a run that has all events, and the samples of the run."""
 
     model: Model

@@ -15,14 +15,15 @@ from spikeport.formats.onnx.all_steps import Time
 from spikeport.graph import Array, Graph
 from spikeport.record import Record
 from spikeport.target import Request
+from spikeport.told import Told
 from spikeport.verbs.load import load_data, load_model
 from spikeport.verbs.parameters import Dt, Frames, Help, ModelLike, Nir, Timesteps
 
 CALIBRATION = 256  #: samples of the training split on which the cost of `thresholds="approx"` is measured
 
 
-@dataclass(frozen=True)
-class Exported:
+@dataclass(frozen=True, repr=False)
+class Exported(Told):
     """The file that was written."""
 
     path: Path

@@ -12,14 +12,15 @@ from spikeport.findings import Finding, SpikeportError
 from spikeport.graph import LIF, Graph
 from spikeport.mapping import Chip, Fit, Mapping, draw, find
 from spikeport.mapping.fit import fit as tile
+from spikeport.told import Told
 from spikeport.verbs.load import load_model
 from spikeport.verbs.parameters import Dt, Frames, Help, ModelLike, Nir, Timesteps
 
 BOUNDS: tuple[Literal["shared", "unrolled"], ...] = ("shared", "unrolled")
 
 
-@dataclass(frozen=True)
-class Fits:
+@dataclass(frozen=True, repr=False)
+class Fits(Told):
     """How a model fits a chip with shared convolutions (fewest cores) and with unrolled ones (most)."""
 
     model: str

@@ -12,6 +12,7 @@ from torch import nn
 from spikeport.files import output
 from spikeport.findings import Finding, fail
 from spikeport.graph import Coding, Samples
+from spikeport.told import Told
 from spikeport.tracing.authors import Arch, Compare, Facts, Layout, convert, preprocessing
 from spikeport.tracing.calibrate import calibrate as estimate
 from spikeport.tracing.statefile import read_state
@@ -23,8 +24,8 @@ from spikeport.verbs.load import Data, prepared
 from spikeport.verbs.parameters import Help
 
 
-@dataclass(frozen=True)
-class ImportedCheckpoint:
+@dataclass(frozen=True, repr=False)
+class ImportedCheckpoint(Told):
     """What ``spikeport import-checkpoint --json`` prints, and the module."""
 
     module: nn.Module = field(repr=False)  #: in evaluation mode

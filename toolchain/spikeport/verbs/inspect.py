@@ -14,6 +14,7 @@ from spikeport.files import output, sha256, write_text
 from spikeport.findings import Finding
 from spikeport.graph import LIF, Graph, Loihi, Node, Real, Synapse
 from spikeport.reporting.drawing import describe, draw
+from spikeport.told import Told
 from spikeport.verbs.load import Model, load_model
 from spikeport.verbs.parameters import Dt, Frames, Help, ModelLike, Nir, Timesteps
 
@@ -30,8 +31,8 @@ class Row:
     scale: str  #: exponent of a synapse, real value of one membrane unit of a neuron
 
 
-@dataclass(frozen=True)
-class Inspection:
+@dataclass(frozen=True, repr=False)
+class Inspection(Told):
     """What `inspect` found."""
 
     model: str

@@ -17,13 +17,14 @@ from spikeport.graph import Array, Coding, Graph, Loihi
 from spikeport.nearest import choose
 from spikeport.passes.extend import extend
 from spikeport.preprocessing import Preprocessing
+from spikeport.told import Told
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-@dataclass(frozen=True)
-class Model:
+@dataclass(frozen=True, repr=False)
+class Model(Told):
     """A model as it was found: its graph, and the PyTorch module where there is one."""
 
     name: str  #: as the user named it
@@ -170,8 +171,8 @@ def from_module(module: nn.Module, metadata: Mapping[str, Any], name: str, path:
     return Model(name, "checkpoint", graph, module, metadata, path=path)
 
 
-@dataclass(frozen=True)
-class Data:
+@dataclass(frozen=True, repr=False)
+class Data(Told):
     """Labelled samples: x [B, *input] (direct) or [T, B, *input] (events), y [B]."""
 
     name: str

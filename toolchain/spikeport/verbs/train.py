@@ -17,6 +17,7 @@ from torch import nn
 from spikeport import datasets
 from spikeport.findings import fail
 from spikeport.terminal import console
+from spikeport.told import Told
 from spikeport.training import checkpoint, folder, resume
 from spikeport.training.grid import to_grid
 from spikeport.training.loop import Epoch, Training, accuracy, fit
@@ -30,8 +31,8 @@ from spikeport.training.shipped import find
 from spikeport.verbs.parameters import Help
 
 
-@dataclass(frozen=True)
-class Trained:
+@dataclass(frozen=True, repr=False)
+class Trained(Told):
     """What a training left behind."""
 
     module: nn.Module  #: the best epoch's, in evaluation mode
