@@ -185,6 +185,7 @@ def test_json_and_the_page_say_the_same(files):
     assert printed["causes"][0]["name"] == "bias"
     page = (files / "out" / "report.html").read_text()
     assert "bias rounded or lost" in page
+    assert all(f'<th scope="row">{fact}</th>' in page for fact in ("date", "processor"))
     assert 'class="cores"' in page
     assert all(hashlib.sha256((files / name).read_bytes()).hexdigest() in page for name in ("a.nir", "b.nir"))
     assert 'data-layer="lif"' in page  # cells open rasters

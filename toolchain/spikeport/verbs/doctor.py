@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from spikeport import datasets
@@ -26,6 +28,17 @@ class Doctor(Told):
     environments: dict[str, str]  #: target -> where its environment lies, or how to make it
     gpu: str  #: its name, or why there is none
     datasets: dict[str, str]  #: name -> where it lies, or how to get it
+
+
+def machine() -> dict[str, str]:
+    """When and on what: the date, the processor and, where torch can use one, the graphics card."""
+    import torch
+
+    facts = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "processor": f"{platform.processor() or platform.machine()}, {os.cpu_count()} threads",
+    }
+    return facts | ({"card": torch.cuda.get_device_name()} if torch.cuda.is_available() else {})
 
 
 def versions() -> dict[str, str]:

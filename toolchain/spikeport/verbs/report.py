@@ -10,7 +10,7 @@ from spikeport.comparison import Comparison
 from spikeport.files import folder, plain, sha256, write_json
 from spikeport.findings import fail
 from spikeport.reporting import gather, write
-from spikeport.verbs.doctor import versions
+from spikeport.verbs.doctor import machine, versions
 from spikeport.verbs.fit import placed
 from spikeport.verbs.parameters import Help
 
@@ -72,9 +72,11 @@ def as_result(comparison: Comparison) -> dict[str, Any]:
         if comparison.first is None
         else {comparison.a: comparison.first.told(comparison.a, comparison.b)},
     }
-    result["provenance"] = {"command": f"spikeport compare {comparison.a} {comparison.b}"} | {
-        f"sha256 of {path}": sha256(path) for path in map(_file, names.values()) if path is not None
-    }
+    result["provenance"] = (
+        {"command": f"spikeport compare {comparison.a} {comparison.b}"}
+        | machine()
+        | {f"sha256 of {path}": sha256(path) for path in map(_file, names.values()) if path is not None}
+    )
     result["versions"] = versions()
     result["findings"] = plain(comparison.findings)
     if comparison.accuracy is not None:

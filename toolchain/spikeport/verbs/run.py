@@ -25,7 +25,7 @@ from spikeport.record import Record
 from spikeport.reporting import gather, write
 from spikeport.target import Progress as Callback
 from spikeport.target import Request, silent
-from spikeport.verbs.doctor import versions
+from spikeport.verbs.doctor import machine, versions
 from spikeport.verbs.energy import mapped, price
 from spikeport.verbs.events import tally
 from spikeport.verbs.execute import execute
@@ -274,7 +274,7 @@ def _provenance(job: Job, recipe: str, method: str | None) -> dict[str, str]:
     """What was asked for, and which files came of it."""
     command = f"spikeport run {recipe}" + (f" --method {method}" if method else "")
     files = [Path(recipe)] * Path(recipe).is_file() + sorted(job.out.glob("model.*"))
-    return {"command": command} | {f"sha256 of {path.name}": sha256(path) for path in files}
+    return {"command": command} | machine() | {f"sha256 of {path.name}": sha256(path) for path in files}
 
 
 def _schedule(node: LIF) -> list[float]:
