@@ -12,7 +12,7 @@ from spikeport.engine import simulate
 from spikeport.engine.target import Integer
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, LOIHI2, Graph, Input, Linear, Loihi, Profile, Readout, definition
-from spikeport.passes.shift_each import shift_each
+from spikeport.graph.shifts import shift_each
 from spikeport.quantisation import load_profile
 from spikeport.target import Request
 from spikeport_targets.onnxruntime import OnnxRuntime

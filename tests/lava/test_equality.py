@@ -17,6 +17,7 @@ from spikeport_targets.lava import Lava
 from spikeport_targets.lava.checks import check
 from spikeport_targets.lava.support import placements
 
+BINARY = replace(LOIHI1, name="binary", accumulator_bits=None, weight_shift="sum")  # Lava neither wraps nor shifts each
 pytestmark = [pytest.mark.lava, pytest.mark.skipif(not Lava().availability().ready, reason=Lava().availability().why)]
 SEEDS = st.lists(st.integers(0, 10**9), min_size=30, max_size=30, unique=True)
 
@@ -56,7 +57,7 @@ def plain_network(profile, steps=5):
     return Graph.chain(nodes, steps, arithmetic=Loihi(profile)), rng.random((steps, 6, 2, 6, 5)) < 0.3
 
 
-@pytest.mark.parametrize("profile", [LOIHI1, LOIHI2])
+@pytest.mark.parametrize("profile", [BINARY, LOIHI2])
 def test_constant_thresholds_run_on_lavas_own_processes_alone(profile):
     graph, samples = plain_network(profile)
     assert [finding for finding in check(graph) if finding.severity != "error"] == []

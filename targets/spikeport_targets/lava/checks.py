@@ -9,8 +9,8 @@ from spikeport.findings import Finding, SpikeportError
 from spikeport.graph import DECAY_ONE, LIF, CubaLIF, Graph, Loihi, Norm, Readout, Real, Synapse, accumulators
 from spikeport.graph.messages import wide_messages
 from spikeport.graph.ranges import into, ranges
+from spikeport.graph.shifts import shift_each
 from spikeport.passes.align_delays import align_delays
-from spikeport.passes.shift_each import shift_each
 from spikeport.target import clipped_thresholds
 from spikeport_targets.lava.current import first_synapse, substituted, with_constant_current
 from spikeport_targets.lava.support import PLACE, placements

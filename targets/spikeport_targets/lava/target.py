@@ -15,7 +15,7 @@ import numpy as np
 from spikeport.costs.events import derive
 from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import Array, Graph, Samples
-from spikeport.passes.shift_each import shift_each
+from spikeport.graph.shifts import shift_each
 from spikeport.record import Record, join
 from spikeport.target import Availability, Request, Show, check_input
 from spikeport_targets.entering import entering

@@ -7,11 +7,13 @@ between them is computed in float64: exact for Loihi's integers, within rounding
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from spikeport.findings import fail
 from spikeport.graph import LIF, Array, Delay, Graph, Input, Readout, meaning
+from spikeport.graph.shifts import shift_each
 from spikeport.record import Record
 
 
@@ -24,6 +26,11 @@ class Values:
     record: Record
     known: dict[str, Array] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)
+
+    @cached_property
+    def summing(self) -> Graph:
+        """The graph with the weights that are added."""
+        return shift_each(self.graph)
 
     def into(self, name: str) -> Array:
         """What enters a node: the sum of what leaves its sources."""
@@ -57,7 +64,7 @@ class Values:
             return self.into(name)
         if isinstance(node, Delay):
             return meaning.delayed(node, self.into(name), self.graph.timesteps)
-        return meaning.apply(node, self.into(name), self.graph.arithmetic)
+        return meaning.apply(self.summing.nodes[name], self.into(name), self.graph.arithmetic)
 
     def _train(self, name: str) -> Array:
         if name not in self.record.trains:

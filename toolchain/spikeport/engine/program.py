@@ -46,7 +46,7 @@ from spikeport.graph import (
 )
 from spikeport.graph.ranges import into
 from spikeport.graph.reach import reach
-from spikeport.passes.shift_each import shift_each
+from spikeport.graph.shifts import shift_each
 
 Kernels = Literal["plain", "fast"]
 

@@ -16,6 +16,7 @@ from spikeport.graph.arrays import Array
 from spikeport.graph.graph import Graph
 from spikeport.graph.neurons import LIF
 from spikeport.graph.plumbing import Delay, Input, Readout
+from spikeport.graph.shifts import shift_each
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def run(graph: Graph, samples: Array) -> Run:
     """Every node at every step. ``samples`` [B, *input] for direct coding, [T, B, *input] for events."""
     node = graph.nodes[graph.input]
     assert isinstance(node, Input)
+    graph = shift_each(graph)
     arithmetic, frames = graph.arithmetic, graph.arithmetic.entering(node, samples)
     batch = frames.shape[1]
     layers = {

@@ -49,25 +49,15 @@ class Loihi:
         """Whole numbers in units of the input, ties to even."""
         return np.asarray(np.rint(meaning.frames(node, samples) / node.unit))
 
-    def summed(self, node: Synapse) -> Synapse:
-        """The synapse whose weights are summed as they are, and shifted once by what exponent is left.
-
-        Where the profile shifts each weight (Loihi 1: nengo-loihi 1.1 and Brian2Loihi 0.5), a negative exponent drops
-        the low bits of a mantissa before it is added, towards minus infinity.
-        """
-        if self.profile.weight_shift == "sum" or node.exponent >= 0:
-            return node
-        weight = (node.weight.astype(np.int64) >> -node.exponent).astype(node.weight.dtype)
-        return node.with_(weight=weight, exponent=0)
-
     def synapse(self, node: Synapse, x: Array) -> Array:
-        """A negative exponent rounds towards minus infinity (Lava 0.10, proc/dense/models.py)."""
-        node = self.summed(node)
+        """A negative exponent rounds the sum towards minus infinity (Lava 0.10, proc/dense/models.py).
+
+        Where the profile shifts each weight, `shifts.shift_each` has done so before.
+        """
         y = meaning.products(node, x)
         return y if node.exponent == 0 else np.asarray(np.floor(y * 2.0**node.exponent))
 
     def reach(self, node: Synapse, x: Range) -> tuple[Range, Range]:
-        node = self.summed(node)
         sums = product(node.weight, x)
         return sums, sums.shifted(node.exponent)
 

@@ -65,4 +65,5 @@ class Profile:
 LATER: dict[str, Any] = {"accumulator_bits": None, "accumulator_overflow": "wrap", "weight_shift": "sum"}
 
 LOIHI2 = Profile("loihi2")
-LOIHI1 = Profile("loihi1", message_bits=1, schedule=False)
+#: spikes only, one threshold; accumulator and shift: nengo-loihi 1.1 (``Q_BITS`` = 21 and a sign; lossy two-part shift)
+LOIHI1 = Profile("loihi1", message_bits=1, schedule=False, accumulator_bits=22, weight_shift="each")

@@ -20,6 +20,7 @@ from spikeport.graph.graph import Graph
 from spikeport.graph.neurons import LIF
 from spikeport.graph.node import Node
 from spikeport.graph.plumbing import Delay, Input, Norm, Pool, Scale
+from spikeport.graph.shifts import shift_each
 from spikeport.graph.synapses import Synapse
 
 BEYOND = 2**62  #: from here on a bound is no bound: no format holds it, and a loop would make it ever longer
@@ -27,6 +28,7 @@ BEYOND = 2**62  #: from here on a bound is no bound: no format holds it, and a l
 
 def ranges(graph: Graph, entering: Range | None = None) -> dict[str, Range]:
     """The range of what leaves each node; ``entering`` that of the input's values, where it is not the input's own."""
+    graph = shift_each(graph)
     bounds: dict[str, Range] = {name: Range(0, 0) for name in graph.nodes_of(Delay)}
     for _ in range(graph.timesteps if graph.recurrent else 1):
         before = dict(bounds)
@@ -59,6 +61,7 @@ def into(graph: Graph, name: str, bounds: Mapping[str, Range]) -> Range:
 
 def sums(graph: Graph, name: str, bounds: Mapping[str, Range]) -> Range:
     """The range of a synapse's sums and partial sums before its exponent; of other nodes zero."""
+    graph = shift_each(graph)
     node = graph.nodes[name]
     return graph.arithmetic.reach(node, into(graph, name, bounds))[0] if isinstance(node, Synapse) else Range(0, 0)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import LOIHI2, Array, Graph, Profile, Readout, Real, Synapse
+from spikeport.graph.accumulators import beyond, wide_sums
 from spikeport.nearest import choose
 from spikeport.passes.fold_gain import fold_gain
 from spikeport.passes.fold_norm import fold_norm
@@ -102,6 +103,7 @@ def quantize(
     integers, more = plan.build()
     raise_errors(findings := [*findings, *dict.fromkeys(more)])
     assert integers is not None
+    findings += wide_sums(integers)
     findings += _overflows(seen.run(integers, seen.samples.array, Request(batch=batch_size(integers))))
     report = {
         "profile": profile.name,
@@ -142,13 +144,17 @@ def first_plan(
 
 
 def with_room(plan: Plan, seen: Calibration) -> Plan:
-    """Give layers whose sums or membranes overflow on the calibration samples one bit after another, up to SPARE."""
+    """Give layers one bit after another, up to SPARE.
+
+    Those whose sums or membranes overflow on the calibration samples, and whose sums could leave an accumulator on any.
+    """
     for _ in range(SPARE):
         integers, _ = plan.build()
         if integers is None:
             return plan
         over = seen.run(integers, seen.samples.array, Request(batch=batch_size(integers))).overflows
-        layers = [layer.name for layer in plan.layers if any(over.get(name) for name in layer.sinks)]
+        narrow = {*over, *beyond(integers)}
+        layers = [layer.name for layer in plan.layers if narrow.intersection(layer.sinks)]
         if not layers:
             return plan
         plan = plan.with_(spare={**plan.spare, **{name: plan.spare.get(name, 0) + 1 for name in layers}})

@@ -9,10 +9,12 @@ import numpy as np
 
 from spikeport.findings import Finding, fail
 from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Profile, Readout, Scale, Synapse
-from spikeport.quantisation.layers import Layer
+from spikeport.graph.shifts import steady
+from spikeport.quantisation.layers import Layer, Term
 from spikeport.quantisation.mantissa import Mantissa
 
 SUM_ONE = 1 << STATE_SHIFT  #: membrane units in one unit of a sum
+ROOM = 1.02  #: in an accumulator, for what rounding adds to mantissas; `with_room` gives a bit where it is more
 ENOUGH = 12  #: bits of a threshold beyond which a finer one changes no spike that rounded weights do not change first
 
 
@@ -87,15 +89,24 @@ def layer_scale(
     unit = np.where(short, needed.hard, unit)
     findings = _findings(layer, alive, short, needed.soft / unit, profile.state_bits)
     low, high = profile.weight_exponent
-    clipped = {name: int(np.clip(exponent + below, low, high)) for name, below in exponents.items()}
+    lowest = {term.name: low if _may_shift(graph, term, profile) else max(low, 0) for term in layer.terms}
+    clipped = {name: int(np.clip(exponent + below, lowest[name], high)) for name, below in exponents.items()}
+    fewer = {name: lowest[name] - exponent - below for name, below in exponents.items()} if low < 0 else {}
+    findings += tuple(_fewer_bits(name, bits) for name, bits in fewer.items() if bits > 0 and lowest[name] == 0)
     return LayerScale(unit / SUM_ONE, clipped, mantissas), findings
+
+
+def _may_shift(graph: Graph, term: Term, profile: Profile) -> bool:
+    """Whether a negative exponent keeps the low bits of mantissas: where it shifts their sum."""
+    hosted = profile.message_bits == 1 and max(-term.value.low, term.value.high) > 1 and steady(graph, term.name)
+    return profile.weight_shift == "sum" or hosted
 
 
 @dataclass(frozen=True)
 class Needed:
     """The smallest units of a sum with which a layer fits the format; [] or [C]."""
 
-    hard: Array  #: for thresholds and biases, which would not be what they say
+    hard: Array  #: for thresholds and biases, which would not be what they say, and sums that would wrap
     soft: Array  #: for the worst case of sums and membranes, which calibration may never see
     threshold: Array  #: the typical size of a threshold, to tell when its mantissa is fine enough
 
@@ -115,6 +126,8 @@ def _needed_unit(graph: Graph, layer: Layer, profile: Profile) -> Needed:
         finite = np.where(np.isfinite(node.threshold), node.threshold, 0.0)
         top = per_channel(np.abs(finite), shape, 1)
         hard = np.maximum(hard, np.maximum(top / (2**profile.threshold_bits - 1), bias / largest_bias))
+        if profile.accumulator_least is not None:
+            hard = np.maximum(hard, ROOM * worst * SUM_ONE / -profile.accumulator_least)
         reach = _reach(node, graph.timesteps)
         soft = np.maximum(soft, (reach * (worst + bias) + (top if node.reset != "none" else 0)) * SUM_ONE / state)
         thresholds = np.maximum(thresholds, top)
@@ -190,6 +203,17 @@ def _exponent(lead: Array, alive: Array, needed: Needed, profile: Profile) -> in
     typical = float(np.median((wanted / lead[live])[wanted > 0]))
     enough = float(np.ceil(ENOUGH - np.log2(typical)))
     return int(max(min(0.0, enough), min(fits, max(0.0, enough))))
+
+
+def _fewer_bits(name: str, bits: int) -> Finding:
+    return Finding(
+        "SP429",
+        f"its weights keep {bits} bits fewer",
+        f"node {name!r}",
+        why="the profile shifts each weight by a negative exponent, which would drop as many bits; it is 0 instead.",
+        mend="nothing if accuracy holds; a profile that shifts sums keeps them",
+        severity="substituted",
+    )
 
 
 def _findings(layer: Layer, alive: Array, short: Array, excess: Array, bits: int) -> tuple[Finding, ...]:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from spikeport import graph as nodes
 from spikeport.findings import fail
 from spikeport.graph import LIF, Array, Graph, Loihi, Node, Readout, Synapse, over_neurons
+from spikeport.graph.shifts import by_host
 from spikeport.quantisation.mantissa import Mantissa
 from spikeport.training.integer_neurons import SUM_ONE, fire, spread
 
@@ -124,7 +125,7 @@ class IntegerNet(nn.Module):
         steps = self.source.timesteps
         if isinstance(node, Synapse):
             mantissas, exponent = self.mantissas(name), node.exponent
-            if self.profile.weight_shift == "each" and exponent < 0:
+            if self.profile.weight_shift == "each" and exponent < 0 and not by_host(self.source, name):
                 mantissas, exponent = _scaled(mantissas, exponent), 0
             return _scaled(_product(node, x, mantissas), exponent)
         if isinstance(node, LIF):

@@ -16,6 +16,7 @@ from spikeport.findings import fail
 from spikeport.formats.onnx.layout import Layout, Value
 from spikeport.graph import Conv, Flatten, Linear, Node, Norm, Pool, Range, Scale, Synapse, over_neurons
 from spikeport.graph.ranges import sums
+from spikeport.graph.shifts import by_host
 
 EXACT = 2**24  #: integers up to here are exact in float32
 #: largest unsigned input of a product with signed bytes: without VNNI, x86 adds two of them in 16 bits, which saturate
@@ -70,7 +71,7 @@ def _integer(self: Layout, name: str, node: Synapse, x: Value, window: dict[str,
 def _weight(self: Layout, name: str, node: Synapse, dtype: np.dtype[Any]) -> tuple[str, int]:
     """The mantissas that are summed, and the exponent that is left for the sum."""
     build, each = self.builder, self.profile is not None and self.profile.weight_shift == "each"
-    if not each or node.exponent >= 0:
+    if not each or node.exponent >= 0 or by_host(self.graph, name):
         return self.array(name, "weight", node.weight, dtype), node.exponent
     exact = build.cast(self.array(name, "weight", node.weight, np.int8), np.float32, f"{name}/mantissas")
     shifted = build.op("Mul", [exact, build.constant(2.0**node.exponent, np.float32)], f"{name}/shifted")
