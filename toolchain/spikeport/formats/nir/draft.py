@@ -76,6 +76,11 @@ class Draft:
         """A field of a layer of ``shape``: [], or with as many axes as the layer, each as long as its own or of 1."""
         return aligned(raw.parameter(field), shape)
 
+    def weights(self, raw: Raw, field: str) -> Array:
+        """Weights or biases; halves, which no arithmetic here has, in the graph's type."""
+        value = raw.array(field)
+        return value.astype(self.dtype) if value.dtype == np.float16 else value
+
     def numbers(self, value: Array, shape: Shape) -> Array:
         """A parameter in the graph's type: one value where all are equal, else one a channel or one a neuron."""
         value = aligned(value, shape)

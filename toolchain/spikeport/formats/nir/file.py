@@ -146,13 +146,14 @@ class _Reader:
         text = h5py.check_string_dtype(item.dtype) is not None
         if not text and item.dtype.kind not in "biuf":
             fail("SP202", f"{item.name} holds {item.dtype}, not numbers or text", where=str(self.path))
+        native = item.dtype if text else _native(item.dtype)
         constant = not text and item.chunks is not None and item.id.get_storage_size() == 0
         self._claim(item, item.size * item.dtype.itemsize)
         if constant:
-            value = np.asarray(item.fillvalue, dtype=item.dtype)
+            value = np.asarray(item.fillvalue, dtype=native)
             return np.broadcast_to(value, item.shape)
         value = item[()]
-        return _text(value) if text else np.asarray(value)
+        return _text(value) if text else np.asarray(value, native)
 
     def _claim(self, item: Any, size: int) -> None:
         self.left -= size
@@ -164,6 +165,11 @@ class _Reader:
                 why="reading it would fill the memory.",
                 mend="the file is damaged or not to be trusted",
             )
+
+
+def _native(kind: np.dtype[Any]) -> np.dtype[Any]:
+    """The type in this machine's byte order, floats wider than float64 as that."""
+    return np.dtype(np.float64) if kind.kind == "f" and kind.itemsize > 8 else kind.newbyteorder("=")
 
 
 def _text(value: Any) -> Any:

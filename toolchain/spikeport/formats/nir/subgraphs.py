@@ -88,7 +88,7 @@ def _open(tree: Any, prefix: str, nodes: dict[str, Raw], edges: list[tuple[str, 
     if not isinstance(tree, Mapping) or not isinstance(tree.get("nodes"), Mapping):
         yield Finding("SP202", "holds no nodes", inside, mend="a NIR graph has a group 'nodes'")
         return
-    entries: list[tuple[str, Any]] = list(tree["nodes"].items())
+    entries = list(_named(tree["nodes"], ""))
     subgraphs: dict[str, tuple[str, str]] = {}
     for name, node in entries:
         kind = node.get("type") if isinstance(node, Mapping) else None
@@ -114,9 +114,23 @@ def _open(tree: Any, prefix: str, nodes: dict[str, Raw], edges: list[tuple[str, 
                 mend="use one of " + ", ".join(sorted({*FIELDS, "NIRGraph"})),
             )
         else:
+            if prefix + name in nodes:
+                yield Finding(
+                    "SP211", "is there twice: in a subgraph and under a name with a dot", where, mend="rename one"
+                )
             yield from _fields(kind, node, where)
             nodes[prefix + name] = Raw(kind, {k: v for k, v in node.items() if k not in ("type", "metadata")})
     yield from _edges(tree.get("edges"), {name for name, _ in entries}, subgraphs, prefix, edges, inside)
+
+
+def _named(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """Nodes by name; HDF5 made groups within groups of a name with slashes."""
+    for name, node in tree.items():
+        inner = isinstance(node, Mapping) and "type" not in node and bool(node)
+        if inner and all(isinstance(value, Mapping) for value in node.values()):
+            yield from _named(node, f"{prefix}{name}/")
+        else:
+            yield prefix + name, node
 
 
 def _items(tree: Any) -> list[tuple[str, Any]]:

@@ -46,19 +46,19 @@ def leaving(work: Draft, name: str, raw: Raw) -> None:
 
 def linear(work: Draft, name: str, raw: Raw) -> None:
     """A matrix, with a bias or without."""
-    weight = raw.array("weight")
+    weight = work.weights(raw, "weight")
     if weight.ndim != 2:
         fail("SP210", f"a weight of shape {weight.shape}", mend="use a matrix [out, in]")
-    work.put(name, Linear(weight, raw.array("bias").reshape(-1) if raw.kind == "Affine" else None))
+    work.put(name, Linear(weight, work.weights(raw, "bias").reshape(-1) if raw.kind == "Affine" else None))
 
 
 def conv(work: Draft, name: str, raw: Raw) -> None:
     """A convolution over one or two axes; uneven padding becomes zeros in the kernel."""
-    weight = raw.array("weight")
+    weight = work.weights(raw, "weight")
     padding, front = convolution_padding(raw)
     if any(front):
         weight = np.pad(weight, [(0, 0), (0, 0), *((n, 0) for n in front)])
-    bias = raw.array("bias").reshape(-1) if "bias" in raw.fields else None
+    bias = work.weights(raw, "bias").reshape(-1) if "bias" in raw.fields else None
     groups = integers(raw, "groups")[0] if "groups" in raw.fields else 1
     stride, dilation = (per_axis(raw, key, 1) for key in ("stride", "dilation"))
     work.put(name, Conv(weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups))
