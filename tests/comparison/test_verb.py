@@ -16,7 +16,7 @@ from spikeport.graph import LIF, Graph, Input, Linear, Readout
 from spikeport.target import Request
 from spikeport.terminal.app import build
 from spikeport.verbs import compare as verb
-from spikeport.verbs.load import Data
+from spikeport.verbs.load import Data, load_data
 from spikeport.verbs.simulate import simulate as simulate_verb
 
 T = 4
@@ -40,8 +40,9 @@ Y = simulate(graph(), X).outputs.argmax(1)
 
 @pytest.fixture(autouse=True)
 def data(monkeypatch):
-    def load(name, split, graph, limit=None):
-        return Data(name, split, X[:limit], Y[:limit])
+    def load(name, split, graph, limit=None, labels=None):
+        own = not isinstance(name, str)
+        return load_data(name, split, graph, limit, labels) if own else Data(name, split, X[:limit], Y[:limit])
 
     monkeypatch.setattr(verb, "load_data", load)
 

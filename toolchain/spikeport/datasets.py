@@ -18,7 +18,9 @@ from spikeport.nearest import choose
 GROUP = "spikeport.datasets"
 
 Split = Literal["train", "val", "test"]
-Arrays = tuple[NDArray[np.float32], NDArray[np.int64]]  #: x and y of one split, as `Dataset` has them
+Frames = NDArray[np.float32]
+Labels = NDArray[np.int64]
+Arrays = tuple[Frames, Labels]  #: x and y of one split, as `Dataset` has them
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Source:
     coding: Coding = "direct"
     status: Callable[[], str] = lambda: "comes with its package"  #: where it lies, or ``missing:`` and how to get it
     other_names: tuple[str, ...] = ()
+    #: where it reads any recordings: frames [T, N, 2, H, W] of a file or a folder, and class numbers
+    recordings: Callable[[Path, int, tuple[int, int]], tuple[Frames, Labels | None]] | None = None
 
 
 def sources() -> dict[str, Source]:
@@ -90,6 +94,25 @@ def load(name: str, split: str = "test", folder: Path | str | None = None, times
         return Dataset(x, y, source.coding, count(Path(place)), name)
     x, y = source.read(split, **options)
     return Dataset(x, y, source.coding, count, known)
+
+
+def is_name(name: str) -> bool:
+    """Whether a word names a data set, with or without a folder behind a colon."""
+    head = name.partition(":")[0]
+    entries = plugins.entries(GROUP)
+    return head in entries or any(head in entry.load().other_names for entry in entries.values())
+
+
+def recordings(path: Path, timesteps: int, size: tuple[int, int]) -> tuple[Frames, Labels | None]:
+    """Frames [T, N, 2, H, W] of a file of events or of a folder, and labels where its sub-folders are classes.
+
+    Raises SP360 where nothing reads recordings, SP361 for a missing file, SP362 for a damaged one or for pixels
+    outside ``size``.
+    """
+    for source in sources().values():
+        if source.recordings is not None:
+            return source.recordings(path, timesteps, size)
+    fail("SP360", "no package that reads recordings of events is installed", where=str(path))
 
 
 def status() -> dict[str, str]:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeport.datasets import Arrays, Source, Split
+from spikeport.datasets import Arrays, Frames, Labels, Source, Split
 from spikeport.findings import fail
 from spikeport.terminal import console
-from spikeport_models.datasets.events import Events
+from spikeport_models.datasets.events import Events, frames
 from spikeport_models.datasets.places import Place
 from spikeport_models.datasets.prepared import Recording, Size, pick, prepared
 from spikeport_models.datasets.recordings import READERS, read_events, sorted_events
@@ -80,9 +80,40 @@ def class_count(folder: Path) -> int:
     return sum(path.is_dir() for path in inner.iterdir())
 
 
+def event_files(path: Path, timesteps: int, size: Size) -> tuple[Frames, Labels | None]:
+    """x [T, N, 2, H, W] of one file, or of a folder's files; its sub-folders, in the order of their names, are classes.
+
+    Raises SP361 for a missing file, SP362 for one that holds no events or pixels outside ``size``.
+    """
+    if not path.is_dir():
+        if not path.is_file():
+            fail("SP361", "there is no such file", where=str(path), mend="check the path")
+        return _counted([Recording.of_file(path, 0, read_events)], timesteps, size), None
+    classes = _classes(path)
+    inside = [(each, number) for number, name in enumerate(classes) for each in sorted((path / name).rglob("*"))]
+    files = inside or [(each, 0) for each in sorted(path.iterdir())]
+    every = [Recording.of_file(each, number, read_events) for each, number in files if each.suffix in READERS]
+    if not every:
+        fail("SP362", "holds no recording", where=str(path), mend=f"files are {', '.join(READERS)}")
+    labels = np.asarray([each.label for each in every], np.int64) if inside else None
+    return _counted(every, timesteps, size), labels
+
+
+def _counted(recordings: Sequence[Recording], timesteps: int, size: Size) -> Frames:
+    """Counted frames [T, N, 2, H, W]. Raises SP362 for pixels outside ``size``."""
+    stacks = []
+    for each in recordings:
+        events = each.read()
+        if len(events) and (int(events.y.max()) >= size[0] or int(events.x.max()) >= size[1]):
+            what = f"holds events up to row {events.y.max()}, column {events.x.max()}; the network takes {size}"
+            fail("SP362", what, where=each.name, mend="bin the pixels, or bring frames as an array")
+        stacks.append(frames(events, timesteps, size))
+    return np.stack(stacks, axis=1)
+
+
 CIFAR10_DVS = Source(cifar10_dvs, 10, "events", CIFAR10_PLACE.status)
 DVS_GESTURE = Source(dvs_gesture, 11, "events", GESTURE_PLACE.status)
-FOLDER = Source(event_folder, class_count, "events")
+FOLDER = Source(event_folder, class_count, "events", recordings=event_files)
 
 
 def _classes(*roots: Path) -> list[str]:

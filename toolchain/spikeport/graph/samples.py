@@ -38,7 +38,8 @@ class Samples:
                 else "give one frame a sample, without a time axis",
             )
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            fail("SP502", "the input holds values that are not finite", where=f"node {graph.input!r}")
+            mend = "leave these samples out, or mend what made them"
+            fail("SP502", "the input holds values that are not finite", where=f"node {graph.input!r}", mend=mend)
         return samples
 
     @property

@@ -1,4 +1,4 @@
-"""``package:function``: the one way to name code, which then runs."""
+"""``package:function`` or ``file.py:function``: how code is named, which then runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +32,22 @@ class Named:
         return capture(self.module, self.input_shape, **self.options)
 
 
-def named(reference: str) -> Named:
-    """Import ``package``, call ``function()`` and take what it returns. This runs code: name only what you trust.
+def named(reference: str, shape: tuple[int, ...] | None = None) -> Named:
+    """Import ``package``, or run ``file.py``, and take what ``function()`` returns. Name only code that you trust.
 
-    The function takes no argument and returns ``(module, input_shape)`` or ``(module, input_shape, options)``, with
-    ``options`` for `capture` such as ``{"timesteps": 8, "forward": "step"}``; or a module that has an ``input_shape``.
-    The package is looked for in the current folder too. Raises SP397 with what is wrong.
+    The function takes no argument and returns what `taken` takes; a module, or a tuple of one, may stand in its place.
+    A module that does not say its ``input_shape`` takes samples of ``shape``. The package is looked for in the current
+    folder too, and what a file imports in the folder of the file. Raises SP397 with what is wrong.
     """
     package, colon, function = reference.partition(":")
     if not colon or not package or not function:
         fail(
             "SP397",
             f"{reference!r} is not package:function",
-            mend="name it as package:function, for instance mynets.small:build",
+            mend="name it as package:function or file.py:function, for instance mynets.small:build",
         )
+    if package.endswith(".py"):
+        package = _beside(Path(package))
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:
@@ -55,25 +58,46 @@ def named(reference: str) -> Named:
         fail("SP397", f"cannot import {package!r}: {error}", mend="run where it can be imported, or set PYTHONPATH")
     except Exception as error:
         fail("SP397", f"importing {package!r} fails: {type(error).__name__}: {error}")
+    if isinstance(make, nn.Module | tuple):
+        return taken(make, reference, shape)
     try:
         result = make()
     except SpikeportError:
         raise
     except Exception as error:
         fail("SP397", f"{reference} fails: {type(error).__name__}: {error}", mend="it is called without arguments")
-    return _taken(result, reference)
+    return taken(result, reference, shape)
 
 
-def _taken(result: Any, reference: str) -> Named:
+def _beside(path: Path) -> str:
+    """The name under which a file is imported; what it imports may lie beside it. Raises SP397 where there is none."""
+    if not path.is_file():
+        fail("SP397", "there is no such file", where=str(path), mend="check the path")
+    known = sys.modules.get(path.stem)
+    if known is not None and Path(getattr(known, "__file__", None) or "").resolve() == path.resolve():
+        return path.stem
+    if known is not None or find_spec(path.stem) is not None:
+        mend = "give the file a name that no package has"
+        fail("SP397", f"{path.stem!r} is the name of a package too", where=str(path), mend=mend)
+    sys.path.insert(0, str(path.resolve().parent))
+    return path.stem
+
+
+def taken(result: Any, reference: str, shape: tuple[int, ...] | None = None) -> Named:
+    """A module with its input: ``(module, input_shape)``, ``(module, input_shape, options)``, or a module alone.
+
+    ``options`` are for `capture`, such as ``{"timesteps": 8, "forward": "step"}``. A module alone has an
+    ``input_shape``, or takes samples of ``shape``. Raises SP397.
+    """
     if isinstance(result, nn.Module):
-        result = (result, getattr(result, "input_shape", None))
+        result = (result, getattr(result, "input_shape", shape))
     module, shape, options = (*result, {})[:3] if isinstance(result, tuple) and len(result) in (2, 3) else (None,) * 3
     whole = isinstance(shape, tuple | list) and all(isinstance(n, int) and n > 0 for n in shape)
     if not isinstance(module, nn.Module) or not whole or not isinstance(options, Mapping):
         fail(
             "SP397",
             f"{reference} returns no module with its input shape",
-            mend="return (module, input_shape), for instance (net, (1, 28, 28))",
+            mend="give (module, input_shape), for instance (net, (1, 28, 28)), or data to take the shape from",
         )
     if unknown := sorted(set(options) - set(OPTIONS)):
         fail(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -20,9 +20,23 @@ from spikeport.record import Record
 from spikeport.target import Request, shows, silent
 from spikeport.verbs.execute import target_names
 from spikeport.verbs.load import load_data
-from spikeport.verbs.parameters import Batch, DataName, Dt, Frames, Help, Limit, Nir, Progress, Split, Timesteps
+from spikeport.verbs.own_data import gather
+from spikeport.verbs.own_files import bring
+from spikeport.verbs.parameters import (
+    ArrayOrFile,
+    Batch,
+    DataName,
+    Dt,
+    Frames,
+    Help,
+    Labels,
+    Limit,
+    Nir,
+    Progress,
+    Split,
+    Timesteps,
+)
 from spikeport.verbs.sides import Named, Reading, Side, remembered, same_samples, side
-from spikeport.verbs.simulate import read_array
 
 WHY_SAMPLES = 256  #: causes are looked for on at most so many samples: a dozen runs of them
 
@@ -36,9 +50,8 @@ def compare(
     split: Split = "test",
     limit: Limit = None,
     *,
-    samples: Annotated[
-        Path | str | Array | None, Help("A .npy file instead of a data set.", flags=("--input",))
-    ] = None,
+    samples: ArrayOrFile = None,
+    labels: Labels = None,
     model_a: Annotated[Named | None, Help("The model of which A is a record.")] = None,
     model_b: Annotated[Named | None, Help("The model of which B is a record.")] = None,
     why: Annotated[bool, Help("Look for the causes.")] = True,
@@ -74,9 +87,8 @@ def compare(
         spikeport compare model.int.nir model.int.nir@lava --data digits --limit 32 --max-spike-mismatch 0
     """
     check_shares(max_accuracy_drop=max_accuracy_drop, min_agreement=min_agreement)
-    if isinstance(samples, str | Path):
-        samples = read_array(Path(samples))
-    reading = Reading(dt=dt, nir=nir, timesteps=timesteps, frames=frames)
+    samples = None if samples is None else bring(samples)
+    reading = Reading(dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=samples if data is None else data)
     sides = (side(a, model_a, **reading), side(b, model_b, **reading))
     if frames and timesteps is None and samples is not None:
         sides = (sides[0].as_long_as(samples), sides[1].as_long_as(samples))
@@ -86,6 +98,7 @@ def compare(
         split,
         limit,
         samples,
+        labels,
         why,
         Request(trains=True, membranes=membranes, batch=batch, progress=progress),
     )
@@ -106,15 +119,16 @@ def compare(
 
 def _compared(
     sides: tuple[Side, Side],
-    data: str | None,
+    data: Any,
     split: str,
     limit: int | None,
-    samples: Array | None,
+    samples: Any,
+    labels: Any,
     why: bool,
     request: Request,
 ) -> Comparison:
     graph = _reader(sides)
-    x, labels = _samples(sides, graph, data, split, limit, samples)
+    x, answers = _samples(sides, graph, data, split, limit, samples, labels)
     for each in sides:
         if x is not None:
             same_samples(each, x)
@@ -128,16 +142,16 @@ def _compared(
     nothing = np.zeros(0)
     left, right = sides
     records = (left.run(nothing if x is None else x, request), right.run(nothing if x is None else x, request))
-    if labels is not None and any(record.samples != len(labels) for record in records):
-        labels = None
-    causes, why_not = _causes(left, right, x, labels, records) if why else (None, "not asked for")
+    if answers is not None and any(record.samples != len(answers) for record in records):
+        answers = None
+    causes, why_not = _causes(left, right, x, answers, records) if why else (None, "not asked for")
     whole = _rounds_not(left, records[0]), _rounds_not(right, records[1])
     judged: Literal["a", "b"] = "b" if whole == (False, True) else "a"
     result = comparison(
         records[0],
         records[1],
         names=(left.name, right.name),
-        labels=labels,
+        labels=answers,
         margins=None if x is None else _margins(left, right, x, records, whole),
         judged=judged,
         exact=all(whole),
@@ -165,13 +179,14 @@ def _reader(sides: tuple[Side, Side]) -> Graph | None:
 
 
 def _samples(
-    sides: tuple[Side, Side], graph: Graph | None, data: str | None, split: str, limit: int | None, given: Array | None
+    sides: tuple[Side, Side], graph: Graph | None, data: Any, split: str, limit: int | None, given: Any, labels: Any
 ) -> tuple[Array | None, Array | None]:
     """The samples of the comparison, and their labels; None where they are not known."""
-    if given is not None:
-        return given, None
-    if data is not None and graph is not None:
-        labelled = load_data(data, split, graph, limit)
+    if given is not None and graph is None:
+        return gather(given, split, limit).x, None
+    chosen = data if given is None else given
+    if chosen is not None and graph is not None:
+        labelled = load_data(chosen, split, graph, limit, labels)
         return labelled.x, labelled.y
     return remembered(sides), None
 

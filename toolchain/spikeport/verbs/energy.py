@@ -20,8 +20,8 @@ from spikeport.mapping import find as find_chip
 from spikeport.mapping.fit import fit
 from spikeport.target import Request, check_input, silent
 from spikeport.told import Told
-from spikeport.verbs.events import Counted, count, given
-from spikeport.verbs.load import as_long_as, load_model
+from spikeport.verbs.events import Counted, count, one_of
+from spikeport.verbs.load import as_long_as, load_data, load_model
 from spikeport.verbs.parameters import (
     ArrayOrFile,
     Batch,
@@ -130,9 +130,10 @@ def energy(
     chosen = {each.id: each for each in wanted}
     for each in chosen.values():
         function_of(each)
-    loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames)
-    x = given(loaded, data, samples, split, limit)
-    loaded = as_long_as(loaded, x, frames and timesteps is None and data is None)
+    brought = one_of(data, samples)
+    loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=brought)
+    loaded = as_long_as(loaded, brought, frames and timesteps is None and data is None)
+    x = load_data(brought, split, loaded.graph, limit).x
     graph = loaded.graph
     mapping, notes = mapped(graph, chip_)
     if sanafe and mapping is None:

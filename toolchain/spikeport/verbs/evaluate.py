@@ -15,9 +15,11 @@ from spikeport.verbs.execute import execute, execute_in_parts
 from spikeport.verbs.load import load_data, load_model
 from spikeport.verbs.parameters import (
     Batch,
+    DataLike,
     Dt,
     Frames,
     Help,
+    Labels,
     Limit,
     Memory,
     ModelLike,
@@ -49,11 +51,12 @@ class Evaluation(Told):
 
 def evaluate(
     model: ModelLike,
-    data: Annotated[str, Help("Name of a data set.")],
+    data: Annotated[DataLike, Help("Name of a data set, a .npz or .npy file, or a folder.")],
     split: Split = "test",
     target: TargetName = None,
     limit: Limit = None,
     *,
+    labels: Labels = None,
     dt: Dt = None,
     nir: Nir = None,
     timesteps: Timesteps = None,
@@ -77,18 +80,19 @@ def evaluate(
 
         spikeport evaluate model.int.nir --data digits --target lava --limit 32 --json
     """
-    loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames)
-    samples = load_data(data, split, loaded.graph, limit)
+    loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=data)
+    samples = load_data(data, split, loaded.graph, limit, labels)
+    answers = samples.labels  # asked for before anything runs
     request = Request(batch=batch, memory=memory, seconds=seconds, progress=progress)
     if out is None:
         record = execute(loaded, target, samples.x, request)
     else:
         record = execute_in_parts(loaded, target, samples.x, request, folder(out), resume)
-    correct = round(record.accuracy(samples.y) * samples.samples)
+    correct = round(record.accuracy(answers) * samples.samples)
     return Evaluation(
         model=loaded.name,
         target=target or loaded.target,
-        dataset=data,
+        dataset=samples.name,
         split=split,
         samples=samples.samples,
         correct=correct,

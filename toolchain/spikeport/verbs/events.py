@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
-
 from spikeport.costs import Identity, Traffic, derive, identities
 from spikeport.files import plain
 from spikeport.findings import Finding, fail
@@ -22,6 +20,7 @@ from spikeport.target import Request, shows, silent
 from spikeport.told import Told
 from spikeport.verbs.execute import execute
 from spikeport.verbs.load import Model, as_long_as, load_data, load_model
+from spikeport.verbs.own_files import bring
 from spikeport.verbs.parameters import (
     ArrayOrFile,
     Batch,
@@ -38,7 +37,6 @@ from spikeport.verbs.parameters import (
     TargetName,
     Timesteps,
 )
-from spikeport.verbs.simulate import read_array
 
 PART = 1024  #: samples whose spike trains are held at once
 
@@ -127,21 +125,19 @@ def events(
 
         spikeport events model.int.nir --input digits.npy --target lava --json
     """
-    loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames)
-    x = given(loaded, data, samples, split, limit)
-    loaded = as_long_as(loaded, x, frames and timesteps is None and data is None)
+    brought = one_of(data, samples)
+    loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=brought)
+    loaded = as_long_as(loaded, brought, frames and timesteps is None and data is None)
+    x = load_data(brought, split, loaded.graph, limit).x
     placement = None if chip is None else Placement(loaded.graph, fit(loaded.graph, chip))
     return count(loaded, x, placement, target, Request(batch=batch, seconds=seconds, progress=progress))
 
 
-def given(model: Model, data: str | None, samples: Array | Path | str | None, split: str, limit: int | None) -> Array:
-    """The samples of a data set, or those given. Raises SP707 unless it is one of the two."""
+def one_of(data: Any, samples: Any) -> Any:
+    """What was given as either, read where it is no data set. Raises SP707 unless it is one of the two."""
     if (data is None) == (samples is None):
         fail("SP707", "give a data set or an input file, one of the two", mend="use --data NAME or --input FILE.npy")
-    if data is not None:
-        return load_data(data, split, model.graph, limit).x
-    assert samples is not None
-    return samples if isinstance(samples, np.ndarray) else read_array(Path(samples))
+    return data if data is not None else bring(samples)
 
 
 def count(model: Model, x: Array, mapping: Placement | None, target: str | None, request: Request) -> Counted:

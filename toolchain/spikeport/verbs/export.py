@@ -17,7 +17,7 @@ from spikeport.record import Record
 from spikeport.target import Request
 from spikeport.told import Told
 from spikeport.verbs.load import load_data, load_model
-from spikeport.verbs.parameters import Dt, Frames, Help, ModelLike, Nir, Timesteps
+from spikeport.verbs.parameters import DataLike, Dt, Frames, Help, ModelLike, Nir, Timesteps
 
 CALIBRATION = 256  #: samples of the training split on which the cost of `thresholds="approx"` is measured
 
@@ -35,7 +35,7 @@ def export(
     out: Annotated[Path | str, Help("model.nir or model.onnx.")],
     *,
     thresholds: Annotated[Thresholds, Help("NIR schedules: guard (exact), or approx.")] = "guard",
-    data: Annotated[str | None, Help("Where approx measures what it costs.")] = None,
+    data: Annotated[DataLike | None, Help("Where approx measures what it costs.")] = None,
     time: Annotated[Time, Help("ONNX: scan (any T if schedules allow), unroll, step.")] = "scan",
     inline: Annotated[bool, Help("ONNX: for readers without functions.")] = False,
     dt: Dt = None,

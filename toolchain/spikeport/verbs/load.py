@@ -1,4 +1,4 @@
-"""What a user may name as a model: a checkpoint, a .nir, a .onnx, a shipped model, or ``package:function``."""
+"""What a user may name as a model: a module, a checkpoint, a .nir, a .onnx, a shipped model, ``package:function``."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ import numpy as np
 from spikeport import datasets, preprocessing
 from spikeport.files import sha256
 from spikeport.findings import Finding, fail
-from spikeport.graph import Array, Coding, Graph, Loihi
+from spikeport.graph import Array, Coding, Graph, Loihi, Samples
 from spikeport.nearest import choose
 from spikeport.passes.extend import extend
 from spikeport.preprocessing import Preprocessing
 from spikeport.told import Told
+from spikeport.verbs import own_files
+from spikeport.verbs.layout import laid_out
+from spikeport.verbs.own_data import Brought, frame_shape, gather
+from spikeport.verbs.own_files import is_own
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,14 +50,18 @@ class Model(Told):
 
 
 def load_model(
-    model: Model | Graph | Path | str,
+    model: Any,
     *,
     dt: float | None = None,
     nir: Mapping[str, str] | None = None,
     timesteps: int | None = None,
     frames: bool = False,
+    data: Any = None,
 ) -> Model:
-    """Read a model by path, by the name of a shipped one, or as ``package:function`` (which runs that code).
+    """Read a model by path, by the name of a shipped one, or as ``file.py:function`` (which runs that code).
+
+    A module is captured on the spot: one that has an ``input_shape``, a tuple ``(module, input_shape)`` or
+    ``(module, input_shape, options of capture)``, or any one with ``data`` whose samples it takes.
 
     ``dt`` in seconds and ``nir`` (written_by, reset, rule, …: see `formats.nir.read`) say of another tool's NIR file
     what the file does not; ours say everything. ``timesteps``: how many steps it runs, where it leaves them open;
@@ -64,7 +72,7 @@ def load_model(
     """
     if timesteps is not None and not isinstance(model, Model | Graph):
         nir = {**(nir or {}), "timesteps": str(timesteps)}
-    loaded = _loaded(model, dt, nir or {})
+    loaded = _loaded(model, dt, nir or {}, data)
     graph = loaded.graph
     if frames and graph.entry.coding == "direct":
         graph = graph.replace({graph.input: graph.entry.with_(coding="events")})
@@ -73,18 +81,20 @@ def load_model(
     return loaded if graph is loaded.graph else replace(loaded, graph=graph)
 
 
-def as_long_as(model: Model, samples: Array, frames: bool) -> Model:
+def as_long_as(model: Model, samples: Brought | Path | str, frames: bool) -> Model:
     """The model for as many steps as its samples have ``frames``, where it leaves their number open."""
-    if not frames or model.graph.after_end == "error" or samples.ndim == 0:
+    if not frames or model.graph.after_end == "error" or not isinstance(samples, Brought):
         return model
-    return replace(model, graph=extend(model.graph, max(1, len(samples))))
+    return replace(model, graph=extend(model.graph, samples.steps))
 
 
-def _loaded(model: Model | Graph | Path | str, dt: float | None, nir: Mapping[str, str]) -> Model:
+def _loaded(model: Any, dt: float | None, nir: Mapping[str, str], data: Any) -> Model:
     if isinstance(model, Model):
         return model
     if isinstance(model, Graph):
         return Model("graph", "graph", model)
+    if not isinstance(model, str | Path):
+        return _module(model, data)
     path = Path(model)
     readers: dict[str, Callable[[Path], Model]] = {
         ".nir": lambda path: _nir(path, dt, nir),
@@ -99,7 +109,7 @@ def _loaded(model: Model | Graph | Path | str, dt: float | None, nir: Mapping[st
             fail("SP902", "is a folder", where=str(model), mend="name a file")
         return reader(path)
     if ":" in str(model) and not path.exists():
-        return _code(str(model))
+        return _code(str(model), _shape_of(data))
     return _shipped(str(model), path)
 
 
@@ -135,12 +145,28 @@ def _checkpoint(path: Path) -> Model:
     return from_module(module, metadata, str(path), path)
 
 
+def _shape_of(data: Any) -> tuple[int, ...] | None:
+    """The shape of one sample; None where only the network tells it, as for recordings of events."""
+    if isinstance(data, str | Path) and not is_own(str(data)):
+        return datasets.load(str(data)).input_shape
+    brought = None if data is None else own_files.bring(data)
+    return None if brought is None or isinstance(brought, str | Path) else frame_shape(brought)
+
+
+def _module(module: Any, data: Any) -> Model:
+    from spikeport.tracing.code import taken
+
+    known = type(module[0] if isinstance(module, tuple) and module else module).__name__
+    code = taken(module, known, _shape_of(data))
+    return Model(known, "module", code.graph(), code.module, {"model": known, "input_shape": code.input_shape})
+
+
 @cache
-def _code(reference: str) -> Model:
+def _code(reference: str, shape: tuple[int, ...] | None) -> Model:
     """``package:function``: the one way to name code, which then runs, once: a second call may draw other weights."""
     from spikeport.tracing.code import named
 
-    code = named(reference)
+    code = named(reference, shape)
     runs = Finding("SP909", "its code was imported and called", where=reference, severity="note")
     facts = {"model": reference, "input_shape": code.input_shape}
     return Model(reference, "module", code.graph(), code.module, facts, findings=(runs,))
@@ -173,28 +199,60 @@ def from_module(module: nn.Module, metadata: Mapping[str, Any], name: str, path:
 
 @dataclass(frozen=True, repr=False)
 class Data(Told):
-    """Labelled samples: x [B, *input] (direct) or [T, B, *input] (events), y [B]."""
+    """Samples as a graph takes them: x [B, *input] (direct) or [T, B, *input] (events), y [B] where it is known."""
 
     name: str
     split: str
     x: Array  #: as they enter the network
-    y: Array
+    y: Array | None
     findings: tuple[Finding, ...] = ()  #: what was done to them
+    axis: int = 0  #: of ``x``, that counts samples
 
     @property
     def samples(self) -> int:
         """How many there are."""
-        return len(self.y)
+        return int(self.x.shape[self.axis]) if self.y is None else len(self.y)
+
+    @property
+    def labels(self) -> Array:
+        """Class numbers [B]. Raises SP236 where nobody said them."""
+        if self.y is None:
+            mend = "give them: --labels FILE.npy, an array y in the .npz, or a pair (x, y)"
+            fail("SP236", "an accuracy needs labels, and these samples have none", where=self.name, mend=mend)
+        return self.y
 
 
-def load_data(name: str, split: str, graph: Graph, limit: int | None = None) -> Data:
-    """The first ``limit`` samples of a split, prepared and in the coding that the graph takes.
+def load_data(data: Any, split: str, graph: Graph, limit: int | None = None, labels: Any = None) -> Data:
+    """The first ``limit`` samples of anything that holds some, laid out and prepared as the graph takes them.
 
-    Raises SP36x for unknown data, SP904 for another coding, SP398 where they cannot be prepared as in the training.
+    ``data``: the name of a data set; an array, tensor or list; a pair (x, y); a torch ``Dataset`` or ``DataLoader``; a
+    ``.npy`` or ``.npz`` file (samples ``x``, labels ``y``, or ``x_test`` and so on), a folder of ``.npy`` files or of
+    images, a recording of events. ``labels`` are class numbers [B], or the .npy file that holds them.
+
+    Raises SP36x for unknown data, SP904 for another coding, SP398 where they cannot be prepared as in the training,
+    SP230-SP236 for what is no data or may be read in several ways, SP502 for another shape.
     """
     if limit is not None and limit < 1:
         fail("SP903", f"a limit of {limit} samples", mend="ask for at least one")
-    return prepared(name, split, graph.timesteps, graph.entry.coding, preprocessing.of(graph.provenance), limit)
+    if isinstance(data, Data):
+        return data
+    how, coding = preprocessing.of(graph.provenance), graph.entry.coding
+    if isinstance(data, str | Path) and not is_own(str(data)):
+        if labels is not None:
+            fail("SP236", "a data set has labels of its own", where=str(data), mend="leave --labels out")
+        return prepared(str(data), split, graph.timesteps, coding, how, limit)
+    brought = own_files.recording(data, graph) or gather(data, split, limit)
+    if labels is not None:
+        given = own_files.read_array(Path(labels)) if isinstance(labels, str | Path) else labels
+        brought = brought.labelled(given, "labels")
+    x, read = laid_out(brought, graph)
+    samples = Samples(x, coding)
+    if brought.y is not None and len(brought.y) != samples.number:
+        what = f"{samples.number} samples have {len(brought.y)} labels"
+        fail("SP232", what, where=brought.name, mend="give one label a sample")
+    y = None if brought.y is None else brought.y[:limit]
+    notes = (*brought.findings, *read, *(() if how is None else (how.note(),)))
+    return Data(brought.name, split, samples.first(limit).array, y, notes, samples.axis)
 
 
 def prepared(
@@ -211,5 +269,5 @@ def prepared(
             mend="choose the data set that the model was trained on",
         )
     if how is None:
-        return Data(name, split, data.x, data.y)
-    return Data(name, split, how.apply(data.x, coding, name), data.y, (how.note(),))
+        return Data(name, split, data.x, data.y, axis=Samples(data.x, coding).axis)
+    return Data(name, split, how.apply(data.x, coding, name), data.y, (how.note(),), Samples(data.x, coding).axis)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,14 +14,14 @@ from spikeport.graph import Array
 from spikeport.verbs.load import Model
 
 
-def origin(model: Model, samples: Array, given: Array | Path | str) -> Mapping[str, str]:
+def origin(model: Model, samples: Array, given: Any) -> Mapping[str, str]:
     """What a record remembers of its run: the model's file and the input's (where ``given`` is one), with hashes."""
     facts = {"samples_sha256": samples_hash(samples)}
     if model.path is not None:
         facts |= {"model": str(model.path), "model_sha256": sha256(model.path)}
     elif model.kind == "checkpoint":
         facts |= {"model": model.name}
-    return facts if isinstance(given, np.ndarray) else facts | {"input": str(given)}
+    return facts | {"input": str(given)} if isinstance(given, str | Path) else facts
 
 
 def samples_hash(samples: Array) -> str:

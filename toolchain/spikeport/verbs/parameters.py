@@ -71,15 +71,18 @@ def unless_none(text: str) -> str | None:
     return None if text == "none" else text
 
 
-#: a model by path, by name, or as a graph that is there already
+#: a model by path, by name, as a module or as a graph that is there already: `load_model` says what
 ModelLike = Annotated[
-    str | Path | Graph | Model, Help("Checkpoint, .nir, .onnx or the name of a shipped model.", place=True)
+    str | Path | Graph | Model | Any,
+    Help("Checkpoint, .nir, .onnx, the name of a shipped model, or file.py:function, which runs it.", place=True),
 ]
-#: samples [B, *input], or [T, B, *input] for event frames, or the .npy file that holds them
+#: anything that holds samples: `load_data` says what
+DataLike = str | Path | Array | Any
+DataName = Annotated[DataLike | None, Help("Name of a data set, a .npz or .npy file, or a folder.")]
+Labels = Annotated[DataLike | None, Help("A .npy file with the class numbers, where the data have none.")]
 ArrayOrFile = Annotated[
-    Path | str | Array | None, Help("A .npy file instead: [B, ...] or [T, B, ...].", flags=("--input",))
+    DataLike | None, Help("The same without labels: a .npy file, [B, ...] or [T, B, ...].", flags=("--input",))
 ]
-DataName = Annotated[str | None, Help("Name of a data set.")]
 Split = Annotated[str, Help("train, val or test.")]
 TargetName = Annotated[str | None, Help("Where to run it; `spikeport targets` lists.")]
 Limit = Annotated[int | None, Help("Only the first N samples.")]

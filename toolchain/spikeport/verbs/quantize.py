@@ -21,7 +21,19 @@ from spikeport.quantisation.collapse import collapse
 from spikeport.target import silent
 from spikeport.verbs.export import export
 from spikeport.verbs.load import Data, load_data, load_model
-from spikeport.verbs.parameters import Dt, Frames, Help, ModelLike, Nir, Progress, Timesteps, read_bits
+from spikeport.verbs.own_files import is_own
+from spikeport.verbs.parameters import (
+    DataLike,
+    Dt,
+    Frames,
+    Help,
+    Labels,
+    ModelLike,
+    Nir,
+    Progress,
+    Timesteps,
+    read_bits,
+)
 
 CALIBRATION = 512  #: samples of the training split
 JUDGED = 2000  #: samples on which accuracies are measured
@@ -33,7 +45,8 @@ Thresholds = Literal["mean", "first"]
 def quantize(
     model: ModelLike,
     *,
-    data: Annotated[str | Data, Help("Data set; its training split calibrates.")],
+    data: Annotated[DataLike, Help("Data set, .npz, .npy or folder; its training split calibrates.")],
+    labels: Labels = None,
     out: Annotated[Path | str | None, Help("model.int.nir or model.int.onnx.", needed=True)] = None,
     weight_bits: Annotated[
         int | Mapping[str, int] | Literal["auto"],
@@ -80,14 +93,15 @@ def quantize(
     steps = _chosen(steps, skip, split)
     if thresholds not in (None, *get_args(Thresholds)):
         fail("SP400", f"thresholds {thresholds!r}", mend="use mean or first")
-    loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames)
+    loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=data)
     graph = loaded.graph
-    seen = data if isinstance(data, Data) else load_data(data, "train", graph)
+    seen = load_data(data, "train", graph, labels=labels)
     judged, few = _judged(data, seen, graph), _spread(seen, calibration, graph)
+    answers, asked = _answers(judged, graph)
     chosen = load_profile(profile)
 
     def accuracy(candidate: Graph) -> float:
-        return simulate(candidate, judged.x).accuracy(judged.y)
+        return simulate(candidate, judged.x).accuracy(answers)
 
     facts: dict[str, Any] = {"samples": judged.samples, "split": judged.split, "accuracy": {"real": accuracy(graph)}}
     if thresholds is not None:
@@ -121,7 +135,7 @@ def quantize(
     if fine_tune:
         from spikeport.training.finetune import fine_tune as tune
 
-        tuned = tune(quantised, seen.x, seen.y, epochs=fine_tune, progress=progress)
+        tuned = tune(quantised, seen.x, seen.labels, epochs=fine_tune, progress=progress)
         facts["fine_tune"] = {"epochs": fine_tune, "losses": tuned.losses, "accuracies": tuned.accuracies}
         facts["accuracy"]["fine_tuned"] = accuracy(tuned.graph)
         if facts["accuracy"]["fine_tuned"] >= facts["accuracy"]["integer"]:
@@ -142,7 +156,7 @@ def quantize(
         "thresholds": thresholds,
         "fine_tune": tuned_facts,
     }
-    told = (*loaded.findings, *seen.findings, *quantised.findings)
+    told = (*loaded.findings, *seen.findings, *asked, *quantised.findings)
     quantised = replace(
         quantised, graph=_with_origin(quantised.graph, origin), findings=told, report={**quantised.report, **facts}
     )
@@ -216,9 +230,25 @@ def _worse(accuracy: Mapping[str, float]) -> Finding:
     )
 
 
-def _judged(data: str | Data, seen: Data, graph: Graph) -> Data:
+def _answers(judged: Data, graph: Graph) -> tuple[Array, tuple[Finding, ...]]:
+    """The labels; without any what the real network answers, so that an accuracy is the share of same answers."""
+    if judged.y is not None:
+        return judged.y, ()
+    outputs = simulate(graph, judged.x).outputs
+    note = Finding(
+        "SP238",
+        "the samples have no labels; accuracies are shares of samples with the real network's answer",
+        where=judged.name,
+        mend="give labels: --labels FILE.npy, an array y in the .npz, or a pair (x, y)",
+        severity="note",
+    )
+    return outputs.reshape(judged.samples, -1).argmax(1), (note,)
+
+
+def _judged(data: Any, seen: Data, graph: Graph) -> Data:
     """The samples on which accuracies are measured."""
-    validation = seen if isinstance(data, Data) else load_data(data, "val", graph)
+    named = isinstance(data, str | Path) and not is_own(str(data))
+    validation = load_data(data, "val", graph) if named else seen
     return _spread(validation if validation.samples >= FEW else seen, JUDGED, graph)
 
 
@@ -226,4 +256,4 @@ def _spread(data: Data, count: int, graph: Graph) -> Data:
     """At most ``count`` samples, evenly spread, for data sets are often sorted by class."""
     count = min(count, data.samples)
     index = np.arange(count) * data.samples // count
-    return replace(data, x=Samples.of(graph, data.x).take(index).array, y=data.y[index])
+    return replace(data, x=Samples.of(graph, data.x).take(index).array, y=None if data.y is None else data.y[index])

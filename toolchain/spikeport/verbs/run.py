@@ -233,7 +233,7 @@ def _explain(job: Job, trained: Model, integer: Model, test: Data) -> dict[str, 
             integer.graph,
             Samples.of(trained.graph, test.x).first(WHY_SAMPLES).array,
             simulate,
-            labels=test.y[:WHY_SAMPLES],
+            labels=test.labels[:WHY_SAMPLES],
             b_record=whole,
         )
     parted = first_divergence(whole, real)
@@ -260,7 +260,7 @@ def _result(job: Job, trained: Model, test: Data, parities: Mapping[str, Parity]
         "thresholds": {name: _schedule(node) for name, node in trained.graph.nodes_of(LIF).items()},
         "firing_rate": {name: rate.tolist() for name, rate in rates.items()},
         "samples": {name: records[name].samples for name in stages},
-        "accuracy": {name: records[name].accuracy(test.y[: records[name].samples]) for name in stages},
+        "accuracy": {name: records[name].accuracy(test.labels[: records[name].samples]) for name in stages},
         "parity": {name: parities[name].as_dict(AGAINST[name]) for name in AGAINST if name in parities},
         "samples_per_second": {
             name: round(records[name].samples / records[name].seconds, 2) for name in stages if name != "nir"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from spikeport.comparison import Side as Network
 from spikeport.engine import simulate
@@ -17,11 +17,12 @@ from spikeport.record import Record
 from spikeport.target import Request, shows
 from spikeport.training.shipped import models
 from spikeport.verbs.execute import execute, target_names
-from spikeport.verbs.load import Model, as_long_as, load_model
+from spikeport.verbs.load import Model, as_long_as, load_data, load_model
 from spikeport.verbs.origin import samples_hash
-from spikeport.verbs.simulate import read_array
+from spikeport.verbs.own_data import Brought
+from spikeport.verbs.own_files import read as read_own
 
-Named = str | Path | Graph | Model | Record
+Named = str | Path | Graph | Model | Record | Any  #: or a module, as `load_model` takes it
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Side:
         """The network, where it is known."""
         return None if self.model is None else self.model.graph
 
-    def as_long_as(self, samples: Array) -> Side:
+    def as_long_as(self, samples: Brought | Path | str) -> Side:
         """Its model for as many steps as the samples have frames, where it leaves their number open."""
         return self if self.model is None else replace(self, model=as_long_as(self.model, samples, True))
 
@@ -62,19 +63,20 @@ class Side:
 
 
 class Reading(TypedDict, total=False):
-    """What `load_model` is told of a file."""
+    """What `load_model` is told of a file, and of the samples that a module takes."""
 
     dt: float | None
     nir: Mapping[str, str] | None
     timesteps: int | None
     frames: bool
+    data: Any
 
 
 def side(named: Named, model: Named | None = None, **reading: Unpack[Reading]) -> Side:
     """What a user named; ``model`` is that of a record. Raises SP501 for an unknown target and what loading raises."""
     if isinstance(named, Record):
         return _of_record(f"record of {named.target}", named, model, reading)
-    if isinstance(named, Model | Graph):
+    if not isinstance(named, str | Path):
         loaded = load_model(named, **reading)
         return Side(loaded.name, loaded)
     name, target = str(named), None
@@ -108,7 +110,7 @@ def remembered(sides: tuple[Side, Side]) -> Array | None:
     """The samples that a record says it ran, where that file still holds them; None otherwise."""
     for each in sides:
         if each.record is not None and Path(path := each.record.origin.get("input", "")).is_file():
-            samples = read_array(Path(path))
+            samples = read_own(Path(path), "test").x if each.graph is None else load_data(path, "test", each.graph).x
             if samples_hash(samples) == each.record.origin["samples_sha256"]:
                 return samples
     return None

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import shutil
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
-
-from spikeport import preprocessing
 from spikeport.files import folder
-from spikeport.findings import Finding, fail
-from spikeport.graph import LIF, Array, Graph
+from spikeport.findings import Finding
+from spikeport.graph import LIF, Graph
 from spikeport.record import Record
 from spikeport.target import Request, check_input, silent
 from spikeport.verbs.execute import execute, execute_in_parts, part
-from spikeport.verbs.load import Model, as_long_as, load_model
+from spikeport.verbs.load import Model, as_long_as, load_data, load_model
 from spikeport.verbs.origin import origin
+from spikeport.verbs.own_files import bring
 from spikeport.verbs.parameters import (
     Batch,
+    DataLike,
     Dt,
     Frames,
     Help,
@@ -41,7 +39,8 @@ LAYERS = "Of this layer only. May be repeated."
 def simulate(
     model: ModelLike,
     samples: Annotated[
-        Path | str | Array, Help("A .npy file: [B, ...], or [T, B, ...] with --frames.", flags=("--input",))
+        DataLike,
+        Help("A .npy file: [B, ...], or [T, B, ...] with --frames; .npz, folder, data set.", flags=("--input",)),
     ],
     target: TargetName = None,
     out: Annotated[Path | str | None, Help("Folder for record.npz.", needed=True)] = None,
@@ -61,9 +60,9 @@ def simulate(
 ) -> Record:
     """Run a model on an input file and keep outputs, spike counts, and every spike and event count unless told not to.
 
-    In Python: returns the record, and writes ``out/record.npz`` where ``out`` is given. ``samples``: an array or a .npy
-    file, [B, ...] for direct coding or, with ``frames``, [T, B, ...]. ``dt`` and ``nir`` are for files of other tools,
-    see `load_model`; where such a file leaves the number of steps open, ``timesteps`` or the frames set it. A run of
+    In Python: returns the record, and writes ``out/record.npz`` where ``out`` is given. ``samples``: whatever
+    `load_data` takes, [B, ...] for direct coding or, with ``frames``, [T, B, ...]. ``dt`` and ``nir`` are for files of
+    other tools, see `load_model`; where such a file leaves the steps open, ``timesteps`` or the frames set it. A run of
     more than about a minute, or 1024 samples, keeps its finished parts in ``out``; ``resume`` goes on after them.
 
     In Python: ``trains`` and ``membranes`` (after the reset) are of all layers, of none, or of the layers named; spike
@@ -81,9 +80,11 @@ def simulate(
 
         spikeport simulate other.nir --input frames.npy --frames --dt 0.001 --out build/other
     """
-    loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames)
-    array = samples if isinstance(samples, np.ndarray) else read_array(Path(samples))
-    loaded = as_long_as(loaded, array, frames and timesteps is None)
+    brought = bring(samples)
+    loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=brought)
+    loaded = as_long_as(loaded, brought, frames and timesteps is None)
+    data = load_data(brought, "test", loaded.graph)
+    array = data.x
     request = Request(
         trains=trains if isinstance(trains, bool) else tuple(trains),
         membranes=membranes if isinstance(membranes, bool) else tuple(membranes),
@@ -96,8 +97,7 @@ def simulate(
     remembers = origin(loaded, array, samples)
     if frames or dt or nir or timesteps:  # what the file alone would be is another network
         remembers = {name: value for name, value in remembers.items() if not name.startswith("model")}
-    how = preprocessing.of(loaded.graph.provenance)
-    notes = (*(() if how is None else (how.note(),)), *_left_out(loaded.graph, request))
+    notes = (*data.findings, *_left_out(loaded.graph, request))
     if out is not None and (resume or check_input(loaded.graph, array) > part(loaded, target)):
         record = execute_in_parts(loaded, target, array, request, folder(out), resume)
     else:
@@ -136,16 +136,3 @@ def _left_out(graph: Graph, request: Request) -> Iterator[Finding]:
             severity="note",
             why="such a record cannot be compared or priced there.",
         )
-
-
-def read_array(path: Path) -> Array:
-    """A .npy file of numbers. Raises SP907 for anything else; never unpickles."""
-    try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        fail("SP907", "there is no such file", where=str(path))
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        fail("SP907", f"is not an array of numbers ({error})", where=str(path), mend="write it with numpy.save")
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
-        fail("SP907", "is not one array of numbers", where=str(path), mend="write it with numpy.save")
-    return array

@@ -1,0 +1,70 @@
+"""A module is a model wherever a verb takes one, and so is a file that makes one."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from data_files import code
+from spikeport import compare, evaluate, fit, inspect, load_model, simulate
+from spikeport.training import IF, Repeat, method
+
+SOURCE = """
+import torch
+from torch import nn
+from spikeport.training import IF, Repeat, method
+from part_of_a_file_in_a_test import SIZE
+
+
+def build():
+    torch.manual_seed(0)
+    return nn.Sequential(Repeat(3), nn.Linear(SIZE, 4), IF(method("fixed"), 3), nn.Linear(4, 2))
+
+
+net = build()
+pair = net, (SIZE,)
+number = 5
+"""
+X = np.random.default_rng(2).random((5, 4), dtype=np.float32)
+
+
+def module():
+    torch.manual_seed(0)
+    return nn.Sequential(Repeat(3), nn.Linear(4, 4), IF(method("fixed"), 3), nn.Linear(4, 2))
+
+
+def test_a_module_with_its_shape_is_a_model():
+    net = module()
+    assert load_model((net, (4,))).graph.timesteps == 3
+    assert fit((net, (4,))).as_dict()
+    assert inspect((net, (4,), {"fold": True})).rows
+    net.input_shape = (4,)
+    assert load_model(net).module is net
+
+
+def test_a_module_takes_the_shape_of_the_samples():
+    net = module()
+    record = simulate(net, X)
+    assert np.allclose(record.outputs, net(torch.as_tensor(X)).mean(0).detach().numpy(), atol=1e-6)
+    assert evaluate(net, (X, record.outputs.argmax(1))).accuracy == 1
+    assert compare(net, net, X).parity.spike_mismatches == 0
+    assert code(load_model, net) == "SP397"
+    assert code(load_model, 3.5) == "SP397"
+
+
+def test_a_file_makes_a_model(tmp_path):
+    (tmp_path / "part_of_a_file_in_a_test.py").write_text("SIZE = 4\n")
+    path = tmp_path / "file_that_makes_a_net.py"
+    path.write_text(SOURCE)
+    expected = load_model((module(), (4,))).graph
+    for name in ("build", "net"):
+        assert load_model(f"{path}:{name}", data=X).graph.nodes == expected.nodes
+    loaded = load_model(f"{path}:pair")
+    assert loaded.graph == expected
+    assert [each.code for each in loaded.findings] == ["SP909"]
+    for name in ("build", "number", "nothing"):
+        assert code(load_model, f"{path}:{name}") == "SP397"
+    assert code(load_model, f"{tmp_path}/none.py:net") == "SP397"
+    (tmp_path / "json.py").write_text(SOURCE)
+    assert code(load_model, f"{tmp_path}/json.py:net") == "SP397"

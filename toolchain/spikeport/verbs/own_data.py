@@ -1,0 +1,174 @@
+"""What a user may bring as data: arrays, tensors, lists, pairs, torch data sets and loaders, files and folders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikeport.findings import Finding, fail, require
+from spikeport.graph import Array
+
+FORMS = (
+    "an array, a tensor, a list, a pair (x, y), a torch Dataset or DataLoader, a .npy or .npz file, "
+    "a folder of .npy files or images, or the name of a data set"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Brought:
+    """Samples as they were brought: which of their axes are channels and time, nobody has asked yet."""
+
+    name: str
+    x: Array
+    y: Array | None = None  #: class numbers [B]
+    stacked: bool = False  #: the first axis is known to count samples
+    findings: tuple[Finding, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.x.dtype.kind not in "biuf":
+            fail("SP907", f"holds {self.x.dtype}, not numbers", where=self.name, mend=f"bring {FORMS}")
+
+    @property
+    def steps(self) -> int:
+        """How many frames a sample has, where each has one a step."""
+        return max(1, self.x.shape[1 if self.stacked else 0]) if self.x.ndim > self.stacked else 1
+
+    def labelled(self, y: Any, where: str) -> Brought:
+        """With these labels. Raises SP232 for what are no class numbers."""
+        return replace(self, y=class_numbers(y, where))
+
+
+def gather(data: Any, split: str = "test", limit: int | None = None) -> Brought:
+    """The samples and labels of anything that holds some; of loaders and data sets not more than ``limit`` are read.
+
+    Raises SP230 for what is no data, SP232 for labels that are no class numbers, SP907 for a file without numbers.
+    """
+    if isinstance(data, Brought):
+        return data
+    if isinstance(data, str | Path):
+        from spikeport.verbs import own_files
+
+        return own_files.read(Path(data), split)
+    if isinstance(data, tuple):
+        require(len(data) == 2, "SP230", f"a tuple of {len(data)} is no data", mend="bring a pair (x, y)")
+        return Brought("arrays", _array(data[0])).labelled(data[1], "the second of the pair")
+    if isinstance(data, Mapping):
+        return members({name: _array(value) for name, value in data.items()}, split, "the mapping")
+    if hasattr(data, "dataset") and hasattr(data, "batch_size"):
+        return _loader(data, limit)
+    pairs = isinstance(data, list) and bool(data) and all(isinstance(item, tuple) and len(item) == 2 for item in data)
+    if pairs or (hasattr(data, "__getitem__") and hasattr(data, "__len__") and not _numbers(data)):
+        return _items(data, limit)
+    if _numbers(data):
+        return Brought("arrays", _array(data), stacked=isinstance(data, list))
+    fail("SP230", f"{type(data).__name__} is no data that spikeport reads", mend=f"bring {FORMS}")
+
+
+def frame_shape(brought: Brought) -> tuple[int, ...]:
+    """The shape of one sample, for a module that does not say which input it takes."""
+    steps_first = brought.y is not None and not brought.stacked and len(brought.y) != len(brought.x)
+    return tuple(brought.x.shape[2 if steps_first else 1 :])
+
+
+def class_numbers(y: Any, where: str) -> Array:
+    """Labels as whole numbers [B], from 0. Raises SP232 for anything else."""
+    labels = _array(y)
+    whole = labels.ndim == 1 and labels.dtype.kind in "biuf" and bool((labels == np.floor(labels)).all())
+    if not whole or (labels.size and labels.min() < 0):
+        mend = "give their argmax over the classes" if labels.ndim == 2 else "number the classes from 0"
+        what = f"labels of shape {list(labels.shape)} and type {labels.dtype} are no class numbers [B]"
+        fail("SP232", what, where=where, mend=mend)
+    return labels.astype(np.int64)
+
+
+#: names of the samples and of the labels in a .npz file; ``_train``, ``_val`` or ``_test`` may follow
+SAMPLES = ("x", "X", "data", "images", "samples", "inputs", "frames")
+LABELS = ("y", "Y", "labels", "label", "targets", "target")
+
+
+def members(arrays: Mapping[str, Array], split: str, name: str) -> Brought:
+    """Samples and labels among named arrays: those of the split where names tell splits apart.
+
+    Raises SP230 where it cannot be told which array holds the samples.
+    """
+
+    def one(words: Sequence[str]) -> Array | None:
+        for word in (*(f"{word}_{split}" for word in words), *words):
+            if word in arrays:
+                return arrays[word]
+        return None
+
+    x = one(SAMPLES) if len(arrays) > 1 else next(iter(arrays.values()), None)
+    if x is None:
+        mend = "name the samples x and the labels y: numpy.savez(FILE, x=samples, y=labels)"
+        fail("SP230", f"holds {', '.join(arrays) or 'nothing'}; which are the samples?", where=name, mend=mend)
+    brought, y = Brought(name, x), one(LABELS)
+    return brought if y is None else brought.labelled(y, name)
+
+
+def _numbers(data: Any) -> bool:
+    """Whether this is an array, a tensor, or nested lists of numbers, arrays or tensors."""
+    if isinstance(data, list):
+        return not data or _numbers(data[0]) or isinstance(data[0], int | float)
+    return hasattr(data, "__array__") and hasattr(data, "shape")
+
+
+def _array(value: Any) -> Array:
+    """Numbers as a numpy array; tensors come from their device. Raises SP230 for what makes none."""
+    try:
+        if hasattr(value, "detach"):
+            value = value.detach().cpu()
+            return np.asarray(value.float().numpy() if str(value.dtype) == "torch.bfloat16" else value.numpy())
+        if isinstance(value, list) and any(hasattr(item, "detach") for item in value):
+            value = [_array(item) for item in value]
+        return np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        fail("SP230", f"makes no array ({error})", mend="samples have to have one shape, all of them")
+
+
+def _stack(items: Sequence[Any]) -> Array:
+    arrays = [_array(item) for item in items]
+    shapes = sorted({array.shape for array in arrays})
+    if len(shapes) > 1:
+        what = f"samples have different shapes: {', '.join(str(list(shape)) for shape in shapes[:4])}"
+        fail("SP230", what, mend="cut or pad them to one shape")
+    return np.stack(arrays)
+
+
+def _items(data: Any, limit: int | None) -> Brought:
+    """The items of a torch ``Dataset``, or of a list of pairs: each is x, or (x, y)."""
+    count = len(data) if limit is None else min(limit, len(data))
+    require(count > 0, "SP230", "holds no sample", where=type(data).__name__, mend=f"bring {FORMS}")
+    items = [data[number] for number in range(count)]
+    pairs = [item for item in items if isinstance(item, tuple | list) and len(item) == 2]
+    if pairs and len(pairs) == count:
+        x, y = _stack([x for x, _ in pairs]), _stack([y for _, y in pairs])
+        return Brought(type(data).__name__, x, stacked=True).labelled(y, type(data).__name__)
+    return Brought(type(data).__name__, _stack(items), stacked=True)
+
+
+def _loader(data: Any, limit: int | None) -> Brought:
+    """The batches of a ``DataLoader``, joined along the axis that counts samples: labels tell which it is."""
+    name, batches, seen = type(data).__name__, [], 0
+    for batch in data:
+        pair = isinstance(batch, tuple | list) and len(batch) == 2
+        x, y = (_array(batch[0]), class_numbers(_array(batch[1]), name)) if pair else (_array(batch), None)
+        batches.append((x, y))
+        seen += len(x) if y is None else len(y)
+        if limit is not None and seen >= limit:
+            break
+    require(bool(batches), "SP230", "gives no batch", where=name, mend=f"bring {FORMS}")
+    axis = next((a for a in (0, 1) if all(_counts(x, y, a) for x, y in batches)), None)
+    if axis is None:
+        fail("SP230", "gives batches with another number of labels than samples", where=name, mend=f"bring {FORMS}")
+    x = np.concatenate([np.moveaxis(x, axis, 0) for x, _ in batches])
+    labels = [y for _, y in batches if y is not None]
+    return Brought(name, x, np.concatenate(labels) if labels else None, stacked=True)
+
+
+def _counts(x: Array, y: Array | None, axis: int) -> bool:
+    return x.ndim > axis and (y is None or x.shape[axis] == len(y))

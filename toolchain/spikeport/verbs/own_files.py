@@ -1,0 +1,147 @@
+"""Files and folders that a user brings as data: .npy, .npz, folders of them or of images, recordings of events."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikeport import datasets
+from spikeport.findings import Finding, fail
+from spikeport.graph import Array, Graph
+from spikeport.verbs.own_data import FORMS, Brought, gather, members
+
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp")
+TABLES = (".npy", ".npz")
+EVENTS = (".aedat4", ".bin", ".csv", ".txt")
+
+
+def is_own(name: str) -> bool:
+    """Whether a word names a file or a folder of the user's, and no data set."""
+    if datasets.is_name(name):
+        return False
+    path = Path(name)
+    return path.suffix.lower() in (*TABLES, *EVENTS) or "/" in name or "\\" in name or path.exists()
+
+
+def recording(data: Any, graph: Graph) -> Brought | None:
+    """A file, or a folder with a sub-folder a class, of events in the frames that a graph takes; None for other data.
+
+    Raises SP237 for a network that takes no event frames, SP36x for damaged files.
+    """
+    if not isinstance(data, str | Path):
+        return None
+    path = Path(data)
+    if not _events(path):
+        return None
+    shape = graph.entry.shape
+    if graph.entry.coding != "events" or len(shape) != 3 or shape[0] != 2:
+        what = f"recordings of events make frames [T, 2, H, W], the network takes {list(shape)}"
+        fail("SP237", what, where=str(data), mend="bring frames as an array, [T, B, ...]")
+    x, y = datasets.recordings(path, graph.timesteps, (shape[1], shape[2]))
+    what = f"events were counted in {graph.timesteps} equal parts of each recording's time, one a step"
+    note = Finding("SP234", what, where=str(data), mend="for other frames bring arrays", severity="note")
+    return Brought(str(data), np.moveaxis(x, 0, 1), y, stacked=True, findings=(note,))
+
+
+def bring(data: Any) -> Any:
+    """Samples of the user's, read; names of data sets and recordings, whose frames depend on the network, stay."""
+    if isinstance(data, str | Path) and (not is_own(str(data)) or _events(Path(data))):
+        return data
+    if hasattr(data, "x") and hasattr(data, "axis"):  # samples that were loaded before
+        return Brought(data.name, np.moveaxis(data.x, data.axis, 0), data.y, stacked=True)
+    return gather(data)
+
+
+def read(path: Path, split: str) -> Brought:
+    """The samples and labels of a file or of a folder; of one with folders ``train``, ``val``, ``test`` one split.
+
+    Raises SP907 for a file without numbers, SP230 for a folder without samples.
+    """
+    if path.is_dir():
+        inner = next((each for each in (path / split, path / split.title()) if each.is_dir()), path)
+        return _folder(inner)
+    if path.suffix.lower() == ".npz":
+        return members(_open(path, dict), split, str(path))
+    if path.suffix.lower() in (".npy", ""):
+        return Brought(str(path), read_array(path))
+    if not path.exists():
+        fail("SP907", "there is no such file", where=str(path), mend="check the path")
+    fail("SP230", f"is no data that spikeport reads as {path.suffix}", where=str(path), mend=f"bring {FORMS}")
+
+
+def read_array(path: Path) -> Array:
+    """A .npy file of numbers. Raises SP907 for anything else; never unpickles."""
+    array = _open(path, lambda opened: opened)
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+        fail("SP907", "is not one array of numbers", where=str(path), mend="write it with numpy.save")
+    return array
+
+
+def _open(path: Path, take: Any) -> Any:
+    try:
+        return take(np.load(path, allow_pickle=False))
+    except FileNotFoundError:
+        fail("SP907", "there is no such file", where=str(path), mend="check the path")
+    except (OSError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        fail("SP907", f"is not an array of numbers ({error})", where=str(path), mend="write it with numpy.save")
+
+
+def _events(path: Path) -> bool:
+    return path.suffix.lower() in EVENTS or _has(path, EVENTS)
+
+
+def _has_samples(path: Path) -> bool:
+    return _has(path, (".npy", *IMAGES))
+
+
+def _has(path: Path, endings: tuple[str, ...]) -> bool:
+    return path.is_dir() and any(each.suffix.lower() in endings for each in path.rglob("*"))
+
+
+def _folder(path: Path) -> Brought:
+    """A sample a file, in the order of their names; the names of sub-folders, in their order, are the classes."""
+    classes = sorted(each.name for each in path.iterdir() if each.is_dir() and _has_samples(each))
+    places = [path / name for name in classes] or [path]
+    labelled = [
+        (file, number)
+        for number, place in enumerate(places)
+        for file in sorted(place.rglob("*") if classes else place.glob("*"))
+        if file.suffix.lower() in (".npy", *IMAGES)
+    ]
+    if not labelled:
+        fail("SP230", "holds no .npy file and no image", where=str(path), mend=f"bring {FORMS}")
+    images = any(file.suffix.lower() in IMAGES for file, _ in labelled)
+    arrays = [_image(file) if file.suffix.lower() in IMAGES else read_array(file) for file, _ in labelled]
+    odd = next((number for number, array in enumerate(arrays) if array.shape != arrays[0].shape), None)
+    if odd is not None:
+        what = f"has shape {list(arrays[odd].shape)}, {labelled[0][0].name} has {list(arrays[0].shape)}"
+        fail("SP230", what, where=str(labelled[odd][0]), mend="cut or pad the samples to one shape")
+    y = np.asarray([number for _, number in labelled], np.int64) if classes else None
+    x = np.stack(arrays)
+    return Brought(str(path), x, y, stacked=True, findings=_said(path, classes, images))
+
+
+def _said(path: Path, classes: list[str], images: bool) -> tuple[Finding, ...]:
+    what = []
+    if classes:
+        what.append("classes are numbered by the names of their folders: " + ", ".join(classes[:10]))
+    if images:
+        what.append("images were read as bytes / 255, channels first, as torchvision's ToTensor does")
+    mend = "for another order or another preparation bring arrays: --data FILE.npz with x and y"
+    return tuple(Finding("SP234", each, where=str(path), mend=mend, severity="note") for each in what)
+
+
+def _image(path: Path) -> Array:
+    """[C, H, W] float32 from 0 to 1: C is 1 for grey images, else 3. Raises SP230 where Pillow cannot read it."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        fail("SP230", f"is no image ({error})", where=str(path), mend="write it as .png again")
+    channels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+    return channels.astype(np.float32) / np.float32(255)
