@@ -83,7 +83,7 @@ def test_the_code_of_a_page_runs(path, place):
             with contextlib.redirect_stdout(io.StringIO()):
                 exec(compile(text, str(path), "exec"), space)
         else:
-            assert kind in ("toml", "json", "text"), f"{path}: who runs {kind}?"
+            assert kind in ("toml", "json", "text", "diff"), f"{path}: who runs {kind}?"
 
 
 def readme():
