@@ -10,6 +10,7 @@ import numpy as np
 from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, Array, CubaLIF, Graph, Node, Synapse, over_neurons
 from spikeport.graph import schedule_over_neurons as over_steps
 from spikeport.graph.meaning import apply
+from spikeport.graph.shifts import shift_each
 from spikeport_targets.nengo_loihi.plan import Axons, Block, Plan, Synapses
 from spikeport_targets.nengo_loihi.routes import Route, Timing, is_current, layers, routes, timing
 from spikeport_targets.nengo_loihi.unrolled import messages, slots, synapses
@@ -109,7 +110,7 @@ class Lowering:
         x = stream.astype(np.float64)
         for name in (*way.before, *([way.synapse] if way.synapse else [])):
             x = x.reshape(*x.shape[:2], *self.graph.input_shape(name))
-            x = apply(self.graph.nodes[name], x, self.graph.arithmetic)
+            x = apply(shift_each(self.graph).nodes[name], x, self.graph.arithmetic)
         x = x.reshape(*x.shape[:2], -1).astype(np.int64)
         if way.wait:
             x = np.concatenate([np.zeros_like(x[:, : way.wait]), x[:, : -way.wait]], axis=1)
