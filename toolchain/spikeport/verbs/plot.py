@@ -43,7 +43,7 @@ def plot(
 
     Examples:
 
-        spikeport simulate model.int.nir --input digits.npy --membranes --out build/here
+        spikeport plot build/here/record.npz --out build/raster.png
 
         spikeport plot build/here/record.npz --against build/lava/record.npz --out build/raster.svg
     """
