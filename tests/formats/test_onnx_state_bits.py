@@ -9,9 +9,9 @@ import pytest
 
 from spikeport.engine import simulate
 from spikeport.formats import onnx
-from spikeport.formats.onnx import file
+from spikeport.formats.onnx import file, own_model
 from spikeport.formats.onnx.own_model import KEY
-from spikeport.graph import LIF, LOIHI2, Graph, Input, Linear, Loihi
+from spikeport.graph import LIF, LOIHI2, Graph, Input, Linear, Loihi, Readout
 from spikeport.target import Request, target
 
 T = 8
@@ -67,3 +67,20 @@ def test_a_file_of_0_1_is_read_and_says_what_its_operators_do(tmp_path, pulse):
     graph, (finding,) = onnx.read(tmp_path / "old.onnx")
     assert (finding.code, finding.where) == ("SP255", str(tmp_path / "old.onnx"))
     assert simulate(graph, pulse, Request(trains=True)).trains["lif"].unpack().ravel().tolist() == EXPECTED
+
+
+def test_a_file_of_0_1_with_wide_input_is_read_and_says_what_other_runtimes_do(tmp_path):
+    """64 weights of 127 on 255: 2,072,640, far more than the 16 bits of a saturating product."""
+    nodes = {
+        "in": Input((64,), low=0, high=255),
+        "fc": Linear(np.full((1, 64), 127, np.int8)),
+        "out": Readout((1,), np.ones(1, np.int64), np.asarray(0)),
+    }
+    graph = Graph.chain(nodes, 1, arithmetic=Loihi(LOIHI2))
+    file.save(own_model.build(graph, "scan", signed=True), tmp_path / "old.onnx")
+    again, (finding,) = onnx.read(tmp_path / "old.onnx")
+    assert again == graph
+    assert (finding.code, finding.severity) == ("SP256", "note")
+    onnx.write(graph, tmp_path / "new.onnx")
+    assert onnx.read(tmp_path / "new.onnx") == (graph, ())
+    assert target("onnxruntime").run(graph, np.full((1, 64), 255.0), Request()).outputs.item() == 64 * 64 * 127 * 255

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -33,22 +33,22 @@ KEY = "spikeport"
 STATE_BITS_0_1 = 24  #: what 0.1 wrote whatever the profile said
 
 
-def build(graph: Graph, time: Time, *, hollow: bool = False) -> onnx.ModelProto:
-    """The model of a graph. Raises SP125 for an arithmetic whose neurons it cannot write."""
+def build(graph: Graph, time: Time, *, hollow: bool = False, signed: bool = False) -> onnx.ModelProto:
+    """The model of a graph; ``signed`` as 0.1 wrote matrix products. Raises SP125 for an arithmetic it cannot write."""
     facts_.require_own(graph, "ONNX")
     dtype = np.dtype(graph.arithmetic.dtype if isinstance(graph.arithmetic, Real) else np.int32)
     builder = Builder(dtype, hollow)
     free = None if time == "unroll" else continuation(graph)
     layout: Layout
     if time == "step":
-        layout = Step(graph, builder, free=free)
+        layout = Step(graph, builder, free=free, signed=signed)
         inputs, outputs = _step_ends(layout)
     elif graph.recurrent:
-        layout = Looped(graph, builder, free=free)
+        layout = Looped(graph, builder, free=free, signed=signed)
         layout.run()
         inputs, outputs = _ends(layout)
     else:
-        layout = Whole(graph, builder, free=free, time=time)
+        layout = Whole(graph, builder, free=free, time=time, signed=signed)
         layout.run()
         inputs, outputs = _ends(layout)
     model = builder.model
@@ -151,13 +151,32 @@ def taken_apart(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> tuple[Gr
     graph = facts_.graph_from(about, nodes, [(a, b) for a, b in about["edges"]])
     if not _holds_what_it_claims(model, graph, about["time"], arrays):
         return None
-    if _same(model, build(graph, about["time"], hollow=True)):
-        return graph, ()
-    if isinstance(graph.arithmetic, Loihi) and graph.arithmetic.profile.state_bits != STATE_BITS_0_1:
-        profile = replace(graph.arithmetic.profile, state_bits=STATE_BITS_0_1)
-        if _same(model, build(graph.with_(arithmetic=Loihi(profile)), about["time"], hollow=True)):
-            return graph, (_saturates_late(graph.arithmetic.profile),)
+    for written, signed, findings in _habits(graph):
+        if _same(model, build(written, about["time"], hollow=True, signed=signed)):
+            return graph, findings
     return None
+
+
+def _habits(graph: Graph) -> Iterator[tuple[Graph, bool, tuple[Finding, ...]]]:
+    """What may stand in a file for a graph: what this version writes, then what 0.1 wrote."""
+    yield graph, False, ()
+    if not isinstance(graph.arithmetic, Loihi):
+        return
+    yield graph, True, (SIGNED,)
+    if graph.arithmetic.profile.state_bits != STATE_BITS_0_1:
+        late = _saturates_late(graph.arithmetic.profile)
+        wide = graph.with_(arithmetic=Loihi(replace(graph.arithmetic.profile, state_bits=STATE_BITS_0_1)))
+        yield wide, False, (late,)
+        yield wide, True, (late, SIGNED)
+
+
+SIGNED = Finding(
+    "SP256",
+    "its matrix products meet inputs above 128 with signed weights",
+    why="spikeport 0.1 wrote it so; onnxruntime saturates such sums on processors without VNNI. Here it runs exactly.",
+    mend="export it again",
+    severity="note",
+)
 
 
 def _saturates_late(profile: Profile) -> Finding:
