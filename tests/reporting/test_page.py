@@ -193,3 +193,21 @@ def test_what_is_no_result_is_refused_and_nothing_is_written(text, tmp_path):
         report(tmp_path)
     assert caught.value.code == "SP820"
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+@pytest.mark.parametrize(("integer", "mood"), [(0.975, "same"), (0.974, "apart")])
+def test_half_a_point_is_half_a_point_whatever_float64_makes_of_it(integer, mood):
+    """0.98 - 0.975 is 0.0050000000000000044."""
+    parities = {"integer": parity("graph", 3)}
+    judged = verdict(result(accuracy={"pytorch": 0.98, "integer": integer}, parity=parities))
+    assert judged.mood == mood
+
+
+def test_a_run_of_a_network_that_is_no_module_is_held_against_its_graph():
+    parities = {"integer": parity("graph", 3), "chip": parity("integer")}
+    counts = {"graph": 50, "integer": 50, "chip": 50}
+    judged = verdict(result(accuracy={"graph": 0.98, "integer": 0.98}, samples=counts, parity=parities))
+    assert judged.mood == "same"
+    assert "in real numbers, and chip agrees on every spike of all samples" in judged.sentence
+    judged = verdict(result(accuracy={"graph": 0.98, "integer": 0.96}, samples=counts, parity=parities))
+    assert (judged.mood, "2.00 points" in judged.sentence) == ("apart", True)

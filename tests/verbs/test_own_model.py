@@ -62,9 +62,13 @@ def test_a_file_makes_a_model(tmp_path):
         assert load_model(f"{path}:{name}", data=X).graph.nodes == expected.nodes
     loaded = load_model(f"{path}:pair")
     assert loaded.graph == expected
-    assert [each.code for each in loaded.findings] == ["SP909"]
+    assert [each.code for each in loaded.findings] == ["SP909", "SP242"]
+    assert "read as forward=" in loaded.findings[1].what  # the choice that capture made
     for name in ("build", "number", "nothing"):
         assert code(load_model, f"{path}:{name}") == "SP397"
     assert code(load_model, f"{tmp_path}/none.py:net") == "SP397"
-    (tmp_path / "json.py").write_text(SOURCE)
-    assert code(load_model, f"{tmp_path}/json.py:net") == "SP397"
+    (tmp_path / "json.py").write_text(SOURCE)  # the name of a package, and of a file, at once
+    assert load_model(f"{tmp_path}/json.py:net", data=X).graph.nodes == expected.nodes
+    import json
+
+    assert json.dumps([]) == "[]"

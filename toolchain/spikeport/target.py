@@ -118,8 +118,9 @@ class Target(Protocol):
     and nothing rounds (`USUAL` where it has no such attribute).
 
     It may also have ``seconds_a_sample(graph)``, about how long one takes, by which long runs are cut into parts
-    (`expected_seconds` at the rate `SLOW` where it has none), ``processes(graph)``, see `spikeport.check`, and
-    ``environment``, an `Environment` of its own, which ``spikeport targets --install`` makes.
+    (`expected_seconds` at the rate `SLOW` where it has none), ``profile``, the name of the number format for which a
+    whole run quantises the network that it gets (loihi2 where it has none), ``processes(graph)``, see
+    `spikeport.check`, and ``environment``, an `Environment` of its own, which ``spikeport targets --install`` makes.
     """
 
     name: str

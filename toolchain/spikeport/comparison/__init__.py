@@ -3,7 +3,7 @@
 from spikeport.comparison.causes import Cause, causes
 from spikeport.comparison.comparison import Comparison, check_shares, comparison
 from spikeport.comparison.divergence import Divergence, Moment, first_divergence
-from spikeport.comparison.intervals import Share, share, wilson
+from spikeport.comparison.intervals import Share, lost, share, wilson
 from spikeport.comparison.mcnemar import mcnemar
 from spikeport.comparison.moment import Side, threshold_at, unit_of, with_moments
 from spikeport.comparison.parity import Judgement, Parity, parity
@@ -21,6 +21,7 @@ __all__ = [
     "check_shares",
     "comparison",
     "first_divergence",
+    "lost",
     "mcnemar",
     "parity",
     "share",

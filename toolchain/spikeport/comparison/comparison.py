@@ -11,7 +11,7 @@ import numpy as np
 
 from spikeport.comparison.causes import Cause
 from spikeport.comparison.divergence import Divergence, first_divergence
-from spikeport.comparison.intervals import Share, share
+from spikeport.comparison.intervals import Share, lost, share
 from spikeport.comparison.mcnemar import mcnemar
 from spikeport.comparison.parity import Judgement, Parity, parity, same_choice
 from spikeport.files import plain
@@ -46,7 +46,7 @@ class Comparison(Told):
     @property
     def accuracy_drop(self) -> float | None:
         """By how much B is less often right than A, a difference of shares."""
-        return None if self.accuracy is None else self.accuracy["a"].value - self.accuracy["b"].value
+        return None if self.accuracy is None else lost(self.accuracy["a"].value, self.accuracy["b"].value)
 
     def failures(
         self,

@@ -49,3 +49,11 @@ def wilson(successes: int, trials: int, z: float = Z95) -> tuple[float, float]:
 def share(hits: Array) -> Share:
     """Share of the true values of a boolean array [B]."""
     return Share(int(np.count_nonzero(hits)), int(hits.size), *wilson(int(np.count_nonzero(hits)), int(hits.size)))
+
+
+def lost(before: float, after: float) -> float:
+    """By how much a share fell, free of the float error of a difference: 0.98 - 0.975 is more than 0.005 in float64.
+
+    Twelve decimals: shares of up to a hundred thousand samples that differ do so by more.
+    """
+    return round(before - after, 12)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from spikeport.comparison import lost
 from spikeport.reporting.numbers import percent, whole
 
 Mood = Literal["same", "close", "apart"]
@@ -37,6 +38,11 @@ def name_of(stage: str) -> str:
     return NAMES.get(stage, stage)
 
 
+def base_of(accuracy: Mapping[str, float]) -> str:
+    """The stage that a network's integers are held against: PyTorch, or the graph where there is no module."""
+    return "pytorch" if "pytorch" in accuracy else "graph"
+
+
 def mood_of(stage: str, entry: Mapping[str, Any], accuracy: Mapping[str, float]) -> Mood:
     """The one rule by which every comparison gets its colour.
 
@@ -48,10 +54,10 @@ def mood_of(stage: str, entry: Mapping[str, Any], accuracy: Mapping[str, float])
     if not entry.get("spikes_compared") or entry.get("uncompared"):
         return "close"
     if quantised := "integer" if stage == "integer" else entry.get("quantised"):
-        real = "pytorch" if stage == "integer" else entry["against"] if quantised == stage else stage
+        real = base_of(accuracy) if stage == "integer" else entry["against"] if quantised == stage else stage
         if not {real, quantised} <= set(accuracy):
             return "close"
-        return "same" if accuracy[real] - accuracy[quantised] <= POINTS else "apart"
+        return "same" if lost(accuracy[real], accuracy[quantised]) <= POINTS else "apart"
     return "apart" if entry.get("mismatches_above_rounding", entry.get("spike_mismatches", 0)) else "same"
 
 
@@ -62,16 +68,22 @@ def verdict(result: Mapping[str, Any]) -> Verdict:
     moods = {stage: mood_of(stage, entry, accuracy) for stage, entry in parities.items()}
     if cost := energy_verdict(result.get("energy_joule_per_sample", {})):
         details.append(cost)
-    if not {"integer", "nir", "onnx", "lava"} & set(accuracy):
+    if not {"integer", "nir", "onnx", "lava"} & (set(accuracy) | set(parities)):
         return Verdict(*_of_comparison(parities, moods, result.get("causes", {}), accuracy), tuple(details))
     broken = [stage for stage, mood in moods.items() if mood == "apart" and stage != "integer"]
     if broken:
         names = " and ".join(name_of(stage) for stage in broken)
         return Verdict("apart", f"Not the same network: {names} parts from its reference.", tuple(details))
-    drop = accuracy["pytorch"] - accuracy["integer"] if {"pytorch", "integer"} <= set(accuracy) else 0.0
+    base = base_of(accuracy)
+    drop = lost(accuracy[base], accuracy["integer"]) if {base, "integer"} <= set(accuracy) else 0.0
     if drop > POINTS:
-        lost = f"{100 * drop:.2f} points"
-        return Verdict("apart", f"The integer network loses {lost} of accuracy against PyTorch.", tuple(details))
+        against = "PyTorch" if base == "pytorch" else "the network in real numbers"
+        sentence = f"The integer network loses {100 * drop:.2f} points of accuracy against {against}."
+        return Verdict("apart", sentence, tuple(details))
+    if "integer" in parities and not accuracy:
+        same = percent(parities["integer"].get("argmax_agreement", 0.0))
+        sentence = f"Every file is still the network, and its integers give the same answer on {same} of the samples. "
+        return Verdict("close", f"{sentence}Labels would say whether they are as often right.", tuple(details))
     if "close" in moods.values():
         names = " and ".join(name_of(stage) for stage, mood in moods.items() if mood == "close")
         return Verdict("close", f"Nothing parts, but {names} cannot be judged in full.", tuple(details))
@@ -113,10 +125,14 @@ def _good(accuracy: Mapping[str, float], parities: Mapping[str, Any], samples: M
     numbers = f"{percent(accuracy['integer'])} of the test samples right in integers"
     if "pytorch" in accuracy:
         numbers += f", {percent(accuracy['pytorch'])} in PyTorch"
+    elif "graph" in accuracy:
+        numbers += f", {percent(accuracy['graph'])} in real numbers"
     tail = ""
-    if (lava := parities.get("lava", {})).get("spike_mismatches") == 0:
-        ran, of = lava.get("samples", 0), samples.get("integer", 0)
-        tail = f", and Lava agrees on every spike of {f'{whole(ran)} of {whole(of)}' if ran < of else 'all'} samples"
+    for stage, entry in parities.items():
+        if entry.get("against") == "integer" and entry.get("spike_mismatches") == 0:
+            ran, of = entry.get("samples", 0), samples.get("integer", 0)
+            many = f"{whole(ran)} of {whole(of)}" if ran < of else "all"
+            tail = f", and {name_of(stage)} agrees on every spike of {many} samples"
     return "same", f"Still the trained network: {numbers}{tail}."
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +46,12 @@ def named(reference: str, shape: tuple[int, ...] | None = None) -> Named:
             f"{reference!r} is not package:function",
             mend="name it as package:function or file.py:function, for instance mynets.small:build",
         )
-    if package.endswith(".py"):
-        package = _beside(Path(package))
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:
-        make = getattr(import_module(package), function)
+        make = getattr(import_module(_beside(Path(package)) if package.endswith(".py") else package), function)
+    except SpikeportError:
+        raise
     except AttributeError:
         fail("SP397", f"the package {package!r} has no function {function!r}", mend="check the name")
     except ImportError as error:
@@ -70,17 +70,37 @@ def named(reference: str, shape: tuple[int, ...] | None = None) -> Named:
 
 
 def _beside(path: Path) -> str:
-    """The name under which a file is imported; what it imports may lie beside it. Raises SP397 where there is none."""
+    """The name under which a file is imported; what it imports may lie beside it. Raises SP397 where there is none.
+
+    A file with the name of a package gets another one, so that both can be imported.
+    """
     if not path.is_file():
         fail("SP397", "there is no such file", where=str(path), mend="check the path")
-    known = sys.modules.get(path.stem)
-    if known is not None and Path(getattr(known, "__file__", None) or "").resolve() == path.resolve():
-        return path.stem
-    if known is not None or find_spec(path.stem) is not None:
-        mend = "give the file a name that no package has"
-        fail("SP397", f"{path.stem!r} is the name of a package too", where=str(path), mend=mend)
-    sys.path.insert(0, str(path.resolve().parent))
-    return path.stem
+    here, name = path.resolve(), path.stem
+    if (folder := str(here.parent)) not in sys.path:
+        sys.path.insert(0, folder)
+    known = sys.modules.get(name)
+    origin = getattr(known, "__file__", None) if known is not None else _origin(name)
+    if origin is not None and Path(origin).resolve() == here:
+        return name
+    name = f"{name} of {here.parent}"
+    if name not in sys.modules:
+        spec = spec_from_file_location(name, here)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = module = module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return name
+
+
+def _origin(name: str) -> str | None:
+    """The file that an import of ``name`` would run; None for none, and for names that are no identifiers."""
+    spec = find_spec(name) if name.isidentifier() else None
+    return None if spec is None else spec.origin
 
 
 def taken(result: Any, reference: str, shape: tuple[int, ...] | None = None) -> Named:

@@ -30,7 +30,8 @@ def execute(model: Model, name: str | None, samples: Array, request: Request = R
             fail("SP905", f"PyTorch cannot run a {model.kind}", where=model.name, mend="use --target reference")
         from spikeport.tracing.observe import observe
 
-        record = observe(model.module, model.graph, samples, request)
+        output = model.metadata.get("options", {}).get("output")
+        record = observe(model.module, model.graph, samples, request, output=output)
     else:
         record = target(name).run(model.graph, samples, request)
     return replace(record, findings=tuple(dict.fromkeys((*model.findings, *record.findings))))

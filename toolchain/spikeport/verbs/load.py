@@ -26,6 +26,8 @@ from spikeport.verbs.own_files import is_own
 if TYPE_CHECKING:
     from torch import nn
 
+    from spikeport.tracing.code import Named
+
 
 @dataclass(frozen=True, repr=False)
 class Model(Told):
@@ -157,8 +159,7 @@ def _module(module: Any, data: Any) -> Model:
     from spikeport.tracing.code import taken
 
     known = type(module[0] if isinstance(module, tuple) and module else module).__name__
-    code = taken(module, known, _shape_of(data))
-    return Model(known, "module", code.graph(), code.module, {"model": known, "input_shape": code.input_shape})
+    return _captured(known, taken(module, known, _shape_of(data)))
 
 
 @cache
@@ -166,10 +167,18 @@ def _code(reference: str, shape: tuple[int, ...] | None) -> Model:
     """``package:function``: the one way to name code, which then runs, once: a second call may draw other weights."""
     from spikeport.tracing.code import named
 
-    code = named(reference, shape)
     runs = Finding("SP909", "its code was imported and called", where=reference, severity="note")
-    facts = {"model": reference, "input_shape": code.input_shape}
-    return Model(reference, "module", code.graph(), code.module, facts, findings=(runs,))
+    return _captured(reference, named(reference, shape), runs)
+
+
+def _captured(name: str, code: Named, *findings: Finding) -> Model:
+    """A module's graph, with what `capture` had to choose."""
+    graph = code.graph()
+    mend = "if that is not meant, return (module, input_shape, options), for instance {'forward': 'step'}"
+    notes = graph.provenance.get("notes", ())
+    read = tuple(Finding("SP242", note, where=name, mend=mend, severity="note") for note in notes)
+    facts = {"model": name, "input_shape": code.input_shape, "options": code.options}
+    return Model(name, "module", graph, code.module, facts, findings=(*findings, *read))
 
 
 def _shipped(name: str, path: Path) -> Model:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from spikeport.findings import Finding
 from spikeport.record import Record
 from spikeport.terminal import console, show
 from spikeport.terminal.results import Shown
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 
 
 def _run(result: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    rows = [(stage, f"{result['accuracy'][stage]:.2%}", result["samples"][stage]) for stage in result["accuracy"]]
-    show.table(f"{result['model']} on {result['dataset']}, {result['method']}", ("stage", "accuracy", "samples"), rows)
+    right = {stage: f"{share:.2%}" for stage, share in result["accuracy"].items()}
+    rows = [(stage, right.get(stage, "no labels"), count) for stage, count in result["samples"].items()]
+    trained = f", {result['method']}" if "method" in result else ""
+    show.table(f"{result['model']} on {result['dataset']}{trained}", ("stage", "accuracy", "samples"), rows)
     agreed = [
         (
             name,
@@ -31,6 +34,7 @@ def _run(result: Mapping[str, Any], values: Mapping[str, Any]) -> None:
         for name, parity in result["parity"].items()
     ]
     show.table("parity", ("what", "against", "spikes that differ", "same answer"), agreed)
+    show.findings(Finding(**each) for each in result["findings"] if each["severity"] == "note")
     console.say(f"wrote {Path(values['out']) / 'report.html'}")
 
 

@@ -1,0 +1,110 @@
+"""A whole run on its way: what it is about, every execution of the network, and how long each stage took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spikeport.findings import Finding
+from spikeport.graph import Array, Samples
+from spikeport.record import Record
+from spikeport.target import Progress as Callback
+from spikeport.target import Request, silent, target
+from spikeport.verbs.execute import execute
+from spikeport.verbs.load import Data, Model, load_model
+from spikeport.verbs.plan import Plan
+
+Bar = Callable[[str], AbstractContextManager[Callback]]
+
+
+def no_bar(title: str) -> AbstractContextManager[Callback]:
+    """The progress bar that shows nothing."""
+    return nullcontext(silent)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a whole run is about."""
+
+    model: Model  #: the trained network, in real numbers
+    test: Data  #: the samples that judge it
+    calibration: Any  #: what calibrates its integers, as `quantize` takes it
+
+    @property
+    def base(self) -> str:
+        """The stage that all is held against in the end: PyTorch, or the graph of a network that is no module."""
+        return "graph" if self.model.module is None else "pytorch"
+
+
+@dataclass
+class Job:
+    """One run on its way: what is known so far, and how long each stage took."""
+
+    out: Path
+    bar: Bar
+    seconds: dict[str, float] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    against: str = "integer"  #: the stage whose network the target runs
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Callback]:
+        """Time a stage and show its progress."""
+        begun = time.perf_counter()
+        with self.bar(name) as progress:
+            yield progress
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - begun, 3)
+
+    def run(self, name: str, model: Model, target: str, x: Array, **wishes: Any) -> Record:
+        """Run a model and keep its record, with all spike trains."""
+        with self.stage(name) as progress:
+            record = execute(model, target, x, Request(trains=True, progress=progress, **wishes))
+        self.records[name] = record
+        self.findings += record.findings
+        return record
+
+    def export(self, trained: Model) -> dict[str, Model]:
+        """The network as NIR and as ONNX, written and read back."""
+        from spikeport.verbs.export import export
+
+        files = {name: self.out / f"model.{name}" for name in ("nir", "onnx")}
+        with self.stage("export"):
+            for path in files.values():
+                self.findings += export(trained, path).findings
+            return {name: load_model(path) for name, path in files.items()}
+
+    def quantise(self, subject: Subject, plan: Plan, simulator: str | None) -> Model:
+        """The network in integers, in the number format of the plan, or in that of its target."""
+        from spikeport.verbs.quantize import quantize
+
+        path, options = self.out / "model.int.nir", dict(plan.quantize)
+        if options["profile"] is None:
+            options["profile"] = "loihi2" if simulator is None else getattr(target(simulator), "profile", "loihi2")
+        with self.stage("quantize") as progress:
+            made = quantize(subject.model, data=subject.calibration, out=path, progress=progress, **options)
+            self.findings += made.findings
+            return load_model(path)
+
+    def simulate(
+        self, subject: Subject, reread: Mapping[str, Model], integer: Model, plan: Plan, simulator: str | None
+    ) -> None:
+        """Every execution of the network; each is warmed up first, so that speeds compare."""
+        trained, x = subject.model, subject.test.x
+        if trained.module is not None:
+            self.run("pytorch", trained, "pytorch", x)
+        self.run("graph", trained, "reference", x)
+        self.run("nir", reread["nir"], "reference", x)
+        self.run("onnx", reread["onnx"], "onnxruntime", x)
+        execute(integer, "integer", x, Request(trains=True, events=True))
+        self.run("integer", integer, "integer", x, events=True)
+        if simulator is None:
+            return
+        first = Samples.of(trained.graph, x).first(plan.target_samples).array
+        refused = any(finding.severity == "error" for finding in target(simulator).check(integer.graph))
+        takes_real = not any(finding.severity == "error" for finding in target(simulator).check(trained.graph))
+        self.against = "graph" if refused and takes_real else "integer"
+        self.run(simulator, trained if self.against == "graph" else integer, simulator, first, seconds=plan.time_limit)
