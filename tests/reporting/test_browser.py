@@ -151,6 +151,7 @@ def test_the_main_plots_have_drawn(browser, page):
     for selector, least in (
         ("#thresholds svg .curve", 2),
         ("#rates svg .curve", 2),
+        ("#spikes svg path", 4),
         ("#mantissas svg .bar", 5),
         (".heat td[data-tip]", 8),
         ("#cores svg path", 2),
@@ -219,6 +220,15 @@ def test_nothing_overflows_and_a_screenshot_is_kept(browser, page, width, scheme
           .map((node) => node.textContent.slice(0, 60));
     """)
     assert sticking == []
+    # a table that can be scrolled says so, and no other does
+    hinted, wider = browser.execute_script("""
+        const boxes = [...document.querySelectorAll('.wide')];
+        const named = (test) => boxes.map((box, number) => test(box) ? number : -1).filter((number) => number >= 0);
+        const wider = (box) => box.scrollWidth > box.clientWidth + 1;
+        return [named((box) => box.classList.contains('scrolls')), named(wider)];
+    """)
+    assert hinted == wider
+    assert bool(wider) == (width == 390)
     SHOTS.mkdir(parents=True, exist_ok=True)
     height = browser.execute_script("return document.documentElement.scrollHeight")
     clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}

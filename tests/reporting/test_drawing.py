@@ -70,3 +70,18 @@ def test_no_two_boxes_overlap_and_sources_lie_above():
 def test_names_from_outside_are_escaped():
     nodes = {"<b>": Input((2,)), "out": Readout((2,), np.ones(1))}
     assert not re.search(r"<b>", draw(Graph(nodes, (("<b>", "out"),), 1)))
+
+
+def test_an_arrow_s_tip_lies_on_the_box_it_points_to():
+    graph = residual()
+    places = layout(graph)
+    space = "{http://www.w3.org/2000/svg}"
+    paths = [path for path in ElementTree.fromstring(draw(graph)).iter(f"{space}path") if path.get("class") == "edge"]
+    for (_, target), path in zip(graph.edges, paths, strict=True):
+        x, y = places[target].x, places[target].y
+        *_, command, numbers = re.split(r"([A-Za-z])", path.get("d"))
+        end = [float(number) for number in numbers.split()]
+        on_top = command == "V" and end == [y]
+        on_the_left = command == "C" and end[-2] == x - BOX / 2 and y <= end[-1] <= y + HIGH
+        assert on_top or on_the_left, target
+        assert path.get("marker-end") == "url(#head)"

@@ -17,8 +17,8 @@ from spikeport.verbs.compare import compare
 from spikeport.verbs.energy import mapped, price
 from spikeport.verbs.events import tally
 from spikeport.verbs.fit import placed
+from spikeport.verbs.folders import of_comparison
 from spikeport.verbs.load import load_model
-from spikeport.verbs.report import as_result
 
 SAMPLES = 4
 
@@ -38,7 +38,7 @@ def test_the_report_of_resnet_19_stays_under_six_megabytes(tmp_path):
     rates = [float(rate.mean()) for rate in record.rates().values()]
     assert 0.1 < min(rates) < max(rates) < 0.3
     assert all(any(counts) for counts in comparison.parity.by_layer.values())
-    result = as_result(comparison)
+    result = of_comparison(comparison.as_dict())
     result["thresholds"] = {name: node.threshold.tolist() for name, node in b.nodes_of(LIF).items()}
     mapping, notes = mapped(b, find("loihi1"))
     few = x[:1]

@@ -83,6 +83,7 @@ class Comparison(Told):
             "causes": plain(self.causes),
             "why_not": self.why_not,
             "findings": plain(self.findings),
+            "quantised": self.quantised,
             "gates": dict(self.gates),
             "failed": plain(self.failed),
         }

@@ -46,9 +46,20 @@ def ticks(low: float, high: float, count: int = 3) -> list[float]:
 
 
 def line(
-    values: Sequence[float], *, name: str, what: str, from_zero: bool = False, show: Show = plain, tick: Show = plain
+    values: Sequence[float],
+    *,
+    name: str,
+    what: str,
+    from_zero: bool = False,
+    show: Show = plain,
+    tick: Show = plain,
+    over: tuple[str, int] = ("t = ", 0),
+    kept: int | None = None,
 ) -> Markup:
-    """One quantity over timesteps, as a small SVG; ``show`` writes its numbers, ``tick`` those on the axis."""
+    """One quantity over timesteps, as a small SVG; ``show`` writes its numbers, ``tick`` those on the axis.
+
+    ``over`` is the word before the number of a place and the number of the first, ``kept`` a place that is marked.
+    """
     low, high = min(values), max(values)
     if from_zero:
         low = min(low, 0.0)
@@ -69,16 +80,18 @@ def line(
     parts = [_grid(y(mark), text) for mark, text in zip(marks, texts, strict=True)]
     every = max(1, math.ceil(len(values) / 8))
     parts += [
-        f'<text class="tick" x="{x(t):.1f}" y="{HEIGHT - 8}" text-anchor="middle">{t}</text>'
+        f'<text class="tick" x="{x(t):.1f}" y="{HEIGHT - 8}" text-anchor="middle">{t + over[1]}</text>'
         for t in range(0, len(values), every)
     ]
     points = " ".join(f"{x(t):.1f},{y(value):.1f}" for t, value in enumerate(values))
+    if kept is not None:
+        parts.append(f'<line class="kept" x1="{x(kept):.1f}" x2="{x(kept):.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
     parts.append(f'<polyline class="curve" points="{points}"/>')
     for t, value in enumerate(values):
-        tip = escape(f"{name}, t = {t}: {what} {show(value)}")
+        tip = escape(f"{name}, {over[0]}{t + over[1]}: {what} {show(value)}")
         parts.append(f'<circle class="dot" cx="{x(t):.1f}" cy="{y(value):.1f}" r="3.2"/>')
         parts.append(f'<circle class="hit" cx="{x(t):.1f}" cy="{y(value):.1f}" r="11" data-tip="{tip}"/>')
-    alt = escape(f"{what} of {name} over timesteps: {', '.join(map(show, values))}")
+    alt = escape(f"{what} of {name} over {'timesteps' if over[1] == 0 else 'epochs'}: {', '.join(map(show, values))}")
     return _svg(alt, parts)
 
 

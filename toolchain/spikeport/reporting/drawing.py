@@ -11,6 +11,7 @@ from spikeport.graph import LIF, Conv, CubaLIF, Delay, Graph, Input, Linear, Nod
 
 TIMES = "\u00d7"  #: the multiplication sign
 BOX, HIGH, ACROSS, DOWN = 232, 38, 26, 24  #: width and height of a node, gaps between them, in the drawing's units
+HEAD = 6  #: length of an arrow's head, in widths of its line; its tip lies on the box
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,14 @@ def draw(graph: Graph) -> Markup:
     height = max(place.y for place in places.values()) + HIGH + 10
     edges = "".join(_edge(places[a], places[b]) for a, b in graph.edges)
     boxes = "".join(_box(graph, name, places[name]) for name in graph)
+    head = (
+        f'<defs><marker id="head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="{HEAD}" markerHeight="{HEAD}" '
+        'orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>'
+    )
     alt = escape(f"The network as a graph of {len(graph.nodes)} nodes: {' to '.join(graph)}")
     return Markup(
         f'<svg class="network" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'style="max-width:{width:.0f}px" role="img" aria-label="{alt}">{edges}{boxes}</svg>'
+        f'style="max-width:{width:.0f}px" role="img" aria-label="{alt}">{head}{edges}{boxes}</svg>'
     )
 
 
@@ -57,7 +62,7 @@ def layout(graph: Graph) -> Mapping[str, Place]:
 
 def _edge(a: Place, b: Place) -> str:
     """Straight to the next node; past others on the left of their column; between columns through the gap."""
-    start, end = a.y + HIGH, b.y - 4
+    start, end = a.y + HIGH, b.y
     left = a.x - BOX / 2
     gap = max(a.x, b.x) - BOX / 2 - ACROSS / 2
     if a.x == b.x and end - start <= DOWN and b.y > a.y:
@@ -69,7 +74,7 @@ def _edge(a: Place, b: Place) -> str:
         path = f"M{a.x + BOX / 2:.0f} {a.y + HIGH / 2:.0f}H{gap:.0f}V{b.y - 12:.0f}H{b.x - BOX / 4:.0f}V{end:.0f}"
     else:
         path = f"M{a.x - BOX / 4:.0f} {start:.0f}v8H{gap:.0f}V{b.y - 12:.0f}H{b.x + BOX / 4:.0f}V{end:.0f}"
-    return f'<path class="edge" d="{path}"/>'
+    return f'<path class="edge" marker-end="url(#head)" d="{path}"/>'
 
 
 def _box(graph: Graph, name: str, place: Place) -> str:
@@ -85,7 +90,7 @@ def _box(graph: Graph, name: str, place: Place) -> str:
     )
 
 
-def short(name: str, most: int = 30) -> str:
+def short(name: str, most: int = 28) -> str:
     """The end of a long name, which tells more than its start."""
     return name if len(name) <= most else "…" + name[1 - most :]
 

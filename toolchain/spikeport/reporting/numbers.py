@@ -39,6 +39,11 @@ def whole(value: float) -> str:
     return f"{round(value):,}".replace(",", "\u202f")
 
 
+def points(value: float) -> str:
+    """A difference of two shares, in points."""
+    return f"{100 * value:+.2f}\u202fpoints"
+
+
 def seconds(value: float) -> str:
     """A duration."""
     return f"{value:.1f}\u202fs" if value >= 1 else f"{1000 * value:.3g}\u202fms"

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from spikeport.files import write_text
 from spikeport.reporting import numbers, sections
 from spikeport.reporting.cores import cores
+from spikeport.reporting.spikes import panels
 from spikeport.reporting.verdict import name_of, verdict
 
 
@@ -32,29 +33,38 @@ def write(result: Mapping[str, Any], path: Path | str, figures: Mapping[str, Any
 def render(result: Mapping[str, Any], figures: Mapping[str, Any] | None = None) -> str:
     """The page as text."""
     figures = figures or {}
-    page: str = _template().render(
-        title=_title(result),
-        subtitle=_subtitle(result),
-        verdict=verdict(result),
-        accuracy=sections.accuracy(result),
-        parities=sections.parities(result, figures.get("rasters", {})),
-        thresholds=sections.over_time(result.get("thresholds", {}), "threshold", from_zero=False),
-        rates=sections.over_time(result.get("firing_rate", {}), "firing rate", from_zero=True),
-        energy=sections.energy(result.get("energy_joule_per_sample", {})),
-        costs_said=sections.costs_said(result),
-        cores=cores(result),
-        core_map=Markup(figures.get("cores", "")),
-        whys=sections.causes(result),
-        mantissas=sections.mantissas(figures.get("histograms", {})),
-        graph=Markup(figures.get("graph", "")),
-        findings=result.get("findings", []),
-        speed=result.get("samples_per_second", {}),
-        seconds=result.get("seconds", {}),
-        provenance=sections.provenance(result),
-        drill=Markup(_embedded(figures.get("rasters", {}))),
-        style=Markup(_text("style.css")),
-        script=Markup(_text("script.js")),
-    )
+    parts: dict[str, Any] = {
+        "title": _title(result),
+        "subtitle": _subtitle(result),
+        "verdict": verdict(result),
+        "accuracy": sections.accuracy(result),
+        "parities": sections.parities(result, figures.get("rasters", {})),
+        "thresholds": sections.over_time(result.get("thresholds", {}), "threshold", from_zero=False),
+        "rates": sections.over_time(result.get("firing_rate", {}), "firing rate", from_zero=True),
+        "energy": sections.energy(result.get("energy_joule_per_sample", {})),
+        "costs_said": sections.costs_said(result),
+        "cores": cores(result),
+        "core_map": Markup(figures.get("cores", "")),
+        "training": sections.training(result.get("training", [])),
+        "spikes": panels(figures.get("spikes", {})),
+        "spikes_said": figures.get("spikes", {}).get("caption", ""),
+        "integers": sections.integers(figures.get("mantissas", {})),
+        "whys": sections.causes(result),
+        "mantissas": sections.mantissas(figures.get("histograms", {})),
+        "graph": Markup(figures.get("graph", "")),
+        "findings": result.get("findings", []),
+        "speed": result.get("samples_per_second", {}) or result.get("seconds", {}),
+        "rates_a_second": result.get("samples_per_second", {}),
+        "seconds": result.get("seconds", {}),
+        "provenance": sections.provenance(result),
+        "drill": Markup(_embedded(figures.get("rasters", {}))),
+        "style": Markup(_text("style.css")),
+        "script": Markup(_text("script.js")),
+    }
+    there = {"provenance"} | {name for name in sections.CONTENTS if parts.get(name)}
+    there |= {"parity"} if parts["whys"] else set()
+    contents = [(name, title) for name, title in sections.CONTENTS.items() if name in there]
+    page: str = _template().render(**parts, contents=contents if len(contents) > 2 else [])
     return page
 
 
@@ -86,7 +96,7 @@ def _text(name: str) -> str:
 @cache
 def _template() -> Any:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    for name in ("percent", "si", "whole", "seconds", "plain"):
+    for name in ("percent", "si", "whole", "seconds", "plain", "points"):
         environment.filters[name] = getattr(numbers, name)
     environment.filters["stage"] = name_of
     return environment.from_string(_text("page.html.j2"))

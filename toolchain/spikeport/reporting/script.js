@@ -53,10 +53,11 @@
     for (const one of found) {
       const table = element("table");
       table.append(element("caption", `sample ${one.sample}, neuron ${one.neuron.join(", ")}`), train("this stage", one.a, one.b), train("reference", one.b, one.a));
-      if (one.threshold) {
+      for (const [title, values] of [["threshold", one.threshold], ["as integer", one.mantissa]]) {
+        if (!values) { continue; }
         const row = element("tr");
-        row.append(element("th", "threshold"));
-        one.threshold.forEach((value) => row.append(element("td", Number(value.toPrecision(4)), "n")));
+        row.append(element("th", title));
+        values.forEach((value) => row.append(element("td", value === null ? "never" : Number(value.toPrecision(4)), "n")));
         table.append(row);
       }
       const frame = element("div");
@@ -79,6 +80,12 @@
       open(panel, stage, button.dataset.layer, Number(button.dataset.t));
     });
   });
+
+  const hint = () => document.querySelectorAll(".wide").forEach((box) => {
+    box.classList.toggle("scrolls", box.scrollWidth > box.clientWidth + 1);
+  });
+  new ResizeObserver(hint).observe(root);
+  document.querySelectorAll("details").forEach((d) => d.addEventListener("toggle", hint));
 
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
 })();

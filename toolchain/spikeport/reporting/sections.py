@@ -13,7 +13,7 @@ from spikeport.comparison import wilson
 from spikeport.reporting import charts
 from spikeport.reporting.charts import Interval
 from spikeport.reporting.figures import of_layers
-from spikeport.reporting.numbers import percent, plain, short_percent, si, whole
+from spikeport.reporting.numbers import percent, plain, points, short_percent, si, whole
 from spikeport.reporting.verdict import is_ann, name_of
 
 
@@ -44,7 +44,7 @@ def accuracy(result: Mapping[str, Any]) -> Axis | None:
             Interval(name_of(name), text, (least - low) * scale, (most - least) * scale, (value - low) * scale, tip)
         )
     marks = [mark for mark in charts.ticks(low, high, 4) if low <= mark <= high]
-    return Axis(tuple(rows), tuple(((mark - low) * scale, f"{100 * mark:g} %") for mark in marks))
+    return Axis(tuple(rows), tuple(((mark - low) * scale, short_percent(mark)) for mark in marks))
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,52 @@ def over_time(layers: Mapping[str, Sequence[float]], what: str, *, from_zero: bo
         for name, values in layers.items()
         if len(values) and all(math.isfinite(value) for value in values)
     ]
+
+
+def training(epochs: Sequence[Mapping[str, float]]) -> list[Curve]:
+    """Loss and accuracies after each epoch, marked at the last that was best on the validation part: it is kept."""
+    if not epochs:
+        return []
+    best = max(range(len(epochs)), key=lambda number: (epochs[number]["val_accuracy"], number))
+    curves = []
+    for what, title in (("loss", "loss"), ("train_accuracy", "training"), ("val_accuracy", "validation")):
+        show, tick = (plain, plain) if what == "loss" else (percent, short_percent)
+        values = [float(epoch[what]) for epoch in epochs]
+        if all(map(math.isfinite, values)):
+            word = "loss" if what == "loss" else "accuracy"
+            plot = charts.line(values, name=title, what=word, show=show, tick=tick, over=("epoch ", 1), kept=best)
+            curves.append(Curve(title if what == "loss" else f"accuracy, {title}", plot, tuple(map(show, values))))
+    return curves
+
+
+def integers(mantissas: Mapping[str, Mapping[str, Sequence[float | None]]]) -> list[tuple[str, tuple[str, ...]]]:
+    """Of each layer the thresholds of its integers, with what they are worth in the units of the layer's input."""
+
+    def text(whole_number: float | None, real: float | None) -> str:
+        return "never" if whole_number is None or real is None else f"{plain(whole_number)} = {plain(real)}"
+
+    rows = []
+    for name, values in mantissas.items():
+        pairs = zip(values["mantissa"], values["threshold"], strict=True)
+        rows.append((name, tuple(text(*pair) for pair in pairs)))
+    return rows
+
+
+CONTENTS = {
+    "accuracy": "Accuracy",
+    "training": "Training",
+    "parity": "Where the runs part",
+    "spikes": "Spikes",
+    "thresholds": "Thresholds",
+    "rates": "Firing rates",
+    "mantissas": "Weights",
+    "energy": "Energy",
+    "cores": "On the chip",
+    "speed": "Time",
+    "graph": "The network",
+    "findings": "Findings",
+    "provenance": "Provenance",
+}  #: sections in their order on the page, as the table of contents calls them
 
 
 @dataclass(frozen=True)
@@ -206,7 +252,7 @@ def _cause(entry: Mapping[str, Any]) -> Interval:
     share, count = float(entry["share"]), int(entry["mismatches"])
     tip = f"{entry['title']}: {whole(count)} mismatches alone, {percent(share)} of all causes"
     if entry.get("accuracy") is not None:
-        tip += f", accuracy {100 * entry['accuracy']:+.2f} points"
+        tip += f", accuracy {points(entry['accuracy'])}"
     return Interval(entry["title"], percent(share), 0.0, 100 * share, 100 * share, tip)
 
 

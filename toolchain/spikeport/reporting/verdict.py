@@ -9,7 +9,7 @@ from typing import Any, Literal
 from spikeport.comparison import lost
 from spikeport.reporting.numbers import percent, whole
 
-Mood = Literal["same", "close", "apart"]
+Mood = Literal["same", "close", "apart", "told"]  #: told: nothing was compared, so nothing is judged
 BEST_FIRST: tuple[Mood, ...] = ("same", "close", "apart")
 NAMES = {
     "pytorch": "PyTorch",
@@ -64,6 +64,8 @@ def mood_of(stage: str, entry: Mapping[str, Any], accuracy: Mapping[str, float])
 def verdict(result: Mapping[str, Any]) -> Verdict:
     """Judge a run by its ``result.json``: as the worst of its comparisons by `mood_of`."""
     accuracy, parities = result.get("accuracy", {}), result.get("parity", {})
+    if "sentence" in result:
+        return Verdict("told", str(result["sentence"]), ())
     details = [_stage(stage, entry) for stage, entry in parities.items()]
     moods = {stage: mood_of(stage, entry, accuracy) for stage, entry in parities.items()}
     if cost := energy_verdict(result.get("energy_joule_per_sample", {})):

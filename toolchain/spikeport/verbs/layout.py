@@ -109,9 +109,13 @@ def _wanted(graph: Graph) -> str:
 
 
 def _refuse_bytes(brought: Brought, graph: Graph) -> None:
-    """Raises SP235 for bytes above 1 in place of values; counts of events are whole numbers by nature."""
-    x = brought.x
-    if graph.entry.coding == "direct" and x.dtype == np.uint8 and x.size and x.max() > 1:
+    """Raises SP235 for bytes above 1 in place of values, unless a network in integers says that it takes so large ones.
+
+    Counts of events are whole numbers by nature.
+    """
+    x, entry = brought.x, graph.entry
+    taken = entry.high * float(entry.unit) if np.isfinite(entry.high) else 1.0
+    if entry.coding == "direct" and x.dtype == np.uint8 and x.size and x.max() > max(1.0, taken):
         fail(
             "SP235",
             f"samples are bytes from {x.min()} to {x.max()}",

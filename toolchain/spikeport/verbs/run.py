@@ -97,6 +97,7 @@ def run(
         graph=subject.model.graph,
         integer=integer.graph,
         placement=placement,
+        names=("the integers", "the real network"),
     )
     write_json(job.out / "result.json", result)
     write_json(job.out / "figures.json", figures)
