@@ -11,6 +11,7 @@ from numpy_target import Numpy
 from shift_arithmetic import ShiftTarget
 
 from conformance.cases import Case
+from conformance.single_steps import SingleSteps
 from spikeport.findings import Finding, SpikeportError
 from spikeport.record import Record
 from spikeport.target import USUAL, Request, Target, target
@@ -100,6 +101,7 @@ CONTESTANTS = {
         Contestant("integer-cuda", ("integers",), named("integer-cuda"), graphs=100),
         Contestant("reference-cuda", REALS, named("reference-cuda"), graphs=100),
         Contestant("onnxruntime", ("integers", *REALS), named("onnxruntime")),
+        Contestant("onnxruntime, step by step", ("integers", "float32"), SingleSteps, graphs=30),
         Contestant("numpy", ("linear",), Numpy, graphs=20),
         Contestant("shifts", ("shifts",), ShiftTarget, graphs=20),
         Lava("lava", ("lava", "lava, real"), named("lava"), graphs=15),

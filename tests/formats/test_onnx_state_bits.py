@@ -60,12 +60,14 @@ def test_a_file_comes_back_to_the_bit(time, tmp_path):
 
 def test_a_file_of_0_1_is_read_and_says_what_its_operators_do(tmp_path, pulse):
     """0.1 wrote 24 bits for every profile: the network is the profile's, and the file is no longer trusted silently."""
-    old, new = onnx.build(network(24)), onnx.build(network(16))
+    old, new = own_model.build(network(24), "scan", old=True), onnx.build(network(16))
     facts = next(prop.value for prop in new.metadata_props if prop.key == KEY)
     next(prop for prop in old.metadata_props if prop.key == KEY).value = facts
     file.save(old, tmp_path / "old.onnx")
-    graph, (finding,) = onnx.read(tmp_path / "old.onnx")
-    assert (finding.code, finding.where) == ("SP255", str(tmp_path / "old.onnx"))
+    graph, findings = onnx.read(tmp_path / "old.onnx")
+    assert [(finding.code, finding.where) for finding in findings] == [
+        (code, str(tmp_path / "old.onnx")) for code in ("SP255", "SP256")
+    ]
     assert simulate(graph, pulse, Request(trains=True)).trains["lif"].unpack().ravel().tolist() == EXPECTED
 
 
@@ -77,7 +79,7 @@ def test_a_file_of_0_1_with_wide_input_is_read_and_says_what_other_runtimes_do(t
         "out": Readout((1,), np.ones(1, np.int64), np.asarray(0)),
     }
     graph = Graph.chain(nodes, 1, arithmetic=Loihi(LOIHI2))
-    file.save(own_model.build(graph, "scan", signed=True), tmp_path / "old.onnx")
+    file.save(own_model.build(graph, "scan", old=True), tmp_path / "old.onnx")
     again, (finding,) = onnx.read(tmp_path / "old.onnx")
     assert again == graph
     assert (finding.code, finding.severity) == ("SP256", "note")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from spikeport.findings import Finding, fail
+from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.graph import (
     DECAY_ONE,
     LIF,
@@ -51,6 +51,11 @@ def findings(graph: Graph) -> Iterator[Finding]:
         return
     if graph.recurrent:
         yield Finding("SP740", "feedback is not mapped", where=f"node {graph.output!r}")
+        return
+    try:
+        layers(graph)
+    except SpikeportError as error:
+        yield from error.findings
         return
     for name, node in graph.nodes_of(LIF, Synapse, Scale).items():
         where = f"node {name!r}"

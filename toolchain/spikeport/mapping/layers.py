@@ -90,7 +90,7 @@ class Projection:
 
 @dataclass(frozen=True)
 class Layer:
-    """Neurons that belong together: [channels, *space]."""
+    """Neurons that belong together: [channels, *space], in the order of the graph's node."""
 
     name: str
     shape: Shape
@@ -104,14 +104,24 @@ class Layer:
 
 def layers(graph: Graph) -> dict[str, Layer]:
     """The spiking layers and the readout, in order. Raises SP722 for a path between layers that has no mapping."""
-    return {
-        name: Layer(
-            name,
-            graph.shapes[name],
-            tuple(each for source in graph.sources(name) for each in _projections(graph, source, name)),
+    return {name: _layer(graph, name) for name in graph.nodes_of(LIF, Readout)}
+
+
+def _layer(graph: Graph, name: str) -> Layer:
+    """Neurons as their synapses see them: a Flatten between convolution and neurons takes no space away."""
+    projections = tuple(each for source in graph.sources(name) for each in _projections(graph, source, name))
+    shape = graph.shapes[name]
+    spaces = {(each.groups * each.outputs, *(axis.outputs for axis in each.axes)) for each in projections}
+    if all(len(space) == len(shape) for space in spaces):
+        return Layer(name, shape, projections)
+    if len(spaces) > 1:
+        fail(
+            "SP722",
+            f"synapses of the shapes {' and '.join(map(str, sorted(spaces)))} meet behind a Flatten",
+            where=f"node {name!r}",
+            mend="give the dense or the convolutional synapse neurons of its own",
         )
-        for name in graph.nodes_of(LIF, Readout)
-    }
+    return Layer(name, spaces.pop(), projections)
 
 
 def _projections(graph: Graph, source: str, layer: str) -> list[Projection]:

@@ -36,7 +36,7 @@ class Layout:
     builder: Builder
     values: dict[str, Value] = field(default_factory=dict)
     stored: dict[str, dict[str, str]] = field(default_factory=dict)  #: node -> array -> initialiser
-    signed: bool = False  #: whether matrix products of any input have signed weights, as 0.1 wrote them
+    old: bool = False  #: whether Loihi's operators are those that 0.1 wrote
     free: Continuation | None = None  #: how schedules continue where the model runs any number of steps
     leading: dict[tuple[int, ...], str] = field(default_factory=dict)  #: shapes [T, *tail] that a run sets, by tail
 

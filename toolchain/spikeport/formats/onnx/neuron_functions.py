@@ -53,8 +53,8 @@ def function_name(node: LIF, time: str, *, integers: bool = False) -> str:
     return "_".join(parts)
 
 
-def function(node: LIF, time: str, *, profile: Profile | None = None) -> onnx.FunctionProto:
-    """The function that a layer calls; ``profile`` is the format of whole numbers, None in real ones."""
+def function(node: LIF, time: str, *, profile: Profile | None = None, old: bool = False) -> onnx.FunctionProto:
+    """The function that a layer calls; ``profile``: the format of whole numbers, None in real ones; ``old``: 0.1's."""
     integers = profile is not None
     cuba = isinstance(node, CubaLIF)
     parameters = [name for name in PARAMETERS if not (integers and name == "gain")]
@@ -64,7 +64,7 @@ def function(node: LIF, time: str, *, profile: Profile | None = None) -> onnx.Fu
     step = partial(_step, node=node)
     if profile is not None:
         body.integer_constants(profile)
-        step = partial(_loihi_step, node=node, wraps=profile.accumulator_least is not None)
+        step = partial(_loihi_step, node=node, wraps=profile.accumulator_least is not None, old=old)
     kind = "int64" if integers else ""
     inputs, outputs = ["x", *parameters], ["spikes"]
     if time == "step":
@@ -105,8 +105,11 @@ def _step(body: Body, names: Names = Names(), *, node: LIF) -> None:
     _fire(body, names, node, u, names.threshold)
 
 
-def _loihi_step(body: Body, names: Names = Names(), *, node: LIF, wraps: bool) -> None:
-    """One step of Loihi's integers (graph/loihi.py); ONNX's integer Div truncates towards zero, as Loihi does."""
+def _loihi_step(body: Body, names: Names = Names(), *, node: LIF, wraps: bool, old: bool) -> None:
+    """One step of Loihi's integers (graph/loihi.py); ONNX's integer Div truncates towards zero, as Loihi does.
+
+    0.1 wrote ``Clip``. In onnxruntime 1.31 that leaves some integers beyond 32 bits as they are, and so do Max and Min.
+    """
     tag = names.tag
     whole = body.op("Cast", [names.x], f"wide{tag}", to=TensorProto.INT64)
     arriving = body.op("Mul", [whole, "lift"], f"arriving{tag}")
@@ -121,7 +124,12 @@ def _loihi_step(body: Body, names: Names = Names(), *, node: LIF, wraps: bool) -
     leaked = body.op("Div", [weighted, "one"], f"leaked{tag}")
     driven = body.op("Add", [leaked, arriving], f"driven{tag}")
     exact = body.op("Add", [driven, "bias"], f"exact{tag}")
-    u = body.op("Clip", [exact, "lowest", "highest"], f"u{tag}")
+    if old:
+        u = body.op("Clip", [exact, "lowest", "highest"], f"u{tag}")
+    else:
+        below = body.op("Less", [exact, "lowest"], f"below{tag}")
+        raised = body.op("Where", [below, "lowest", exact], f"raised{tag}")
+        u = body.op("Where", [body.op("Greater", [raised, "highest"], f"above{tag}"), "highest", raised], f"u{tag}")
     level = body.op("Mul", [names.threshold, "lift"], f"level{tag}")
     _fire(body, names, node, u, level)
 

@@ -91,7 +91,7 @@ def _product(
         lifted = build.op("Add", [x.name, build.constant(offset)], f"{name}/lifted") if offset else x.name
         inputs = [build.cast(lifted, np.uint8, f"{name}/entering"), weight]
         inputs += [build.constant(offset, np.uint8, "zero_point")] if offset else []
-        if not window and not self.signed and entering.high + offset > SIGNED:
+        if not window and not self.old and entering.high + offset > SIGNED:
             shifted = build.op(
                 "Add", [build.cast(weight, np.int32, f"{name}/wide"), build.constant(128)], f"{name}/raised"
             )
