@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import typer
 
+from cli.warm import Warm
 from spikeport.formats import nir, onnx
 from spikeport.graph import LIF, Flatten, Graph, Input, Linear, Readout
 from spikeport.terminal import app
 from spikeport.verbs import VERBS as ALL
 
 
-def spikeport(*arguments, cwd):
-    """Run the command line as a user does."""
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "spikeport", *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env=os.environ | {"COLUMNS": "200"},
-    )
+@pytest.fixture(scope="module")
+def spikeport():
+    """The command line as a user has it, warm."""
+    warm = Warm()
+    yield warm
+    warm.close()
 
 
 def digits_shaped() -> Graph:
@@ -85,7 +77,7 @@ CASES = [(verb, damage, ENDINGS[(i + j) % 3]) for i, verb in enumerate(VERBS) fo
 
 
 @pytest.mark.parametrize(("verb", "damage", "ending"), CASES)
-def test_a_damaged_model_is_one_error(verb, damage, ending, good, tmp_path):
+def test_a_damaged_model_is_one_error(verb, damage, ending, good, tmp_path, spikeport):
     path = tmp_path / f"model{ending}"
     source = good / f"model{ending}"
     path.write_bytes(source.read_bytes() if source.exists() else b"\x40" * 4000)
@@ -97,7 +89,7 @@ def test_a_damaged_model_is_one_error(verb, damage, ending, good, tmp_path):
 
 
 @pytest.mark.parametrize("damage", list(DAMAGE))
-def test_a_damaged_input_array_is_one_error(damage, good, tmp_path):
+def test_a_damaged_input_array_is_one_error(damage, good, tmp_path, spikeport):
     (tmp_path / "input.npy").write_bytes((good / "input.npy").read_bytes())
     DAMAGE[damage](tmp_path / "input.npy")
     before = sorted(p.name for p in tmp_path.iterdir())
@@ -114,7 +106,7 @@ def test_a_damaged_input_array_is_one_error(damage, good, tmp_path):
         (np.zeros((2, 1, 8, 8), object), (), "SP907"),  # a pickle inside
     ],
 )
-def test_input_that_does_not_fit_is_one_error(array, flags, code, good, tmp_path):
+def test_input_that_does_not_fit_is_one_error(array, flags, code, good, tmp_path, spikeport):
     np.save(tmp_path / "input.npy", array, allow_pickle=True)
     before = sorted(p.name for p in tmp_path.iterdir())
     result = spikeport("simulate", good / "model.nir", "--input", "input.npy", "--out", "record", *flags, cwd=tmp_path)
@@ -135,7 +127,7 @@ def test_input_that_does_not_fit_is_one_error(array, flags, code, good, tmp_path
         (("train", "no-such-recipe", "--out", "out"), "SP3"),
     ],
 )
-def test_names_that_mean_nothing_are_one_error(arguments, code, good, tmp_path):
+def test_names_that_mean_nothing_are_one_error(arguments, code, good, tmp_path, spikeport):
     result = spikeport(*(argument.format(good=good) for argument in arguments), cwd=tmp_path)
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
@@ -145,7 +137,7 @@ def test_names_that_mean_nothing_are_one_error(arguments, code, good, tmp_path):
 WRITTEN = [name.replace("_", "-") for name in ALL]
 
 
-def test_help_fits_a_screen_and_every_verb_ends_with_examples(tmp_path):
+def test_help_fits_a_screen_and_every_verb_ends_with_examples(tmp_path, spikeport):
     top = spikeport("--help", cwd=tmp_path)
     assert top.returncode == 0
     assert len(top.stdout.splitlines()) <= 40

@@ -35,8 +35,8 @@ def mutants_of(kind, first, count, timeout):
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", ["nir", "onnx"])
-def test_two_thousand_mutants_end_in_a_coded_error_or_a_graph(kind):
-    seen = mutants_of(kind, 0, 2000, timeout=580)
+def test_mutants_end_in_a_coded_error_or_a_graph(kind):
+    seen = mutants_of(kind, 0, 600, timeout=580)
     assert seen["graph"] > 20, "mutants that damage everything tell little"
     assert len(seen) > 3 if kind == "nir" else len(seen) > 2
 
@@ -45,7 +45,7 @@ def test_two_thousand_mutants_end_in_a_coded_error_or_a_graph(kind):
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", ["nir", "onnx"])
 def test_many_more_mutants(kind):
-    mutants_of(kind, 10_000, 40_000, timeout=3500)
+    mutants_of(kind, 600, 40_000, timeout=3500)
 
 
 def test_the_limit_on_memory_is_one(tmp_path):
