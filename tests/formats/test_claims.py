@@ -102,7 +102,7 @@ def hostile(folder):
         folder / "threshold.onnx",
         shape=size,
         operators=[*still, call],
-        functions=[function(lif(size), "scan")],
+        functions=[function(lif(size), "scan", np.dtype(np.float32))],
         arrays=values
         | {"theta": np.arange(512, dtype=f4).reshape(16, 1, 1, 1, 32), "steps": np.array([16, 1, 1, 1, 1])},
     )

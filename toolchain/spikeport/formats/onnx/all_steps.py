@@ -59,7 +59,9 @@ def neuron(self: Whole, name: str, node: LIF, x: Value) -> Value:
     """One call to the function of the layer's kind."""
     called = neuron_functions.function_name(node, self.time, integers=self.integers)
     if called not in self.builder.functions:
-        self.builder.functions[called] = neuron_functions.function(node, self.time, profile=self.profile, old=self.old)
+        self.builder.functions[called] = neuron_functions.function(
+            node, self.time, self.builder.dtype, profile=self.profile, old=self.old
+        )
     inputs = [self.as_time(x).name, *parameters(self, name, node, self.schedule)]
     return Value(self.builder.op(called, inputs, f"spikes/{name}", domain=DOMAIN, exact=True), "time", node.shape)
 

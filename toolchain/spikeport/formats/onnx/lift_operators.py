@@ -44,7 +44,9 @@ def neuron(work: Draft, call: onnx.NodeProto) -> None:
     values |= {"reset": reset, "compare": ">" if "above" in parts else ">="}
     node = kind(x.shape, threshold=np.stack(rows), **values)
     functions = {function.name: function for function in work.model.functions if function.domain == DOMAIN}
-    if functions.get(call.op_type) != neuron_functions.function(node, time):
+    dtype = np.dtype(np.float64 if work.double else np.float32)
+    ours = [neuron_functions.function(node, time, dtype, old=old) for old in (False, True)]
+    if functions.get(call.op_type) not in ours:
         raise UnsupportedError("the function of that name is not spikeport's, or was changed")
     name = call.output[0].removeprefix("spikes/") or call.name or "neuron"
     call = helper.make_node(call.op_type, call.input, call.output, name=name)

@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
 from spikeport.formats.onnx.builder import DOMAIN, OPSET
 from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, CubaLIF, Profile
 
+COMPARISONS = (("Greater", "above"), ("Equal", "equal"))  #: either makes >=
 PARAMETERS = ["decay", "threshold", "gain", "bias", "reset_to"]
 
 
@@ -28,12 +30,21 @@ PARAMETERS = ["decay", "threshold", "gain", "bias", "reset_to"]
 class Body:
     """Nodes of a function or of a Scan's body."""
 
+    kind: int  #: the element type of x
+    old: bool = False  #: as 0.1 wrote it, which onnxruntime runs from 1.25 on
     nodes: list[onnx.NodeProto] = field(default_factory=list)
 
     def op(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        """Append a node and return its output."""
-        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        """Append a node and return its output. It has a name: onnxruntime 1.20 makes one name of two that have none."""
+        name = None if self.old else output
+        self.nodes.append(helper.make_node(kind, inputs, [output], name, **attributes))
         return output
+
+    def of_kind(self, value: str, output: str, like: str) -> str:
+        """A value in the type of x, of which ``like`` is one."""
+        if self.old:
+            return self.op("CastLike", [value, like], output)
+        return self.op("Cast", [value], output, to=self.kind)
 
     def integer_constants(self, profile: Profile) -> None:
         """The constants of Loihi's format."""
@@ -53,27 +64,29 @@ def function_name(node: LIF, time: str, *, integers: bool = False) -> str:
     return "_".join(parts)
 
 
-def function(node: LIF, time: str, *, profile: Profile | None = None, old: bool = False) -> onnx.FunctionProto:
-    """The function that a layer calls; ``profile``: the format of whole numbers, None in real ones; ``old``: 0.1's."""
+def function(
+    node: LIF, time: str, dtype: np.dtype[Any], *, profile: Profile | None = None, old: bool = False
+) -> onnx.FunctionProto:
+    """The function that a layer calls; ``dtype`` is that of x, ``profile`` the format of whole numbers, None in real
+    ones; ``old``: as 0.1 wrote it."""
     integers = profile is not None
     cuba = isinstance(node, CubaLIF)
     parameters = [name for name in PARAMETERS if not (integers and name == "gain")]
     parameters += ["current_decay"] if cuba else []
     states = ["v", "i"] if cuba else ["v"]
-    body = Body()
+    body = Body(helper.np_dtype_to_tensor_dtype(dtype), old)
     step = partial(_step, node=node)
     if profile is not None:
         body.integer_constants(profile)
         step = partial(_loihi_step, node=node, wraps=profile.accumulator_least is not None, old=old)
-    kind = "int64" if integers else ""
     inputs, outputs = ["x", *parameters], ["spikes"]
     if time == "step":
         inputs, outputs = [*inputs, *states], [*outputs, *(f"{state}_out" for state in states)]
         step(body)
     elif time == "scan":
-        _scan(body, step, states, kind)
+        _scan(body, step, states, integers)
     else:
-        _unrolled(body, step, states, kind, node.timesteps)
+        _unrolled(body, step, states, integers, node.timesteps)
     opsets = [helper.make_opsetid("", OPSET)]
     return helper.make_function(
         DOMAIN, function_name(node, time, integers=integers), inputs, outputs, body.nodes, opsets
@@ -136,7 +149,13 @@ def _loihi_step(body: Body, names: Names = Names(), *, node: LIF, wraps: bool, o
 
 def _fire(body: Body, names: Names, node: LIF, u: str, level: str) -> None:
     tag = names.tag
-    fired = body.op("Greater" if node.compare == ">" else "GreaterOrEqual", [u, level], f"fired{tag}")
+    if node.compare == ">":
+        fired = body.op("Greater", [u, level], f"fired{tag}")
+    elif body.old:
+        fired = body.op("GreaterOrEqual", [u, level], f"fired{tag}")
+    else:  # onnxruntime before 1.25 knows no shape behind GreaterOrEqual inside a Scan
+        above, equal = (body.op(kind, [u, level], f"{word}{tag}") for kind, word in COMPARISONS)
+        fired = body.op("Or", [above, equal], f"fired{tag}")
     if node.reset == "subtract":
         lowered = body.op("Sub", [u, level], f"lowered{tag}")
         body.op("Where", [fired, lowered, u], f"v_out{tag}")
@@ -144,25 +163,25 @@ def _fire(body: Body, names: Names, node: LIF, u: str, level: str) -> None:
         body.op("Identity", [u], f"v_out{tag}")
     else:
         body.op("Where", [fired, "reset_to", u], f"v_out{tag}")
-    body.op("CastLike", [fired, names.x], names.spikes)
+    body.of_kind(fired, names.spikes, like=names.x)
 
 
-def _start(body: Body, states: list[str], kind: str) -> None:
+def _start(body: Body, states: list[str], integers: bool) -> None:
     """Zero states of the shape of one step of x, in its type or in int64."""
     body.op("Shape", ["x"], "shape", start=1)
-    zero = helper.make_tensor("zero", TensorProto.INT64 if kind else TensorProto.FLOAT, [1], [0])
+    late = body.old and not integers
+    zero = helper.make_tensor(
+        "zero", TensorProto.INT64 if integers else TensorProto.FLOAT if late else body.kind, [1], [0]
+    )
     for state in states:
-        if kind:
-            body.op("ConstantOfShape", ["shape"], f"{state}_start", value=zero)
-        else:
-            body.op(
-                "CastLike", [body.op("ConstantOfShape", ["shape"], f"{state}_zeros", value=zero), "x"], f"{state}_start"
-            )
+        start = body.op("ConstantOfShape", ["shape"], f"{state}_zeros" if late else f"{state}_start", value=zero)
+        if late:
+            body.op("CastLike", [start, "x"], f"{state}_start")
 
 
-def _scan(body: Body, step: Callable[..., None], states: list[str], kind: str) -> None:
-    _start(body, states, kind)
-    inner = Body()
+def _scan(body: Body, step: Callable[..., None], states: list[str], integers: bool) -> None:
+    _start(body, states, integers)
+    inner = Body(body.kind, body.old)
     step(inner, Names("x_t", "threshold_t", "spikes_t"))
 
     def value(name: str) -> onnx.ValueInfoProto:
@@ -176,11 +195,12 @@ def _scan(body: Body, step: Callable[..., None], states: list[str], kind: str) -
     )
     inputs = [*(f"{state}_start" for state in states), "x", "threshold"]
     outputs = [*(f"{state}_end" for state in states), "spikes"]
-    body.nodes.append(helper.make_node("Scan", inputs, outputs, body=graph, num_scan_inputs=2))
+    name = None if body.old else "scan"
+    body.nodes.append(helper.make_node("Scan", inputs, outputs, name, body=graph, num_scan_inputs=2))
 
 
-def _unrolled(body: Body, step: Callable[..., None], states: list[str], kind: str, steps: int) -> None:
-    _start(body, states, kind)
+def _unrolled(body: Body, step: Callable[..., None], states: list[str], integers: bool, steps: int) -> None:
+    _start(body, states, integers)
     now = {state: f"{state}_start" for state in states}
     for t in range(steps):
         body.op("Constant", [], f"t{t}", value_int=t)

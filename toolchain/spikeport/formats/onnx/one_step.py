@@ -106,7 +106,9 @@ def _input(self: Step, name: str, node: Input, x: None) -> Value:
 def _neuron(self: Step, name: str, node: LIF, x: Value) -> Value:
     called = neuron_functions.function_name(node, "step", integers=self.integers)
     if called not in self.builder.functions:
-        self.builder.functions[called] = neuron_functions.function(node, "step", profile=self.profile, old=self.old)
+        self.builder.functions[called] = neuron_functions.function(
+            node, "step", self.builder.dtype, profile=self.profile, old=self.old
+        )
     inputs = parameters(self, name, node, self.now)
     kinds = ["v", "i"] if isinstance(node, CubaLIF) else ["v"]
     dtype = np.dtype(np.int64) if self.integers else self.builder.dtype

@@ -161,6 +161,7 @@ def _habits(graph: Graph) -> Iterator[tuple[Graph, bool, tuple[Finding, ...]]]:
     """What may stand in a file for a graph: what this version writes, then what 0.1 wrote."""
     yield graph, False, ()
     if not isinstance(graph.arithmetic, Loihi):
+        yield graph, True, ()
         return
     yield graph, True, (OLD,)
     if graph.arithmetic.profile.state_bits != STATE_BITS_0_1:

@@ -1,7 +1,8 @@
 """What has no state, in ONNX: synapses, pools and the like, in floats or in exact integers.
 
 Integers run as int32 between nodes. A synapse is ConvInteger or MatMulInteger where its input fits 8 bits (shifted to
-unsigned ones where it can be negative, which ONNX calls the zero point), else a float32 product where every sum stays
+unsigned ones where it can be negative, which ONNX calls the zero point; so are the weights of convolutions, which
+onnxruntime takes signed only from 1.25 on), else a float32 product where every sum stays
 below 2**24 and is exact in any order.
 """
 
@@ -91,7 +92,7 @@ def _product(
         lifted = build.op("Add", [x.name, build.constant(offset)], f"{name}/lifted") if offset else x.name
         inputs = [build.cast(lifted, np.uint8, f"{name}/entering"), weight]
         inputs += [build.constant(offset, np.uint8, "zero_point")] if offset else []
-        if not window and not self.old and entering.high + offset > SIGNED:
+        if not self.old and (window or entering.high + offset > SIGNED):
             shifted = build.op(
                 "Add", [build.cast(weight, np.int32, f"{name}/wide"), build.constant(128)], f"{name}/raised"
             )
