@@ -93,3 +93,13 @@ def test_spikingjelly_estimates_the_same_for_a_pointwise_convolution():
     assert record.spike_counts["one"].sum() > 0
     ours = estimate(graph, record, [MODEL])[MODEL]
     assert ours.high * 1e12 == pytest.approx(report.total_pj, rel=1e-9)
+
+
+def test_the_ann_reads_an_input_of_a_matrix_once_by_hand():
+    """30 inputs, 40 outputs, words of 4 bytes: 30 reads from a memory of 120 bytes, 1200 weights from one of 4800."""
+    graph = Graph.chain({"input": Input((30,)), "a": Linear(np.ones((40, 30), np.float32)), "one": lif(40)}, T)
+    record = simulate(graph, np.ones((1, 30), np.float32), Request(events=True))
+    model = find(MODEL)
+    parts = estimate(graph, record, [MODEL])[f"{MODEL}-ann"].breakdown
+    assert parts["input reads"].nominal == pytest.approx(30 * access(model, 120).nominal)
+    assert parts["weight reads"].nominal == pytest.approx(1200 * access(model, 4800).nominal)

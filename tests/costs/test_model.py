@@ -6,7 +6,7 @@ import pytest
 
 from spikeport.costs import find, shipped
 from spikeport.costs.estimate import function_of
-from spikeport.costs.model import parse
+from spikeport.costs.model import Constant, parse
 from spikeport.findings import SpikeportError
 
 GOOD = """\
@@ -97,3 +97,13 @@ def test_constants_that_the_function_does_not_read_are_refused():
 def test_every_shipped_model_fits_its_function():
     for model in shipped().values():
         function_of(model)
+
+
+SI = {"pJ": 1e-12, "nJ": 1e-9, "uJ": 1e-6, "mJ": 1e-3, "J": 1, "mW": 1e-3, "W": 1, "byte": 1, "1": 1}
+SI |= {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1}
+
+
+@pytest.mark.parametrize(("unit", "si"), SI.items())
+def test_a_prefix_is_its_power_of_ten(unit, si):
+    constant = Constant(value=3, low=2, high=4, unit=unit, basis="assumed", source="here")
+    assert constant.si.nominal == pytest.approx(3 * si, rel=1e-15)

@@ -101,3 +101,14 @@ def test_a_layer_that_there_is_not_is_refused_before_anything_runs(name):
             target(name).run(graph, np.ones((2, 1, 3)), wish)
         assert caught.value.code == "SP515"
         assert "lif" in caught.value.findings[0].mend
+
+
+def test_the_samples_at_once_are_those_that_fit_by_hand(monkeypatch):
+    """Plain kernels take 9 bytes a value. Most waits behind the neurons: 10 sums and 10 spikes at each of 5 steps."""
+    monkeypatch.setenv("SPIKEPORT_KERNELS", "plain")
+    nodes = {"input": Input((4,), "events"), "fc": Linear(np.ones((10, 4), np.int8))}
+    nodes["lif"] = LIF((10,), np.asarray(3000), np.full(5, 300), compare=">")
+    graph = Graph.chain(nodes, 5, arithmetic=Loihi(LOIHI2))
+    each = 5 * (10 + 10) * 9
+    assert at_once(graph, np.ones((5, 60, 4), np.float32), {"memory": 12 * each}) == 12
+    assert at_once(graph, np.ones((5, 60, 4), np.float32), {"memory": 12 * each - 1}) == 10  # six blocks, all as large

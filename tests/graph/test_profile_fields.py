@@ -134,3 +134,26 @@ def test_a_users_file_may_say_it(tmp_path):
         path.write_text(line)
         with pytest.raises(SpikeportError, match="SP423"):
             load_profile(path)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_weights_of_one_sign_have_no_sign_bit(bits):
+    """Up to 2**bits - 1 of either sign; of both signs it is two's complement."""
+    profile = replace(LOIHI2, weight_bits=bits)
+    most = 2**bits - 1
+    for weight in ([most, 0], [-most, 0], [-(2 ** (bits - 1)), 2 ** (bits - 1) - 1]):
+        network(profile, weight)
+    for weight in ([most + 1, 0], [-most - 1, 0], [-1, 2 ** (bits - 1)], [-(2 ** (bits - 1)) - 1, 1]):
+        with pytest.raises(SpikeportError, match="weight spans") as caught:
+            network(profile, weight)
+        assert {finding.code for finding in caught.value.findings} == {"SP115"}
+
+
+def test_a_decay_of_zero_is_none_that_the_format_has():
+    """Numerators over 4096 start at 1: Loihi forgets all but a part of a membrane, never all."""
+    with pytest.raises(SpikeportError, match=r"decay spans 0 \.\.\. 0, the format holds 1 \.\.\. 4096"):
+        Graph.chain(
+            {"in": Input((1,)), "lif": LIF((1,), np.int64(0), np.ones(1, int), compare=">")},
+            1,
+            arithmetic=Loihi(LOIHI2),
+        )

@@ -23,6 +23,7 @@ from spikeport.mapping import Mapping, draw, find, latency, shipped, traffic, wo
 from spikeport.mapping.chip import parse
 from spikeport.mapping.fit import fit
 from spikeport.mapping.layers import layers
+from spikeport.mapping.pages import limits
 from spikeport.mapping.placement import position
 from spikeport.target import Request
 from spikeport.terminal.app import build
@@ -225,6 +226,9 @@ def test_a_step_takes_the_busiest_cores_work_and_the_barrier():
     assert times.step.nominal == pytest.approx(busy + 465e-9)
     assert (times.depth, times.bottleneck) == (2, "one")
     assert times.sample.nominal == pytest.approx((T + 2) * times.step.nominal)
+    assert times.pipelined.nominal == pytest.approx(1 / (T * times.step.nominal))
+    idle, barrier = 784 * 128 * 3.5e-9 + 128 * 5.3e-9, find("loihi1").timing["barrier"].si  # low: no neuron is active
+    assert times.step.low == pytest.approx(idle + barrier.low)
     assert "depth dominates" in times.sentence
 
 
@@ -285,3 +289,9 @@ def test_the_command_line_draws_the_core_map(tmp_path):
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(SpikeportError, match="SP724"):
         draw(Mapping(dense(), fit(dense(), "loihi1")), tmp_path / "map.gif")
+
+
+def test_a_chips_page_has_every_limit_and_every_time():
+    chip = find("loihi1")
+    rows = [row.split("|")[1].strip() for row in limits(chip).splitlines() if row.startswith("| ")]
+    assert set(rows) >= {"limit", "time", "mesh", *chip.limits, *chip.unknown, *chip.timing}

@@ -9,7 +9,7 @@ from spikeport.engine import simulate
 from spikeport.graph import LIF, Conv, Flatten, Graph, Input, Linear, Pool
 from spikeport.mapping import find
 from spikeport.mapping.fit import fit
-from spikeport.mapping.layers import layers
+from spikeport.mapping.layers import Axis, layers, lists
 from spikeport.target import Request
 
 
@@ -63,3 +63,9 @@ def test_weights_that_neurons_share_are_stored_once():
     small = chip(synapse_memory=4096)
     assert fit(graph, small).layers["lif"].tile.cores == 1
     assert fit(graph, small, sharing="unrolled").layers["lif"].tile.cores > 1
+
+
+def test_the_last_tile_counts_where_it_holds_the_most():
+    """Padded by 5, a kernel of 3 has its only input inside at the last of 4 outputs: position 3 - 5 + 2 = 0."""
+    lengths, counts, most = lists(Axis(inputs=1, outputs=4, taps=3, padding=5), 1, shared=False)
+    assert (lengths.tolist(), counts.tolist(), most) == ([1], [1], 1)

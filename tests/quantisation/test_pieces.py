@@ -10,6 +10,7 @@ from spikeport.engine import simulate
 from spikeport.graph import Conv, Linear
 from spikeport.quantisation import mixed_bits, quantize
 from spikeport.quantisation.inputs import exact_unit
+from spikeport.quantisation.mantissa import mantissa_for
 from spikeport.quantisation.rounding import patches
 
 
@@ -46,3 +47,16 @@ def test_a_budget_that_is_just_kept_is_kept():
     trade_off = mixed_bits(quantised, accuracy=lambda graph: 0.5, real_accuracy=0.5, max_drop=0)
     assert trade_off.chosen.weight_bits == min(point.weight_bits for point in trade_off.curve)
     assert trade_off.chosen.mean_bits < 2
+
+
+def test_as_many_values_as_the_format_has_still_enter_as_they_are():
+    """All 256 values of a byte, and one more, for which there is no place."""
+    assert exact_unit(np.arange(256.0), 0, 255) == 1
+    assert exact_unit(np.arange(257.0), 0, 255) is None
+
+
+@pytest.mark.parametrize(
+    ("weight", "sign"), [([0, 1], "excitatory"), ([-1, 0], "inhibitory"), ([-2, 1], "mixed"), ([-0.5, 0.25], "mixed")]
+)
+def test_the_sign_of_weights_is_that_of_all_of_them(weight, sign):
+    assert mantissa_for(np.asarray([weight]), 8, "auto", "fc").sign == sign
