@@ -111,6 +111,9 @@ class Comparison(Told):
         if self.why_not:
             yield f"causes: {self.why_not}"
 
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
     def _repr_html_(self) -> str:
         """For notebooks."""
         head, *rest = map(escape, self.lines())

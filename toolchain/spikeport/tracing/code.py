@@ -27,9 +27,17 @@ class Named:
     input_shape: tuple[int, ...]
     options: Mapping[str, Any] = field(default_factory=dict)  #: for `capture`
 
-    def graph(self) -> Graph:
-        """The module, captured."""
-        return capture(self.module, self.input_shape, **self.options)
+    def graph(self, timesteps: int | None = None) -> Graph:
+        """The module, captured; ``timesteps`` are for one that does not say how many it runs."""
+        if timesteps is None or "timesteps" in self.options:
+            return capture(self.module, self.input_shape, **self.options)
+        try:
+            return capture(self.module, self.input_shape, **self.options, timesteps=timesteps)
+        except SpikeportError as error:
+            try:
+                return self.graph()
+            except SpikeportError:
+                raise error from None
 
 
 def named(reference: str, shape: tuple[int, ...] | None = None) -> Named:

@@ -57,7 +57,7 @@ def capture(
     if not drawings:
         raise _refusal(module, tries, forward)
     if forward is None and steps is None and all(d.graph.timesteps == 1 for d in drawings):
-        fail("SP384", "the module does not say how many timesteps it runs", mend="pass timesteps=T")
+        fail("SP384", "the module does not say how many timesteps it runs", mend="pass timesteps=T (--timesteps T)")
     if not verify:
         return _only(drawings, forward).said(forward)
     proofs = [_proved(module, drawing, fold) for drawing in drawings]
@@ -125,7 +125,7 @@ def _plans(
         usual: Coding = "events" if reading.way == "sequence" else "direct"
         yield Plan(reading, shape, steps, (coding or usual) if reading.way != "sample" else "direct", output)
     if steps is None and forward in ("sequence", "step"):
-        fail("SP384", "the module does not say how many timesteps it runs", mend="pass timesteps=T")
+        fail("SP384", "the module does not say how many timesteps it runs", mend="pass timesteps=T (--timesteps T)")
 
 
 def probe_batch(plan: Plan, *more: int) -> int:

@@ -25,6 +25,7 @@ from spikeport.tracing.symbols import ALL, Axes, Lost, State, Steps, Symbol, Uns
 from spikeport.tracing.tracer import Tracer, following
 from spikeport.tracing.trains import ordered
 
+WHICH = "say which result counts: capture(..., output=0), or for a verb the tuple (net, input_shape, {'output': 0})"
 HANDLERS = {
     **arithmetic.HANDLERS,
     **comparisons.HANDLERS,
@@ -171,7 +172,7 @@ def chosen(outcome: Any, output: int | str | None) -> Tensor:
         if not values:
             fail("SP385", f"the module returns {type(outcome).__name__}, no tensor", mend="return one tensor")
         names = ", ".join(repr(key) for key in values)
-        fail("SP385", f"the module returns {len(values)} results: {names}", mend="say which one counts: output=0")
+        fail("SP385", f"the module returns {len(values)} results: {names}", mend=WHICH)
     if output not in values:
         names = ", ".join(repr(key) for key in values)
         fail("SP385", f"the module returns no result {output!r}; it has {names}", mend="name one of them")
@@ -216,7 +217,7 @@ def _known(tracer: Tracer, outcome: Tensor) -> Symbol | Steps:
     if isinstance(known, Lost):
         _refuse(_named(tracer, known.causes | tracer.reads))
     if isinstance(known, State):
-        fail("SP385", "the result is the membrane of a neuron layer", mend="return its spikes, or say output=")
+        fail("SP385", "the result is the membrane of a neuron layer", mend=f"return its spikes, or {WHICH}")
     if not isinstance(known, Symbol | Steps):
         what = "the module's result does not come from its input, as far as can be followed"
         finding = Finding("SP385", what, mend=f"supported are: {SUPPORTED}")

@@ -96,7 +96,7 @@ def _loaded(model: Any, dt: float | None, nir: Mapping[str, str], data: Any) -> 
     if isinstance(model, Graph):
         return Model("graph", "graph", model)
     if not isinstance(model, str | Path):
-        return _module(model, data)
+        return _module(model, data, nir.get("timesteps"))
     path = Path(model)
     readers: dict[str, Callable[[Path], Model]] = {
         ".nir": lambda path: _nir(path, dt, nir),
@@ -111,7 +111,7 @@ def _loaded(model: Any, dt: float | None, nir: Mapping[str, str], data: Any) -> 
             fail("SP902", "is a folder", where=str(model), mend="name a file")
         return reader(path)
     if ":" in str(model) and not path.exists():
-        return _code(str(model), _shape_of(data))
+        return _code(str(model), _shape_of(data), nir.get("timesteps"))
     return _shipped(str(model), path)
 
 
@@ -155,25 +155,25 @@ def _shape_of(data: Any) -> tuple[int, ...] | None:
     return None if brought is None or isinstance(brought, str | Path) else frame_shape(brought)
 
 
-def _module(module: Any, data: Any) -> Model:
+def _module(module: Any, data: Any, timesteps: str | None) -> Model:
     from spikeport.tracing.code import taken
 
     known = type(module[0] if isinstance(module, tuple) and module else module).__name__
-    return _captured(known, taken(module, known, _shape_of(data)))
+    return _captured(known, taken(module, known, _shape_of(data)), timesteps)
 
 
 @cache
-def _code(reference: str, shape: tuple[int, ...] | None) -> Model:
+def _code(reference: str, shape: tuple[int, ...] | None, timesteps: str | None) -> Model:
     """``package:function``: the one way to name code, which then runs, once: a second call may draw other weights."""
     from spikeport.tracing.code import named
 
     runs = Finding("SP909", "its code was imported and called", where=reference, severity="note")
-    return _captured(reference, named(reference, shape), runs)
+    return _captured(reference, named(reference, shape), timesteps, runs)
 
 
-def _captured(name: str, code: Named, *findings: Finding) -> Model:
+def _captured(name: str, code: Named, timesteps: str | None, *findings: Finding) -> Model:
     """A module's graph, with what `capture` had to choose."""
-    graph = code.graph()
+    graph = code.graph(None if timesteps is None else whole(timesteps, "timesteps"))
     mend = "if that is not meant, return (module, input_shape, options), for instance {'forward': 'step'}"
     notes = graph.provenance.get("notes", ())
     read = tuple(Finding("SP242", note, where=name, mend=mend, severity="note") for note in notes)
