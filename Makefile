@@ -66,7 +66,7 @@ bench: $(STAMP)  ## benchmarks against named peers; writes build/bench.json
 	$(BIN)/python -m pytest tests/benchmarks -m bench -s -p no:cacheprovider
 
 docs: $(STAMP)  ## the documentation site, no warning allowed; writes build/docs/site/index.html
-	$(BIN)/python docs/generate.py build/docs
+	$(BIN)/python docs/generate.py build/docs --run
 	$(BIN)/zensical build --strict --clean -f build/docs/zensical.toml
 
 dist: $(STAMP)  ## wheel and sdist in dist/, installed in a clean environment; README's Python example runs from it

@@ -1,18 +1,21 @@
 """Writes the sources of the site: the pages of this folder, and those that are made from data.
 
-    python docs/generate.py build/docs
+    python docs/generate.py build/docs --run
 
 Generated: a page an error code (from the catalogue), cost models, chips and what every figure means (from the files
-that the program reads), CONTRIBUTING.md and the notebooks as pages.
+that the program reads), commands and Python's names (from their signatures), CONTRIBUTING.md and the notebooks as
+pages: with --run they are run, and show what came of it.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import sys
 from pathlib import Path
+
+import notebook
+import reference
 
 from spikeport.catalogue import Page, pages
 from spikeport.costs.pages import definitions_page, models_page
@@ -22,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 SNIPPET = re.compile(r'^--8<-- "([^"]+)"$', re.MULTILINE)
 
 
-def generate(out: Path) -> Path:
+def generate(out: Path, run: bool = False) -> Path:
     """Write ``out/pages`` and ``out/zensical.toml``; what was there goes."""
     target = out / "pages"
     shutil.rmtree(target, ignore_errors=True)
@@ -32,12 +35,14 @@ def generate(out: Path) -> Path:
         place = target / image.relative_to(HERE)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(image, place)
-    for notebook in sorted((HERE / "notebooks").glob("*.ipynb")):
-        write(target / "notebooks" / f"{notebook.stem}.md", notebook_page(notebook))
+    for path in sorted((HERE / "notebooks").glob("*.ipynb")):
+        write(target / "notebooks" / f"{path.stem}.md", notebook.page(path, run))
     write(target / "contributing.md", (HERE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8"))
     write(target / "codes.md", codes_page(pages()))
     for page in pages().values():
         write(target / "codes" / f"{page.code}.md", code_page(page))
+    write(target / "commands.md", reference.commands_page())
+    write(target / "api.md", reference.api_page())
     write(target / "cost-models.md", models_page())
     write(target / "cost-figures.md", definitions_page())
     write(target / "chips.md", chips_page())
@@ -62,15 +67,6 @@ def codes_page(catalogue: dict[str, Page]) -> str:
     return f"# Error codes\n\n{head}\n\n| code | what |\n|---|---|\n{rows}\n"
 
 
-def notebook_page(path: Path) -> str:
-    """A notebook as a page: text as it is, code as blocks."""
-    parts = []
-    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-        text = "".join(cell["source"])
-        parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
-    return "\n\n".join(parts) + "\n"
-
-
 def write(path: Path, text: str) -> None:
     """Write a page, its folder made if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,4 +74,4 @@ def write(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    print(generate(Path(sys.argv[1])))
+    print(generate(Path(sys.argv[1]), "--run" in sys.argv))

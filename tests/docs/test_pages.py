@@ -7,6 +7,7 @@ import functools
 import io
 import json
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from spikeport.terminal.app import build
@@ -183,6 +185,33 @@ def test_every_code_has_a_page(site):
     from spikeport.catalogue import pages
 
     assert {path.stem for path in (site / "codes").glob("*.md")} == set(pages())
+
+
+def test_the_reference_has_every_option_and_every_public_name(site):
+    import spikeport
+    from spikeport.verbs import VERBS
+
+    commands, names = (site / "commands.md").read_text("utf-8"), (site / "api.md").read_text("utf-8")
+    group = typer.main.get_command(build())
+    for verb in VERBS:
+        head, _, text = commands.partition(f"## spikeport {verb.replace('_', '-')}\n")
+        assert head.count("\n## ") == list(VERBS).index(verb)
+        flags = {flag for each in group.commands[verb.replace("_", "-")].params for flag in each.opts if "--" in flag}
+        missing = {flag for flag in flags - {"--help"} if f"`{flag}`" not in text.partition("\n## ")[0]}
+        assert missing == set(), verb
+    assert set(spikeport._HOMES) == set(re.findall(r"^## (\w+)$", names, re.MULTILINE))
+
+
+def test_a_notebook_s_page_shows_what_a_cell_printed_and_ended_in(tmp_path):
+    cells = ["print('one <b>')\nx = 2", "x + 40", "class A:\n    _repr_html_ = lambda self: '<i>a\\n\\nb</i>'\n\nA()"]
+    book = {"cells": [{"cell_type": "code", "source": [cell]} for cell in cells]}
+    (tmp_path / "book.ipynb").write_text(json.dumps(book))
+    page = runpy.run_path(str(DOCS / "notebook.py"))["page"]
+    shown = page(tmp_path / "book.ipynb", True).split("```python\n")
+    assert shown[1].endswith("```\n\n```text\none <b>\n```\n\n")
+    assert "<pre>42</pre>" in shown[2]
+    assert "<i>a b</i>" in shown[3]  # no empty line, which would end a block of HTML
+    assert "42" not in page(tmp_path / "book.ipynb", False)
 
 
 def test_the_cost_page_shows_every_constant_with_its_source(site):

@@ -14,7 +14,7 @@ VERBS = {
     "energy": "What a sample costs, model by model.",
     "fit": "Whether a model fits a chip.",
     "plot": "Draw a run: spikes, rates, membranes.",
-    "report": "Write a run's report again.",
+    "report": "A page of what a verb wrote.",
     "inspect": "See a model.",
     "check": "What a target can run of it.",
     "targets": "Where a model can run.",
