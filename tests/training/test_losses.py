@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from spikeport.findings import SpikeportError
 from spikeport.training import LIF, PLIF, DsAtgo, Fixed, Lsg, Masked, MpdAgl, Psg, Readout, TdBatchNorm, method
 from spikeport.training.loop import train_step
 from spikeport.training.losses import cross_entropy, near_threshold, tet
@@ -149,6 +150,30 @@ def test_unknown_methods_and_options_are_refused():
         with pytest.raises(Exception, match="SP313"):
             method(name, **options)
     assert method("ds-atgo", f_c=1.2) == DsAtgo(f_c=1.2)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        ("mpd-agl", "shape", "rectanglar"),
+        ("mpd-agl", "width", -1),
+        ("ds-atgo", "momentum", 3),
+        ("ds-atgo", "momentum", 0),
+        ("ds-atgo", "f_c", 0),
+        ("ds-atgo", "f_c", float("nan")),
+        ("ds-atgo", "f_c", "1"),
+        ("ds-atgo", "width_from", "sigm"),
+        ("ds-atgo", "per_channel", 2),
+        ("lsg", "threshold", 0.0),
+        ("masked", "p", 1.0),
+        ("masked", "momentum", -0.1),
+    ],
+)
+def test_a_value_that_no_method_can_mean_is_refused_before_anything_trains(name, option, value):
+    with pytest.raises(SpikeportError, match=option) as caught:
+        parse({**TINY, "method": name, "method_options": {option: value}})
+    assert [finding.code for finding in caught.value.findings] == ["SP313"]
+    assert caught.value.findings[0].where == f"method {name!r}"
 
 
 def test_thresholds_a_channel_follow_each_channel():

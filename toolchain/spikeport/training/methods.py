@@ -7,9 +7,10 @@ membrane of the batch (`adapt`); the others have a constant threshold and give t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from spikeport.training.surrogates import Shape
@@ -17,6 +18,10 @@ from spikeport.training.surrogates import Shape
 MIN_WIDTH = (
     1e-3  #: membrane units; keeps 1 / width finite where gamma collapses (ours: the published code divides by 0)
 )
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+Momentum = Annotated[float, Field(ge=0, lt=1, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +33,8 @@ class Method:
     learns_width: ClassVar[bool] = False  #: whether the width is a parameter of each layer
     learns_readout: ClassVar[bool] = False  #: whether the readout's weights over time are learned
 
-    threshold: float = 0.5  #: V_th, the threshold at the start, in membrane units
-    width: float = 1.0  #: surrogate width at the start, in membrane units
+    threshold: Positive = 0.5  #: V_th, the threshold at the start, in membrane units
+    width: Positive = 1.0  #: surrogate width at the start, in membrane units
     shape: Shape = "rectangular"
 
     @property
@@ -114,11 +119,11 @@ class DsAtgo(Method):
     name: ClassVar[str] = "ds-atgo"
     adaptive: ClassVar[bool] = True
 
-    threshold: float = 1.0
-    f_c: float = 1.0  #: dimensionless, > 0
-    momentum: float = 0.1  #: m, 0 < m <= 1
+    threshold: Positive = 1.0
+    f_c: Positive = 1.0  #: dimensionless
+    momentum: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.1  #: m
     width_from: Literal["sigma", "threshold"] = "sigma"
-    per_channel: bool = False
+    per_channel: Annotated[bool, Field(strict=True)] = False
 
     @property
     def norm_gamma(self) -> float:

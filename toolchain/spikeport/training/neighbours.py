@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from spikeport.training.methods import Method, per_step
+from spikeport.training.methods import Method, Momentum, per_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,8 @@ class Masked(Method):
     name: ClassVar[str] = "masked"
     learns_readout: ClassVar[bool] = True
 
-    p: float = 0.5  #: 0 <= p < 1; the paper's best lie between 0.4 and 0.6
-    momentum: float = 0.99  #: of the readout, 0 <= beta < 1; ours, the paper's is not known to us
+    p: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.5  #: the paper's best lie between 0.4 and 0.6
+    momentum: Momentum = 0.99  #: beta, of the readout; ours, the paper's is not known to us
 
     @property
     def masked(self) -> float:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from spikeport import __version__
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.nearest import choose
+from spikeport.training.catalogue import method
 from spikeport.training.precision import Precision, fastest
 
 
@@ -50,14 +51,16 @@ class Recipe(BaseModel):
 def parse(fields: Mapping[str, Any], where: str = "", auto: Callable[[], Precision] = fastest) -> Recipe:
     """A recipe from plain values; ``auto`` says which precision "auto" is, by default the CPU's fastest.
 
-    Raises SP312 with every field that does not fit.
+    Raises SP312 with every field that does not fit, SP313 for the method or an option of it that cannot be.
     """
     if fields.get("precision") == "auto":
         fields = {**fields, "precision": auto()}
     try:
-        return Recipe(**fields)
+        recipe = Recipe(**fields)
     except ValidationError as error:
         raise SpikeportError([_finding(one, where) for one in error.errors()]) from None
+    method(recipe.method, **recipe.method_options)
+    return recipe
 
 
 def _finding(error: Any, where: str) -> Finding:
@@ -74,7 +77,7 @@ def read(
     """The recipe in a TOML file, with some fields replaced; ``architecture.hidden`` names one of a table.
 
     ``auto`` as in `parse`.
-    Raises SP311 (no such file), SP312 (not TOML, unknown fields, values out of range).
+    Raises SP311 (no such file), SP312 (not TOML, unknown fields, values out of range), SP313 as `parse`.
     """
     path = Path(path)
     if not path.is_file():
