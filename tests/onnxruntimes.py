@@ -28,6 +28,7 @@ from spikeport.graph import LIF, Loihi, definition
 
 VERSIONS = ("1.17.3", "1.20.1", "1.22.1", "1.23.2", "1.25.1", version("onnxruntime"))
 OLD_NUMPY = ("1.17", "1.18")  #: their wheels were built against numpy 1
+FORMS = {"scan": {"time": "scan"}, "unroll": {"time": "unroll"}, "portable": {"portable": True}}
 KINDS = {"integers": "integers", "float32": "real numbers"}
 CHILD = Path(__file__).with_name("onnxruntimes_child.py")
 
@@ -44,24 +45,24 @@ def export(folder, number):
 
 def _written(folder, one):
     """Every form of a network; the Scan of each other one runs any number of steps, where its readout lets it."""
-    forms = ["scan"] if one.graph.recurrent else ["scan", "unroll"]
+    forms = ["scan", "portable"] if one.graph.recurrent else ["scan", "unroll", "portable"]
     graph = one.graph.with_(after_end="cycle") if one.seed % 2 else one.graph
     for form in forms:
         name = f"{form} {one.kind} {one.seed}"
         try:
-            onnx.write(graph, folder / f"{name}.onnx", form)
+            onnx.write(graph, folder / f"{name}.onnx", **FORMS[form])
         except SpikeportError:  # sums or messages that ONNX's integers do not hold
             return False
-        np.savez(folder / f"{name}.npz", **_expected(one))
+        np.savez(folder / f"{name}.npz", **expected(one.graph, one.samples, one.truth))
     return True
 
 
-def _expected(one):
-    """The samples, and each output of the model in its order and type."""
-    dtype, total = (np.int32, np.int64) if isinstance(one.graph.arithmetic, Loihi) else (np.float32, np.float32)
-    trains = [one.truth.spikes(name).astype(dtype) for name in one.graph.nodes_of(LIF)]
-    outputs = [one.truth.outputs.astype(total), *trains]
-    return {"input": one.samples} | {f"output {index}": value for index, value in enumerate(outputs)}
+def expected(graph, samples, truth):
+    """The samples, and each output of the model in its order and type, as the definition's run has them."""
+    dtype, total = (np.int32, np.int64) if isinstance(graph.arithmetic, Loihi) else (np.float32, np.float32)
+    trains = [truth.spikes(name).astype(dtype) for name in graph.nodes_of(LIF)]
+    outputs = [truth.outputs.astype(total), *trains]
+    return {"input": samples} | {f"output {index}": value for index, value in enumerate(outputs)}
 
 
 def environment(folder, release):
@@ -106,7 +107,7 @@ def _asked(python, models):
 
 def rows(answers):
     """A row a version: how many models of each form gave every bit."""
-    columns = [f"{form} {kind}" for kind in KINDS for form in ("scan", "unroll")]
+    columns = [f"{form} {kind}" for kind in KINDS for form in FORMS]
     heads = [f"{KINDS[column.split()[1]]}, {column.split()[0]}" for column in columns]
     yield f"| onnxruntime | numpy | {' | '.join(heads)} |"
     yield "|---" * (2 + len(heads)) + "|"

@@ -38,6 +38,7 @@ def export(
     data: Annotated[DataLike | None, Help("Where approx measures what it costs.")] = None,
     time: Annotated[Time, Help("ONNX: scan (any T if schedules allow), unroll, step.")] = "scan",
     inline: Annotated[bool, Help("ONNX: for readers without functions.")] = False,
+    portable: Annotated[bool, Help("ONNX: standard operators that most tools know.")] = False,
     dt: Dt = None,
     nir: Nir = None,
     timesteps: Timesteps = None,
@@ -55,7 +56,9 @@ def export(
         spikeport export digits-conv --thresholds approx --data digits --out approximate.nir
     """
     path = output(out, ".nir", ".onnx")
-    _refuse_idle(path, {"thresholds": thresholds != "guard"}, {"time": time != "scan", "inline": inline})
+    _refuse_idle(
+        path, {"thresholds": thresholds != "guard"}, {"time": time != "scan", "inline": inline, "portable": portable}
+    )
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames)
     if path.suffix.lower() == ".nir":
         from spikeport.formats import nir as format_nir
@@ -65,7 +68,7 @@ def export(
     else:
         from spikeport.formats import onnx
 
-        findings = onnx.write(loaded.graph, path, time, inline)
+        findings = onnx.write(loaded.graph, path, time, inline, portable)
     how = preprocessing.of(loaded.graph.provenance)
     return Exported(path, (*loaded.findings, *findings, *([] if how is None else [how.note()])))
 

@@ -19,6 +19,7 @@ Reading, in order:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -42,21 +43,33 @@ _INLINED = Finding(
 )
 
 
-def build(graph: Graph, time: Time = "scan") -> onnx.ModelProto:
+#: operators that a portable model may need, and why
+RARE = {
+    "Scan": "the network feeds back into itself.",
+    "ConvInteger": "its sums may pass 2^24, where float32 is no longer exact.",
+    "MatMulInteger": "its sums may pass 2^24, where float32 is no longer exact.",
+}
+
+
+def build(graph: Graph, time: Time = "scan", portable: bool = False) -> onnx.ModelProto:
     """The ONNX model of a graph; see `write`."""
     require(time in get_args(Time), "SP206", f"time is {time!r}", mend="use scan, unroll or step")
     if time == "unroll" and graph.recurrent:
         fail("SP206", "a recurrent network cannot be unrolled", mend='use time="scan", or "step" for single steps')
-    return own_model.build(graph, time)
+    return own_model.build(graph, time, portable=portable)
 
 
-def write(graph: Graph, path: Path | str, time: Time = "scan", inline: bool = False) -> tuple[Finding, ...]:
+def write(
+    graph: Graph, path: Path | str, time: Time = "scan", inline: bool = False, portable: bool = False
+) -> tuple[Finding, ...]:
     """Write a graph as ONNX. Input ``input`` [B, ...] (direct coding) or [T, B, ...] (events); outputs ``output``
     [B, ...] (the readout) and for each neuron layer ``spikes/<node>`` [T, B, ...].
 
     ``time``: "scan" steps through time with one Scan a layer, "unroll" writes every step out (no subgraphs), "step" is
     one step with its states as inputs and outputs. ``inline`` writes the functions out for consumers that know none;
-    such a file cannot be read back.
+    such a file cannot be read back. ``portable`` writes standard operators that most tools know: every step written out
+    where time would be "scan" (a loop stays one Scan), products of whole numbers in float32, exact below 2**24; where
+    that does not do, SP257 names the operator.
 
     In "scan", T is free where the graph says how its schedules go on, or where they never change: event frames bring
     their own, direct coding takes an input ``timesteps`` int64 [1] whose default is the graph's T. What such a model
@@ -65,14 +78,35 @@ def write(graph: Graph, path: Path | str, time: Time = "scan", inline: bool = Fa
     Raises SP201 if the file cannot be written, SP206 if the graph or an option cannot be.
     """
     path = Path(path)
-    model = build(graph, time)
+    if portable and time == "scan" and not graph.recurrent:
+        time = "unroll"
+    model = build(graph, time, portable)
     findings = _fixed(graph) if time == "scan" and continuation(graph) is None else ()
-    if inline:
+    if inline or portable:
         model = inliner.inline_local_functions(model)
         del model.metadata_props[:]
+        del model.opset_import[1:]  # our domain, which nothing uses any more
         findings = (*findings, _INLINED)
+    if portable:
+        findings = (*findings, *_rare(model))
     file.save(model, path)
     return findings
+
+
+def _rare(model: onnx.ModelProto) -> Iterator[Finding]:
+    """Operators of a portable model that many tools lack."""
+    nodes = list(model.graph.node)
+    nodes += [inner for node in nodes for attribute in node.attribute for inner in attribute.g.node]
+    for node in nodes:
+        if node.op_type in RARE:
+            yield Finding(
+                "SP257",
+                f"needs {node.op_type}, which many tools do not know",
+                where=f"node {node.name.removesuffix('/sums')!r}",
+                why=RARE[node.op_type],
+                mend="ask the tool that is to read the file",
+                severity="note",
+            )
 
 
 def _fixed(graph: Graph) -> tuple[Finding, ...]:

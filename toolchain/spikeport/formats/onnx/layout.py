@@ -37,6 +37,7 @@ class Layout:
     values: dict[str, Value] = field(default_factory=dict)
     stored: dict[str, dict[str, str]] = field(default_factory=dict)  #: node -> array -> initialiser
     old: bool = False  #: whether Loihi's operators are those that 0.1 wrote
+    portable: bool = False  #: whether to leave out operators that few tools know, where others say the same
     free: Continuation | None = None  #: how schedules continue where the model runs any number of steps
     leading: dict[tuple[int, ...], str] = field(default_factory=dict)  #: shapes [T, *tail] that a run sets, by tail
 
@@ -141,6 +142,9 @@ class Layout:
 
     def array(self, name: str, key: str, value: Array, dtype: Any = None) -> str:
         """An array of a node, in the type of the values unless told; remembers where its bits lie."""
-        stored, cast = self.builder.array(value, f"{name}/{key}", np.dtype(dtype or self.builder.dtype))
+        kind = np.dtype(dtype or self.builder.dtype)
+        if self.portable:  # nobody reads it back: in the type of its use, since many tools take constants only
+            value = value.astype(kind)
+        stored, cast = self.builder.array(value, f"{name}/{key}", kind)
         self.stored[name][key] = stored
         return cast

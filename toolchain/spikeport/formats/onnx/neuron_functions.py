@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from spikeport.formats.onnx.builder import DOMAIN, OPSET
 from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, CubaLIF, Profile
@@ -46,13 +46,20 @@ class Body:
             return self.op("CastLike", [value, like], output)
         return self.op("Cast", [value], output, to=self.kind)
 
+    def constant(self, name: str, value: int | list[int]) -> None:
+        """A whole number or a list of them, as a tensor, which more tools know than an attribute."""
+        if self.old:
+            self.op("Constant", [], name, **{"value_int" if isinstance(value, int) else "value_ints": value})
+        else:
+            self.op("Constant", [], name, value=numpy_helper.from_array(np.asarray(value, np.int64), name))
+
     def integer_constants(self, profile: Profile) -> None:
         """The constants of Loihi's format."""
         top, least = profile.state_top, profile.accumulator_least
         values = {"one": DECAY_ONE, "lift": 1 << STATE_SHIFT, "lowest": -top, "highest": top}
         values |= {"least": least, "span": -2 * least} if least is not None else {}
         for name, value in values.items():
-            self.op("Constant", [], name, value_int=value)
+            self.constant(name, value)
 
 
 def function_name(node: LIF, time: str, *, integers: bool = False) -> str:
@@ -203,11 +210,11 @@ def _unrolled(body: Body, step: Callable[..., None], states: list[str], integers
     _start(body, states, integers)
     now = {state: f"{state}_start" for state in states}
     for t in range(steps):
-        body.op("Constant", [], f"t{t}", value_int=t)
+        body.constant(f"t{t}", t)
         body.op("Gather", ["x", f"t{t}"], f"x_{t}", axis=0)
         body.op("Gather", ["threshold", f"t{t}"], f"threshold_{t}", axis=0)
         step(body, Names(f"x_{t}", f"threshold_{t}", f"spikes_{t}", f"_{t}", now["v"], now.get("i", "")))
         now = {state: f"{state}_out_{t}" for state in states}
-    body.op("Constant", [], "front", value_ints=[0])
+    body.constant("front", [0])
     rows = [body.op("Unsqueeze", [f"spikes_{t}", "front"], f"row_{t}") for t in range(steps)]
     body.op("Concat", rows, "spikes", axis=0)

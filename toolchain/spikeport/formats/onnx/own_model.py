@@ -26,6 +26,7 @@ from spikeport.formats.onnx.number_of_steps import STEPS, continuation
 from spikeport.formats.onnx.one_step import Step, infos
 from spikeport.formats.onnx.recurrent import Looped
 from spikeport.graph import LIF, Array, Graph, Loihi, Pool, Profile, Real
+from spikeport.graph.shifts import shift_each
 
 KEY = "spikeport"
 
@@ -33,22 +34,29 @@ KEY = "spikeport"
 STATE_BITS_0_1 = 24  #: what 0.1 wrote whatever the profile said
 
 
-def build(graph: Graph, time: Time, *, hollow: bool = False, old: bool = False) -> onnx.ModelProto:
-    """The model of a graph; ``old``: with the operators of 0.1. Raises SP125 for an arithmetic it cannot write."""
+def build(
+    graph: Graph, time: Time, *, hollow: bool = False, old: bool = False, portable: bool = False
+) -> onnx.ModelProto:
+    """The model of a graph; ``old``: with the operators of 0.1; ``portable``: with those that most tools know.
+
+    Raises SP125 for an arithmetic it cannot write.
+    """
     facts_.require_own(graph, "ONNX")
     dtype = np.dtype(graph.arithmetic.dtype if isinstance(graph.arithmetic, Real) else np.int32)
     builder = Builder(dtype, hollow)
+    if portable:
+        graph = shift_each(graph)
     free = None if time == "unroll" else continuation(graph)
     layout: Layout
     if time == "step":
-        layout = Step(graph, builder, free=free, old=old)
+        layout = Step(graph, builder, free=free, old=old, portable=portable)
         inputs, outputs = _step_ends(layout)
     elif graph.recurrent:
-        layout = Looped(graph, builder, free=free, old=old)
+        layout = Looped(graph, builder, free=free, old=old, portable=portable)
         layout.run()
         inputs, outputs = _ends(layout)
     else:
-        layout = Whole(graph, builder, free=free, time=time, old=old)
+        layout = Whole(graph, builder, free=free, time=time, old=old, portable=portable)
         layout.run()
         inputs, outputs = _ends(layout)
     model = builder.model

@@ -24,7 +24,7 @@ class Looped(Layout):
         self.reserve()
         build = self.builder
         inside = Builder(build.dtype, build.hollow, model=build.model, functions=build.functions)
-        step = Step(self.graph, inside, free=self.free, old=self.old)
+        step = Step(self.graph, inside, free=self.free, old=self.old, portable=self.portable)
         end = step.run()
         self.stored = step.stored
         build.names |= inside.names

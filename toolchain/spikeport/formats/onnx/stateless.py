@@ -57,8 +57,9 @@ def conv(self: Layout, name: str, node: Conv, x: Value) -> Value:
 def _integer(self: Layout, name: str, node: Synapse, x: Value, window: dict[str, Any]) -> Value:
     """The sum and its shift by the exponent, towards minus infinity."""
     entering = self.entering(name)
-    weight, exponent = _weight(self, name, node, np.dtype(np.int8 if entering.byte else np.float32))
-    total = _product(self, name, x, entering, sums(self.graph, name, self.ranges), weight, window)
+    bounds = sums(self.graph, name, self.ranges)
+    weight, exponent = _weight(self, name, node, np.dtype(np.int8 if _in_bytes(self, entering, bounds) else np.float32))
+    total = _product(self, name, x, entering, bounds, weight, window)
     build = self.builder
     if exponent > 0:
         total = build.op("Mul", [total, build.constant(2**exponent)], name)
@@ -80,14 +81,19 @@ def _weight(self: Layout, name: str, node: Synapse, dtype: np.dtype[Any]) -> tup
     return (whole if dtype == np.float32 else build.cast(whole, dtype, f"{name}/weights")), 0
 
 
+def _in_bytes(self: Layout, entering: Range, total: Range) -> bool:
+    """Whether a product runs in whole bytes, which few tools know, and not in float32."""
+    return entering.byte and not (self.portable and total.size <= EXACT)
+
+
 def _product(
     self: Layout, name: str, x: Value, entering: Range, total: Range, weight: str, window: dict[str, Any]
 ) -> str:
-    """The sum of products as int32; ``weight`` is int8 where what enters fits 8 bits, else float32."""
+    """The sum of products as int32; ``weight`` is int8 where it runs in bytes, else float32."""
     build = self.builder
     if not window:
         weight = build.op("Transpose", [weight], f"{name}/transposed", perm=[1, 0])
-    if entering.byte:
+    if _in_bytes(self, entering, total):
         offset = 128 if entering.low < 0 else 0
         lifted = build.op("Add", [x.name, build.constant(offset)], f"{name}/lifted") if offset else x.name
         inputs = [build.cast(lifted, np.uint8, f"{name}/entering"), weight]
@@ -130,8 +136,8 @@ def pool(self: Layout, name: str, node: Pool, x: Value) -> Value:
             output = self.builder.op("Mul", [output, share], name)
         return Value(output, x.form, shape)
     entering = self.entering(name)
-    weight = self.builder.constant(ones, np.int8 if entering.byte else np.float32, f"{name}/ones")
     total = self.ranges[name]
+    weight = self.builder.constant(ones, np.int8 if _in_bytes(self, entering, total) else np.float32, f"{name}/ones")
     return Value(_product(self, name, x, entering, total, weight, window), x.form, shape)
 
 
