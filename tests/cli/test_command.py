@@ -13,12 +13,13 @@ import typer
 from typer.testing import CliRunner
 
 import spikeport
+from spikeport.findings import SpikeportError
 from spikeport.target import Progress, silent
 from spikeport.terminal.app import build
 from spikeport.terminal.command import command, texts
 from spikeport.terminal.results import Shown
 from spikeport.verbs import VERBS
-from spikeport.verbs.parameters import Help, read_pairs, unless_none
+from spikeport.verbs.parameters import Help, read_pairs, read_shape, unless_none
 
 
 @dataclass
@@ -123,7 +124,7 @@ def test_the_help_leaves_out_what_is_for_python():
 @pytest.mark.parametrize("name", VERBS)
 def test_every_parameter_of_a_verb_is_an_option_or_for_python_alone(name):
     """What the command line does not have is named here: nothing is left out by accident."""
-    known = {"quantize": {"steps", "progress"}, "run": {"bar"}, "import_checkpoint": {"input_shape", "seed"}}
+    known = {"quantize": {"steps", "progress"}, "run": {"bar"}, "import_checkpoint": {"seed", "progress"}}
     for_python = known.get(name, {"progress"})
     function = getattr(spikeport, name)
     options = set(signature(command(function, Shown(print, plain=None))).parameters)
@@ -136,3 +137,10 @@ def test_every_verb_has_a_command_with_help_and_an_example():
         result = CliRunner().invoke(build(), [name.replace("_", "-"), "--help"])
         assert result.exit_code == 0, name
         assert f"spikeport {name.replace('_', '-')}" in result.output
+
+
+def test_a_shape_is_written_with_commas():
+    assert read_shape("3, 32,32") == (3, 32, 32)
+    for text in ("3,0", "3;32", ""):
+        with pytest.raises(SpikeportError, match="SP908"):
+            read_shape(text)

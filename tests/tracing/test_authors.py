@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,8 @@ import torch
 from authors_code import T, Theirs, random_state, resnet_plan, vgg_plan
 from spikeport.findings import SpikeportError
 from spikeport.tracing import capture
-from spikeport.tracing.authors import Facts, convert
+from spikeport.tracing.authors import convert
+from spikeport.tracing.authors_facts import Facts
 
 
 def image(count=6, side=16):
@@ -114,3 +117,24 @@ def test_what_the_authors_loaders_do_is_known_for_cifar10_only():
     assert "CIFAR10-DVS" in convert(vgg, Facts("mpd-agl", "vggsnn", T)).metadata["preprocessing"]["unknown"]
     plain = convert(vgg, Facts("mpd-agl", "vggsnn", T, normalise="none"))
     assert "preprocessing" not in plain.metadata
+
+
+def test_decays_that_a_file_does_not_hold_are_given_or_said():
+    """LIF neurons of decay 0.35 are PLIF neurons whose sigmoid(w) is 0.35; without a word 0.2 stands in."""
+    learned = random_state("mpd-agl", *resnet_plan(), 1)
+    for key in [key for key in learned if key.endswith("neuron.w")]:
+        learned[key] = torch.tensor(0.35).logit()
+    kept = {key: value for key, value in learned.items() if not key.endswith("neuron.w")}
+    facts = Facts("mpd-agl", "resnet19", T, input_shape=(3, 16, 16))
+    with torch.no_grad():
+        wanted, said, assumed = (
+            convert(state, replace(facts, decay=decay)).module.float()(image().float())
+            for state, decay in ((learned, None), (kept, 0.35), (kept, None))
+        )
+    torch.testing.assert_close(said, wanted, rtol=1e-5, atol=1e-5)
+    assert (assumed - wanted).abs().max() > 0.1
+    (finding,) = convert(kept, facts).findings
+    assert (finding.code, finding.severity) == ("SP395", "substituted")
+    assert "0.2" in finding.what
+    with pytest.raises(SpikeportError, match="the decays that its neurons learned"):
+        convert(learned, replace(facts, decay=0.35))

@@ -10,7 +10,8 @@ from torch import nn
 from authors_code import random_state, resnet_plan
 from spikeport.findings import SpikeportError
 from spikeport.tracing import capture
-from spikeport.tracing.authors import Facts, convert
+from spikeport.tracing.authors import convert
+from spikeport.tracing.authors_facts import Facts
 from spikeport.tracing.calibrate import calibrate
 from spikeport.training import DsAtgo, networks
 from spikeport.training.catalogue import method

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,15 +18,14 @@ from torch import Tensor, nn
 from spikeport.files import plain
 from spikeport.findings import Finding, fail, raise_errors
 from spikeport.preprocessing import KEY, Preprocessing
+from spikeport.tracing.authors_facts import Arch, Facts, Layer, Layout, input_shape
+from spikeport.tracing.authors_facts import architecture as architecture_of
 from spikeport.tracing.front_end import of_authors, parse
 from spikeport.training import checkpoint
 from spikeport.training.catalogue import method as method_of
 from spikeport.training.networks import build
 
-Layout = Literal["mpd-agl", "ds-atgo"]
-Arch = Literal["resnet19", "vggsnn", "mlp"]
-Compare = Literal[">=", ">"]
-
+DECAY = 0.2  #: of LIF neurons: the fixed tau of both codes (MPD-AGL's neuron.py:46-47 starts PLIF there too)
 NORM_VTH = 0.5  #: V_th in MPD-AGL's tdBN: its default, which --Vth does not reach (models/layers.py:51)
 START = {"mpd-agl": 0.5, "ds-atgo": 1.0}  #: V_th of the neurons where nothing else is said
 TABLES = ("running_threshold", "threshold")  #: what users who saved DS-ATGO's table call it
@@ -42,30 +41,6 @@ class Imported:
     metadata: dict[str, Any]
     findings: tuple[Finding, ...]
     calibrated: bool  #: whether the threshold table came with the file; if not, it has to be re-estimated
-
-
-@dataclass(frozen=True)
-class Layer:
-    """Where one spiking layer lies in their names and in ours."""
-
-    synapse: str
-    neuron: str
-    ours: str
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the file does not say."""
-
-    layout: Layout
-    arch: Arch
-    timesteps: int
-    compare: Compare = ">="  #: ">" in MPD-AGL's first two public revisions
-    v_threshold: float | None = None  #: of the neurons
-    decay: float = 0.2  #: of LIF neurons, which keep it out of the file
-    f_c: float = 1.0  #: DS-ATGO's firing-rate factor, for the calibration
-    input_shape: tuple[int, ...] | None = None
-    normalise: str = "authors"  #: as their loader does it, or what `front_end.parse` reads
 
 
 def preprocessing(state: Mapping[str, Tensor], arch: Arch, normalise: str = "authors") -> Preprocessing | None:
@@ -97,9 +72,21 @@ def convert(state: Mapping[str, Tensor], facts: Facts, where: str = "", *, table
     lost = [layer.ours for layer in layers if f"{layer.ours}.neuron.threshold" not in ours]
     if lost and not findings and not tableless:
         findings.append(_lost(lost, where))
-    notes = raise_errors(findings)
+    notes = [*raise_errors(findings), *_decays(state, facts, where)]
     module, metadata = _module(state, facts, layers, last, ours, where)
-    return Imported(module, metadata, notes, calibrated=not lost)
+    return Imported(module, metadata, tuple(notes), calibrated=not lost)
+
+
+def _decays(state: Mapping[str, Tensor], facts: Facts, where: str) -> list[Finding]:
+    """What is assumed of decays that the file does not hold. Raises SP391 for a decay beside those that it holds."""
+    learned = any(key.endswith("neuron.w") for key in state)
+    if learned and facts.decay is not None:
+        fail("SP391", "holds the decays that its neurons learned", where=where, mend="leave --decay out")
+    if learned or facts.decay is not None:
+        return []
+    what = f"the decay of its neurons is taken to be {DECAY}, as the public code starts"
+    why = "LIF neurons keep it out of the file, and with another decay the answers are those of another network."
+    return [Finding("SP395", what, where, why, "give --decay if it was trained with another", "substituted")]
 
 
 def _check_layout(state: Mapping[str, Tensor], layout: Layout, where: str) -> None:
@@ -155,7 +142,7 @@ def _take(
     if decays:
         keys[f"{layer.neuron}.neuron.w"] = f"{layer.ours}.neuron.w"
     else:
-        ours[f"{layer.ours}.neuron.constant"] = torch.tensor(facts.decay)
+        ours[f"{layer.ours}.neuron.constant"] = torch.tensor(DECAY if facts.decay is None else facts.decay)
     findings = []
     for theirs, name in keys.items():
         taken[theirs] = name
@@ -240,11 +227,11 @@ def _lost(layers: list[str], where: str) -> Finding:
 def _module(
     state: Mapping[str, Tensor], facts: Facts, layers: list[Layer], last: str, ours: dict[str, Tensor], where: str
 ) -> tuple[nn.Module, dict[str, Any]]:
-    shape = facts.input_shape or _input_shape(state, facts, layers, last)
+    shape = facts.input_shape or input_shape(state, facts, layers, last)
     classes = len(state[f"{last}.layer.weight"])
     start = facts.v_threshold if facts.v_threshold is not None else START[facts.layout]
     method_options = {"threshold": start} | ({"f_c": facts.f_c} if facts.layout == "ds-atgo" else {})
-    architecture = _architecture(state, facts, layers, last)
+    architecture = architecture_of(state, facts, layers, last)
     method = method_of(facts.layout, **method_options)
     prepared = preprocessing(state, facts.arch, facts.normalise)
     module = build(
@@ -272,29 +259,3 @@ def _module(
         "imported": {"layout": facts.layout, "compare": facts.compare, "file": where.rpartition("/")[2]},
     }
     return module.eval(), metadata
-
-
-def _architecture(state: Mapping[str, Tensor], facts: Facts, layers: list[Layer], last: str) -> dict[str, Any]:
-    """The options of our network, read from the shapes of the tensors."""
-    options: dict[str, Any] = {} if any(key.endswith("neuron.w") for key in state) else {"neuron": "lif"}
-    first = len(state[f"{layers[0].synapse}.layer.weight"])
-    if facts.arch == "mlp":
-        hidden = [len(state[f"{layer.synapse}.layer.weight"]) for layer in layers]
-        return {**options, "hidden": hidden}
-    if facts.arch == "vggsnn":
-        return {**options, "width": first / 64, "events": True}
-    bias = {"readout_bias": True} if f"{last}.layer.bias" in state else {}
-    return {**options, **bias, "width": first / 128}
-
-
-def _input_shape(state: Mapping[str, Tensor], facts: Facts, layers: list[Layer], last: str) -> tuple[int, ...]:
-    """As far as the tensors say it: 32x32 for ResNet-19 (both codes), the size that VGGSNN's last layer expects."""
-    first = state[f"{layers[0].synapse}.layer.weight"]
-    if facts.arch == "mlp":
-        return (int(first.shape[1]),)
-    if facts.arch == "resnet19":
-        return (int(first.shape[1]), 32, 32)
-    features = int(state[f"{last}.layer.weight"].shape[1])
-    channels = len(state[f"{layers[-1].synapse}.layer.weight"])
-    side = round((features / channels) ** 0.5) * 16
-    return (int(first.shape[1]), side, side)

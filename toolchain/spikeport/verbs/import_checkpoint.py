@@ -12,8 +12,10 @@ from torch import nn
 from spikeport.files import output
 from spikeport.findings import Finding, fail
 from spikeport.graph import Coding, Samples
+from spikeport.target import silent
 from spikeport.told import Told
-from spikeport.tracing.authors import Arch, Compare, Facts, Layout, convert, preprocessing
+from spikeport.tracing.authors import convert, preprocessing
+from spikeport.tracing.authors_facts import Arch, Compare, Facts, Layout
 from spikeport.tracing.calibrate import calibrate as estimate
 from spikeport.tracing.statefile import read_state
 from spikeport.training import checkpoint
@@ -21,7 +23,7 @@ from spikeport.training.loop import accuracy
 from spikeport.training.neurons import Neuron
 from spikeport.training.parts import Part
 from spikeport.verbs.load import Data, prepared
-from spikeport.verbs.parameters import Help
+from spikeport.verbs.parameters import Help, Progress, read_shape
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,12 +52,16 @@ def import_checkpoint(
     compare: Annotated[Compare, Help('">" for MPD-AGL\'s first two public revisions.')] = ">=",
     v_threshold: Annotated[float | None, Help("MPD-AGL's --Vth, if not 0.5.")] = None,
     f_c: Annotated[float, Help("DS-ATGO's firing-rate factor, if not 1.")] = 1.0,
-    input_shape: tuple[int, ...] | None = None,
+    decay: Annotated[float | None, Help("Decay of LIF neurons, if not 0.2; learned ones are in the file.")] = None,
+    input_shape: Annotated[
+        tuple[int, ...] | None, Help("C,H,W of what enters, if not what the tensors say.", read=read_shape)
+    ] = None,
     normalise: Annotated[
         str, Help("How samples were prepared in training: authors, none, or MEAN,.../STD,...")
     ] = "authors",
     out: Annotated[Path | str | None, Help("The checkpoint to write, .safetensors.", needed=True)] = None,
     seed: int = 0,
+    progress: Progress = silent,
 ) -> ImportedCheckpoint:
     """Read a checkpoint of the authors' public MPD-AGL or DS-ATGO code, and write it as one of spikeport's.
 
@@ -82,6 +88,8 @@ def import_checkpoint(
         )
     if timesteps < 1:
         fail("SP391", f"{timesteps} timesteps", mend="give the number that the network was trained with")
+    if decay is not None and not 0 <= decay < 1:
+        fail("SP391", f"a decay of {decay:g}", mend="give the factor of the membrane a step: 0 or more, less than 1")
     place = None if out is None else output(out, ".safetensors")
     name = calibrate or data
     state = read_state(file)
@@ -90,7 +98,7 @@ def import_checkpoint(
     train = prepared(calibrate, "train", timesteps, coding, how) if calibrate else None
     test = prepared(name, "test", timesteps, coding, how) if name else None
     shape = input_shape or (None if test is None else Samples(test.x, coding).shape)
-    facts = Facts(layout, arch, timesteps, compare, v_threshold, f_c=f_c, input_shape=shape, normalise=normalise)
+    facts = Facts(layout, arch, timesteps, compare, v_threshold, decay, f_c, shape, normalise)
     converted = convert(state, facts, str(file), tableless=calibrate is not None)
     metadata, findings = dict(converted.metadata), [*converted.findings, *([] if how is None else [how.note()])]
     if name:
@@ -98,7 +106,7 @@ def import_checkpoint(
     before = _accuracy(converted.module, test, coding)
     batches, after = 0, None
     if train is not None and layout == "ds-atgo" and not converted.calibrated:
-        batches = estimate(converted.module, train.x, coding, seed=seed)
+        batches = estimate(converted.module, train.x, coding, seed=seed, progress=progress)
         after = _accuracy(converted.module, test, coding)
         metadata["imported"] |= {
             "calibrated": calibrate,

@@ -66,6 +66,15 @@ def read_bits(text: str) -> int | str:
     return text if text == "auto" else int(text)
 
 
+def read_shape(text: str) -> tuple[int, ...]:
+    """``3,32,32`` as a shape. Raises SP908 for anything else."""
+    sizes = [size.strip() for size in re.split(r"[,x]", text)]
+    require(
+        all(s.isdigit() and int(s) > 0 for s in sizes), "SP908", f"{text!r} is no shape", mend="write it as 3,32,32"
+    )
+    return tuple(map(int, sizes))
+
+
 def unless_none(text: str) -> str | None:
     """The word ``none`` is None."""
     return None if text == "none" else text
