@@ -11,7 +11,7 @@ from random_graphs import random_graph
 from spikeport.engine import simulate
 from spikeport.engine.target import Integer
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, LOIHI2, Graph, Input, Linear, Loihi, Profile, Readout, definition
+from spikeport.graph import LIF, LOIHI2, CubaLIF, Graph, Input, Linear, Loihi, Profile, Readout, definition
 from spikeport.graph.shifts import shift_each
 from spikeport.quantisation import load_profile
 from spikeport.target import Request
@@ -157,3 +157,43 @@ def test_a_decay_of_zero_is_none_that_the_format_has():
             1,
             arithmetic=Loihi(LOIHI2),
         )
+
+
+def neurons(profile=LOIHI2, kind=LIF, **numbers):
+    layer = {"decay": np.asarray(4096), "bias": np.asarray(0), "compare": ">", "gain": np.asarray(1)} | numbers
+    return Graph.chain(
+        {"input": Input((1,), low=0, high=1), "lif": kind((1,), threshold=[9] * 3, **layer)},
+        3,
+        arithmetic=Loihi(profile),
+    )
+
+
+@pytest.mark.parametrize(
+    ("bits", "numbers"),
+    [
+        (12, {"bias": np.asarray(4096 << 7)}),  # 13 bits in two's complement and an exponent of 7: -4096 ... 4095
+        (12, {"reset": "value", "reset_value": np.asarray(2**23)}),
+        (8, {"decay": np.asarray(4088)}),  # a numerator over 256 is one of 16 over 4096
+        (8, {"kind": CubaLIF, "current_decay": np.asarray(8)}),
+    ],
+)
+def test_a_number_that_the_format_has_no_code_for_is_refused(bits, numbers):
+    with pytest.raises(SpikeportError, match="SP115"):
+        neurons(replace(LOIHI2, decay_bits=bits), **numbers)
+
+
+def test_the_ends_of_a_format_are_held():
+    held = {"bias": np.asarray(-4096 << 7), "reset": "value", "reset_value": np.asarray(1 - 2**23)}
+    coarse = replace(LOIHI2, decay_bits=8)
+    assert neurons(coarse, CubaLIF, **held, decay=np.asarray(4080), current_decay=np.asarray(16)).timesteps == 3
+
+
+def test_a_current_that_chips_wrap_is_named_before_the_run():
+    """Three steps of 100000 units without decay, nearly: 300000 * 64 is more than 2**23, one step's is not."""
+    nodes = dict(neurons(kind=CubaLIF, current_decay=np.asarray(4095)).nodes)
+    nodes = {"input": nodes["input"], "fc": Linear(np.array([[100]]), exponent=0), "lif": nodes["lif"]}
+    for high, codes in ((1000, ["SP644"]), (400, [])):
+        entry = Input((1,), "events", low=0, high=high)
+        wide = replace(LOIHI2, message_bits=16)
+        graph = Graph.chain(nodes | {"input": entry}, 3, arithmetic=Loihi(wide))
+        assert [each.code for each in Integer().check(graph)] == codes

@@ -10,7 +10,8 @@ from quantize_examples import STEPS, chain, normals, uniform
 from spikeport.engine import simulate
 from spikeport.graph import LIF, LOIHI1, Input, Linear, Synapse
 from spikeport.graph.accumulators import beyond
-from spikeport.graph.shifts import by_host, shift_each
+from spikeport.graph.hosted import by_host
+from spikeport.graph.shifts import shift_each
 from spikeport.quantisation import quantize
 
 CONSTANT = np.full(STEPS, 1.0, np.float32)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from spikeport.findings import Finding, SpikeportError
-from spikeport.graph import DECAY_ONE, LIF, CubaLIF, Graph, Loihi, Norm, Readout, Real, Synapse, accumulators
+from spikeport.graph import LIF, STATE_SHIFT, Graph, Loihi, Norm, Readout, Real, Synapse, accumulators
+from spikeport.graph.accumulators import CURRENT_BITS, worst_current
 from spikeport.graph.messages import wide_messages
 from spikeport.graph.ranges import into, ranges
 from spikeport.graph.shifts import shift_each
@@ -107,24 +108,21 @@ def _pipelined(graph: Graph) -> Iterator[Finding]:
 
 
 def wide_sums(graph: Graph) -> Iterator[Finding]:
-    """A note for each layer whose sums could pass what Lava holds, where Lava wraps and does not count.
-
-    A synaptic current that decays by d holds up to 1 + d + d**2 + ... sums of all steps.
-    """
+    """A note for each layer whose sums could pass what Lava holds, where Lava wraps and does not count."""
     if not isinstance(graph.arithmetic, Loihi):
         return
     bounds = ranges(graph)
     placed = placements(graph)
     for name in graph.nodes_of(LIF, Readout):
-        node, largest = graph.nodes[name], into(graph, name, bounds).size
-        if isinstance(node, CubaLIF):
-            kept = float(node.current_decay.max()) / DECAY_ONE
-            largest = int(largest * sum(kept**step for step in range(graph.timesteps)))
+        node, x = graph.nodes[name], into(graph, name, bounds)
+        current = x.shifted(STATE_SHIFT).size
+        if isinstance(node, LIF):
+            current = worst_current(node, x, graph.arithmetic.profile)
         stock_neuron = isinstance(node, LIF) and placed[name].stock
-        if largest >= (2**17 if stock_neuron else 2**31):
+        if current >= 2 ** (CURRENT_BITS - 1 if stock_neuron else 31 + STATE_SHIFT):
             yield Finding(
                 "SP624",
-                f"its sums may reach {largest:.3g}, more than Lava holds here",
+                f"its sums may reach {current / 2**STATE_SHIFT:.3g}, more than Lava holds here",
                 f"node {name!r}",
                 why="Lava would wrap such a sum and not say so; the integer engine counts them at its neurons.",
                 mend="compare with the integer engine: where it counts no overflow, none happened",

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from spikeport.findings import Finding, SpikeportError
-from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, Conv, CubaLIF, Graph, Linear, Loihi, Profile, Readout, Scale
-from spikeport.graph.accumulators import wide_sums
+from spikeport.graph import LIF, STATE_SHIFT, Conv, CubaLIF, Graph, Linear, Loihi, Profile, Readout, Scale
+from spikeport.graph.accumulators import CURRENT_BITS, wide_sums, worst_current
 from spikeport.graph.ranges import into, ranges
 from spikeport.target import clipped_thresholds
 from spikeport_targets.nengo_loihi.routes import Route, is_current, layers, routes, timing
 
-STATE_BITS = 24  #: of membranes and currents (nengo-loihi 1.1.0, builder/discretize.py: U_BITS and a sign)
+STATE_BITS = 24  #: of membranes (nengo-loihi 1.1.0, builder/discretize.py: U_BITS and a sign)
 ACCUMULATOR_BITS = 22  #: of a step's sums, which wrap (the same: Q_BITS and a sign)
 BIAS_TOP = 4095 << 7  #: the largest bias of a compartment (the same: BIAS_MAX)
 SYNAPSES = 20_000_000  #: unrolled; the emulator takes 8 bytes for each
@@ -133,13 +133,12 @@ def _switches(graph: Graph, profile: Profile) -> Iterator[Finding]:
         yield from wide_sums(graph, refuses=False)
     bounds = ranges(graph)
     for name, node in graph.nodes_of(LIF).items():
-        most = into(graph, name, bounds).size * 2**STATE_SHIFT
-        kept = float(node.current_decay.max()) / DECAY_ONE if isinstance(node, CubaLIF) else 0.0
-        current = most * sum(kept**step for step in range(graph.timesteps)) if kept else 0.0
+        x = into(graph, name, bounds)
+        most, current = x.size * 2**STATE_SHIFT, worst_current(node, x, profile)
         if profile.accumulator_bits is None and most >= 2 ** (ACCUMULATOR_BITS - 1):
             yield _switch(name, "its sums", most, ACCUMULATOR_BITS, "states no accumulator_bits")
-        if current >= 2 ** (STATE_BITS - 1):
-            yield _switch(name, "its current", current, STATE_BITS, "has no word for it")
+        if isinstance(node, CubaLIF) and current >= 2 ** (CURRENT_BITS - 1):
+            yield _switch(name, "its current", current, CURRENT_BITS, "has no word for it")
     for name, synapse in graph.nodes_of(Linear, Conv).items():
         if profile.weight_shift == "sum" and (synapse.weight % 2 ** max(-synapse.exponent, 0)).any():
             yield Finding(

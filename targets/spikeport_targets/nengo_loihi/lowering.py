@@ -24,7 +24,7 @@ def lower(graph: Graph, stream: Array, *, membranes: Callable[[str], bool]) -> P
     ways, _ = routes(graph)
     times = timing(graph, ways)
     plan = Plan(graph.timesteps, graph.timesteps + max(times.depth.values()), stream.reshape(*stream.shape[:2], -1))
-    lowering = Lowering(graph, plan, times)
+    lowering = Lowering(graph, shift_each(graph), plan, times)
     for name in layers(graph):
         lowering.layer(name, graph.nodes[name], membranes(name))
     for way in ways:
@@ -40,6 +40,7 @@ class Lowering:
     """A plan in the making."""
 
     graph: Graph
+    summed: Graph  #: the same, with the weights that are added
     plan: Plan
     times: Timing
     blocks: dict[str, int] = field(default_factory=dict)
@@ -110,7 +111,7 @@ class Lowering:
         x = stream.astype(np.float64)
         for name in (*way.before, *([way.synapse] if way.synapse else [])):
             x = x.reshape(*x.shape[:2], *self.graph.input_shape(name))
-            x = apply(shift_each(self.graph).nodes[name], x, self.graph.arithmetic)
+            x = apply(self.summed.nodes[name], x, self.graph.arithmetic)
         x = x.reshape(*x.shape[:2], -1).astype(np.int64)
         if way.wait:
             x = np.concatenate([np.zeros_like(x[:, : way.wait]), x[:, : -way.wait]], axis=1)

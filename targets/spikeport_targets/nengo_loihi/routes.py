@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from spikeport.findings import Finding
 from spikeport.graph import LIF, Conv, Delay, Flatten, Graph, Input, Linear, Norm, Pool, Readout, Scale
+from spikeport.graph.hosted import analog
 from spikeport.passes.align_delays import smallest_depths
 
 
@@ -84,9 +85,7 @@ def _refused(graph: Graph, name: str, way: Route) -> str:
 def is_current(graph: Graph, way: Route) -> bool:
     """Whether the host forms what a way brings: input that enters neurons, or analog input that never changes."""
     node = graph.nodes[way.source]
-    if not isinstance(node, Input):
-        return False
-    return not way.synapse or (node.coding == "direct" and not (node.low >= 0 and node.high <= 1))
+    return isinstance(node, Input) and (not way.synapse or analog(node))
 
 
 @dataclass(frozen=True, slots=True)

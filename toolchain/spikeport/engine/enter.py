@@ -10,6 +10,7 @@ from spikeport.engine import cpu
 from spikeport.engine.program import Program
 from spikeport.findings import fail
 from spikeport.graph import Array, Graph, Loihi, Range, Samples
+from spikeport.graph.inputs import require_within
 from spikeport.threads import over_parts
 
 
@@ -27,13 +28,7 @@ def check(graph: Graph, samples: Array) -> tuple[Samples, Range | None]:
     node = graph.entry
     unit = float(node.unit)
     low, high = sorted(int(np.rint(end / unit)) for end in _ends(samples))  # rounding keeps the order
-    if low < node.low or high > node.high:
-        fail(
-            "SP504",
-            f"input spans {low} ... {high} units of {unit:g}, the graph was made for {node.low:g} ... {node.high:g}",
-            where=f"node {graph.input!r}",
-            mend="scale the input as the calibration data were, or quantise again with data that span it",
-        )
+    require_within(graph, low, high)
     bounds = ((node.low, low), (node.high, high))
     return entering, Range(*(int(bound) if np.isfinite(bound) else end for bound, end in bounds))
 

@@ -11,7 +11,7 @@ import torch
 from spikeport.engine.run import simulate
 from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import Array, Graph, Loihi, Real
-from spikeport.graph.accumulators import wide_sums
+from spikeport.graph.accumulators import wide_currents, wide_sums
 from spikeport.graph.messages import wide_messages
 from spikeport.record import Record
 from spikeport.target import Availability, Request, Show, clipped_thresholds, expected_seconds
@@ -42,7 +42,7 @@ class EngineTarget:
 
     def check(self, graph: Graph) -> list[Finding]:
         if isinstance(graph.arithmetic, self.arithmetic):
-            return [*wide_messages(graph), *wide_sums(graph), *clipped_thresholds(graph)]
+            return [*wide_messages(graph), *wide_sums(graph), *wide_currents(graph), *clipped_thresholds(graph)]
         real = isinstance(graph.arithmetic, Real)
         return [
             Finding(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from spikeport.findings import Finding
+from spikeport.findings import Finding, fail
 from spikeport.graph.neurons import LIF
 from spikeport.graph.node import Node
 from spikeport.graph.plumbing import Input
 from spikeport.graph.profile import Profile
 from spikeport.graph.synapses import Synapse
+
+if TYPE_CHECKING:
+    from spikeport.graph.graph import Graph  # which asks for `input_findings`
 
 INPUT_BITS = 8  #: input may be this wide where messages are narrower: a host forms the first layer's sums (SP404)
 
@@ -52,6 +55,19 @@ def input_findings(graph: Edges, name: str, profile: Profile) -> Iterator[Findin
             why="a chip would cut such a value off.",
             mend="choose a larger unit, so that the values are smaller (quantize does), or a profile with more "
             "message_bits",
+        )
+
+
+def require_within(graph: Graph, low: float, high: float) -> None:
+    """Raise SP504 where input from ``low`` to ``high`` units lies outside what the integers were made for."""
+    node = graph.entry
+    if low < node.low or high > node.high:
+        fail(
+            "SP504",
+            f"input spans {low:.0f} ... {high:.0f} units of {float(node.unit):g}, the graph was made for "
+            f"{node.low:g} ... {node.high:g}",
+            where=f"node {graph.input!r}",
+            mend="scale the input as the calibration data were, or quantise again with data that span it",
         )
 
 

@@ -38,11 +38,15 @@ def node_findings(node: Node, profile: Profile) -> Iterator[Finding]:
 
 def _neuron(node: LIF, profile: Profile) -> Iterator[Finding]:
     yield from whole("decay", node.decay, 1, DECAY_ONE)
+    yield from _grained("decay", node.decay, profile)
     yield from whole("threshold", node.threshold, 0, 2**profile.threshold_bits - 1)
-    top = 2 ** (profile.bias_bits - 1) << profile.bias_exponent[1]
-    yield from whole("bias", node.bias, -top, top)
+    top, exponent = 2 ** (profile.bias_bits - 1), profile.bias_exponent[1]
+    yield from whole("bias", node.bias, -(top << exponent), top - 1 << exponent)
+    if node.reset == "value":
+        yield from whole("reset_value", node.reset_value, -profile.state_top, profile.state_top)
     if isinstance(node, CubaLIF):
         yield from whole("current_decay", node.current_decay, 0, DECAY_ONE - 1)
+        yield from _grained("current_decay", node.current_decay, profile)
     if node.compare != ">":
         yield Finding("SP115", "integers compare with > only", mend="lower the threshold by one unit: passes.quantize")
     if (node.gain != 1).any():
@@ -56,6 +60,15 @@ def _neuron(node: LIF, profile: Profile) -> Iterator[Finding]:
         )
     if not profile.channel_thresholds and node.threshold.ndim > 1:
         yield Finding("SP116", f"thresholds vary over channels, which the profile {profile.name!r} cannot do")
+
+
+def _grained(name: str, value: Array, profile: Profile) -> Iterator[Finding]:
+    """Numerators over 4096 of a format with fewer bits are multiples of a power of two."""
+    grain = DECAY_ONE >> profile.decay_bits
+    odd = int(np.count_nonzero(np.mod(value, grain)))
+    if odd:
+        what = f"{odd} values of {name} are no multiples of {grain}/{DECAY_ONE}, which decay_bits = "
+        yield Finding("SP115", f"{what}{profile.decay_bits} says", mend="quantise for the profile again")
 
 
 def _mantissas(weight: Array, bits: int) -> tuple[int, int]:

@@ -60,8 +60,10 @@ def into(graph: Graph, name: str, bounds: Mapping[str, Range]) -> Range:
 
 
 def sums(graph: Graph, name: str, bounds: Mapping[str, Range]) -> Range:
-    """The range of a synapse's sums and partial sums before its exponent; of other nodes zero."""
-    graph = shift_each(graph)
+    """The range of a synapse's sums and partial sums before its exponent; of other nodes zero.
+
+    ``graph`` holds the weights that are added, as `shift_each` puts them there.
+    """
     node = graph.nodes[name]
     return graph.arithmetic.reach(node, into(graph, name, bounds))[0] if isinstance(node, Synapse) else Range(0, 0)
 

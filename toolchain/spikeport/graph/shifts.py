@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from spikeport.graph.graph import Graph
+from spikeport.graph.hosted import by_host
 from spikeport.graph.loihi import Loihi
 from spikeport.graph.node import Node
-from spikeport.graph.plumbing import Flatten, Input, Pool, Scale
 from spikeport.graph.synapses import Synapse
 
 
@@ -38,25 +37,3 @@ def _shifted(node: Node) -> Node:
         return node
     weight = (node.weight.astype(np.int64) >> -node.exponent).astype(node.weight.dtype)
     return node.with_(weight=weight, exponent=0)
-
-
-def by_host(graph: Graph, name: str) -> bool:
-    """Whether a host forms a synapse's sums: messages are spikes only, other values enter, the same at every step."""
-    node, source = graph.nodes[name], graph.entry
-    binary = isinstance(graph.arithmetic, Loihi) and graph.arithmetic.profile.message_bits == 1
-    graded = not (source.low >= 0 and source.high <= 1)
-    return isinstance(node, Synapse) and binary and graded and steady(graph, name)
-
-
-def steady(graph: Graph, name: str) -> bool:
-    """Whether what enters a node is the input alone, the same at every step."""
-    return graph.entry.coding == "direct" and all(isinstance(each, Input) for each in _senders(graph, name))
-
-
-def _senders(graph: Graph, name: str) -> Iterator[Node]:
-    for source in graph.sources(name):
-        node = graph.nodes[source]
-        if isinstance(node, Flatten | Pool | Scale):
-            yield from _senders(graph, source)
-        else:
-            yield node

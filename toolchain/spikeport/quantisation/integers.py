@@ -20,7 +20,6 @@ from spikeport.graph import (
 from spikeport.quantisation.scales import SUM_ONE, LayerScale
 from spikeport.quantisation.together import Wanted, rounded_together
 
-DECAY_BITS = 12  #: DECAY_ONE is 2**DECAY_BITS
 READOUT_ONE = 2**12  #: whole-number weights of a readout whose real ones differ: the largest becomes this
 
 
@@ -86,7 +85,7 @@ def neuron_integers(
     unit = over_neurons(scale.unit, node.shape)
     where = f"node {name!r}"
     bias, findings = _bias(node, unit, profile, where)
-    grain = 2 ** (DECAY_BITS - profile.decay_bits)  # numerators of a format with fewer bits are multiples of it
+    grain = DECAY_ONE >> profile.decay_bits  # numerators of a format with fewer bits are multiples of it
     wanted = node.decay.astype(np.float64) * DECAY_ONE if decay is None else decay
     decay = np.rint(wanted / grain) * grain
     if (decay < grain).any():
@@ -114,18 +113,18 @@ def neuron_integers(
         "unit": scale.unit,
     }
     if isinstance(node, CubaLIF):
-        current = np.rint(node.current_decay.astype(np.float64) * DECAY_ONE)
-        if (current > DECAY_ONE - 1).any():
+        current = np.rint(node.current_decay.astype(np.float64) * DECAY_ONE / grain) * grain
+        if (current > DECAY_ONE - grain).any():
             findings.append(
                 Finding(
                     "SP416",
-                    "a current decay of 1 becomes 4095/4096",
+                    f"a current decay of {float(node.current_decay.max()):g} becomes {DECAY_ONE - grain}/{DECAY_ONE}",
                     where,
                     why="the format has no larger one.",
                     severity="note",
                 )
             )
-        changes["current_decay"] = np.minimum(current, DECAY_ONE - 1).astype(np.int32)
+        changes["current_decay"] = np.minimum(current, DECAY_ONE - grain).astype(np.int32)
     return node.with_(**changes, compare=">"), findings
 
 

@@ -79,7 +79,8 @@ class Plan:
         limits = self.limits[layer.name]
         if not self.free:
             limits = {name: _power_of_two(limit, self.mantissas.get(name)) for name, limit in limits.items()}
-        return layer_scale(self.real, layer, limits, self.mantissas, self.profile, self.spare.get(layer.name, 0))
+        spare = self.spare.get(layer.name, 0)
+        return layer_scale(self.real, layer, limits, self.mantissas, self.profile, self.grid, spare)
 
     def nodes(self, layer: Layer) -> tuple[dict[str, Node], tuple[Finding, ...]]:
         """The integer nodes of one layer."""

@@ -9,7 +9,8 @@ import numpy as np
 
 from spikeport.findings import Finding, fail
 from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Profile, Readout, Scale, Synapse
-from spikeport.graph.shifts import steady
+from spikeport.graph.hosted import formed
+from spikeport.quantisation.inputs import Grid
 from spikeport.quantisation.layers import Layer, Term
 from spikeport.quantisation.mantissa import Mantissa
 
@@ -50,6 +51,7 @@ def layer_scale(
     limits: Mapping[str, Array],
     mantissas: Mapping[str, Mantissa],
     profile: Profile,
+    grid: Grid,
     spare: int = 0,
 ) -> tuple[LayerScale, tuple[Finding, ...]]:
     """The unit in which the layer's limits become its largest mantissas.
@@ -89,17 +91,16 @@ def layer_scale(
     unit = np.where(short, needed.hard, unit)
     findings = _findings(layer, alive, short, needed.soft / unit, profile.state_bits)
     low, high = profile.weight_exponent
-    lowest = {term.name: low if _may_shift(graph, term, profile) else max(low, 0) for term in layer.terms}
+    lowest = {term.name: low if _may_shift(graph, term, profile, grid) else max(low, 0) for term in layer.terms}
     clipped = {name: int(np.clip(exponent + below, lowest[name], high)) for name, below in exponents.items()}
     fewer = {name: lowest[name] - exponent - below for name, below in exponents.items()} if low < 0 else {}
     findings += tuple(_fewer_bits(name, bits) for name, bits in fewer.items() if bits > 0 and lowest[name] == 0)
     return LayerScale(unit / SUM_ONE, clipped, mantissas), findings
 
 
-def _may_shift(graph: Graph, term: Term, profile: Profile) -> bool:
+def _may_shift(graph: Graph, term: Term, profile: Profile, grid: Grid) -> bool:
     """Whether a negative exponent keeps the low bits of mantissas: where it shifts their sum."""
-    hosted = profile.message_bits == 1 and max(-term.value.low, term.value.high) > 1 and steady(graph, term.name)
-    return profile.weight_shift == "sum" or hosted
+    return profile.weight_shift == "sum" or formed(graph, term.name, profile, grid.low, grid.high)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from spikeport import graph as nodes
 from spikeport.findings import fail
 from spikeport.graph import LIF, Array, Graph, Loihi, Node, Readout, Synapse, over_neurons
-from spikeport.graph.shifts import by_host
+from spikeport.graph.hosted import by_host
 from spikeport.quantisation.mantissa import Mantissa
 from spikeport.training.integer_neurons import SUM_ONE, fire, spread
 

@@ -23,7 +23,7 @@ from spikeport.engine.cpu.structures import (
 )
 from spikeport.engine.neuron import Fired, flat
 from spikeport.graph import LIF, STATE_SHIFT, Array, CubaLIF, Profile, Range, Shape, loihi, over_neurons
-from spikeport.graph.bounds import Number
+from spikeport.graph.accumulators import worst_current
 from spikeport.threads import over_parts
 
 OVERFLOWS = {loihi.SATURATED: SATURATED, loihi.BEYOND: BEYOND, loihi.WRAPPED: WRAPPED}
@@ -34,27 +34,20 @@ def fits(node: LIF, x: Range, profile: Profile) -> bool:
     """Whether 32 bits hold everything that an integer layer computes, for sums in ``x``; not where one must be refused.
 
     A step adds up at most: the decayed membrane (``top``, or the reset value), the input or the synaptic current
-    (T inputs at most, since its decay never enlarges it), each shifted by 6 bits, and the bias.
+    (`worst_current`), each shifted by 6 bits, and the bias.
     """
     top = profile.state_top
     if _wraps(x, profile) and (profile.accumulator_overflow == "refuse" or x.size >= 2**31):
         return False
     membrane = max(top, int(np.abs(node.reset_value).max()))
     bias = int(np.abs(node.bias.astype(np.float64)).max())
-    return _current(node, x, profile) + membrane + bias < 2**31 - 1 and top < 2**30
+    return worst_current(node, x, profile) + membrane + bias < 2**31 - 1 and top < 2**30
 
 
 def _wraps(x: Range, profile: Profile) -> bool:
     """Whether a sum in ``x`` may leave the accumulator."""
     least, shifted = profile.accumulator_least, x.shifted(STATE_SHIFT)
     return least is not None and (shifted.low < least or shifted.high >= -least)
-
-
-def _current(node: LIF, x: Range, profile: Profile) -> Number:
-    """The largest size of what enters the membrane in one step."""
-    least, size = profile.accumulator_least, x.shifted(STATE_SHIFT).size
-    size = size if least is None else min(size, -least)
-    return size * (node.timesteps if isinstance(node, CubaLIF) else 1)
 
 
 @dataclass(frozen=True)
@@ -107,7 +100,7 @@ def real(node: LIF, dtype: np.dtype[Any]) -> Layer:
 
 def integer(node: LIF, exponent: int, profile: Profile, x: Range) -> Layer:
     """A layer of integer neurons; sums in ``x``, which come before their ``exponent``, enter it."""
-    watch = _wraps(x, profile) or _current(node, x, profile) > profile.state_top
+    watch = _wraps(x, profile) or worst_current(node, x, profile) > profile.state_top
     return _laid_out(node, np.dtype(np.int32), _constants(node.reset, exponent, profile, watch))
 
 

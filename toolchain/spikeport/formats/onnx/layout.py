@@ -15,6 +15,7 @@ from spikeport.formats.onnx.integers import ranges
 from spikeport.formats.onnx.number_of_steps import STEPS, Continuation
 from spikeport.graph import LIF, Array, Graph, Loihi, Node, Profile, Range, Shape
 from spikeport.graph.ranges import into
+from spikeport.graph.shifts import shift_each
 
 Form = Literal["still", "flat", "time"]  #: [B, ...] the same at every step; [T * B, ...]; [T, B, ...]
 
@@ -54,9 +55,14 @@ class Layout:
         return self.graph.arithmetic.profile if isinstance(self.graph.arithmetic, Loihi) else None
 
     @cached_property
+    def summed(self) -> Graph:
+        """The graph with the weights that are added."""
+        return shift_each(self.graph)
+
+    @cached_property
     def ranges(self) -> dict[str, Range]:
         """How large integers can get, behind each node."""
-        return ranges(self.graph)
+        return ranges(self.summed)
 
     def entering(self, name: str) -> Range:
         """How large integers can get in front of a node."""

@@ -16,8 +16,8 @@ import numpy as np
 from spikeport.findings import fail
 from spikeport.formats.onnx.layout import Layout, Value
 from spikeport.graph import Conv, Flatten, Linear, Node, Norm, Pool, Range, Scale, Synapse, over_neurons
+from spikeport.graph.hosted import by_host
 from spikeport.graph.ranges import sums
-from spikeport.graph.shifts import by_host
 
 EXACT = 2**24  #: integers up to here are exact in float32
 #: largest unsigned input of a product with signed bytes: without VNNI, x86 adds two of them in 16 bits, which saturate
@@ -57,7 +57,7 @@ def conv(self: Layout, name: str, node: Conv, x: Value) -> Value:
 def _integer(self: Layout, name: str, node: Synapse, x: Value, window: dict[str, Any]) -> Value:
     """The sum and its shift by the exponent, towards minus infinity."""
     entering = self.entering(name)
-    bounds = sums(self.graph, name, self.ranges)
+    bounds = sums(self.summed, name, self.ranges)
     weight, exponent = _weight(self, name, node, np.dtype(np.int8 if _in_bytes(self, entering, bounds) else np.float32))
     total = _product(self, name, x, entering, bounds, weight, window)
     build = self.builder
