@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -220,6 +222,15 @@ def test_saturation_is_named():
     assert simulate(b, x).overflows
     cause = first(a, b, x)
     assert cause.name == "saturation"
+
+
+def test_sums_that_wrap_are_named_beside_membranes_that_saturate():
+    """Eleven bits hold sums of 16 units; nothing saturates there."""
+    narrow = Loihi(replace(LOIHI2, name="narrow", accumulator_bits=11))
+    b, x = integers().with_(arithmetic=narrow), np.rint(255 * samples())
+    kinds = {kind for node in simulate(b, x).overflows.values() for kind in node}
+    assert kinds == {"accumulator wrapped"}
+    assert first(real_of(b), b, x).name == "wrap"
 
 
 def test_a_target_that_computes_something_else_is_named():

@@ -11,7 +11,6 @@ from quantize_examples import STEPS, THETA, chain, convolutional, images, unifor
 from spikeport.engine import simulate
 from spikeport.graph import LIF, LOIHI2, Conv, Input, Linear
 from spikeport.quantisation import prepare
-from spikeport.quantisation.collapse import collapse
 from spikeport.quantisation.decay import decay
 from spikeport.quantisation.mantissa import Mantissa
 from spikeport.quantisation.normalise import normalise
@@ -131,18 +130,6 @@ def test_an_integer_that_fires_too_late_lies_beyond():
     """u > 64 m: 65 is the first that fires for m = 1, 129 for m = 2."""
     assert beyond(np.asarray([1, 2, 1]), np.asarray([65.0, 65.0, 64.2])).tolist() == [0, 64, 0]
     assert beyond(np.asarray([1]), np.asarray([70.0])).tolist() == [-5]
-
-
-def test_collapse_changes_the_layers_whose_thresholds_vary_and_says_by_how_much():
-    graph = convolutional()
-    constant = graph.replace({"lif2": graph["lif2"].with_(threshold=np.full(STEPS, 0.7, np.float32))})
-    for kind, value in (("mean", THETA.mean()), ("first", THETA[0])):
-        changed, findings = collapse(constant, kind)
-        assert [finding.where for finding in findings] == ["layer 'lif1'"]
-        np.testing.assert_allclose(changed["lif1"].threshold, value, rtol=1e-6)
-        most = max(abs(theta / float(value) - 1) for theta in THETA.astype(float))
-        assert f"up to {most:.1%} away" in findings[0].what
-        assert changed["lif2"] == constant["lif2"]
 
 
 def test_a_decay_is_what_leaves_the_least_square_after_truncation():

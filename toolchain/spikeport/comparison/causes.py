@@ -17,13 +17,16 @@ from spikeport.comparison.kinds import (
     THRESHOLDS,
     TRUNCATION,
     WEIGHTS,
+    WRAP,
     Kind,
 )
 from spikeport.comparison.parity import parity
-from spikeport.comparison.switches import SWITCHES, differences
+from spikeport.comparison.switches import SWITCHES, differences, how
 from spikeport.comparison.units import as_written, entering_unit, in_units_of, inclusive, snapped
 from spikeport.findings import require
 from spikeport.graph import Array, Graph, Loihi, Real
+from spikeport.graph.loihi import BEYOND, SATURATED, WRAPPED
+from spikeport.quantisation.collapse_schedule import collapse_schedule
 from spikeport.record import Record
 from spikeport.target import Request
 
@@ -90,6 +93,8 @@ def causes(
         return []
     unit = entering_unit(b)
     base, view = in_units_of(a, b), as_written(b)
+    if how(b) == "bias":
+        base, _ = collapse_schedule(base, "bias")  # A in other words
     if isinstance(b.arithmetic, Loihi):
         base = snapped(base, view)
         view = inclusive(view, base)
@@ -169,13 +174,17 @@ def _integers(a: Graph, b: Graph, view: Graph, samples: Array, run: Run, theirs:
     assert isinstance(b.arithmetic, Loihi)
     whole = np.rint(np.asarray(samples, dtype=np.float64) / entering_unit(b))
     exact, own = run(view, whole, TRAINS), run(b, samples, TRAINS)
-    unsaturated = own
-    if own.overflows:
-        wide = replace(b.arithmetic.profile, state_bits=WIDE, accumulator_bits=None)
-        unsaturated = run(b.with_(arithmetic=Loihi(wide)), samples, TRAINS)
-        yield _Effect(SATURATION, unsaturated, own)
+    free, profile = own, b.arithmetic.profile
+    for cause, counted, wide in (
+        (WRAP, {WRAPPED}, {"accumulator_bits": None}),
+        (SATURATION, {SATURATED, BEYOND}, {"state_bits": WIDE}),
+    ):
+        if any(counted.intersection(kinds) for kinds in free.overflows.values()):
+            profile, before = replace(profile, **wide), free
+            free = run(b.with_(arithmetic=Loihi(profile)), samples, TRAINS)
+            yield _Effect(cause, free, before)
     if not isinstance(a.arithmetic, Loihi):
-        yield _Effect(TRUNCATION, exact, unsaturated)
+        yield _Effect(TRUNCATION, exact, free)
     yield _Effect(TARGET, own, theirs)
 
 

@@ -69,6 +69,12 @@ SATURATION = Kind(
     "membranes saturate",
     "Membranes leave 24 bits and are clipped: a coarser unit keeps them within (quantize --ranges max).",
 )
+WRAP = Kind(
+    "wrap",
+    "sums wrap in the accumulator",
+    "What arrives in a step leaves the profile's accumulator_bits: smaller exponents, or fewer weight bits "
+    "(quantize --weight-bits 7).",
+)
 ROUNDING = Kind(
     "rounding",
     "float rounding (order of the sums)",

@@ -13,6 +13,7 @@ import numpy as np
 from spikeport.comparison.kinds import BIAS, COMPARE, DECAY, RESET, SCHEDULE, SKEW, THRESHOLDS, WEIGHTS, Kind
 from spikeport.findings import Finding, SpikeportError
 from spikeport.graph import LIF, Array, CubaLIF, Delay, Graph, Node, Readout, Scale, Synapse
+from spikeport.quantisation.collapse_schedule import between
 
 Switch = Callable[[Graph, Graph], Graph]
 
@@ -59,7 +60,7 @@ def schedules(a: Graph, b: Graph) -> Graph:
     """Schedules that vary over time in A and not in B become constants: the summary of A's that lies nearest to B's."""
     return a.replace(
         {
-            name: node.with_(threshold=collapsed(node.threshold, _lif(b, name).threshold))
+            name: node.with_(threshold=collapsed(node.threshold, _lif(b, name).threshold, how(b) == "best"))
             for name, node in a.nodes_of(LIF).items()
         }
     )
@@ -70,7 +71,7 @@ def thresholds(a: Graph, b: Graph) -> Graph:
     changes: dict[str, Node] = {}
     for name, node in a.nodes_of(LIF).items():
         ours, theirs = node.threshold, _lif(b, name).threshold
-        flat = collapsed(ours, theirs)
+        flat = collapsed(ours, theirs, how(b) == "best")
         if flat is ours:
             changes[name] = node.with_(threshold=theirs)
         elif not np.array_equal(flat, theirs):
@@ -97,15 +98,34 @@ SWITCHES: Mapping[Kind, Switch] = {
 }
 
 
-def collapsed(ours: Array, theirs: Array) -> Array:
-    """``ours`` itself unless it varies over time and ``theirs`` does not; else the constant nearest to ``theirs``."""
+def how(graph: Graph) -> str:
+    """How its schedules became constants, as `spikeport quantize` wrote it down; nothing where they did not."""
+    return str(dict(graph.provenance.get("quantised", {})).get("thresholds") or "")
+
+
+def collapsed(ours: Array, theirs: Array, best: bool = False) -> Array:
+    """``ours`` itself unless it varies over time and ``theirs`` does not; else the constant nearest to ``theirs``.
+
+    Constants are the usual summaries of ``ours``, and where the ``best`` was looked for those that were looked at.
+    """
     if np.array_equal(ours, np.broadcast_to(ours[:1], ours.shape)):
         return ours
     if not np.array_equal(theirs, np.broadcast_to(theirs[:1], theirs.shape)):
         return ours
     summaries = [ours.mean(0), ours[0], ours[-1], ours.min(0), ours.max(0), np.median(ours, axis=0)]
     constants = [np.broadcast_to(value, ours.shape) for value in summaries]
+    if best:
+        constants.append(_between(ours, theirs))
     return min(constants, key=lambda constant: _distance(constant, theirs))
+
+
+def _between(ours: Array, theirs: Array) -> Array:
+    """Of the constants that quantisation looks at, for each channel or neuron of ``ours`` the nearest to B's."""
+    ours, theirs = _alike(ours, theirs)
+    constants = between(ours)
+    away = np.abs(constants - theirs[:1])
+    nearest = np.take_along_axis(constants, away.argmin(0)[None], 0) if away.shape == constants.shape else constants[:1]
+    return np.broadcast_to(nearest, ours.shape)
 
 
 def _distance(a: Array, b: Array) -> float:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from spikeport.passes.fold_norm import fold_norm
 from spikeport.passes.fold_pool import fold_pool
 from spikeport.passes.move_bias import move_bias
 from spikeport.quantisation.bias import bias
-from spikeport.quantisation.collapse import collapse
+from spikeport.quantisation.collapse_schedule import Collapse, collapse_schedule
 from spikeport.quantisation.decay import decay
 from spikeport.quantisation.fold_scale import fold_scale
 from spikeport.quantisation.inputs import input_grid
@@ -69,7 +69,7 @@ def quantize(
     ranges: RangeMethod = "mse",
     signs: SignMode = "mixed",
     steps: Sequence[str] = STEPS,
-    collapse_thresholds: Literal["mean", "first"] | None = None,
+    collapse_thresholds: Collapse | None = None,
     progress: Progress = silent,
 ) -> Quantised:
     """Turn a graph of real numbers into one of the profile's integers.
@@ -77,7 +77,8 @@ def quantize(
     ``calibration``: training samples as the graph takes them, [B, *input], or [T, B, *input] for events.
     ``weight_bits``: of every synapse, or of each by name. ``run`` executes a graph (`spikeport.engine.simulate`).
     ``steps``: those of ALL_STEPS to take; each one's effect on a part of the calibration samples is in the report; a
-    step that makes the result worse there is taken back. Deterministic.
+    step that makes the result worse there is taken back. ``collapse_thresholds``: one threshold for all steps, by the
+    rule of this name (`collapse_schedule`). Deterministic.
 
     Raises SP400 for options that cannot be, SP401 for calibration data without content, SP410 for layers without
     weights, SP414 for thresholds and SP418 for biases beyond the format, SP419 for a network that never fires, and what
@@ -87,7 +88,8 @@ def quantize(
     real = prepare(graph)
     findings: list[Finding] = []
     if collapse_thresholds is not None:
-        real, more = collapse(real, collapse_thresholds)
+        channels = profile.channel_thresholds
+        real, more = collapse_schedule(real, collapse_thresholds, samples=calibration, run=run, channels=channels)
         findings += more
     plan, more = first_plan(real, calibration, profile, weight_bits, signs)
     findings += more

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 
+from spikeport.comparison import first_divergence, parity
 from spikeport.engine import simulate
 from spikeport.files import output, plain, replacing, write_json
 from spikeport.findings import Finding, fail
@@ -17,8 +18,8 @@ from spikeport.graph import Array, Graph, Profile, Samples
 from spikeport.nearest import choose
 from spikeport.quantisation import STEPS, Quantised, RangeMethod, SignMode, TradeOff, load_profile, mixed_bits, prepare
 from spikeport.quantisation import quantize as post_training
-from spikeport.quantisation.collapse import collapse
-from spikeport.target import silent
+from spikeport.quantisation.collapse_schedule import Collapse, collapse_schedule
+from spikeport.target import Request, silent
 from spikeport.verbs.export import export
 from spikeport.verbs.load import Data, load_data, load_model
 from spikeport.verbs.own_files import is_own
@@ -39,8 +40,6 @@ CALIBRATION = 512  #: samples of the training split
 JUDGED = 2000  #: samples on which accuracies are measured
 FEW = 300  #: validation samples that are too few to measure them
 
-Thresholds = Literal["mean", "first"]
-
 
 def quantize(
     model: ModelLike,
@@ -53,14 +52,14 @@ def quantize(
         Help("1 to 8, or auto: mixed bits.", flags=("--weight-bits", "--bits"), read=read_bits),
     ] = 8,
     max_drop: Annotated[float, Help("Points of accuracy that auto may lose.", least=0)] = 0.5,
-    profile: Annotated[str | Path | Profile, Help("loihi1, loihi2, int, or a .toml file.")] = "loihi2",
+    profile: Annotated[str | Path | Profile, Help("loihi1, loihi2, speck, int, or a .toml file.")] = "loihi2",
     calibration: Annotated[int, Help("Calibration samples.", least=1)] = CALIBRATION,
     ranges: Annotated[RangeMethod, Help("max, percentile, mse or mismatch.")] = "mse",
     signs: Annotated[SignMode, Help("mixed, auto, excitatory or inhibitory.")] = "mixed",
     steps: Sequence[str] = STEPS,
     skip: Annotated[Sequence[str], Help(f"A step to leave out: {', '.join(STEPS)}.")] = (),
     split: Annotated[bool, Help("Two mantissas for weights behind graded input.")] = False,
-    thresholds: Annotated[Thresholds | None, Help("mean or first: one threshold for all steps. Lossy.")] = None,
+    thresholds: Annotated[Collapse | None, Help("mean, first, best or bias: one threshold for all steps.")] = None,
     fine_tune: Annotated[int, Help("Epochs of quantisation-aware training.", least=0)] = 0,
     report: Annotated[Path | str | None, Help("What each step did, as JSON.")] = None,
     dt: Dt = None,
@@ -73,7 +72,8 @@ def quantize(
 
     In Python: ``calibration`` samples are spread evenly over the training split of ``data``. ``weight_bits``: "auto"
     finds the fewest bits a layer whose accuracy is at most ``max_drop`` points below the real network's; the curve goes
-    to ``report`` (JSON) and beside it as PNG. ``thresholds`` puts the mean or the first value in place of schedules.
+    to ``report`` (JSON) and beside it as PNG. ``thresholds`` puts a constant in place of each schedule: its mean, its
+    first value, the best on the calibration samples, or one with the bias that it equals, where there is one.
     ``fine_tune``: epochs of quantisation-aware training on the training split. ``out`` (.nir or .onnx) is written where
     it is given. The result's report holds accuracies between 0 and 1, on at most JUDGED samples of the validation
     split, or of the training split where the former has fewer than FEW. ``steps`` are done in their order but for those
@@ -91,8 +91,8 @@ def quantize(
         spikeport quantize model.nir --data digits --bits auto --max-drop 0.5 --report bits.json --out model.int.nir
     """
     steps = _chosen(steps, skip, split)
-    if thresholds not in (None, *get_args(Thresholds)):
-        fail("SP400", f"thresholds {thresholds!r}", mend="use mean or first")
+    if thresholds not in (None, *get_args(Collapse)):
+        fail("SP400", f"thresholds {thresholds!r}", mend=f"use {', '.join(get_args(Collapse))}")
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=data)
     graph = loaded.graph
     seen = load_data(data, "train", graph, labels=labels)
@@ -105,7 +105,10 @@ def quantize(
 
     facts: dict[str, Any] = {"samples": judged.samples, "split": judged.split, "accuracy": {"real": accuracy(graph)}}
     if thresholds is not None:
-        facts["accuracy"]["collapsed"] = accuracy(collapse(prepare(graph), thresholds)[0])
+        channels = chosen.channel_thresholds
+        constant, _ = collapse_schedule(prepare(graph), thresholds, samples=few.x, run=simulate, channels=channels)
+        facts["accuracy"]["collapsed"] = accuracy(constant)
+        facts["collapsed"] = _flips(graph, constant, judged.x)
     bits = chosen.weight_bits if isinstance(weight_bits, str) else weight_bits
 
     def make(bits: int | Mapping[str, int]) -> Quantised:
@@ -165,6 +168,18 @@ def quantize(
     if report is not None:
         _write_report(quantised, output(report, ".json"), facts)
     return quantised
+
+
+def _flips(before: Graph, after: Graph, x: Array) -> dict[str, Any]:
+    """What constant thresholds change by themselves: answers, spikes, and where the first spike differs."""
+    a, b = (simulate(graph, x, Request(trains=True)) for graph in (before, after))
+    agreement, first = parity(a, b), first_divergence(a, b, after)
+    return {
+        "argmax_agreement": agreement.argmax_agreement,
+        "spike_mismatches": agreement.spike_mismatches,
+        "spikes_compared": agreement.spikes_compared,
+        "first": first.told("with schedules", "with constants") if first else "",
+    }
 
 
 def _chosen(steps: Sequence[str], skip: Sequence[str], split: bool) -> tuple[str, ...]:

@@ -65,6 +65,11 @@ def _quantize(quantised: Quantised, values: Mapping[str, Any]) -> None:
     show.table(title, ("step", "kept", "output error", "spikes that differ", "same answer"), rows)
     accuracy = ", ".join(f"{name.replace('_', '-')} {share:.2%}" for name, share in report["accuracy"].items())
     console.say(f"accuracy on {report['samples']} samples of the {report['split']} split: {accuracy}")
+    if "collapsed" in report:
+        only = report["collapsed"]
+        told = f"{only['spike_mismatches']:,} of {only['spikes_compared']:,} spikes differ by it"
+        first = f"; the first: {only['first']}" if only["first"] else ""
+        console.say(f"one threshold for all steps, before integers: {told}{first}")
     if "trade_off" in report:
         chosen = report["trade_off"]["chosen"]
         bits = ", ".join(f"{name} {bits}" for name, bits in chosen["bits"].items())
