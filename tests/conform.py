@@ -1,6 +1,7 @@
 """Every target on thousands of random networks, in shards that go on where they were ended, and a page of the results.
 
 python tests/conform.py --graphs 5000 --shard 1/4
+python tests/conform.py --graphs 800 --kind speck --folder build/conformance-speck
 python tests/conform.py --write docs/results/conformance.md
 """
 
@@ -11,10 +12,11 @@ import json
 import platform
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from conformance.cases import case
+from conformance.cases import KINDS, case
 from conformance.judge import judge
 from conformance.targets import Contestant, contestants
 from conformance.waivers import waivers
@@ -26,21 +28,20 @@ AT_ONCE = 50  #: networks in one part of a shard, so that Lava starts once for i
 CYCLE = ("integers",) * 8 + ("float32",) * 4 + ("float64",) * 3 + ("linear", "shifts", "lava", "lava, real", "sanafe")
 
 
-def run(first: int, last: int, names: set[str]) -> dict[str, object]:
+def run(first: int, last: int, names: set[str], cycle: Sequence[str] = CYCLE) -> dict[str, object]:
     """Networks ``first`` ... ``last - 1``, on every target that takes them."""
     part: dict[str, object] = {"first": first, "last": last}
     for name, contestant in contestants().items():
         if (names and name not in names) or not contestant.make().availability().ready:
             continue
-        kinds = [CYCLE[number % len(CYCLE)] for number in range(first, last)]
-        numbers = [number for number, kind in enumerate(kinds, first) if kind in contestant.kinds]
-        part[name] = result(contestant, numbers)
+        kinds = [(cycle[number % len(cycle)], number) for number in range(first, last)]
+        part[name] = result(contestant, [(kind, number) for kind, number in kinds if kind in contestant.kinds])
     return part
 
 
-def result(contestant: Contestant, numbers: list[int]) -> dict[str, object]:
+def result(contestant: Contestant, numbers: list[tuple[str, int]]) -> dict[str, object]:
     """What came of some networks on one target, as JSON values."""
-    cases = [case.__wrapped__(CYCLE[number % len(CYCLE)], FIRST + number) for number in numbers]
+    cases = [case.__wrapped__(kind, FIRST + number) for kind, number in numbers]
     verdict = judge(cases, contestant.try_all(cases), waivers(contestant.name))
     return {
         "networks": len(cases),
@@ -89,6 +90,7 @@ def main() -> int:
     options.add_argument("--graphs", type=int, default=5000)
     options.add_argument("--shard", default="1/1", help="1/4 is the first of four")
     options.add_argument("--target", action="append", default=[], help="only this one; may be given more than once")
+    options.add_argument("--kind", choices=KINDS, help="networks of one kind only, as a target takes them")
     options.add_argument("--folder", type=Path, default=Path("build/conformance"))
     options.add_argument("--write", type=Path, help="put what was run so far into this page, and run nothing")
     order = options.parse_args()
@@ -104,11 +106,13 @@ def main() -> int:
         path = order.folder / f"part-{first:06}.json"
         if path.exists():
             continue
-        part = run(first, min(first + AT_ONCE, order.graphs), set(order.target))
+        cycle = (order.kind,) if order.kind else CYCLE
+        part = run(first, min(first + AT_ONCE, order.graphs), set(order.target), cycle)
         write_text(path, json.dumps(part, indent=1))
         differences = [d for each in part.values() if isinstance(each, dict) for d in each["differences"]]
         wrong += len(differences)
-        print(f"{part['last']} of {order.graphs}: {wrong} differences", *differences[:3], flush=True)
+        agreed = sum(each["agreed"] for each in part.values() if isinstance(each, dict))
+        print(f"{part['last']} of {order.graphs}: {agreed} agreed, {wrong} differences", *differences[:3], flush=True)
     return int(wrong > 0)
 
 

@@ -18,7 +18,7 @@ from graph_maker import Wish
 from random_graphs import draw, samples
 from random_numbers import random_profile
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, Array, Conv, CubaLIF, Graph, Input, Synapse, definition
+from spikeport.graph import LIF, LOIHI2, SPECK, Array, Conv, CubaLIF, Graph, Input, Loihi, Synapse, definition
 from spikeport.passes.move_bias import move_bias
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "docs" / "examples"))
@@ -127,6 +127,17 @@ def with_numbers_of_a_layer(graph: Graph, rng: np.random.Generator) -> Graph:
     return graph.replace(changes | layers)
 
 
+def as_speck(graph: Graph, rng: np.random.Generator) -> Graph:
+    """One constant threshold a layer, no leak, biases of whole sums a channel: Speck's neurons."""
+    layers = {}
+    for name, node in graph.nodes_of(LIF).items():
+        bias = rng.integers(-128, 128, node.shape[:1]) * (64 if rng.random() < 0.5 else 0)
+        theta = int(rng.choice([0, 1, 30, 100, 300, 32766]) if rng.random() < 0.5 else rng.integers(0, 500))
+        numbers = {"threshold": np.full(graph.timesteps, theta), "bias": bias, "decay": np.asarray(4096)}
+        layers[name] = node.with_(**numbers, reset_value=np.asarray(0))
+    return graph.with_(nodes={**graph.nodes, **layers}, arithmetic=Loihi(SPECK))
+
+
 def in_shifts(graph: Graph, rng: np.random.Generator) -> Graph:
     """The worked example's arithmetic: decays are shifts."""
     bits = int(rng.integers(8, 25))
@@ -163,5 +174,26 @@ KINDS = {
         ),
         with_numbers_of_a_layer,
         samples=2,
+    ),
+    "nengo-loihi": Kind(
+        lambda rng: Wish(
+            profile=replace(LOIHI2, name="loihi1 with schedules", accumulator_bits=22, weight_shift="each"),
+            timesteps=20 if rng.random() < 0.2 else 8,
+            blocks=3,
+            norms=False,
+            resets=("zero",),
+        ),
+        samples=2,
+    ),
+    "speck": Kind(
+        lambda rng: Wish(
+            profile=replace(LOIHI2, weight_exponent=(0, 0), message_bits=1),
+            timesteps=40 if rng.random() < 0.2 else 8,
+            blocks=3,
+            resets=("zero", "zero", "zero", "subtract"),
+            **PLAIN,
+        ),
+        as_speck,
+        samples=3,
     ),
 }

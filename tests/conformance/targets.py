@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 
 from numpy_target import Numpy
 from shift_arithmetic import ShiftTarget
@@ -15,6 +16,7 @@ from conformance.single_steps import SingleSteps
 from spikeport.findings import Finding, SpikeportError
 from spikeport.record import Record
 from spikeport.target import USUAL, Request, Target, target
+from spikeport_targets.speck import Speck
 
 Outcome = Record | SpikeportError
 
@@ -59,12 +61,13 @@ class Contestant:
 
 
 @dataclass(frozen=True)
-class Lava(Contestant):
-    """All accepted cases in one child process, since its start takes a second."""
+class Together(Contestant):
+    """All accepted cases in one child process, since its start takes a second or more."""
+
+    module: str = ""  #: where its ``run_all`` is
 
     def try_all(self, cases: Sequence[Case]) -> list[Tried]:
-        from spikeport_targets.lava.target import run_all
-
+        run_all = import_module(self.module).run_all
         findings = [tuple(self.make().check(case.graph)) for case in cases]
         errors = [any(each.severity == "error" for each in some) for some in findings]
         jobs = [(case.graph, case.samples) for case, bad in zip(cases, errors, strict=True) if not bad]
@@ -90,6 +93,7 @@ def named(name: str) -> Callable[[], Target]:
     return lambda: target(name)
 
 
+NENGO = "spikeport_targets.nengo_loihi"
 REALS = ("float32", "float64")
 CONTESTANTS = {
     each.name: each
@@ -104,7 +108,9 @@ CONTESTANTS = {
         Contestant("onnxruntime, step by step", ("integers", "float32"), SingleSteps, graphs=30),
         Contestant("numpy", ("linear",), Numpy, graphs=20),
         Contestant("shifts", ("shifts",), ShiftTarget, graphs=20),
-        Lava("lava", ("lava", "lava, real"), named("lava"), graphs=15),
+        Together("lava", ("lava", "lava, real"), named("lava"), graphs=15, module="spikeport_targets.lava.target"),
+        Together("nengo-loihi", ("nengo-loihi",), named("nengo-loihi"), graphs=8, module=f"{NENGO}.target"),
+        Together("speck", ("speck",), Speck, graphs=20, module="spikeport_targets.speck.target"),
         Contestant("sanafe", ("sanafe",), named("sanafe"), graphs=3),
     )
 }

@@ -17,7 +17,13 @@ from spikeport.graph import LIF
 
 PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
 #: of each kind that a target takes, so that it runs as many as `Contestant.graphs` says, and needs its waivers
-SEEDS = {"onnxruntime": range(110), "lava": (*range(8), 16, 33), "sanafe": range(12)}
+SEEDS = {
+    "onnxruntime": range(110),
+    "lava": (*range(8), 16, 33),
+    "sanafe": range(12),
+    "nengo-loihi": (*range(18), 24),
+    "speck": range(80),
+}
 SEEDS |= dict.fromkeys(("integer, plain", "integer, fast", "integer-cuda"), range(110))
 SEEDS |= dict.fromkeys(("reference, plain", "reference, fast", "reference-cuda"), range(50))
 MARKS = {"lava": pytest.mark.lava}

@@ -11,7 +11,7 @@ from random_graphs import random_graph
 from spikeport.engine import simulate
 from spikeport.engine.target import Integer
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, LOIHI2, CubaLIF, Graph, Input, Linear, Loihi, Profile, Readout, definition
+from spikeport.graph import LIF, LOIHI2, SPECK, CubaLIF, Graph, Input, Linear, Loihi, Profile, Readout, definition
 from spikeport.graph.shifts import shift_each
 from spikeport.quantisation import load_profile
 from spikeport.target import Request
@@ -159,11 +159,11 @@ def test_a_decay_of_zero_is_none_that_the_format_has():
         )
 
 
-def neurons(profile=LOIHI2, kind=LIF, **numbers):
+def neurons(profile=LOIHI2, kind=LIF, timesteps=3, **numbers):
     layer = {"decay": np.asarray(4096), "bias": np.asarray(0), "compare": ">", "gain": np.asarray(1)} | numbers
     return Graph.chain(
-        {"input": Input((1,), low=0, high=1), "lif": kind((1,), threshold=[9] * 3, **layer)},
-        3,
+        {"input": Input((1,), low=0, high=1), "lif": kind((1,), threshold=[9] * timesteps, **layer)},
+        timesteps,
         arithmetic=Loihi(profile),
     )
 
@@ -180,6 +180,23 @@ def neurons(profile=LOIHI2, kind=LIF, **numbers):
 def test_a_number_that_the_format_has_no_code_for_is_refused(bits, numbers):
     with pytest.raises(SpikeportError, match="SP115"):
         neurons(replace(LOIHI2, decay_bits=bits), **numbers)
+
+
+@pytest.mark.parametrize("numbers", [{"decay": np.asarray(4095)}, {"kind": CubaLIF}])
+def test_a_format_without_leak_says_what_decays(numbers):
+    assert neurons(SPECK).timesteps == 3
+    with pytest.raises(SpikeportError, match="SP118"):
+        neurons(SPECK, **numbers)
+
+
+def test_a_state_without_fraction_counts_in_whole_sums():
+    """Sixteen bits hold sums up to 32767, which is 32767 * 64 in the unit of a membrane; biases are whole sums."""
+    assert SPECK.state_top == 32767 * 64
+    low = neurons(SPECK, bias=np.asarray(-128 * 64), timesteps=300)
+    record = simulate(low, np.zeros((1, 1)), EVERYTHING)
+    assert record.membranes["lif"][[0, 255, 299]].ravel().tolist() == [-128 * 64, -32767 * 64, -32767 * 64]
+    with pytest.raises(SpikeportError, match="SP115"):
+        neurons(SPECK, bias=np.asarray(32))
 
 
 def test_the_ends_of_a_format_are_held():

@@ -10,16 +10,17 @@ import pytest
 from quantize_examples import STEPS, convolutional, images
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
-from spikeport.graph import LOIHI1, LOIHI2, Conv, Linear
+from spikeport.graph import LOIHI1, LOIHI2, SPECK, Conv, Linear
 from spikeport.quantisation import load_profile, mixed_bits, profile_names, quantize, sensitivity
 from spikeport.verbs.load import Data
 from spikeport.verbs.quantize import quantize as api_quantize
 
 
 def test_the_shipped_profiles_are_the_graphs_constants():
-    assert profile_names() == ("int", "loihi1", "loihi2")
+    assert profile_names() == ("int", "loihi1", "loihi2", "speck")
     assert load_profile("loihi1") == LOIHI1
     assert load_profile("loihi2") == LOIHI2
+    assert load_profile("speck") == SPECK
 
 
 def test_a_users_profile_limits_what_is_made(tmp_path):

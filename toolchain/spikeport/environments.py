@@ -40,6 +40,7 @@ class Environment:
     python: tuple[int, int]  #: the Python that they need, for example (3, 11)
     requirements: tuple[str, ...]  #: as pip takes them, every package with its version
     probe: str  #: the module whose import shows that all is there
+    options: tuple[str, ...] = ()  #: of pip, where the packages declare what is not so
 
     @property
     def folder(self) -> Path:
@@ -83,7 +84,7 @@ class Environment:
         pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
         steps: dict[str, Sequence[Path | str]] = {
             "making the environment": (base, "-I", "-m", "venv", self.folder),
-            "installing its packages": (python, "-I", *pip, *self.requirements),
+            "installing its packages": (python, "-I", *pip, *self.options, *self.requirements),
             f"importing {self.probe}": self._probe(python),
         }
         for what, command in steps.items():
@@ -103,7 +104,8 @@ class Environment:
         return python, "-I", "-c", f"import {self.probe}"
 
     def _facts(self) -> dict[str, object]:
-        return {"python": list(self.python), "requirements": list(self.requirements), "probe": self.probe}
+        facts = {"python": list(self.python), "requirements": list(self.requirements), "probe": self.probe}
+        return facts | ({"options": list(self.options)} if self.options else {})
 
 
 def find_python(version: tuple[int, int], who: str) -> Path:

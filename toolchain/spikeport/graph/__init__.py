@@ -8,7 +8,7 @@ from spikeport.graph.loihi import Loihi
 from spikeport.graph.neurons import LIF, CubaLIF
 from spikeport.graph.node import Node, Shape
 from spikeport.graph.plumbing import Coding, Delay, Flatten, Input, Norm, Pool, Readout, Scale
-from spikeport.graph.profile import DECAY_ONE, LOIHI1, LOIHI2, STATE_SHIFT, Profile
+from spikeport.graph.profile import DECAY_ONE, LOIHI1, LOIHI2, SPECK, STATE_SHIFT, Profile
 from spikeport.graph.real import Real
 from spikeport.graph.samples import Samples
 from spikeport.graph.synapses import Conv, Linear, Synapse
@@ -17,6 +17,7 @@ __all__ = [
     "DECAY_ONE",
     "LIF",
     "LOIHI1",
+    "SPECK",
     "LOIHI2",
     "STATE_SHIFT",
     "Arithmetic",

@@ -11,7 +11,7 @@ from spikeport.graph.arrays import Array
 from spikeport.graph.neurons import LIF, CubaLIF
 from spikeport.graph.node import Node
 from spikeport.graph.plumbing import Norm, Pool, Readout, Scale
-from spikeport.graph.profile import DECAY_ONE, Profile
+from spikeport.graph.profile import DECAY_ONE, STATE_SHIFT, Profile
 from spikeport.graph.rules import between, whole
 from spikeport.graph.synapses import Synapse
 
@@ -38,15 +38,28 @@ def node_findings(node: Node, profile: Profile) -> Iterator[Finding]:
 
 def _neuron(node: LIF, profile: Profile) -> Iterator[Finding]:
     yield from whole("decay", node.decay, 1, DECAY_ONE)
-    yield from _grained("decay", node.decay, profile)
+    grain, says = DECAY_ONE >> profile.decay_bits, f"decay_bits = {profile.decay_bits}"
+    yield from _multiples("decay", node.decay, grain, says)
     yield from whole("threshold", node.threshold, 0, 2**profile.threshold_bits - 1)
     top, exponent = 2 ** (profile.bias_bits - 1), profile.bias_exponent[1]
     yield from whole("bias", node.bias, -(top << exponent), top - 1 << exponent)
+    yield from _multiples(
+        "bias", node.bias, 1 << profile.bias_exponent[0], f"bias_exponent = {[*profile.bias_exponent]}"
+    )
     if node.reset == "value":
         yield from whole("reset_value", node.reset_value, -profile.state_top, profile.state_top)
+        unit = 1 << (STATE_SHIFT - profile.fraction_bits)
+        yield from _multiples("reset_value", node.reset_value, unit, f"fraction_bits = {profile.fraction_bits}")
+    if not profile.leak and ((node.decay != DECAY_ONE).any() or isinstance(node, CubaLIF)):
+        yield Finding(
+            "SP118",
+            f"membranes or currents decay, which the profile {profile.name!r} cannot do",
+            why="its neurons integrate and fire, and keep what they hold until they do.",
+            mend="train integrate-and-fire neurons: a decay of 1 that is not learned",
+        )
     if isinstance(node, CubaLIF):
         yield from whole("current_decay", node.current_decay, 0, DECAY_ONE - 1)
-        yield from _grained("current_decay", node.current_decay, profile)
+        yield from _multiples("current_decay", node.current_decay, grain, says)
     if node.compare != ">":
         yield Finding("SP115", "integers compare with > only", mend="lower the threshold by one unit: passes.quantize")
     if (node.gain != 1).any():
@@ -62,13 +75,12 @@ def _neuron(node: LIF, profile: Profile) -> Iterator[Finding]:
         yield Finding("SP116", f"thresholds vary over channels, which the profile {profile.name!r} cannot do")
 
 
-def _grained(name: str, value: Array, profile: Profile) -> Iterator[Finding]:
-    """Numerators over 4096 of a format with fewer bits are multiples of a power of two."""
-    grain = DECAY_ONE >> profile.decay_bits
+def _multiples(name: str, value: Array, grain: int, says: str) -> Iterator[Finding]:
+    """SP115 where whole numbers are no multiples of ``grain``, as a field of the profile ``says``."""
     odd = int(np.count_nonzero(np.mod(value, grain)))
     if odd:
-        what = f"{odd} values of {name} are no multiples of {grain}/{DECAY_ONE}, which decay_bits = "
-        yield Finding("SP115", f"{what}{profile.decay_bits} says", mend="quantise for the profile again")
+        what = f"{odd} values of {name} are no multiples of {grain}, as {says} has it"
+        yield Finding("SP115", what, mend="quantise for the profile again")
 
 
 def _mantissas(weight: Array, bits: int) -> tuple[int, int]:

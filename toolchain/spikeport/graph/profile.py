@@ -30,11 +30,13 @@ class Profile:
     )
     accumulator_overflow: Literal["wrap", "refuse"] = "wrap"  #: what a sum beyond them does; wrapping is counted
     weight_shift: Literal["sum", "each"] = "sum"  #: what a negative exponent shifts: their sum, or each weight
+    fraction_bits: int = STATE_SHIFT  #: of the state's, how many lie below one unit of a sum; 0: it counts in these
+    leak: bool = True  #: membranes and currents may decay; else a membrane keeps what it holds, and there is no current
 
     @property
     def state_top(self) -> int:
         """The largest membrane; the smallest is its negative (Lava 0.10, proc/lif/models.py: 24 bits)."""
-        return int(2 ** (self.state_bits - 1) - 1)
+        return int(2 ** (self.state_bits - 1) - 1) << (STATE_SHIFT - self.fraction_bits)
 
     @property
     def accumulator_least(self) -> int | None:
@@ -62,8 +64,29 @@ class Profile:
 
 
 #: fields that 0.1 did not know, with what they say where a file is silent
-LATER: dict[str, Any] = {"accumulator_bits": None, "accumulator_overflow": "wrap", "weight_shift": "sum"}
+LATER: dict[str, Any] = {
+    "accumulator_bits": None,
+    "accumulator_overflow": "wrap",
+    "weight_shift": "sum",
+    "fraction_bits": STATE_SHIFT,
+    "leak": True,
+}
 
 LOIHI2 = Profile("loihi2")
 #: spikes only, one threshold; accumulator and shift: nengo-loihi 1.1 (``Q_BITS`` = 21 and a sign; lossy two-part shift)
 LOIHI1 = Profile("loihi1", message_bits=1, schedule=False, accumulator_bits=22, weight_shift="each")
+#: whole sums only, biases of 8 bits, 16-bit states, no leak (sinabs 3.1.3, backend/dynapcnn/discretize.py); a membrane
+#: ends at -32767, where the chip's low threshold is put
+SPECK = Profile(
+    "speck",
+    weight_exponent=(0, 0),
+    threshold_bits=15,
+    bias_bits=8,
+    bias_exponent=(STATE_SHIFT, STATE_SHIFT),
+    state_bits=16,
+    message_bits=1,
+    schedule=False,
+    channel_thresholds=False,
+    fraction_bits=0,
+    leak=False,
+)

@@ -23,6 +23,7 @@ RANGES: dict[str, tuple[int, int]] = {
     "state_bits": (8, 24),
     "message_bits": (1, 16),
     "accumulator_bits": (8, 32),
+    "fraction_bits": (0, 6),
 }
 WORDS = {"accumulator_overflow": ("wrap", "refuse"), "weight_shift": ("sum", "each")}  #: fields that choose
 
@@ -73,7 +74,7 @@ def _profile(values: dict[str, Any], where: str, stem: str) -> Profile:
 
 
 def _value(key: str, value: Any, where: str) -> Any:
-    if key in ("schedule", "channel_thresholds"):
+    if key in ("schedule", "channel_thresholds", "leak"):
         good = isinstance(value, bool)
     elif key in WORDS:
         good = value in WORDS[key]

@@ -1,0 +1,60 @@
+"""Runs plans in sinabs' own Python, watched by `guard`, and brings the results or the reason back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from spikeport.environments import Environment
+from spikeport.target import Progress
+from spikeport_targets import watched
+from spikeport_targets.speck.plan import DONE, Plan, Results
+
+#: all named, so that pip brings nothing along: sinabs asks for samna, whose import fetches software from elsewhere, and
+#: for a nir older than ours
+ENVIRONMENT = Environment(
+    "speck",
+    python=(3, 11),
+    requirements=(
+        "sinabs==3.1.3", "torch==2.13.0", "numpy==2.3.5", "pbr==7.1.3", "setuptools==84.2.1", "filelock==4.2.11",
+        "typing_extensions==4.16.0", "sympy==1.14.0", "mpmath==1.3.0", "networkx==2.8.7", "jinja2==3.1.6",
+        "markupsafe==3.0.4", "fsspec==2026.9.0", "nir==1.0.4", "nirtorch==1.0", "h5py==3.16.0",
+    ),
+    options=("--no-deps",),
+    probe="torch",
+)  # fmt: skip
+ERRORS = watched.Errors("sinabs", exception="SP659", time="SP660", memory="SP661", killed="SP662")
+
+
+def execute(
+    python: Path, plans: Sequence[Plan], seconds: float, memory: int | None, progress: Progress
+) -> list[Results]:
+    """Run the plans one after the other.
+
+    ``seconds`` and ``memory`` (bytes) limit the whole; ``progress`` is called with samples done and samples in all.
+    Raises SP659 for an exception inside, SP660 past the time, SP661 past the memory, SP662 where it was killed.
+    """
+    with watched.folder_of(f"spikeport-speck-{os.getpid()}-") as folder:
+        files = [folder / f"plan-{place:05}" for place in range(len(plans))]
+        for plan, file in zip(plans, files, strict=True):
+            plan.write(file)
+        total = sum(len(plan.input) for plan in plans)
+        counters = [np.load(file / DONE, mmap_mode="r") for file in files]
+
+        def done() -> int:
+            return int(sum(counter[0] for counter in counters))
+
+        watched.run(
+            [str(python), "-I", "-B", str(Path(__file__).with_name("worker.py")), str(folder)],
+            folder,
+            ERRORS,
+            seconds=seconds,
+            memory=memory,
+            segments=f"spikeport_speck_{os.getpid()}_none_",
+            where=lambda: f"sinabs, {done()} of {total} samples done",
+            show=lambda: progress(done(), total),
+        )
+        return [plan.read(file) for plan, file in zip(plans, files, strict=True)]

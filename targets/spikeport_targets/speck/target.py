@@ -1,0 +1,99 @@
+"""The target `speck`: Speck's arithmetic on sinabs' layers, in a child process of a Python of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from spikeport.costs.events import derive
+from spikeport.environments import Environment
+from spikeport.findings import Finding, fail, raise_errors
+from spikeport.graph import Array, Graph
+from spikeport.record import Record
+from spikeport.target import Availability, Request, Show, check_input, expected_seconds
+from spikeport_targets.entering import entering
+from spikeport_targets.speck.checks import check
+from spikeport_targets.speck.child import ENVIRONMENT, execute
+from spikeport_targets.speck.lowering import lower
+from spikeport_targets.speck.records import recorded
+
+START = 120.0  #: seconds for the child's imports (measured 4 to 10 on a busy machine)
+RATE = 1e8  #: multiply-adds a second of float64 products, one thread (a tenth of what was measured)
+VALUES = 2**22  #: values of all layers that run together
+
+
+class SpeckTarget:
+    """Speck's integers by sinabs 3.1 (SynSense): its integrate-and-fire layers, not its chip."""
+
+    name = "speck"
+    shows: frozenset[Show] = frozenset({"membranes", "integers"})
+    environment: Environment = ENVIRONMENT
+
+    def availability(self) -> Availability:
+        """Looks for the environment; starts nothing."""
+        version = f"sinabs {ENVIRONMENT.requirements[0].partition('==')[2]}"
+        if not sys.platform.startswith("linux"):
+            return Availability(False, version, "its child process is looked after on Linux only", "use Linux")
+        if ENVIRONMENT.interpreter() is None:
+            return Availability(False, why="sinabs has no environment of its own yet", mend=ENVIRONMENT.command)
+        return Availability(True, version)
+
+    def check(self, graph: Graph) -> list[Finding]:
+        """Errors for what Speck does not compute, findings for what only a simulator can."""
+        return check(graph)
+
+    def seconds_a_sample(self, graph: Graph) -> float:
+        """About how long one sample takes."""
+        return expected_seconds(graph, RATE)
+
+    def run(self, graph: Graph, samples: Array, request: Request) -> Record:
+        """Run the samples, some at a time.
+
+        Raises the errors of `check`, SP663 where sinabs is not available, SP659 to SP662 where the run fails. The
+        Record's seconds are those of the layers: the child's start is not in them.
+        """
+        return run_all([(graph, samples)], request)[0]
+
+
+def run_all(jobs: Sequence[tuple[Graph, Array]], request: Request) -> list[Record]:
+    """Run several networks, each on samples of its own, one after the other in one child process."""
+    target = SpeckTarget()
+    for graph, _ in jobs:
+        request.check_layers(graph)
+    notes = [raise_errors(check(graph)) for graph, _ in jobs]
+    available, python = target.availability(), ENVIRONMENT.interpreter()
+    if not available.ready or python is None:
+        fail("SP663", available.why, where="target 'speck'", mend=available.mend)
+    counts = [check_input(graph, samples) for graph, samples in jobs]
+    plans = [
+        lower(
+            graph,
+            entering(graph, samples),
+            membranes=request.keeps_membrane,
+            at_once=request.batch or samples_at_once(graph),
+        )
+        for graph, samples in jobs
+    ]
+    work = sum(target.seconds_a_sample(job[0]) * count for job, count in zip(jobs, counts, strict=True))
+    seconds = request.seconds or START + 20 * work
+    memory = request.memory or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
+    results = execute(python, plans, seconds, memory, request.progress)
+    return [
+        wished(graph, samples, replace(recorded(graph, result), findings=note), request)
+        for (graph, samples), result, note in zip(jobs, results, notes, strict=True)
+    ]
+
+
+def samples_at_once(graph: Graph) -> int:
+    """How many samples sinabs takes together."""
+    return max(1, VALUES // (graph.timesteps * sum(int(np.prod(shape)) for shape in graph.shapes.values())))
+
+
+def wished(graph: Graph, samples: Array, record: Record, request: Request) -> Record:
+    """The record with the events and without the spike trains, as requested."""
+    record = derive(graph, samples, record) if request.events else record
+    return replace(record, trains=request.kept(record.trains))
