@@ -127,8 +127,9 @@ def page(table, networks):
 `python tests/onnxruntimes.py --networks {networks} --write docs/results/onnxruntimes.md`, written with onnx
 {version("onnx")}: opset {OPSET}, IR version {IR_VERSION}. {networks} random networks of each arithmetic were exported
 once; a cell says in how many models every spike and every output is, to the bit, what the network's definition gives.
-Recurrent networks have no unrolled form. Each version runs in an environment of its own, with Python
-{sys.version.split()[0]}, on the CPU provider. Models of spikeport 0.1 need onnxruntime 1.25.
+Recurrent networks have no unrolled form; the portable one is `export --portable`. Each version
+runs in an environment of its own, with Python {sys.version.split()[0]}, on the CPU provider. Models of
+spikeport 0.1 need onnxruntime 1.25.
 
 {table}
 """

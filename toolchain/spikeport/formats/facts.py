@@ -16,11 +16,13 @@ import numpy as np
 
 from spikeport import graph as nodes
 from spikeport.findings import SpikeportError, fail, require
-from spikeport.graph import Arithmetic, Array, Graph, Loihi, Node, Real
+from spikeport.formats.typed import require_types
+from spikeport.graph import Arithmetic, Array, Graph, Loihi, Node, Profile, Real
 from spikeport.graph.arithmetic import GROUP
 from spikeport.plugins import entries
 
 VERSION = 1
+NOT_FINITE = ("inf", "-inf", "nan")  #: numbers that JSON cannot say
 
 Facts = dict[str, Any]
 OWN: dict[str, type[Real] | type[Loihi]] = {kind.kind: kind for kind in (Real, Loihi)}
@@ -49,7 +51,9 @@ def node_from(facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> Node:
     known = {field.name for field in fields(kind)}
     if set(values) | set(arrays) != known:
         raise TypeError(f"a {kind.__name__} has the fields {sorted(known)}, not {sorted(set(values) | set(arrays))}")
-    return kind(**{name: _value(value) for name, value in values.items()}, **arrays)
+    plain = {name: _value(value) for name, value in values.items()}
+    require_types(kind, {**plain, **arrays})
+    return kind(**plain, **arrays)
 
 
 def graph_facts(graph: Graph) -> Facts:
@@ -63,7 +67,8 @@ def graph_facts(graph: Graph) -> Facts:
 
 
 def graph_from(facts: Mapping[str, Any], nodes: Mapping[str, Node], edges: Iterable[tuple[str, str]]) -> Graph:
-    """The graph that `graph_facts` described."""
+    """The graph that `graph_facts` described. Raises TypeError where a fact is of another type."""
+    require_types(Graph, {name: facts[name] for name in ("timesteps", "after_end", "provenance")})
     return Graph(
         nodes,
         tuple(edges),
@@ -131,6 +136,8 @@ def _plain(value: Any) -> Any:
 
 def _value(value: Any) -> Any:
     if isinstance(value, Mapping):
+        if set(value) != {"float"} or value["float"] not in NOT_FINITE:
+            raise TypeError(f"a number written as {dict(value)}")
         return float(value["float"])
     if isinstance(value, list):
         return tuple(_value(item) for item in value)
@@ -140,6 +147,8 @@ def _value(value: Any) -> Any:
 def arithmetic_from(facts: Mapping[str, Any]) -> Arithmetic:
     """The arithmetic of a graph's facts, ours or a plug-in's. Raises SP124 where none of its kind is installed."""
     kind = str(facts["kind"])
+    if kind == Loihi.kind:
+        require_types(Profile, {name: _value(value) for name, value in facts["profile"].items()})
     if kind in OWN:
         return OWN[kind].from_facts(facts)
     brought = entries(GROUP)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from spikeport.costs import derive
 from spikeport.engine.resume import part_size, run_in_parts
-from spikeport.findings import fail
+from spikeport.findings import SpikeportError, fail
 from spikeport.graph import Array, Graph
 from spikeport.record import Record
-from spikeport.target import SLOW, Request, expected_seconds, registry, target
+from spikeport.target import SLOW, Request, expected_seconds, registry, shows, target
 from spikeport.verbs.load import Model
 
 
@@ -21,10 +22,14 @@ def target_names() -> list[str]:
 def execute(model: Model, name: str | None, samples: Array, request: Request = Request()) -> Record:
     """Run ``samples`` on the target ``name`` (None: the model's own). The record also holds what the reader said.
 
+    Events that are asked for are the target's, or counted from its spike trains where it counts none.
+
     Raises SP501 for an unknown target, SP502 for input of the wrong shape, SP905 where PyTorch is asked to run what is
     no module, and what the target refuses.
     """
     name = name or model.target
+    if request.events and "events" not in shows(name):
+        return _counted(model, name, samples, request)
     if name == "pytorch":
         if model.module is None:
             fail("SP905", f"PyTorch cannot run a {model.kind}", where=model.name, mend="use --target reference")
@@ -35,6 +40,20 @@ def execute(model: Model, name: str | None, samples: Array, request: Request = R
     else:
         record = target(name).run(model.graph, samples, request)
     return replace(record, findings=tuple(dict.fromkeys((*model.findings, *record.findings))))
+
+
+def _counted(model: Model, name: str, samples: Array, request: Request) -> Record:
+    """A run with the events of its spike trains; without, and SP706 as a note, where they do not say everything."""
+    request.check_layers(model.graph)
+    record = execute(model, name, samples, replace(request, events=False, trains=True))
+    try:
+        record = derive(model.graph, samples, record)
+    except SpikeportError as error:
+        if error.code != "SP706":
+            raise
+        notes = (replace(finding, severity="note") for finding in error.findings)
+        record = replace(record, findings=(*record.findings, *notes))
+    return replace(record, trains=request.kept(record.trains))
 
 
 def part(model: Model, name: str | None) -> int:

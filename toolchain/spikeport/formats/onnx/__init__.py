@@ -147,4 +147,6 @@ def read(path: Path | str) -> tuple[Graph, tuple[Finding, ...]]:
         severity="note",
         why="names, units and provenance are those of the operators.",
     )
-    return lift.lift(model, arrays, str(path)), (note,)
+    graph = lift.lift(model, arrays, str(path))
+    silent = [] if graph.nodes_of(LIF) else [replace(lift.silent("note"), where=str(path))]
+    return graph, (note, *silent)

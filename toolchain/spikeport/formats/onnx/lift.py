@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from spikeport.findings import Finding, SpikeportError, fail
+from spikeport.findings import Finding, Severity, SpikeportError, fail
 from spikeport.formats.onnx.builder import DOMAIN
 from spikeport.formats.onnx.draft import Draft, Lifted, UnsupportedError, sane
 from spikeport.formats.onnx.lift_constants import FOLDED
@@ -29,12 +29,24 @@ def lift(model: onnx.ModelProto, arrays: Mapping[str, Array], where: str) -> Gra
     except SpikeportError as error:
         if error.code == "SP251":
             raise SpikeportError(
-                replace(finding, where=f"{where}, {finding.where}") for finding in error.findings
+                replace(finding, where=f"{where}, {finding.where}" if finding.where else where)
+                for finding in error.findings
             ) from None
         fail("SP250", f"its operators do not make a network ({error.findings[0].what})", where=where)
     except (KeyError, IndexError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError) as error:
         fail("SP250", f"its operators do not fit together ({type(error).__name__}: {error})", where=where)
     return graph
+
+
+def silent(severity: Severity) -> Finding:
+    """That a model has no spiking neuron."""
+    return Finding(
+        "SP258",
+        "no operator is a spiking neuron: nothing in it spikes",
+        severity=severity,
+        why="spikeport knows neurons as functions of the domain spikeport.snn; ReLUs and the like are not spikes.",
+        mend="export a spiking network, or train or convert this one first",
+    )
 
 
 def _run(work: Draft) -> Graph:
@@ -55,8 +67,9 @@ def _run(work: Draft) -> Graph:
             where = f"operator {operator.name or operator.output[0]!r}"
             mend = f"use spikeport.snn functions and {', '.join(sorted(RULES))}"
             findings.append(Finding("SP251", f"{kind}: {error}", where, mend=mend))
+    spiking = any(operator.domain == DOMAIN for operator in operators)
     if findings:
-        raise SpikeportError(findings)
+        raise SpikeportError([*findings, *([] if spiking else [silent("error")])])
     return _graph(work)
 
 

@@ -25,6 +25,7 @@ from spikeport.formats.onnx.layout import Layout
 from spikeport.formats.onnx.number_of_steps import STEPS, continuation
 from spikeport.formats.onnx.one_step import Step, infos
 from spikeport.formats.onnx.recurrent import Looped
+from spikeport.formats.typed import require_type
 from spikeport.graph import LIF, Array, Graph, Loihi, Pool, Profile, Real
 from spikeport.graph.shifts import shift_each
 
@@ -152,6 +153,8 @@ def taken_apart(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> tuple[Gr
     about = json.loads(texts[KEY])
     if about["version"] != facts_.VERSION:
         return None
+    for name, hint in {"version": int, "time": Time, "nodes": list[dict[str, Any]], "edges": list[list[str]]}.items():
+        require_type(name, about[name], hint)
     nodes = {}
     for entry in about["nodes"]:
         values = {key: _placed(place, arrays) for key, place in entry["arrays"].items()}
@@ -210,8 +213,12 @@ def _holds_what_it_claims(model: onnx.ModelProto, graph: Graph, time: str, array
 
 
 def _placed(place: Mapping[str, Any], arrays: Mapping[str, Array]) -> Array:
+    require_type("a shape", place["shape"], list[int])
+    if min(place["shape"], default=0) < 0:
+        raise ValueError(f"an array of shape {place['shape']}")
     if "initializer" in place:
         return arrays[place["initializer"]].reshape(place["shape"])
+    require_type("the type of an array", place["dtype"], str)
     dtype = np.dtype(place["dtype"])
     if dtype.kind not in "biuf":
         raise ValueError(f"an array of {dtype}")
