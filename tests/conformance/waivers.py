@@ -47,7 +47,7 @@ def beyond_and_said(where: str, case: Case, tried: Tried) -> bool:
 
 def saturated_and_said(where: str, case: Case, tried: Tried) -> bool:
     """In a layer that check named; what is wrong goes on from layer to layer."""
-    said = {finding.where for finding in tried.findings if finding.code == "SP747"}
+    said = {finding.where for finding in tried.findings if finding.code in ("SP747", "SP657")}
     return any(SATURATED in kinds and f"node {name!r}" in said for name, kinds in case.truth.overflows.items())
 
 

@@ -29,10 +29,11 @@ from spikeport.graph import (
 from spikeport.graph.hosted import spikes
 from spikeport.graph.messages import wide_messages
 from spikeport.graph.ranges import into, ranges
+from spikeport.mapping.seating import seats, untold
 from spikeport.target import clipped_thresholds
-from spikeport_targets.speck.chip import beyond
 
 KNOWN = (Input, Linear, Conv, LIF, Pool, Flatten, Readout)
+CHIP = "speck2f"  #: whose shapes of kernels and pools are checked
 EXACT = 2**53  #: sinabs' layers compute in float64 here, which holds every whole number up to there
 
 
@@ -148,14 +149,17 @@ def _simulator_only(graph: Graph) -> Iterator[Finding]:
         )
     for name, layer in graph.nodes_of(LIF).items():
         if layer.reset == "subtract":
-            what = "a neuron fires once a step and keeps what is left, the chip fires as often as its threshold fits in"
+            what = (
+                "a neuron fires once a step and keeps what is left, with no end at the top, "
+                "while the chip fires as often as its threshold fits in"
+            )
             yield _alone(name, what, "train with reset to zero")
         if into(graph, name, bounds).size >= EXACT:
             yield Finding("SP656", f"its sums may reach {into(graph, name, bounds).size:.3g}", f"node {name!r}")
     for name, readout in graph.nodes_of(Readout).items():
         del readout
         yield _alone(name, "its sums are formed and added up by the host", "end with neurons whose spikes are counted")
-    for name, why in beyond(graph):
+    for name, why in untold(graph, seats()[CHIP].shapes):
         yield _alone(name, why, "nothing for a comparison; for the chip see spikeport fit --chip speck2f")
 
 

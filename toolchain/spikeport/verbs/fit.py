@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from spikeport.files import output, plain
-from spikeport.findings import Finding, SpikeportError
+from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.graph import LIF, Graph
 from spikeport.mapping import Chip, Fit, Mapping, draw, find
 from spikeport.mapping.fit import fit as tile
+from spikeport.mapping.seating import Seating, Seats, seat, seats
 from spikeport.told import Told
-from spikeport.verbs.load import load_model
+from spikeport.verbs.load import Model, load_model
 from spikeport.verbs.parameters import Dt, Frames, Help, ModelLike, Nir, Timesteps
 
 BOUNDS: tuple[Literal["shared", "unrolled"], ...] = ("shared", "unrolled")
@@ -21,11 +22,14 @@ BOUNDS: tuple[Literal["shared", "unrolled"], ...] = ("shared", "unrolled")
 
 @dataclass(frozen=True, repr=False)
 class Fits(Told):
-    """How a model fits a chip with shared convolutions (fewest cores) and with unrolled ones (most)."""
+    """How a model fits a chip with shared convolutions (fewest cores) and with unrolled ones (most).
+
+    Of a chip whose cores hold one layer each there is one bound, "cores".
+    """
 
     model: str
-    chip: Chip
-    bounds: Map[str, Fit]
+    chip: Chip | Seats
+    bounds: Map[str, Fit | Seating]
     notes: tuple[str, ...]
     findings: tuple[Finding, ...] = ()  #: what the reader of the file chose
 
@@ -34,15 +38,23 @@ class Fits(Told):
         return {
             "model": self.model,
             "chip": self.chip.id,
-            "limits": {name: limit.model_dump() for name, limit in self.chip.limits.items()},
+            "limits": _limits(self.chip),
             "bounds": plain(self.bounds),
             "notes": list(self.notes),
         }
 
 
+def _limits(chip: Chip | Seats) -> dict[str, Any]:
+    if isinstance(chip, Seats):
+        return chip.model_dump(include={"cores", "shapes", "destinations"})
+    return {name: limit.model_dump() for name, limit in chip.limits.items()}
+
+
 def fit(
     model: ModelLike,
-    chip: Annotated[str | Path | Chip, Help("loihi1, loihi2, or your own .toml file.", flags=("--chip",))] = "loihi1",
+    chip: Annotated[
+        str | Path | Chip, Help("loihi1, loihi2, speck2f, or your own .toml file.", flags=("--chip",))
+    ] = "loihi1",
     *,
     dt: Dt = None,
     nir: Nir = None,
@@ -52,7 +64,8 @@ def fit(
 ) -> Fits:
     """Whether a model fits a chip: cores, memory and axons of each layer, how many chips, and what binds.
 
-    Both ways to store a convolution are tiled and placed; the picture shows the lower bound.
+    Both ways to store a convolution are tiled and placed; the picture shows the lower bound. Of a chip whose unlike
+    cores hold one layer each, as speck2f, every layer gets a core where there is a way; there is no picture.
 
     Raises SP721 for an unknown chip, SP722 for a
     path between layers that has no mapping, SP724 for a picture of another kind.
@@ -63,6 +76,8 @@ def fit(
 
         spikeport fit model.int.nir --chip loihi2 --picture map.svg --json
     """
+    if isinstance(chip, str) and chip in seats():
+        return _seated(load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames), seats()[chip], picture)
     limits = find(chip)
     to = None if picture is None else output(picture, ".png", ".svg")
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames)
@@ -70,6 +85,13 @@ def fit(
     if to is not None:
         draw(Mapping(loaded.graph, bounds["shared"]), to)
     return Fits(loaded.name, limits, bounds, tuple(_notes(loaded.graph, limits)), loaded.findings)
+
+
+def _seated(loaded: Model, chip: Seats, picture: Path | str | None) -> Fits:
+    if picture is not None:
+        what = f"there is no picture of {chip.title}: each layer has a core of its own"
+        fail("SP724", what, where=str(picture), mend="leave --picture out")
+    return Fits(loaded.name, chip, {"cores": seat(loaded.graph, chip)}, (), loaded.findings)
 
 
 def placed(graph: Graph, chip: str | Chip = "loihi1") -> tuple[dict[str, Any], Mapping | None]:
@@ -85,7 +107,9 @@ def placed(graph: Graph, chip: str | Chip = "loihi1") -> tuple[dict[str, Any], M
             "bounds": {},
             "notes": [str(problem) for problem in error.findings],
         }, None
-    return fits.as_dict(), Mapping(graph, fits.bounds["shared"])
+    shared = fits.bounds["shared"]
+    assert isinstance(shared, Fit)
+    return fits.as_dict(), Mapping(graph, shared)
 
 
 def _notes(graph: Graph, chip: Chip) -> list[str]:

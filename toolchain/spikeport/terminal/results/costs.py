@@ -13,6 +13,7 @@ from spikeport.terminal import console, show
 from spikeport.terminal.results import Shown
 
 if TYPE_CHECKING:
+    from spikeport.mapping.seating import Seating
     from spikeport.verbs.energy import Costs
     from spikeport.verbs.events import Counted
     from spikeport.verbs.fit import Fits
@@ -118,7 +119,12 @@ def micro(joule: float) -> str:
 
 
 def _fit(fits: Fits, values: Mapping[str, Any]) -> None:
+    from spikeport.mapping.seating import Seating
+
     for bound in fits.bounds.values():
+        if isinstance(bound, Seating):
+            _seating(bound)
+            continue
         rows = [
             (
                 name,
@@ -137,6 +143,17 @@ def _fit(fits: Fits, values: Mapping[str, Any]) -> None:
         typer.echo(note)
     if values["picture"] is not None:
         console.say(f"wrote {values['picture']}")
+
+
+def _seating(seating: Seating) -> None:
+    from spikeport.mapping.seating import MEMORIES
+
+    rows = []
+    for name, need in seating.needs.items():
+        used = [f"{share:.0%}" for share in seating.used(name).values()] or ["-"] * len(MEMORIES)
+        rows.append((name, "x".join(map(str, need.shape)), str(seating.cores.get(name, "none")), *used))
+    show.table(f"{seating.chip.title}: of each layer's core", ("layer", "shape", "core", *MEMORIES), rows)
+    typer.echo(seating.sentence)
 
 
 SHOWN = {
