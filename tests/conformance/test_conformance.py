@@ -22,7 +22,7 @@ SEEDS = {
     "lava": (*range(8), 16, 33),
     "sanafe": range(12),
     "nengo-loihi": (*range(18), 24),
-    "speck": (*range(56), 115),
+    "speck": (*range(70), 115),
 }
 SEEDS |= dict.fromkeys(("integer, plain", "integer, fast", "integer-cuda"), range(110))
 SEEDS |= dict.fromkeys(("reference, plain", "reference, fast", "reference-cuda"), range(50))
