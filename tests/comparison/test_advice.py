@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer.main
+from sklearn.datasets import load_digits
 
 import spikeport
+from spikeport import compare, quantize
 from spikeport.comparison import causes, kinds
 from spikeport.comparison.kinds import Kind
 from spikeport.engine import simulate
@@ -22,7 +24,8 @@ ROOT = Path(spikeport.__file__).parents[2]
 #: options of pip, torchrun and other programs that messages name
 OTHERS = {"--no-deps", "--ignore-requires-python", "--disable-pip-version-check", "--nproc-per-node"}
 PLACES = {"--its-name", "--its-name-of"}  #: what stands for any option where options are explained
-KINDS = [kind for kind in vars(kinds).values() if isinstance(kind, Kind)]
+ADVICES = {kind.name: kind.advice for kind in vars(kinds).values() if isinstance(kind, Kind)}
+ADVICES["all bits"] = kinds.ALL_BITS
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +36,10 @@ def options():
     }
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_each_option_of_an_advice_is_one_of_the_verb_before_it(kind, options):
-    flags = re.findall(r"--[a-z][a-z-]+", kind.advice)
-    told = re.findall(r"\b([a-z-]+) (--[a-z][a-z-]+)", kind.advice)
+@pytest.mark.parametrize("name", ADVICES)
+def test_each_option_of_an_advice_is_one_of_the_verb_before_it(name, options):
+    flags = re.findall(r"--[a-z][a-z-]+", ADVICES[name])
+    told = re.findall(r"\b([a-z-]+) (--[a-z][a-z-]+)", ADVICES[name])
     assert [flag for _, flag in told] == flags
     assert all(flag in options[verb] for verb, flag in told)
 
@@ -50,6 +53,33 @@ def test_each_option_that_a_message_names_is_one_of_some_verb(options):
                 for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+[a-z]", node.value):
                     named.setdefault(flag, path.name)
     assert {flag: place for flag, place in named.items() if flag not in known} == {}
+
+
+def test_the_advice_for_rounded_weights_helps():
+    """Four bits, then the eight that are advised, then the two mantissas that are advised for eight."""
+    draw, images = np.random.default_rng(1).standard_normal, load_digits().data
+    nodes = {
+        "input": Input((64,)),
+        "fc": Linear(np.float32(draw((64, 64)) * 0.2)),
+        "lif": LIF((64,), np.float32(0.9), np.ones(8, np.float32)),
+        "head": Linear(np.float32(draw((10, 64)) * 0.2)),
+        "last": LIF((10,), np.float32(0.9), np.ones(8, np.float32)),
+    }
+    graph, x = Graph.chain(nodes, timesteps=8), np.float32(images / 16)
+
+    def quantised(**options):
+        made = quantize(graph, data=x, calibration=256, skip=("joint", "rounding"), **options)
+        return compare(graph, made.graph, samples=x[:200])
+
+    four, eight = quantised(weight_bits=4), quantised(weight_bits=8)
+    assert four.causes[0].name == eight.causes[0].name == "weights"
+    assert "--weight-bits 8" in four.causes[0].advice
+    assert "--weight-bits" not in eight.causes[0].advice
+    assert "--split" in eight.causes[0].advice
+    split = quantised(weight_bits=8, split=True)
+    counts = [each.parity.spike_mismatches for each in (four, eight, split)]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > 2 * counts[1] > 2 * counts[2]
 
 
 def test_a_run_against_itself_has_no_cause_and_truncation_parts_no_two_integer_networks():

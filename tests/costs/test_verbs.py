@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from spikeport.costs import Verdict
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir
 from spikeport.graph import LIF, Conv, Flatten, Graph, Input, Linear, Readout
 from spikeport.terminal.app import build
 from spikeport.verbs.energy import energy
 from spikeport.verbs.events import events
+from spikeport.verbs.simulate import simulate
 
 T, B = 4, 5
 
@@ -54,6 +56,26 @@ def test_one_source_of_samples_is_asked_for(graph, x):
         with pytest.raises(SpikeportError) as caught:
             events(graph, data, samples=None if data is None else x)
         assert caught.value.code == "SP707"
+
+
+def test_a_network_that_is_silent_gets_no_firing_rate_at_which_the_verdict_turns(graph, x):
+    """Without a spike nothing is known of what spikes cost; where both cost the same, nobody wins."""
+    costs = energy(graph, samples=np.zeros_like(x))
+    sentences = [verdict.sentence for verdict in costs.verdicts.values()]
+    assert sentences
+    assert all("Nothing fired" in one and "breaks even" not in one for one in sentences)
+    assert any("No neuron fired" in note for note in costs.notes)
+    alike = Verdict("m", "this model", 1.0, True, 0.0, None).sentence
+    assert "cost the same" in alike
+    assert "wins" not in alike
+
+
+def test_no_sample_and_numbers_that_the_network_cannot_hold_are_refused(graph, x):
+    for given, expected in ((x[:0], "SP121"), (np.full((1, 1, 4, 4), 1e300), "SP502")):
+        for verb in (events, energy, simulate):
+            with pytest.raises(SpikeportError) as caught:
+                verb(graph, samples=given)
+            assert caught.value.code == expected, verb
 
 
 def test_a_users_own_model_stands_beside_the_others(graph, x, tmp_path):

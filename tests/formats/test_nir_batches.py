@@ -56,6 +56,14 @@ def test_neurons_before_the_first_matrix_may_have_the_batch_too(tmp_path):
     assert nir.read(tmp_path / "a.nir")[0]["first"].shape == (5,)
 
 
+@pytest.mark.parametrize(("start", "end"), [(-3, -1), (0, 2), (1, -1)])
+def test_flatten_counts_axes_from_either_end(start, end, tmp_path):
+    flat = peer.Flatten({"input": np.array([2, 3, 4])}, start, end)
+    nodes = {"input": peer.Input(np.array([2, 3, 4])), "flat": flat, "fc": peer.Linear(normal(3, 24))}
+    peer.write(tmp_path / "a.nir", graph(**nodes, output=peer.Output(np.array([3]))))
+    assert nir.read(tmp_path / "a.nir")[0].shapes["flat"] == (24,)
+
+
 def test_parameters_of_one_value_a_channel_or_a_row_are_spread(tmp_path):
     """numpy's broadcasting, axis by axis: [C, 1, 1], [1, H, 1], one value in three axes."""
     spread = {"tau": (2, 1, 1), "r": (1, 3, 1), "v_leak": (1, 1, 1), "v_threshold": (2, 3, 4), "v_reset": (1,)}

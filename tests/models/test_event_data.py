@@ -218,13 +218,13 @@ def test_an_aedat4_file_is_read_to_the_event(tmp_path):
     assert len(read_events(path)) == 0
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "magic", "no events"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "magic", "no events", "zeros"])
 def test_a_damaged_aedat4_file_is_refused(damage, tmp_path):
     aedat_or_skip()
     whole, path = aedat4([[(5, 1, 2, 1)]]), tmp_path / "a.aedat4"
-    path.write_bytes(
-        {"cut": whole[:-7], "empty": b"", "magic": b"#" + whole, "no events": aedat4([], kind="FRME")}[damage]
-    )
+    kinds = {"cut": whole[:-7], "empty": b"", "magic": b"#" + whole, "no events": aedat4([], kind="FRME")}
+    kinds["zeros"] = b"#!AER-DAT4.0\r\n" + bytes(40)  # the decoder panics
+    path.write_bytes(kinds[damage])
     assert code(read_events, path) == "SP362"
 
 

@@ -91,3 +91,19 @@ def test_a_lazy_module_that_never_ran_is_one_error(lazy):
     with pytest.raises(SpikeportError, match="run the module once") as caught:
         capture(nn.Sequential(Repeat(T), lazy, plif()), (4,))
     assert caught.value.code == "SP386"
+
+
+def test_time_in_the_shape_of_a_sample_is_told_apart():
+    class Frames(nn.Module):
+        """[B, T, 6]"""
+
+        def __init__(self):
+            super().__init__()
+            self.fc, self.neuron = nn.Linear(6, 8), plif()
+
+        def forward(self, x):
+            return self.neuron(torch.stack([self.fc(x[:, t]) for t in range(T)])).mean(0)
+
+    with pytest.raises(SpikeportError, match=r"without time: give \(6,\) and timesteps=3"):
+        capture(Frames(), (T, 6), timesteps=T, forward="sample")
+    assert capture(Frames(), (6,), timesteps=T).entry.coding == "events"

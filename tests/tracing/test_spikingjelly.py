@@ -98,3 +98,19 @@ def test_a_state_that_would_pass_between_two_places_is_refused():
     with pytest.raises(SpikeportError) as caught:
         capture(Twice(), (4,), timesteps=3)
     assert caught.value.code == "SP383"
+
+
+def test_a_network_that_ran_and_was_not_reset_is_captured():
+    """As after a training: the last membranes hang on the gradients, and torch copies no such tensor."""
+    torch.manual_seed(0)
+    net = nn.Sequential(layer.Linear(4, 6), neuron.LIFNode(), layer.Linear(6, 3))
+    net(torch.rand(2, 4) * 9)
+    fresh = capture(nn.Sequential(net[0], neuron.LIFNode(), net[2]), (4,), timesteps=5)
+    assert capture(net, (4,), timesteps=5).nodes == fresh.nodes
+
+
+def test_a_list_of_steps_is_told_how_to_name_the_last():
+    net = nn.Sequential(layer.Linear(4, 3), neuron.IFNode(), layer.Linear(3, 2), neuron.NonSpikingLIFNode())
+    functional.set_step_mode(net, "m")
+    with pytest.raises(SpikeportError, match="output=4"):
+        capture(net, (4,), timesteps=5)

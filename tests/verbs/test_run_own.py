@@ -38,12 +38,12 @@ calibration = 8
 """
 
 
-def network():
+def network(*thresholds):
     draw = np.random.default_rng(1).standard_normal
     nodes = {
         "input": Input((6,)),
         "one": Linear(draw((8, 6)).astype(np.float32)),
-        "lif": LIF((8,), np.float32(0.5), np.ones(3, np.float32)),
+        "lif": LIF((8,), np.float32(0.5), np.float32(thresholds or (1, 1, 1))),
         "two": Linear(draw((3, 8)).astype(np.float32)),
         "last": LIF((3,), np.float32(0.5), np.ones(3, np.float32)),
     }
@@ -57,13 +57,14 @@ class Peer:
     here: bool
     name: str = "peer"
     profile: str = "loihi1"
+    gets: str = "loihi1"
     check = Integer().check
 
     def availability(self):
         return Availability(self.here, "1", "it is not installed", "install it")
 
     def run(self, graph, samples, request):
-        assert graph.arithmetic.profile.name == self.profile
+        assert graph.arithmetic.profile.name == self.gets
         return Integer().run(graph, samples, request)
 
 
@@ -101,6 +102,9 @@ def test_a_target_gets_the_numbers_that_it_asks_for_or_is_refused_at_once(tmp_pa
     assert result["parity"]["peer"]["spike_mismatches"] == 0
     assert result["samples"]["peer"] == 5
     assert "peer agrees on every spike of 5 of 24 samples" in (tmp_path / "a" / "report.html").read_text()
+    monkeypatch.setitem(registry(), "peer", Peer(True, gets="loihi2"))  # one threshold is not enough here
+    result = run(network(1, 0.8, 1.2), tmp_path / "c", data=(X, Y), target="peer", target_samples=5)
+    assert "SP243" in {each["code"] for each in result["findings"]}
     monkeypatch.setitem(registry(), "peer", Peer(False))
     assert code(run, network(), tmp_path / "b", data=(X, Y), target="peer") == "SP240"
     assert code(run, network(), tmp_path / "b", data=(X, Y), target="pear") == "SP501"

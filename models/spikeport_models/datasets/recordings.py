@@ -156,8 +156,10 @@ def _aedat4(path: Path) -> list[NDArray[Any]]:
         if not streams:
             raise ValueError("no stream of events")
         packets = [packet["events"] for packet in decoder if packet["stream_id"] == streams[0]]
-    except RuntimeError as error:  # what the decoder raises for a file that is damaged or none
-        raise ValueError(str(error)) from error
+    except BaseException as error:  # the decoder, written in Rust, raises RuntimeError or panics, which no Exception is
+        if isinstance(error, RuntimeError) or type(error).__name__ == "PanicException":
+            raise ValueError(str(error)) from error
+        raise
     return [np.concatenate([packet[name] for packet in packets] or [[]]) for name in ("t", "x", "y", "on")]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spikeport.comparison.kinds import (
+    ALL_BITS,
     BIAS,
     DECAY,
     INPUT,
@@ -24,7 +25,7 @@ from spikeport.comparison.parity import parity
 from spikeport.comparison.switches import SWITCHES, differences, how
 from spikeport.comparison.units import as_written, entering_unit, in_units_of, inclusive, snapped
 from spikeport.findings import require
-from spikeport.graph import Array, Graph, Loihi, Real
+from spikeport.graph import Array, Graph, Loihi, Real, Synapse
 from spikeport.graph.loihi import BEYOND, SATURATED, WRAPPED
 from spikeport.quantisation.collapse_schedule import collapse_schedule
 from spikeport.record import Record
@@ -110,6 +111,11 @@ def causes(
     if not isinstance(a.arithmetic, Loihi):
         own = run(a, samples, TRAINS) if a_record is None else a_record
         effects += _floats(b, base, view, ours, own, theirs, lambda graph: run(graph, entering, TRAINS))
+    if isinstance(b.arithmetic, Loihi) and _has_all_bits(b):
+        kinds = {
+            effect.kind: replace(effect.kind, advice=ALL_BITS) for effect in effects if effect.kind.name == "weights"
+        }
+        effects = [replace(effect, kind=kinds.get(effect.kind, effect.kind)) for effect in effects]
     return _ranked(effects, ours, theirs, labels)
 
 
@@ -158,6 +164,11 @@ def _floats(
     yield _Effect(ROUNDING, ours, own)
     if not isinstance(b.arithmetic, Loihi):
         yield _Effect(ROUNDING, run(view), theirs)
+
+
+def _has_all_bits(graph: Graph) -> bool:
+    """Whether each synapse has a mantissa that seven bits would not hold."""
+    return all(np.abs(node.weight).max(initial=0) >= 64 for node in graph.nodes_of(Synapse).values())
 
 
 def _equal(a: Record, b: Record) -> bool:

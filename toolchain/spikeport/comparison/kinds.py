@@ -17,12 +17,19 @@ class Kind:
 WEIGHTS = Kind(
     "weights",
     "weights rounded",
-    "Give the weights more bits (quantize --weight-bits 8, or auto), or fine-tune (quantize --fine-tune 3).",
+    "Give the weights more bits (quantize --weight-bits 8, or auto); for accuracy alone fine-tune "
+    "(quantize --fine-tune 3).",
+)
+#: of weights that have all bits already
+ALL_BITS = (
+    "The weights have all 8 bits: take two mantissas behind graded input (quantize --split), or calibrate on more "
+    "samples (quantize --calibration 1000)."
 )
 THRESHOLDS = Kind(
     "thresholds",
     "thresholds rounded",
-    "The unit of the sums is coarse beside the thresholds: other ranges make it finer (quantize --ranges mismatch).",
+    "Thresholds are multiples of 64 units of the membrane; what that costs in accuracy training takes back "
+    "(quantize --fine-tune 3).",
 )
 SCHEDULE = Kind(
     "schedule",
@@ -62,12 +69,13 @@ INPUT = Kind(
 TRUNCATION = Kind(
     "truncation",
     "membranes truncated to integers",
-    "The leak of integer membranes rounds towards zero: a finer unit loses less (quantize --ranges percentile).",
+    "The leak of integer membranes rounds towards zero, by less than a unit a step; what that costs in accuracy "
+    "training takes back (quantize --fine-tune 3).",
 )
 SATURATION = Kind(
     "saturation",
     "membranes saturate",
-    "Membranes leave 24 bits and are clipped: a coarser unit keeps them within (quantize --ranges max).",
+    "Membranes leave 24 bits and are clipped: fewer bits make smaller sums (quantize --weight-bits 7).",
 )
 WRAP = Kind(
     "wrap",

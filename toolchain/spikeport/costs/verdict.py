@@ -23,7 +23,9 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """The verdict, as the report prints it."""
-        if self.ratio >= 1:
+        if self.ratio == 1:
+            head = f"Under {self.title}, SNN and ANN cost the same"
+        elif self.ratio > 1:
             head = f"Under {self.title}, the ANN wins: the SNN takes {self.ratio:.3g} times its energy"
         else:
             head = f"Under {self.title}, the SNN wins: it takes {self.ratio:.3g} of the ANN's energy"
@@ -32,6 +34,8 @@ class Verdict:
 
     @property
     def _turn(self) -> str:
+        if not self.rate:
+            return "Nothing fired in this run, so no firing rate can be told at which that turns."
         measured = f"measured: {self.rate:.2%} of the neurons a step"
         if self.break_even is None:
             return f"No firing rate breaks even, since what does not depend on spikes costs more already ({measured})."

@@ -14,6 +14,7 @@ from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.graph import Array, Coding, Graph
 from spikeport.passes.fold_norm import fold_norm
 from spikeport.tracing.draft import digest
+from spikeport.tracing.indexing import PARTS
 from spikeport.tracing.registry import foreign
 from spikeport.tracing.state import Forward, Reading, hinted
 from spikeport.tracing.trace import Plan, run
@@ -200,7 +201,12 @@ def _refusal(module: nn.Module, tries: list[Any], forward: Forward | None) -> Sp
         misread = any("batch" in f.what or "another axis than time" in f.what for f in error.findings)
         return plan.reading.way != hint, error.code in ("SP386", "SP384"), misread, len(error.findings)
 
-    return min(errors, key=distance)[1]
+    plan, error = min(errors, key=distance)
+    selects = any(PARTS in finding.what for finding in error.findings)
+    if not selects or plan.reading.way != "sample" or plan.shape[0] not in (plan.timesteps, None):
+        return error
+    mend = f"input_shape is one sample's, without time: give {plan.shape[1:]} and timesteps={plan.shape[0]}"
+    return SpikeportError(replace(finding, mend=mend) for finding in error.findings)
 
 
 def _timesteps(module: nn.Module) -> int | None:

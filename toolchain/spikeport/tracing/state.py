@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -81,19 +82,33 @@ class Kept:
         for key in [k for k in own if k not in self.values and k not in ("_parameters", "_modules")]:
             del own[key]
         own.update(self.values)
-        for container, copy in self.containers:
+        for container, content in self.containers:
             if isinstance(container, dict):
                 container.clear()
-                container.update(copy)
+                container.update(content)
             elif isinstance(container, list):
-                container[:] = copy
+                container[:] = content
             elif isinstance(container, deque | set):
                 container.clear()
-                (container.extend if isinstance(container, deque) else container.update)(copy)
+                (container.extend if isinstance(container, deque) else container.update)(content)
         with torch.no_grad():
-            for tensor, copy in self.tensors:
-                if tensor.shape == copy.shape and not torch.equal(tensor, copy):
-                    tensor.copy_(copy)
+            for tensor, values in self.tensors:
+                if tensor.shape == values.shape and not torch.equal(tensor, values):
+                    tensor.copy_(values)
+
+
+def twin_of(module: nn.Module) -> nn.Module:
+    """A copy, also of a module that ran: torch copies no tensor that gradients flow through, as a last membrane is."""
+    memo = {id(t): t.detach().clone() for part in module.modules() for t in _tensors(vars(part)) if not t.is_leaf}
+    return copy.deepcopy(module, memo)
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping | list | tuple | set | deque):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors(inner)
 
 
 def _copied(value: Any) -> Any:

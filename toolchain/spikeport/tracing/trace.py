@@ -25,7 +25,6 @@ from spikeport.tracing.symbols import ALL, Axes, Lost, State, Steps, Symbol, Uns
 from spikeport.tracing.tracer import Tracer, following
 from spikeport.tracing.trains import ordered
 
-WHICH = "say which result counts: capture(..., output=0), or for a verb the tuple (net, input_shape, {'output': 0})"
 HANDLERS = {
     **arithmetic.HANDLERS,
     **comparisons.HANDLERS,
@@ -172,11 +171,18 @@ def chosen(outcome: Any, output: int | str | None) -> Tensor:
         if not values:
             fail("SP385", f"the module returns {type(outcome).__name__}, no tensor", mend="return one tensor")
         names = ", ".join(repr(key) for key in values)
-        fail("SP385", f"the module returns {len(values)} results: {names}", mend=WHICH)
+        fail("SP385", f"the module returns {len(values)} results: {names}", mend=_which(list(values)))
     if output not in values:
         names = ", ".join(repr(key) for key in values)
         fail("SP385", f"the module returns no result {output!r}; it has {names}", mend="name one of them")
     return values[output]
+
+
+def _which(keys: list[int | str]) -> str:
+    """How to name one: of many numbered results, as a list of steps has them, the last."""
+    key = keys[-1] if len(keys) > 2 else keys[0]
+    verb = f"for a verb the tuple (net, input_shape, {{'output': {key!r}}})"
+    return f"say which result counts: capture(..., output={key!r}), or {verb}"
 
 
 def _values(outcome: Any) -> dict[int | str, Tensor]:
@@ -217,7 +223,7 @@ def _known(tracer: Tracer, outcome: Tensor) -> Symbol | Steps:
     if isinstance(known, Lost):
         _refuse(_named(tracer, known.causes | tracer.reads))
     if isinstance(known, State):
-        fail("SP385", "the result is the membrane of a neuron layer", mend=f"return its spikes, or {WHICH}")
+        fail("SP385", "the result is the membrane of a neuron layer", mend=f"return its spikes, or {_which([0])}")
     if not isinstance(known, Symbol | Steps):
         what = "the module's result does not come from its input, as far as can be followed"
         finding = Finding("SP385", what, mend=f"supported are: {SUPPORTED}")

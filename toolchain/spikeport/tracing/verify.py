@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,7 +15,7 @@ from spikeport.graph import LIF, Array, Graph, Readout
 from spikeport.record import Record
 from spikeport.target import Request
 from spikeport.tracing.enliven import enlivened
-from spikeport.tracing.state import evaluating
+from spikeport.tracing.state import evaluating, twin_of
 from spikeport.tracing.trace import Plan
 
 SCALES = (0.25, 1.0, 3.0, 10.0)  #: standard deviations of the probe samples, so that quiet and busy layers all fire
@@ -98,7 +97,7 @@ def _twin(module: nn.Module, graph: Graph, plan: Plan, samples: Array, draw: Dra
     """A copy in float64 and its run; in the module's own type where its code cannot run in float64."""
     try:
         with evaluating(module):
-            twin, own = copy.deepcopy(module), copy.deepcopy(module)
+            twin, own = twin_of(module), twin_of(module)
     except Exception as error:
         fail(
             "SP389",

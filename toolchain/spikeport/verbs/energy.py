@@ -162,6 +162,8 @@ def price(
         graph, record, models, chips=chips or (mapping.fit.chips if mapping else 1), step_seconds=step_seconds, **known
     )
     rate = counts(graph, record, **known).rate
+    if not rate and record.neurons:
+        notes += ("No neuron fired once: look at the input and the thresholds before you believe an energy.",)
     return Costs(
         model=counted.model.name,
         target=record.target,

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from spikeport.findings import Finding
-from spikeport.graph import Array, Samples
+from spikeport.graph import LIF, Array, Samples
+from spikeport.quantisation import load_profile
 from spikeport.record import Record
 from spikeport.target import Progress as Callback
 from spikeport.target import Request, silent, target
@@ -83,11 +84,24 @@ class Job:
 
         path, options = self.out / "model.int.nir", dict(plan.quantize)
         if options["profile"] is None:
-            options["profile"] = "loihi2" if simulator is None else getattr(target(simulator), "profile", "loihi2")
+            options["profile"] = self._profile(subject, plan, simulator)
         with self.stage("quantize") as progress:
             made = quantize(subject.model, data=subject.calibration, out=path, progress=progress, **options)
             self.findings += made.findings
             return load_model(path)
+
+    def _profile(self, subject: Subject, plan: Plan, simulator: str | None) -> str:
+        """The number format that the target asks for, where that can hold the network's thresholds."""
+        wanted = "loihi2" if simulator is None else getattr(target(simulator), "profile", "loihi2")
+        layers = subject.model.graph.nodes_of(LIF).items()
+        moving = [name for name, node in layers if (node.threshold != node.threshold[:1]).any()]
+        if load_profile(wanted).schedule or not moving or plan.quantize.thresholds is not None:
+            return wanted
+        what = f"thresholds of {moving[0]!r} change with time, which {wanted} has not: quantised for loihi2"
+        mend = 'thresholds = "mean" under [quantize] in a plan makes one threshold of each schedule, which is lossy'
+        where = f"target {simulator!r}"
+        self.findings.append(Finding("SP243", what, where=where, mend=mend, severity="substituted"))
+        return "loihi2"
 
     def simulate(
         self, subject: Subject, reread: Mapping[str, Model], integer: Model, plan: Plan, simulator: str | None

@@ -12,8 +12,8 @@ import numpy as np
 
 from spikeport import datasets, preprocessing
 from spikeport.files import sha256
-from spikeport.findings import Finding, fail
-from spikeport.graph import Array, Coding, Graph, Loihi, Samples
+from spikeport.findings import Finding, fail, require
+from spikeport.graph import Array, Coding, Graph, Loihi, Real, Samples
 from spikeport.nearest import choose
 from spikeport.passes.extend import extend
 from spikeport.preprocessing import Preprocessing
@@ -239,7 +239,8 @@ def load_data(data: Any, split: str, graph: Graph, limit: int | None = None, lab
     images, a recording of events. ``labels`` are class numbers [B], or the .npy file that holds them.
 
     Raises SP36x for unknown data, SP904 for another coding, SP398 where they cannot be prepared as in the training,
-    SP230-SP236 for what is no data or may be read in several ways, SP502 for another shape.
+    SP230-SP236 for what is no data or may be read in several ways, SP502 for another shape or a value too large, SP121
+    for no sample.
     """
     if limit is not None and limit < 1:
         fail("SP903", f"a limit of {limit} samples", mend="ask for at least one")
@@ -256,12 +257,23 @@ def load_data(data: Any, split: str, graph: Graph, limit: int | None = None, lab
         brought = brought.labelled(given, "labels")
     x, read = laid_out(brought, graph)
     samples = Samples(x, coding)
+    _fits(x, samples.number, graph, brought.name)
     if brought.y is not None and len(brought.y) != samples.number:
         what = f"{samples.number} samples have {len(brought.y)} labels"
         fail("SP232", what, where=brought.name, mend="give one label a sample")
     y = None if brought.y is None else brought.y[:limit]
     notes = (*brought.findings, *read, *(() if how is None else (how.note(),)))
     return Data(brought.name, split, samples.first(limit).array, y, notes, samples.axis)
+
+
+def _fits(x: Array, number: int, graph: Graph, name: str) -> None:
+    """Raises SP121 for no sample, and SP502 for a value beyond the type in which the network computes."""
+    require(number > 0, "SP121", "holds no sample", where=name, mend="bring at least one")
+    if isinstance(graph.arithmetic, Real) and x.dtype.kind == "f":
+        largest = float(np.abs(x).max(initial=0.0))
+        if largest > float(np.finfo(graph.arithmetic.dtype).max):
+            what = f"holds {largest:.3g}, which {graph.arithmetic.dtype} cannot"
+            fail("SP502", what, where=name, mend="scale the samples as in the training")
 
 
 def prepared(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,13 +63,14 @@ def _float64(job: Job, subject: Subject) -> dict[str, Parity]:
     """Module and graph, both in float64: there every spike must agree. It is said where a module knows no float64."""
     from spikeport.tracing import capture
     from spikeport.tracing.observe import observe
+    from spikeport.tracing.state import twin_of
 
     model = subject.model
     assert model.module is not None
     options = {**model.metadata.get("options", {}), "verify": False}
     x64 = np.asarray(subject.test.x, dtype=np.float64)
     try:
-        module = copy.deepcopy(model.module).double()
+        module = twin_of(model.module).double()
         graph = capture(module, model.metadata["input_shape"], **options).with_(arithmetic=Real("float64"))
         graph = graph.replace({graph.input: model.graph.entry})
         theirs = observe(module, graph, x64, Request(trains=True), output=options.get("output"))

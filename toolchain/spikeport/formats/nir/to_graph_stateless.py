@@ -76,6 +76,7 @@ def flatten(work: Draft, name: str, raw: Raw) -> None:
     start, end = (
         integers(raw, key)[0] if key in raw.fields else default for key, default in (("start_dim", 1), ("end_dim", -1))
     )
+    start = start if start >= 0 else max(0, start + len(entering))
     more = raw.array("input_type").size - len(entering) if "input_type" in raw.fields else 0
     if more > 0:
         start, end = max(0, start - more), end if end < 0 else end - more
