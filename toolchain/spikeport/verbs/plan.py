@@ -10,6 +10,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.nearest import choose
+from spikeport.quantisation.collapse_schedule import Collapse
 
 TARGET = "lava"  #: where the integers run besides our engine, unless something else is said
 FIRST = 32  #: samples for it: Lava and most others have no batches
@@ -23,7 +24,7 @@ class Quantising(BaseModel):
     weight_bits: int | dict[str, int] | Literal["auto"] = 8
     profile: str | None = None  #: None: what the target asks for, else loihi2
     calibration: int = Field(default=512, ge=1)
-    thresholds: Literal["mean", "first"] | None = None
+    thresholds: Collapse | None = None
     fine_tune: int = Field(default=0, ge=0)
     max_drop: float = Field(default=0.5, ge=0)
 
