@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikeport.costs import estimate, identities, shipped
+from spikeport.costs import deliveries, estimate, identities, shipped
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, Conv, Delay, Flatten, Graph, Input, Linear, Pool, Readout
@@ -114,7 +114,9 @@ def test_every_model_but_the_dense_one_prices_them(name):
     graph = network()
     record = ran(graph)[1]
     model = shipped()[name]
-    whole, without = (estimate(graph, record, [model], enter=ways)[name] for ways in (None, ()))
+    rest = [each for each in deliveries(graph, record) if each.target != "two"]
+    ways = ({}, {"enter": (), "delivered": rest})
+    whole, without = (estimate(graph, record, [model], **way)[name] for way in ways)
     spikes = float(record.spike_counts["one"].sum()) / B
     price = {"arithmetic": "ac", "chip": "synapse_conv", "bracket": "operation"}.get(model.function)
     if model.function == "dense":

@@ -8,6 +8,8 @@ import tempfile
 import numpy as np
 import pytest
 
+from conformance.cases import case
+from sanafe_replays import KINDS, pair
 from spikeport.costs import estimate
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
@@ -283,3 +285,11 @@ def test_an_absent_sanafe_is_named_with_the_way_to_get_it(monkeypatch):
     assert not SanaFe().availability().ready
     with pytest.raises(SpikeportError, match=r"SP746[\s\S]*pip install sanafe"):
         SanaFe().run(dense(), spikes_for(dense()), Request())
+
+
+@needs_sanafe
+@pytest.mark.parametrize("seed", [5001, 5005, 5006, 5012, 5018])
+def test_random_networks_are_charged_alike(seed):
+    """With pools, loops, delays and residuals, on cores of three neurons; `tests/sanafe_replays.py` tries hundreds."""
+    network = case(KINDS[seed % len(KINDS)], seed)
+    assert not pair(network.graph, network.samples, 3).differences

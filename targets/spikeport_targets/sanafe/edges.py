@@ -22,7 +22,7 @@ Index = NDArray[np.int64]
 class Edges:
     """All edges from one layer, or the input, into another by one synapse."""
 
-    synapse: str
+    synapse: str | None
     source: str
     target: str
     kind: Literal["conv", "dense"]
@@ -49,11 +49,15 @@ def edges(graph: Graph) -> list[Edges]:
 
 
 def _of(graph: Graph, layer: Layer, projection: Projection, sender: str) -> Edges:
-    node = graph.nodes.get(projection.synapse)
-    if not isinstance(node, Synapse):
+    if projection.synapse is None:
         return _identity(graph.shapes[sender], layer, projection, sender)
+    node = graph.nodes[projection.synapse]
+    assert isinstance(node, Synapse)
     shape = graph.input_shape(projection.synapse)
-    if isinstance(node, Conv) and tuple(axis.taps for axis in projection.axes) != node.kernel:
+    windows = [(axis.taps, axis.stride, axis.padding, axis.dilation) for axis in projection.axes]
+    if isinstance(node, Conv) and windows != list(
+        zip(node.kernel, node.stride, node.padding, node.dilation, strict=True)
+    ):
         fail(
             "SP741",
             f"a pool lies between the synapse {projection.synapse!r} and its neurons",
@@ -75,7 +79,7 @@ def _identity(shape: Shape, layer: Layer, projection: Projection, sender: str) -
     """Spikes that enter without a synapse: one edge of weight 1 to each neuron that they reach."""
     pairs = np.stack(_routes(shape, projection.axes), axis=1)
     kind: Literal["conv", "dense"] = "conv" if len(shape) > 1 else "dense"
-    return Edges("", sender, layer.name, kind, pairs, np.ones(len(pairs)))
+    return Edges(None, sender, layer.name, kind, pairs, np.ones(len(pairs)))
 
 
 def of_synapse(node: Synapse, shape: Shape) -> tuple[Index, Index, NDArray[np.float64]]:

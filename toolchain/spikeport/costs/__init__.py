@@ -1,6 +1,7 @@
 """Counted events times named cost models; every constant with its unit, range and source."""
 
 from spikeport.costs.counts import Counts, Traffic, counts
+from spikeport.costs.deliveries import Delivery, deliveries
 from spikeport.costs.estimate import Estimate, estimate
 from spikeport.costs.events import derive
 from spikeport.costs.identities import Identity, identities
@@ -10,6 +11,7 @@ from spikeport.costs.verdict import Verdict, verdicts
 __all__ = [
     "Constant",
     "Counts",
+    "Delivery",
     "Estimate",
     "Identity",
     "Model",
@@ -17,6 +19,7 @@ __all__ = [
     "Traffic",
     "Verdict",
     "counts",
+    "deliveries",
     "derive",
     "estimate",
     "find",

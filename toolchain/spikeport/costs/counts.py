@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spikeport.costs.deliveries import Delivery, deliveries
 from spikeport.costs.identities import Identity, identities, sent_by
 from spikeport.costs.model import Range, exactly
-from spikeport.costs.paths import receivers, senders
+from spikeport.costs.paths import receivers
 from spikeport.findings import fail
 from spikeport.graph import LIF, Array, Conv, Graph, Input, Readout, Synapse
 from spikeport.graph.reach import reach
@@ -25,7 +26,6 @@ class SynapseCounts:
     inputs: float  #: inputs that are not zero
     accumulates: Range  #: additions: operations by inputs of size one; low leaves out weights that are zero
     macs: Range  #: multiply-adds by other inputs; once where the input is constant, `high`: at every step
-    operations: Range  #: on an event-driven chip: one a spike and weight, at every step; low leaves out zeros
     steps: Range  #: multiply-adds of dense steps; low takes a constant input once
     dense: Range  #: multiply-adds of the same layer in an ANN: one dense pass; low leaves out weights that are zero
     sizes: Sizes
@@ -79,6 +79,16 @@ class IdentityCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryCounts:
+    """What an event-driven chip does for one sender's spikes, per sample, summed over the timesteps."""
+
+    source: str
+    target: str  #: the synapse, or the layer that they enter without one
+    operations: Range  #: one a spike and weight; low leaves out weights that are zero
+    spatial: bool  #: priced as a convolution's operations, else as a matrix's
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """All layers, by node name, per sample."""
 
@@ -87,6 +97,7 @@ class Counts:
     synapses: Mapping[str, SynapseCounts]
     neurons: Mapping[str, NeuronCounts]
     identities: tuple[IdentityCounts, ...]
+    deliveries: tuple[DeliveryCounts, ...]
     traffic: Mapping[str, Traffic]  #: by sending layer; summed over samples
     mapped: bool  #: whether the traffic comes from a mapping, or is one message a spike and layer that it reaches
     rate: float  #: spikes per neuron and step, over all spiking layers
@@ -98,13 +109,14 @@ def counts(
     *,
     traffic: Mapping[str, Traffic] | None = None,
     enter: Sequence[Identity] | None = None,
+    delivered: Sequence[Delivery] | None = None,
     samples: Array | None = None,
     drain: int = 0,
 ) -> Counts:
     """The counts per sample. Raises SP704 where the record lacks events.
 
-    ``traffic`` is that of a mapping; ``enter`` the identities, counted here unless given, with the ``samples`` of the
-    run where an input enters neurons directly; ``drain`` the steps for which all neurons run on after the last sample
+    ``traffic`` is that of a mapping; ``enter`` and ``delivered`` are counted here unless given, with the ``samples`` of
+    the run where what an input sends matters; ``drain`` the steps for which all neurons run on after the last sample
     until a pipeline is empty, shared among the samples.
     """
     missing = [name for name in graph.nodes_of(Synapse, LIF) if name not in record.events]
@@ -122,7 +134,8 @@ def counts(
         size = int(np.prod(out.shape, dtype=np.int64))
         active = float(size * graph.timesteps)
         neurons[name] = NeuronCounts(0.0, active + size * drain / record.samples, active)
-    ways = identities(graph, record, samples) if enter is None else enter
+    entering = identities(graph, record, samples) if enter is None else enter
+    sent = deliveries(graph, record, samples) if delivered is None else delivered
     return Counts(
         graph.timesteps,
         record.samples,
@@ -132,8 +145,9 @@ def counts(
             IdentityCounts(
                 each.source, each.layer, float(each.operations.sum()) / record.samples, float(each.dense), each.spatial
             )
-            for each in ways
+            for each in entering
         ),
+        tuple(_delivery(each, record.samples) for each in sent),
         _unmapped(graph, record, samples) if traffic is None else traffic,
         traffic is not None,
         spikes / updates if updates else 0.0,
@@ -147,17 +161,21 @@ def _neurons(record: Record, name: str, drained: int) -> NeuronCounts:
     return NeuronCounts(spikes / record.samples, (updates + drained) / record.samples, active / record.samples)
 
 
+def _delivery(sent: Delivery, samples: int) -> DeliveryCounts:
+    low, whole = (float(value.sum()) / samples for value in (sent.effective, sent.operations))
+    return DeliveryCounts(sent.source, sent.target, Range(low, whole, whole), sent.spatial)
+
+
 def _synapse(graph: Graph, name: str, node: Synapse, record: Record) -> SynapseCounts:
     """Inputs of size one are added, all others multiplied: an analog frame, a graded message, an average.
 
-    A constant analog frame is multiplied by every weight, zeros in it or not, once: the sums are cached. On a chip a
-    spike is an operation a weight, so that two which add up at a residual are two; an input frame is sent as it is.
+    A constant analog frame is multiplied by every weight, zeros in it or not, once: the sums are cached.
     """
     events = record.events[name]
     assert isinstance(events, SynapseEvents)
-    inputs, synops, fanout, graded, unary, dense = (
+    inputs, synops, fanout, graded, dense = (
         float(value.sum()) / record.samples
-        for value in (events.inputs, events.synops, events.fanout, events.graded, events.unary, events.dense)
+        for value in (events.inputs, events.synops, events.fanout, events.graded, events.dense)
     )
     shape = graph.input_shape(name)
     steps = len(events.inputs)
@@ -172,14 +190,11 @@ def _synapse(graph: Graph, name: str, node: Synapse, record: Record) -> SynapseC
         macs = Range(graded * kept, graded, graded)
         share = 1 / steps if events.constant else 1.0
         units = Range((synops - macs.low) * share, (fanout - graded) * share, fanout - graded)
-    sent = any(isinstance(graph.nodes[source], Input) for source in senders(graph, name))
-    whole = fanout if sent or events.analog else unary
     return SynapseCounts(
         conv=isinstance(node, Conv),
         inputs=inputs,
         accumulates=units,
         macs=macs,
-        operations=Range(min(synops, whole), whole, whole),
         steps=Range(once if events.constant else dense, dense, dense),
         dense=Range(float(reach(node, shape, effective=True).sum()), once, once),
         sizes=Sizes(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spikeport.costs.counts import Counts, Traffic, counts
+from spikeport.costs.deliveries import Delivery
 from spikeport.costs.functions import FUNCTIONS, Function, Terms
 from spikeport.costs.identities import Identity
 from spikeport.costs.model import Model, Range, exactly, find, shipped
@@ -59,19 +60,20 @@ def estimate(
     step_seconds: float | None = None,
     traffic: Mapping[str, Traffic] | None = None,
     enter: Sequence[Identity] | None = None,
+    delivered: Sequence[Delivery] | None = None,
     samples: Array | None = None,
     drain: int = 0,
 ) -> dict[str, Estimate]:
     """Joule per sample under each model, all shipped ones but those on request where ``models`` is None.
 
     Where a model can price an ANN, the same architecture run once follows under ``<model>-ann``. ``chips`` and
-    ``step_seconds`` set the static energy, ``traffic`` the messages and hops of a mapping; ``enter``, ``samples`` and
-    ``drain`` are those of `counts`. Raises SP701 ... SP703, SP705 for a model that cannot be used, SP704 for a record
-    without events.
+    ``step_seconds`` set the static energy, ``traffic`` the messages and hops of a mapping; ``enter``, ``delivered``,
+    ``samples`` and ``drain`` are those of `counts`. Raises SP701 ... SP703, SP705 for a model that cannot be used,
+    SP704 for a record without events.
     """
     default = [model for model in shipped().values() if not model.on_request]
     chosen = [find(model) for model in (default if models is None else models)]
-    counted = counts(graph, record, traffic=traffic, enter=enter, samples=samples, drain=drain)
+    counted = counts(graph, record, traffic=traffic, enter=enter, delivered=delivered, samples=samples, drain=drain)
     estimates: dict[str, Estimate] = {}
     for model in chosen:
         function = function_of(model)

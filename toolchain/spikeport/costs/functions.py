@@ -32,13 +32,8 @@ def _arithmetic(counts: Counts, model: Model) -> list[Term]:
             Term(name, "accumulates", layer.accumulates, layer.accumulates * model["ac"], moving),
             Term(name, "multiply-adds", layer.macs, layer.macs * model["mac"], moving),
         ]
-    return terms + _entering(counts, "accumulates", model["ac"], model["ac"])
-
-
-def _entering(counts: Counts, label: str, conv: Range, dense: Range) -> list[Term]:
-    """What spikes cost that enter a layer without a synapse: as much as if there was one, of weight 1."""
-    return [
-        _term(each.layer, label, each.operations, conv if each.spatial else dense, each.source in counts.neurons)
+    return terms + [
+        _term(each.layer, "accumulates", each.operations, model["ac"], each.source in counts.neurons)
         for each in counts.identities
     ]
 
@@ -62,20 +57,26 @@ def _dense_steps(counts: Counts, model: Model) -> list[Term]:
     ]
 
 
-def _bracket(counts: Counts, model: Model) -> list[Term]:
+def _delivered(counts: Counts, conv: Range, dense: Range) -> list[Term]:
+    """What a chip does for each spike at each synapse that it reaches."""
     return [
-        Term(name, "synaptic operations", layer.operations, layer.operations * model["operation"], not layer.constant)
-        for name, layer in counts.synapses.items()
-    ] + _entering(counts, "synaptic operations", model["operation"], model["operation"])
+        Term(
+            each.target,
+            "synaptic operations",
+            each.operations,
+            each.operations * (conv if each.spatial else dense),
+            each.source in counts.neurons,
+        )
+        for each in counts.deliveries
+    ]
+
+
+def _bracket(counts: Counts, model: Model) -> list[Term]:
+    return _delivered(counts, model["operation"], model["operation"])
 
 
 def _chip(counts: Counts, model: Model) -> list[Term]:
-    terms = []
-    for name, synapse in counts.synapses.items():
-        price = model["synapse_conv" if synapse.conv else "synapse_dense"]
-        energy = synapse.operations * price
-        terms.append(Term(name, "synaptic operations", synapse.operations, energy, not synapse.constant))
-    terms += _entering(counts, "synaptic operations", model["synapse_conv"], model["synapse_dense"])
+    terms = _delivered(counts, model["synapse_conv"], model["synapse_dense"])
     for name, layer in counts.neurons.items():
         terms.append(_updates(name, layer, model))
         terms.append(_term(name, "spikes", layer.spikes, model["spike"], True))

@@ -30,14 +30,14 @@ def identities(graph: Graph, record: Record, samples: Array | None = None) -> tu
     Raises SP704 where the record does not say which neurons fired and it matters, as in front of a pool that leaves a
     border out.
     """
-    ways = []
+    every = []
     for name in graph.nodes_of(LIF, Readout):
         ones = np.ones(graph.shapes[name], dtype=np.int64)
-        for source, reach, late in _ways(graph, name, ones):
+        for source, reach, late in ways(graph, name, ones):
             sent = sent_by(graph, source, record, samples, reach)
             counts = np.concatenate([np.zeros(late, dtype=np.int64), sent])[: graph.timesteps]
-            ways.append(Identity(source, name, counts, int(reach.sum()), reach.ndim > 1))
-    return tuple(ways)
+            every.append(Identity(source, name, counts, int(reach.sum()), reach.ndim > 1))
+    return tuple(every)
 
 
 def sent_by(
@@ -86,17 +86,17 @@ def per_position(graph: Graph, source: str, record: Record, samples: Array | Non
     return np.asarray(np.broadcast_to(counts, (graph.timesteps, *counts.shape[1:])))
 
 
-def _ways(graph: Graph, name: str, reach: NDArray[np.int64], late: int = 0) -> Iterator[tuple[str, Array, int]]:
+def ways(graph: Graph, name: str, reach: NDArray[np.int64], late: int = 0) -> Iterator[tuple[str, Array, int]]:
     """Backwards from a node: sender, how many neurons each of its values reaches, and by how many steps it is late."""
     for source in graph.sources(name):
         node = graph.nodes[source]
         if isinstance(node, LIF | Input):
             yield source, reach, late
         elif isinstance(node, Pool):
-            yield from _ways(graph, source, _before_pool(node, reach, graph.input_shape(source)), late)
+            yield from ways(graph, source, _before_pool(node, reach, graph.input_shape(source)), late)
         elif isinstance(node, Flatten | Scale | Norm | Delay):
             more = node.steps if isinstance(node, Delay) else 0
-            yield from _ways(graph, source, reach.reshape(graph.input_shape(source)), late + more)
+            yield from ways(graph, source, reach.reshape(graph.input_shape(source)), late + more)
 
 
 def _before_pool(node: Pool, reach: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.int64]:

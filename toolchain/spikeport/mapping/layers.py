@@ -71,8 +71,8 @@ def spread(axis: Axis, tile: int) -> int:
 class Projection:
     """One synapse into a layer, from the layers whose spikes it gets."""
 
-    synapse: str
-    senders: tuple[str, ...]
+    synapse: str | None  #: None where spikes enter without one
+    senders: tuple[str, ...]  #: one twice whose spikes enter with two delays
     inputs: int  #: input channels of one group
     outputs: int  #: output channels of one group
     groups: int
@@ -175,20 +175,23 @@ def _direct(graph: Graph, source: str, shape: Shape, pools: list[Pool]) -> Proje
         taps, stride, padding = (pool.kernel[a], pool.stride[a], pool.padding[a]) if pool else (1, 1, 0)
         (outputs,) = window_count((size,), (taps,), (stride,), (padding,), (1,))
         axes.append(Axis(size, outputs, taps, stride, padding))
-    return Projection("", (source,), 1, 1, int(shape[0]), tuple(axes), 1, (), int(shape[0]))
+    return Projection(None, (source,), 1, 1, int(shape[0]), tuple(axes), 1, (), int(shape[0]))
 
 
 def _senders(graph: Graph, name: str) -> tuple[tuple[str, ...], int, tuple[Axis, ...]]:
-    """The layers whose spikes enter a synapse, how many neurons stand behind one input position, and by which pool."""
-    senders: list[str] = []
+    """The layers whose spikes enter a synapse, how many neurons stand behind one input position, and by which pool.
+
+    A layer is named once for each delay with which its spikes enter: they are synapses of their own.
+    """
+    senders: list[tuple[str, int]] = []
     area = 1
     before: tuple[Axis, ...] = ()
-    todo = list(graph.sources(name))
+    todo = [(source, 0) for source in graph.sources(name)]
     while todo:
-        here = todo.pop(0)
+        here, late = todo.pop(0)
         node = graph.nodes[here]
         if isinstance(node, LIF | Input):
-            senders.append(here)
+            senders.append((here, late))
             continue
         if isinstance(node, Synapse):
             fail(
@@ -205,5 +208,6 @@ def _senders(graph: Graph, name: str) -> tuple[tuple[str, ...], int, tuple[Axis,
             if before and before != pool:
                 fail("SP722", "gets spikes through more than one pool", where=f"node {name!r}")
             area, before = int(np.prod(node.kernel)), pool
-        todo += graph.sources(here)
-    return tuple(dict.fromkeys(senders)), area, before
+        late += node.steps if isinstance(node, Delay) else 0
+        todo += [(source, late) for source in graph.sources(here)]
+    return tuple(sender for sender, _ in dict.fromkeys(senders)), area, before

@@ -81,7 +81,7 @@ def _reached(projection: Projection, shape: Shape, layer: Layer, tile: Shape) ->
     """[*source shape, cores]: the product of what is reached along channels and along each axis."""
     tiles = [-(-size // part) for size, part in zip(layer.shape, tile, strict=True)]
     channels = int(shape[0])
-    if not projection.axes:
+    if not projection.axes and projection.groups == 1:  # a matrix
         return np.ones((*shape, tiles[0]), dtype=bool)
     group = np.arange(channels) // projection.inputs
     first, last = group * projection.outputs // tile[0], ((group + 1) * projection.outputs - 1) // tile[0]

@@ -77,7 +77,7 @@ def _operations(projection: Projection, sent: NDArray[np.int64], layer: Layer, t
     tiles = outputs // tile[0]
     shape = sent.shape[1:]
     space: list[NDArray[np.int64]]
-    if projection.axes:
+    if projection.axes or projection.groups > 1:
         of_group = np.zeros((projection.groups, tiles[-1] + 1), dtype=np.int64)
         np.add.at(of_group, (outputs // projection.outputs, tiles), 1)
         channels = of_group[np.arange(shape[0]) // projection.inputs]

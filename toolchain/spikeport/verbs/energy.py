@@ -157,7 +157,12 @@ def price(
 ) -> Costs:
     """Price what was counted under ``models``, all shipped ones but those on request where None."""
     graph, record, mapping = counted.model.graph, counted.record, counted.mapping
-    known: dict[str, Any] = {"traffic": counted.traffic, "enter": counted.identities, "samples": counted.samples}
+    known: dict[str, Any] = {
+        "traffic": counted.traffic,
+        "enter": counted.identities,
+        "delivered": counted.deliveries,
+        "samples": counted.samples,
+    }
     estimates = estimate(
         graph, record, models, chips=chips or (mapping.fit.chips if mapping else 1), step_seconds=step_seconds, **known
     )

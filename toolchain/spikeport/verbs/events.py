@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from spikeport.costs import Identity, Traffic, derive, identities
+from spikeport.costs import Delivery, Identity, Traffic, deliveries, derive, identities
 from spikeport.files import plain
 from spikeport.findings import Finding, fail
 from spikeport.graph import LIF, Array, Graph, Loihi, Real, Samples, Synapse
@@ -49,6 +49,7 @@ class Counted(Told):
     record: Record
     samples: Array
     identities: tuple[Identity, ...]  #: spikes that enter a layer without a synapse
+    deliveries: tuple[Delivery, ...]  #: what a chip does for each spike at each synapse
     mapping: Placement | None = None
     traffic: Mapping[str, Traffic] | None = None  #: by sending layer; None without a chip to map on
     work: Mapping[str, Work] | None = None  #: synaptic operations of each core, by layer
@@ -158,8 +159,8 @@ def tally(model: Model, record: Record, x: Array, mapping: Placement | None) -> 
     """What a run did, from its record with spike trains, which are left out of the result; ``x`` are its samples."""
     record = derive(model.graph, x, record)
     sent, done = (None, None) if mapping is None else (traffic(mapping, record, x), work(mapping, record, x))
-    ways = identities(model.graph, record, x)
-    return Counted(model, replace(record, trains={}), x, ways, mapping, sent, done)
+    ways, delivered = identities(model.graph, record, x), deliveries(model.graph, record, x)
+    return Counted(model, replace(record, trains={}), x, ways, delivered, mapping, sent, done)
 
 
 def _from(progress: Callback, start: int, total: int) -> Callback:
@@ -169,17 +170,17 @@ def _from(progress: Callback, start: int, total: int) -> Callback:
 
 def _joined(parts: list[Counted], x: Array) -> Counted:
     first, *others = parts
-    ways, sent, done = first.identities, first.traffic, first.work
+    ways, delivered, sent, done = first.identities, first.deliveries, first.traffic, first.work
     for part in others:
         pairs = zip(ways, part.identities, strict=True)
         ways = tuple(replace(a, operations=a.operations + b.operations) for a, b in pairs)
+        delivered = tuple(a + b for a, b in zip(delivered, part.deliveries, strict=True))
         if sent is not None and part.traffic is not None:
             sent = {name: sent[name] + part.traffic[name] for name in sent}
         if done is not None and part.work is not None:
             done = {name: done[name] + part.work[name] for name in done}
-    return replace(
-        first, record=join([part.record for part in parts]), samples=x, identities=ways, traffic=sent, work=done
-    )
+    record = join([part.record for part in parts])
+    return replace(first, record=record, samples=x, identities=ways, deliveries=delivered, traffic=sent, work=done)
 
 
 def _layer(graph: Graph, name: str, record: Record) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
-from spikeport.record import NeuronEvents, SynapseEvents
+from spikeport.record import NeuronEvents
 from spikeport.terminal import console, show
 from spikeport.terminal.results import Shown
 
@@ -97,8 +97,7 @@ def _steps(costs: Costs) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     events = costs.counted.record.events.values()
     columns = {
         "spikes": np.sum([each.spikes for each in events if isinstance(each, NeuronEvents)], axis=0),
-        "synaptic operations": np.sum([each.fanout for each in events if isinstance(each, SynapseEvents)], axis=0)
-        + sum(each.operations for each in costs.counted.identities),
+        "synaptic operations": np.sum([each.operations for each in costs.counted.deliveries], axis=0),
     }
     if costs.counted.traffic is not None:
         sent = list(costs.counted.traffic.values())
