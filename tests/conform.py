@@ -32,7 +32,7 @@ def run(first: int, last: int, names: set[str], cycle: Sequence[str] = CYCLE) ->
     """Networks ``first`` ... ``last - 1``, on every target that takes them."""
     part: dict[str, object] = {"first": first, "last": last}
     for name, contestant in contestants().items():
-        if (names and name not in names) or not contestant.make().availability().ready:
+        if (names and name not in names) or contestant.missing:
             continue
         kinds = [(cycle[number % len(cycle)], number) for number in range(first, last)]
         part[name] = result(contestant, [(kind, number) for kind, number in kinds if kind in contestant.kinds])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 
 from numpy_target import Numpy
 from shift_arithmetic import ShiftTarget
 
+import interpreted
 from conformance.cases import Case
 from conformance.single_steps import SingleSteps
 from spikeport.findings import Finding, SpikeportError
@@ -36,8 +37,14 @@ class Contestant:
     name: str
     kinds: tuple[str, ...]
     make: Callable[[], Target]
-    kernels: str = ""  #: of the engine: plain or fast
+    kernels: str = ""  #: of the engine: plain, fast, or a card's on the CPU: triton in its interpreter, products
     graphs: int = 200  #: that it runs in `make test`, at least
+
+    @property
+    def missing(self) -> str:
+        """Why it cannot run here."""
+        availability = self.make().availability()
+        return availability.why or (interpreted.MISSING if self.kernels == "triton" else "")
 
     def request(self, case: Case | None = None) -> Request:
         """Everything that it shows."""
@@ -79,10 +86,11 @@ class Together(Contestant):
 def kernels(name: str) -> Iterator[None]:
     """The engine's kernels within."""
     before = os.environ.pop("SPIKEPORT_KERNELS", None)
-    if name == "plain":
+    if name in ("plain", "triton", "products"):
         os.environ["SPIKEPORT_KERNELS"] = name
     try:
-        yield
+        with interpreted.interpreted() if name == "triton" else nullcontext():
+            yield
     finally:
         os.environ.pop("SPIKEPORT_KERNELS", None)
         if before is not None:
@@ -102,6 +110,8 @@ CONTESTANTS = {
         Contestant("integer, fast", ("integers",), named("integer"), "fast", 100),
         Contestant("reference, plain", REALS, named("reference"), "plain", 100),
         Contestant("reference, fast", REALS, named("reference"), "fast", 100),
+        Contestant("integer, triton", ("integers",), named("integer"), "triton", 20),
+        Contestant("integer, products", ("integers",), named("integer"), "products", 40),
         Contestant("integer-cuda", ("integers",), named("integer-cuda"), graphs=100),
         Contestant("reference-cuda", REALS, named("reference-cuda"), graphs=100),
         Contestant("onnxruntime", ("integers", *REALS), named("onnxruntime")),

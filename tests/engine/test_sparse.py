@@ -10,8 +10,9 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from spikeport.engine.cpu import fused, products, sparse
+from spikeport.engine.cpu import products, sparse
 from spikeport.engine.cpu.pair import Pair
+from spikeport.engine.integers import fits
 from spikeport.engine.run import Engine
 from spikeport.graph import LIF, LOIHI2, Conv, CubaLIF, Graph, Input, Linear, Loihi, Range, meaning
 from spikeport.graph.ranges import ranges
@@ -149,10 +150,10 @@ def test_a_synapse_and_its_neurons_in_one_pass_are_the_two_one_after_the_other(o
     wanted = Request(trains=True, events=True, membranes=True)
     fast, plain = (Engine(graph, kernels=kind) for kind in ("fast", "plain"))
     here, there = fast.simulate(x, wanted), plain.simulate(x, wanted)
-    fits = fused.fits(layer, ranges(graph, Range(0, o.high))["synapse"], LOIHI2)
+    enough = fits(layer, ranges(graph, Range(0, o.high))["synapse"], LOIHI2)
     step = fast._program.neurons["layer"]
     one_pass = isinstance(step, Pair) and step.rows is not None
-    assert one_pass == (o.outputs != 10 and fits)  # vectors fill the channels
+    assert one_pass == (o.outputs != 10 and enough)  # vectors fill the channels
     np.testing.assert_array_equal(here.outputs, there.outputs)
     np.testing.assert_array_equal(here.trains["layer"].bits, there.trains["layer"].bits)
     np.testing.assert_array_equal(here.membranes["layer"], there.membranes["layer"])

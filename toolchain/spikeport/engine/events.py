@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -10,54 +10,77 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine import cpu
-from spikeport.engine.neuron import Fired
+from spikeport.engine import cpu, cuda
+from spikeport.engine.neuron import Counted
 from spikeport.engine.program import Program, Reach
 from spikeport.graph import LIF, Array
 from spikeport.record import Events, NeuronEvents, SynapseEvents
 
 
-def of_synapse(program: Program, name: str, x: Tensor, steps: int) -> SynapseEvents:
+def of_synapse(program: Program, name: str, x: Tensor, steps: int) -> Callable[[], SynapseEvents]:
     """Events of one synapse whose input is ``x`` [T or 1, B, *shape] (1: the same at every step).
 
-    The batch is summed away first, and with it the places that reach as many weights; what the inputs reach is then a
-    product with the number of weights that each reaches.
+    They are counted at once, or by a card in its turn; what comes back reads them, and waits for the card.
     """
-    analog = x.is_floating_point() and bool((x != x.round()).any())
+    reach, batch = program.reach(name), x.shape[1]
+    constant = program.graph.timesteps > 1 and program.steady.issuperset(program.graph.sources(name))
+    counted = _counted(program, name, x)
+
+    def read() -> SynapseEvents:
+        counts, analog = counted()
+        counts = np.repeat(counts, steps, axis=1) if counts.shape[1] < steps else counts
+        (inputs, synops, fanout), (_, _, graded), (payload, _, unary) = counts.transpose(0, 2, 1)
+        return SynapseEvents(
+            inputs=inputs,
+            payload=payload,
+            synops=synops,
+            fanout=fanout,
+            graded=graded,
+            unary=unary,
+            dense=np.full(steps, reach.every * batch, dtype=np.int64),
+            analog=analog,
+            constant=constant,
+        )
+
+    return read
+
+
+#: [3, T, 3] as `cpu.reached`, and whether the input is analog, so that it has no sizes
+Counting = Callable[[], tuple[Array, bool]]
+
+
+def _counted(program: Program, name: str, x: Tensor) -> Counting:
     known, reach = program.incoming[name], program.reach(name)
-    if x.dtype == torch.uint8 and x.device.type == "cpu":
-        spikes = known is not None and known.low >= 0 and known.high <= 1
+    spikes = known is not None and known.low >= 0 and known.high <= 1
+    if program.kernels == "triton" and not x.is_floating_point():
+        if name not in program.tallies:
+            program.tallies[name] = cuda.reached(reach.kinds, reach.table, program.device, spikes=spikes)
+        sums = program.tallies[name](x)
+        return lambda: (sums.cpu().numpy(), False)
+    if x.dtype == torch.uint8 and program.kernels == "fast":
         counts = cpu.reached(x, reach.kinds, reach.table, spikes=spikes)
-    else:
-        counts = _reached(x, reach, analog=analog)
-    counts = np.repeat(counts, steps, axis=1) if x.shape[0] < steps else counts
-    (inputs, synops, fanout), (_, _, graded), (payload, _, unary) = counts.transpose(0, 2, 1)
-    return SynapseEvents(
-        inputs=inputs,
-        payload=payload,
-        synops=synops,
-        fanout=fanout,
-        graded=graded,
-        unary=unary,
-        dense=np.full(steps, reach.every * x.shape[1], dtype=np.int64),
-        analog=analog,
-        constant=program.graph.timesteps > 1 and program.steady.issuperset(program.graph.sources(name)),
-    )
+        return lambda: (counts, False)
+    return _reached(x, reach)
 
 
-def _reached(x: Tensor, reach: Reach, *, analog: bool) -> Array:
-    """`cpu.reached` of any numbers on any device; of analog ones no sizes."""
+def _reached(x: Tensor, reach: Reach) -> Counting:
+    """`cpu.reached` of any numbers on any device: the batch is summed away first, then the places of a kind."""
+    analog = (x != x.round()).any() if x.is_floating_point() else torch.zeros((), dtype=torch.bool)
     size = x.abs().movedim(2, -1).flatten(2)
     sums = ((size != 0).sum(1), ((size != 0) & (size != 1)).sum(1), size.sum(1, dtype=torch.float64))
     by_input = reach.table[:, reach.kinds].reshape(3, -1).T
-    nonzero, graded, total = (part.cpu().numpy().astype(np.int64) @ by_input for part in sums)
-    return np.stack([nonzero, graded, np.zeros_like(total) if analog else total])
+
+    def read() -> tuple[Array, bool]:
+        nonzero, graded, total = (part.cpu().numpy().astype(np.int64) @ by_input for part in sums)
+        return np.stack([nonzero, graded, np.zeros_like(total) if analog else total]), bool(analog)
+
+    return read
 
 
-def of_neurons(node: LIF, fired: Fired, batch: int) -> NeuronEvents:
+def of_neurons(node: LIF, counted: Counted, batch: int) -> NeuronEvents:
     """Events of one neuron layer."""
-    updates = np.full(len(fired.count), node.size * batch, dtype=np.int64)
-    return NeuronEvents(spikes=fired.count, updates=updates, active=fired.active)
+    updates = np.full(len(counted.spikes), node.size * batch, dtype=np.int64)
+    return NeuronEvents(spikes=counted.spikes, updates=updates, active=counted.active)
 
 
 def over_time(parts: Sequence[Events]) -> Events:

@@ -1,11 +1,13 @@
-"""How large the engine's integers get, and in which type of PyTorch they are kept."""
+"""How large the engine's integers get, and in which type of PyTorch or how many bits they are kept."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from spikeport.findings import fail
-from spikeport.graph import Graph, Range
+from spikeport.graph import LIF, STATE_SHIFT, CubaLIF, Graph, Profile, Range
+from spikeport.graph.accumulators import worst_current
 from spikeport.graph.ranges import ranges, sums
 
 EXACT = 2**53  #: float64 holds every whole number up to here
@@ -33,3 +35,28 @@ def holding(x: Range) -> torch.dtype:
     if x.low >= 0 and x.high <= 255:
         return torch.uint8
     return torch.int32 if x.size < 2**31 else torch.int64
+
+
+def fits(node: LIF, x: Range, profile: Profile) -> bool:
+    """Whether 32 bits hold everything that an integer layer computes, for sums in ``x``; not where one must be refused.
+
+    A step adds up at most: the decayed membrane (``top``, or the reset value), the input or the synaptic current
+    (`worst_current`), each shifted by 6 bits, and the bias.
+    """
+    top = profile.state_top
+    if _wraps(x, profile) and (profile.accumulator_overflow == "refuse" or x.size >= 2**31):
+        return False
+    membrane = max(top, int(np.abs(node.reset_value).max()))
+    bias = int(np.abs(node.bias.astype(np.float64)).max())
+    return worst_current(node, x, profile) + membrane + bias < 2**31 - 1 and top < 2**30
+
+
+def may_overflow(node: LIF, x: Range, profile: Profile) -> bool:
+    """Whether a sum in ``x``, or the current that it feeds, may leave the accumulator or the membrane's range."""
+    return _wraps(x, profile) or worst_current(node, x, profile) > profile.state_top
+
+
+def _wraps(x: Range, profile: Profile) -> bool:
+    """Whether a sum in ``x`` may leave the accumulator."""
+    least, shifted = profile.accumulator_least, x.shifted(STATE_SHIFT)
+    return least is not None and (shifted.low < least or shifted.high >= -least)

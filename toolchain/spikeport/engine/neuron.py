@@ -6,6 +6,7 @@ membranes of all steps and the state after the last one, so that a recurrent gra
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,6 +27,19 @@ class State:
     current: Tensor
 
 
+@dataclass(frozen=True)
+class Counted:
+    """What is counted in some steps of a neuron layer."""
+
+    spikes: Counts  #: a step
+    active: Counts  #: neurons a step that got an input, held a membrane or have a bias
+    overflows: dict[str, int]
+
+    def read(self) -> Counted:
+        """Itself: as `Fired.counted` where nobody waits for a card."""
+        return self
+
+
 @dataclass
 class Fired:
     """What a neuron layer did in some steps."""
@@ -33,16 +47,19 @@ class Fired:
     spikes: Tensor  #: [T, B, *neurons], zeros and ones: bool or uint8
     after: Tensor | None  #: the membrane after the reset; None where nobody asked
     state: Any  #: for the next call: `State`, or what a faster kernel keeps
-    overflows: dict[str, int]
-    count: Counts  #: spikes a step
-    active: Counts  #: neurons a step that got an input, held a membrane or have a bias
+    counted: Callable[[], Counted]  #: waits for a card that still counts
 
 
 class Neurons(Protocol):
     """One neuron layer, some steps of it."""
 
-    def __call__(self, x: Tensor, state: Any, start: int, steps: int, *, keep: bool, watch: bool) -> Fired:
-        """As `real`; membranes if ``keep``, active neurons if ``watch``."""
+    def __call__(
+        self, x: Tensor, state: Any, start: int, steps: int, *, keep: bool, watch: bool, beside: Tensor | None = None
+    ) -> Fired:
+        """As `real`; membranes if ``keep``, active neurons if ``watch``.
+
+        ``beside``: sums that enter beside those that a joined synapse makes of ``x``.
+        """
 
 
 def flat(x: Tensor) -> Array:
@@ -136,7 +153,8 @@ def _fired(
     spikes: list[Tensor], after: list[Tensor], active: list[Tensor], state: State, overflows: dict[str, int]
 ) -> Fired:
     fired = torch.stack(spikes)
-    return Fired(fired, torch.stack(after), state, overflows, _per_step(fired), _per_step(torch.stack(active)))
+    counted = Counted(_per_step(fired), _per_step(torch.stack(active)), overflows)
+    return Fired(fired, torch.stack(after), state, counted.read)
 
 
 def _per_step(mask: Tensor) -> Counts:

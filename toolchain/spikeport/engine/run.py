@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine import cpu, enter, events, program, synapse
+from spikeport.engine import build, cpu, enter, events, synapse
+from spikeport.engine.neuron import Counted
 from spikeport.engine.program import Kernels, Program
 from spikeport.graph import LIF, STATE_SHIFT, Array, Delay, Graph, Input, Node, Readout, Synapse
-from spikeport.record import Counts, Events, Record, Train, join
+from spikeport.record import Events, Record, SynapseEvents, Train, join
 from spikeport.target import Request
 
 
@@ -38,7 +40,7 @@ class Engine:
     def __init__(self, graph: Graph, device: str = "cpu", kernels: Kernels | None = None) -> None:
         self.graph = graph
         self.device = device
-        self.kernels: Kernels = kernels or program.kernels_here(device)
+        self.kernels: Kernels = kernels or build.kernels_here(device)
         self._program: Program | None = None
         self._entering: Any = None
 
@@ -48,24 +50,36 @@ class Engine:
         total = entering.number
         ready = self._ready(ends)
         size = request.batch or ready.samples_at_once(total, request.memory, kept_bytes(self.graph, request))
-        records: list[Record] = []
         outputs = np.empty((total, *self.graph.shapes[self.graph.output]), ready.leaving)
-        first = time.perf_counter()
-        for start in range(0, total, size):
-            request.check_time(first, start, total)
-            begun = time.perf_counter()
-            with torch.inference_mode():
-                values = enter.values(ready, entering.cut(start, start + size))
-                record = Run(ready, request).record(values, outputs[start : start + size])
-            records.append(replace(record, seconds=time.perf_counter() - begun))
+        records: list[Record] = []
+        launched: deque[tuple[int, Run]] = deque()
+        begun = last = time.perf_counter()
+
+        def finish() -> None:
+            nonlocal last
+            start, run = launched.popleft()
+            record = run.record(outputs[start : start + size])
+            now, last = last, time.perf_counter()
+            records.append(replace(record, seconds=last - now))
             request.progress(min(start + size, total), total)
+
+        for start in range(0, total, size):
+            request.check_time(begun, start, total)
+            with torch.inference_mode():
+                run = Run(ready, request)
+                run.launch(enter.values(ready, entering.cut(start, start + size)), outputs[start : start + size])
+            launched.append((start, run))
+            if len(launched) > ready.ahead:
+                finish()
+        while launched:
+            finish()
         return replace(join(records), outputs=outputs)
 
     def _ready(self, entering: Any) -> Program:
         """The program for inputs in a range; made anew only where the range grows."""
         if self._program is None or (entering is not None and self._entering | entering != self._entering):
             self._entering = entering if self._entering is None else self._entering | entering
-            self._program = program.build(self.graph, self.device, self.kernels, self._entering)
+            self._program = build.build(self.graph, self.device, self.kernels, self._entering)
         return self._program
 
 
@@ -83,29 +97,34 @@ class Run:
 
     program: Program
     request: Request
+    batch: int = 0
     states: dict[str, Any] = field(default_factory=dict)
     pasts: dict[str, Tensor] = field(default_factory=dict)
-    counts: dict[str, list[Counts]] = field(default_factory=dict)
+    outputs: Tensor | None = None  #: [B, *output] on a card, which may still compute them
+    counted: dict[str, list[Callable[[], Counted]]] = field(default_factory=dict)
     trains: dict[str, list[Tensor]] = field(default_factory=dict)
     membranes: dict[str, list[Tensor]] = field(default_factory=dict)
-    events: dict[str, list[Events]] = field(default_factory=dict)
-    overflows: dict[str, dict[str, int]] = field(default_factory=dict)
+    events: dict[str, list[Callable[[], SynapseEvents]]] = field(default_factory=dict)
 
     @property
     def graph(self) -> Graph:
         """What is run."""
         return self.program.graph
 
-    def record(self, samples: Tensor, outputs: Array) -> Record:
-        """Run all steps; the outputs go to ``outputs`` [B, *output], and the record holds none of them."""
-        steps = self.graph.timesteps
+    def launch(self, samples: Tensor, outputs: Array) -> None:
+        """Run all steps; outputs go to ``outputs`` [B, *output], those of a card with `record`. Waits for nothing."""
+        steps, self.batch = self.graph.timesteps, int(samples.shape[1])
         if not self.graph.recurrent:
             output = self.advance(samples, 0, steps)
         else:
             parts = [self.advance(samples[min(t, samples.shape[0] - 1)][None], t, 1) for t in range(steps)]
             output = torch.cat(parts)
-        self._read(output, outputs)
-        return self._record(outputs[:0])
+        if output.device.type != "cpu":
+            self.outputs = self._read_out(output)
+        elif isinstance(self.graph.nodes[self.graph.output], LIF) and self.program.integers:
+            cpu.count(output, outputs)
+        else:
+            outputs[:] = self._read_out(output).numpy()
 
     def advance(self, samples: Tensor, start: int, steps: int) -> Tensor:
         """Steps ``start`` ... ``start + steps - 1`` of every node; what leaves the output node."""
@@ -116,35 +135,38 @@ class Run:
             if isinstance(node, Delay) and self.graph.recurrent:
                 values[name] = self._past(name, node, samples)[:1]
                 continue
-            x = samples if isinstance(node, Input) else self._sum(name, values)
-            values[name] = self._node(name, node, x, start, steps)
+            if isinstance(node, LIF):
+                values[name] = self._neuron(name, values, start, steps)
+            else:
+                x = samples if isinstance(node, Input) else self._sum(self.graph.sources(name), name, values)
+                values[name] = self._node(name, node, x, steps)
             for source in self.graph.sources(name):
                 pending[source] -= 1
                 if pending[source] == 0 and not self.graph.recurrent:
                     del values[source]
         if self.graph.recurrent:
             for name, node in self.graph.nodes_of(Delay).items():
-                self.pasts[name] = torch.cat([self._past(name, node, samples), self._sum(name, values)])[1:]
+                self.pasts[name] = torch.cat(
+                    [self._past(name, node, samples), self._sum(self.graph.sources(name), name, values)]
+                )[1:]
         return values[self.graph.output]
 
-    def _sum(self, name: str, values: Mapping[str, Tensor]) -> Tensor:
-        dtype, sources = self.program.entering[name], self.graph.sources(name)
+    def _sum(self, sources: Iterable[str], name: str, values: Mapping[str, Tensor]) -> Tensor:
+        dtype = self.program.entering[name]
         first, *others = (values[source].to(dtype) for source in sources)
         for other in others:
             first = first + other
         return first
 
-    def _node(self, name: str, node: Node, x: Tensor, start: int, steps: int) -> Tensor:
+    def _node(self, name: str, node: Node, x: Tensor, steps: int) -> Tensor:
         if isinstance(node, Input | Readout):
             return x
-        if isinstance(node, LIF):
-            return self._neuron(name, node, x, start, steps)
         if isinstance(node, Delay):
             past = self._past(name, node, x)
             return torch.cat([past, x.expand(steps, *x.shape[1:])])[:steps]
         if isinstance(node, Synapse) and self.request.events:
             self.events.setdefault(name, []).append(events.of_synapse(self.program, name, x, steps))
-        return x if name in self.program.joined else self.program.steps[name](x)
+        return self.program.steps[name](x) if name in self.program.steps else x  # or its neurons make the sums
 
     def _past(self, name: str, node: Delay, like: Tensor) -> Tensor:
         """The values that a delay still holds, oldest first: zero before the first step."""
@@ -153,48 +175,72 @@ class Run:
             self.pasts[name] = torch.zeros(size, dtype=self.program.entering[name], device=like.device)
         return self.pasts[name]
 
-    def _neuron(self, name: str, node: LIF, x: Tensor, start: int, steps: int) -> Tensor:
-        wanted = {"keep": self.request.keeps_membrane(name), "watch": self.request.events}
+    def _neuron(self, name: str, values: Mapping[str, Tensor], start: int, steps: int) -> Tensor:
+        own, sources = self.program.joined.get(name), self.graph.sources(name)
+        x = self._sum(sources, name, values) if own is None else values[own]
+        wanted: dict[str, Any] = {"keep": self.request.keeps_membrane(name), "watch": self.request.events}
+        if own and len(sources) > 1:
+            wanted["beside"] = self._sum([source for source in sources if source != own], name, values)
         fired = self.program.neurons[name](x, self.states.get(name), start, steps, **wanted)
-        if self.request.events:
-            self.events.setdefault(name, []).append(events.of_neurons(node, fired, int(x.shape[1])))
         self.states[name] = fired.state
-        self.counts.setdefault(name, []).append(fired.count)
+        self.counted.setdefault(name, []).append(fired.counted)
         if self.request.keeps_train(name):
             self.trains.setdefault(name, []).append(fired.spikes)
         if wanted["keep"] and fired.after is not None:
             self.membranes.setdefault(name, []).append(fired.after)
-        for kind, count in fired.overflows.items():
-            kinds = self.overflows.setdefault(name, {})
-            kinds[kind] = kinds.get(kind, 0) + count
         return fired.spikes
 
-    def _read(self, output: Tensor, into: Array) -> None:
+    def _read_out(self, output: Tensor) -> Tensor:
         node = self.graph.nodes[self.graph.output]
         steps, integers = self.graph.timesteps, self.program.integers
-        if isinstance(node, LIF) and integers and output.device.type == "cpu":
-            cpu.count(output, into)
-            return
         output = output.long() if integers else output.to(self.program.entering[self.graph.input])
         if not isinstance(node, Readout):
-            into[:] = output.expand(steps, *output.shape[1:]).sum(0).cpu().numpy()
-            return
+            return output.expand(steps, *output.shape[1:]).sum(0)
         weight = synapse.tensor(node.weight, output).reshape(-1, *(1,) * (output.ndim - 1))
         entering = output << STATE_SHIFT if integers else output
-        into[:] = (weight * (entering + synapse.spread(node.bias, output))).sum(0).cpu().numpy()
+        return (weight * (entering + synapse.spread(node.bias, output))).sum(0)
 
-    def _record(self, outputs: Array) -> Record:
+    def record(self, outputs: Array) -> Record:
+        """What happened, without outputs, which go to ``outputs``; waits for a card that still computes."""
+        if self.outputs is not None:
+            outputs[:] = self.outputs.cpu().numpy()
         layers = self.graph.nodes_of(LIF)
+        counted = {name: [read() for read in self.counted[name]] for name in layers}
+        watched: dict[str, list[Events]] = {name: [read() for read in parts] for name, parts in self.events.items()}
+        if self.request.events:
+            watched |= {
+                name: [events.of_neurons(node, each, self.batch) for each in counted[name]]
+                for name, node in layers.items()
+            }
         return Record(
             target="integer" if self.program.integers else "reference",
-            outputs=outputs,
+            outputs=outputs[:0],
             neurons={name: node.size for name, node in layers.items()},
-            spike_counts={name: np.concatenate(self.counts[name]) for name in layers},
-            trains={name: Train.pack(_joined(parts)) for name, parts in self.trains.items()},
+            spike_counts={name: np.concatenate([each.spikes for each in counted[name]]) for name in layers},
+            trains={name: _packed(parts) for name, parts in self.trains.items()},
             membranes={name: _widened(_joined(parts)) for name, parts in self.membranes.items()},
-            events={name: events.over_time(parts) for name, parts in self.events.items()},
-            overflows=self.overflows,
+            events={name: events.over_time(watched[name]) for name in self.graph.order if name in watched},
+            overflows={name: total for name in layers if (total := _total(counted[name]))},
         )
+
+
+def _total(parts: list[Counted]) -> dict[str, int]:
+    """The overflows of some steps, by kind."""
+    kinds = {kind for each in parts for kind in each.overflows}
+    return {kind: sum(each.overflows.get(kind, 0) for each in parts) for kind in sorted(kinds)}
+
+
+def _packed(parts: list[Tensor]) -> Train:
+    """Spikes of consecutive steps, a bit each; a card packs them itself, so that an eighth is copied."""
+    return Train.pack(_joined(parts)) if parts[0].device.type == "cpu" else packed_there(torch.cat(parts))
+
+
+def packed_there(spikes: Tensor) -> Train:
+    """`Train.pack` on the device where the spikes are."""
+    flat = spikes.flatten(2).to(torch.uint8)
+    flat = torch.nn.functional.pad(flat, (0, -flat.shape[2] % 8)).reshape(*flat.shape[:2], -1, 8)
+    worth = torch.tensor([1 << bit for bit in reversed(range(8))], dtype=torch.uint8, device=flat.device)
+    return Train(tuple(spikes.shape), (flat * worth).sum(3, dtype=torch.uint8).cpu().numpy())
 
 
 def _joined(parts: list[Tensor]) -> Array:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from spikeport.engine import cuda
 from spikeport.engine.run import simulate
 from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import Array, Graph, Loihi, Real
@@ -69,7 +70,18 @@ class EngineTarget:
         notes = raise_errors(self.check(graph))
         with nullcontext() if self.device == "cpu" else _whole_factors():
             record = simulate(graph, samples, request, self.device)
-        return replace(record, target=self.name, findings=(*notes, *record.findings))
+        return replace(record, target=self.name, findings=(*notes, *self.ways(), *record.findings))
+
+    def ways(self) -> Iterator[Finding]:
+        """SP520 where a GPU could be faster."""
+        if self.device != "cpu" and self.arithmetic is Loihi and (missing := cuda.missing()):
+            yield Finding(
+                "SP520",
+                f"{missing}: layers run as exact products of TF32 and PyTorch's own operations, some times slower",
+                where=f"target {self.name!r}",
+                mend="install torch's CUDA build, which brings Triton, a C compiler and Python's headers",
+                severity="note",
+            )
 
 
 @contextmanager

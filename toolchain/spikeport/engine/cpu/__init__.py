@@ -18,6 +18,7 @@ from spikeport.engine.cpu.layout import over_time as count
 from spikeport.engine.cpu.layout import whole_numbers as enter
 from spikeport.engine.cpu.products import Product
 from spikeport.engine.cpu.tally import reached
+from spikeport.engine.integers import fits
 from spikeport.engine.neuron import Neurons
 from spikeport.engine.synapse import Step
 from spikeport.graph import LIF, Loihi, Range, Real, Shape, Synapse
@@ -53,7 +54,7 @@ def prepare(
         return _joined(layer, entering, shape, arithmetic)
     if isinstance(layer, LIF):
         profile = arithmetic.profile
-        if not fused.fits(layer, entering, profile):
+        if not fits(layer, entering, profile):
             return None
         return fused.integer(layer, 0, profile, entering)
     return _whole(products.prepare(layer, entering, shape), arithmetic.reach(layer, entering)[1], layer.exponent)
@@ -61,7 +62,7 @@ def prepare(
 
 def _joined(layer: Joined, entering: Range, shape: Shape, arithmetic: Loihi) -> Neurons | None:
     sums = arithmetic.reach(layer.synapse, entering)[1]
-    if not fused.fits(layer.neurons, sums, arithmetic.profile):
+    if not fits(layer.neurons, sums, arithmetic.profile):
         return None
     product = products.prepare(layer.synapse, entering, shape)
     if product.way == "float64":

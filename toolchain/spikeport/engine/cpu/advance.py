@@ -88,7 +88,7 @@ class _Vectors:
 def advance(
     typing: Any, x: Any, state: Any, layer: Any, spikes: Any, places: Any, live: Any, constants: Any, units: Any
 ) -> Any:
-    """One step of [lanes] neurons in Loihi's integers: `neuron.loihi`, to the bit, under the bounds of `fused.fits`.
+    """One step of [lanes] neurons in Loihi's integers: `neuron.loihi`, to the bit, under the bounds of `integers.fits`.
 
     ``x``: sums in int16, int32 or float32; ``state``: `State`, int32; ``layer``: `Parameters` of this step, int32;
     ``spikes``: bytes. ``places``: `Places` in each of the four; all must have [lanes], at most 32, from there on.

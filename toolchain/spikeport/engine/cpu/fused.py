@@ -21,33 +21,13 @@ from spikeport.engine.cpu.structures import (
     Parameters,
     Rules,
 )
-from spikeport.engine.neuron import Fired, flat
+from spikeport.engine.integers import may_overflow
+from spikeport.engine.neuron import Counted, Fired, flat
 from spikeport.graph import LIF, STATE_SHIFT, Array, CubaLIF, Profile, Range, Shape, loihi, over_neurons
-from spikeport.graph.accumulators import worst_current
 from spikeport.threads import over_parts
 
 OVERFLOWS = {loihi.SATURATED: SATURATED, loihi.BEYOND: BEYOND, loihi.WRAPPED: WRAPPED}
 NOTHING = 0  #: length of an array that a loop is told to leave alone
-
-
-def fits(node: LIF, x: Range, profile: Profile) -> bool:
-    """Whether 32 bits hold everything that an integer layer computes, for sums in ``x``; not where one must be refused.
-
-    A step adds up at most: the decayed membrane (``top``, or the reset value), the input or the synaptic current
-    (`worst_current`), each shifted by 6 bits, and the bias.
-    """
-    top = profile.state_top
-    if _wraps(x, profile) and (profile.accumulator_overflow == "refuse" or x.size >= 2**31):
-        return False
-    membrane = max(top, int(np.abs(node.reset_value).max()))
-    bias = int(np.abs(node.bias.astype(np.float64)).max())
-    return worst_current(node, x, profile) + membrane + bias < 2**31 - 1 and top < 2**30
-
-
-def _wraps(x: Range, profile: Profile) -> bool:
-    """Whether a sum in ``x`` may leave the accumulator."""
-    least, shifted = profile.accumulator_least, x.shifted(STATE_SHIFT)
-    return least is not None and (shifted.low < least or shifted.high >= -least)
 
 
 @dataclass(frozen=True)
@@ -59,9 +39,19 @@ class Layer:
     rules: Constants | Rules  #: of integers or of real numbers; they watch where a sum can leave the membrane's range
     pattern: int  #: after so many neurons the parameters repeat
 
-    def __call__(self, x: Tensor, state: Array | None, start: int, steps: int, *, keep: bool, watch: bool) -> Fired:
+    def __call__(
+        self,
+        x: Tensor,
+        state: Array | None,
+        start: int,
+        steps: int,
+        *,
+        keep: bool,
+        watch: bool,
+        beside: Tensor | None = None,
+    ) -> Fired:
         """Steps ``start`` ... ``start + steps - 1``; membranes if ``keep``, active neurons if ``watch``."""
-        values = flat(x)
+        values = flat(x if beside is None else x + beside)
         count, dtype = values.shape[1], self.parameters.bias.dtype
         spikes = np.empty((steps, count), np.uint8)  # numpy asks for large pages, torch does not
         after = np.empty((steps, count) if keep else (NOTHING, NOTHING), dtype)
@@ -90,7 +80,7 @@ class Layer:
 def fired(spikes: Tensor, after: Tensor | None, state: Any, counts: Array) -> Fired:
     """What some steps did, from the loops' counts [T, 5]."""
     overflows = {kind: n for kind, column in OVERFLOWS.items() if (n := int(counts[:, column].sum()))}
-    return Fired(spikes, after, state, overflows, counts[:, FIRED], counts[:, ACTIVE])
+    return Fired(spikes, after, state, Counted(counts[:, FIRED], counts[:, ACTIVE], overflows).read)
 
 
 def real(node: LIF, dtype: np.dtype[Any]) -> Layer:
@@ -100,7 +90,7 @@ def real(node: LIF, dtype: np.dtype[Any]) -> Layer:
 
 def integer(node: LIF, exponent: int, profile: Profile, x: Range) -> Layer:
     """A layer of integer neurons; sums in ``x``, which come before their ``exponent``, enter it."""
-    watch = _wraps(x, profile) or worst_current(node, x, profile) > profile.state_top
+    watch = may_overflow(node, x, profile)
     return _laid_out(node, np.dtype(np.int32), _constants(node.reset, exponent, profile, watch))
 
 

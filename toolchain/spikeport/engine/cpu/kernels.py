@@ -3,7 +3,7 @@
 Values lie flat, [T, N] with N = batch x neurons. A loop takes blocks of `BLOCK` neurons whose state stays in the first
 cache while the steps pass: currents are read once, spikes written once. Parameters repeat with a period that the caller
 chooses (one row of channels, or all neurons of a layer). All arithmetic is that of `neuron.real` and `neuron.loihi`, to
-the bit: floating point in the same order without contraction, integers in 32 bits under the bounds of `fused.fits`.
+the bit: floating point in the same order without contraction, integers in 32 bits under the bounds of `integers.fits`.
 
 32 bits suffice for ``trunc(v * d / 4096)``: with ``|v| = 4096 h + l`` it is ``sign(v) * (h d + (l d >> 12))``, where
 ``h d <= |v|`` and ``l d < 2**24``, since d <= 4096.

@@ -35,11 +35,21 @@ class Pair:
     layer: Layer
     rows: Rows | None  #: where few inputs are not zero, both go in one pass over these
 
-    def __call__(self, x: Tensor, state: Array | None, start: int, steps: int, *, keep: bool, watch: bool) -> Fired:
+    def __call__(
+        self,
+        x: Tensor,
+        state: Array | None,
+        start: int,
+        steps: int,
+        *,
+        keep: bool,
+        watch: bool,
+        beside: Tensor | None = None,
+    ) -> Fired:
         """Steps ``start`` ... ``start + steps - 1``; membranes if ``keep``, active neurons if ``watch``."""
-        whole = len(x) == steps == self.layer.node.timesteps
+        whole = len(x) == steps == self.layer.node.timesteps and beside is None
         if self.rows is None or state is not None or not whole or not self.product.few(x):
-            return self.layer(self.product(x), state, start, steps, keep=keep, watch=watch)
+            return self.layer(self.product(x), state, start, steps, keep=keep, watch=watch, beside=beside)
         rows, layer, shape = self.rows, self.layer, self.layer.node.shape
         words = rows.words(x.flatten(0, 1)).reshape(steps, x.shape[1], -1)
         spikes = np.empty((steps, x.shape[1], int(np.prod(shape))), np.uint8)

@@ -1,0 +1,177 @@
+"""What a GPU runs, run here: its kernels in Triton's interpreter, its exact products and its packing on the CPU."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from equal_records import ALL, same
+from interpreted import MISSING, interpreted
+from random_graphs import random_graph
+from spikeport.engine import cuda, simulate
+from spikeport.engine.cuda import here, tf32
+from spikeport.engine.run import packed_there
+from spikeport.engine.target import IntegerCuda
+from spikeport.graph import LIF, LOIHI2, Conv, Graph, Input, Linear, Loihi, Range
+from spikeport.record import Record, Train
+
+kernels = pytest.mark.skipif(bool(MISSING), reason=MISSING or "there")
+FORMAT = Loihi(replace(LOIHI2, name="wide messages", message_bits=24, weight_exponent=(-16, 7)))
+BYTES, SIGNED, WIDE = (0, 255), (-128, 127), (-40_000, 1000)
+
+
+def conv(rng, outputs, channels, *kernel, exponent=0, **options):
+    weight = rng.integers(-128, 128, (outputs, channels // options.get("groups", 1), *kernel)).astype(np.int8)
+    ones = (1,) * len(kernel)
+    options = {"stride": ones, "padding": (0,) * len(kernel), "dilation": ones} | options
+    return Conv(weight, exponent=exponent, **options)
+
+
+#: how the layer lies on tensor cores: name, synapse, shape and range that enter
+LAYERS = {
+    "many channels": (lambda rng: conv(rng, 40, 40, 3, 3, padding=(1, 1)), (40, 4, 3), (0, 1)),
+    "bytes": (lambda rng: conv(rng, 5, 40, 2, 3, padding=(2, 1), stride=(2, 1)), (40, 4, 5), BYTES),
+    "few channels": (lambda rng: conv(rng, 17, 3, 3, 2, dilation=(1, 2), padding=(1, 2)), (3, 6, 5), BYTES),
+    "signed": (lambda rng: conv(rng, 4, 2, 3, 3, exponent=-2), (2, 5, 5), SIGNED),
+    "two digits": (lambda rng: conv(rng, 4, 36, 1, 1, stride=(2, 2), exponent=-9), (36, 5, 3), WIDE),
+    "three digits": (lambda rng: conv(rng, 3, 2, 2, 2, exponent=-14), (2, 4, 4), (-9, 70_000)),
+    "groups": (lambda rng: conv(rng, 36, 4, 3, 3, groups=2, padding=(1, 1)), (4, 4, 4), (0, 4)),
+    "depthwise": (lambda rng: conv(rng, 6, 3, 3, 3, groups=3, padding=(1, 0), stride=(1, 2)), (3, 5, 6), WIDE),
+    "one axis": (lambda rng: conv(rng, 6, 4, 5, stride=(2,), padding=(2,), dilation=(2,)), (4, 13), BYTES),
+    "dense": (lambda rng: Linear(rng.integers(-128, 128, (33, 70)).astype(np.int8), exponent=1), (70,), (0, 3)),
+}
+
+
+def layer(name, reset="subtract"):
+    """The synapse of a name, and neurons of which about half fire."""
+    rng = np.random.default_rng(len(name))
+    make, shape, (low, high) = LAYERS[name]
+    synapse = make(rng)
+    out = synapse.output_shape(shape)
+    size = int(np.abs(synapse.weight.astype(int)).sum(axis=tuple(range(1, synapse.weight.ndim))).mean())
+    typical = int(max(high, -low) * size * 2.0**synapse.exponent) // 8 + 1
+    theta = rng.integers(0, min(typical, 2**17), (3, out[0]))
+    nodes = {
+        "input": Input(shape, "events", low=low, high=high),
+        "synapse": synapse,
+        "lif": LIF(out, rng.integers(1, 4097, out), theta, rng.integers(-900, 900, out[:1]), compare=">", reset=reset),
+    }
+    graph = Graph.chain(nodes, timesteps=3, arithmetic=FORMAT)
+    return graph, rng.integers(low, high + 1, (3, 4, *shape)).astype(np.float32)
+
+
+@kernels
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_way_to_lay_a_layer_on_tensor_cores_gives_the_definitions_bits(name):
+    graph, samples = layer(name)
+    with interpreted():
+        there = simulate(graph, samples, ALL, kernels="triton")
+    same(there, simulate(graph, samples, ALL, kernels="plain"))
+    spikes = there.trains["lif"].unpack()
+    assert 0.02 < spikes.mean() < 0.98
+
+
+@kernels
+def test_a_layer_that_alone_reads_a_synapse_makes_its_sums_and_adds_the_others():
+    """In a residual block, for one: of the two synapses the larger one never writes its sums."""
+    from spikeport.engine.build import build
+
+    rng = np.random.default_rng(0)
+    nodes = {
+        "input": Input((4, 5, 5), "events", low=0, high=1),
+        "main": conv(rng, 8, 4, 3, 3, padding=(1, 1)),
+        "way": conv(rng, 8, 4, 1, 1, exponent=1),
+        "lif": LIF((8, 5, 5), np.asarray(2048), np.full(2, 90), compare=">"),
+    }
+    edges = (("input", "main"), ("input", "way"), ("main", "lif"), ("way", "lif"))
+    graph = Graph(nodes, edges, 2, Loihi(LOIHI2))
+    with interpreted():
+        program = build(graph, "cpu", "triton", Range(0, 1))
+        assert program.joined == {"lif": "main"}
+        assert set(program.steps) == {"way"}
+        samples = rng.integers(0, 2, (2, 3, 4, 5, 5))
+        same(simulate(graph, samples, ALL, kernels="triton"), simulate(graph, samples, ALL, kernels="plain"))
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_spikes_packed_on_their_device_are_those_packed_by_numpy(steps):
+    spikes = torch.rand(steps, 2, 3, 5, 7) < 0.4
+    there, here = packed_there(spikes.movedim(-1, 2)), Train.pack(spikes.movedim(-1, 2).numpy())
+    assert there.shape == here.shape
+    assert np.array_equal(there.bits, here.bits)
+
+
+@pytest.mark.parametrize(
+    ("weight", "high", "exact"), [(127, 255, True), (127, 2048, True), (127, 2049, False), (128, 1024, False)]
+)
+def test_tensor_cores_multiply_without_kernels_where_a_bound_proves_them_exact(monkeypatch, weight, high, exact):
+    """TF32 holds 11 bits of a factor and float32 sums up to 2**24: 64 x 127 x 2048 < 2**24 < 130 x 128 x 1024."""
+    taken = []
+    within = tf32.tensor_cores
+    monkeypatch.setattr(tf32, "tensor_cores", lambda: taken.append(1) or within())
+    size = 64 if weight == 127 else 130
+    node = Linear(np.full((2, size), weight, np.int16))
+    step = cuda.product(node, Range(0, high), "cpu")
+    x = torch.full((1, 3, size), high)
+    for _ in range(2):
+        assert (step(x) == weight * high * size).all()
+    assert len(taken) == (3 if exact else 0)  # tried once, then taken
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_products_that_a_trial_finds_inexact_are_never_taken(monkeypatch):
+    node = Linear(np.ones((2, 4), np.int8))
+    plain = tf32.synapse.prepare
+    off = lambda node, dtype, device: lambda x: plain(node, dtype, device)(x) + (dtype == torch.float32)  # noqa: E731
+    monkeypatch.setattr(tf32.synapse, "prepare", off)
+    step = cuda.product(node, Range(0, 1), "cpu")
+    assert (step(torch.ones(1, 3, 4, dtype=torch.int64)) == 4).all()
+
+
+@pytest.mark.parametrize(
+    ("hidden", "why"),
+    [("triton", "Triton is not installed"), ("compiler", "no C compiler"), ("headers", "no Python.h"), ("", "")],
+)
+def test_what_triton_lacks_is_named_and_the_record_says_so(monkeypatch, tmp_path, hidden, why):
+    monkeypatch.setattr(here, "find_spec", lambda name: None if hidden == "triton" else name)
+    monkeypatch.setattr(here.shutil, "which", lambda name: None if hidden == "compiler" else name)
+    (tmp_path / "Python.h").touch()
+    folder = tmp_path / "none" if hidden == "headers" else tmp_path
+    monkeypatch.setattr(here.sysconfig, "get_path", lambda name: str(folder))
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    here.missing.cache_clear()
+    try:
+        assert why in here.missing()
+        assert [finding.code for finding in IntegerCuda().ways()] == (["SP520"] if hidden else [])
+    finally:
+        here.missing.cache_clear()
+
+
+def test_the_environment_may_name_the_kernels_and_a_card_takes_what_there_is(monkeypatch):
+    from spikeport.engine.build import kernels_here
+
+    monkeypatch.setattr(cuda, "missing", lambda: "")
+    assert kernels_here("cuda") == "triton"
+    monkeypatch.setattr(cuda, "missing", lambda: "Triton is not installed")
+    assert kernels_here("cuda:1") == "products"
+    monkeypatch.setenv("SPIKEPORT_KERNELS", "triton")
+    assert kernels_here("cpu") == "triton"
+
+
+def test_batches_that_are_launched_ahead_are_read_in_their_order(monkeypatch):
+    """On a card the next batch is launched before the one before it is read; here it is as if there were one."""
+    from spikeport.engine.program import Program
+
+    graph, samples = random_graph(3, integers=True, batch=7)
+    whole = simulate(graph, samples, ALL)
+    monkeypatch.setattr(Program, "ahead", 1)
+    done = []
+    request = type(ALL)(trains=True, membranes=True, events=True, batch=2, progress=lambda n, total: done.append(n))
+    ahead = simulate(graph, samples, request)
+    same(ahead, whole)
+    assert isinstance(ahead, Record)
+    assert done == [2, 4, 6, 7]

@@ -1,0 +1,47 @@
+"""Triton's interpreter, on which the kernels of a GPU run here, at a speed that a suite can bear."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+import torch
+
+#: kernels are made for the interpreter or for a card when they are loaded, so a process has one or the other
+MISSING = (
+    "Triton is not installed (pip install 'spikeport[gpu-tests]')"
+    if find_spec("triton") is None
+    else "a card runs the kernels themselves"
+    if torch.cuda.is_available()
+    else ""
+)
+
+
+@contextmanager
+def interpreted() -> Iterator[None]:
+    """Within, kernels that are loaded for the first time run in the interpreter, as those loaded before."""
+    os.environ["TRITON_INTERPRET"] = "1"
+    from triton.runtime import interpreter
+
+    patch, run = interpreter._patch_lang, interpreter.GridExecutor.__call__
+    patched: set[str] = set()
+
+    def once(function):
+        """The interpreter patches Triton's language at each call of a function in a kernel: once a file will do."""
+        file = function.__module__
+        if file not in patched:
+            patched.add(file)
+            return patch(function)
+
+    def launch(self, *args, **kwargs):
+        patched.clear()
+        return run(self, *args, **kwargs)
+
+    interpreter._patch_lang, interpreter.GridExecutor.__call__ = once, launch
+    try:
+        yield
+    finally:
+        interpreter._patch_lang, interpreter.GridExecutor.__call__ = patch, run
+        os.environ.pop("TRITON_INTERPRET", None)

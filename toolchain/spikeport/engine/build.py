@@ -1,0 +1,146 @@
+"""How a graph is made ready: the functions of its nodes, chosen once.
+
+Five sets of functions compute the same:
+
+- ``plain``: PyTorch's own operations, integers as int64. The tested definition; runs on every device.
+- ``fast``, real: PyTorch's products, the neurons on the compiled loops of `cpu`.
+- ``fast``, integers: synapses and neurons as `cpu` prepares them, values between the layers in the smallest type that
+  holds their range (`ranges`). Neurons that alone read a synapse take in what enters it, and make its sums.
+- ``triton``, integers: the same on a GPU, as `cuda` prepares them, or on a CPU in Triton's interpreter. Neurons also
+  take in one synapse where other sums enter beside it.
+- ``products``, integers: the plain ones, with exact products on the GPU's tensor cores: where Triton is missing.
+
+``SPIKEPORT_KERNELS`` in the environment names one; real numbers on a GPU are plain.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from spikeport.engine import cpu, cuda, on_card, synapse
+from spikeport.engine.integers import exact_ranges, holding
+from spikeport.engine.neuron import Neurons
+from spikeport.engine.parts import definition, small, stateless
+from spikeport.engine.program import Kernels, Program
+from spikeport.engine.synapse import Step
+from spikeport.graph import LIF, Delay, Flatten, Graph, Loihi, Range, Real, Synapse
+from spikeport.graph.ranges import into
+from spikeport.graph.shifts import shift_each
+
+
+def kernels_here(device: str) -> Kernels:
+    """Which functions to use unless the environment says otherwise: the loops on a CPU, the kernels on a card."""
+    asked = os.environ.get("SPIKEPORT_KERNELS", "")
+    if asked in ("plain", "triton", "products"):
+        return asked  # type: ignore[return-value]
+    return "fast" if device == "cpu" else "products" if cuda.missing() else "triton"
+
+
+def build(graph: Graph, device: str, kernels: Kernels, entering: Range | None) -> Program:
+    """Make a graph ready; ``entering`` is the range of its integer input, None for real numbers.
+
+    Raises SP503 for nodes that the engine does not know, SP509 for integers that may grow too large.
+    """
+    if entering is not None:
+        summing = shift_each(graph)
+        bound = exact_ranges(summing, entering)
+        return replace(_integers(summing, device, kernels, bound), graph=graph)
+    dtype = torch.float64 if getattr(graph.arithmetic, "dtype", "") == "float64" else torch.float32
+    return _fast_real(graph, device, dtype) if kernels == "fast" else _plain(graph, device, dtype)
+
+
+def _integers(graph: Graph, device: str, kernels: Kernels, bounds: Mapping[str, Range]) -> Program:
+    if kernels in ("triton", "products"):
+        ready = on_card.triton if kernels == "triton" else on_card.products
+        return ready(graph, device, bounds)
+    return _fast_integers(graph, device, bounds) if kernels == "fast" else _plain(graph, device, torch.int64)
+
+
+def _plain(graph: Graph, device: str, dtype: torch.dtype) -> Program:
+    steps = {name: synapse.prepare(node, dtype, device) for name, node in stateless(graph).items()}
+    neurons = {name: definition(node, graph) for name, node in graph.nodes_of(LIF).items()}
+    return Program(graph, device, "plain", steps, neurons, dict.fromkeys(graph.nodes, dtype), whole(graph))
+
+
+def _fast_real(graph: Graph, device: str, dtype: torch.dtype) -> Program:
+    """Sums of spikes stay bytes until a product or a neuron takes them."""
+    incoming = whole(graph)
+    small = (Synapse, Delay, Flatten)
+    entering = {
+        name: torch.uint8 if isinstance(node, small) and (x := incoming[name]) and holding(x) == torch.uint8 else dtype
+        for name, node in graph.nodes.items()
+    }
+    arithmetic = graph.arithmetic
+    assert isinstance(arithmetic, Real)
+    steps: dict[str, Step] = {}
+    for name, node in stateless(graph).items():
+        step = synapse.prepare(node, dtype, device)
+        steps[name] = partial(_widened, step, dtype) if isinstance(node, Synapse) else step
+    neurons: dict[str, Neurons] = {}
+    for name, layer in graph.nodes_of(LIF).items():
+        neurons[name] = cpu.prepare(layer, None, layer.shape, arithmetic) or definition(layer, graph)
+    return Program(graph, device, "fast", steps, neurons, entering, incoming)
+
+
+def _widened(step: Step, dtype: torch.dtype, x: Tensor) -> Tensor:
+    return step(x.to(dtype))
+
+
+def whole(graph: Graph) -> dict[str, Range | None]:
+    """The range of what enters each node where it is nothing but sums of spikes; None where it may be anything."""
+    bounds: dict[str, Range | None] = {name: Range(0, 1) for name in graph.nodes_of(LIF)}
+    for name in graph.nodes_of(Delay):
+        spikes = all(isinstance(graph.nodes[source], LIF) for source in graph.sources(name))
+        bounds[name] = _added(graph, name, bounds) if spikes else None
+    for name in graph.order:
+        if name not in bounds:
+            spikes = isinstance(graph.nodes[name], Flatten) and all(bounds[source] for source in graph.sources(name))
+            bounds[name] = _added(graph, name, bounds) if spikes else None
+    return {name: _added(graph, name, bounds) for name in graph.nodes}
+
+
+def _added(graph: Graph, name: str, bounds: Mapping[str, Range | None]) -> Range | None:
+    parts = [bounds[source] for source in graph.sources(name)]
+    known = [part for part in parts if part is not None]
+    return sum(known[1:], known[0]) if known and len(known) == len(parts) else None
+
+
+def _fast_integers(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Program:
+    """For each layer the door's way, or where it has none the plain definition."""
+    arithmetic = graph.arithmetic
+    assert isinstance(arithmetic, Loihi)
+    entering = {name: into(graph, name, bounds) for name in graph.nodes}
+    types = {name: holding(x) for name, x in entering.items()}
+    steps: dict[str, Step] = {}
+    neurons: dict[str, Neurons] = {}
+    joined: dict[str, str] = {}
+    for name, node in graph.nodes_of(LIF).items():
+        source, before = _own_synapse(graph, name)
+        layer = cpu.Joined(before, node) if before else None
+        if layer and (both := cpu.prepare(layer, entering[source], graph.input_shape(source), arithmetic)):
+            neurons[name], types[name] = both, types[source]
+            joined[name] = source
+        elif alone := cpu.prepare(node, entering[name], node.shape, arithmetic):
+            neurons[name], types[name] = alone, torch.int32
+        else:
+            neurons[name] = definition(node, graph)
+    for name, other in stateless(graph).items():
+        if isinstance(other, Synapse) and name not in joined.values():
+            steps[name] = cpu.prepare(other, entering[name], graph.input_shape(name), arithmetic)
+        elif name not in joined.values():
+            steps[name] = small(other, graph.shapes[name], entering[name], bounds[name], device)
+    return Program(graph, device, "fast", steps, neurons, types, entering, joined)
+
+
+def _own_synapse(graph: Graph, name: str) -> tuple[str, Synapse | None]:
+    """The synapse that a neuron layer alone reads, and nothing else; None where there is none."""
+    source, *others = graph.sources(name)
+    node = graph.nodes[source]
+    alone = not others and graph.targets(source) == (name,)
+    return source, node if alone and isinstance(node, Synapse) else None

@@ -1,0 +1,134 @@
+"""A neuron layer on the card, alone or with the synapse whose sums it makes: laid out once, then called again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spikeport.engine.cuda.fire import fire
+from spikeport.engine.cuda.step import ACTIVE, BEYOND, FIRED, KINDS, SATURATED, STAY, SUBTRACT, VALUE, WRAPPED, ZERO
+from spikeport.engine.cuda.sums import Sums, grid, no_sums, rows, unflat
+from spikeport.engine.cuda.tiles import bucket
+from spikeport.engine.integers import fits, may_overflow
+from spikeport.engine.neuron import Counted, Fired
+from spikeport.graph import LIF, STATE_SHIFT, Array, CubaLIF, Profile, Range, loihi, over_neurons
+from spikeport.graph.loihi import refuse_overflow
+
+OVERFLOWS = {loihi.SATURATED: SATURATED.value, loihi.BEYOND: BEYOND.value, loihi.WRAPPED: WRAPPED.value}
+RESETS = {"zero": ZERO.value, "subtract": SUBTRACT.value, "value": VALUE.value, "none": STAY.value}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Integer neurons; parameters in int32, or in int64 where a step needs them."""
+
+    node: LIF
+    profile: Profile
+    sums: Sums  #: of the synapse that enters, or of none: then what enters are sums
+    parameters: dict[str, Tensor | None]  #: of each channel, or of each neuron with the channels last
+    each: bool  #: whether of each neuron
+    wide: bool
+    watches: bool  #: whether sums may overflow, so that they are counted even if nobody asks
+
+    def __call__(
+        self,
+        x: Tensor,
+        state: Tensor | None,
+        start: int,
+        steps: int,
+        *,
+        keep: bool,
+        watch: bool,
+        beside: Tensor | None = None,
+    ) -> Fired:
+        """Steps ``start`` ... ``start + steps - 1``; nothing waits for the card until `Fired.counted` is called."""
+        shape, outputs = (steps, x.shape[1], *self.node.shape), self.node.shape[0]
+        size, number = x.shape[1] * self.sums.window.places, torch.int64 if self.wide else torch.int32
+        x, beside = (x, beside) if self.sums.makes else (x[:1, :0], x)  # the kernel reads no map
+        of_all = (steps, size, outputs)
+        spikes = torch.empty(of_all, dtype=torch.uint8, device=x.device)
+        after = torch.empty(of_all, dtype=number, device=x.device) if keep else None
+        whole = steps == self.node.timesteps
+        leaving = None if whole else torch.empty((2, size, outputs), dtype=number, device=x.device)
+        counts = torch.zeros((steps, KINDS.value), dtype=torch.int64, device=x.device)
+        theta, values = self.parameters["theta"], rows(x)
+        assert theta is not None
+        others = None if beside is None else rows(beside)
+        fire[grid(self.sums.window, size)](
+            values,
+            beside=others,
+            **{**self.parameters, "theta": theta[start : start + steps]},
+            before=state,
+            spikes=spikes,
+            membranes=after,
+            leaving=leaving,
+            counts=counts,
+            size=size,
+            whole=size * outputs,
+            x_step=_step(values),
+            beside_step=_step(others),
+            theta_step=theta.shape[1],
+            steps=steps,
+            **self._fixed,
+            **self.sums.told,
+            bucket=bucket(size, outputs, self.sums.depth),
+            steady=self.sums.makes and len(x) == 1,
+            watch=watch or self.watches,
+        )
+        membranes = None if after is None else unflat(after, shape)
+        return Fired(unflat(spikes, shape), membranes, leaving, lambda: self._counted(counts.cpu().numpy()))
+
+    @property
+    def _fixed(self) -> dict[str, Any]:
+        """What the kernel is told at every call."""
+        bits, accumulator = 64 if self.wide else 32, self.profile.accumulator_bits
+        return {
+            "spare": 0 if accumulator is None else max(bits - (accumulator - STATE_SHIFT), 0),
+            "top": self.profile.state_top,
+            "wide": self.wide,
+            "each": self.each,
+            "reset": RESETS[self.node.reset],
+        }
+
+    def _counted(self, counts: Array) -> Counted:
+        """The counts [T, 5] by name. Raises SP122 where a sum left an accumulator that refuses this."""
+        if self.profile.accumulator_overflow == "refuse":
+            refuse_overflow(self.profile, next((int(n) for n in counts[:, WRAPPED.value] if n), 0))
+        overflows = {kind: n for kind, column in OVERFLOWS.items() if (n := int(counts[:, column].sum()))}
+        return Counted(counts[:, FIRED.value], counts[:, ACTIVE.value], overflows)
+
+
+def _step(values: Tensor | None) -> int:
+    """Values from one step to the next; none where all steps are the same."""
+    return 0 if values is None or len(values) == 1 else values[0].numel()
+
+
+def prepare(node: LIF, sums: Sums | None, x: Range, profile: Profile, device: str) -> Layer:
+    """Neurons that ``sums`` and what comes beside them enter, all together in ``x``."""
+    wide, each = not fits(node, x, profile), _each(node)
+    number = np.int64 if wide else np.int32
+
+    def laid(value: Array) -> Tensor:
+        full = np.broadcast_to(over_neurons(value, node.shape), node.shape)
+        row = np.moveaxis(full, 0, -1).ravel() if each else full.reshape(node.shape[0], -1)[:, 0]
+        return torch.from_numpy(row.astype(number)).to(device)
+
+    parameters = {
+        "decay": laid(node.decay),
+        "leak": laid(node.current_decay) if isinstance(node, CubaLIF) else None,
+        "bias": laid(node.bias),
+        "theta": torch.stack([laid(row) << STATE_SHIFT for row in node.threshold]),
+        "reset_value": laid(node.reset_value) if node.reset == "value" else None,
+    }
+    return Layer(node, profile, sums or no_sums(node, device), parameters, each, wide, may_overflow(node, x, profile))
+
+
+def _each(node: LIF) -> bool:
+    """Whether a parameter differs from place to place."""
+    values = [node.decay, node.bias, node.reset_value, node.threshold[0]]
+    values += [node.current_decay] if isinstance(node, CubaLIF) else []
+    return any(value.ndim > 1 or (value.ndim == 1 and value.shape != node.shape[:1]) for value in values)

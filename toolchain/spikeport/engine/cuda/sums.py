@@ -1,0 +1,140 @@
+"""A synapse laid out for the tensor cores, and launched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spikeport.engine.cuda.alone import product as kernel
+from spikeport.engine.cuda.gemm import DIGITS, DIRECT, FLAT, NONE, OFFSET, SMALL, TAPS, Window
+from spikeport.engine.cuda.tiles import bucket
+from spikeport.graph import LIF, Conv, Linear, Range, Shape, Synapse
+from spikeport.graph.bounds import product
+
+DEEP = 32  #: channels of a group from which a tile's depth lies in one tap; int8 products take 32 at a time
+BROAD = 16  #: outputs of a group from which tensor cores serve: their narrowest tile
+BYTE = 128  #: the offset of bytes
+
+
+@dataclass(frozen=True)
+class Sums:
+    """One synapse on the card. ``way``, ``form`` and ``digits`` as in `gemm`."""
+
+    window: Window
+    weight: Tensor  #: int8 [outputs, taps * channels of a group], the channels running fastest
+    correction: Tensor  #: int32 [outputs]
+    left: int  #: the exponent, as a shift to the left
+    right: int  #: and one to the right
+    way: int
+    form: int
+    digits: int
+    shape: Shape  #: that leaves
+
+    @property
+    def makes(self) -> bool:
+        """Whether it makes sums at all."""
+        return bool(self.way != NONE.value)
+
+    @property
+    def depth(self) -> int:
+        """Products in a sum."""
+        return int(self.weight.shape[1])
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the kernels are told of it, but the map."""
+        names = ("weight", "correction", "window", "left", "right", "way", "form", "digits")
+        return {name: getattr(self, name) for name in names}
+
+    def __call__(self, x: Tensor, wide: bool) -> Tensor:
+        """[T, B, *out] of ``x`` [T, B, *in]: the sums after the exponent, int64 if ``wide`` else int32."""
+        values = rows(x)
+        size = x.shape[0] * x.shape[1] * self.window.places
+        out = torch.empty((size, self.window.outputs), dtype=torch.int64 if wide else torch.int32, device=x.device)
+        near = bucket(size, self.window.outputs, self.depth)
+        kernel[grid(self.window, size)](values, out=out, size=size, bucket=near, wide=wide, **self.told)
+        return unflat(out, (*x.shape[:2], *self.shape))
+
+
+def grid(window: Window, size: int) -> Callable[[Mapping[str, int]], tuple[int, int]]:
+    """Programs: tiles of each group's channels, and of ``size`` places."""
+    groups = window.outputs // window.group_outputs
+    return lambda tile: (groups * -(-window.group_outputs // tile["bn"]), -(-size // tile["bm"]))
+
+
+def rows(x: Tensor) -> Tensor:
+    """Values [T, B, *shape] as they lie on the card: channels last, without gaps."""
+    return x.movedim(2, -1).contiguous()
+
+
+def unflat(values: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """What a kernel wrote, channels last, as [T, B, *shape]."""
+    steps, batch, channels, *places = shape
+    return values.reshape(steps, batch, *places, channels).movedim(-1, 2)
+
+
+def prepare(node: Synapse, x: Range, shape: Shape, device: str) -> Sums | None:
+    """A synapse for inputs of ``shape`` in ``x``; None where 32 bits do not hold its sums, or 8 its weights."""
+    weight = np.asarray(node.weight, np.int64)
+    if max(product(node.weight, x).size, x.size) >= 2**31 or np.abs(weight * 2 + 1).max(initial=0) > 2 * BYTE - 1:
+        return None
+    window, out = _window(node, shape)
+    rows_ = np.moveaxis(weight, 1, -1).reshape(len(weight), -1)
+    form, digits = _form(x)
+    few = window.group_outputs < BROAD and window.outputs > window.group_outputs
+    way = DIRECT if few else FLAT if window.group < DEEP else TAPS
+    return Sums(
+        window=window,
+        weight=torch.from_numpy(rows_.astype(np.int8)).to(device),
+        correction=torch.from_numpy((BYTE * rows_.sum(1)).astype(np.int32)).to(device),
+        left=max(node.exponent, 0),
+        right=max(-node.exponent, 0),
+        way=way.value,
+        form=form,
+        digits=1 if few else digits,
+        shape=out,
+    )
+
+
+def _form(x: Range) -> tuple[int, int]:
+    """How inputs become int8, and in how many digits. Bytes come as uint8, all others as int32."""
+    if x.low >= -BYTE and x.high < BYTE:
+        return SMALL.value, 1
+    if x.low >= 0 and x.high < 2 * BYTE:
+        return OFFSET.value, 1
+    digits, low, high = 1, x.low, x.high
+    while not -BYTE <= low <= high < BYTE:
+        digits, low, high = digits + 1, (int(low) + BYTE) >> 8, (int(high) + BYTE) >> 8
+    return DIGITS.value, digits
+
+
+def _window(node: Synapse, shape: Shape) -> tuple[Window, Shape]:
+    out = node.output_shape(shape)
+    if isinstance(node, Linear):
+        return _row(node.channels, shape[0], 1), out
+    assert isinstance(node, Conv)
+    line = len(node.kernel) == 1
+    (height, width), (_, kernel_width) = ((1, *v) if line else v for v in (shape[1:], node.kernel))
+    stride, step = ((1, *v) if line else v for v in (node.stride, node.dilation))
+    pad = (0, *node.padding) if line else node.padding
+    sizes = (height, width, shape[0], shape[0] // node.groups, prod(out[1:]), out[-1])
+    outputs = (node.channels, node.channels // node.groups, prod(node.kernel), kernel_width)
+    return Window(*sizes, *outputs, *stride, *pad, *step), out
+
+
+def _row(outputs: int, inputs: int, places: int) -> Window:
+    """The window of a matrix product; or of no sums, at some places."""
+    return Window(1, 1, inputs, inputs, places, 1, outputs, outputs, 1, 1, 1, 1, 0, 0, 1, 1)
+
+
+def no_sums(node: LIF, device: str) -> Sums:
+    """No sums, in front of neurons."""
+    nothing = torch.zeros((0, 0), dtype=torch.int8, device=device)
+    window = _row(node.shape[0], 0, node.size // node.shape[0])
+    return Sums(window, nothing, nothing, 0, 0, NONE.value, SMALL.value, 1, node.shape)

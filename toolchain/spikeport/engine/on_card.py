@@ -1,0 +1,73 @@
+"""Integer graphs made ready for a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+
+import torch
+
+from spikeport.engine import cuda, synapse
+from spikeport.engine.integers import holding
+from spikeport.engine.neuron import Neurons
+from spikeport.engine.parts import definition, small, stateless
+from spikeport.engine.program import Program
+from spikeport.engine.synapse import Step
+from spikeport.graph import LIF, Graph, Loihi, Pool, Range, Synapse
+from spikeport.graph.ranges import into
+
+
+def triton(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Program:
+    """Each node as the door of `cuda` has it; sums beyond 32 bits are products in float64 (`synapse`)."""
+    arithmetic = graph.arithmetic
+    assert isinstance(arithmetic, Loihi)
+    entering = {name: into(graph, name, bounds) for name in graph.nodes}
+    types = {name: holding(x) for name, x in entering.items()}
+    steps: dict[str, Step] = {}
+    neurons: dict[str, Neurons] = {}
+    joined: dict[str, str] = {}
+    for name, node in graph.nodes_of(LIF).items():
+        if (own := own_synapse(graph, name)) is not None:
+            before = graph.nodes[own]
+            assert isinstance(before, Synapse)
+            both = cuda.Joined(before, entering[own], graph.input_shape(own))
+            if layer := cuda.neurons(node, entering[name], both, arithmetic, device):
+                neurons[name], joined[name] = layer, own
+        if name not in neurons:
+            alone = cuda.neurons(node, entering[name], None, arithmetic, device)
+            assert alone is not None
+            neurons[name] = alone
+    for name, other in stateless(graph).items():
+        if name in joined.values():
+            continue
+        if isinstance(other, Synapse):
+            whole = cuda.synapse(other, entering[name], graph.input_shape(name), arithmetic, device)
+            steps[name] = whole or synapse.prepare(other, torch.int64, device)
+        elif isinstance(other, Pool):
+            steps[name] = cuda.pool(other, holding(bounds[name]))
+        else:
+            steps[name] = small(other, graph.shapes[name], entering[name], bounds[name], device)
+    return Program(graph, device, "triton", steps, neurons, types, entering, joined)
+
+
+def products(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Program:
+    """The plain definition, but for its synapses, which multiply on tensor cores where a bound proves them exact."""
+    steps = {
+        name: cuda.product(node, into(graph, name, bounds), device)
+        if isinstance(node, Synapse)
+        else synapse.prepare(node, torch.int64, device)
+        for name, node in stateless(graph).items()
+    }
+    neurons = {name: definition(node, graph) for name, node in graph.nodes_of(LIF).items()}
+    ranges: dict[str, Range | None] = {name: into(graph, name, bounds) for name in graph.nodes}
+    return Program(graph, device, "products", steps, neurons, dict.fromkeys(graph.nodes, torch.int64), ranges)
+
+
+def own_synapse(graph: Graph, name: str) -> str | None:
+    """Of the synapses that a neuron layer alone reads the one that multiplies most: the layer makes its sums itself."""
+    alone = {
+        source: node.weight.size * prod(graph.shapes[source][1:])
+        for source in graph.sources(name)
+        if isinstance(node := graph.nodes[source], Synapse) and graph.targets(source) == (name,)
+    }
+    return max(alone, key=alone.__getitem__) if alone else None
