@@ -111,7 +111,7 @@ CONTESTANTS = {
         Contestant("reference, plain", REALS, named("reference"), "plain", 100),
         Contestant("reference, fast", REALS, named("reference"), "fast", 100),
         Contestant("integer, triton", ("integers",), named("integer"), "triton", 20),
-        Contestant("integer, products", ("integers",), named("integer"), "products", 40),
+        Contestant("integer, products", ("integers",), named("integer"), "products", 20),
         Contestant("integer-cuda", ("integers",), named("integer-cuda"), graphs=100),
         Contestant("reference-cuda", REALS, named("reference-cuda"), graphs=100),
         Contestant("onnxruntime", ("integers", *REALS), named("onnxruntime")),

@@ -27,7 +27,7 @@ SEEDS = {
 }
 SEEDS |= dict.fromkeys(("integer, plain", "integer, fast", "integer-cuda"), range(110))
 SEEDS |= dict.fromkeys(("reference, plain", "reference, fast", "reference-cuda"), range(50))
-SEEDS |= {"integer, triton": SMALL, "integer, products": range(50)}
+SEEDS |= {"integer, triton": SMALL, "integer, products": range(25)}
 MARKS = {"lava": pytest.mark.lava}
 
 

@@ -14,7 +14,7 @@ from random_graphs import random_graph
 from spikeport.engine import cuda, simulate
 from spikeport.engine.cuda import here, tf32
 from spikeport.engine.run import packed_there
-from spikeport.engine.target import IntegerCuda
+from spikeport.engine.target import Integer
 from spikeport.graph import LIF, LOIHI2, Conv, Graph, Input, Linear, Loihi, Range
 from spikeport.record import Record, Train
 
@@ -146,7 +146,7 @@ def test_what_triton_lacks_is_named_and_the_record_says_so(monkeypatch, tmp_path
     here.missing.cache_clear()
     try:
         assert why in here.missing()
-        assert [finding.code for finding in IntegerCuda().ways()] == (["SP520"] if hidden else [])
+        assert [finding.code for finding in Integer().ways("cuda")] == (["SP520"] if hidden else [])
     finally:
         here.missing.cache_clear()
 

@@ -67,8 +67,15 @@ def gpu(monkeypatch):
 
 
 def test_the_gpu_is_asked_for_without_tf32(graph, gpu):
-    cuda().run(graph, np.ones((1, 2), f4), Request())
-    assert Session.asked == [("CUDAExecutionProvider", {"use_tf32": 0}), "CPUExecutionProvider"]
+    for there, device, number in ((cuda(), "cpu", 0), (OnnxRuntime(), "cuda:1", 1), (OnnxRuntime(), "auto", 0)):
+        there.run(graph, np.ones((1, 2), f4), Request(device=device))
+        options = {"use_tf32": 0, "device_id": number}
+        assert Session.asked == [("CUDAExecutionProvider", options), "CPUExecutionProvider"]
+
+
+def test_auto_is_the_cpu_where_onnxruntime_has_no_cuda_and_the_record_says_so(graph):
+    record = OnnxRuntime().run(graph, np.ones((1, 2), f4), Request(device="auto"))
+    assert [finding.code for finding in record.findings] == ["SP522"]
 
 
 def test_a_gpu_that_does_not_start_is_an_error_not_the_cpu(graph, gpu, monkeypatch):

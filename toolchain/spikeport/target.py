@@ -48,6 +48,7 @@ class Request:
     seconds: float | None = None  #: time limit; None is the target's own
     memory: int | None = None  #: bytes that the samples at once may take; None is the target's own
     progress: Progress = silent
+    device: str = "cpu"  #: which processor computes: cpu, cuda, cuda:1, or auto; see `devices`
 
     def keeps_train(self, layer: str) -> bool:
         """Whether the spike trains of a layer are asked for."""
@@ -117,7 +118,8 @@ class Target(Protocol):
     "membranes" where they are asked for, "events" where it counts them itself, "integers" where its numbers are whole
     and nothing rounds (`USUAL` where it has no such attribute).
 
-    It may also have ``seconds_a_sample(graph)``, about how long one takes, by which long runs are cut into parts
+    It may also have ``devices``, the kinds of processors that it computes on (the CPU alone where it does not say),
+    ``seconds_a_sample(graph)``, about how long one takes, by which long runs are cut into parts
     (`expected_seconds` at the rate `SLOW` where it has none), ``profile``, the name of the number format for which a
     whole run quantises the network that it gets (loihi2 where it has none), ``processes(graph)``, see
     `spikeport.check`, and ``environment``, an `Environment` of its own, which ``spikeport targets --install`` makes.
@@ -136,6 +138,11 @@ class Target(Protocol):
 
         Raises `SpikeportError` with the errors of `check`, or if the target is not available.
         """
+
+
+def devices(name: str) -> frozenset[str]:
+    """The kinds of processors that the target of a name computes on. Raises SP501."""
+    return frozenset({"cpu"}) if name == "pytorch" else getattr(target(name), "devices", frozenset({"cpu"}))
 
 
 def shows(name: str) -> frozenset[Show]:

@@ -17,8 +17,6 @@ from spikeport.target import Availability, Request, Show, clipped_thresholds, ex
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 BATCH = 256  #: samples at once where the caller does not say
-#: what a session is asked for; TF32 keeps 10 bits of each factor, and spikes would move
-PROVIDERS: dict[str, list[Any]] = {CPU: [CPU], CUDA: [(CUDA, {"use_tf32": 0}), CPU]}
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,13 @@ class OnnxRuntime:
 
     name: str = "onnxruntime"
     provider: str = CPU
+    number: int = 0  #: of the GPU
     shows: ClassVar[frozenset[Show]] = frozenset()
+
+    @property
+    def devices(self) -> frozenset[str]:
+        """The kinds of processors that it computes on."""
+        return frozenset({"cpu", "cuda"}) if self.provider == CPU else frozenset({"cuda"})
 
     def availability(self) -> Availability:
         try:
@@ -57,6 +61,8 @@ class OnnxRuntime:
         return expected_seconds(graph)
 
     def run(self, graph: Graph, samples: Array, request: Request) -> Record:
+        if request.device != "cpu" and self.provider == CPU:
+            return self._elsewhere(graph, samples, request)
         here = self.availability()
         if not here.ready:
             fail("SP261", here.why, mend=here.mend)
@@ -65,7 +71,7 @@ class OnnxRuntime:
         entering = Samples.of(graph, samples)
         total = entering.number
         _refuse(request)
-        session = _session(graph, self.provider)
+        session = _session(graph, self.provider, self.number)
         size = request.samples_at_once(graph, BATCH)
         records, first = [], time.perf_counter()
         for start in range(0, total, size):
@@ -75,6 +81,17 @@ class OnnxRuntime:
             records.append(self._batch(session, graph, part, request))
             request.progress(stop, total)
         return replace(join(records), findings=notes)
+
+    def _elsewhere(self, graph: Graph, samples: Array, request: Request) -> Record:
+        """The same on a GPU; where ``auto`` asks for one and onnxruntime has none, on the CPU, which is said."""
+        kind, _, number = request.device.partition(":")
+        there, request = replace(self, provider=CUDA, number=int(number or 0)), replace(request, device="cpu")
+        absent = there.availability()
+        if kind != "auto" or absent.ready:
+            return there.run(graph, samples, request)
+        record, what = self.run(graph, samples, request), f"{absent.why}: the CPU runs it"
+        note = Finding("SP522", what, f"target {self.name!r}", mend=absent.mend, severity="note")
+        return replace(record, findings=(note, *record.findings))
 
     def _batch(self, session: Any, graph: Graph, samples: Array, request: Request) -> Record:
         layers = graph.nodes_of(LIF)
@@ -104,7 +121,12 @@ def _dtype(graph: Graph) -> np.dtype[Any]:
     return np.dtype(graph.arithmetic.dtype if isinstance(graph.arithmetic, Real) else np.float32)
 
 
-def _session(graph: Graph, provider: str) -> Any:
+def _providers(provider: str, number: int) -> list[Any]:
+    """What a session is asked for; TF32 keeps 10 bits of each factor, and spikes would move."""
+    return [CPU] if provider == CPU else [(CUDA, {"use_tf32": 0, "device_id": number}), CPU]
+
+
+def _session(graph: Graph, provider: str, number: int) -> Any:
     import onnxruntime
 
     from spikeport.formats import onnx
@@ -113,7 +135,7 @@ def _session(graph: Graph, provider: str) -> Any:
     options.log_severity_level = 3  # errors only
     data = onnx.build(graph).SerializeToString()
     try:
-        session = onnxruntime.InferenceSession(data, options, providers=PROVIDERS[provider])
+        session = onnxruntime.InferenceSession(data, options, providers=_providers(provider, number))
     except Exception as error:  # onnxruntime raises a class of its own for each kind of failure
         fail(
             "SP261",

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from spikeport.findings import fail
-from spikeport.graph import LIF, STATE_SHIFT, CubaLIF, Graph, Profile, Range
+from spikeport.graph import LIF, STATE_SHIFT, Graph, Profile, Range
 from spikeport.graph.accumulators import worst_current
 from spikeport.graph.ranges import ranges, sums
 

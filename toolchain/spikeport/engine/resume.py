@@ -122,6 +122,7 @@ def _facts(graph: Graph, samples: Samples, request: Request, size: int) -> dict[
         "samples": samples.number,
         "part": size,
         "asked": {name: getattr(request, name) for name in ("trains", "membranes", "events")},
+        **({} if request.device == "cpu" else {"device": request.device}),  # real numbers round otherwise there
     }
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from spikeport.engine import build, cpu, enter, events, synapse
+from spikeport.engine.devices import whole_factors
 from spikeport.engine.neuron import Counted
 from spikeport.engine.program import Kernels, Program
 from spikeport.graph import LIF, STATE_SHIFT, Array, Delay, Graph, Input, Node, Readout, Synapse
@@ -65,7 +66,7 @@ class Engine:
 
         for start in range(0, total, size):
             request.check_time(begun, start, total)
-            with torch.inference_mode():
+            with torch.inference_mode(), whole_factors():
                 run = Run(ready, request)
                 run.launch(enter.values(ready, entering.cut(start, start + size)), outputs[start : start + size])
             launched.append((start, run))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
 
 from spikeport.engine import cuda
+from spikeport.engine.devices import absent, remembers, resolve
 from spikeport.engine.run import simulate
-from spikeport.findings import Finding, fail, raise_errors
+from spikeport.findings import Finding, raise_errors
 from spikeport.graph import Array, Graph, Loihi, Real
 from spikeport.graph.accumulators import wide_currents, wide_sums
 from spikeport.graph.messages import wide_messages
@@ -32,14 +32,14 @@ class EngineTarget:
         integers: frozenset[Show] = frozenset({"integers"}) if self.arithmetic is Loihi else frozenset()
         return integers | {"membranes", "events"}
 
+    @property
+    def devices(self) -> frozenset[str]:
+        """The kinds of processors that it computes on."""
+        return frozenset({"cpu", "cuda"}) if self.device == "cpu" else frozenset({self.device})
+
     def availability(self) -> Availability:
-        version = f"torch {torch.__version__}"
-        if self.device == "cpu" or torch.cuda.is_available():
-            return Availability(ready=True, version=version)
-        built = torch.version.cuda is not None
-        why = "torch finds no NVIDIA GPU that it can use" if built else "this torch is built without CUDA"
-        mend = "see nvidia-smi: the driver, and CUDA_VISIBLE_DEVICES" if built else "install torch's CUDA build"
-        return Availability(ready=False, version=version, why=why, mend=mend)
+        why, mend = ("", "") if self.device == "cpu" else absent()
+        return Availability(ready=not why, version=f"torch {torch.__version__}", why=why, mend=mend)
 
     def check(self, graph: Graph) -> list[Finding]:
         if isinstance(graph.arithmetic, self.arithmetic):
@@ -58,23 +58,20 @@ class EngineTarget:
         return expected_seconds(graph)
 
     def run(self, graph: Graph, samples: Array, request: Request) -> Record:
-        availability = self.availability()
-        if not availability.ready:
-            fail(
-                "SP514",
-                availability.why,
-                where=f"target {self.name!r}",
-                mend=f"{availability.mend}, or use --target {self.name.removesuffix('-cuda')}",
-            )
+        where = f"target {self.name!r}"
+        if self.device == "cpu":
+            device, found = resolve(request.device, where)
+        else:
+            device, found = resolve(self.device, where, f"--target {self.name.removesuffix('-cuda')}")
         request.check_layers(graph)
         notes = raise_errors(self.check(graph))
-        with nullcontext() if self.device == "cpu" else _whole_factors():
-            record = simulate(graph, samples, request, self.device)
-        return replace(record, target=self.name, findings=(*notes, *self.ways(), *record.findings))
+        record = simulate(graph, samples, request, device)
+        findings = (*notes, *found, *self.ways(device), *record.findings)
+        return replace(record, target=self.name, findings=findings, origin={**record.origin, **remembers(device)})
 
-    def ways(self) -> Iterator[Finding]:
-        """SP520 where a GPU could be faster."""
-        if self.device != "cpu" and self.arithmetic is Loihi and (missing := cuda.missing()):
+    def ways(self, device: str) -> Iterator[Finding]:
+        """SP520 where a GPU could be faster, SP523 where the target's name says what a device should."""
+        if device != "cpu" and self.arithmetic is Loihi and (missing := cuda.missing()):
             yield Finding(
                 "SP520",
                 f"{missing}: layers run as exact products of TF32 and PyTorch's own operations, some times slower",
@@ -82,18 +79,14 @@ class EngineTarget:
                 mend="install torch's CUDA build, which brings Triton, a C compiler and Python's headers",
                 severity="note",
             )
-
-
-@contextmanager
-def _whole_factors() -> Iterator[None]:
-    """No TF32, which keeps 10 bits of each factor, so that spikes would move; torch has it on for convolutions."""
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before
+        if self.device != "cpu":
+            yield Finding(
+                "SP523",
+                f"{self.name} is another name of --target {self.name.removesuffix('-cuda')} --device cuda",
+                where=f"target {self.name!r}",
+                mend="write that: the name goes with 0.3",
+                severity="note",
+            )
 
 
 def Reference() -> EngineTarget:  # noqa: N802

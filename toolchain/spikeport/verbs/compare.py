@@ -11,7 +11,7 @@ import numpy as np
 from spikeport import preprocessing
 from spikeport.comparison import Cause, Comparison, check_shares, comparison, with_moments
 from spikeport.comparison import causes as find_causes
-from spikeport.engine import simulate
+from spikeport.engine.devices import Runner, on, resolve
 from spikeport.engine.margins import Margin, margins
 from spikeport.findings import SpikeportError, fail
 from spikeport.graph import LIF, Array, Graph, Loihi, Samples
@@ -26,6 +26,7 @@ from spikeport.verbs.parameters import (
     ArrayOrFile,
     Batch,
     DataName,
+    Device,
     Dt,
     Frames,
     Help,
@@ -64,6 +65,7 @@ def compare(
     max_accuracy_drop: Annotated[float | None, Help("Gate: share of accuracy B may lose, 0 to 1.")] = None,
     min_agreement: Annotated[float | None, Help("Gate: share of same answers, 0 to 1.")] = None,
     out: Annotated[Path | str | None, Help("Folder for comparison.json and report.html.")] = None,
+    device: Device = "cpu",
     batch: Batch = None,
     progress: Progress = silent,
 ) -> Comparison:
@@ -76,6 +78,7 @@ def compare(
     instead. Where both sides are records neither is needed; margins and causes then come from the model and the input
     files that the records remember, if these are still here, or from ``model_a`` and ``model_b`` and the samples given.
     ``why`` looks for the causes, on at most 256 samples, where both networks are known and their spikes differ.
+    ``device`` computes all of it, but for a side that names its own: ``model.int.nir@integer,device=cuda``.
 
     Raises SP816 for a gate that is no share between 0 and 1, SP814 where a model has no samples to run on, SP815 where
     a record ran others than those given, and what loading and running raise.
@@ -100,7 +103,7 @@ def compare(
         samples,
         labels,
         why,
-        Request(trains=True, membranes=membranes, batch=batch, progress=progress),
+        Request(trains=True, membranes=membranes, device=device, batch=batch, progress=progress),
     )
     failed = tuple(compared.failures(max_spike_mismatch, max_accuracy_drop, min_agreement))
     asked = {
@@ -144,7 +147,8 @@ def _compared(
     records = (left.run(nothing if x is None else x, request), right.run(nothing if x is None else x, request))
     if answers is not None and any(record.samples != len(answers) for record in records):
         answers = None
-    causes, why_not = _causes(left, right, x, answers, records) if why else (None, "not asked for")
+    run = on(resolve(request.device)[0])
+    causes, why_not = _causes(left, right, x, answers, records, run) if why else (None, "not asked for")
     whole = _rounds_not(left, records[0]), _rounds_not(right, records[1])
     judged: Literal["a", "b"] = "b" if whole == (False, True) else "a"
     result = comparison(
@@ -192,7 +196,7 @@ def _samples(
 
 
 def _causes(
-    left: Side, right: Side, samples: Array | None, labels: Array | None, records: tuple[Record, Record]
+    left: Side, right: Side, samples: Array | None, labels: Array | None, records: tuple[Record, Record], run: Runner
 ) -> tuple[tuple[Cause, ...] | None, str]:
     """The causes, or None and what it would take to have them."""
     a, b = left.graph, right.graph
@@ -212,7 +216,7 @@ def _causes(
     ours, theirs = (record.first(WHY_SAMPLES) for record in records)
     try:
         x = Samples.of(b, samples).first(WHY_SAMPLES).array
-        return tuple(find_causes(a, b, x, simulate, labels=answers, a_record=ours, b_record=theirs)), ""
+        return tuple(find_causes(a, b, x, run, labels=answers, a_record=ours, b_record=theirs)), ""
     except SpikeportError as error:
         return None, "; ".join(
             f"{finding.where}: {finding.what}" if finding.where else finding.what for finding in error.findings

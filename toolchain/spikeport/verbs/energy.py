@@ -26,6 +26,7 @@ from spikeport.verbs.parameters import (
     ArrayOrFile,
     Batch,
     DataName,
+    Device,
     Dt,
     Frames,
     Help,
@@ -90,6 +91,7 @@ def energy(
     split: Split = "test",
     target: TargetName = None,
     limit: Limit = None,
+    device: Device = "cpu",
     batch: Batch = None,
     seconds: Seconds = None,
     dt: Dt = None,
@@ -138,7 +140,7 @@ def energy(
     mapping, notes = mapped(graph, chip_)
     if sanafe and mapping is None:
         fail("SP741", "there is no mapping to replay", where="sanafe", why=notes[0], mend="name a chip that it fits")
-    counted = count(loaded, x, mapping, target, Request(batch=batch, seconds=seconds, progress=progress))
+    counted = count(loaded, x, mapping, target, Request(device=device, batch=batch, seconds=seconds, progress=progress))
     costs = price(counted, list(chosen.values()), chips=chips, step_seconds=step_seconds, notes=notes)
     if counter is not None:
         costs = replace(costs, estimates={**costs.estimates, "gpu-measured": _measured(graph, x, batch, counter)})

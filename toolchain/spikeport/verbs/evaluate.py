@@ -16,6 +16,7 @@ from spikeport.verbs.load import load_data, load_model
 from spikeport.verbs.parameters import (
     Batch,
     DataLike,
+    Device,
     Dt,
     Frames,
     Help,
@@ -63,6 +64,7 @@ def evaluate(
     frames: Frames = False,
     out: Annotated[Path | str | None, Help("Folder that keeps the finished parts of a long run.")] = None,
     resume: Resume = False,
+    device: Device = "cpu",
     batch: Batch = None,
     memory: Memory = None,
     seconds: Seconds = None,
@@ -83,7 +85,7 @@ def evaluate(
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=data)
     samples = load_data(data, split, loaded.graph, limit, labels)
     answers = samples.labels  # asked for before anything runs
-    request = Request(batch=batch, memory=memory, seconds=seconds, progress=progress)
+    request = Request(device=device, batch=batch, memory=memory, seconds=seconds, progress=progress)
     if out is None:
         record = execute(loaded, target, samples.x, request)
     else:

@@ -25,6 +25,7 @@ from spikeport.verbs.parameters import (
     ArrayOrFile,
     Batch,
     DataName,
+    Device,
     Dt,
     Frames,
     Help,
@@ -102,6 +103,7 @@ def events(
     split: Split = "test",
     target: TargetName = None,
     limit: Limit = None,
+    device: Device = "cpu",
     batch: Batch = None,
     seconds: Seconds = None,
     dt: Dt = None,
@@ -131,7 +133,7 @@ def events(
     loaded = as_long_as(loaded, brought, frames and timesteps is None and data is None)
     x = load_data(brought, split, loaded.graph, limit).x
     placement = None if chip is None else Placement(loaded.graph, fit(loaded.graph, chip))
-    return count(loaded, x, placement, target, Request(batch=batch, seconds=seconds, progress=progress))
+    return count(loaded, x, placement, target, Request(device=device, batch=batch, seconds=seconds, progress=progress))
 
 
 def one_of(data: Any, samples: Any) -> Any:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from spikeport.costs import derive
 from spikeport.engine.resume import part_size, run_in_parts
-from spikeport.findings import SpikeportError, fail
+from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.graph import Array, Graph
 from spikeport.record import Record
-from spikeport.target import SLOW, Request, expected_seconds, registry, shows, target
+from spikeport.target import SLOW, Request, devices, expected_seconds, registry, shows, target
 from spikeport.verbs.load import Model
 
 
@@ -30,6 +30,7 @@ def execute(model: Model, name: str | None, samples: Array, request: Request = R
     name = name or model.target
     if request.events and "events" not in shows(name):
         return _counted(model, name, samples, request)
+    request, notes = _placed(name, request)
     if name == "pytorch":
         if model.module is None:
             fail("SP905", f"PyTorch cannot run a {model.kind}", where=model.name, mend="use --target reference")
@@ -39,7 +40,25 @@ def execute(model: Model, name: str | None, samples: Array, request: Request = R
         record = observe(model.module, model.graph, samples, request, output=output)
     else:
         record = target(name).run(model.graph, samples, request)
-    return replace(record, findings=tuple(dict.fromkeys((*model.findings, *record.findings))))
+    return replace(record, findings=tuple(dict.fromkeys((*model.findings, *notes, *record.findings))))
+
+
+def _placed(name: str, request: Request) -> tuple[Request, tuple[Finding, ...]]:
+    """The request for a device that the target has. Raises SP524 for another; of ``auto`` the CPU is left, and said."""
+    there, kind = devices(name), request.device.partition(":")[0]
+    if kind in there or (kind == "auto" and "cuda" in there) or kind not in ("auto", "cpu", "cuda"):
+        return request, ()
+    if kind == "auto":
+        note = Finding("SP522", "it computes on the CPU alone", f"target {name!r}", severity="note")
+        return replace(request, device="cpu"), (note,)
+    if kind == "cpu":  # what is named for a GPU
+        return request, ()
+    fail(
+        "SP524",
+        f"it does not compute on {request.device}",
+        where=f"target {name!r}",
+        mend="leave --device out, or write --device auto, which takes a GPU where a target has one",
+    )
 
 
 def _counted(model: Model, name: str, samples: Array, request: Request) -> Record:

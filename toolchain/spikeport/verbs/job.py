@@ -41,12 +41,16 @@ class Subject:
         return "graph" if self.model.module is None else "pytorch"
 
 
+ENGINE = ("reference", "integer")  #: the targets that are our engine
+
+
 @dataclass
 class Job:
     """One run on its way: what is known so far, and how long each stage took."""
 
     out: Path
     bar: Bar
+    device: str = "cpu"  #: of our engine
     seconds: dict[str, float] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -63,7 +67,8 @@ class Job:
     def run(self, name: str, model: Model, target: str, x: Array, **wishes: Any) -> Record:
         """Run a model and keep its record, with all spike trains."""
         with self.stage(name) as progress:
-            record = execute(model, target, x, Request(trains=True, progress=progress, **wishes))
+            device = self.device if target in ENGINE else "cpu"
+            record = execute(model, target, x, Request(trains=True, device=device, progress=progress, **wishes))
         self.records[name] = record
         self.findings += record.findings
         return record
@@ -86,7 +91,8 @@ class Job:
         if options["profile"] is None:
             options["profile"] = self._profile(subject, plan, simulator)
         with self.stage("quantize") as progress:
-            made = quantize(subject.model, data=subject.calibration, out=path, progress=progress, **options)
+            options |= {"device": self.device, "progress": progress}
+            made = quantize(subject.model, data=subject.calibration, out=path, **options)
             self.findings += made.findings
             return load_model(path)
 
@@ -113,7 +119,7 @@ class Job:
         self.run("graph", trained, "reference", x)
         self.run("nir", reread["nir"], "reference", x)
         self.run("onnx", reread["onnx"], "onnxruntime", x)
-        execute(integer, "integer", x, Request(trains=True, events=True))
+        execute(integer, "integer", x, Request(trains=True, events=True, device=self.device))
         self.run("integer", integer, "integer", x, events=True)
         if simulator is None:
             return

@@ -49,6 +49,7 @@ class Plan(BaseModel):
     quantize: Quantising = Quantising()
     target: str | None = None  #: where the integers run besides our engine; None: Lava, where it is installed
     target_samples: int = Field(default=FIRST, ge=0, validation_alias=AliasChoices("target_samples", "lava_samples"))
+    device: str = "cpu"  #: what trains the network and runs our engine: cpu, cuda, cuda:1, or auto
     time_limit: float | None = Field(default=None, gt=0)  #: seconds that the target may take
     chip: str = "loihi1"  #: of the core map, messages, hops and step times
 

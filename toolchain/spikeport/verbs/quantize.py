@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 import numpy as np
 
 from spikeport.comparison import first_divergence, parity
-from spikeport.engine import simulate
+from spikeport.engine.devices import Runner, on, resolve
 from spikeport.files import output, plain, replacing, write_json
 from spikeport.findings import Finding, fail
 from spikeport.graph import Array, Graph, Profile, Samples
@@ -25,6 +25,7 @@ from spikeport.verbs.load import Data, load_data, load_model
 from spikeport.verbs.own_files import is_own
 from spikeport.verbs.parameters import (
     DataLike,
+    Device,
     Dt,
     Frames,
     Help,
@@ -66,6 +67,7 @@ def quantize(
     nir: Nir = None,
     timesteps: Timesteps = None,
     frames: Frames = False,
+    device: Device = "cpu",
     progress: Progress = silent,
 ) -> Quantised:
     """Turn a trained model into Loihi's integers, calibrated on training data.
@@ -93,22 +95,24 @@ def quantize(
     steps = _chosen(steps, skip, split)
     if thresholds not in (None, *get_args(Collapse)):
         fail("SP400", f"thresholds {thresholds!r}", mend=f"use {', '.join(get_args(Collapse))}")
+    here, notes = resolve(device)
+    simulate = on(here)
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=data)
     graph = loaded.graph
     seen = load_data(data, "train", graph, labels=labels)
     judged, few = _judged(data, seen, graph), _spread(seen, calibration, graph)
-    answers, asked = _answers(judged, graph)
+    answers, asked = _answers(judged, graph, simulate)
     chosen = load_profile(profile)
 
     def accuracy(candidate: Graph) -> float:
-        return simulate(candidate, judged.x).accuracy(answers)
+        return simulate(candidate, judged.x, Request()).accuracy(answers)
 
     facts: dict[str, Any] = {"samples": judged.samples, "split": judged.split, "accuracy": {"real": accuracy(graph)}}
     if thresholds is not None:
         channels = chosen.channel_thresholds
         constant, _ = collapse_schedule(prepare(graph), thresholds, samples=few.x, run=simulate, channels=channels)
         facts["accuracy"]["collapsed"] = accuracy(constant)
-        facts["collapsed"] = _flips(graph, constant, judged.x)
+        facts["collapsed"] = _flips(graph, constant, judged.x, simulate)
     bits = chosen.weight_bits if isinstance(weight_bits, str) else weight_bits
 
     def make(bits: int | Mapping[str, int]) -> Quantised:
@@ -159,7 +163,7 @@ def quantize(
         "thresholds": thresholds,
         "fine_tune": tuned_facts,
     }
-    told = (*loaded.findings, *seen.findings, *asked, *quantised.findings)
+    told = (*notes, *loaded.findings, *seen.findings, *asked, *quantised.findings)
     quantised = replace(
         quantised, graph=_with_origin(quantised.graph, origin), findings=told, report={**quantised.report, **facts}
     )
@@ -170,7 +174,7 @@ def quantize(
     return quantised
 
 
-def _flips(before: Graph, after: Graph, x: Array) -> dict[str, Any]:
+def _flips(before: Graph, after: Graph, x: Array, simulate: Runner) -> dict[str, Any]:
     """What constant thresholds change by themselves: answers, spikes, and where the first spike differs."""
     a, b = (simulate(graph, x, Request(trains=True)) for graph in (before, after))
     agreement, first = parity(a, b), first_divergence(a, b, after)
@@ -245,11 +249,11 @@ def _worse(accuracy: Mapping[str, float]) -> Finding:
     )
 
 
-def _answers(judged: Data, graph: Graph) -> tuple[Array, tuple[Finding, ...]]:
+def _answers(judged: Data, graph: Graph, simulate: Runner) -> tuple[Array, tuple[Finding, ...]]:
     """The labels; without any what the real network answers, so that an accuracy is the share of same answers."""
     if judged.y is not None:
         return judged.y, ()
-    outputs = simulate(graph, judged.x).outputs
+    outputs = simulate(graph, judged.x, Request()).outputs
     note = Finding(
         "SP238",
         "the samples have no labels; accuracies are shares of samples with the real network's answer",

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from spikeport.engine.devices import resolve
 from spikeport.files import folder, sha256, write_json
 from spikeport.findings import Finding, fail
 from spikeport.graph import Loihi
@@ -50,6 +51,9 @@ def run(
         Help("Samples for it, 32 unless said; 0 skips it.", flags=("--target-samples", "--lava-samples"), least=0),
     ] = None,
     seconds: Annotated[float | None, Help("Seconds that the target may take.", flags=("--time-limit",))] = None,
+    device: Annotated[
+        str | None, Help("Which processor trains and runs our engine: cpu unless said, cuda, cuda:1, …, or auto.")
+    ] = None,
     dt: Dt = None,
     nir: Nir = None,
     timesteps: Timesteps = None,
@@ -77,10 +81,11 @@ def run(
         spikeport run my.py:net --data my.npz --target onnxruntime --out build/mine
     """
     asked = {"method": method, "data": data, "labels": labels, "calibrate": calibrate, "limit": limit}
-    asked |= {"target": target, "target_samples": target_samples, "time_limit": seconds}
+    asked |= {"target": target, "target_samples": target_samples, "time_limit": seconds, "device": device}
     plan = read_plan(network, **asked, dt=dt, nir=nir, timesteps=timesteps, frames=frames or None)
     chip = find_chip(plan.chip)
-    job = Job(folder(out), bar)
+    device, notes = resolve(plan.device)
+    job = Job(folder(out), bar, device=device, findings=[*notes])
     simulator = _simulator(job, plan)
     subject = _trained(job, plan) if plan.recipe is not None else _taken(job, plan)
     reread = job.export(subject.model)
@@ -127,7 +132,8 @@ def _trained(job: Job, plan: Plan) -> Subject:
     assert plan.recipe is not None
     with job.stage("train"):
         # The folder of a run is its own: what an earlier run left there is written over, as everything else in it.
-        trained = train(plan.recipe, method=plan.method, out=job.out / "train", overrides=plan.train, overwrite=True)
+        place, fields = job.out / "train", plan.train
+        trained = train(plan.recipe, plan.method, place, device=job.device, overrides=fields, overwrite=True)
     shutil.copyfile(trained.checkpoint, job.out / "model.safetensors")
     with job.stage("capture"):
         model = load_model(job.out / "model.safetensors")

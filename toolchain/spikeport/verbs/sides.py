@@ -32,6 +32,7 @@ class Side:
     name: str
     model: Model | None
     target: str | None = None  #: behind the @
+    device: str | None = None  #: behind the target: model@integer,device=cuda
     record: Record | None = None
     lacks: str = ""  #: why the model of a record is not known
 
@@ -49,17 +50,21 @@ class Side:
         if self.record is not None:
             return self.record
         assert self.model is not None
-        return execute(self.model, self.target, x, request)
+        return execute(self.model, self.target, x, replace(request, device=self.device or request.device))
 
     @property
     def network(self) -> Network | None:
         """The graph and what runs it: its target, or our engine where that shows no membranes."""
         if self.model is None:
             return None
-        model, target = self.model, self.target or self.model.target
+        model, target, device = self.model, self.target or self.model.target, self.device or "cpu"
         if self.record is not None or "membranes" not in shows(target):
             return Network(model.graph, simulate)
-        return Network(model.graph, lambda graph, x, wishes: execute(replace(model, graph=graph), target, x, wishes))
+
+        def run(graph: Graph, x: Array, wishes: Request) -> Record:
+            return execute(replace(model, graph=graph), target, x, replace(wishes, device=device))
+
+        return Network(model.graph, run)
 
 
 class Reading(TypedDict, total=False):
@@ -73,21 +78,27 @@ class Reading(TypedDict, total=False):
 
 
 def side(named: Named, model: Named | None = None, **reading: Unpack[Reading]) -> Side:
-    """What a user named; ``model`` is that of a record. Raises SP501 for an unknown target and what loading raises."""
+    """What a user named; ``model`` is that of a record.
+
+    Raises SP501 for an unknown target, SP525 for what else stands behind one, and what loading raises.
+    """
     if isinstance(named, Record):
         return _of_record(f"record of {named.target}", named, model, reading)
     if not isinstance(named, str | Path):
         loaded = load_model(named, **reading)
         return Side(loaded.name, loaded)
-    name, target = str(named), None
+    name, target, device = str(named), None, None
     head, at, tail = name.rpartition("@")
     if at and not Path(name).exists():
+        tail, comma, option = tail.partition(",")
         if tail not in target_names():
             fail("SP501", f"there is no target {tail!r}", where=name, mend=choose(tail, target_names()))
-        name, target = head, tail
+        if comma and not option.startswith("device="):
+            fail("SP525", f"{option!r} says nothing of a side", where=name, mend="write model@integer,device=cuda")
+        name, target, device = head, tail, option.removeprefix("device=") or None
     if Path(name).suffix == ".npz":
         return _of_record(str(named), Record.load(name), model, reading)
-    return Side(str(named), load_model(name, **reading), target)
+    return Side(str(named), load_model(name, **reading), target, device)
 
 
 def _of_record(name: str, record: Record, model: Named | None, reading: Reading) -> Side:

@@ -20,6 +20,7 @@ from spikeport.verbs.own_files import bring
 from spikeport.verbs.parameters import (
     Batch,
     DataLike,
+    Device,
     Dt,
     Frames,
     Help,
@@ -53,6 +54,7 @@ def simulate(
     membranes: Annotated[bool | Sequence[str], Help("Keep membranes after the reset.", layers=LAYERS)] = False,
     events: Annotated[bool, Help("Count events, for spikeport energy.")] = True,
     resume: Resume = False,
+    device: Device = "cpu",
     batch: Batch = None,
     memory: Memory = None,
     seconds: Seconds = None,
@@ -89,6 +91,7 @@ def simulate(
         trains=trains if isinstance(trains, bool) else tuple(trains),
         membranes=membranes if isinstance(membranes, bool) else tuple(membranes),
         events=events,
+        device=device,
         batch=batch,
         seconds=seconds,
         memory=memory,
@@ -102,7 +105,8 @@ def simulate(
         record = execute_in_parts(loaded, target, array, request, folder(out), resume)
     else:
         record = execute(loaded, target, array, request)
-    record = replace(record, origin=remembers, findings=(*record.findings, *notes, *_silent(loaded, record)))
+    told = (*record.findings, *notes, *_silent(loaded, record))
+    record = replace(record, origin={**record.origin, **remembers}, findings=told)
     if out is None:
         return record
     place = folder(out)

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch import nn
 
 from spikeport import datasets
+from spikeport.engine.devices import resolve
 from spikeport.findings import fail
 from spikeport.terminal import console
 from spikeport.told import Told
@@ -53,7 +54,7 @@ def train(
     *,
     go_on: Annotated[bool, Help("Go on where the training in --out stopped.", flags=("--resume",))] = False,
     overwrite: Annotated[bool, Help("Write over the training of another recipe in --out.")] = False,
-    device: Annotated[str, Help("cpu, cuda (under torchrun each process takes its own GPU), cuda:1, …")] = "cpu",
+    device: Annotated[str, Help("cpu, cuda (under torchrun each process takes its own GPU), cuda:1, …, auto.")] = "cpu",
     progress: bool | None = None,
 ) -> Trained:
     """Train what a recipe says: fields, data, network and method are in one TOML file.
@@ -81,6 +82,10 @@ def train(
 
         torchrun --nproc-per-node 2 -m spikeport train digits-conv
     """
+    if device == "auto":
+        device, notes = resolve(device)
+        for note in notes:
+            console.say(f"{note.code} {note.what}")
     place, here = Path(out), own_device(device)
     fields = {**(overrides or {}), **({"method": method} if method else {})}
     chosen = read(find(recipe), fields, lambda: _precision(place if go_on else None, here))

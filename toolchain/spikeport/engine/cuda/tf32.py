@@ -2,9 +2,9 @@
 
 TF32 keeps 11 bits of each factor, so whole numbers up to 2**11 enter whole, and their products are exact. They are
 added in float32, which holds every whole number up to 2**24: with S the largest size of any partial sum
-(`bounds.product`), sums are exact where S <= 2**24. A library may still choose an algorithm that transforms (Winograd, FFT) and rounds, and
-does so for some sizes and not for others: so each size of a batch is tried once, at the ends of the inputs' range,
-against float64. All else is float64.
+(`bounds.product`), sums are exact where S <= 2**24. A library may still choose an algorithm that transforms (Winograd,
+FFT) and rounds, and does so for some sizes and not for others: so each size of a batch is tried once, at the ends of
+the inputs' range, against float64. All else is float64.
 
 Measured on an H200, largest error of 3 x 3 convolutions of int8 weights with bytes: 0; without TF32, 0.38 to 1.4.
 """
@@ -55,12 +55,10 @@ def prepare(node: Synapse, x: Range, device: str) -> Step:
 @contextmanager
 def tensor_cores() -> Iterator[None]:
     """TF32 for convolutions and matrix products within."""
-    switches = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = [switch.allow_tf32 for switch in switches]
-    for switch in switches:
-        switch.allow_tf32 = True
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = True
     try:
         yield
     finally:
-        for switch, value in zip(switches, before, strict=True):
-            switch.allow_tf32 = value
+        matmul.allow_tf32, cudnn.allow_tf32 = before
