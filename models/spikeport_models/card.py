@@ -49,7 +49,7 @@ def card(path: Path, *, trained_on: str, folds: Path | None = None, note: str = 
         "|---|---|",
         f"| Accuracy | {right / len(part):.2%} on the test part, {right} of {len(part)}, "
         f"95 % interval {low:.2%} to {high:.2%} (Wilson) |",
-        f"| Chosen at | epoch {facts['epoch']}, best on the validation part ({facts['val_accuracy']:.2%}) |",
+        f"| Chosen at | epoch {facts['epoch']}, {_chosen(facts)} |",
         f"| Data | {DATA.get(facts['dataset'], facts['dataset'])} |",
         f"| Split | {_splits(facts)} |",
         f"| Seed | {facts['seed']}, of the training |",
@@ -88,6 +88,15 @@ def _splits(facts: Mapping[str, Any]) -> str:
         f"{train:,} training, {val:,} validation, {test:,} test samples; the test part is {source}; parts are "
         f"stratified with seed {SEED} (`spikeport_models.datasets.parts`)"
     )
+
+
+def _chosen(facts: Mapping[str, Any]) -> str:
+    """Which part said that the epoch is the best."""
+    by = facts["recipe"].get("choose", "val")
+    if by == "last":
+        return "the last"
+    part = "**test** part, so that its accuracy is optimistic" if by == "test" else "validation part"
+    return f"best on the {part} ({facts['val_accuracy']:.2%})"
 
 
 def _cross_validation(result: Mapping[str, Any]) -> str:

@@ -54,7 +54,7 @@ def test_mpd_agl_widths_and_shares(step, width, share, rate, spread):
 def test_ds_atgo_widths_and_shares(sigma, fixed, width, share, source):
     """Mean 0 and f_c = 1: threshold and standard deviation are the same, so both sources agree."""
     mean, std = torch.tensor(0.0).double(), torch.tensor(sigma).double()
-    theta, got = DsAtgo(width_from=source).adapt(mean, std)
+    theta, got = DsAtgo(width_from=source).adapt(mean, std, torch.tensor(0.2).double())
     assert float(theta) == pytest.approx(sigma)
     assert float(got) == pytest.approx(width, abs=1e-4)
     assert inside(1.0, sigma, sigma) == pytest.approx(fixed, abs=1e-4)
@@ -63,7 +63,7 @@ def test_ds_atgo_widths_and_shares(sigma, fixed, width, share, source):
 
 def test_the_width_of_ds_atgo_stays_between_its_bounds():
     spread = torch.logspace(-6, 3, 50).double()
-    widths = torch.stack([DsAtgo().adapt(torch.tensor(0.0).double(), s)[1] for s in spread])
+    widths = torch.stack([DsAtgo().adapt(torch.tensor(0.0).double(), s, s)[1] for s in spread])
     assert float(widths.min()) == pytest.approx(1 - math.tanh(1), abs=1e-5)
     assert float(widths.max()) == pytest.approx(2.0)
     assert bool((widths.diff() >= 0).all())

@@ -10,8 +10,9 @@ import torch
 from spikeport import datasets
 from spikeport.findings import SpikeportError
 from spikeport.training import loop, resume, shipped
+from spikeport.training.augment import augment
 from spikeport.training.loop import Training, accuracy, fit, rate_at
-from spikeport.training.parts import Part, augment, batches
+from spikeport.training.parts import Part, batches
 from spikeport.training.recipe import parse
 from spikeport.verbs.train import train
 from tiny_training import SHORT, TINY, blobs, network
@@ -190,7 +191,7 @@ def test_every_sample_is_seen_once_an_epoch():
 
 
 def test_the_learning_rate_rises_and_then_follows_a_cosine():
-    factors = [rate_at(step, 100, 0.1) for step in range(100)]
+    factors = [rate_at(step, 100, parse({**TINY, "epochs": 1, "warmup": 0.1})) for step in range(100)]
     assert factors[0] == pytest.approx(0.1)
     assert factors[9] == factors[10] == 1.0
     assert factors[55] == pytest.approx(0.5)
@@ -200,7 +201,7 @@ def test_the_learning_rate_rises_and_then_follows_a_cosine():
 def test_augmentation_moves_a_sample_and_all_its_frames_alike():
     x = torch.zeros(3, 50, 1, 7, 7)
     x[..., 3, 3] = torch.arange(1, 4).reshape(3, 1, 1)
-    moved = augment(x, torch.Generator().manual_seed(1), shift=2, flip=True)
+    moved = augment(x, torch.Generator().manual_seed(1), parse({**TINY, "shift": 2, "flip": True}))
     assert torch.equal(moved.sum((-1, -2)), x.sum((-1, -2)))
     places = [frame.flatten(1).argmax(1) for frame in moved.squeeze(2)]
     assert torch.equal(places[0], places[1])

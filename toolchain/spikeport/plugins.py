@@ -18,7 +18,10 @@ def packages(group: str) -> list[ModuleType]:
 
 
 def files(group: str, ending: str) -> dict[str, Path]:
-    """The files with an ending in those packages, by their names without it, in the order of the names."""
+    """The files with an ending in those packages, by their names without it, in the order of the names.
+
+    One in a sub-folder has that in its name: ``paper/mpd-agl-cifar10-resnet19``.
+    """
     folders = [Path(folder) for package in packages(group) for folder in package.__path__]
-    paths = [path for folder in folders for path in folder.glob(f"*{ending}")]
-    return {path.stem: path for path in sorted(paths, key=lambda path: path.stem)}
+    paths = {p.relative_to(f).as_posix().removesuffix(ending): p for f in folders for p in f.rglob(f"*{ending}")}
+    return dict(sorted(paths.items()))

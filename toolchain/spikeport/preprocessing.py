@@ -93,3 +93,19 @@ def of(facts: Mapping[str, Any]) -> Preprocessing | None:
     return Preprocessing(
         tuple(entry["mean"]), tuple(entry["std"]), str(entry.get("source", "")), str(entry.get("unknown", ""))
     )
+
+
+def parse(text: str, source: str) -> Preprocessing | None:
+    """``none``, or ``MEAN,.../STD,...`` with one number a channel. Raises SP908 for anything else."""
+    if text == "none":
+        return None
+    try:
+        mean, std = (tuple(float(number) for number in half.split(",")) for half in text.split("/"))
+    except ValueError:
+        fail(
+            "SP908",
+            f"normalise is {text!r}",
+            mend="write none, or MEAN,.../STD,..., as in 0.4914,0.4822,0.4465/0.2023,0.1994,0.2010; an import also "
+            "takes authors",
+        )
+    return Preprocessing(mean, std, source)

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from spikeport.files import plain
 from spikeport.findings import Finding, fail, raise_errors
-from spikeport.preprocessing import KEY, Preprocessing
+from spikeport.preprocessing import KEY, Preprocessing, parse
 from spikeport.tracing.authors_facts import Arch, Facts, Layer, Layout, input_shape
 from spikeport.tracing.authors_facts import architecture as architecture_of
-from spikeport.tracing.front_end import of_authors, parse
+from spikeport.tracing.front_end import of_authors
 from spikeport.training import checkpoint
 from spikeport.training.catalogue import method as method_of
 from spikeport.training.networks import build
@@ -46,7 +46,7 @@ class Imported:
 def preprocessing(state: Mapping[str, Tensor], arch: Arch, normalise: str = "authors") -> Preprocessing | None:
     """How the samples of a file's network were prepared: what the user says, or what the authors' loader does."""
     if normalise != "authors":
-        return parse(normalise)
+        return parse(normalise, "said at the import")
     layers, last = _plan(arch, state)
     first, end = (state.get(f"{name}.layer.weight") for name in (layers[0].synapse if layers else "", last))
     channels, classes = (0 if first is None else first.shape[1], 0 if end is None else len(end))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from spikeport.findings import fail
 from spikeport.preprocessing import Preprocessing
 
 #: MPD-AGL data_loader/loader.py:35-41 (61abbf3) and DS-ATGO data_loader/loader.py (333ad21), the same in both
@@ -28,18 +27,3 @@ def of_authors(arch: str, channels: int, classes: int) -> Preprocessing | None:
     if arch == "vggsnn":
         return CIFAR10_DVS
     return CIFAR10 if (channels, classes) == (3, 10) else OTHER
-
-
-def parse(text: str) -> Preprocessing | None:
-    """``none``, or ``MEAN,.../STD,...`` with one number a channel. Raises SP908 for anything else."""
-    if text == "none":
-        return None
-    try:
-        mean, std = (tuple(float(number) for number in half.split(",")) for half in text.split("/"))
-    except ValueError:
-        fail(
-            "SP908",
-            f"--normalise is {text!r}",
-            mend="write authors, none, or MEAN,.../STD,..., as in 0.4914,0.4822,0.4465/0.2023,0.1994,0.2010",
-        )
-    return Preprocessing(mean, std, source="said at the import")

@@ -217,7 +217,7 @@ def _adapting(
             total, squares = np.sum(over_parts(step, a.shape[1], step=len(rows.scale)), axis=0)
             moments = mean_and_std_of_sums(a.shape[1], float(total), float(squares), float(near))
             mean, std = (value.to(beta.dtype) for value in moments)
-        schedule[0, t], schedule[1, t] = rules.method.adapt(mean, std)
+        schedule[0, t], schedule[1, t] = rules.method.adapt(mean, std, beta)
     if len(s) == 1:
         _by_schedule(x, rows, spikes, beta, schedule[0], rules)
     else:

@@ -13,11 +13,12 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from spikeport.findings import fail
+from spikeport.training.augment import augment
 from spikeport.training.layers import Readout
-from spikeport.training.losses import cross_entropy, listening, near_threshold, tet
+from spikeport.training.losses import cross_entropy, listening, mean_square, near_threshold, tet
 from spikeport.training.neurons import Neuron
 from spikeport.training.parallel import shared
-from spikeport.training.parts import Part, augment, batches
+from spikeport.training.parts import Part, batches
 from spikeport.training.recipe import Recipe
 from spikeport.training.reduce import rank, ranks
 
@@ -43,18 +44,20 @@ class Training:
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LambdaLR
     generator: torch.Generator  #: of shuffling and augmentation
+    prepare: Callable[[Tensor], Tensor] = lambda x: x  #: what is done to samples that were augmented, on the CPU
     epochs: list[Epoch] = field(default_factory=list)
     best: Epoch | None = None
     best_state: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, module: nn.Module, recipe: Recipe, samples: int) -> Training:
+    def begin(
+        cls, module: nn.Module, recipe: Recipe, samples: int, prepare: Callable[[Tensor], Tensor] = lambda x: x
+    ) -> Training:
         """Before the first epoch over ``samples`` samples."""
         optimiser = optimiser_for(module, recipe)
-        per_epoch = sum(1 for _ in batches(samples, recipe.batch, torch.Generator()))
-        steps = per_epoch * recipe.epochs
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_at(step, steps, recipe.warmup))
-        return cls(module, recipe, optimiser, schedule, torch.Generator().manual_seed(recipe.seed))
+        per_epoch = sum(1 for _ in batches(samples, recipe.batch, torch.Generator(), recipe.last_batch))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_at(step, per_epoch, recipe))
+        return cls(module, recipe, optimiser, schedule, torch.Generator().manual_seed(recipe.seed), prepare)
 
 
 Watch = Callable[[Training], None]
@@ -70,12 +73,20 @@ def optimiser_for(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return kind(module.parameters(), recipe.lr, weight_decay=recipe.weight_decay, fused=True)
 
 
-def rate_at(step: int, steps: int, warmup: float) -> float:
-    """Factor of the learning rate: linear from 0 over the share ``warmup``, then a cosine to 0."""
-    begin = warmup * steps
+def rate_at(step: int, per_epoch: int, recipe: Recipe) -> float:
+    """Factor of the learning rate at a step of the optimiser, of ``per_epoch`` an epoch.
+
+    Linear from 0 over the share ``warmup`` of all steps; then a cosine to 0 over the rest, by steps or by whole epochs
+    (torch's CosineAnnealingLR, once an epoch), or a staircase (torch's StepLR).
+    """
+    steps = per_epoch * recipe.epochs
+    begin = recipe.warmup * steps
     if step < begin:
         return (step + 1) / begin
-    return 0.5 * (1 + math.cos(math.pi * (step - begin) / max(1.0, steps - begin)))
+    if recipe.schedule == "step":
+        return float(recipe.step_factor ** (step // per_epoch // recipe.step_epochs))
+    now = step if recipe.schedule == "cosine" else step // per_epoch * per_epoch
+    return 0.5 * (1 + math.cos(math.pi * max(0.0, now - begin) / max(1.0, steps - begin)))
 
 
 @torch.no_grad()
@@ -98,15 +109,17 @@ def accuracy(module: nn.Module, part: Part) -> float:
 def fit(training: Training, train: Part, val: Part, watch: Watch = lambda training: None) -> Epoch:
     """Train from where ``training`` stands to the recipe's last epoch; returns the best epoch.
 
-    Best is the highest validation accuracy; of equals the later one. ``watch`` is called after each epoch. Under
-    torch.distributed each rank takes its part of every batch. Raises SP315 when the loss is no number.
+    Best is the highest accuracy on ``val``, of equals the later one; with ``choose = "last"`` the last. ``watch`` is
+    called after each epoch. Under torch.distributed each rank takes its part of every batch. Raises SP315 when the loss
+    is no number.
     """
     module = training.module
     parallel = shared(module)
     while len(training.epochs) < training.recipe.epochs:
         epoch = _epoch(training, parallel, train, val)
         training.epochs.append(epoch)
-        if training.best is None or epoch.val_accuracy >= training.best.val_accuracy:
+        last = training.recipe.choose == "last"
+        if training.best is None or last or epoch.val_accuracy >= training.best.val_accuracy:
             training.best, training.best_state = epoch, copy.deepcopy(module.state_dict())
         watch(training)
     assert training.best is not None  # a recipe has at least one epoch
@@ -121,9 +134,9 @@ def _epoch(training: Training, parallel: nn.Module, train: Part, val: Part) -> E
     lr = float(training.schedule.get_last_lr()[0])
     module.train()
     sums = torch.zeros(4, dtype=torch.float64)  # loss, right answers, samples, steps
-    for index in batches(len(train), recipe.batch, training.generator):
+    for index in batches(len(train), recipe.batch, training.generator, recipe.last_batch):
         x, y = train.pick(index[: len(index) // ranks() * ranks()])
-        x = augment(x, training.generator, shift=recipe.shift, flip=recipe.flip)
+        x = training.prepare(augment(x, training.generator, recipe))
         mine = slice(rank(), None, ranks())
         x = x[mine] if train.coding == "direct" else x[:, mine]
         loss, right = train_step(parallel, x.to(device), y[mine].to(device), training.optimiser, recipe)
@@ -149,7 +162,8 @@ def train_step(
     if recipe.loss == "tet":
         loss = tet(heard[-1], y, share=recipe.tet_share, smoothing=recipe.label_smoothing)
     else:
-        loss = cross_entropy(logits, y, smoothing=recipe.label_smoothing)
+        by = mean_square if recipe.loss == "mse" else cross_entropy
+        loss = by(logits, y, smoothing=recipe.label_smoothing)
     if recipe.mpd_sgr > 0:
         loss = loss + recipe.mpd_sgr * near_threshold(module)
     loss.backward()  # type: ignore[no-untyped-call]

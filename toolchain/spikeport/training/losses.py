@@ -31,6 +31,13 @@ def tet(steps: Tensor, labels: Tensor, *, share: float = 0.05, level: float = 1.
     return (1 - share) * each + share * (steps - level).square().mean()
 
 
+def mean_square(logits: Tensor, labels: Tensor, *, smoothing: float = 0.0) -> Tensor:
+    """Mean square of [B, classes] minus one-hot labels, smoothed as in `cross_entropy`: over samples and classes."""
+    logits = _whole(logits)
+    wanted = F.one_hot(labels, logits.shape[1]).to(logits.dtype) * (1 - smoothing) + smoothing / logits.shape[1]
+    return F.mse_loss(logits, wanted)
+
+
 def near_threshold(module: nn.Module) -> Tensor:
     """MPD-SGR: the share of membranes expected inside the surrogate, mean over layers, channels and steps, 0 ... 1.
 

@@ -66,8 +66,8 @@ class Method:
         """Surrogate width of each step, [T], for thresholds [T]; ``gamma`` [C] is tdBN's, None without tdBN."""
         return torch.full_like(per_step(threshold), self.width)
 
-    def adapt(self, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
-        """Threshold and width of one step, from mean and unbiased std of the membrane before the reset."""
+    def adapt(self, mean: Tensor, std: Tensor, decay: Tensor) -> tuple[Tensor, Tensor]:
+        """Threshold and width of one step, from mean, unbiased std and decay of the membrane before the reset."""
         raise NotImplementedError(f"{self.name} has constant thresholds")
 
     def adapted_width(self, std: Tensor, threshold: Tensor) -> Tensor:
@@ -108,11 +108,14 @@ class DsAtgo(Method):
     """DS-ATGO: the threshold follows the membrane, the width follows the threshold.
 
         threshold[t] = f_c * (mean(u[t]) + std(u[t]))      over the batch, in training       (eq. 5, "true")
+                       f_c * sqrt(1 + decay**2) * V_th                                       ("estimated")
         running      = (1 - m) * running + m * threshold   what inference fires with         (eq. 6)
         width[t]     = k0 * (1 + tanh(a - V_th))           a = std(u[t]): the published code (surrogate.py:36-43)
                                                            a = threshold[t]: the paper's text (eq. 7)
 
-    Source: Jiang et al., AAAI 2026. f_c trades firing rate for accuracy: 1 - Phi(f_c), 15.87 % at 1.
+    Source: Jiang et al., AAAI 2026. f_c trades firing rate for accuracy: 1 - Phi(f_c), 15.87 % at 1. The ablations:
+    ``threshold_from = "constant"`` keeps V_th (dynamic surrogate alone), ``width_from = "fixed"`` keeps the width
+    (adaptive threshold alone), ``momentum = 1`` fires in inference with what the last batch had (no moving average).
     ``per_channel`` keeps one threshold a channel instead of one a layer (ours, not the paper's).
     """
 
@@ -122,7 +125,8 @@ class DsAtgo(Method):
     threshold: Positive = 1.0
     f_c: Positive = 1.0  #: dimensionless
     momentum: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.1  #: m
-    width_from: Literal["sigma", "threshold"] = "sigma"
+    threshold_from: Literal["true", "estimated", "constant"] = "true"
+    width_from: Literal["sigma", "threshold", "fixed"] = "sigma"
     per_channel: Annotated[bool, Field(strict=True)] = False
 
     @property
@@ -133,11 +137,17 @@ class DsAtgo(Method):
     def norm_scale(self) -> float:
         return 1.0
 
-    def adapt(self, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+    def adapt(self, mean: Tensor, std: Tensor, decay: Tensor) -> tuple[Tensor, Tensor]:
         threshold = self.f_c * (mean + std)
+        if self.threshold_from == "estimated":
+            threshold = torch.full_like(threshold, self.threshold) * self.f_c * torch.sqrt(1 + decay * decay)
+        elif self.threshold_from == "constant":
+            threshold = torch.full_like(threshold, self.threshold)
         return threshold, self.adapted_width(std, threshold)
 
     def adapted_width(self, std: Tensor, threshold: Tensor) -> Tensor:
+        if self.width_from == "fixed":
+            return torch.full_like(std, self.width)
         follows = std if self.width_from == "sigma" else threshold
         return (self.width * (1 + torch.tanh(follows - self.threshold))).clamp(min=MIN_WIDTH)
 

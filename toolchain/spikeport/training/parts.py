@@ -1,15 +1,15 @@
-"""Samples on their way into a training: splits as tensors, shuffled batches, augmentation."""
+"""Samples on their way into a training: splits as tensors, shuffled batches."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from spikeport.graph import Coding
 
@@ -36,30 +36,17 @@ class Part:
         return x, self.y[index]
 
 
-def batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Indices of shuffled batches; the last one is left out where it would hold less than half (tdBN's statistics)."""
+def batches(
+    count: int, size: int, generator: torch.Generator, last: Literal["half", "keep", "drop"] = "half"
+) -> Iterator[Tensor]:
+    """Indices of shuffled batches.
+
+    A ``last`` one that is not full stays where it holds half of one (tdBN's statistics), is kept as long as there are
+    two samples for a variance, or is dropped; the only batch stays.
+    """
+    least = {"half": max(2, size // 2), "keep": 2, "drop": size}[last]
     order = torch.randperm(count, generator=generator)
     for start in range(0, count, size):
         batch = order[start : start + size]
-        if len(batch) >= max(2, size // 2) or start == 0:
+        if len(batch) >= least or start == 0:
             yield batch
-
-
-def augment(x: Tensor, generator: torch.Generator, *, shift: int = 0, flip: bool = False) -> Tensor:
-    """Move each sample of [..., B, C, H, W] by up to ``shift`` pixels, and mirror half of them.
-
-    One draw a sample, for all its frames; what moves in is zero.
-    """
-    if shift:
-        size = 2 * shift + 1
-        height, width = x.shape[-2:]
-        padded = nn.functional.pad(x, (shift,) * 4)
-        rows, cols = torch.randint(0, size, (2, x.shape[-4]), generator=generator).tolist()
-        moved = [
-            padded[..., i, :, r : r + height, c : c + width] for i, (r, c) in enumerate(zip(rows, cols, strict=True))
-        ]
-        x = torch.stack(moved, dim=-4)
-    if flip:
-        chosen = torch.rand(x.shape[-4], generator=generator) < 0.5
-        x = torch.where(chosen[:, None, None, None], x.flip(-1), x)
-    return x

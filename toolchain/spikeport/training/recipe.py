@@ -30,19 +30,29 @@ class Recipe(BaseModel):
     timesteps: int = Field(ge=1)
     method: str = "ds-atgo"
     method_options: dict[str, Any] = Field(default_factory=dict)
-    loss: Literal["ce", "tet"] = "ce"
+    normalise: str = "none"  #: MEAN,.../STD,... with one number a channel: samples enter as (x - mean) / std
+    train_on: Literal["train", "all"] = "train"  #: "all": the validation part too; then no epoch is chosen by it
+    choose: Literal["val", "test", "last"] = "val"  #: which part says which epoch is the best, or the last one is
+    loss: Literal["ce", "tet", "mse"] = "ce"
     tet_share: float = Field(default=0.05, ge=0, le=1)  #: of the pull towards 1 in TET
     mpd_sgr: float = Field(default=0.0, ge=0)  #: factor of the share of membranes near their threshold
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     epochs: int = Field(ge=1)
     batch: int = Field(default=100, ge=2)
     optimiser: Literal["sgd", "adam", "adamw"] = "sgd"
-    lr: float = Field(default=0.1, gt=0)  #: at the start; follows a cosine to 0
+    lr: float = Field(default=0.1, gt=0)  #: at the start; follows the schedule
+    schedule: Literal["cosine", "cosine-epoch", "step"] = "cosine"  #: to 0, by steps or by epochs; or a staircase
+    step_epochs: int = Field(default=50, ge=1)  #: of a staircase, the epochs of one step
+    step_factor: float = Field(default=0.1, gt=0, le=1)  #: of a staircase, what the rate is multiplied by
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=1e-4, ge=0)
     warmup: float = Field(default=0.0, ge=0, lt=1)  #: share of the steps in which lr rises from 0
     shift: int = Field(default=0, ge=0)  #: augmentation: pixels by which a sample is moved, at most, in x and y
+    roll: int = Field(default=0, ge=0)  #: augmentation: as shift, but what leaves on one side enters on the other
     flip: bool = False  #: augmentation: half of the samples are mirrored
+    cutout: int = Field(default=0, ge=0)  #: augmentation: side of a square set to zero, pixels
+    policy: Literal["none", "cifar10", "imagenet", "svhn"] = "none"  #: augmentation: AutoAugment's, by torchvision
+    last_batch: Literal["half", "keep", "drop"] = "half"  #: a partial batch: kept from half its size on, always, never
     precision: Precision = "float32"  #: in a file also "auto", which `parse` resolves: no recipe holds that word
     weight_bits: Literal[0, 2, 3, 4, 5, 6, 7, 8] = 0  #: grid of the best epoch's weights in the end; 0: none
     seed: int = 2025
@@ -51,7 +61,8 @@ class Recipe(BaseModel):
 def parse(fields: Mapping[str, Any], where: str = "", auto: Callable[[], Precision] = fastest) -> Recipe:
     """A recipe from plain values; ``auto`` says which precision "auto" is, by default the CPU's fastest.
 
-    Raises SP312 with every field that does not fit, SP313 for the method or an option of it that cannot be.
+    Raises SP312 with every field that does not fit, SP313 for the method or an option of it that cannot be, SP321 where
+    the part that would choose the best epoch is trained on.
     """
     if fields.get("precision") == "auto":
         fields = {**fields, "precision": auto()}
@@ -60,6 +71,9 @@ def parse(fields: Mapping[str, Any], where: str = "", auto: Callable[[], Precisi
     except ValidationError as error:
         raise SpikeportError([_finding(one, where) for one in error.errors()]) from None
     method(recipe.method, **recipe.method_options)
+    if recipe.train_on == "all" and recipe.choose == "val":
+        mend = 'choose = "last", or choose = "test" as some published code does'
+        fail("SP321", "trains on the validation part and chooses the best epoch by it", where=where, mend=mend)
     return recipe
 
 
@@ -77,7 +91,8 @@ def read(
     """The recipe in a TOML file, with some fields replaced; ``architecture.hidden`` names one of a table.
 
     ``auto`` as in `parse`.
-    Raises SP311 (no such file), SP312 (not TOML, unknown fields, values out of range), SP313 as `parse`.
+    Raises SP311 (no such file), SP312 (not TOML, unknown fields, values out of range), SP313 and SP321
+    as `parse`.
     """
     path = Path(path)
     if not path.is_file():

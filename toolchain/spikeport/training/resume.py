@@ -14,6 +14,7 @@ from torch import Tensor
 from spikeport.files import plain, replacing
 from spikeport.findings import fail
 from spikeport.training.loop import Epoch, Training
+from spikeport.training.recipe import Recipe
 
 
 def save(path: Path, training: Training) -> None:
@@ -58,7 +59,8 @@ def restore(path: Path, training: Training) -> None:
             "SP318", f"is no training that could go on ({error})", where=str(path), mend="start again without --resume"
         )
     now = training.recipe.model_dump()
-    other = sorted(name for name in now if now[name] != facts["recipe"].get(name))
+    before = {name: field.default for name, field in Recipe.model_fields.items()} | facts["recipe"]  # 0.1 knew fewer
+    other = sorted(name for name in now if now[name] != before[name])
     if other:
         fail(
             "SP318",

@@ -27,7 +27,7 @@ def forward(
         u = now if v is None else torch.addcmul(now, v, beta)
         if rules.adapt:
             mean, std = mean_and_std(u, per_channel=threshold.ndim == 2)
-            thresholds[t], widths[t] = rules.method.adapt(mean, std)
+            thresholds[t], widths[t] = rules.method.adapt(mean, std, beta)
         theta = spread(thresholds[t], u)
         fired = u >= theta
         membranes.append(u)

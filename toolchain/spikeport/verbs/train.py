@@ -10,13 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import nn
 
 from spikeport import datasets
+from spikeport.datasets import Dataset
 from spikeport.engine.devices import resolve
+from spikeport.files import plain
 from spikeport.findings import fail
+from spikeport.preprocessing import KEY, Preprocessing, parse
 from spikeport.terminal import console
 from spikeport.told import Told
 from spikeport.training import checkpoint, folder, resume
@@ -105,29 +109,51 @@ def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool) -
         split: datasets.load(recipe.dataset, split, recipe.folder, recipe.timesteps)
         for split in ("train", "val", "test")
     }
-    parts = {split: Part.of(part.x, part.y, part.coding) for split, part in data.items()}
+    how, coding = parse(recipe.normalise, "said by the recipe"), data["train"].coding
+    parts = _parts(recipe, data, how)
     module = network_of(recipe, data["train"].input_shape, data["train"].classes)
-    training = Training.begin(module.to(device), recipe, len(parts["train"]))
+    prepare = _nothing if how is None else lambda x: torch.from_numpy(how.apply(x.numpy(), coding))
+    training = Training.begin(module.to(device), recipe, len(parts["train"]), prepare)
     if go_on:
         resume.restore(place / folder.RESUME, training)
     wait_for_all()  # every process has looked at what is there, or read it
     if rank() == 0:
         _begin(place, recipe, go_on)
-    facts = facts_of(recipe, data["train"].input_shape, data["train"].coding, data["train"].classes)
+    facts = facts_of(recipe, data["train"].input_shape, coding, data["train"].classes)
+    facts |= {} if how is None else {KEY: plain(how)}
+    judge = parts["test" if recipe.choose == "test" else "val"]
     with _watching(recipe, shown) as show, _curves(place, training):
 
         def watch(now: Training) -> None:
             show(now.epochs[-1])
             if rank() == 0:
-                _write(place, now, facts, parts["val"])
+                _write(place, now, facts, judge)
 
-        fit(training, parts["train"], parts["val"], watch)
-    module, best = _best(training, parts["val"])
+        fit(training, parts["train"], judge, watch)
+    module, best = _best(training, judge)
     seconds = time.perf_counter() - start
     metadata = facts | _at(best) | {"test_accuracy": accuracy(module, parts["test"]), "train_seconds": seconds}
     if rank() == 0:
         checkpoint.save(place / folder.BEST, module, metadata)
     return Trained(module, place / folder.BEST, metadata, training.epochs, seconds)
+
+
+def _parts(recipe: Recipe, data: Mapping[str, Dataset], how: Preprocessing | None) -> dict[str, Part]:
+    """The splits as tensors: what is trained on as the data set gives it, what judges as it enters the network."""
+    parts = {}
+    for split, part in data.items():
+        x, y, coding = part.x, part.y, part.coding
+        if split == "train" and recipe.train_on == "all":
+            x = np.concatenate([x, data["val"].x], axis=int(coding == "events"))
+            y = np.concatenate([y, data["val"].y])
+        elif split != "train" and how is not None:
+            x = how.apply(x, coding, recipe.dataset)
+        parts[split] = Part.of(x, y, coding)
+    return parts
+
+
+def _nothing(x: torch.Tensor) -> torch.Tensor:
+    return x
 
 
 def _precision(begun: Path | None, device: str) -> Precision:

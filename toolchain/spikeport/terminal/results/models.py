@@ -25,10 +25,10 @@ def _train(trained: Trained, values: Mapping[str, Any]) -> None:
     if os.environ.get("RANK", "0") != "0":  # under torchrun the first process speaks for all
         return
     facts = trained.metadata
-    console.say(
-        f"wrote {trained.checkpoint}: epoch {facts['epoch']}, validation {facts['val_accuracy']:.2%}, "
-        f"test {facts['test_accuracy']:.2%}, {trained.seconds:.1f} s"
-    )
+    judged = f"validation {facts['val_accuracy']:.2%}, test {facts['test_accuracy']:.2%}"
+    if facts["recipe"]["choose"] == "test":
+        judged = f"test {facts['test_accuracy']:.2%}, which is optimistic: the epoch was chosen on that part"
+    console.say(f"wrote {trained.checkpoint}: epoch {facts['epoch']}, {judged}, {trained.seconds:.1f} s")
 
 
 def _import_checkpoint(imported: ImportedCheckpoint, values: Mapping[str, Any]) -> None:

@@ -1,0 +1,136 @@
+"""What published protocols need: schedules, losses, augmentation, which part chooses, how samples are normalised."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+
+from data_files import cifar_folder
+from spikeport.findings import SpikeportError
+from spikeport.preprocessing import of
+from spikeport.training import DsAtgo, shipped
+from spikeport.training.augment import augment
+from spikeport.training.loop import Training, fit, rate_at
+from spikeport.training.losses import mean_square
+from spikeport.training.parts import batches
+from spikeport.training.recipe import parse, read
+from spikeport.verbs.train import train
+from tiny_training import TINY, blobs, network
+
+PUBLISHED = [name for name in shipped.recipes() if name.startswith("paper/")]
+
+
+def recipe(**fields):
+    return parse({**TINY, "shift": 0, "flip": False, **fields})
+
+
+def theirs(schedule, per_epoch, epochs):
+    """The rates that a schedule of torch's gives, stepped once an epoch."""
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    steps, rates = schedule(optimiser), []
+    for _ in range(epochs):
+        rates += [steps.get_last_lr()[0]] * per_epoch
+        optimiser.step()
+        steps.step()
+    return rates
+
+
+def test_schedules_by_epochs_are_torchs():
+    cosine, stair = recipe(schedule="cosine-epoch", epochs=7), recipe(schedule="step", step_epochs=2, epochs=7)
+    wanted = theirs(lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 7), 3, 7)
+    assert [rate_at(step, 3, cosine) for step in range(21)] == pytest.approx(wanted)
+    wanted = theirs(lambda o: torch.optim.lr_scheduler.StepLR(o, 2, 0.1), 3, 7)
+    assert [rate_at(step, 3, stair) for step in range(21)] == pytest.approx(wanted)
+
+
+def test_the_mean_square_is_from_one_hot_labels():
+    logits, labels = torch.tensor([[0.5, 1.0, 0.0], [2.0, 0.0, -1.0]]), torch.tensor([1, 2])
+    plain = (0.25 + 0 + 0 + 4 + 0 + 4) / 6
+    assert float(mean_square(logits, labels)) == pytest.approx(plain)
+    smooth = (0.4**2 + 0.2**2 + 0.1**2 + 1.9**2 + 0.1**2 + 1.8**2) / 6  # 0.8 and 0.1 at a smoothing of 0.3
+    assert float(mean_square(logits, labels, smoothing=0.3)) == pytest.approx(smooth)
+
+
+@pytest.mark.parametrize(("last", "sizes"), [("half", [10, 10]), ("keep", [10, 10, 4]), ("drop", [10, 10])])
+def test_a_batch_that_is_not_full(last, sizes):
+    assert [len(batch) for batch in batches(24, 10, torch.Generator(), last)] == sizes
+    assert [len(batch) for batch in batches(25, 10, torch.Generator(), last)][2:] == ([] if last == "drop" else [5])
+
+
+def test_what_rolls_out_comes_in_again_in_all_frames_alike():
+    x = torch.arange(2 * 40 * 49.0).reshape(2, 40, 1, 7, 7)
+    rolled = augment(x, torch.Generator().manual_seed(1), recipe(roll=2))
+    places = set()
+    for before, after in zip(x.unbind(1), rolled.unbind(1), strict=True):
+        (place,) = [
+            (r, c) for r in range(-2, 3) for c in range(-2, 3) if torch.equal(before.roll((r, c), (-2, -1)), after)
+        ]
+        places.add(place)
+    assert len(places) > 12
+
+
+def test_a_square_is_cut_out_of_each_sample():
+    x = torch.ones(60, 2, 9, 9)
+    cut = augment(x, torch.Generator().manual_seed(1), recipe(cutout=4)) == 0
+    assert torch.equal(cut[:, 0], cut[:, 1])
+    for hole in cut[:, 0]:
+        rows, cols = hole.any(1).nonzero().ravel(), hole.any(0).nonzero().ravel()
+        assert torch.equal(hole.nonzero(), torch.cartesian_prod(rows, cols))  # a filled rectangle
+        assert 2 <= len(rows) <= 4  # half of it may lie outside
+        assert 2 <= len(cols) <= 4
+    assert int(cut[:, 0].sum((1, 2)).max()) == 16
+
+
+def test_a_policy_needs_torchvision_and_images():
+    if importlib.util.find_spec("torchvision") is not None:
+        pytest.skip("torchvision is here; what it draws is its own affair")
+    with pytest.raises(SpikeportError, match="SP322"):
+        augment(torch.rand(2, 3, 8, 8), torch.Generator(), recipe(policy="cifar10"))
+
+
+def test_ablations_keep_one_half_of_ds_atgo():
+    """Eq. 5 and 7 in numbers: mean 0.1, std 0.4, decay 0.75, so sqrt(1 + decay**2) = 1.25."""
+    mean, std, decay = (torch.tensor(value).double() for value in (0.1, 0.4, 0.75))
+    wide = 1 + np.tanh(0.4 - 1)
+    for options, theta, width in (
+        ({}, 0.5, wide),
+        ({"width_from": "fixed"}, 0.5, 1.0),
+        ({"threshold_from": "constant"}, 1.0, wide),
+        ({"threshold_from": "estimated", "f_c": 2.0}, 2.5, wide),
+        ({"threshold_from": "estimated", "width_from": "threshold"}, 1.25, 1 + np.tanh(0.25)),
+    ):
+        adapted = DsAtgo(**options).adapt(mean, std, decay)
+        assert [float(value) for value in adapted] == pytest.approx([theta, width]), options
+
+
+def test_the_last_epoch_may_be_the_one_that_counts():
+    chosen = recipe(choose="last", train_on="all", epochs=3, lr=1e-9)  # nothing is learned: the first is as good
+    training = Training.begin(network(chosen), chosen, 240)
+    assert fit(training, blobs(), blobs(30, 1)).epoch == 3
+
+
+def test_a_part_that_is_trained_on_cannot_choose():
+    with pytest.raises(SpikeportError, match="SP321"):
+        recipe(train_on="all")
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_protocols_are_whole(name):
+    chosen = read(shipped.find(name))
+    assert chosen.model == name.removeprefix("paper/")
+    assert chosen.method in name
+    assert "Published: " in shipped.find(name).read_text("utf-8")
+    assert (chosen.timesteps, chosen.network) == ((10, "vggsnn") if "dvs" in name else (2, "resnet19"))
+
+
+def test_a_published_protocol_trains_on_files_of_the_true_format(tmp_path):
+    """A narrow network and large batches, so that an epoch of all 1,000 images takes few seconds."""
+    folder, _ = cifar_folder(tmp_path, "cifar10", tests=20)
+    less = {"folder": str(folder), "epochs": 1, "batch": 500, "architecture.width": 1 / 16, "policy": "none"}
+    trained = train("paper/mpd-agl-cifar10-resnet19", out=tmp_path / "out", overrides=less, progress=False)
+    assert of(trained.metadata).mean == (0.4914, 0.4822, 0.4465)
+    assert trained.epochs[0].val_accuracy == trained.metadata["test_accuracy"]  # the test part has chosen
+    assert trained.metadata["recipe"]["choose"] == "test"

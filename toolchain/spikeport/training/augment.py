@@ -1,0 +1,78 @@
+"""What a training does to its samples anew in each epoch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from spikeport.findings import fail
+from spikeport.training.recipe import Recipe
+
+BYTE = 255  #: what AutoAugment's images count to
+
+
+def augment(x: Tensor, generator: torch.Generator, recipe: Recipe) -> Tensor:
+    """Samples [..., B, C, H, W] as a recipe wants them: moved, rolled, mirrored, by AutoAugment's policy, cut out.
+
+    One draw a sample, for all its frames, from ``generator`` alone. The order is that of the published codes' loaders:
+    crop, mirror, policy, and the hole last (DeVries and Taylor 2017: a square of ``cutout`` pixels around any pixel,
+    as far as it lies inside).
+    """
+    if recipe.shift:
+        x = _shifted(x, _places(x, recipe.shift, generator), recipe.shift)
+    if recipe.roll:
+        rows, cols = (_places(x, recipe.roll, generator) - recipe.roll).tolist()
+        rolled = [x[..., i, :, :, :].roll((r, c), (-2, -1)) for i, (r, c) in enumerate(zip(rows, cols, strict=True))]
+        x = torch.stack(rolled, dim=-4)
+    if recipe.flip:
+        chosen = torch.rand(x.shape[-4], generator=generator) < 0.5
+        x = torch.where(chosen[:, None, None, None], x.flip(-1), x)
+    if recipe.policy != "none":
+        x = _by_policy(x, recipe.policy, generator)
+    return x if not recipe.cutout else _cut_out(x, recipe.cutout, generator)
+
+
+def _places(x: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """[2, B]: rows and columns from 0 to 2 * most."""
+    return torch.randint(0, 2 * most + 1, (2, x.shape[-4]), generator=generator)
+
+
+def _shifted(x: Tensor, places: Tensor, most: int) -> Tensor:
+    """Up to ``most`` pixels each way, which is a random crop of the padded sample; what moves in is zero."""
+    height, width = x.shape[-2:]
+    padded = nn.functional.pad(x, (most,) * 4)
+    pairs = zip(*places.tolist(), strict=True)
+    moved = [padded[..., i, :, r : r + height, c : c + width] for i, (r, c) in enumerate(pairs)]
+    return torch.stack(moved, dim=-4)
+
+
+def _cut_out(x: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    height, width = x.shape[-2:]
+    rows = torch.randint(0, height, (x.shape[-4], 1, 1, 1), generator=generator)
+    cols = torch.randint(0, width, (x.shape[-4], 1, 1, 1), generator=generator)
+    before, behind = side // 2, side - side // 2
+    row, col = torch.arange(height)[:, None] - rows, torch.arange(width) - cols
+    hole = (row >= -before) & (row < behind) & (col >= -before) & (col < behind)
+    return x.masked_fill(hole, 0)
+
+
+def _by_policy(x: Tensor, policy: str, generator: torch.Generator) -> Tensor:
+    """AutoAugment (Cubuk et al., CVPR 2019) as torchvision has it, on images whose values lie between 0 and 1.
+
+    Raises SP322 without torchvision, and for samples that are no such images.
+    """
+    try:
+        from torchvision.transforms import v2
+    except ImportError as error:
+        fail("SP322", f"policy = {policy!r} needs torchvision ({error})", mend="pip install torchvision")
+    if x.ndim != 4 or x.shape[1] not in (1, 3) or float(x.min()) < 0 or float(x.max()) > 1:
+        fail(
+            "SP322",
+            f"policy = {policy!r} is for images of 1 or 3 channels between 0 and 1, these are {list(x.shape)}",
+            mend="leave the policy out; samples are normalised after it",
+        )
+    transform = v2.AutoAugment(v2.AutoAugmentPolicy(policy))
+    images = (x * BYTE).round().to(torch.uint8)
+    with torch.random.fork_rng(devices=[]):  # torchvision draws from torch's global state
+        torch.manual_seed(int(torch.randint(0, 2**62, (), generator=generator)))
+        return torch.stack([transform(image) for image in images]).to(x.dtype) / BYTE
