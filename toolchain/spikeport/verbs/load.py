@@ -72,9 +72,14 @@ def load_model(
     Raises SP902 for what is no model, SP113 for a number of steps that it has no thresholds for, and the codes of the
     readers (SP2xx formats, SP3xx checkpoints).
     """
+    given = [*(["dt"] if dt is not None else []), *(nir or {})]
     if timesteps is not None and not isinstance(model, Model | Graph):
         nir = {**(nir or {}), "timesteps": str(timesteps)}
     loaded = _loaded(model, dt, nir or {}, data)
+    if given and (loaded.kind != "nir" or loaded is model):
+        from spikeport.formats.nir import idle
+
+        loaded = replace(loaded, findings=(*loaded.findings, idle(given, loaded.name)))
     graph = loaded.graph
     if frames and graph.entry.coding == "direct":
         graph = graph.replace({graph.input: graph.entry.with_(coding="events")})

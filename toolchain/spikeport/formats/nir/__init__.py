@@ -21,7 +21,7 @@ Reading, in order:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -72,7 +72,7 @@ def read(
     written_by: str | None = None,
     **conventions: str,
 ) -> tuple[Graph, tuple[Finding, ...]]:
-    """Read a NIR file. A file of ours comes back to the bit, and no other argument counts.
+    """Read a NIR file. A file of ours comes back to the bit; other arguments change nothing, and SP225 says so.
 
     A file of another tool holds neither dt nor a number of steps. ``dt`` is in seconds (1e-4); ``timesteps`` sets the
     length of the schedules, which then hold (``passes.extend``): 1 unless told, or 2 for a mean or a last step;
@@ -92,8 +92,21 @@ def read(
     require(1 <= timesteps <= 2**20, "SP206", f"timesteps is {timesteps}", mend="use at least one step")
     tree = file.load(path)
     if metadata.announced(tree):
-        return metadata.from_tree(tree, str(path)), ()
+        given = [*(["dt"] if dt is not None else []), *(["written_by"] if written_by else []), *conventions]
+        return metadata.from_tree(tree, str(path)), (idle(given, str(path)),) if given else ()
     return read_foreign.read(tree, str(path), chosen, timesteps)
+
+
+def idle(given: Sequence[str], where: str) -> Finding:
+    """That options for files of other tools were given for a model that says everything itself."""
+    return Finding(
+        "SP225",
+        f"{', '.join(given)} {'changes' if len(given) == 1 else 'change'} nothing: the model says it itself",
+        where,
+        why="such options are for NIR files that other tools wrote.",
+        mend="leave them out",
+        severity="note",
+    )
 
 
 def _conventions(dt: float | None, written_by: str | None, options: Mapping[str, str]) -> Conventions:

@@ -97,12 +97,12 @@ class Draft:
 
     def decay(self, value: Array, shape: Shape) -> Array:
         """A decay, which a step longer than the time constant turns negative; rounded where the conventions say so."""
-        finite = value[np.isfinite(value)]
-        if finite.size < value.size or finite.min(initial=0.0) < 0 or finite.max(initial=0.0) > 1:
-            worst = float(finite.min()) if finite.size else np.nan
+        outside = value[~((value >= 0) & (value <= 1))]
+        if outside.size:
+            worst = float(outside[np.argmax(np.abs(outside - 0.5))])
             fail(
                 "SP213",
-                f"with dt = {self.conventions.dt:g} s the decay is {worst:g} a step",
+                f"with dt = {self.conventions.dt:g} s the decay is {worst:.9g} a step",
                 why="the step is longer than a time constant of the file, or a time constant is no positive number.",
                 mend="choose a smaller --dt, or --nir rule=exponential; tau may be in steps: --dt 1",
             )

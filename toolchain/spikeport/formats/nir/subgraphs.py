@@ -120,7 +120,21 @@ def _open(tree: Any, prefix: str, nodes: dict[str, Raw], edges: list[tuple[str, 
                 )
             yield from _fields(kind, node, where)
             nodes[prefix + name] = Raw(kind, {k: v for k, v in node.items() if k not in ("type", "metadata")})
+    opened = _opened(entries)
+    for name in opened:
+        first, last = (f"{prefix}{name}.{end}" for end in ("input", "output"))
+        what = f"edges name a subgraph {name!r} whose nodes stand beside it; they are taken to lead to its ends"
+        mend = f"name {first!r} and {last!r} in the edges"
+        yield Finding("SP224", what, inside, mend=mend, severity="note")
+        subgraphs[name] = (first, last)
     yield from _edges(tree.get("edges"), {name for name, _ in entries}, subgraphs, prefix, edges, inside)
+
+
+def _opened(entries: list[tuple[str, Any]]) -> list[str]:
+    """Subgraphs that a tool opened, but not in the edges: NAME.input and NAME.output are there, NAME is not."""
+    kinds = {name: node.get("type") for name, node in entries if isinstance(node, Mapping)}
+    stems = [name.removesuffix(".input") for name, kind in kinds.items() if name.endswith(".input") and kind == "Input"]
+    return [stem for stem in stems if stem not in kinds and kinds.get(f"{stem}.output") == "Output"]
 
 
 def _named(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
@@ -179,7 +193,8 @@ def _edges(
     seen: set[tuple[str, str]] = set()
     for row in table.reshape(-1, 2):
         a, b = str(row[0]), str(row[1])
-        lost = sorted({a, b} - names)
+        known = names if a == b else names | set(subgraphs)  # a subgraph that feeds itself is more than a wrong name
+        lost = sorted({a, b} - known)
         if lost:
             yield Finding(
                 "SP211",
