@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import sys
 
 import numpy as np
 import pytest
@@ -84,11 +84,28 @@ def test_a_square_is_cut_out_of_each_sample():
     assert int(cut[:, 0].sum((1, 2)).max()) == 16
 
 
-def test_a_policy_needs_torchvision_and_images():
-    if importlib.util.find_spec("torchvision") is not None:
-        pytest.skip("torchvision is here; what it draws is its own affair")
+def test_a_policy_needs_torchvision(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    monkeypatch.setitem(sys.modules, "torchvision.transforms", None)
     with pytest.raises(SpikeportError, match="SP322"):
         augment(torch.rand(2, 3, 8, 8), torch.Generator(), recipe(policy="cifar10"))
+
+
+def test_a_policy_draws_from_the_trainings_generator_alone():
+    try:
+        import torchvision.transforms.v2  # noqa: F401
+    except (ImportError, RuntimeError) as error:
+        pytest.skip(f"torchvision cannot be imported: {error}")
+    x, before = torch.rand(6, 3, 32, 32), torch.get_rng_state()
+    one, again, other = (
+        augment(x, torch.Generator().manual_seed(seed), recipe(policy="cifar10")) for seed in (1, 1, 2)
+    )
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert 0 <= float(one.min()) < float(one.max()) <= 1
+    with pytest.raises(SpikeportError, match="SP322"):
+        augment(x - 1, torch.Generator(), recipe(policy="cifar10"))
 
 
 def test_ablations_keep_one_half_of_ds_atgo():

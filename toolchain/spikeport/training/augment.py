@@ -63,8 +63,9 @@ def _by_policy(x: Tensor, policy: str, generator: torch.Generator) -> Tensor:
     """
     try:
         from torchvision.transforms import v2
-    except ImportError as error:
-        fail("SP322", f"policy = {policy!r} needs torchvision ({error})", mend="pip install torchvision")
+    except (ImportError, RuntimeError) as error:  # the latter where it was built for another torch
+        mend = "pip install 'spikeport[augment]', of the same build as torch"
+        fail("SP322", f"policy = {policy!r} needs torchvision ({error})", mend=mend)
     if x.ndim != 4 or x.shape[1] not in (1, 3) or float(x.min()) < 0 or float(x.max()) > 1:
         fail(
             "SP322",
