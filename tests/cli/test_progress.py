@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
+from spikeport.target import begins, silent
 from spikeport.terminal import console
 
 
@@ -42,6 +43,17 @@ def test_the_bar_has_the_rate_and_the_time_that_is_left(seconds, reports, total,
 
 def test_there_is_no_rate_before_there_is_one():
     assert "/s" not in shown(1.0, (5,), 10)
+
+
+def test_a_part_that_counts_nothing_has_a_line_of_its_own(monkeypatch):
+    screen = Console(file=io.StringIO(), force_terminal=True, width=140, color_system=None)
+    monkeypatch.setattr(console, "stderr", screen)
+    with console.progress("compare") as at:
+        at(10, 10)
+        begins(at, "looking for causes")
+    assert "10/10" in screen.file.getvalue()
+    assert "looking for causes" in screen.file.getvalue()
+    begins(silent, "nothing is shown")
 
 
 def test_what_is_not_samples_is_not_called_so(monkeypatch):

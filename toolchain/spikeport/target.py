@@ -27,6 +27,13 @@ def silent(done: int, total: int) -> None:
     """The progress that shows nothing."""
 
 
+def begins(progress: Progress, what: str) -> None:
+    """Tell whoever watches that a part begins which counts nothing: it gets a line of its own, if anything is shown."""
+    show = getattr(progress, "begins", None)
+    if show is not None:
+        show(what)
+
+
 @dataclass(frozen=True, slots=True)
 class Availability:
     """Whether a target can run here, and if not, why and how to get it."""

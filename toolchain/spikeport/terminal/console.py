@@ -61,6 +61,21 @@ def columns(unit: str) -> tuple[ProgressColumn, ...]:
     )
 
 
+class Watched:
+    """A bar that counts, and below it a line for each part that counts nothing, with the time that it takes."""
+
+    def __init__(self, bar: Progress, title: str) -> None:
+        self.bar, self.task = bar, bar.add_task(title, total=None)
+
+    def __call__(self, done: int, total: int) -> None:
+        self.bar.update(self.task, completed=done, total=total)
+
+    def begins(self, what: str) -> None:
+        """A part begins; the one before it is over."""
+        self.bar.stop_task(self.task)
+        self.task = self.bar.add_task(what, total=None)
+
+
 @contextmanager
 def progress(title: str, unit: str = "samples") -> Iterator[Callback]:
     """A progress bar as the callback that targets take: ``callback(done, total)``, counted in ``unit``."""
@@ -68,8 +83,7 @@ def progress(title: str, unit: str = "samples") -> Iterator[Callback]:
         yield silent
         return
     with Progress(*columns(unit), console=stderr, transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield Watched(bar, title)
 
 
 def say(text: str) -> None:

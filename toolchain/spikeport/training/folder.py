@@ -89,10 +89,11 @@ def write_metrics(folder: Path, epochs: Sequence[Epoch]) -> None:
     write_text(folder / TABLE, text.getvalue())
 
 
-def draw_curves(folder: Path, epochs: Sequence[Epoch], title: str) -> None:
-    """Loss, and accuracy on the training and the validation part, over the epochs."""
+def draw_curves(folder: Path, epochs: Sequence[Epoch], title: str, kept: int | None = None) -> None:
+    """Loss, and accuracy on the training and the validation part, over the epochs, with a mark at the ``kept`` one."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     FigureCanvasAgg(figure)
@@ -103,9 +104,12 @@ def draw_curves(folder: Path, epochs: Sequence[Epoch], title: str) -> None:
     right.plot(numbers, [100 * epoch.train_accuracy for epoch in epochs], label="training, as seen")
     right.plot(numbers, [100 * epoch.val_accuracy for epoch in epochs], label="validation")
     right.set(xlabel="epoch", ylabel="accuracy (%)")
-    right.legend()
     for axes in (left, right):
         axes.grid(alpha=0.3)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if kept is not None:
+            axes.axvline(kept, color="#c2410c", linestyle="--", linewidth=1, label=f"kept: epoch {kept}")
+    right.legend()
     figure.suptitle(title)
     with replacing(folder / CURVES) as part:
         figure.savefig(part, format="png", dpi=120)

@@ -17,7 +17,7 @@ from spikeport.findings import SpikeportError, fail
 from spikeport.graph import LIF, Array, Graph, Loihi, Samples
 from spikeport.quantisation import prepare
 from spikeport.record import Record
-from spikeport.target import Request, shows, silent
+from spikeport.target import Request, begins, shows, silent
 from spikeport.verbs.execute import target_names
 from spikeport.verbs.load import load_data
 from spikeport.verbs.own_data import gather
@@ -147,6 +147,7 @@ def _compared(
     records = (left.run(nothing if x is None else x, request), right.run(nothing if x is None else x, request))
     if answers is not None and any(record.samples != len(answers) for record in records):
         answers = None
+    begins(request.progress, "looking for causes")
     run = on(resolve(request.device)[0])
     causes, why_not = _causes(left, right, x, answers, records, run) if why else (None, "not asked for")
     whole = _rounds_not(left, records[0]), _rounds_not(right, records[1])

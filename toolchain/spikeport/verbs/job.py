@@ -104,7 +104,7 @@ class Job:
         if load_profile(wanted).schedule or not moving or plan.quantize.thresholds is not None:
             return wanted
         what = f"thresholds of {moving[0]!r} change with time, which {wanted} has not: quantised for loihi2"
-        mend = 'thresholds = "mean" under [quantize] in a plan makes one threshold of each schedule, which is lossy'
+        mend = 'thresholds = "best" under [quantize] in a plan makes one threshold of each schedule, which is lossy'
         where = f"target {simulator!r}"
         self.findings.append(Finding("SP243", what, where=where, mend=mend, severity="substituted"))
         return "loihi2"

@@ -19,7 +19,7 @@ from spikeport.nearest import choose
 from spikeport.quantisation import STEPS, Quantised, RangeMethod, SignMode, TradeOff, load_profile, mixed_bits, prepare
 from spikeport.quantisation import quantize as post_training
 from spikeport.quantisation.collapse_schedule import Collapse, collapse_schedule
-from spikeport.target import Request, silent
+from spikeport.target import Request, begins, silent
 from spikeport.verbs.export import export
 from spikeport.verbs.load import Data, load_data, load_model
 from spikeport.verbs.own_files import is_own
@@ -138,10 +138,12 @@ def quantize(
         )
         facts["trade_off"] = plain(trade_off)
         quantised = make(trade_off.chosen.bits)
+    begins(progress, "measuring accuracies")
     facts["accuracy"]["integer"] = accuracy(quantised.graph)
     if fine_tune:
         from spikeport.training.finetune import fine_tune as tune
 
+        begins(progress, "fine-tuning")
         tuned = tune(quantised, seen.x, seen.labels, epochs=fine_tune, progress=progress)
         facts["fine_tune"] = {"epochs": fine_tune, "losses": tuned.losses, "accuracies": tuned.accuracies}
         facts["accuracy"]["fine_tuned"] = accuracy(tuned.graph)

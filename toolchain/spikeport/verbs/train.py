@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -130,9 +130,10 @@ def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool) -
                 _write(place, now, facts, judge)
 
         fit(training, parts["train"], judge, watch)
-    module, best = _best(training, judge)
-    seconds = time.perf_counter() - start
-    metadata = facts | _at(best) | {"test_accuracy": accuracy(module, parts["test"]), "train_seconds": seconds}
+    with console.progress("the best epoch on the test part") if shown else nullcontext():
+        module, best = _best(training, judge)
+        seconds = time.perf_counter() - start
+        metadata = facts | _at(best) | {"test_accuracy": accuracy(module, parts["test"]), "train_seconds": seconds}
     if rank() == 0:
         checkpoint.save(place / folder.BEST, module, metadata)
     return Trained(module, place / folder.BEST, metadata, training.epochs, seconds)
@@ -204,7 +205,8 @@ def _curves(place: Path, training: Training) -> Iterator[None]:
         yield
     finally:
         if rank() == 0 and training.epochs:
-            folder.draw_curves(place, training.epochs, f"{training.recipe.model}, {training.recipe.method}")
+            kept = None if training.best is None else training.best.epoch
+            folder.draw_curves(place, training.epochs, f"{training.recipe.model}, {training.recipe.method}", kept)
 
 
 @contextmanager
