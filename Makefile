@@ -26,6 +26,8 @@ peers: $(PEERS)  ## other tools that take part in some tests, which skip without
 $(PEERS): $(STAMP)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[lava,events,dev,peers,sanafe,gpu-tests]'
 	-SPIKEPORT_ENVIRONMENTS=$(VENV)/environments $(BIN)/spikeport targets --install nengo-loihi
+	-SPIKEPORT_ENVIRONMENTS=$(VENV)/environments $(BIN)/spikeport targets --install speck
+	-SPIKEPORT_ENVIRONMENTS=$(VENV)/environments $(BIN)/spikeport targets --install lava
 	touch $@
 
 demo: $(STAMP)  ## the main job on real handwritten digits; writes build/demo/report.html

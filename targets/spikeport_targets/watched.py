@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import spikeport
 import spikeport_targets
 from spikeport.findings import fail
 from spikeport_targets.guard import FAILURE
@@ -44,9 +45,22 @@ def folder_of(prefix: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def module(name: str, *arguments: str) -> list[str]:
-    """The command that runs a module of ours in this Python."""
-    return [sys.executable, "-m", name, *arguments]
+def module(name: str, *arguments: str, python: str | Path = sys.executable) -> list[str]:
+    """The command that runs a module of ours in a Python, this one unless said."""
+    return [str(python), "-m", name, *arguments]
+
+
+def paths(folder: Path, apart: bool) -> str:
+    """PYTHONPATH for a run in ``folder``: ours and the user's; ``apart`` ours alone, without what lies beside them."""
+    packages = [Path(package.__path__[0]) for package in (spikeport, spikeport_targets)]
+    if not apart:
+        roots = dict.fromkeys(str(package.parent) for package in packages)
+        return os.pathsep.join(filter(None, (*roots, os.environ.get("PYTHONPATH"))))
+    place = folder / "packages"
+    place.mkdir()
+    for package in packages:
+        (place / package.name).symlink_to(package.resolve())
+    return str(place)
 
 
 def run(
@@ -59,16 +73,16 @@ def run(
     segments: str,
     where: Callable[[], str],
     show: Callable[[], None] = lambda: None,
+    apart: bool = False,
 ) -> None:
     """Run a command in ``folder``, with one thread; a Python that takes no notice of it finds our packages.
 
     ``seconds`` and ``memory`` (bytes) limit it; ``segments`` is how the names of its shared memory begin; ``where``
-    says how far it came; ``show`` is called every `POLL` seconds. Whatever happens to this process, nothing that was
+    says how far it came; ``show`` is called every `POLL` seconds; ``apart``: the command's Python is another one, which
+    has packages of its own. Whatever happens to this process, nothing that was
     started outlives it. Raises the ``errors`` for an exception inside, past a limit, and where it was killed.
     """
-    root = str(Path(spikeport_targets.__path__[0]).parent)
-    environment = dict(os.environ) | dict.fromkeys(THREADS, "1")
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    environment = dict(os.environ) | dict.fromkeys(THREADS, "1") | {"PYTHONPATH": paths(folder, apart)}
     order = {
         "command": list(command),
         "environment": environment,

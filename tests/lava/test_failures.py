@@ -15,13 +15,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spikeport.engine import simulate
+from spikeport.environments import VARIABLE
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, LOIHI2, Graph, Input, Linear, Loihi
-from spikeport.target import Request
+from spikeport.target import Availability, Request
 from spikeport_targets.entering import entering
 from spikeport_targets.lava import Lava
-from spikeport_targets.lava.child import execute
+from spikeport_targets.lava.child import ENVIRONMENT, execute
 from spikeport_targets.lava.lowering import lower
+from spikeport_targets.lava.target import LavaTarget
 
 needs_lava = pytest.mark.skipif(not Lava().availability().ready, reason=Lava().availability().why)
 
@@ -72,7 +75,9 @@ def nothing_left():
     assert all_gone(os.getpid()), left_behind(os.getpid())
 
 
-def test_a_lava_that_is_not_installed_is_said_with_the_way_to_get_it(monkeypatch):
+def test_a_lava_that_is_not_installed_is_said_with_the_way_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+
     def absent(name):
         raise metadata.PackageNotFoundError(name)
 
@@ -80,17 +85,33 @@ def test_a_lava_that_is_not_installed_is_said_with_the_way_to_get_it(monkeypatch
     available = Lava().availability()
     assert not available.ready
     assert "lava-nc==0.10.0" in available.mend
+    assert "spikeport targets --install lava" in available.mend
     with pytest.raises(SpikeportError, match="--ignore-requires-python") as caught:
         Lava().run(small(), np.ones((1, 3)), Request())
     assert caught.value.code == "SP600"
 
 
-def test_a_numpy_that_breaks_lavas_ports_is_said(monkeypatch):
+def test_a_numpy_that_breaks_lavas_ports_is_said(monkeypatch, tmp_path):
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
     monkeypatch.setattr(np, "__version__", "2.4.0")
     monkeypatch.setattr(metadata, "version", lambda name: "0.10.0")
     available = Lava().availability()
     assert not available.ready
     assert "numpy<2.4" in available.mend
+
+
+def test_an_environment_of_its_own_takes_over_where_lava_is_not_beside_spikeport(monkeypatch):
+    """The same spikes; numpy is the environment's, and nothing that lies beside our packages is seen from there."""
+    if ENVIRONMENT.interpreter() is None:
+        pytest.skip(f"Lava has no environment of its own: {ENVIRONMENT.command}")
+    beside = Lava().run(small(), np.ones((2, 3)), Request(trains=True)) if LavaTarget().beside().ready else None
+    monkeypatch.setattr(LavaTarget, "beside", lambda self: Availability(False, "", "not here", "no way"))
+    assert Lava().availability().ready
+    apart, ours = (run(small(), np.ones((2, 3)), Request(trains=True)) for run in (Lava().run, simulate))
+    for record in filter(None, (beside, ours)):
+        assert np.array_equal(apart.trains["lif"].unpack(), record.trains["lif"].unpack())
+        assert np.array_equal(apart.outputs, record.outputs)
+    assert apart.trains["lif"].unpack().any()
 
 
 def test_asking_whether_lava_is_there_does_not_import_it():
@@ -112,8 +133,8 @@ def test_the_worker_imports_neither_torch_nor_what_imports_it():
         assert "lava.magma.compiler.compiler" in sys.modules
         assert not {"torch", "onnx", "numba"} & set(sys.modules)
     """
-    if not Lava().availability().ready:
-        pytest.skip(Lava().availability().why)
+    if not LavaTarget().beside().ready:
+        pytest.skip(LavaTarget().beside().why)
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
 
 
@@ -134,8 +155,8 @@ def test_every_process_of_ours_has_its_models_where_lava_and_its_child_processes
             assert len(models) == len(kinds), (name, models)
             assert all(sum(kind in model.tags for model in models) == 1 for kind in kinds), (name, models)
     """
-    if not Lava().availability().ready:
-        pytest.skip(Lava().availability().why)
+    if not LavaTarget().beside().ready:
+        pytest.skip(LavaTarget().beside().why)
     subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", textwrap.dedent(code)], check=True)
 
 

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from spikeport.costs.events import derive
+from spikeport.environments import Environment
 from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import Array, Graph, Samples
 from spikeport.graph.shifts import shift_each
@@ -20,14 +21,17 @@ from spikeport.record import Record, join
 from spikeport.target import Availability, Request, Show, check_input
 from spikeport_targets.entering import entering
 from spikeport_targets.lava.checks import check, wide_sums
-from spikeport_targets.lava.child import execute
+from spikeport_targets.lava.child import ENVIRONMENT, execute
 from spikeport_targets.lava.cost import samples_at_once, seconds_a_step, time_limit
 from spikeport_targets.lava.current import constant_current, with_constant_current
 from spikeport_targets.lava.lowering import lower
 from spikeport_targets.lava.records import recorded
 from spikeport_targets.lava.support import placements
 
-INSTALL = "pip install 'spikeport[lava]' && pip install --no-deps --ignore-requires-python lava-nc==0.10.0"
+INSTALL = (
+    f"{ENVIRONMENT.command}; or beside spikeport: pip install 'spikeport[lava]' && "
+    "pip install --no-deps --ignore-requires-python lava-nc==0.10.0"
+)
 
 
 class LavaTarget:
@@ -36,19 +40,28 @@ class LavaTarget:
     name = "lava"
     shows: frozenset[Show] = frozenset({"membranes"})
 
+    environment: Environment = ENVIRONMENT
+
     def availability(self) -> Availability:
-        """Looks at what is installed; never imports Lava, which would keep this process from ending."""
+        """Looks beside spikeport and for an environment; imports no Lava, which would keep this process from ending."""
+        if not sys.platform.startswith("linux"):
+            return Availability(False, "", "Lava's child processes are looked after on Linux only", "use Linux")
+        here = self.beside()
+        if here.ready or ENVIRONMENT.interpreter() is None:
+            return here
+        return Availability(ready=True, version=ENVIRONMENT.requirements[0].partition("==")[2])
+
+    def beside(self) -> Availability:
+        """Whether Lava is installed in this Python, and works there."""
         try:
             version = metadata.version("lava-nc")
         except metadata.PackageNotFoundError:
             return Availability(ready=False, why="lava-nc is not installed", mend=INSTALL)
-        if not sys.platform.startswith("linux"):
-            return Availability(False, version, "Lava's child processes are looked after on Linux only", "use Linux")
         if version != "0.10.0":
             return Availability(False, version, f"lava-nc {version} is not the release that was measured", INSTALL)
         if np.lib.NumpyVersion(np.__version__) >= "2.4.0":
             why = f"numpy {np.__version__} has no np.reshape(newshape=), which Lava's ports call"
-            return Availability(False, version, why, "pip install 'numpy<2.4'")
+            return Availability(False, version, why, f"{ENVIRONMENT.command}, or pip install 'numpy<2.4'")
         missing = [name for name in ("networkx", "asteval", "scipy") if find_spec(name) is None]
         if missing:
             return Availability(False, version, f"Lava needs {', '.join(missing)}", INSTALL)
@@ -95,7 +108,8 @@ def run_all(jobs: Sequence[tuple[Graph, Array]], request: Request) -> list[Recor
 
     Lava is imported once for all. ``request.seconds`` limits the whole; progress is told in steps of Lava.
     """
-    available = LavaTarget().availability()
+    target = LavaTarget()
+    available = target.availability()
     for graph, _ in jobs:
         request.check_layers(graph)
     notes = [raise_errors(check(graph)) for graph, _ in jobs]
@@ -108,7 +122,8 @@ def run_all(jobs: Sequence[tuple[Graph, Array]], request: Request) -> list[Recor
     streams = [constant_current(graph, entering(graph, samples)) for graph, samples in jobs]
     plans = [lower(g, stream, membranes=request.keeps_membrane) for g, stream in zip(ours, streams, strict=True)]
     memory = request.memory or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
-    with execute(plans, seconds, memory, request.progress) as logs:
+    python = None if target.beside().ready else ENVIRONMENT.interpreter()
+    with execute(plans, seconds, memory, request.progress, python) as logs:
         records = [
             recorded(graph, planned, log, count)
             for graph, planned, log, count in zip(ours, plans, logs, counts, strict=True)
