@@ -16,6 +16,7 @@ from spikeport_targets import watched
 from spikeport_targets.entering import entering
 from spikeport_targets.nengo_loihi.lowering import lower
 from spikeport_targets.nengo_loihi.records import recorded
+from spikeport_targets.nengo_loihi.routes import is_current, routes
 
 ENVIRONMENT = Environment(
     "brian2-loihi",
@@ -35,7 +36,7 @@ def takes(graph):
     if graph.entry.low < 0 or graph.entry.high > 1 or not graph.nodes_of(LIF):
         return False
     exponents = [getattr(node, "exponent", 0) for node in graph.nodes.values()]
-    if min(exponents) < LEAST_EXPONENT or any(graph.sources(name) == (graph.input,) for name in graph.nodes_of(LIF)):
+    if min(exponents) < LEAST_EXPONENT or any(is_current(graph, way) for way in routes(graph)[0]):
         return False
     for node in graph.nodes_of(LIF).values():
         numbers = [node.threshold, node.decay, getattr(node, "current_decay", np.asarray(0))]
