@@ -10,7 +10,7 @@ from math import ceil, log2
 
 import numpy as np
 
-from spikeport.graph import LIF, CubaLIF, Input, Norm, Pool, Readout, Scale, Synapse
+from spikeport.graph import LIF, CubaLIF, Input, Norm, Operation, Pool, Readout, Scale, Synapse
 
 SIGNIFICAND = {"float32": 24, "float64": 53}
 INPUT = (4, 2.0)  #: what `random_graphs.samples` draws: sixteenths up to 2
@@ -30,16 +30,23 @@ def significand(graph):
     """The bits that the most demanding node needs."""
     needed, leaving = [], {}
 
+    def operands(name):
+        parts = [[out_of(source) for source in group] for group in graph.operands(name)]
+        return [(max(f for f, _ in group), sum(m for _, m in group)) for group in parts]
+
     def into(name):
-        parts = [out_of(source) for source in graph.sources(name)]
-        return max(f for f, _ in parts), sum(m for _, m in parts)
+        (part,) = operands(name)
+        return part
 
     def out_of(name):
         node = graph.nodes[name]
         if isinstance(node, LIF):
             return 0, 1.0  # so that a loop, which has neurons in it, ends
         if name not in leaving:
-            leaving[name] = INPUT if isinstance(node, Input) else through(node, *into(name))
+            if isinstance(node, Operation):
+                leaving[name] = operated(graph, name, node, operands(name))
+            else:
+                leaving[name] = INPUT if isinstance(node, Input) else through(node, *into(name))
         return leaving[name]
 
     for name, node in graph.nodes.items():
@@ -49,6 +56,15 @@ def significand(graph):
             f, m = out_of(name)
         needed.append(f + log2(max(m, 1e-9)))
     return ceil(max(needed))
+
+
+def operated(graph, name, node, parts):
+    """At most as many products, or values, are added as what enters first has places."""
+    count = 1 if node.moves else int(np.prod(graph.input_shape(name)))
+    places, sizes = zip(*parts, strict=True)
+    if node.multiplies:
+        return sum(places), count * float(np.prod(sizes))
+    return max(places), count * max(sizes)
 
 
 def through(node, f, m):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from operation_maker import operate
 from random_numbers import Numbers
 from spikeport.findings import SpikeportError
 from spikeport.graph import (
@@ -62,6 +63,7 @@ class Wish:
     delays: bool = True  #: besides those of feedback
     scales: bool = True
     pools: bool = True
+    operations: bool = False
     odd_bits: bool = False
     odd_names: bool = False
     resets: tuple = ("zero", "zero", "subtract", "value", "none")
@@ -194,6 +196,8 @@ class Maker:
             self.feed_back(name)
         if n.maybe(0.25):
             self.plain()
+        if self.wish.operations and n.maybe(0.8):
+            operate(self)
         self.seen.append((name, self.nodes[name].shape))
         others = [other for other, kept in self.seen if kept == self.shape and other != self.last]
         if others and n.maybe(0.7):
@@ -246,9 +250,14 @@ class Maker:
             chosen = [name for name in self.nodes if self.numbers.maybe()]
             names |= dict(zip(chosen, pool, strict=False))
         arithmetic = Loihi(self.numbers.profile) if self.numbers.integers else Real(self.wish.arithmetic)
-        nodes = {names[name]: node for name, node in self.nodes.items()}
+        nodes = {names[name]: renamed(node, names) for name, node in self.nodes.items()}
         edges = tuple((names[a], names[b]) for a, b in self.edges)
         return Graph(nodes, edges, self.numbers.steps, arithmetic, provenance={"drawn": True})
+
+
+def renamed(node, names):
+    operands = tuple(names[name] for name in getattr(node, "operands", ()))
+    return node.with_(operands=operands) if operands else node
 
 
 def fits(node, shape):

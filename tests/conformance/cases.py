@@ -85,6 +85,11 @@ def any_(arithmetic: str) -> Callable[[np.random.Generator], Wish]:
     return lambda rng: Wish(arithmetic, profile=None, timesteps=steps(rng), odd_names=bool(rng.random() < 0.3))
 
 
+def operating(arithmetic: str) -> Callable[[np.random.Generator], Wish]:
+    """With nodes that multiply, join and move values."""
+    return lambda rng: Wish(arithmetic, profile=None, timesteps=6, blocks=4, operations=True)
+
+
 def lavas(rng: np.random.Generator) -> Wish:
     """24 bits of state, and mostly no accumulator: the rest it refuses."""
     profile = replace(random_profile(rng), state_bits=24, message_bits=8 if rng.random() < 0.9 else 1)
@@ -196,4 +201,7 @@ KINDS = {
         as_speck,
         samples=3,
     ),
+    "integers, operations": Kind(operating("loihi")),
+    "float32, operations": Kind(operating("float32")),
+    "lava, operations": Kind(lambda rng: replace(lavas(rng), operations=True), samples=1),
 }

@@ -98,11 +98,10 @@ def test_added_constants_are_kept(joined):
     ("joined", "word"),
     [
         (lambda m, a, b: F.avg_pool2d(a.flatten(0, 1), 3, 1, 1).unflatten(0, a.shape[:2]) ** 2, "neither of which"),
-        (lambda m, a, b: torch.cat([a, b], 2), "joins channels"),
         (lambda m, a, b: F.relu(a), "relu"),
         (lambda m, a, b: F.max_pool2d((a + b).flatten(0, 1), 2).unflatten(0, a.shape[:2]), "no spikes"),
         (lambda m, a, b: (a == 0.5).float(), "eq"),
-        (lambda m, a, b: a[:, :, :2], "selects a part"),
+        (lambda m, a, b: a[:, :, [0, 2]], "selects a part"),
         (lambda m, a, b: a.transpose(0, 1), "over the batch"),
         (lambda m, a, b: torch.roll(a, 1, 0), "roll"),
         (lambda m, a, b: a + a[0], "time layouts"),

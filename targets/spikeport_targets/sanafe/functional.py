@@ -20,6 +20,7 @@ from spikeport.graph import (
     CubaLIF,
     Graph,
     Loihi,
+    Operation,
     Range,
     Readout,
     Scale,
@@ -48,6 +49,12 @@ def findings(graph: Graph) -> Iterator[Finding]:
             "SANA-FE's neuron computes in steps of 1/64, this graph holds real numbers",
             mend="quantise the graph first; any record can be replayed",
         )
+        return
+    operations = graph.nodes_of(Operation)
+    for name, operation in operations.items():
+        what = f"SANA-FE has no {type(operation).__name__}"
+        yield Finding("SP740", what, f"node {name!r}", mend="use --target integer, or onnxruntime")
+    if operations:
         return
     if graph.recurrent:
         yield Finding("SP740", "feedback is not mapped", where=f"node {graph.output!r}")

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.costs.values import Values
 from spikeport.findings import fail
-from spikeport.graph import LIF, Array, Delay, Flatten, Graph, Input, Norm, Pool, Readout, Scale
+from spikeport.graph import LIF, Array, Delay, Flatten, Graph, Input, Norm, Operation, Pool, Readout, Scale
 from spikeport.record import Counts, Record
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One way from a layer, or the input, into a layer that crosses no synapse; sums over samples."""
+    """One way from a layer, an operation or the input into a layer that crosses no synapse; sums over samples."""
 
     source: str
     layer: str
@@ -58,7 +59,7 @@ def sent_by(
 
 
 def per_position(graph: Graph, source: str, record: Record, samples: Array | None) -> NDArray[np.int64]:
-    """[T, *shape]: how often each neuron fired, or each value of the input was not zero, over all samples.
+    """[T, *shape]: how often each neuron fired, or each value of another node was not zero, over all samples.
 
     Raises SP704 where the record has no spike train of the layer, or ``samples`` are wanted and not given.
     """
@@ -74,15 +75,14 @@ def per_position(graph: Graph, source: str, record: Record, samples: Array | Non
         bits, size = record.trains[source].bits, node.size
         steps = [np.unpackbits(step, axis=-1, count=size).sum(0, dtype=np.int64) for step in bits]
         return np.stack(steps).reshape(graph.timesteps, *node.shape)
-    assert isinstance(node, Input)
     if samples is None:
         fail(
             "SP704",
-            "the samples of the run are needed to count what the input sends",
+            "the samples of the run are needed to count what it sends",
             where=f"node {source!r}",
             mend="pass samples= those of the run",
         )
-    counts = (graph.arithmetic.entering(node, samples) != 0).sum(1, dtype=np.int64)
+    counts = (Values(graph, samples, record).out_of(source) != 0).sum(1, dtype=np.int64)
     return np.asarray(np.broadcast_to(counts, (graph.timesteps, *counts.shape[1:])))
 
 
@@ -90,7 +90,7 @@ def ways(graph: Graph, name: str, reach: NDArray[np.int64], late: int = 0) -> It
     """Backwards from a node: sender, how many neurons each of its values reaches, and by how many steps it is late."""
     for source in graph.sources(name):
         node = graph.nodes[source]
-        if isinstance(node, LIF | Input):
+        if isinstance(node, LIF | Input | Operation):
             yield source, reach, late
         elif isinstance(node, Pool):
             yield from ways(graph, source, _before_pool(node, reach, graph.input_shape(source)), late)

@@ -7,12 +7,13 @@ between them is computed in float64: exact for Loihi's integers, within rounding
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 
 import numpy as np
 
 from spikeport.findings import fail
-from spikeport.graph import LIF, Array, Delay, Graph, Input, Readout, meaning
+from spikeport.graph import LIF, Array, Delay, Graph, Input, Operation, Readout, meaning
 from spikeport.graph.shifts import shift_each
 from spikeport.record import Record
 
@@ -33,11 +34,13 @@ class Values:
         return shift_each(self.graph)
 
     def into(self, name: str) -> Array:
-        """What enters a node: the sum of what leaves its sources."""
-        first, *others = (self.out_of(source) for source in self.graph.sources(name))
-        for other in others:
-            first = first + other
-        return first
+        """What enters a node that is no operation: the sum of what leaves its sources."""
+        (x,) = self.operands(name)
+        return x
+
+    def operands(self, name: str) -> list[Array]:
+        """What enters a node, operand by operand: sums over edges."""
+        return [reduce(add, (self.out_of(source) for source in group)) for group in self.graph.operands(name)]
 
     def out_of(self, name: str) -> Array:
         """What leaves a node. Raises SP704 for a spiking layer without train, SP706 for a cycle without spikes."""
@@ -60,6 +63,8 @@ class Values:
             return self.graph.arithmetic.entering(node, self.samples)
         if isinstance(node, LIF):
             return self._train(name)
+        if isinstance(node, Operation):
+            return node.compute(*self.operands(name))
         if isinstance(node, Readout):
             return self.into(name)
         if isinstance(node, Delay):

@@ -29,7 +29,7 @@ from spikeport.engine.neuron import Neurons
 from spikeport.engine.parts import definition, small, stateless
 from spikeport.engine.program import Kernels, Program
 from spikeport.engine.synapse import Step
-from spikeport.graph import LIF, Delay, Flatten, Graph, Loihi, Range, Real, Synapse
+from spikeport.graph import LIF, Delay, Flatten, Graph, Loihi, Operation, Range, Real, Synapse, ranges
 from spikeport.graph.ranges import into
 from spikeport.graph.shifts import shift_each
 
@@ -100,15 +100,17 @@ def whole(graph: Graph) -> dict[str, Range | None]:
         bounds[name] = _added(graph, name, bounds) if spikes else None
     for name in graph.order:
         if name not in bounds:
-            spikes = isinstance(graph.nodes[name], Flatten) and all(bounds[source] for source in graph.sources(name))
-            bounds[name] = _added(graph, name, bounds) if spikes else None
+            spikes = isinstance(graph.nodes[name], Flatten | Operation)
+            bounds[name] = _added(graph, name, bounds, leaving=True) if spikes else None
     return {name: _added(graph, name, bounds) for name in graph.nodes}
 
 
-def _added(graph: Graph, name: str, bounds: Mapping[str, Range | None]) -> Range | None:
-    parts = [bounds[source] for source in graph.sources(name)]
-    known = [part for part in parts if part is not None]
-    return sum(known[1:], known[0]) if known and len(known) == len(parts) else None
+def _added(graph: Graph, name: str, bounds: Mapping[str, Range | None], *, leaving: bool = False) -> Range | None:
+    """The range of what enters a node, or leaves one that sums nothing else; None where a part of it is not known."""
+    known = {source: x for source in graph.sources(name) if (x := bounds[source]) is not None}
+    if not known or len(known) < len(graph.sources(name)):
+        return None
+    return ranges.leaving(graph, name, known) if leaving else into(graph, name, known)
 
 
 def _fast_integers(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Program:

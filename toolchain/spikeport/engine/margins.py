@@ -38,7 +38,7 @@ import torch
 from torch import Tensor
 
 from spikeport import graph as nodes
-from spikeport.engine import synapse
+from spikeport.engine import operations, synapse
 from spikeport.engine.neuron import parameter, schedule
 from spikeport.findings import fail
 from spikeport.graph import LIF, Array, Graph, Node, Samples, Synapse
@@ -120,8 +120,10 @@ def _margins(graph: Graph, samples: Samples, trains: Mapping[str, Train]) -> dic
         if isinstance(node, nodes.Input):
             values[name] = _enter(samples)
             continue
-        x = _added([values[source] for source in graph.sources(name)])
-        if isinstance(node, LIF):
+        x, *others = (_added([values[source] for source in group]) for group in graph.operands(name))
+        if isinstance(node, nodes.Operation):
+            values[name] = _operation(node, [x, *others])
+        elif isinstance(node, LIF):
             layers[name] = _neurons(node, x, values[name].value.bool())
         else:
             values[name] = _passed(node, x, graph.timesteps)
@@ -180,6 +182,21 @@ def _passed(node: Node, x: Bounded, steps: int) -> Bounded:
     roundings = float(np.prod(node.kernel)) + 1 if isinstance(node, nodes.Pool) else float(FOLDING)
     rounding = _gamma(roundings) * size
     return Bounded(value, rounding if carried is None else carried + rounding)
+
+
+def _operation(node: nodes.Operation, x: list[Bounded]) -> Bounded:
+    """Sums of products of what enters, without factors of their own, so that of |x| it bounds what errors do.
+
+    Each result is rounded at most as often as there are values in all operands.
+    """
+    rule = operations.prepare(node, torch.float64)
+    value, size = rule(*(each.value for each in x)), rule(*(each.size for each in x))
+    if all(each.error is None for each in x) and torch.equal(value.float().double(), value):
+        return Bounded(value)
+    if node.moves:
+        return Bounded(value, rule(*(torch.zeros_like(each.value) if each.error is None else each.error for each in x)))
+    roundings = float(sum(each.value[0, 0].numel() for each in x))
+    return Bounded(value, size - rule(*(each.value.abs() for each in x)) + _gamma(roundings) * size)
 
 
 def _slope(node: Node) -> Node:

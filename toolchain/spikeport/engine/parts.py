@@ -9,11 +9,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine import neuron, synapse
+from spikeport.engine import neuron, operations, synapse
 from spikeport.engine.integers import holding
 from spikeport.engine.neuron import Fired, Neurons
 from spikeport.engine.synapse import Step
-from spikeport.graph import LIF, Delay, Graph, Input, Loihi, Node, Pool, Range, Readout, Scale, Shape, over_neurons
+from spikeport.graph import (
+    LIF,
+    Delay,
+    Graph,
+    Input,
+    Loihi,
+    Node,
+    Operation,
+    Pool,
+    Range,
+    Readout,
+    Scale,
+    Shape,
+    over_neurons,
+)
 
 
 def stateless(graph: Graph) -> dict[str, Node]:
@@ -39,6 +53,8 @@ def small(node: Node, shape: Shape, entering: Range, leaving: Range, device: str
     """Pools, scales and the like on values in small types; what leaves has the type of its range."""
     if isinstance(node, Pool):
         return lambda x: _sum_pool(node, x, holding(leaving))
+    if isinstance(node, Operation):
+        return operations.small(node, entering, leaving)
     if isinstance(node, Scale):
         dtype = holding(entering | leaving)
         factor = torch.as_tensor(np.array(over_neurons(node.factor, shape), dtype=np.int64)).to(device, dtype)

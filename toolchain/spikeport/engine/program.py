@@ -40,7 +40,7 @@ class Program:
     graph: Graph
     device: str
     kernels: Kernels
-    steps: Mapping[str, Step]  #: the nodes without state
+    steps: Mapping[str, Step]  #: the nodes without state, of as many values as they have operands
     neurons: Mapping[str, Neurons]
     entering: Mapping[str, torch.dtype]  #: type in which the edges into each node are added
     incoming: Mapping[str, Range | None]  #: range of what enters each node, where it is known to be whole numbers

@@ -16,7 +16,7 @@ from spikeport.engine import build, cpu, enter, events, synapse
 from spikeport.engine.devices import whole_factors
 from spikeport.engine.neuron import Counted
 from spikeport.engine.program import Kernels, Program
-from spikeport.graph import LIF, STATE_SHIFT, Array, Delay, Graph, Input, Node, Readout, Synapse
+from spikeport.graph import LIF, STATE_SHIFT, Array, Delay, Graph, Input, Node, Operation, Readout, Synapse
 from spikeport.record import Events, Record, SynapseEvents, Train, join
 from spikeport.target import Request
 
@@ -139,18 +139,20 @@ class Run:
             if isinstance(node, LIF):
                 values[name] = self._neuron(name, values, start, steps)
             else:
-                x = samples if isinstance(node, Input) else self._sum(self.graph.sources(name), name, values)
-                values[name] = self._node(name, node, x, steps)
+                operands = [samples] if isinstance(node, Input) else self._operands(name, values)
+                values[name] = self._node(name, node, operands, steps)
             for source in self.graph.sources(name):
                 pending[source] -= 1
                 if pending[source] == 0 and not self.graph.recurrent:
                     del values[source]
         if self.graph.recurrent:
             for name, node in self.graph.nodes_of(Delay).items():
-                self.pasts[name] = torch.cat(
-                    [self._past(name, node, samples), self._sum(self.graph.sources(name), name, values)]
-                )[1:]
+                self.pasts[name] = torch.cat([self._past(name, node, samples), *self._operands(name, values)])[1:]
         return values[self.graph.output]
+
+    def _operands(self, name: str, values: Mapping[str, Tensor]) -> list[Tensor]:
+        """What enters a node: of all but operations one value, the sum over its edges."""
+        return [self._sum(group, name, values) for group in self.graph.operands(name)]
 
     def _sum(self, sources: Iterable[str], name: str, values: Mapping[str, Tensor]) -> Tensor:
         dtype = self.program.entering[name]
@@ -159,7 +161,10 @@ class Run:
             first = first + other
         return first
 
-    def _node(self, name: str, node: Node, x: Tensor, steps: int) -> Tensor:
+    def _node(self, name: str, node: Node, operands: list[Tensor], steps: int) -> Tensor:
+        if isinstance(node, Operation):
+            return self.program.steps[name](*operands)
+        (x,) = operands
         if isinstance(node, Input | Readout):
             return x
         if isinstance(node, Delay):

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from spikeport.engine import operations
 from spikeport.findings import fail
-from spikeport.graph import Array, Conv, Flatten, Linear, Node, Norm, Pool, Scale, Synapse, over_neurons
+from spikeport.graph import Array, Conv, Flatten, Linear, Node, Norm, Operation, Pool, Scale, Synapse, over_neurons
 
-Step = Callable[[Tensor], Tensor]
+Step = Callable[..., Tensor]
 
 
 def apply(node: Node, x: Tensor) -> Tensor:
@@ -23,6 +24,8 @@ def apply(node: Node, x: Tensor) -> Tensor:
 def prepare(node: Node, dtype: torch.dtype, device: torch.device | str) -> Step:
     """A node without state, ready to be applied to values of some type. Raises SP503 for nodes it does not know."""
     integers = dtype == torch.int64
+    if isinstance(node, Operation):
+        return operations.prepare(node, dtype)
     if isinstance(node, Synapse):
         return _integer_synapse(node, device) if integers else _synapse(node, dtype, device)
     if isinstance(node, Pool):

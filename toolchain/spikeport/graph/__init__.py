@@ -7,6 +7,7 @@ from spikeport.graph.graph import Edge, Graph
 from spikeport.graph.loihi import Loihi
 from spikeport.graph.neurons import LIF, CubaLIF
 from spikeport.graph.node import Node, Shape
+from spikeport.graph.operations import OPERATIONS, Concat, Gate, MatMul, Operation, Repeat, Reshape, Slice, Sum
 from spikeport.graph.plumbing import Coding, Delay, Flatten, Input, Norm, Pool, Readout, Scale
 from spikeport.graph.profile import DECAY_ONE, LOIHI1, LOIHI2, SPECK, STATE_SHIFT, Profile
 from spikeport.graph.real import Real
@@ -19,29 +20,38 @@ __all__ = [
     "LOIHI1",
     "SPECK",
     "LOIHI2",
+    "OPERATIONS",
     "STATE_SHIFT",
     "Arithmetic",
     "Array",
     "Coding",
+    "Concat",
     "Conv",
     "CubaLIF",
     "Delay",
     "Edge",
     "Flatten",
+    "Gate",
     "Graph",
     "Input",
     "Linear",
     "Loihi",
+    "MatMul",
     "Node",
     "Norm",
+    "Operation",
     "Pool",
     "Profile",
     "Range",
     "Readout",
     "Real",
+    "Repeat",
+    "Reshape",
     "Samples",
     "Scale",
     "Shape",
+    "Slice",
+    "Sum",
     "Synapse",
     "over_neurons",
     "same_bits",

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from spikeport.graph import meaning
 from spikeport.graph.arrays import Array
 from spikeport.graph.graph import Graph
 from spikeport.graph.neurons import LIF
+from spikeport.graph.operation import Operation
 from spikeport.graph.plumbing import Delay, Input, Readout
 from spikeport.graph.shifts import shift_each
 
@@ -101,8 +104,9 @@ def _at(
     seen = t - node.steps if isinstance(node, Delay) else t
     if seen < 0:
         return np.zeros((frames.shape[1], *graph.shapes[name]))
-    first, *others = (values[source][seen] for source in graph.sources(name))
-    x = sum(others, first)
+    x, *others = (reduce(add, (values[source][seen] for source in group)) for group in graph.operands(name))
+    if isinstance(node, Operation):
+        return np.asarray(node.compute(x[None], *(other[None] for other in others))[0])
     if isinstance(node, LIF):
         return layers[name].step(graph, node, x, t)
     if isinstance(node, Delay | Readout):

@@ -15,6 +15,7 @@ from spikeport.graph.arithmetic import Arithmetic
 from spikeport.graph.inputs import input_findings
 from spikeport.graph.loihi import Loihi
 from spikeport.graph.node import Node, Shape
+from spikeport.graph.operation import Operation
 from spikeport.graph.plumbing import Delay, Input
 from spikeport.graph.real import Real
 from spikeport.graph.rules import number_findings
@@ -25,7 +26,8 @@ Edge = tuple[str, str]
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Named nodes and edges; several edges into one node add (the SEW ADD, and NIR's rule).
+    """Named nodes and edges; several edges into one node add (the SEW ADD, and NIR's rule), but for an `Operation`
+    that names its operands.
 
     Layer-synchronous: within a sample all layers see the same t = 0 ... timesteps-1, and state is zero before t = 0.
     There is one `Input`, and one node without successor: the output.
@@ -79,8 +81,13 @@ class Graph:
     __hash__ = None  # type: ignore[assignment]
 
     def sources(self, name: str) -> tuple[str, ...]:
-        """The nodes whose outputs add up to the input of ``name``, in the order of the edges."""
+        """The nodes whose outputs enter ``name``, in the order of the edges; they add unless it names `operands`."""
         return self._neighbours[0][name]
+
+    def operands(self, name: str) -> tuple[tuple[str, ...], ...]:
+        """What enters a node, operand by operand: the nodes that add up to each. All but operations have one."""
+        names = _named(self.nodes[name])
+        return tuple((source,) for source in names) or (self.sources(name),)
 
     def targets(self, name: str) -> tuple[str, ...]:
         """The nodes that the output of ``name`` enters."""
@@ -121,8 +128,8 @@ class Graph:
         return self._known_shapes[0]
 
     def input_shape(self, name: str) -> Shape:
-        """Shape of what enters a node."""
-        sources = self.sources(name)
+        """Shape of what enters a node; of several operands the first one's."""
+        sources = self.operands(name)[0]
         return self.shapes[sources[0]] if sources else self.shapes[name]
 
     # -- changing: every method returns a new graph -------------------------------------------------------------------
@@ -139,21 +146,27 @@ class Graph:
         return replace(self, nodes={**self.nodes, **changes})
 
     def bypass(self, name: str) -> Graph:
-        """Take a node out and connect its sources to its targets."""
+        """Take a node out and connect its sources to its targets. SP119 where they would add up to an operand."""
         edges: list[Edge] = []
+        nodes = {n: node for n, node in self.nodes.items() if n != name}
+        for target in self.targets(name):
+            nodes[target] = _renamed(self.nodes[target], name, self.sources(name))
         for edge in self.edges:
             if edge[1] == name:
                 edges += [(edge[0], target) for target in self.targets(name)]
             elif edge[0] != name:
                 edges.append(edge)
-        return replace(self, nodes={n: node for n, node in self.nodes.items() if n != name}, edges=tuple(edges))
+        named = {name for name, node in nodes.items() if _named(node)}  # may name one operand twice, by one edge
+        edges = [edge for n, edge in enumerate(edges) if edge[1] not in named or edge not in edges[:n]]
+        return replace(self, nodes=nodes, edges=tuple(edges))
 
     def insert(self, name: str, node: Node, edge: Edge) -> Graph:
         """Put a node into an edge."""
         if name in self.nodes:
             fail("SP110", f"there is a node {name!r} already")
         edges = tuple(e for old in self.edges for e in ([(old[0], name), (name, old[1])] if old == edge else [old]))
-        return replace(self, nodes={**self.nodes, name: node}, edges=edges)
+        behind = {edge[1]: _renamed(self.nodes[edge[1]], edge[0], (name,))} if edge in self.edges else {}
+        return replace(self, nodes={**self.nodes, **behind, name: node}, edges=edges)
 
     # -- checking -----------------------------------------------------------------------------------------------------
 
@@ -185,11 +198,13 @@ class Graph:
         return tuple(order)
 
     def _shape_of(self, name: str, node: Node, shapes: Mapping[str, Shape]) -> Shape:
-        incoming = {shapes[source] for source in self.sources(name)}
-        if len(incoming) > 1:
-            detail = ", ".join(f"{source!r} {shapes[source]}" for source in self.sources(name))
-            fail("SP106", f"adds values of different shapes: {detail}", mend="all that add must have one shape")
-        return node.output_shape(incoming.pop() if incoming else ())
+        operands = self.operands(name)
+        for group in operands:
+            if len({shapes[source] for source in group}) > 1:
+                detail = ", ".join(f"{source!r} {shapes[source]}" for source in group)
+                fail("SP106", f"adds values of different shapes: {detail}", mend="all that add must have one shape")
+        entering = [shapes[group[0]] if group else () for group in operands]
+        return node.output_shape(*entering) if isinstance(node, Operation) else node.output_shape(entering[0])
 
     def _edge_findings(self) -> Iterable[Finding]:
         if self.timesteps < 1:
@@ -209,6 +224,16 @@ class Graph:
         if len(outputs) != 1:
             yield Finding("SP112", f"{len(outputs)} nodes lead nowhere: {outputs}", mend="a graph has one output")
         heads = {b for _, b in self.edges}
+        for name, node in self.nodes.items():
+            if (named := _named(node)) and set(named) != {a for a, b in self.edges if b == name}:
+                entering = sorted(a for a, b in self.edges if b == name)
+                yield Finding(
+                    "SP119",
+                    f"its operands are {', '.join(map(repr, named))}, its edges come from "
+                    f"{', '.join(map(repr, entering)) or 'nowhere'}",
+                    where=f"node {name!r}",
+                    mend="one edge from each node that is an operand, and no other",
+                )
         for name, node in self.nodes.items():
             if isinstance(node, Input) == (name in heads):
                 yield Finding(
@@ -231,7 +256,7 @@ class Graph:
         shapes: dict[str, Shape] = {name: node.shape for name, node in self.nodes.items() if isinstance(node, Delay)}
         findings: list[Finding] = []
         for name in (*(n for n in self.order if n not in shapes), *shapes):
-            node, sources = self.nodes[name], self.sources(name)
+            node, sources = self.nodes[name], {*self.sources(name), *_named(self.nodes[name])}
             if not all(source in shapes for source in sources) or not (sources or isinstance(node, Input)):
                 continue
             try:
@@ -249,3 +274,19 @@ class Graph:
         for name, node in self.nodes.items():
             for finding in (*number_findings(node, self.timesteps), *self.arithmetic.findings(node)):
                 yield replace(finding, where=f"node {name!r}")
+
+
+def _named(node: Node) -> tuple[str, ...]:
+    """The operands that a node names."""
+    return node.operands if isinstance(node, Operation) else ()
+
+
+def _renamed(node: Node, operand: str, now: tuple[str, ...]) -> Node:
+    """The node with another operand in the place of one that it names. SP119 where that would be a sum."""
+    if not isinstance(node, Operation) or operand not in node.operands:
+        return node
+    if len(now) != 1:
+        fail(
+            "SP119", f"its operand {operand!r} would be a sum of {len(now)} nodes", mend="put a Scale of 1 behind them"
+        )
+    return node.with_(operands=tuple(now[0] if each == operand else each for each in node.operands))

@@ -12,6 +12,7 @@ from spikeport.graph.bounds import Number
 from spikeport.graph.graph import Graph
 from spikeport.graph.loihi import Loihi
 from spikeport.graph.node import Node
+from spikeport.graph.operation import Operation
 from spikeport.graph.plumbing import Flatten, Input, Pool, Scale
 from spikeport.graph.profile import Profile
 from spikeport.graph.synapses import Synapse
@@ -47,7 +48,7 @@ def steady(graph: Graph, name: str) -> bool:
 def _senders(graph: Graph, name: str) -> Iterator[Node]:
     for source in graph.sources(name):
         node = graph.nodes[source]
-        if isinstance(node, Flatten | Pool | Scale):
+        if isinstance(node, Flatten | Pool | Scale | Operation):
             yield from _senders(graph, source)
         else:
             yield node

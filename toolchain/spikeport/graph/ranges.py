@@ -3,7 +3,8 @@
 Every value of a graph lies in a `Range` that holds for all inputs within the input's own range, all steps and all
 samples. It is found by interval arithmetic, one node after the other:
 
-1. A neuron sends 0 or 1. An edge sum adds the ranges; a pool adds as many as its window has places.
+1. A neuron sends 0 or 1. An edge sum adds the ranges; a pool adds as many as its window has places. An operation
+   says itself what leaves it (`Operation.reach`).
 2. A synapse's sums, whole and partial, are bounded by its arithmetic (`bounds.product` for both of ours).
 3. A delay sends zero before its first step, and what entered it before. Where a loop contains no neuron, the ranges of
    step t follow from those of step t - 1, so repeating the whole graph T times bounds every step.
@@ -18,7 +19,7 @@ import numpy as np
 from spikeport.graph.bounds import Number, Range
 from spikeport.graph.graph import Graph
 from spikeport.graph.neurons import LIF
-from spikeport.graph.node import Node
+from spikeport.graph.operation import Operation, united
 from spikeport.graph.plumbing import Delay, Input, Norm, Pool, Scale
 from spikeport.graph.shifts import shift_each
 from spikeport.graph.synapses import Synapse
@@ -37,7 +38,7 @@ def ranges(graph: Graph, entering: Range | None = None) -> dict[str, Range]:
             if isinstance(node, Input):
                 bounds[name] = entering or own_range(graph, node)
             elif not (isinstance(node, Delay) and graph.recurrent):  # whose sources may come later
-                bounds[name] = _limited(leaving(graph, node, into(graph, name, bounds)))
+                bounds[name] = _limited(leaving(graph, name, bounds))
         for name in graph.nodes_of(Delay) if graph.recurrent else ():
             bounds[name] = _limited(bounds[name] | into(graph, name, bounds))
         if bounds == before:
@@ -54,9 +55,13 @@ def own_range(graph: Graph, node: Input) -> Range:
 
 
 def into(graph: Graph, name: str, bounds: Mapping[str, Range]) -> Range:
-    """The range of what enters a node: the sum over its edges; of an input its own."""
-    parts = [bounds[source] for source in graph.sources(name)]
-    return sum(parts[1:], parts[0]) if parts else bounds[name]
+    """The range of what enters a node: the sum over its edges, or what holds each operand; of an input its own."""
+    return united(operands(graph, name, bounds)) if graph.sources(name) else bounds[name]
+
+
+def operands(graph: Graph, name: str, bounds: Mapping[str, Range]) -> list[Range]:
+    """The range of each operand of a node: sums over edges."""
+    return [sum((bounds[s] for s in group[1:]), bounds[group[0]]) for group in graph.operands(name)]
 
 
 def sums(graph: Graph, name: str, bounds: Mapping[str, Range]) -> Range:
@@ -68,8 +73,11 @@ def sums(graph: Graph, name: str, bounds: Mapping[str, Range]) -> Range:
     return graph.arithmetic.reach(node, into(graph, name, bounds))[0] if isinstance(node, Synapse) else Range(0, 0)
 
 
-def leaving(graph: Graph, node: Node, x: Range) -> Range:
-    """The range of what leaves a node that ``x`` enters; of a synapse after its exponent."""
+def leaving(graph: Graph, name: str, bounds: Mapping[str, Range]) -> Range:
+    """The range of what leaves a node; of a synapse after its exponent."""
+    node, (x, *others) = graph.nodes[name], operands(graph, name, bounds)
+    if isinstance(node, Operation):
+        return node.reach([graph.shapes[group[0]] for group in graph.operands(name)], x, *others)
     if isinstance(node, LIF):
         return Range(0, 1)
     if isinstance(node, Synapse):

@@ -5,12 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache, cached_property
 from math import prod
+from typing import Never
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.findings import fail
-from spikeport.graph import LIF, Conv, Delay, Flatten, Graph, Input, Norm, Pool, Readout, Scale, Shape, Synapse
+from spikeport.graph import (
+    LIF,
+    Conv,
+    Delay,
+    Flatten,
+    Graph,
+    Input,
+    Node,
+    Norm,
+    Operation,
+    Pool,
+    Readout,
+    Scale,
+    Shape,
+    Synapse,
+)
 from spikeport.graph.synapses import window_count
 
 
@@ -132,7 +148,7 @@ def _projections(graph: Graph, source: str, layer: str) -> list[Projection]:
         if isinstance(node, Pool):
             pools.append(node)
         elif not isinstance(node, Flatten | Scale | Norm | Delay):
-            fail("SP722", f"a {type(node).__name__} cannot be mapped", where=f"node {source!r}")
+            _unmapped(source, node)
         sources = graph.sources(source)
         if len(sources) > 1:
             return [each for one in sources for each in _projections(graph, one, layer)]
@@ -140,6 +156,10 @@ def _projections(graph: Graph, source: str, layer: str) -> list[Projection]:
     if isinstance(node, Synapse):
         return [_of_synapse(graph, source, node, pools)]
     return [_direct(graph, source, graph.shapes[source], pools)]
+
+
+def _unmapped(name: str, node: Node) -> Never:
+    fail("SP722", f"a {type(node).__name__} cannot be mapped", where=f"node {name!r}")
 
 
 def _of_synapse(graph: Graph, name: str, node: Synapse, pools: list[Pool]) -> Projection:
@@ -200,6 +220,8 @@ def _senders(graph: Graph, name: str) -> tuple[tuple[str, ...], int, tuple[Axis,
                 where=f"node {name!r}",
                 mend="fold the two into one",
             )
+        if isinstance(node, Operation):
+            _unmapped(here, node)
         if isinstance(node, Pool):
             sizes = zip(graph.input_shape(here)[1:], graph.shapes[here][1:], strict=True)
             pool = tuple(

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Never
 
 import numpy as np
 
 from spikeport.findings import Finding, SpikeportError, fail
-from spikeport.graph import LIF, Delay, Flatten, Graph, Input, Node, Pool, Profile, Readout, Scale, Synapse
+from spikeport.graph import (
+    LIF,
+    Delay,
+    Flatten,
+    Graph,
+    Input,
+    Node,
+    Operation,
+    Pool,
+    Profile,
+    Range,
+    Readout,
+    Scale,
+    Synapse,
+)
 from spikeport.quantisation.inputs import Grid
 
 
@@ -110,16 +125,30 @@ def _leaving(graph: Graph, name: str, values: Mapping[str, Value | None], grid: 
         return Value(1.0, 0.0, 1.0)
     if isinstance(node, Synapse | Readout) or _is_term(graph, name):
         return None
-    known = [source for source in graph.sources(name) if source in values]
-    if any(values[source] is None for source in known):
+    if any(values.get(source, 0) is None for source in graph.sources(name)):
         return None
-    entering = _added(name, [value for source in known if (value := values[source]) is not None])
+    entering, *others = (
+        _added(name, [value for source in group if (value := values.get(source)) is not None])
+        for group in graph.operands(name)
+    )
+    if isinstance(node, Operation):
+        return _operated(graph, name, node, [entering, *others])
     if isinstance(node, Pool):
         area = float(np.prod(node.kernel))
         return Value(entering.unit, min(entering.low, 0.0) * area, max(entering.high, 0.0) * area)
     if isinstance(node, Scale):
         return _scaled(name, node, entering)
     return entering
+
+
+def _operated(graph: Graph, name: str, node: Operation, operands: list[Value]) -> Value:
+    """What an operation makes of messages: its unit is theirs, or the product of theirs."""
+    units = [value.unit for value in operands]
+    if len(set(units)) > 1 and not node.multiplies:
+        _different(name, f"joins integers of different units ({', '.join(f'{unit:g}' for unit in units)})")
+    shapes = [graph.shapes[group[0]] for group in graph.operands(name)]
+    x = node.reach(shapes, *(Range(value.low, value.high) for value in operands))
+    return Value(float(np.prod(units)) if node.multiplies else units[0], float(x.low), float(x.high))
 
 
 def _scaled(name: str, node: Scale, value: Value) -> Value:
@@ -138,16 +167,15 @@ def _scaled(name: str, node: Scale, value: Value) -> Value:
 
 def _added(name: str, values: list[Value]) -> Value:
     if len({value.unit for value in values}) > 1:
-        units = ", ".join(f"{value.unit:g}" for value in values)
-        fail(
-            "SP405",
-            f"adds integers of different units ({units})",
-            where=f"node {name!r}",
-            mend="put a synapse or neurons between, so that the unit can be chosen",
-        )
+        _different(name, f"adds integers of different units ({', '.join(f'{value.unit:g}' for value in values)})")
     if not values:
         return Value(1.0, 0.0, 0.0)
     return Value(values[0].unit, sum(v.low for v in values), sum(v.high for v in values))
+
+
+def _different(name: str, what: str) -> Never:
+    mend = "put a synapse or neurons between, so that the unit can be chosen"
+    fail("SP405", what, where=f"node {name!r}", mend=mend)
 
 
 def _entering(graph: Graph, name: str, values: Mapping[str, Value | None]) -> Value:

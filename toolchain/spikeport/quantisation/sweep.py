@@ -20,6 +20,7 @@ from spikeport.graph import (
     Input,
     Loihi,
     Node,
+    Operation,
     Pool,
     Real,
     Scale,
@@ -102,8 +103,13 @@ class Sweep:
 
     def _leaving(self, name: str) -> Array:
         if name not in self.messages:
-            node, x = self.plan.real[name], self.entering(name)
-            self.messages[name] = _plumbing(node, x, self.plan.real.timesteps)
+            node = self.plan.real[name]
+            if isinstance(node, Operation):
+                operands = self.plan.real.operands(name)
+                x = [_added([self._leaving(source) for source in group]) for group in operands]
+                self.messages[name] = np.asarray(node.compute(*x), dtype=np.float32)
+            else:
+                self.messages[name] = _plumbing(node, self.entering(name), self.plan.real.timesteps)
         return self.messages[name]
 
     def sums(self, nodes: Mapping[str, Node], layer: Layer, sink: str) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from spikeport.graph import Array
+from spikeport.tracing import operations
 from spikeport.tracing.algebra import product, scaled, shifted, summed
 from spikeport.tracing.blocks import each, joined
 from spikeport.tracing.call import FIXED, Call
@@ -63,7 +64,12 @@ def times(call: Call, a: Any, b: Any) -> Any:
 
 
 def multiplied(call: Call, x: Symbol, y: Symbol) -> Symbol:
-    """The product of two sums, one of which is made of spikes; products within them become neurons of their own."""
+    """The product of two sums, one of which is made of spikes; products within them become neurons of their own.
+
+    Where only broadcasting makes their features equal it is a `Gate`.
+    """
+    if x.shape != y.shape:
+        return operations.gated(call, x, y)
     resolved = call.tracer.membranes.resolved
     first, second = (_plain(call, resolved(s)) for s in (x, y))
     return product(first, second, spiking(call))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, Array, Delay, Edge, Input, Node, Norm, Scale, Shape
+from spikeport.graph import LIF, Array, Delay, Edge, Input, Node, Norm, Operation, Scale, Shape
 from spikeport.tracing.registry import Cells
-from spikeport.tracing.symbols import Axes, Out, Product, Symbol, Unsupported
+from spikeport.tracing.symbols import ALL, Axes, Out, Product, Symbol, Unsupported
 from spikeport.tracing.timing import When, timing
 
 #: what enters a neuron layer: (node, steps later) -> factor
@@ -89,6 +89,40 @@ class Draft:
             self.keys[key] = name
         name = self.keys[key]
         return Symbol(self.terms(name, when), self.shapes[name], axes, causes=x.causes)
+
+    def join(
+        self, build: Callable[[tuple[str, ...]], Operation], parts: Sequence[Symbol], lead: Axes, path: str, alone: bool
+    ) -> Symbol:
+        """The result of an operation of several operands, whose axes of time and batch are ``lead``."""
+        entering = [self.entering(x, path) for x in parts]
+        steps = {when for _, when in entering if isinstance(when, int)}
+        if any(isinstance(when, Mapping) for _, when in entering) or (ALL in steps and len(steps) > 1):
+            raise Unsupported("joins sums over time, or one step's value with every step's")
+        last = max(steps, default=None)
+        operands = [
+            self.delayed(self._one(names, path), last - when if when is not None and last is not None else 0)
+            for names, when in entering
+            if not isinstance(when, Mapping)
+        ]
+        node = build(tuple(operands))
+        try:
+            shape = node.output_shape(*(self.shapes[name] for name in operands))
+        except SpikeportError as error:
+            raise Unsupported(error.findings[0].what) from error
+        op, causes = type(node).__name__.lower(), frozenset().union(*(x.causes for x in parts))
+        key = (path, op, digest(node))
+        if key not in self.keys:
+            self.keys[key] = self.name(path, alone, op)
+            self.add(self.keys[key], node, list(dict.fromkeys(operands)), shape, causes)
+        name = self.keys[key]
+        axes = (*lead, *((n,) for n in range(len(shape))))
+        return Symbol(self.terms(name, last), shape, axes, causes=causes)
+
+    def _one(self, names: list[str], path: str) -> str:
+        """The node whose value is a sum of nodes."""
+        if len(names) == 1:
+            return names[0]
+        return self._once(("one", *sorted(names)), path, "operand", Scale(self.number(1.0)), names)
 
     def terms(self, name: str, when: When) -> dict[frozenset[Any], Array]:
         """What leaves a node, where it was over time."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.findings import Finding, SpikeportError
-from spikeport.graph import LIF, Array, Delay, Graph, Input, Norm, Readout, Real, Scale
+from spikeport.graph import LIF, Array, Delay, Graph, Input, Norm, Operation, Readout, Real, Scale
 from spikeport.tracing.draft import Draft, Drawn, Waiting, in_type
 from spikeport.tracing.symbols import ALL, Out, Symbol, Unsupported
 from spikeport.tracing.timing import timing
@@ -159,6 +159,11 @@ class Finish:
             }
             self.draft.edges = [(graded, b) if a == name and b not in own else (a, b) for a, b in self.draft.edges]
             self.draft.edges.append((name, graded))
+            for other in {b for a, b in self.draft.edges if a == graded}:
+                node = self.draft.nodes[other]
+                if isinstance(node, Operation):
+                    renamed = tuple(graded if operand == name else operand for operand in node.operands)
+                    self.draft.nodes[other] = node.with_(operands=renamed)
 
     def _returns(self, delay: str, name: str) -> bool:
         nexts = [b for a, b in self.draft.edges if a == delay]

@@ -7,13 +7,14 @@ from typing import Any
 
 from torch import Tensor
 
+from spikeport.tracing import operations
 from spikeport.tracing.arithmetic import chosen
 from spikeport.tracing.axes import with_time, without_time
 from spikeport.tracing.blocks import gathered, steps_of
 from spikeport.tracing.call import FIXED, Call
 from spikeport.tracing.symbols import Axes, Steps, Symbol, Unsupported
 
-PARTS = "selects a part of the features or of the batch, which a graph cannot hold"
+PARTS = "selects a part of the batch, or features by a list, which a graph cannot hold"
 
 
 def select(call: Call) -> Any:
@@ -67,12 +68,16 @@ def _picked(call: Call, index: list[Any]) -> Any:
     kept: list[tuple[Any, ...] | None] = []  # groups of the result; None stands for time
     steps: list[int] | int | None = None
     axes: list[Any] = _groups(x)
-    at = 0
-    for part in _spelled(index, len(axes)):
+    at, lengths = 0, list(call.shape)
+    spelled = _spelled(index, len(axes))
+    if isinstance(x, Symbol):
+        x = _selected(call, x, spelled, lengths)
+        axes = _groups(x)
+    for part in spelled:
         if part is None:
             kept.append(())
             continue
-        group, length = axes[at], call.shape[at]
+        group, length = axes[at], lengths[at]
         number = _number(part)
         if at == time and (number is not None or isinstance(part, slice)):
             chosen_steps = range(length)[part] if number is None else range(length)[number]
@@ -86,6 +91,24 @@ def _picked(call: Call, index: list[Any]) -> Any:
             _drop(kept, group)
         at += 1
     return _result(call, x, kept, steps, time)
+
+
+def _selected(call: Call, x: Symbol, index: list[Any], lengths: list[int]) -> Symbol:
+    """``x`` with the features that an index selects; what is left of the index, in place, takes all of them."""
+    places = [n for n, part in enumerate(index) if part is not None]
+    for at, place in enumerate(places):
+        number, part, group = _number(index[place]), index[place], x.axes[at]
+        if number is None and not isinstance(part, slice):
+            continue
+        every = range(lengths[at])
+        chosen_ones = every[part] if number is None else range(every[number], every[number] + 1)
+        if len(chosen_ones) == len(every) or not any(isinstance(label, int) for label in group):
+            continue
+        if chosen_ones.step != 1 or not chosen_ones:
+            raise Unsupported("selects features with gaps")
+        x = operations.sliced(call.tracer, x, at, chosen_ones.start, chosen_ones.stop)
+        index[place], lengths[at] = (slice(None) if number is None else 0), len(chosen_ones)
+    return x
 
 
 def _drop(kept: list[tuple[Any, ...] | None], group: tuple[Any, ...]) -> None:

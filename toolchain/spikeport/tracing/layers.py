@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.graph import Array, Conv, Linear, Norm
-from spikeport.tracing import views
+from spikeport.tracing import operations, views
 from spikeport.tracing.axes import words
 from spikeport.tracing.call import Call
 from spikeport.tracing.symbols import Axes, Symbol, Unsupported
@@ -120,9 +120,10 @@ def product(call: Call, x: Symbol, weight: Array, bias: Any) -> Symbol:
 
 
 def matmul(call: Call) -> Symbol:
-    """x @ weight with a constant weight [in, out]."""
-    if call.symbol(call.get(1, "other", call.get(1, "mat2"))) is not None:
-        raise Unsupported("multiplies two matrices that depend on the input, which needs a node for spike matrices")
+    """x @ weight with a constant weight [in, out], or the product of two matrices of values."""
+    x, other = call.symbol(call.get(0, "input")), call.symbol(call.get(1, "other", call.get(1, "mat2")))
+    if x is not None and other is not None:
+        return operations.matrix_product(call, x, other)
     weight = call.constant(call.get(1, "other", call.get(1, "mat2")))
     if weight is None or weight.ndim != 2:
         raise Unsupported("is a product that is not x @ weight with features [in] and weight [in, out]")
@@ -174,6 +175,7 @@ HANDLERS: dict[str, Callable[[Call], Any]] = {
     "matmul": matmul,
     "__matmul__": matmul,
     "mm": matmul,
+    "bmm": matmul,
     "addmm": addmm,
     "batch_norm": batch_norm,
     **dict.fromkeys(("dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout", "alpha_dropout"), dropout),

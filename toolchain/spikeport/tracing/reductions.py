@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from spikeport.tracing import operations
 from spikeport.tracing.axes import without_time
 from spikeport.tracing.blocks import weighed
 from spikeport.tracing.call import Call
@@ -48,25 +49,17 @@ def _over_space(call: Call, x: Symbol, dims: list[int], kind: str, keep: bool) -
     space = set(range(1, len(x.shape)))
     if not labels:
         return x if keep else x.viewed(tuple(g for n, g in enumerate(x.axes) if n not in dims))
-    if labels != space:
-        raise Unsupported(_refusal(labels, x))
+    if labels != space or "B" in labels:
+        return operations.summed(call, x, dims, kind, keep)
     pooled = whole_pool(call, x, (1,) * len(space), "average" if kind == "mean" else "sum")
     if keep:
         return pooled
     axes: list[tuple[Label, ...]] = [g for n, g in enumerate(x.axes) if n not in dims]
     if (0,) not in axes:
-        raise Unsupported("takes the mean over space of channels that share an axis")
+        return operations.without(pooled, dims)
     at = axes.index((0,))
     axes[at] = tuple(range(len(x.shape)))  # the axes of space have size 1 now
     return pooled.viewed(tuple(axes))
-
-
-def _refusal(labels: set[Label], x: Symbol) -> str:
-    if "B" in labels:
-        return "is over the batch, which mixes samples"
-    if 0 in labels:
-        return "is over channels, which needs a node that sums over axes"
-    return "is over other axes than time or all of space, which needs a node that sums over axes"
 
 
 def _dims(dim: Any, count: int) -> list[int]:

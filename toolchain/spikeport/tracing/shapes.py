@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from spikeport.tracing import operations
 from spikeport.tracing.arithmetic import spiking
 from spikeport.tracing.axes import regrouped
 from spikeport.tracing.blocks import gathered, steps_of
@@ -16,9 +19,12 @@ from spikeport.tracing.symbols import Axes, Known, State, Steps, Symbol, Unsuppo
 
 
 def reshape(call: Call) -> Symbol:
-    """Any reshape that joins axes or takes joined ones apart."""
+    """Any reshape: axes that are joined or taken apart again cost nothing, others a node."""
     x = call.input()
-    return x.viewed(regrouped(x.labels, call.size, tuple(call.out.shape)))
+    try:
+        return x.viewed(regrouped(x.labels, call.size, tuple(call.out.shape)))
+    except Unsupported:
+        return operations.reshaped(call, x)
 
 
 def permuted(call: Call, order: Sequence[int]) -> Any:
@@ -66,7 +72,7 @@ def movedim(call: Call) -> Any:
 
 
 def expand(call: Call) -> Symbol:
-    """A frame at every step: a new axis, or one of size 1, becomes time; anything else must change nothing."""
+    """A frame at every step, where a new axis or one of size 1 becomes time; features of length 1 are repeated."""
     x = call.input()
     shape = tuple(call.out.shape)
     padded: Axes = ((),) * (len(shape) - len(x.axes)) + x.axes
@@ -75,12 +81,12 @@ def expand(call: Call) -> Symbol:
         size = 1
         for label in group:
             size *= call.size(label)
-        axes.append(group if size == length else _time(call, x, group, length))
-    return x.viewed(tuple(axes))
+        axes.append((group, length // size))
+    return _repeated(call, x, padded, [count for _, count in axes])
 
 
 def repeat(call: Call) -> Symbol:
-    """repeat(x, *times): over time, also where time is folded into the batch."""
+    """repeat(x, *times): over time, also where time is folded into the batch, and features of length 1."""
     x = call.input()
     counts = call.args[1:] if len(call.args) > 2 or isinstance(call.get(1, "repeats"), int) else call.get(1, "repeats")
     if call.name == "tile":
@@ -89,7 +95,24 @@ def repeat(call: Call) -> Symbol:
     counts = [int(n) for n in counts]
     counts = [1] * (len(x.axes) - len(counts)) + counts
     padded: Axes = ((),) * (len(counts) - len(x.axes)) + x.axes
-    return x.viewed(tuple(g if n == 1 else _time(call, x, g, n) for g, n in zip(padded, counts, strict=True)))
+    tiles = [
+        math.prod(call.size(label) for label in g) > 1 and g != ("B",) and n > 1
+        for g, n in zip(padded, counts, strict=True)
+    ]
+    if any(tiles):
+        raise Unsupported("repeats maps as tiles; a value can be repeated beside itself (repeat_interleave)")
+    return _repeated(call, x, padded, counts)
+
+
+def _repeated(call: Call, x: Symbol, axes: Axes, counts: Sequence[int]) -> Symbol:
+    """An axis of nothing, or of the batch, that is repeated becomes time; features are repeated by a node."""
+    late = x.timed or not x.steady
+    features = [
+        n if (late and g == ()) or any(isinstance(a, int) for a in g) else 1 for g, n in zip(axes, counts, strict=True)
+    ]
+    rest = [n // m for n, m in zip(counts, features, strict=True)]
+    y = x.viewed(tuple(g if n == 1 else _time(call, x, g, n) for g, n in zip(axes, rest, strict=True)))
+    return y if max(features, default=1) == 1 else operations.repeated(call.tracer, y, features)
 
 
 def repeat_interleave(call: Call) -> Symbol:
@@ -100,14 +123,14 @@ def repeat_interleave(call: Call) -> Symbol:
     dim %= len(x.axes)
     group = x.axes[dim]
     if group not in ((), ("B",)):
-        raise Unsupported("repeats features, which needs a node for upsampling")
+        return operations.repeated(call.tracer, x, [count if n == dim else 1 for n in range(len(x.axes))])
     _check(call, x, count)
     return x.viewed((*x.axes[:dim], (*group, "T"), *x.axes[dim + 1 :]))
 
 
 def _time(call: Call, x: Symbol, group: Any, count: int) -> Any:
     if group not in ((), ("B",)):
-        raise Unsupported("repeats features, which needs a node for upsampling")
+        raise Unsupported("repeats time")
     _check(call, x, count)
     return ("T", *group)
 
@@ -122,27 +145,32 @@ def _check(call: Call, x: Symbol, count: int) -> None:
 
 
 def stack(call: Call) -> Any:
-    """Frames of all steps to a block."""
+    """Frames of all steps to a block, or several values along a new axis."""
     parts = [_frame(call, part) for part in call.get(0, "tensors")]
     axis = call.get(1, "dim", 0) % call.out.ndim
-    if len(parts) == 1 and parts[0] is not None and call.tracer.timesteps not in (None, 1):
-        return parts[0].viewed((*parts[0].axes[:axis], (), *parts[0].axes[axis:]))
-    return _over_time(call, parts, axis)
+    raised = [part.viewed((*part.axes[:axis], (), *part.axes[axis:])) for part in parts if part is not None]
+    if len(parts) == 1 and raised and call.tracer.timesteps not in (None, 1):
+        return raised[0]
+    if not any(part.timed for part in raised):
+        try:
+            return _over_time(call, parts, axis)
+        except Unsupported:
+            if len(raised) < len(parts):
+                raise
+    return _side_by_side(call, raised, axis)
 
 
 def _frame(call: Call, value: Any) -> Symbol | None:
     known = call.symbol(value)
     if known is None and not (isinstance(value, Tensor) and call.tracer.is_fixed(value) and not value.any()):
         raise Unsupported("joins values that depend on the input with constants")
-    if known is not None and known.timed:
-        raise Unsupported("joins blocks over time along a new axis, which needs a node for concatenation")
     return known
 
 
 def _over_time(call: Call, parts: list[Symbol | None], axis: int) -> Any:
     known = [p for p in parts if p is not None]
     if any(p.axes != known[0].axes or p.shape != known[0].shape for p in known):
-        raise Unsupported("joins values of different layers, which needs a node for concatenation")
+        raise Unsupported("joins values of different layers over time")
     block = Steps(tuple(parts), axis)
     result = gathered(call, block)
     if isinstance(result, Steps) and not _in_order(result):
@@ -176,7 +204,7 @@ def cat(call: Call) -> Any:
         elif known is None and call.tracer.is_fixed(value) and not value.any():
             parts += [None] * value.shape[axis]
         else:
-            raise Unsupported("joins channels, which needs a node for concatenation")
+            return _side_by_side(call, [call.symbol(value) for value in values], axis)
     if not folded:
         return _over_time(call, parts, axis)
     block = _over_time(call, parts, axis)
@@ -184,6 +212,14 @@ def cat(call: Call) -> Any:
         raise Unsupported("folds steps of different layers into the batch")
     axes = block.axes
     return block.viewed((*axes[:axis], ("T", *axes[axis + 1]), *axes[axis + 2 :]))
+
+
+def _side_by_side(call: Call, parts: Sequence[Symbol | None], axis: int) -> Symbol:
+    """Features of several tensors along one axis."""
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        raise Unsupported("joins values that depend on the input with constants")
+    return operations.concatenated(call, known, axis)
 
 
 def unbind(call: Call) -> list[Any]:
@@ -195,6 +231,8 @@ def unbind(call: Call) -> list[Any]:
     if isinstance(block, Symbol) and block.axes[dim] == ():
         rest = block.viewed(block.axes[:dim] + block.axes[dim + 1 :])
         return [rest if call.name in ("unbind", "__iter__") else block]
+    if isinstance(block, Symbol) and block.axes[dim] != ("T",):
+        return _pieces(call, block, dim)
     block = steps_of(call, block)
     if block.axis != dim:
         raise Unsupported("takes a block apart along another axis than time")
@@ -205,6 +243,14 @@ def unbind(call: Call) -> list[Any]:
     if (count if call.name == "split" else len(parts) // count) != 1 or not isinstance(count, int):
         raise Unsupported("takes a block apart into pieces of several steps")
     return [FIXED if p is None else p.viewed((*p.axes[:dim], (), *p.axes[dim:])) for p in parts]
+
+
+def _pieces(call: Call, x: Symbol, dim: int) -> list[Any]:
+    """The parts of features that unbind, chunk and split return."""
+    if call.name in ("unbind", "__iter__"):
+        return [operations.taken(call.tracer, x, dim, n) for n in range(call.shape[dim])]
+    ends = np.cumsum([part.shape[dim] for part in call.out]).tolist()
+    return [operations.sliced(call.tracer, x, dim, a, b) for a, b in zip([0, *ends], ends, strict=False)]
 
 
 def same(call: Call) -> Known:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.graph import LIF, Array, Graph, Readout
 from spikeport.record import Record, Train
-from spikeport.tracing import arithmetic, comparisons, indexing, layers, pools, reductions, shapes
+from spikeport.tracing import arithmetic, comparisons, indexing, layers, operations, pools, reductions, shapes
 from spikeport.tracing.blocks import weighted
 from spikeport.tracing.finish import Finish
 from spikeport.tracing.functions import SUPPORTED
@@ -33,6 +33,7 @@ HANDLERS = {
     **reductions.HANDLERS,
     **shapes.HANDLERS,
     **indexing.HANDLERS,
+    **operations.HANDLERS,
 }
 
 

@@ -7,6 +7,7 @@ module and the line that did it, and the run goes on; it is an error where the r
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from spikeport.findings import Finding
-from spikeport.tracing import views
+from spikeport.tracing import operations, views
 from spikeport.tracing.axes import words
 from spikeport.tracing.call import FIXED, Call, Handler
 from spikeport.tracing.calls import NeuronCall, NeuronCalls
@@ -166,7 +167,7 @@ class Tracer(TorchFunctionMode):
                 handler = self.handlers.get(name)
                 if handler is None:
                     raise Unsupported("is no operation that a graph can hold")
-                result = handler(Call(self, name, tuple(args), kwargs, out, shape))
+                result = self._handled(handler, Call(self, name, tuple(args), kwargs, out, shape))
             except Unsupported as reason:
                 number = self.report(f"{name.strip('_')}: {reason}", mend=reason.mend, code=reason.code)
                 result = self._as_if(args, out, causes_of(known) | {number})
@@ -176,6 +177,20 @@ class Tracer(TorchFunctionMode):
             out = list(out)
         self._mark(args[0] if name == "__setitem__" else out, result, name.strip("_"), causes_of(known))
         return iter(out) if name == "__iter__" else out
+
+    def _handled(self, handler: Handler, call: Call) -> Any:
+        """What a handler makes of a call; where it cannot, of the same tensors with their features in their order."""
+        try:
+            return handler(call)
+        except Unsupported:
+            undo = operations.settle(call)
+            if undo is None:
+                raise
+            try:
+                return handler(call)
+            except Unsupported:
+                undo()
+            raise
 
     def _as_if(self, args: Any, out: Any, causes: frozenset[int]) -> Known:
         """What to take the result of something unsupported for, so that what follows it is examined as well."""
@@ -254,6 +269,8 @@ class Tracer(TorchFunctionMode):
         path = self._stack[-1][0]
         self.timed = self.timed or kind.steps(module) == "all"
         x = views.flat(self, x)
+        with contextlib.suppress(Unsupported):
+            x = operations.settled(self, x)
         call = NeuronCall(module, kind, path, x, values[1:], len(list(tensors(out))) - 1, self.where())
         result = self._calls.fire(call)
         spikes = result[0]

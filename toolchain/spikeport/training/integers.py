@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spikeport import graph as nodes
+from spikeport.engine import operations
 from spikeport.findings import fail
 from spikeport.graph import LIF, Array, Graph, Loihi, Node, Readout, Synapse, over_neurons
 from spikeport.graph.hosted import by_host
@@ -113,8 +116,12 @@ class IntegerNet(nn.Module):
         for name in graph.order:
             if name == graph.input:
                 continue
-            x = _added(name, graph, values)
-            values[name] = self._node(name, graph[name], x)
+            x, *others = (reduce(add, (values[source] for source in group)) for group in graph.operands(name))
+            node = graph[name]
+            if isinstance(node, nodes.Operation):
+                values[name] = operations.prepare(node, x.dtype)(x, *others)
+            else:
+                values[name] = self._node(name, node, x)
             if isinstance(graph[name], LIF):
                 spikes[name] = values[name]
         last = graph[graph.output]
@@ -163,13 +170,6 @@ def _bounds(graph: Graph, name: str, node: Synapse, top: int) -> tuple[int, int]
 
 def _floats(value: Array) -> Tensor:
     return torch.as_tensor(np.array(value, dtype=np.float32))
-
-
-def _added(name: str, graph: Graph, values: Mapping[str, Tensor]) -> Tensor:
-    first, *others = (values[source] for source in graph.sources(name))
-    for other in others:
-        first = first + other
-    return first
 
 
 def _product(node: Synapse, x: Tensor, weight: Tensor) -> Tensor:

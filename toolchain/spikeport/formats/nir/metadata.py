@@ -13,12 +13,11 @@ from spikeport.formats import facts as facts_
 from spikeport.formats.nir.file import Filled, Packed, Tree, equal_or
 from spikeport.formats.nir.safe_names import safe_names
 from spikeport.formats.nir.to_nir import Context, Lowered, Thresholds, lower, readable, weight_size
-from spikeport.graph import Array, Conv, Graph, Node, Readout
+from spikeport.graph import OPERATIONS, Array, Conv, Graph, Node, Operation, Readout
 
 KEY = "spikeport"
-FEATURES = frozenset(
-    {"schedule", "integers", "arithmetic", "decay", "reset-subtract", "reset-none"}
-)  #: what this version knows
+NEURONS = ("schedule", "integers", "arithmetic", "decay", "reset-subtract", "reset-none")
+FEATURES = frozenset([*NEURONS, *(kind.__name__ for kind in OPERATIONS)])  #: what this version knows
 SUM = "digest"
 LARGEST_WEIGHT = 2**29  #: numbers in one weight of NIR's
 
@@ -48,6 +47,8 @@ def to_tree(graph: Graph, thresholds: Thresholds, dt: float) -> tuple[Tree, list
         nodes[names[name]] = {**lowered.fields, "metadata": {KEY: meta}}
         if isinstance(node, Conv) and not readable(node):
             findings.append(_unreadable(name, node))
+        if isinstance(node, Operation):
+            findings.append(_no_word(name, node))
     edges = [[names[a], names[b]] for a, b in graph.edges]
     about = facts_.graph_facts(graph) | {
         "version": facts_.VERSION,
@@ -89,6 +90,17 @@ def _unreadable(name: str, node: Conv) -> Finding:
         where=f"node {name!r}",
         why="that check takes the first kernel size for both axes.",
         mend="other tools open the file with nir.read(path, type_check=False)",
+        severity="note",
+    )
+
+
+def _no_word(name: str, node: Operation) -> Finding:
+    return Finding(
+        "SP219",
+        f"NIR has no {type(node).__name__}; spikeport reads it, other tools refuse the file",
+        where=f"node {name!r}",
+        why="what enters a node adds up in NIR, and nothing else.",
+        mend="nothing if spikeport reads the file; ONNX says it with standard operators",
         severity="note",
     )
 

@@ -32,6 +32,7 @@ from spikeport.graph import (
     Loihi,
     Node,
     Norm,
+    Operation,
     Pool,
     Readout,
     Real,
@@ -65,7 +66,9 @@ class Lowered:
 
 
 def lower(node: Node, context: Context) -> Lowered:
-    """The NIR node for one of ours."""
+    """The NIR node for one of ours; an operation, for which NIR has no word, by its own name and fields."""
+    if isinstance(node, Operation):
+        return Lowered({"type": f"spikeport.{type(node).__name__}"}, needs=frozenset({type(node).__name__}))
     return _RULES[type(node)](node, context)
 
 

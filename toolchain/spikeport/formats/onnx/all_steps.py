@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from spikeport.formats.onnx import neuron_functions, stateless
 from spikeport.formats.onnx.builder import DOMAIN
 from spikeport.formats.onnx.layout import Layout, Value
-from spikeport.graph import LIF, STATE_SHIFT, CubaLIF, Delay, Input, Readout, over_neurons, schedule_over_neurons
+from spikeport.formats.onnx.operations import operation
+from spikeport.graph import (
+    LIF,
+    STATE_SHIFT,
+    CubaLIF,
+    Delay,
+    Input,
+    Node,
+    Operation,
+    Readout,
+    over_neurons,
+    schedule_over_neurons,
+)
 
 Time = Literal["scan", "unroll", "step"]
 
@@ -25,7 +37,8 @@ class Whole(Layout):
     def run(self) -> Value:
         """Write everything; the value that leaves the graph, [B, ...]."""
         self.reserve()
-        self.rules = {**stateless.RULES, Input: entering, LIF: neuron, CubaLIF: neuron, Delay: delay, Readout: readout}
+        own: dict[type[Node], Any] = {Input: entering, LIF: neuron, CubaLIF: neuron, Delay: delay, Readout: readout}
+        self.rules = {**stateless.RULES, Operation: operation, **own}
         for name in self.graph.order:
             self.values[name] = self.node(name)
         end = self.values[self.graph.output]

@@ -13,7 +13,7 @@ from spikeport.formats.onnx import number_of_steps
 from spikeport.formats.onnx.builder import Builder
 from spikeport.formats.onnx.integers import ranges
 from spikeport.formats.onnx.number_of_steps import STEPS, Continuation
-from spikeport.graph import LIF, Array, Graph, Loihi, Node, Profile, Range, Shape
+from spikeport.graph import LIF, Array, Graph, Loihi, Node, Operation, Profile, Range, Shape
 from spikeport.graph.ranges import into
 from spikeport.graph.shifts import shift_each
 
@@ -79,12 +79,22 @@ class Layout:
         """Write one node; the value that leaves it."""
         node = self.graph.nodes[name]
         self.stored.setdefault(name, {})
+        if isinstance(node, Operation):
+            return self.rules[Operation](self, name, node, self.operands(name))
         entering = self.sum(name) if self.graph.sources(name) else None
         return self.rules[type(node)](self, name, node, entering)
 
     def sum(self, name: str) -> Value:
-        """What enters a node: the sum of its sources."""
-        values = [self.values[source] for source in self.graph.sources(name)]
+        """What enters a node that is no operation: the sum of its sources."""
+        (x,) = self.operands(name)
+        return x
+
+    def operands(self, name: str) -> list[Value]:
+        """What enters a node, operand by operand: sums over edges."""
+        return [self._sum(name, group) for group in self.graph.operands(name)]
+
+    def _sum(self, name: str, sources: tuple[str, ...]) -> Value:
+        values = [self.values[source] for source in sources]
         if len({value.form for value in values}) > 1:
             values = [self.row(value) for value in values]
         return reduce(lambda a, b: self._added(a, b, f"{name}/sum"), values)

@@ -21,7 +21,8 @@ from spikeport.formats.onnx import neuron_functions, number_of_steps, stateless
 from spikeport.formats.onnx.all_steps import biased, entering, parameters, readout_weight
 from spikeport.formats.onnx.builder import DOMAIN
 from spikeport.formats.onnx.layout import Layout, Value
-from spikeport.graph import LIF, CubaLIF, Delay, Input, Readout
+from spikeport.formats.onnx.operations import operation
+from spikeport.graph import LIF, CubaLIF, Delay, Input, Node, Operation, Readout
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class Step(Layout):
     def run(self) -> Value:
         """Write everything; what this step adds to the output."""
         self.reserve()
-        self.rules = {**stateless.RULES, Input: _input, LIF: _neuron, CubaLIF: _neuron, Readout: _readout}
+        own: dict[type[Node], Any] = {Input: _input, LIF: _neuron, CubaLIF: _neuron, Readout: _readout}
+        self.rules = {**stateless.RULES, Operation: operation, **own}
         delays = self.graph.nodes_of(Delay)
         for name, node in delays.items():
             self.stored[name] = {}

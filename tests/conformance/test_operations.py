@@ -1,0 +1,50 @@
+"""Networks with operations: who runs them computes what the definition says, and chips refuse them by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from conformance.cases import case
+from conformance.judge import judge
+from conformance.targets import Contestant, named
+from conformance.waivers import waivers
+from spikeport.graph import OPERATIONS, Operation
+from spikeport.target import target
+
+SEEDS = range(20)
+INTEGERS, REALS = "integers, operations", "float32, operations"
+RUNNERS = [
+    Contestant("integer", (INTEGERS,), named("integer"), "plain"),
+    Contestant("integer", (INTEGERS,), named("integer"), "fast"),
+    Contestant("reference", (REALS,), named("reference"), "plain"),
+    Contestant("reference", (REALS,), named("reference"), "fast"),
+    Contestant("onnxruntime", (INTEGERS, REALS), named("onnxruntime")),
+]
+
+
+@pytest.mark.parametrize("contestant", RUNNERS, ids=lambda each: f"{each.name} {each.kernels}")
+def test_every_bit_is_the_definitions(contestant):
+    if not contestant.make().availability().ready:
+        pytest.skip(contestant.make().availability().why)
+    cases = [case(kind, seed) for kind in contestant.kinds for seed in SEEDS]
+    verdict = judge(cases, contestant.try_all(cases), waivers(contestant.name))
+    assert verdict.differences[:5] == []
+    assert verdict.agreed >= 18
+
+
+def test_every_operation_is_drawn():
+    drawn = {
+        type(node) for kind in (INTEGERS, REALS) for seed in SEEDS for node in case(kind, seed).graph.nodes.values()
+    }
+    assert drawn >= set(OPERATIONS)
+
+
+@pytest.mark.parametrize("name", ["lava", "nengo-loihi", "sanafe"])
+def test_a_chip_refuses_an_operation_by_its_name(name):
+    """Behind one that it refused it need not look."""
+    for seed in SEEDS:
+        graph = case("lava, operations", seed).graph
+        operations = graph.nodes_of(Operation)
+        errors = [finding.what for finding in target(name).check(graph) if finding.severity == "error"]
+        kinds = {type(node).__name__ for node in operations.values()}
+        assert not kinds or any(kind in what for kind in kinds for what in errors)

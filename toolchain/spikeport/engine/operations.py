@@ -1,0 +1,75 @@
+"""What operations compute in torch: of floats in their type, of whole numbers exactly, in a type that holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from spikeport.engine.integers import holding
+from spikeport.findings import fail
+from spikeport.graph import Concat, Gate, MatMul, Operation, Range, Repeat, Reshape, Slice, Sum
+
+EXACT = 2**24  #: float32 holds every whole number up to here
+
+
+def prepare(node: Operation, dtype: torch.dtype) -> Callable[..., Tensor]:
+    """An operation on operands [T or 1, B, *shape] of one type. Raises SP503 for one without a rule."""
+    if type(node) not in RULES:
+        fail("SP503", f"the engine does not know nodes of type {type(node).__name__}")
+    rule = RULES[type(node)]
+    if node.moves or dtype.is_floating_point:
+        return lambda *x: rule(node, *x)
+    # matrix products of integers are slow on CPUs, and CUDA has none; ranges keep every sum below 2**53
+    return lambda *x: rule(node, *(each.double() for each in x)).round().to(dtype)
+
+
+def small(node: Operation, entering: Range, leaving: Range) -> Callable[..., Tensor]:
+    """An operation on whole numbers in small types: in bytes where nothing is computed, else in floats that hold all."""
+    x = entering | leaving
+    dtype = holding(x) if node.moves else torch.float32 if x.size <= EXACT else torch.float64
+    rule = RULES[type(node)]
+    return lambda *operands: rule(node, *(each.to(dtype) for each in operands))
+
+
+def _concat(node: Concat, *x: Tensor) -> Tensor:
+    steps = max(each.shape[0] for each in x)
+    return torch.cat([each.expand(steps, *each.shape[1:]) for each in x], dim=node.axis + 2)
+
+
+def _gate(node: Gate, a: Tensor, b: Tensor) -> Tensor:
+    return a * b
+
+
+def _matmul(node: MatMul, a: Tensor, b: Tensor) -> Tensor:
+    return torch.matmul(a, b)
+
+
+def _repeat(node: Repeat, x: Tensor) -> Tensor:
+    for axis, count in enumerate(node.counts):
+        x = x.repeat_interleave(count, axis + 2) if count > 1 else x
+    return x
+
+
+def _reshape(node: Reshape, x: Tensor) -> Tensor:
+    return x.permute(0, 1, *(axis + 2 for axis in node.order)).reshape(*x.shape[:2], *node.shape)
+
+
+def _slice(node: Slice, x: Tensor) -> Tensor:
+    return x.narrow(node.axis + 2, node.start, node.stop - node.start)
+
+
+def _sum(node: Sum, x: Tensor) -> Tensor:
+    return x.sum([axis + 2 for axis in node.axes], keepdim=True)
+
+
+RULES: dict[type[Operation], Callable[..., Tensor]] = {
+    Concat: _concat,
+    Gate: _gate,
+    MatMul: _matmul,
+    Repeat: _repeat,
+    Reshape: _reshape,
+    Slice: _slice,
+    Sum: _sum,
+}

@@ -1,0 +1,79 @@
+"""What operations are in ONNX: standard operators, of int32 or of floats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from spikeport.findings import fail
+from spikeport.formats.onnx.layout import Layout, Value
+from spikeport.graph import Concat, Gate, MatMul, Operation, Repeat, Reshape, Slice, Sum
+
+
+def operation(self: Layout, name: str, node: Operation, operands: list[Value]) -> Value:
+    """One operation. Raises SP206 for one without a rule."""
+    if type(node) not in RULES:
+        fail("SP206", f"ONNX export does not know nodes of type {type(node).__name__}", where=f"node {name!r}")
+    forms = {value.form for value in operands}
+    values = operands if len(forms) == 1 else [self.as_time(value) for value in operands]
+    front = 2 if values[0].form == "time" else 1
+    output = RULES[type(node)](self, name, node, [value.name for value in values], front)
+    return Value(output, values[0].form, self.graph.shapes[name])
+
+
+def _concat(self: Layout, name: str, node: Concat, x: list[str], front: int) -> str:
+    return self.builder.op("Concat", x, name, axis=node.axis + front)
+
+
+def _gate(self: Layout, name: str, node: Gate, x: list[str], front: int) -> str:
+    return self.builder.op("Mul", x, name)
+
+
+def _matmul(self: Layout, name: str, node: MatMul, x: list[str], front: int) -> str:
+    return self.builder.op("MatMul", x, name)
+
+
+def _repeat(self: Layout, name: str, node: Repeat, x: list[str], front: int) -> str:
+    """Copies side by side, axis by axis: each index as often as it counts."""
+    (value,) = x
+    source = self.graph.input_shape(name)
+    axes = [axis for axis, count in enumerate(node.counts) if count > 1]
+    for axis in axes:
+        places = self.builder.constant(np.repeat(np.arange(source[axis]), node.counts[axis]), np.int64, "places")
+        wish = name if axis == axes[-1] else f"{name}/repeated"
+        value = self.builder.op("Gather", [value, places], wish, axis=axis + front)
+    return value if axes else self.builder.op("Identity", x, name)
+
+
+def _reshape(self: Layout, name: str, node: Reshape, x: list[str], front: int) -> str:
+    """The axes of time and batch stay (a 0 in ONNX's shape copies an axis)."""
+    (value,) = x
+    if node.order != tuple(range(len(node.order))):
+        order = [*range(front), *(axis + front for axis in node.order)]
+        value = self.builder.op("Transpose", [value], f"{name}/ordered", perm=order)
+    shape = self.builder.constant([*(0,) * front, *node.shape], np.int64, "shape")
+    return self.builder.op("Reshape", [value, shape], name)
+
+
+def _slice(self: Layout, name: str, node: Slice, x: list[str], front: int) -> str:
+    ends = (self.builder.constant([n], np.int64, "index") for n in (node.start, node.stop, node.axis + front))
+    return self.builder.op("Slice", [*x, *ends], name)
+
+
+def _sum(self: Layout, name: str, node: Sum, x: list[str], front: int) -> str:
+    axes = self.builder.constant([axis + front for axis in node.axes], np.int64, "axes")
+    return self.builder.op("ReduceSum", [*x, axes], name, keepdims=1)
+
+
+#: of an operation with the values ``x``, whose features begin behind ``front`` axes, the name of what leaves it
+RULES: dict[type[Operation], Callable[[Layout, str, Any, list[str], int], str]] = {
+    Concat: _concat,
+    Gate: _gate,
+    MatMul: _matmul,
+    Repeat: _repeat,
+    Reshape: _reshape,
+    Slice: _slice,
+    Sum: _sum,
+}

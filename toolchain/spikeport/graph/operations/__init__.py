@@ -1,0 +1,14 @@
+"""The operations, a file each. This table is all that the graph room, NIR, costs and quantisation need to know them."""
+
+from spikeport.graph.operation import Operation
+from spikeport.graph.operations.concat import Concat
+from spikeport.graph.operations.gate import Gate
+from spikeport.graph.operations.matmul import MatMul
+from spikeport.graph.operations.repeat import Repeat
+from spikeport.graph.operations.reshape import Reshape
+from spikeport.graph.operations.slice import Slice
+from spikeport.graph.operations.sum import Sum
+
+OPERATIONS: tuple[type[Operation], ...] = (Concat, Gate, MatMul, Repeat, Reshape, Slice, Sum)
+
+__all__ = ["OPERATIONS", "Concat", "Gate", "MatMul", "Operation", "Repeat", "Reshape", "Slice", "Sum"]

@@ -1,0 +1,189 @@
+"""What joins, products, selections and repetitions of features become: operations of the graph.
+
+Axes that are only regrouped or permuted cost no node: a `Symbol` follows them. An operation needs its operands as they
+lie in the tensor, so they are *settled* first, behind a `Reshape` where their node has other features.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spikeport.graph import Concat, Gate, MatMul, Operation, Repeat, Reshape, Shape, Slice, Sum
+from spikeport.tracing.algebra import scaled
+from spikeport.tracing.axes import regrouped
+from spikeport.tracing.functions import tensors
+from spikeport.tracing.symbols import Axes, Label, Symbol, Unsupported
+
+if TYPE_CHECKING:
+    from spikeport.tracing.call import Call
+    from spikeport.tracing.tracer import Tracer
+
+
+def lead_of(x: Symbol) -> int:
+    """How many axes of the tensor come before its features: those of time and batch."""
+    return 1 + max((n for n, group in enumerate(x.axes) if set(group) & {"T", "B"}), default=-1)
+
+
+def settled(tracer: Tracer, x: Symbol) -> Symbol:
+    """The same tensor where each axis behind time and batch is one feature axis of its node, in order."""
+    lead = lead_of(x)
+    before: list[tuple[Label, ...]] = []
+    order: list[int] = []
+    for group in x.axes[:lead]:
+        inside = [label for label in group if isinstance(label, int)]
+        if any(x.shape[label] > 1 for label in inside):
+            raise Unsupported("needs time and batch before the features")
+        order += inside
+        before.append(tuple(label for label in group if not isinstance(label, int)))
+    shape = tuple(math.prod(tracer.size(x.shape, label) for label in group) for group in x.axes[lead:])
+    order += [int(label) for group in x.axes[lead:] for label in group]
+    if not shape:
+        raise Unsupported("needs features behind time and batch")
+    axes: Axes = (*before, *((n,) for n in range(len(shape))))
+    if shape == x.shape and order == sorted(order):
+        return x if axes == x.axes else x.viewed(axes)
+    return _moved(tracer, x, Reshape(tuple(order), shape), axes)
+
+
+def _moved(tracer: Tracer, x: Symbol, node: Operation, axes: Axes) -> Symbol:
+    path, alone = tracer.place()
+    return tracer.draft.apply(node, x, axes, path, alone, type(node).__name__.lower())
+
+
+def settle(call: Call) -> Callable[[], None] | None:
+    """Settle every followed argument of a call; how to undo that, or None where nothing changed."""
+    before = []
+    for value in tensors((call.args, call.kwargs)):
+        known = call.tracer.known_of(value)
+        try:
+            now = settled(call.tracer, known) if isinstance(known, Symbol) else known
+        except Unsupported:
+            continue
+        if now is not known and now is not None and known is not None:
+            call.tracer.know(value, now)
+            before.append((value, known))
+
+    def undo() -> None:
+        for value, known in before:
+            call.tracer.know(value, known)
+
+    return undo if before else None
+
+
+def reshaped(call: Call, x: Symbol) -> Symbol:
+    """Features taken apart or grouped anew: the axes of time and batch stay as they are in memory."""
+    labels = x.labels
+    count = next((n for n, label in enumerate(labels) if isinstance(label, int)), len(labels))
+    shape = tuple(call.out.shape)
+    whole = math.prod(call.size(label) for label in labels[:count])
+    prefix = next((n for n in range(len(shape)) if math.prod(shape[:n]) == whole), None)
+    order = [label for label in labels[count:] if isinstance(label, int)]
+    if prefix is None or len(order) < len(labels) - count:
+        raise Unsupported("mixes features with time or batch")
+    before = regrouped(labels[:count], call.size, shape[:prefix]) if prefix else ()
+    axes: Axes = (*before, *((n,) for n in range(len(shape) - prefix)))
+    return _moved(call.tracer, x, Reshape(tuple(order), shape[prefix:]), axes)
+
+
+def concatenated(call: Call, parts: Sequence[Symbol], axis: int) -> Symbol:
+    """Values side by side along an axis of features."""
+    whole = [settled(call.tracer, x) for x in parts]
+    at = axis - lead_of(whole[0])
+    if at < 0 or len({len(x.axes) for x in whole}) > 1:
+        raise Unsupported("joins values along time or batch")
+    return _joined(call, lambda names: Concat(axis=at, operands=names), whole)
+
+
+def gated(call: Call, x: Symbol, y: Symbol) -> Symbol:
+    """A product place by place in which axes of length 1 count for all places along them."""
+    return _joined(call, lambda names: Gate(operands=names), [settled(call.tracer, each) for each in (x, y)])
+
+
+def matrix_product(call: Call, x: Symbol, y: Symbol) -> Symbol:
+    """x @ y over the last two axes of features."""
+    return _joined(call, lambda names: MatMul(operands=names), [settled(call.tracer, each) for each in (x, y)])
+
+
+def _joined(call: Call, build: Callable[[tuple[str, ...]], Operation], parts: Sequence[Symbol]) -> Symbol:
+    leads = [x.axes[: lead_of(x)] for x in parts]
+    if any(len(lead) != len(leads[0]) for lead in leads):
+        raise Unsupported("joins values of different axes of time and batch")
+    lead: list[tuple[Label, ...]] = []
+    for groups in zip(*leads, strict=True):
+        if len({group for group in groups if group}) > 1:
+            raise Unsupported("joins values whose axes lie in another order")
+        lead.append(next((group for group in groups if group), ()))
+    if any("T" in group for group in lead) and not all(x.timed or x.steady for x in parts):
+        raise Unsupported("joins values of different time layouts: one step's value with every step's")
+    path, alone = call.tracer.place()
+    return call.tracer.draft.join(build, parts, tuple(lead), path, alone)
+
+
+def summed(call: Call, x: Symbol, dims: Sequence[int], kind: str, keep: bool) -> Symbol:
+    """A sum or mean over some axes of features."""
+    x = settled(call.tracer, x)
+    lead = lead_of(x)
+    axes = tuple(d - lead for d in dims if d >= lead)
+    if len(axes) < len(dims) or (len(axes) == len(x.shape) and not keep):
+        raise Unsupported("is over the batch, which mixes samples" if len(axes) < len(dims) else "leaves no feature")
+    y = _moved(call.tracer, x, Sum(axes), x.axes)
+    y = scaled(y, np.asarray(1 / math.prod(x.shape[axis] for axis in axes))) if kind == "mean" else y
+    return y if keep else without(y, [axis + lead for axis in axes])
+
+
+def without(x: Symbol, dims: Sequence[int]) -> Symbol:
+    """The tensor without some axes of length 1, whose labels go to a neighbour among the features."""
+    groups = [list(group) for group in x.axes]
+    kept = [n for n in range(len(groups)) if n not in dims]
+    features = [n for n in kept if n >= lead_of(x)]
+    for d in dims:
+        near = max((n for n in features if n < d), default=min(features, default=-1))
+        if near < 0:
+            raise Unsupported("leaves no feature")
+        groups[near] = groups[near] + groups[d] if near < d else groups[d] + groups[near]
+    return x.viewed(tuple(tuple(groups[n]) for n in kept))
+
+
+def sliced(tracer: Tracer, x: Symbol, axis: int, start: int, stop: int) -> Symbol:
+    """A part of the features, along an axis of the tensor."""
+    x = settled(tracer, x)
+    at = axis - lead_of(x)
+    if at < 0:
+        raise Unsupported("selects a part of the batch")
+    return _moved(tracer, x, Slice(start, stop, at), x.axes)
+
+
+def taken(tracer: Tracer, x: Symbol, axis: int, number: int) -> Symbol:
+    """One of the features along an axis of the tensor, which goes."""
+    return without(sliced(tracer, x, axis, number, number + 1), [axis])
+
+
+def repeated(tracer: Tracer, x: Symbol, counts: Sequence[int]) -> Symbol:
+    """Each value so many times along each axis of the tensor, copies side by side."""
+    x = settled(tracer, x)
+    lead = lead_of(x)
+    if any(count != 1 for count in counts[:lead]):
+        raise Unsupported("repeats the batch")
+    return _moved(tracer, x, Repeat(tuple(counts[lead:])), x.axes)
+
+
+def interpolate(call: Call) -> Symbol:
+    """interpolate(x, size, scale_factor, mode) by the nearest value, to a whole multiple of the size."""
+    mode = call.get(3, "mode", "nearest")
+    if mode not in ("nearest", "nearest-exact"):
+        raise Unsupported(f"interpolates ({mode}); repetition of the nearest value is a node of a graph")
+    before, after = call.shape, tuple(call.out.shape)
+    if any(new % old for old, new in zip(before, after, strict=True)):
+        raise Unsupported(f"resizes {before} to {after}, which is no whole multiple")
+    return repeated(call.tracer, call.input(), _ratio(before, after))
+
+
+def _ratio(before: Shape, after: Shape) -> list[int]:
+    return [new // old for old, new in zip(before, after, strict=True)]
+
+
+HANDLERS: dict[str, Callable[[Call], Any]] = dict.fromkeys(("interpolate", "upsample", "upsample_nearest"), interpolate)
