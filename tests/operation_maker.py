@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikeport.graph import Concat, Gate, MatMul, Repeat, Reshape, Scale, Slice, Sum
+from spikeport.graph import Concat, Gate, MatMul, Maximum, Repeat, Reshape, Scale, Slice, Sum
 
 LARGEST = 150  #: values of a node; what multiplies maps would grow without end
 
@@ -74,6 +74,14 @@ def matmul(maker):
     put(maker, lambda names: MatMul(operands=names), operands)
 
 
+def largest(maker):
+    axes = len(maker.shape) - 1
+    kernel, stride = (tuple(int(n) for n in maker.rng.integers(1, 4, axes)) for _ in range(2))
+    padding = tuple(int(maker.rng.integers(0, k)) for k in kernel)
+    if axes and all(n + 2 * p >= k for n, p, k in zip(maker.shape[1:], padding, kernel, strict=True)):
+        maker.add("maximum", Maximum(kernel, stride, padding))
+
+
 def repeat(maker):
     counts = tuple(int(n) for n in maker.rng.integers(1, 3, len(maker.shape)))
     if np.prod(counts) * np.prod(maker.shape) <= LARGEST:
@@ -106,6 +114,7 @@ RULES = {
     Concat: concat,
     Gate: gate,
     MatMul: matmul,
+    Maximum: largest,
     Repeat: repeat,
     Reshape: reshape,
     Slice: cut,

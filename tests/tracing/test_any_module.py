@@ -12,35 +12,7 @@ from spikeport.findings import SpikeportError
 from spikeport.graph import Flatten, Norm, Pool, Scale
 from spikeport.tracing import capture
 from spikeport.training import Repeat
-from traced import T, fired, plif
-
-
-class Block(nn.Module):
-    """Stem, then whatever ``joined`` does with the stem's spikes and a branch, then a head. Plain torch layers."""
-
-    def __init__(self, joined, channels=4):
-        super().__init__()
-        self.joined = joined
-        self.repeat = Repeat(T)
-        self.stem, self.stem_lif = nn.Conv2d(2, channels, 3, padding=1), plif()
-        self.branch, self.branch_lif = nn.Conv2d(channels, channels, 3, padding=1), plif()
-        self.fc = nn.LazyLinear(5)
-
-    def over(self, layer, x):
-        return layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
-
-    def forward(self, x):
-        a = self.stem_lif(self.over(self.stem, self.repeat(x)))
-        b = self.branch_lif(self.over(self.branch, a))
-        return self.fc(self.joined(self, a, b).flatten(2)).mean(0)
-
-
-def built(joined):
-    torch.manual_seed(0)
-    module = Block(joined)
-    with torch.no_grad():
-        module(torch.zeros(1, 2, 6, 6))
-    return module.eval()
+from traced import Block, T, built, fired, plif
 
 
 def inplace(_m, a, b):
@@ -99,7 +71,6 @@ def test_added_constants_are_kept(joined):
     [
         (lambda m, a, b: F.avg_pool2d(a.flatten(0, 1), 3, 1, 1).unflatten(0, a.shape[:2]) ** 2, "neither of which"),
         (lambda m, a, b: F.relu(a), "relu"),
-        (lambda m, a, b: F.max_pool2d((a + b).flatten(0, 1), 2).unflatten(0, a.shape[:2]), "no spikes"),
         (lambda m, a, b: (a == 0.5).float(), "eq"),
         (lambda m, a, b: a[:, :, [0, 2]], "selects a part"),
         (lambda m, a, b: a.transpose(0, 1), "over the batch"),
@@ -117,7 +88,7 @@ def test_what_a_graph_cannot_hold_is_refused_by_name(joined, word):
         capture(module.eval(), (2, 6, 6))
     assert caught.value.code == "SP380"
     assert word in str(caught.value)
-    assert "test_any_module.py line" in str(caught.value)
+    assert any(f"{file}.py line" in str(caught.value) for file in ("test_any_module", "traced"))
 
 
 @pytest.mark.parametrize(

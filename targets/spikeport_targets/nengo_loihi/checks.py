@@ -140,7 +140,7 @@ def _switches(graph: Graph, profile: Profile) -> Iterator[Finding]:
         if isinstance(node, CubaLIF) and current >= 2 ** (CURRENT_BITS - 1):
             yield _switch(name, "its current", current, CURRENT_BITS, "has no word for it")
     for name, synapse in graph.nodes_of(Linear, Conv).items():
-        if profile.weight_shift == "sum" and (synapse.weight % 2 ** max(-synapse.exponent, 0)).any():
+        if profile.weight_shift == "sum" and (synapse.weight.astype(np.int64) % 2 ** max(-synapse.exponent, 0)).any():
             yield Finding(
                 "SP637",
                 f"its weights lose their low {-synapse.exponent} bits one by one; the profile {profile.name!r} shifts "

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from spikeport.engine.integers import holding
 from spikeport.findings import fail
-from spikeport.graph import Concat, Gate, MatMul, Operation, Range, Repeat, Reshape, Slice, Sum
+from spikeport.graph import Concat, Gate, MatMul, Maximum, Operation, Range, Repeat, Reshape, Slice, Sum
 
 EXACT = 2**24  #: float32 holds every whole number up to here
 
@@ -46,6 +46,15 @@ def _matmul(node: MatMul, a: Tensor, b: Tensor) -> Tensor:
     return torch.matmul(a, b)
 
 
+def _maximum(node: Maximum, x: Tensor) -> Tensor:
+    least = -torch.inf if x.dtype.is_floating_point else torch.iinfo(x.dtype).min
+    sides = [side for p in reversed(node.padding) for side in (p, p)]
+    x = torch.nn.functional.pad(x, sides, value=least) if any(sides) else x
+    for axis, (kernel, stride) in enumerate(zip(node.kernel, node.stride, strict=True)):
+        x = x.unfold(axis + 3, kernel, stride).amax(-1)
+    return x
+
+
 def _repeat(node: Repeat, x: Tensor) -> Tensor:
     for axis, count in enumerate(node.counts):
         x = x.repeat_interleave(count, axis + 2) if count > 1 else x
@@ -68,6 +77,7 @@ RULES: dict[type[Operation], Callable[..., Tensor]] = {
     Concat: _concat,
     Gate: _gate,
     MatMul: _matmul,
+    Maximum: _maximum,
     Repeat: _repeat,
     Reshape: _reshape,
     Slice: _slice,

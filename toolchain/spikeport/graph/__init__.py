@@ -7,7 +7,7 @@ from spikeport.graph.graph import Edge, Graph
 from spikeport.graph.loihi import Loihi
 from spikeport.graph.neurons import LIF, CubaLIF
 from spikeport.graph.node import Node, Shape
-from spikeport.graph.operations import OPERATIONS, Concat, Gate, MatMul, Operation, Repeat, Reshape, Slice, Sum
+from spikeport.graph.operations import OPERATIONS, Concat, Gate, MatMul, Maximum, Operation, Repeat, Reshape, Slice, Sum
 from spikeport.graph.plumbing import Coding, Delay, Flatten, Input, Norm, Pool, Readout, Scale
 from spikeport.graph.profile import DECAY_ONE, LOIHI1, LOIHI2, SPECK, STATE_SHIFT, Profile
 from spikeport.graph.real import Real
@@ -37,6 +37,7 @@ __all__ = [
     "Linear",
     "Loihi",
     "MatMul",
+    "Maximum",
     "Node",
     "Norm",
     "Operation",

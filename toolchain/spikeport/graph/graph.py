@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -212,7 +212,7 @@ class Graph:
         for edge in self.edges:
             for end in sorted(set(edge) - set(self.nodes)):
                 yield Finding("SP110", f"the edge {edge[0]!r} -> {edge[1]!r} names {end!r}, which is no node")
-        for edge in sorted(edge for edge in set(self.edges) if self.edges.count(edge) > 1):
+        for edge in sorted(edge for edge, count in Counter(self.edges).items() if count > 1):
             yield Finding(
                 "SP110", f"the edge {edge[0]!r} -> {edge[1]!r} is there twice", mend="put a Scale of 2 into one edge"
             )

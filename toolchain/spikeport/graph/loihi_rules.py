@@ -15,6 +15,8 @@ from spikeport.graph.profile import DECAY_ONE, STATE_SHIFT, Profile
 from spikeport.graph.rules import between, whole
 from spikeport.graph.synapses import Synapse
 
+FACTOR_TOP = 2**15  #: the largest whole factor of a `Scale`
+
 
 def node_findings(node: Node, profile: Profile) -> Iterator[Finding]:
     """What integers do not know, and every number that the profile cannot hold (SP115, SP116)."""
@@ -23,7 +25,7 @@ def node_findings(node: Node, profile: Profile) -> Iterator[Finding]:
     if isinstance(node, Pool) and node.kind == "average":
         yield Finding("SP115", "integers have no average pool", mend="make it a sum first: passes.fold_pool")
     if isinstance(node, Scale):
-        yield from whole("factor", node.factor, -(2**15), 2**15)
+        yield from whole("factor", node.factor, -FACTOR_TOP, FACTOR_TOP)
     if isinstance(node, Synapse):
         yield from whole("weight", node.weight, *_mantissas(node.weight, profile.weight_bits))
         yield from between("exponent", np.asarray(node.exponent), *profile.weight_exponent)

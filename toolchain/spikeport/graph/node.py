@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -27,6 +28,16 @@ class Node:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, frozen(value))
+
+    @cached_property
+    def not_finite(self) -> dict[str, int]:
+        """How many numbers of each float array are not finite; counted once, though many graphs hold the node."""
+        arrays = {name: value for name in self.arrays if (value := getattr(self, name)) is not None}
+        return {
+            name: int(value.size - np.count_nonzero(np.isfinite(value)))
+            for name, value in arrays.items()
+            if value.dtype.kind in "fc"
+        }
 
     def output_shape(self, source: Shape) -> Shape:
         """The shape of what leaves the node when ``source`` is the shape of what enters it."""

@@ -20,15 +20,11 @@ def number_findings(node: Node, timesteps: int) -> Iterator[Finding]:
 
 
 def _finite(node: Node) -> Iterator[Finding]:
-    for name in node.arrays:
-        value = getattr(node, name)
-        if value is None or value.dtype.kind not in "fc" or name == "threshold":
-            continue  # a threshold of +inf is a neuron that never fires
-        bad = int(value.size - np.count_nonzero(np.isfinite(value)))
-        if bad:
+    for name, bad in node.not_finite.items():
+        if bad and name != "threshold":  # a threshold of +inf is a neuron that never fires
             yield Finding(
                 "SP114",
-                f"{name} holds {bad} values that are not finite (of {value.size})",
+                f"{name} holds {bad} values that are not finite (of {getattr(node, name).size})",
                 mend="the training diverged, or the file is damaged",
             )
     if isinstance(node, LIF) and node.threshold.dtype.kind == "f" and np.isnan(node.threshold).any():

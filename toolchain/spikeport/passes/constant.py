@@ -13,6 +13,7 @@ from spikeport.graph import (
     Graph,
     Node,
     Norm,
+    Operation,
     Pool,
     Readout,
     Real,
@@ -38,6 +39,8 @@ def add_constant(graph: Graph, name: str, value: Array, pass_name: str) -> Graph
             _stuck(target, node, pass_name, "its current filters what arrives, so a constant there is none in u")
         if isinstance(node, LIF | Readout):
             graph = graph.replace({target: _more_bias(graph, target, node, value, pass_name)})
+        elif isinstance(node, Operation):
+            graph = add_constant(graph, target, _operated(graph, target, node, name, value, pass_name), pass_name)
         elif isinstance(node, Synapse | Pool | Flatten | Scale | Norm):
             graph = add_constant(graph, target, _image(node, value), pass_name)
         else:
@@ -53,6 +56,20 @@ def _image(node: Node, value: Array) -> Array:
     if isinstance(node, Norm):
         return np.asarray(value * over_neurons(node.gain_and_shift(np.float64)[0], value.shape))
     return np.asarray(meaning.apply(node, frame, Real("float64"))[0, 0])
+
+
+def _operated(graph: Graph, name: str, node: Operation, source: str, value: Array, pass_name: str) -> Array:
+    """What an operation makes of a constant in what leaves ``source``, [*shape] float64.
+
+    Beside zeros in its other operands, and the same when everything turns its sign: a maximum over windows is moved by
+    a constant that is the same over each.
+    """
+    zeros = {group: np.zeros((1, 1, *graph.shapes[group])) for group in node.operands}
+    frames = [{**zeros, source: sign * value[None, None]} for sign in (1, -1)]
+    first, second = (node.compute(*(x[each] for each in node.operands or (source,)))[0, 0] for x in frames)
+    if node.multiplies or not np.array_equal(first, -second):
+        _stuck(name, node, pass_name, "what it becomes there depends on the other values")
+    return np.asarray(first)
 
 
 def _stuck(name: str, node: Node, pass_name: str, why: str) -> None:

@@ -15,6 +15,7 @@ from spikeport.graph import (
     Flatten,
     Graph,
     Input,
+    Maximum,
     Node,
     Operation,
     Pool,
@@ -214,15 +215,15 @@ def _sums(graph: Graph) -> dict[str, bool]:
 def _terms(
     graph: Graph, name: str, values: Mapping[str, Value | None], area: int, flat: bool
 ) -> list[tuple[str, int, bool]]:
-    """The terms that reach ``name``, each with the sum pools and whether a Flatten lies between."""
+    """The terms that reach ``name``, each with the sum pools between, and whether channels stay what they were."""
     terms: list[tuple[str, int, bool]] = []
     for source in graph.sources(name):
         node: Node = graph[source]
         if isinstance(node, Synapse) or _is_term(graph, source):
             terms.append((source, area, flat))
-        elif isinstance(node, Pool | Flatten | Delay):
+        elif isinstance(node, Pool | Flatten | Delay) or carries_sums(node):
             window = int(np.prod(node.kernel)) if isinstance(node, Pool) else 1
-            terms += _terms(graph, source, values, area * window, flat or isinstance(node, Flatten))
+            terms += _terms(graph, source, values, area * window, flat or not isinstance(node, Pool | Delay | Maximum))
         else:
             finding = Finding(
                 "SP405",
@@ -232,6 +233,11 @@ def _terms(
             )
             raise SpikeportError(finding)
     return terms
+
+
+def carries_sums(node: Node) -> bool:
+    """Whether an operation moves the values of one operand, so that sums may pass it on their way to neurons."""
+    return isinstance(node, Operation) and node.moves and not node.operands
 
 
 def _joined(reached: Mapping[str, list[str]]) -> list[tuple[str, ...]]:

@@ -10,6 +10,7 @@ import numpy as np
 from spikeport.findings import Finding, fail
 from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Profile, Readout, Scale, Synapse
 from spikeport.graph.hosted import formed
+from spikeport.graph.loihi_rules import FACTOR_TOP
 from spikeport.quantisation.inputs import Grid
 from spikeport.quantisation.layers import Layer, Term
 from spikeport.quantisation.mantissa import Mantissa
@@ -71,7 +72,7 @@ def layer_scale(
             products[term.name] = limits[term.name] * term.value.unit / mantissas[term.name].top
     needed = _needed_unit(graph, layer, profile)  # of a sum, [] or [C]
     if not products:
-        unit = np.where(needed.hard > 0, needed.hard, 1.0)
+        unit = np.where(needed.hard > 0, needed.hard, 1.0) * 2.0**spare
         return LayerScale(unit / SUM_ONE, {}, {}), ()
     lead = np.max(np.broadcast_arrays(*products.values()), axis=0)
     alive = lead > 0
@@ -117,6 +118,10 @@ def _needed_unit(graph: Graph, layer: Layer, profile: Profile) -> Needed:
     hard, soft, thresholds = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     worst = _worst_sums(graph, layer, shape)
     state = float(profile.state_top)
+    for term in layer.terms:
+        node = graph[term.name]
+        if isinstance(node, Scale):  # before neurons it gets the layer's unit, and must fit its own format
+            hard = np.maximum(hard, per_channel(np.abs(node.factor), shape, 0) * term.value.unit / FACTOR_TOP)
     largest_bias = ((2 ** (profile.bias_bits - 1) - 1) << profile.bias_exponent[1]) / SUM_ONE
     for name in layer.sinks:
         node = graph[name]

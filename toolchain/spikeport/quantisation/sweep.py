@@ -28,7 +28,7 @@ from spikeport.graph import (
     meaning,
 )
 from spikeport.graph.samples import Samples
-from spikeport.quantisation.layers import Layer, Term
+from spikeport.quantisation.layers import Layer, Term, carries_sums
 from spikeport.quantisation.plan import Plan
 from spikeport.record import Record
 from spikeport.target import Request
@@ -180,7 +180,7 @@ def path(graph: Graph, term: str, sink: str) -> list[str] | None:
         for source in graph.sources(name):
             if source == term:
                 reached = True
-            elif isinstance(graph[source], Pool | Flatten | Delay) and back(source):
+            elif _passes(graph[source]) and back(source):
                 plumbing.append(source)
                 reached = True
         return reached
@@ -188,6 +188,10 @@ def path(graph: Graph, term: str, sink: str) -> list[str] | None:
     if not back(sink):
         return None
     return [name for name in graph.order if name in plumbing]
+
+
+def _passes(node: Node) -> bool:
+    return isinstance(node, Pool | Flatten | Delay) or carries_sums(node)
 
 
 def mismatches(a: Array, b: Array) -> int:

@@ -66,9 +66,9 @@ def times(call: Call, a: Any, b: Any) -> Any:
 def multiplied(call: Call, x: Symbol, y: Symbol) -> Symbol:
     """The product of two sums, one of which is made of spikes; products within them become neurons of their own.
 
-    Where only broadcasting makes their features equal it is a `Gate`.
+    Where only broadcasting makes their features equal, or operations moved the spikes, it is a `Gate`.
     """
-    if x.shape != y.shape:
+    if x.shape != y.shape or operations.are_moved_spikes(call.tracer.draft, x, y):
         return operations.gated(call, x, y)
     resolved = call.tracer.membranes.resolved
     first, second = (_plain(call, resolved(s)) for s in (x, y))

@@ -133,13 +133,13 @@ def _result(call: Call, x: Symbol | Steps, kept: list[Any], steps: list[int] | i
     if time is None:
         assert isinstance(x, Symbol)
         return x.viewed(tuple(kept))
+    if steps == list(range(call.shape[time])) and isinstance(x, Symbol):
+        return x.viewed(tuple(("T",) if group is None else group for group in kept))
     block = steps_of(call, x)
     if isinstance(steps, int):
         one = block.steps[steps]
         return FIXED if one is None else _as(one, kept, block.axis)
     assert steps is not None
-    if steps == list(range(len(block.steps))) and isinstance(x, Symbol):
-        return x.viewed(tuple(("T",) if group is None else group for group in kept))
     where = kept.index(None)
     rest = kept[:where] + kept[where + 1 :]
     picked = [block.steps[t] for t in steps]

@@ -108,6 +108,9 @@ def product(call: Call, x: Symbol, weight: Array, bias: Any) -> Symbol:
     rest = [label for group in x.axes[:-1] for label in group if isinstance(label, int)]
     if last == (0,) and rest:
         return per_channel(call, x, weight, bias_of(call, bias, x))
+    if rest and last:
+        x = operations.channels_first(call.tracer, x)
+        return per_channel(call, x, weight, bias_of(call, bias, x))
     if rest or not last or not all(isinstance(label, int) for label in last):
         raise Unsupported(f"is linear over the last axis of {words(x.axes)}, features {x.shape}; flatten them first")
     ordered: Axes = (*x.axes[:-1], tuple(range(len(x.shape))))

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spikeport.graph import Concat, Gate, MatMul, Operation, Repeat, Reshape, Shape, Slice, Sum
+from spikeport.graph import LIF, Concat, Gate, MatMul, Operation, Repeat, Reshape, Shape, Slice, Sum
 from spikeport.tracing.algebra import scaled
 from spikeport.tracing.axes import regrouped
+from spikeport.tracing.draft import Draft, Waiting
 from spikeport.tracing.functions import tensors
 from spikeport.tracing.symbols import Axes, Label, Symbol, Unsupported
 
@@ -47,6 +48,15 @@ def settled(tracer: Tracer, x: Symbol) -> Symbol:
     if shape == x.shape and order == sorted(order):
         return x if axes == x.axes else x.viewed(axes)
     return _moved(tracer, x, Reshape(tuple(order), shape), axes)
+
+
+def channels_first(tracer: Tracer, x: Symbol) -> Symbol:
+    """The same tensor, whose last axis is the first of its node's features: tokens [N, C] as channels of N places."""
+    x = settled(tracer, x)
+    lead, count = lead_of(x), len(x.shape)
+    order = (count - 1, *range(count - 1))
+    axes: Axes = (*x.axes[:lead], *((n,) for n in range(1, count)), (0,))
+    return _moved(tracer, x, Reshape(order, tuple(x.shape[axis] for axis in order)), axes)
 
 
 def _moved(tracer: Tracer, x: Symbol, node: Operation, axes: Axes) -> Symbol:
@@ -101,6 +111,27 @@ def concatenated(call: Call, parts: Sequence[Symbol], axis: int) -> Symbol:
 def gated(call: Call, x: Symbol, y: Symbol) -> Symbol:
     """A product place by place in which axes of length 1 count for all places along them."""
     return _joined(call, lambda names: Gate(operands=names), [settled(call.tracer, each) for each in (x, y)])
+
+
+def are_moved_spikes(draft: Draft, *parts: Symbol) -> bool:
+    """Whether each is one node's spikes, and one of them not a neuron layer's own."""
+    names = [factor.node for x in parts for factor in x.factors()]
+    single = all(len(x.terms) == 1 and not x.constant.any() for x in parts)
+    return single and all(_spikes(draft, name) for name in names) and not all(_fires(draft, name) for name in names)
+
+
+def _fires(draft: Draft, name: str) -> bool:
+    return isinstance(draft.nodes.get(name), Waiting | LIF)
+
+
+def _spikes(draft: Draft, name: str) -> bool:
+    """Whether a node sends 0 and 1 only: neurons, and operations that move or multiply those of one layer each."""
+    node = draft.nodes.get(name)
+    if _fires(draft, name) or not isinstance(node, Operation):
+        return _fires(draft, name)
+    sources = [a for a, b in draft.edges if b == name]
+    one = len(sources) == 1 or len(sources) == len(set(node.operands))
+    return one and (node.moves or isinstance(node, Gate)) and all(_spikes(draft, source) for source in sources)
 
 
 def matrix_product(call: Call, x: Symbol, y: Symbol) -> Symbol:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.graph import Linear, Pool, Shape
+from spikeport.graph import Linear, Maximum, Pool, Repeat, Shape
 from spikeport.tracing import views
 from spikeport.tracing.algebra import is_spikes, scaled
 from spikeport.tracing.arithmetic import spiking
@@ -58,41 +58,52 @@ def _no_ceiling(call: Call, node: Pool, x: Symbol, at: int) -> None:
 
 
 def adaptive_avg_pool(axes: int) -> Callable[[Call], Symbol]:
-    """adaptive_avg_pool(input, output_size) where all windows have one size."""
+    """adaptive_avg_pool(input, output_size) where all windows have one size, or every value is repeated."""
 
     def handler(call: Call) -> Symbol:
         x = call.input()
         spatial(call, x, axes)
-        return whole_pool(call, x, tuple(call.out.shape[-axes:]), "average")
+        size = tuple(call.out.shape[-axes:])
+        if size != x.shape[1:] and not any(m % n for n, m in zip(x.shape[1:], size, strict=True)):
+            counts = (m // n for n, m in zip(x.shape[1:], size, strict=True))
+            return call.apply(Repeat((1, *counts)), x, x.axes)  # each window holds one value
+        return whole_pool(call, x, size, "average")
 
     return handler
 
 
 def whole_pool(call: Call, x: Symbol, size: Shape, kind: Any) -> Symbol:
     """A pool whose windows divide the map evenly into ``size``."""
-    if any(n % m for n, m in zip(x.shape[1:], size, strict=True)):
-        raise Unsupported(f"pools {x.shape[1:]} to {size}, which does not divide evenly")
-    kernel = tuple(n // m for n, m in zip(x.shape[1:], size, strict=True))
+    kernel = _windows(x, size)
     return call.apply(Pool(kind, kernel, kernel, (0,) * len(kernel)), x, x.axes)
 
 
+def _windows(x: Symbol, size: Shape) -> Shape:
+    """Windows that divide the map evenly into ``size``."""
+    if any(n % m for n, m in zip(x.shape[1:], size, strict=True)):
+        raise Unsupported(f"pools {x.shape[1:]} to {size}, which does not divide evenly")
+    return tuple(n // m for n, m in zip(x.shape[1:], size, strict=True))
+
+
+def _are_spikes(call: Call, x: Symbol) -> bool:
+    return is_spikes(x, spiking(call)) and not x.constant.any()
+
+
 def max_pool(axes: int) -> Callable[[Call], Symbol]:
-    """The maximum over windows of spikes: a sum over the window, and neurons without memory that fire above a half."""
+    """The maximum over windows; of spikes a sum over the window, and neurons without memory that fire above a half."""
 
     def handler(call: Call) -> Symbol:
         x = call.input()
-        if not is_spikes(x, spiking(call)) or x.constant.any():
-            raise Unsupported(
-                "is the maximum of values that are no spikes; of spikes it is a sum and a threshold",
-                mend="pool the spikes, behind the neurons, or use an average pool",
-            )
         spatial(call, x, axes)
         kernel = pair(call.get(1, "kernel_size"), axes)
         stride = pair(call.get(2, "stride") or kernel, axes)
         if set(pair(call.get(4, "dilation", 1), axes)) != {1}:
             raise Unsupported("has a dilation, which no pool of a graph has")
-        node = Pool("sum", kernel, stride, pair(call.get(3, "padding", 0), axes))
+        padding = pair(call.get(3, "padding", 0), axes)
+        node = Pool("sum", kernel, stride, padding)
         _no_ceiling(call, node, x, 5)
+        if not _are_spikes(call, x):
+            return call.apply(Maximum(kernel, stride, padding), x, x.axes)
         sums = call.apply(node, x, x.axes)
         return _above_half(call, sums)
 
@@ -100,14 +111,17 @@ def max_pool(axes: int) -> Callable[[Call], Symbol]:
 
 
 def adaptive_max_pool(axes: int) -> Callable[[Call], Symbol]:
-    """adaptive_max_pool of spikes where all windows have one size."""
+    """adaptive_max_pool where all windows have one size."""
 
     def handler(call: Call) -> Symbol:
         x = call.input()
-        if not is_spikes(x, spiking(call)) or x.constant.any():
-            raise Unsupported("is the maximum of values that are no spikes")
         spatial(call, x, axes)
-        return _above_half(call, whole_pool(call, x, tuple(call.out.shape[-axes:]), "sum"))
+        out = call.out[0] if isinstance(call.out, tuple) else call.out
+        size = tuple(out.shape[-axes:])
+        if _are_spikes(call, x):
+            return _above_half(call, whole_pool(call, x, size, "sum"))
+        kernel = _windows(x, size)
+        return call.apply(Maximum(kernel, kernel, (0,) * axes), x, x.axes)
 
     return handler
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from spikeport.findings import fail
 from spikeport.formats.onnx.layout import Layout, Value
-from spikeport.graph import Concat, Gate, MatMul, Operation, Repeat, Reshape, Slice, Sum
+from spikeport.graph import Concat, Gate, MatMul, Maximum, Operation, Repeat, Reshape, Slice, Sum
 
 
 def operation(self: Layout, name: str, node: Operation, operands: list[Value]) -> Value:
@@ -18,6 +18,7 @@ def operation(self: Layout, name: str, node: Operation, operands: list[Value]) -
         fail("SP206", f"ONNX export does not know nodes of type {type(node).__name__}", where=f"node {name!r}")
     forms = {value.form for value in operands}
     values = operands if len(forms) == 1 else [self.as_time(value) for value in operands]
+    values = values if node.operands else [self.as_batch(operands[0])]
     front = 2 if values[0].form == "time" else 1
     output = RULES[type(node)](self, name, node, [value.name for value in values], front)
     return Value(output, values[0].form, self.graph.shapes[name])
@@ -33,6 +34,16 @@ def _gate(self: Layout, name: str, node: Gate, x: list[str], front: int) -> str:
 
 def _matmul(self: Layout, name: str, node: MatMul, x: list[str], front: int) -> str:
     return self.builder.op("MatMul", x, name)
+
+
+def _maximum(self: Layout, name: str, node: Maximum, x: list[str], front: int) -> str:
+    """MaxPool knows floats; float64 holds every int32."""
+    window: dict[str, Any] = {"kernel_shape": node.kernel, "strides": node.stride, "pads": [*node.padding] * 2}
+    if not self.integers:
+        return self.builder.op("MaxPool", x, name, **window)
+    exact = self.builder.cast(x[0], np.float64, f"{name}/entering")
+    largest = self.builder.op("MaxPool", [exact], f"{name}/largest", **window)
+    return self.builder.cast(largest, self.builder.dtype, name)
 
 
 def _repeat(self: Layout, name: str, node: Repeat, x: list[str], front: int) -> str:
@@ -72,6 +83,7 @@ RULES: dict[type[Operation], Callable[[Layout, str, Any, list[str], int], str]] 
     Concat: _concat,
     Gate: _gate,
     MatMul: _matmul,
+    Maximum: _maximum,
     Repeat: _repeat,
     Reshape: _reshape,
     Slice: _slice,
