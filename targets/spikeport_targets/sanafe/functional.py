@@ -50,11 +50,8 @@ def findings(graph: Graph) -> Iterator[Finding]:
             mend="quantise the graph first; any record can be replayed",
         )
         return
-    operations = graph.nodes_of(Operation)
-    for name, operation in operations.items():
-        what = f"SANA-FE has no {type(operation).__name__}"
-        yield Finding("SP740", what, f"node {name!r}", mend="use --target integer, or onnxruntime")
-    if operations:
+    if operations := graph.nodes_of(Operation):
+        yield from (_unknown(name, node) for name, node in operations.items())
         return
     if graph.recurrent:
         yield Finding("SP740", "feedback is not mapped", where=f"node {graph.output!r}")
@@ -85,6 +82,11 @@ def findings(graph: Graph) -> Iterator[Finding]:
         yield Finding("SP740", finding.what, where=finding.where, mend="use --target integer, which wraps such a sum")
     yield from _uneven(graph)
     yield from _saturating(graph)
+
+
+def _unknown(name: str, node: Operation) -> Finding:
+    what = f"SANA-FE has no {type(node).__name__}"
+    return Finding("SP740", what, f"node {name!r}", mend="use --target integer, or onnxruntime")
 
 
 def _saturating(graph: Graph) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from spikeport.findings import fail
 from spikeport.formats.onnx.layout import Layout, Value
+from spikeport.formats.onnx.stateless import EXACT
 from spikeport.graph import Concat, Gate, MatMul, Maximum, Operation, Repeat, Reshape, Slice, Sum
 
 
@@ -33,17 +34,29 @@ def _gate(self: Layout, name: str, node: Gate, x: list[str], front: int) -> str:
 
 
 def _matmul(self: Layout, name: str, node: MatMul, x: list[str], front: int) -> str:
-    return self.builder.op("MatMul", x, name)
+    """Of int32 a runtime's own; where most tools are to know it, of floats that hold every sum."""
+    if not (self.integers and self.portable):
+        return self.builder.op("MatMul", x, name)
+    return _in_floats(self, name, x, lambda values, wish: self.builder.op("MatMul", values, wish))
+
+
+def _in_floats(self: Layout, name: str, x: list[str], does: Callable[[list[str], str], str]) -> str:
+    """Whole numbers through an operator that knows floats only; float64 holds every int32."""
+    dtype = np.float32 if self.ranges[name].size <= EXACT else np.float64
+    return self.builder.cast(
+        does([self.builder.cast(value, dtype, f"{name}/entering") for value in x], f"{name}/floats"),
+        self.builder.dtype,
+        name,
+    )
 
 
 def _maximum(self: Layout, name: str, node: Maximum, x: list[str], front: int) -> str:
-    """MaxPool knows floats; float64 holds every int32."""
     window: dict[str, Any] = {"kernel_shape": node.kernel, "strides": node.stride, "pads": [*node.padding] * 2}
-    if not self.integers:
-        return self.builder.op("MaxPool", x, name, **window)
-    exact = self.builder.cast(x[0], np.float64, f"{name}/entering")
-    largest = self.builder.op("MaxPool", [exact], f"{name}/largest", **window)
-    return self.builder.cast(largest, self.builder.dtype, name)
+
+    def largest(values: list[str], wish: str) -> str:
+        return self.builder.op("MaxPool", values, wish, **window)
+
+    return _in_floats(self, name, x, largest) if self.integers else largest(x, name)
 
 
 def _repeat(self: Layout, name: str, node: Repeat, x: list[str], front: int) -> str:
