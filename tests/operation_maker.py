@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikeport.graph import Concat, Gate, MatMul, Maximum, Repeat, Reshape, Scale, Slice, Sum
+from spikeport.graph import Concat, Dilate, Gate, MatMul, Maximum, Repeat, Reshape, Scale, Slice, Sum
 
 LARGEST = 150  #: values of a node; what multiplies maps would grow without end
 
@@ -46,6 +46,13 @@ def concat(maker):
     if maker.numbers.maybe():
         operands.reverse()
     put(maker, lambda names: Concat(axis=axis, operands=names), operands)
+
+
+def dilate(maker):
+    axes = len(maker.shape) - 1
+    node = Dilate(*(tuple(int(n) for n in maker.rng.integers(low, low + 2, axes)) for low in (1, 0)))
+    if axes and np.prod(node.output_shape(maker.shape)) <= LARGEST:
+        maker.add("dilate", node)
 
 
 def gate(maker):
@@ -112,6 +119,7 @@ def summing(maker):
 
 RULES = {
     Concat: concat,
+    Dilate: dilate,
     Gate: gate,
     MatMul: matmul,
     Maximum: largest,

@@ -11,6 +11,7 @@ from spikeport.findings import SpikeportError
 from spikeport.graph import (
     OPERATIONS,
     Concat,
+    Dilate,
     Gate,
     Graph,
     Input,
@@ -37,6 +38,7 @@ TWO = ("a", "b")
         (Concat(axis=1, operands=TWO), [A, A[..., :1]], [[0, 1, 2, 0], [3, 4, 5, 3]]),
         (Gate(operands=TWO), [A, B], [[0, 0, 2], [3, 0, 5]]),
         (MatMul(operands=TWO), [A, np.swapaxes(A, 2, 3)], [[5, 14], [14, 50]]),
+        (Dilate((2,), (1,)), [A], [[0, 0, 1, 0, 2, 0], [3, 0, 4, 0, 5, 0]]),
         (Maximum((2,), (1,), (1,)), [-A], [[0, 0, -1, -2], [-3, -3, -4, -5]]),
         (Maximum((2,), (2,), (0,)), [A], [[1], [4]]),
         (Repeat((1, 2)), [B], [[1, 1, 0, 0, 1, 1]]),
@@ -99,6 +101,7 @@ def test_operands_follow_nodes_that_come_and_go():
         (lambda: Reshape((0, 0), (4,)).output_shape((2, 2)), "SP106"),
         (lambda: Slice(0, 3).output_shape((2, 2)), "SP106"),
         (lambda: Maximum((2,), (1,), (2,)), "SP105"),
+        (lambda: Dilate((0,), (0,)).output_shape((2, 2)), "SP106"),
         (lambda: Sum(()).output_shape((2, 2)), "SP106"),
         (lambda: Repeat((2,)).output_shape((2, 2)), "SP106"),
     ],
@@ -127,6 +130,7 @@ def test_the_range_of_an_operation_holds_and_is_reached(kind):
     """All corners of [-2, 3] and [-1, 4]: the largest and the smallest value are among them."""
     node = {
         Concat: Concat(operands=TWO),
+        Dilate: Dilate((2,), (0,)),
         Gate: Gate(operands=TWO),
         MatMul: MatMul(operands=TWO),
         Maximum: Maximum((2,), (1,), (1,)),

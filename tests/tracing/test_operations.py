@@ -9,7 +9,20 @@ from torch import nn
 from torch.nn import functional as F
 
 from spikeport.engine import simulate
-from spikeport.graph import LIF, Concat, Gate, MatMul, Maximum, Operation, Repeat, Reshape, Slice, Sum, definition
+from spikeport.graph import (
+    LIF,
+    Concat,
+    Dilate,
+    Gate,
+    MatMul,
+    Maximum,
+    Operation,
+    Repeat,
+    Reshape,
+    Slice,
+    Sum,
+    definition,
+)
 from spikeport.quantisation.post_training import quantize
 from spikeport.target import Request
 from spikeport.tracing import capture
@@ -24,6 +37,11 @@ def frames(function, x):
 def heads(x):
     """[T, B, 4, 6, 6] as two heads of 2 * 6 values at 6 places."""
     return x.unflatten(2, (2, 2)).permute(0, 1, 2, 5, 3, 4).flatten(4)
+
+
+def kernel(*size):
+    """A weight [in, out / groups, 2, 3] of whole numbers, not symmetric."""
+    return torch.arange(6.0 * size[0] * size[1]).reshape(*size, 2, 3).remainder(5) - 1
 
 
 @pytest.mark.parametrize(
@@ -47,6 +65,7 @@ def heads(x):
         (lambda m, a, b: a.mean((3, 4), keepdim=True).expand(-1, -1, -1, 2, 3), {Repeat}),
         (lambda m, a, b: b.repeat_interleave(3, -1), {Repeat}),
         (lambda m, a, b: frames(lambda x: F.adaptive_avg_pool2d(F.adaptive_avg_pool2d(x, 1), 2), b), {Repeat}),
+        (lambda m, a, b: frames(lambda x: F.conv_transpose2d(x, kernel(4, 3), None, 2, 1, 1, 2, (1, 2)), b), {Dilate}),
         (lambda m, a, b: frames(lambda x: F.max_pool2d(x, 3, 2, 1), a + b), {Maximum}),
         (lambda m, a, b: frames(lambda x: F.adaptive_max_pool2d(x, 2), a - b), {Maximum}),
         (lambda m, a, b: m.stem_lif(b.unflatten(2, (2, 2)).sum(2)), {Reshape, Sum}),

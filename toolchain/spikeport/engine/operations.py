@@ -9,7 +9,7 @@ from torch import Tensor
 
 from spikeport.engine.integers import holding
 from spikeport.findings import fail
-from spikeport.graph import Concat, Gate, MatMul, Maximum, Operation, Range, Repeat, Reshape, Slice, Sum
+from spikeport.graph import Concat, Dilate, Gate, MatMul, Maximum, Operation, Range, Repeat, Reshape, Slice, Sum
 
 EXACT = 2**24  #: float32 holds every whole number up to here
 
@@ -36,6 +36,13 @@ def small(node: Operation, entering: Range, leaving: Range) -> Callable[..., Ten
 def _concat(node: Concat, *x: Tensor) -> Tensor:
     steps = max(each.shape[0] for each in x)
     return torch.cat([each.expand(steps, *each.shape[1:]) for each in x], dim=node.axis + 2)
+
+
+def _dilate(node: Dilate, x: Tensor) -> Tensor:
+    y = x.new_zeros((*x.shape[:2], *node.output_shape(tuple(x.shape[2:]))))
+    places = tuple(slice(0, s * (n - 1) + 1, s) for n, s in zip(x.shape[3:], node.stride, strict=True))
+    y[(slice(None), slice(None), slice(None), *places)] = x
+    return y
 
 
 def _gate(node: Gate, a: Tensor, b: Tensor) -> Tensor:
@@ -75,6 +82,7 @@ def _sum(node: Sum, x: Tensor) -> Tensor:
 
 RULES: dict[type[Operation], Callable[..., Tensor]] = {
     Concat: _concat,
+    Dilate: _dilate,
     Gate: _gate,
     MatMul: _matmul,
     Maximum: _maximum,

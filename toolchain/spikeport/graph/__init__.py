@@ -7,7 +7,19 @@ from spikeport.graph.graph import Edge, Graph
 from spikeport.graph.loihi import Loihi
 from spikeport.graph.neurons import LIF, CubaLIF
 from spikeport.graph.node import Node, Shape
-from spikeport.graph.operations import OPERATIONS, Concat, Gate, MatMul, Maximum, Operation, Repeat, Reshape, Slice, Sum
+from spikeport.graph.operations import (
+    OPERATIONS,
+    Concat,
+    Dilate,
+    Gate,
+    MatMul,
+    Maximum,
+    Operation,
+    Repeat,
+    Reshape,
+    Slice,
+    Sum,
+)
 from spikeport.graph.plumbing import Coding, Delay, Flatten, Input, Norm, Pool, Readout, Scale
 from spikeport.graph.profile import DECAY_ONE, LOIHI1, LOIHI2, SPECK, STATE_SHIFT, Profile
 from spikeport.graph.real import Real
@@ -29,6 +41,7 @@ __all__ = [
     "Conv",
     "CubaLIF",
     "Delay",
+    "Dilate",
     "Edge",
     "Flatten",
     "Gate",

@@ -12,6 +12,7 @@ from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.graph import (
     LIF,
     Delay,
+    Dilate,
     Flatten,
     Graph,
     Input,
@@ -223,7 +224,9 @@ def _terms(
             terms.append((source, area, flat))
         elif isinstance(node, Pool | Flatten | Delay) or carries_sums(node):
             window = int(np.prod(node.kernel)) if isinstance(node, Pool) else 1
-            terms += _terms(graph, source, values, area * window, flat or not isinstance(node, Pool | Delay | Maximum))
+            terms += _terms(
+                graph, source, values, area * window, flat or not isinstance(node, Pool | Delay | Maximum | Dilate)
+            )
         else:
             finding = Finding(
                 "SP405",

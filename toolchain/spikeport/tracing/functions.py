@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 SUPPORTED = (
-    "Conv1d, Conv2d, Linear, BatchNorm1d, BatchNorm2d, BatchNorm3d (in evaluation), AvgPool1d, AvgPool2d, "
-    "AdaptiveAvgPool, MaxPool1d and MaxPool2d of spikes, Flatten, Dropout and Identity (in evaluation), their "
-    "functional forms; +, -, multiples by constants, products with spikes; reshapes, permutations, stacking over time; "
-    "concatenation, selection and repetition of features, products of spike maps and matrices; mean and sum over axes; "
-    "hand-written neurons: a membrane that decays, a comparison with a "
-    "threshold, a reset; the neurons, tdBN, Repeat and Readout of spikeport.training; registered neurons"
+    "Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Linear, BatchNorm1d, BatchNorm2d, BatchNorm3d (in evaluation), "
+    "AvgPool1d, AvgPool2d, AdaptiveAvgPool, MaxPool1d, MaxPool2d, Upsample (nearest), Flatten, Dropout, Identity (in "
+    "evaluation), their functional forms; +, -, multiples by constants, products with spikes; reshapes, permutations, "
+    "stacking over time; concatenation, selection and repetition of features, products of spike maps and matrices; "
+    "mean and sum over axes; hand-written neurons: a membrane that decays, a comparison with a threshold, a reset; the "
+    "neurons, tdBN, Repeat and Readout of spikeport.training; registered neurons"
 )
 
 #: functions whose result does not depend on the values of their arguments

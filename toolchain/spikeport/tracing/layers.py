@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.graph import Array, Conv, Linear, Norm
+from spikeport.graph import Array, Conv, Dilate, Linear, Norm
 from spikeport.tracing import operations, views
 from spikeport.tracing.axes import words
 from spikeport.tracing.call import Call
@@ -69,6 +69,35 @@ def conv(axes: int) -> Callable[[Call], Symbol]:
         return call.apply(node, x, x.axes)
 
     return handler
+
+
+def transposed(axes: int) -> Callable[[Call], Symbol]:
+    """conv_transpose(x, weight, bias, stride, padding, output_padding, groups, dilation): a `Dilate` and a `Conv`."""
+
+    def handler(call: Call) -> Symbol:
+        x = call.input()
+        spatial(call, x, axes)
+        weight = call.constant(call.get(1, "weight"))
+        assert weight is not None
+        bias = bias_of(call, call.get(2, "bias"), x)
+        names = ((3, "stride", 1), (4, "padding", 0), (5, "output_padding", 0), (7, "dilation", 1))
+        stride, padding, after, dilation = (pair(call.get(i, n, d), axes) for i, n, d in names)
+        border = tuple(d * (k - 1) - p for d, k, p in zip(dilation, weight.shape[2:], padding, strict=True))
+        if min(border) < 0:
+            raise Unsupported("cuts its result by more than the kernel reaches (padding)")
+        spread = call.apply(Dilate(stride, after), x, x.axes)
+        groups = int(call.get(6, "groups", 1))
+        node = Conv(_turned(weight, groups), bias, stride=(1,) * axes, padding=border, dilation=dilation, groups=groups)
+        return call.apply(node, spread, x.axes)
+
+    return handler
+
+
+def _turned(weight: Array, groups: int) -> Array:
+    """A transposed convolution's weight [in, out / groups, *kernel] as a convolution's [out, in / groups, *kernel]."""
+    apart = weight.reshape(groups, -1, *weight.shape[1:]).swapaxes(1, 2)
+    kernel = tuple(range(3, apart.ndim))
+    return np.ascontiguousarray(np.flip(apart, kernel).reshape(-1, apart.shape[2], *weight.shape[2:]))
 
 
 def _padding(padding: Any, kernel: tuple[int, ...], dilation: tuple[int, ...]) -> Any:
@@ -174,6 +203,8 @@ def dropout(call: Call) -> Any:
 HANDLERS: dict[str, Callable[[Call], Any]] = {
     "conv1d": conv(1),
     "conv2d": conv(2),
+    "conv_transpose1d": transposed(1),
+    "conv_transpose2d": transposed(2),
     "linear": linear,
     "matmul": matmul,
     "__matmul__": matmul,

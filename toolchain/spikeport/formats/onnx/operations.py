@@ -10,7 +10,7 @@ import numpy as np
 from spikeport.findings import fail
 from spikeport.formats.onnx.layout import Layout, Value
 from spikeport.formats.onnx.stateless import EXACT
-from spikeport.graph import Concat, Gate, MatMul, Maximum, Operation, Repeat, Reshape, Slice, Sum
+from spikeport.graph import Concat, Dilate, Gate, MatMul, Maximum, Operation, Repeat, Reshape, Slice, Sum
 
 
 def operation(self: Layout, name: str, node: Operation, operands: list[Value]) -> Value:
@@ -27,6 +27,21 @@ def operation(self: Layout, name: str, node: Operation, operands: list[Value]) -
 
 def _concat(self: Layout, name: str, node: Concat, x: list[str], front: int) -> str:
     return self.builder.op("Concat", x, name, axis=node.axis + front)
+
+
+def _dilate(self: Layout, name: str, node: Dilate, x: list[str], front: int) -> str:
+    """Axis by axis: each index once, zeros (an index behind the last) between."""
+    (value,) = x
+    source = self.graph.input_shape(name)
+    axes = len(node.stride)
+    pads = self.builder.constant([0] * (2 * front + axes + 2) + [1] * axes, np.int64)
+    value = self.builder.op("Pad", [value, pads], f"{name}/zero")
+    for axis, (stride, after) in enumerate(zip(node.stride, node.after, strict=True), 1):
+        places = np.full(stride * (source[axis] - 1) + 1 + after, source[axis])
+        places[: stride * (source[axis] - 1) + 1 : stride] = np.arange(source[axis])
+        wish = name if axis == axes else f"{name}/spread"
+        value = self.builder.op("Gather", [value, self.builder.constant(places, np.int64)], wish, axis=axis + front)
+    return value
 
 
 def _gate(self: Layout, name: str, node: Gate, x: list[str], front: int) -> str:
@@ -94,6 +109,7 @@ def _sum(self: Layout, name: str, node: Sum, x: list[str], front: int) -> str:
 #: of an operation with the values ``x``, whose features begin behind ``front`` axes, the name of what leaves it
 RULES: dict[type[Operation], Callable[[Layout, str, Any, list[str], int], str]] = {
     Concat: _concat,
+    Dilate: _dilate,
     Gate: _gate,
     MatMul: _matmul,
     Maximum: _maximum,

@@ -2,6 +2,7 @@
 
 from spikeport.graph.operation import Operation
 from spikeport.graph.operations.concat import Concat
+from spikeport.graph.operations.dilate import Dilate
 from spikeport.graph.operations.gate import Gate
 from spikeport.graph.operations.matmul import MatMul
 from spikeport.graph.operations.maximum import Maximum
@@ -10,6 +11,18 @@ from spikeport.graph.operations.reshape import Reshape
 from spikeport.graph.operations.slice import Slice
 from spikeport.graph.operations.sum import Sum
 
-OPERATIONS: tuple[type[Operation], ...] = (Concat, Gate, MatMul, Maximum, Repeat, Reshape, Slice, Sum)
+OPERATIONS: tuple[type[Operation], ...] = (Concat, Dilate, Gate, MatMul, Maximum, Repeat, Reshape, Slice, Sum)
 
-__all__ = ["OPERATIONS", "Concat", "Gate", "MatMul", "Maximum", "Operation", "Repeat", "Reshape", "Slice", "Sum"]
+__all__ = [
+    "OPERATIONS",
+    "Concat",
+    "Dilate",
+    "Gate",
+    "MatMul",
+    "Maximum",
+    "Operation",
+    "Repeat",
+    "Reshape",
+    "Slice",
+    "Sum",
+]
