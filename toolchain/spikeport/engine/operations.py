@@ -16,9 +16,7 @@ EXACT = 2**24  #: float32 holds every whole number up to here
 
 def prepare(node: Operation, dtype: torch.dtype) -> Callable[..., Tensor]:
     """An operation on operands [T or 1, B, *shape] of one type. Raises SP503 for one without a rule."""
-    if type(node) not in RULES:
-        fail("SP503", f"the engine does not know nodes of type {type(node).__name__}")
-    rule = RULES[type(node)]
+    rule = _rule(node)
     if node.moves or dtype.is_floating_point:
         return lambda *x: rule(node, *x)
     # matrix products of integers are slow on CPUs, and CUDA has none; ranges keep every sum below 2**53
@@ -26,11 +24,16 @@ def prepare(node: Operation, dtype: torch.dtype) -> Callable[..., Tensor]:
 
 
 def small(node: Operation, entering: Range, leaving: Range) -> Callable[..., Tensor]:
-    """An operation on whole numbers in small types: in bytes where nothing is computed, else in floats that hold all."""
-    x = entering | leaving
+    """An operation on whole numbers: in bytes where nothing is computed, else in the floats that hold every sum."""
+    rule, x = _rule(node), entering | leaving
     dtype = holding(x) if node.moves else torch.float32 if x.size <= EXACT else torch.float64
-    rule = RULES[type(node)]
     return lambda *operands: rule(node, *(each.to(dtype) for each in operands))
+
+
+def _rule(node: Operation) -> Callable[..., Tensor]:
+    if type(node) not in RULES:
+        fail("SP503", f"the engine does not know nodes of type {type(node).__name__}")
+    return RULES[type(node)]
 
 
 def _concat(node: Concat, *x: Tensor) -> Tensor:
