@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from data_files import code
 from spikeport import compare, evaluate, fit, inspect, load_model, simulate
+from spikeport.findings import SpikeportError
 from spikeport.training import IF, Repeat, method
 
 SOURCE = """
@@ -66,6 +68,9 @@ def test_a_file_makes_a_model(tmp_path):
     assert "read as forward=" in loaded.findings[1].what  # the choice that capture made
     for name in ("build", "number", "nothing"):
         assert code(load_model, f"{path}:{name}") == "SP397"
+    for name, says in ((f"{path}:bild", "mean build"), (str(path), f"{path}:NAME"), ("w.pt", "my.py:net")):
+        with pytest.raises(SpikeportError, match=says):
+            load_model(name, data=X)
     assert code(load_model, f"{tmp_path}/none.py:net") == "SP397"
     (tmp_path / "json.py").write_text(SOURCE)  # the name of a package, and of a file, at once
     assert load_model(f"{tmp_path}/json.py:net", data=X).graph.nodes == expected.nodes

@@ -117,7 +117,7 @@ def test_a_target_gets_the_numbers_that_it_asks_for_or_is_refused_at_once(tmp_pa
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"network": "digits", "limit": 3}, "leave out limit"),
+        ({"network": "digits", "data": X}, "leave out data"),
         ({"network": network()}, "--data FILE.npz"),
         ({"network": network(), "data": X, "method": "fixed"}, "leave out method"),
         ({"network": quantize(network(), data=X, steps=()).graph, "data": X}, "spikeport compare"),

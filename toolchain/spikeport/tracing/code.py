@@ -14,6 +14,7 @@ from torch import nn
 
 from spikeport.findings import SpikeportError, fail
 from spikeport.graph import Graph
+from spikeport.nearest import choose
 from spikeport.tracing.module import capture
 
 OPTIONS = ("timesteps", "forward", "coding", "output", "verify", "fold")
@@ -57,15 +58,17 @@ def named(reference: str, shape: tuple[int, ...] | None = None) -> Named:
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:
-        make = getattr(import_module(_beside(Path(package)) if package.endswith(".py") else package), function)
+        code = import_module(_beside(Path(package)) if package.endswith(".py") else package)
     except SpikeportError:
         raise
-    except AttributeError:
-        fail("SP397", f"the package {package!r} has no function {function!r}", mend="check the name")
     except ImportError as error:
         fail("SP397", f"cannot import {package!r}: {error}", mend="run where it can be imported, or set PYTHONPATH")
     except Exception as error:
         fail("SP397", f"importing {package!r} fails: {type(error).__name__}: {error}")
+    if not hasattr(code, function):
+        mend = choose(function, [name for name in dir(code) if not name.startswith("_")])
+        fail("SP397", f"{package} has no function {function!r}", mend=mend)
+    make = getattr(code, function)
     if isinstance(make, nn.Module | tuple):
         return taken(make, reference, shape)
     try:

@@ -14,12 +14,12 @@ from spikeport import datasets, preprocessing
 from spikeport.files import sha256
 from spikeport.findings import Finding, fail, require
 from spikeport.graph import Array, Coding, Graph, Loihi, Real, Samples
-from spikeport.nearest import choose
 from spikeport.passes.extend import extend
 from spikeport.preprocessing import Preprocessing
 from spikeport.told import Told
 from spikeport.verbs import own_files
 from spikeport.verbs.layout import laid_out
+from spikeport.verbs.no_model import no_model
 from spikeport.verbs.own_data import Brought, frame_shape, gather
 from spikeport.verbs.own_files import is_own
 
@@ -191,9 +191,7 @@ def _shipped(name: str, path: Path) -> Model:
 
     shipped = models()
     if name not in shipped:
-        what = "has no ending that spikeport knows" if path.exists() else "is neither a file nor a shipped model"
-        mend = f"name a .safetensors, .nir or .onnx file, package:function, or a shipped model: {choose(name, shipped)}"
-        fail("SP902", what, where=name, mend=mend)
+        no_model(name, path, shipped)
     module, metadata = load(name)
     return from_module(module, metadata, name, None)
 

@@ -11,6 +11,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.nearest import choose
 from spikeport.quantisation.collapse_schedule import Collapse
+from spikeport.training.shipped import find, models
 
 TARGET = "lava"  #: where the integers run besides our engine, unless something else is said
 FIRST = 32  #: samples for it: Lava and most others have no batches
@@ -72,7 +73,7 @@ def read(network: Any, **said: Any) -> Plan:
     if path is not None and path.suffix == ".toml" and path.is_file():
         fields = _beside(_fields(path), path.parent)
     if not {"recipe", "trained"} & set(fields):
-        own = path is None or said.get("data") is not None or is_trained(str(network))
+        own = path is None or is_trained(str(network)) or (said.get("data") is not None and not _is_recipe(network))
         fields = {"trained": network} if own else {"recipe": str(network)}
     plan = _parsed(fields | {name: value for name, value in said.items() if value is not None}, str(path or ""))
     _complete(plan, str(path or type(network).__name__))
@@ -82,7 +83,17 @@ def read(network: Any, **said: Any) -> Plan:
 def is_trained(name: str) -> bool:
     """Whether a name is that of a file with a network, or of code that makes one."""
     path = Path(name)
-    return path.suffix.lower() in (".nir", ".onnx", ".safetensors") or (":" in name and not path.exists())
+    return path.suffix.lower() in (".nir", ".onnx", ".safetensors", ".py") or (":" in name and not path.exists())
+
+
+def _is_recipe(name: str | Path) -> bool:
+    """Whether this is a recipe's name and no shipped network's."""
+    if str(name) in models():
+        return False
+    try:
+        return find(name).is_file()
+    except SpikeportError:
+        return False
 
 
 def _complete(plan: Plan, where: str) -> None:
