@@ -93,6 +93,7 @@ def test_without_labels_or_a_training_part_it_says_what_that_means(tmp_path):
     assert result["accuracy"] == {}
     assert set(result["samples"]) == {"graph", "nir", "onnx", "integer"}
     assert {"SP238", "SP241"} <= {each["code"] for each in result["findings"]}
+    assert result["provenance"]["command"] == "spikeport.run(graph, data=…, target=integer)"
     assert "Labels would say" in (tmp_path / "report.html").read_text()
 
 

@@ -44,7 +44,9 @@ def _caption(sample: int, samples: int, two: bool, names: tuple[str, str], first
         return f"{text}."
     if first is None:
         return f"{text}. {names[0]} and {names[1]} agree on every spike."
-    return f"{text}. Blue: only {names[0]} fires, amber: only {names[1]}; the ring is the first difference of all."
+    return (
+        f"{text}. Blue: fires only in {names[0]}, amber: only in {names[1]}; the ring is the first difference of all."
+    )
 
 
 def _drawn(spikes: Raster, ring: tuple[int, int] | None) -> Markup:

@@ -93,7 +93,7 @@ def run(
     job.simulate(subject, reread, integer, plan, simulator)
     parities = compared(job, subject, simulator)
     result = result_of(job, subject, parities) | energy(job, integer, subject.test.x, chip)
-    result["provenance"] = _provenance(job, network, asked, plan)
+    result["provenance"] = _provenance(job, network, subject.model.name, asked, plan)
     result |= explained(job, subject, integer)
     with job.stage("fit"):
         result["fit"], placement = placed(integer.graph, chip)
@@ -177,15 +177,18 @@ def _calibration(job: Job, plan: Plan, brought: Any, subject: Subject) -> Any:
     return seen
 
 
-def _provenance(job: Job, network: Any, asked: dict[str, Any], plan: Plan) -> dict[str, str]:
+def _provenance(job: Job, network: Any, name: str, asked: dict[str, Any], plan: Plan) -> dict[str, str]:
     """What was asked for, and which files it came of and made."""
     given = {name.replace("_", "-"): value for name, value in asked.items() if value is not None}
     shown = {name: value if isinstance(value, str | int | float | Path) else "…" for name, value in given.items()}
-    named = str(network) if isinstance(network, str | Path) else type(network).__name__
+    named = str(network) if isinstance(network, str | Path) else name
     code = plan.trained.partition(":")[0] if isinstance(plan.trained, str) else None
     sources = [named, plan.trained, code, plan.data, plan.labels, plan.calibrate]
     paths = dict.fromkeys(str(source) for source in sources if isinstance(source, str | Path))
     files = [Path(name) for name in paths if Path(name).is_file()]
     files += sorted(job.out.glob("model.*"))
     command = " ".join(["spikeport run", named, *(f"--{name} {value}" for name, value in shown.items())])
+    if not isinstance(network, str | Path):  # from Python
+        shown = {each.replace("-", "_"): value for each, value in shown.items()}
+        command = f"spikeport.run({', '.join([name, *(f'{each}={value}' for each, value in shown.items())])})"
     return {"command": command} | machine() | {f"sha256 of {path.name}": sha256(path) for path in files}
