@@ -8,7 +8,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from spikeport.costs import counts, estimate, shipped, verdicts
+from spikeport.costs import counts, estimate, find, shipped, verdicts
+from spikeport.costs.model import Range, exactly, replaced
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, Conv, Flatten, Graph, Input, Linear, Readout
@@ -86,13 +87,31 @@ def test_loihi_pays_operations_updates_and_messages(ran):
     assert energy.low < energy.nominal <= energy.high
 
 
-def test_static_energy_stands_apart_and_takes_chips_and_step_time(ran):
+def test_static_host_and_total_are_lines_of_their_own_and_take_chips_and_step_time(ran):
     graph, record = ran
-    one = estimate(graph, record, ["loihi1-davies2018"])["loihi1-davies2018"]
-    more = estimate(graph, record, ["loihi1-davies2018"], chips=3, step_seconds=1e-5)["loihi1-davies2018"]
-    assert more.nominal == one.nominal
-    assert one.static.nominal == pytest.approx(0.104 * T * 1e-3)
-    assert more.static.nominal == pytest.approx(3 * 0.104 * T * 1e-5)
+    (name,) = models = ["loihi1-davies2018"]
+    mute = estimate(graph, record, models)[name]
+    assert (mute.static, mute.host, mute.total, mute.sentence) == (None, None, None, None)
+    assert "--step-time" in mute.notes[-1]
+    step = Range(1e-6, 2e-6, 4e-6)
+    one = estimate(graph, record, models, modelled={"loihi1": step, "loihi2": exactly(9.0)})[name]
+    more = estimate(graph, record, models, chips=3, step_seconds=1e-5, modelled={"loihi1": step})[name]
+    assert one.nominal == more.nominal == mute.nominal
+    assert (one.step_from, more.step_from) == ("modelled", "given")
+    assert one.static.nominal == pytest.approx(0.055 * T * 2e-6)
+    assert one.static.low == pytest.approx(0.0295 * T * 1e-6)
+    assert one.host.high == pytest.approx(0.0955 * T * 4e-6)
+    assert more.static.nominal == pytest.approx(3 * 0.055 * T * 1e-5)
+    assert more.total.nominal == pytest.approx(more.nominal + 3 * (0.055 + 0.080) * T * 1e-5)
+    assert "Host and I/O dominate" in more.sentence
+    assert "at a step of 10 us (given)" in more.sentence
+
+
+def test_a_name_of_an_earlier_version_is_priced_by_what_stands_in_and_said():
+    assert find("loihi2-bracket") is find("loihi2-pilotnet")
+    said = replaced("loihi2-bracket")
+    assert (said.code, said.severity) == ("SP710", "substituted")
+    assert replaced("loihi1-davies2018") is None
 
 
 def test_every_shipped_model_prices_a_run_in_order(ran):
@@ -103,8 +122,8 @@ def test_every_shipped_model_prices_a_run_in_order(ran):
         assert sum(part.nominal for part in energy.layers.values()) == pytest.approx(energy.nominal)
         assert energy.source
     assert {name for name, model in shipped().items() if not model.on_request} <= set(estimate(graph, record))
-    assert "loihi2-bracket" not in estimate(graph, record)
-    assert "loihi2-bracket" in estimate(graph, record, ["loihi2-bracket"])
+    assert "loihi2-pilotnet" not in estimate(graph, record)
+    assert "loihi2-pilotnet" in estimate(graph, record, ["loihi2-bracket"])
 
 
 def test_the_break_even_rate_makes_both_cost_the_same(ran):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from spikeport.costs import Verdict
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir
 from spikeport.graph import LIF, Conv, Flatten, Graph, Input, Linear, Readout
@@ -56,18 +55,6 @@ def test_one_source_of_samples_is_asked_for(graph, x):
         with pytest.raises(SpikeportError) as caught:
             events(graph, data, samples=None if data is None else x)
         assert caught.value.code == "SP707"
-
-
-def test_a_network_that_is_silent_gets_no_firing_rate_at_which_the_verdict_turns(graph, x):
-    """Without a spike nothing is known of what spikes cost; where both cost the same, nobody wins."""
-    costs = energy(graph, samples=np.zeros_like(x))
-    sentences = [verdict.sentence for verdict in costs.verdicts.values()]
-    assert sentences
-    assert all("Nothing fired" in one and "breaks even" not in one for one in sentences)
-    assert any("No neuron fired" in note for note in costs.notes)
-    alike = Verdict("m", "this model", 1.0, True, 0.0, None).sentence
-    assert "cost the same" in alike
-    assert "wins" not in alike
 
 
 def test_no_sample_and_numbers_that_the_network_cannot_hold_are_refused(graph, x):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,18 +13,20 @@ from spikeport.costs.functions import FUNCTIONS, Function, Terms
 from spikeport.costs.identities import Identity
 from spikeport.costs.model import Model, Range, exactly, find, shipped
 from spikeport.costs.terms import Term
+from spikeport.costs.whole import Whole, step_of, unpriced, whole
 from spikeport.files import plain
 from spikeport.findings import fail
 from spikeport.graph import Array, Graph
 from spikeport.nearest import choose
 from spikeport.record import Record
 
+APART = ("static", "host", "total", "step_seconds", "step_from")
 ANN = "-ann"  #: what the name of the same-architecture ANN adds to its model's
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Energy of one sample under one model, in joule. Static energy is apart, in `static`."""
+    """Energy of one sample under one model, in joule: dynamic, by its events; what else is drawn is in `whole`."""
 
     model: str
     network: Literal["snn", "ann"]  #: the spiking network, or the same architecture run once as an ANN
@@ -38,15 +40,45 @@ class Estimate:
     layers: Mapping[str, Range]  #: joule by node
     counts: Mapping[str, Range]  #: events by kind
     by_spikes: float = 0.0  #: the part of `nominal` that goes with the firing rate
-    static: Range | None = None  #: joule: static power * chips * timesteps * step time; never part of `nominal`
+    whole: Whole | None = None  #: static energy, host and I/O, and the total: never part of `nominal`
     notes: tuple[str, ...] = field(default=())
     kind: Literal["modelled", "measured"] = "modelled"
+
+    @property
+    def static(self) -> Range | None:
+        """Joule of static power over the time of a sample."""
+        return self.whole.static if self.whole else None
+
+    @property
+    def host(self) -> Range | None:
+        """Joule of host and I/O over the time of a sample."""
+        return self.whole.host if self.whole else None
+
+    @property
+    def total(self) -> Range | None:
+        """Joule of everything that the model knows: dynamic, static, host and I/O."""
+        return self.whole.total if self.whole else None
+
+    @property
+    def step_seconds(self) -> Range | None:
+        """How long a step was taken to last."""
+        return self.whole.step.seconds if self.whole else None
+
+    @property
+    def step_from(self) -> str | None:
+        """Who says so: given, modelled, or stated by the model."""
+        return self.whole.step.origin if self.whole else None
+
+    @property
+    def sentence(self) -> str | None:
+        """Which part dominates, as it is printed; None where there is no total."""
+        return self.whole.sentence(self.title, self.nominal) if self.whole else None
 
     def as_dict(self) -> dict[str, Any]:
         """Everything by name, for JSON."""
         head = ("model", "network", "low", "nominal", "high", "source", "basis")
         label = {"label": self.title, "kind": self.kind, "unit": "J"}
-        tail = ("breakdown", "layers", "counts", "by_spikes", "static", "notes")
+        tail = ("breakdown", "layers", "counts", "by_spikes", *APART, "sentence", "notes")
         facts = {name: plain(getattr(self, name)) for name in head + tail}
         return {name: facts[name] for name in head} | label | {name: facts[name] for name in tail}
 
@@ -58,6 +90,7 @@ def estimate(
     *,
     chips: int = 1,
     step_seconds: float | None = None,
+    modelled: Mapping[str, Range] | None = None,
     traffic: Mapping[str, Traffic] | None = None,
     enter: Sequence[Identity] | None = None,
     delivered: Sequence[Delivery] | None = None,
@@ -67,9 +100,9 @@ def estimate(
     """Joule per sample under each model, all shipped ones but those on request where ``models`` is None.
 
     Where a model can price an ANN, the same architecture run once follows under ``<model>-ann``. ``chips`` and
-    ``step_seconds`` set the static energy, ``traffic`` the messages and hops of a mapping; ``enter``, ``delivered``,
-    ``samples`` and ``drain`` are those of `counts`. Raises SP701 ... SP703, SP705 for a model that cannot be used,
-    SP704 for a record without events.
+    ``step_seconds`` set static energy and host (without it ``modelled``, the modelled step by chip), ``traffic`` the
+    messages and hops of a mapping; ``enter``, ``delivered``, ``samples`` and ``drain`` are those of `counts`. Raises
+    SP701 ... SP703, SP705 for a model that cannot be used, SP704 for a record without events.
     """
     default = [model for model in shipped().values() if not model.on_request]
     chosen = [find(model) for model in (default if models is None else models)]
@@ -77,10 +110,13 @@ def estimate(
     estimates: dict[str, Estimate] = {}
     for model in chosen:
         function = function_of(model)
-        static = _static(model, counted.timesteps, chips, step_seconds)
-        estimates[model.id] = _priced(model, "snn", function.terms, counted, static)
+        step = step_of(model, step_seconds, modelled or {})
+        dynamic = _priced(model, "snn", function.terms, counted)
+        total = whole(model, Range(dynamic.low, dynamic.nominal, dynamic.high), counted.timesteps, chips, step)
+        said = unpriced(model) if total is None else None
+        estimates[model.id] = replace(dynamic, whole=total, notes=(*dynamic.notes, *([said] if said else [])))
         if function.ann is not None:
-            estimates[model.id + ANN] = _priced(model, "ann", function.ann, counted, None)
+            estimates[model.id + ANN] = _priced(model, "ann", function.ann, counted)
     return estimates
 
 
@@ -108,9 +144,7 @@ def function_of(model: Model) -> Function:
     return function
 
 
-def _priced(
-    model: Model, network: Literal["snn", "ann"], terms_of: Terms, counted: Counts, static: Range | None
-) -> Estimate:
+def _priced(model: Model, network: Literal["snn", "ann"], terms_of: Terms, counted: Counts) -> Estimate:
     terms = terms_of(counted, model)
     total = _total(term.energy for term in terms)
     constants = model.constants.values()
@@ -127,7 +161,6 @@ def _priced(
         layers=_grouped(terms, lambda term: term.layer, lambda term: term.energy),
         counts=_grouped(terms, lambda term: term.label, lambda term: term.count),
         by_spikes=sum(term.energy.nominal for term in terms if term.by_spikes),
-        static=static,
         notes=(" ".join(model.about.split()),),
     )
 
@@ -142,11 +175,3 @@ def _total(ranges: Any) -> Range:
     for part in ranges:
         total = total + part
     return total
-
-
-def _static(model: Model, timesteps: int, chips: int, step_seconds: float | None) -> Range | None:
-    """Static power * chips * timesteps * step time; the model's own step time where none is given."""
-    if "static_power" not in model.constants:
-        return None
-    step = model["step_time"] if step_seconds is None else exactly(step_seconds)
-    return model["static_power"] * float(chips * timesteps) * step

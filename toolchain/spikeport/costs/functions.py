@@ -94,10 +94,10 @@ def _chip(counts: Counts, model: Model) -> list[Term]:
 
 
 def _updates(name: str, layer: NeuronCounts, model: Model) -> Term:
-    """A neuron that nothing reaches pays the inactive price; `low` takes that price for all, `high` the active one."""
+    """A neuron that nothing reaches pays the inactive price; `high` takes the active one for all."""
     active, inactive = model["update_active"], model["update_inactive"]
-    nominal = layer.active * active.nominal + (layer.updates - layer.active) * inactive.nominal
-    energy = Range(layer.updates * inactive.low, nominal, layer.updates * max(active.high, inactive.high))
+    paid = active * layer.active + inactive * (layer.updates - layer.active)
+    energy = Range(paid.low, paid.nominal, layer.updates * max(active.high, inactive.high))
     return Term(name, "neuron updates", exactly(layer.updates), energy, False)
 
 
@@ -123,14 +123,14 @@ FUNCTIONS: Mapping[str, Function] = {
         "synaptic operations (one a spike and weight), neuron updates, spikes, messages and hops, each * its constant",
         ("synapse_dense", "synapse_conv", "update_active", "update_inactive", "spike", "message"),
         _chip,
-        allows=("hop_east_west", "hop_north_south", "static_power", "step_time"),
+        allows=("hop_east_west", "hop_north_south", "static_power", "host_power", "step_time"),
     ),
     "dense": Function(
         "dense multiply-adds of all steps * mac; the ANN: of one step",
         ("mac",),
         _dense_steps,
         _dense_once,
-        allows=("static_power", "step_time"),
+        allows=("static_power", "host_power", "step_time"),
     ),
     "bracket": Function("synaptic operations * operation", ("operation",), _bracket),
 }

@@ -11,7 +11,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spikeport.costs.datafile import checked, read, shipped_texts, toml
-from spikeport.findings import fail
+from spikeport.findings import Finding, fail
 
 #: what one of each unit is in SI units
 UNITS = {
@@ -67,6 +67,7 @@ class Model(BaseModel):
     title: str = Field(min_length=1)
     function: str = Field(min_length=1)  #: which function of the events prices with these constants
     about: str = Field(min_length=1)
+    chip: str | None = None  #: of `spikeport fit`, whose mapping says how long a step takes
     on_request: bool = False  #: whether it is left out unless it is named
     constants: Mapping[str, Constant]
 
@@ -95,6 +96,15 @@ def exactly(value: float) -> Range:
     return Range(value, value, value)
 
 
+#: models that went, by name: what stands in, and why
+REPLACED = {
+    "loihi2-bracket": (
+        "loihi2-pilotnet",
+        "the bracket did not bracket: PilotNet took 3.3 times its high on the chip (lava-dl's benchmark).",
+    )
+}
+
+
 @cache
 def shipped() -> dict[str, Model]:
     """The models that come with spikeport, by name."""
@@ -110,10 +120,26 @@ def find(name: str | Path | Model) -> Model:
     """
     if isinstance(name, Model):
         return name
-    if str(name) in shipped():
-        return shipped()[str(name)]
+    known = REPLACED.get(str(name), (str(name), ""))[0]
+    if known in shipped():
+        return shipped()[known]
     path = Path(name)
     return parse(read(path, "SP701", "cost model", shipped()), path.stem, str(path))
+
+
+def replaced(name: str | Path | Model) -> Finding | None:
+    """What is said where a name of an earlier version is asked for and another model stands in."""
+    if str(name) not in REPLACED:
+        return None
+    other, why = REPLACED[str(name)]
+    return Finding(
+        "SP710",
+        f"priced by {other!r} instead",
+        where=f"cost model {str(name)!r}",
+        why=why,
+        mend=f"use {other!r}",
+        severity="substituted",
+    )
 
 
 def parse(text: str, name: str, where: str) -> Model:

@@ -17,12 +17,17 @@ class Verdict:
     title: str
     ratio: float  #: energy of the SNN over the ANN's, nominal; below 1 the SNN wins
     certain: bool  #: whether the low estimates of both, and the high ones, agree with the nominal ones on who wins
-    rate: float  #: measured spikes per neuron and step
+    rate: float  #: counted spikes per neuron and step
     break_even: float | None  #: rate at which both cost the same, above 1 out of reach; None where none is low enough
 
     @property
     def sentence(self) -> str:
         """The verdict, as the report prints it."""
+        if self.rate == 0:
+            return (
+                f"Under {self.title}, there is no verdict: nothing fires, so the SNN computes nothing for the "
+                f"{self.ratio:.3g} of the ANN's energy that it takes."
+            )
         if self.ratio == 1:
             head = f"Under {self.title}, SNN and ANN cost the same"
         elif self.ratio > 1:
@@ -34,14 +39,14 @@ class Verdict:
 
     @property
     def _turn(self) -> str:
-        if not self.rate:
-            return "Nothing fired in this run, so no firing rate can be told at which that turns."
-        measured = f"measured: {self.rate:.2%} of the neurons a step"
+        counted = f"counted: {self.rate:.2%} of the neurons a step"
+        if self.break_even is None and self.ratio >= 1:
+            return f"No firing rate breaks even: what does not depend on spikes costs as much as the ANN ({counted})."
         if self.break_even is None:
-            return f"No firing rate breaks even, since what does not depend on spikes costs more already ({measured})."
+            return f"What it costs does not depend on its spikes ({counted})."
         if self.break_even > 1:
-            return f"The SNN would win even if every neuron fired at every step ({measured})."
-        return f"Both cost the same at a firing rate of {self.break_even:.2%} ({measured})."
+            return f"The SNN would win even if every neuron fired at every step ({counted})."
+        return f"Both cost the same at a firing rate of {self.break_even:.2%} ({counted})."
 
     def as_dict(self) -> dict[str, Any]:
         """Everything by name, for JSON."""
@@ -50,7 +55,7 @@ class Verdict:
 
 
 def verdicts(estimates: Mapping[str, Estimate], rate: float) -> dict[str, Verdict]:
-    """A verdict for every model that priced both. ``rate`` is the measured spikes per neuron and step.
+    """A verdict for every model that priced both. ``rate`` is the counted spikes per neuron and step.
 
     The break-even rate scales all layers' rates alike: ``rate * (ann - fixed) / by_spikes``, where `fixed` is the part
     of the SNN's energy that does not go with its spikes.
@@ -63,6 +68,6 @@ def verdicts(estimates: Mapping[str, Estimate], rate: float) -> dict[str, Verdic
         room = ann.nominal - (snn.nominal - snn.by_spikes)
         turn = rate * room / snn.by_spikes if snn.by_spikes > 0 and room > 0 else None
         bounds = ((snn.low, ann.low), (snn.nominal, ann.nominal), (snn.high, ann.high))
-        certain = len({ours > theirs for ours, theirs in bounds}) == 1
+        certain = len({(ours > theirs) - (ours < theirs) for ours, theirs in bounds}) == 1
         by_model[name] = Verdict(name, snn.title, snn.nominal / ann.nominal, certain, rate, turn)
     return by_model

@@ -38,6 +38,15 @@ class Mesh(BaseModel):
     source: str = Field(min_length=1)
 
 
+class Compiled(BaseModel):
+    """How the vendor's compiler cuts layers, read from its logs (`spikeport.mapping.compiled` has the rules)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    synapse_bits: Constant  #: of a matrix's synapse in its list; a convolution keeps each kernel once a core
+    source: str = Field(min_length=1)
+
+
 class Chip(BaseModel):
     """A chip as its file states it."""
 
@@ -52,6 +61,7 @@ class Chip(BaseModel):
     unknown: Mapping[str, str] = Field(default_factory=dict)  #: limits that are not public, and why they matter
     mesh: Mesh
     timing: Mapping[str, Constant] = Field(default_factory=dict)
+    compiled: Compiled | None = None  #: None: tiles are searched for the fewest cores
 
     def __getitem__(self, name: str) -> int:
         return self.limits[name].value

@@ -11,6 +11,7 @@ from spikeport.files import plain
 from spikeport.findings import fail
 from spikeport.graph import Graph, Loihi
 from spikeport.mapping.chip import Chip, find
+from spikeport.mapping.compiled import compiled_tile
 from spikeport.mapping.layers import Layer, Projection, layers
 from spikeport.mapping.tiling import HARD, SOFT, Tile, best_tile
 
@@ -135,7 +136,8 @@ def fit(graph: Graph, chip: str | Path | Chip = "loihi1", *, sharing: Literal["s
     tiles: dict[str, Tile] = {}
     refused: list[str] = []
     for name in reversed(known):
-        tile = best_tile(known[name], _after(name, known, tiles), chip, bits, shared=sharing == "shared")
+        cut = best_tile if chip.compiled is None else compiled_tile
+        tile = cut(known[name], _after(name, known, tiles), chip, bits, shared=sharing == "shared")
         if tile is None:
             refused.append(name)
         else:

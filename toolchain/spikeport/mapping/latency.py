@@ -49,7 +49,8 @@ class Latency:
         """What dominates, as it is printed."""
         total = self.timesteps + self.depth
         text = (
-            f"One step takes {self.step.nominal * 1e6:.3g} us (bottleneck {self.bottleneck}); a sample takes "
+            f"One step is modelled to take {self.step.nominal * 1e6:.3g} us (bottleneck {self.bottleneck}; a host that "
+            "feeds or reads every step takes longer, and is not in it); a sample takes "
             f"{self.timesteps} + {self.depth} steps, {self.sample.nominal * 1e6:.3g} us; pipelined, "
             f"{self.pipelined.nominal:,.0f} samples per second."
         )
@@ -77,9 +78,10 @@ class Latency:
 def latency(mapping: Placement, record: Record, work: Mapping[str, Work]) -> Latency | None:
     """The times of a run, per sample; None for a chip without published timing.
 
-    A core's step: its operations * time + its updates * time (low: all inactive, high: all active); the step of the
-    chip: its busiest core, and the barrier (the one across chips if there are several). ``work`` are the operations of
-    every core, summed over samples (`spikeport.mapping.work`): the busiest core is that of the mean over samples.
+    A core's step: its operations * time + its updates * time, each constant at its low, value and high (low: all
+    updates inactive, high: all active); the step of the chip: its busiest core, and the barrier (the one across chips
+    if there are several). ``work`` are the operations of every core, summed over samples (`spikeport.mapping.work`):
+    the busiest core is that of the mean over samples.
     """
     fit = mapping.fit
     timing = fit.chip.timing
@@ -102,15 +104,19 @@ def _seconds(mapping: Placement, name: str, record: Record, work: Work) -> tuple
     Which neurons of a layer are active is taken as even over its cores.
     """
     timing = {each: constant.si for each, constant in mapping.chip.timing.items()}
-    busy = work / record.samples * timing["synaptic_operation"].nominal
+    operation, on, off = (timing[name] for name in ("synaptic_operation", "update_active", "update_inactive"))
+    done = work / record.samples
     cores = mapping.core_of(name).ravel() - mapping.first[name]
     updates = np.bincount(cores, minlength=work.shape[1])[None, :]
     fired = record.events.get(name)
     share = np.ones((len(work), 1))
     if isinstance(fired, NeuronEvents):
         share = (fired.active / fired.updates)[:, None]
-    on, off = timing["update_active"].nominal, timing["update_inactive"].nominal
-    return busy + updates * off, busy + updates * (share * on + (1 - share) * off), busy + updates * on
+    return (
+        done * operation.low + updates * off.low,
+        done * operation.nominal + updates * (share * on.nominal + (1 - share) * off.nominal),
+        done * operation.high + updates * on.high,
+    )
 
 
 def depth(fit: Fit) -> int:

@@ -46,7 +46,7 @@ def best_tile(
     fallback = None
     least = 1 if shared else -(-sum(p.synapses for p in layer.projections) * weight_bits // chip["synapse_memory"])
     for shape in _shapes(layer, chip, least):
-        tile = _filled(layer, shape, after, chip, weight_bits, shared=shared)
+        tile = filled(layer, shape, after, chip, weight_bits, shared=shared)
         if tile.over(chip, HARD):
             continue
         if shared or not tile.over(chip, SOFT):
@@ -74,9 +74,10 @@ def cores(shape: Shape, tile: Shape) -> int:
     return prod(-(-size // part) for size, part in zip(shape, tile, strict=True))
 
 
-def _filled(
+def filled(
     layer: Layer, shape: Shape, after: list[tuple[Projection, Tile]], chip: Chip, weight_bits: int, *, shared: bool
 ) -> Tile:
+    """What a tile of some shape takes of every limit."""
     neurons = prod(shape)
     bits, axons = neurons * chip["neuron_state"], 0
     for projection in layer.projections:

@@ -214,10 +214,12 @@ def energy(models: Mapping[str, Any]) -> Costs | None:
 
 
 def costs_said(result: Mapping[str, Any]) -> list[str]:
-    """Who wins under each model and where it turns, static energy, and how long a sample takes, in sentences."""
+    """Who wins under each model and where it turns, all lines of a chip, and how long a sample takes, in sentences."""
     said = [str(verdict["sentence"]) for verdict in (result.get("verdicts") or {}).values()]
     for name, entry in result.get("energy_joule_per_sample", {}).items():
-        if static := entry.get("static"):
+        if entry.get("sentence"):
+            said.append(str(entry["sentence"]))
+        elif static := entry.get("static"):  # a result of 0.1
             least, nominal, most = (si(static[key], "J") for key in ("low", "nominal", "high"))
             said.append(
                 f"Static energy under {entry.get('label', name)}, apart from the figures above: {nominal}, "

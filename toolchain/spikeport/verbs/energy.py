@@ -12,6 +12,7 @@ from spikeport.costs import Estimate, Verdict, counts, estimate, find, shipped, 
 from spikeport.costs.estimate import function_of
 from spikeport.costs.gpu import Nvml, measure, nvml
 from spikeport.costs.model import Model as CostModel
+from spikeport.costs.model import replaced
 from spikeport.files import plain
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.graph import Array, Graph, Samples
@@ -51,7 +52,7 @@ class Costs(Told):
     target: str
     samples: int
     timesteps: int
-    rate: float  #: measured spikes per neuron and step
+    rate: float  #: counted spikes per neuron and step
     estimates: Map[str, Estimate]
     verdicts: Map[str, Verdict]
     chip: str | None  #: the chip whose mapping gives messages, hops and times; None where there is no mapping
@@ -59,11 +60,22 @@ class Costs(Told):
     notes: tuple[str, ...]
     counted: Counted  #: what was priced, by layer and timestep
     sanafe: Check | None = None  #: SANA-FE's own account of the first samples, where it was asked for
+    asked: tuple[Finding, ...] = ()  #: of cost models that others stand in for
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What the reader of the model chose and the target had to say."""
-        return self.counted.findings
+        return (*self.asked, *self._silence, *self.counted.findings)
+
+    @property
+    def _silence(self) -> tuple[Finding, ...]:
+        if self.rate > 0 or not self.counted.record.neurons:
+            return ()
+        what = (
+            f"nothing fires in {self.samples} samples of {self.timesteps} steps: its energies are those of an idle chip"
+        )
+        mend = "see where the input ends: spikeport events; or lower the thresholds"
+        return (Finding("SP711", what, self.model, "a network that computes nothing is cheap.", mend, "note"),)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything by name, for JSON; energies in joule per sample."""
@@ -104,8 +116,10 @@ def energy(
     chip: Annotated[
         str | Path | Chip | None, Help("Chip of the mapping: loihi1, a .toml file, or none.", read=unless_none)
     ] = "loihi1",
-    chips: Annotated[int | None, Help("Chips that draw static power.", least=1)] = None,
-    step_seconds: Annotated[float | None, Help("Seconds a step, for static power.", ("--step-time",))] = None,
+    chips: Annotated[int | None, Help("Chips that draw power.", least=1)] = None,
+    step_seconds: Annotated[
+        float | None, Help("Seconds a step, else as modelled on the chip.", ("--step-time",))
+    ] = None,
     gpu: Annotated[bool, Help("Also measure this machine's GPU, about a minute.")] = False,
     sanafe: Annotated[int, Help("Replay N samples through SANA-FE as a check.", least=0)] = 0,
     progress: Progress = silent,
@@ -113,9 +127,10 @@ def energy(
     """What a sample costs under named cost models, side by side, with the same-architecture ANN.
 
     In Python: ``models`` are added to the shipped ones (those that are for on request only are priced if named here).
-    The mapping on ``chip`` gives messages, hops and times, all counted spike by spike, and, unless ``chips`` says
-    otherwise, how many chips draw static power. ``gpu`` also measures this machine's GPU as `gpu-measured`; ``sanafe``
-    replays so many samples through SANA-FE.
+    The mapping on ``chip`` gives messages and hops, counted spike by spike, the modelled time of a step, and, unless
+    ``chips`` says otherwise, how many chips draw power. Static energy, host and I/O are lines of their own, for steps
+    of the modelled time or of ``step_seconds``; a model of another chip has them only with ``step_seconds``. ``gpu``
+    also measures this machine's GPU as `gpu-measured`; ``sanafe`` replays so many samples through SANA-FE.
 
     Raises SP701 ... SP705 for a cost model, SP721 for a chip and SP708 for a GPU that cannot be used, before anything
     runs, and what `events` and `check` raise.
@@ -124,7 +139,7 @@ def energy(
 
         spikeport energy digits-conv --data digits --limit 100
 
-        spikeport energy model.int.nir --data digits --model my.toml --model loihi2-bracket --json
+        spikeport energy model.int.nir --data digits --model my.toml --model loihi2-pilotnet --chip loihi2 --json
     """
     chip_ = None if chip is None else find_chip(chip)
     counter = nvml() if gpu else None
@@ -142,6 +157,7 @@ def energy(
         fail("SP741", "there is no mapping to replay", where="sanafe", why=notes[0], mend="name a chip that it fits")
     counted = count(loaded, x, mapping, target, Request(device=device, batch=batch, seconds=seconds, progress=progress))
     costs = price(counted, list(chosen.values()), chips=chips, step_seconds=step_seconds, notes=notes)
+    costs = replace(costs, asked=tuple(said for name in models if (said := replaced(name))))
     if counter is not None:
         costs = replace(costs, estimates={**costs.estimates, "gpu-measured": _measured(graph, x, batch, counter)})
     if sanafe and mapping:
@@ -165,12 +181,11 @@ def price(
         "delivered": counted.deliveries,
         "samples": counted.samples,
     }
-    estimates = estimate(
-        graph, record, models, chips=chips or (mapping.fit.chips if mapping else 1), step_seconds=step_seconds, **known
-    )
+    times = latency(mapping, record, counted.work) if mapping and counted.work is not None else None
+    used = chips or (mapping.fit.chips if mapping else 1)
+    modelled = {mapping.chip.id: times.step} if mapping and times else {}
+    estimates = estimate(graph, record, models, chips=used, step_seconds=step_seconds, modelled=modelled, **known)
     rate = counts(graph, record, **known).rate
-    if not rate and record.neurons:
-        notes += ("No neuron fired once: look at the input and the thresholds before you believe an energy.",)
     return Costs(
         model=counted.model.name,
         target=record.target,
@@ -180,7 +195,7 @@ def price(
         estimates=estimates,
         verdicts=verdicts(estimates, rate),
         chip=mapping.chip.id if mapping else None,
-        latency=latency(mapping, record, counted.work) if mapping and counted.work is not None else None,
+        latency=times,
         notes=notes,
         counted=counted,
     )

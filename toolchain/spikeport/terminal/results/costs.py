@@ -67,7 +67,7 @@ def _energy(costs: Costs, values: Mapping[str, Any]) -> None:
         (
             name,
             *(micro(value) for value in (each.low, each.nominal, each.high)),
-            micro(each.static.nominal) if each.static else "",
+            *(micro(line.nominal) if line else "" for line in (each.static, each.host, each.total)),
             *([each.kind] if several else []),
             each.basis,
         )
@@ -75,10 +75,13 @@ def _energy(costs: Costs, values: Mapping[str, Any]) -> None:
     ]
     show.table(
         f"{' and '.join(kinds)} energy of one sample in microjoule ({costs.samples} samples on {costs.target})",
-        ("model", "low", "nominal", "high", "static, apart", *(["kind"] if several else []), "basis"),
+        ("model", "low", "dynamic", "high", "static", "host, I/O", "total", *(["kind"] if several else []), "basis"),
         rows,
     )
     show.table("counted for each timestep, a sample", *_steps(costs))
+    for estimate in costs.estimates.values():
+        if estimate.sentence:
+            typer.echo(estimate.sentence)
     for verdict in costs.verdicts.values():
         typer.echo(verdict.sentence)
     if costs.latency is not None:
