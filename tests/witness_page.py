@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 import numpy as np
 
+import nengo_cores
 from spikeport.files import write_json, write_text
 from spikeport_targets.nengo_loihi.child import ENVIRONMENT as NENGO
 from witness_limits import rows
@@ -34,7 +35,7 @@ def page(entries, order):
     heads = ("what arrives", "Lava", "ours, `loihi2`", "nengo-loihi", "ours, with both switches", "Brian2Loihi")
     lines += [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     lines += [f"| {case} | {' | '.join(f'{value:,}' for value in values)} |" for case, values in limits(order.parts)]
-    write_text(order.write, "\n".join([*lines, "", ENDING]))
+    write_text(order.write, "\n".join([*lines, "", ENDING, *cores(order.parts)]))
 
 
 def limits(parts):
@@ -43,6 +44,32 @@ def limits(parts):
     if not file.exists():
         write_json(file, list(rows()))
     return json.loads(file.read_text())
+
+
+def cores(parts):
+    """What a layer takes of a core by nengo-loihi's count and by ours, kept beside the parts."""
+    file = parts / "cores.json"
+    if not file.exists():
+        write_json(file, [list(row) for row in nengo_cores.rows()])
+    rows = json.loads(file.read_text())
+    alike = sum(not apart for _, _, _, apart, *_ in rows)
+    same = [row for row in rows if row[4] == row[6] and row[5] == row[7]]
+    yield "## Cores of Loihi 1"
+    yield ""
+    yield (
+        f"`python tests/nengo_cores.py`: {len(nengo_cores.NETWORKS)} networks of {len(rows)} layers, convolutions "
+        "unrolled. nengo-loihi counts compartments, synapse memory, input and output axons of a block; `spikeport fit` "
+        f"counts the same of a layer that one core would hold: all four are equal in {alike} of {len(rows)} layers. "
+        "nengo-loihi splits a block into equal runs of neurons, by the totals; we look for the tile that keeps every "
+        f"limit. The number of cores, and the limits kept, are the same for {len(same)} layers. The others:"
+    )
+    yield ""
+    yield "| network | layer | shape | our cores | nengo-loihi's blocks | limits that these break |"
+    yield "|---|---|---|---|---|---|"
+    for number, name, shape, _, mine, _, other, broken in (row for row in rows if row not in same):
+        size = " x ".join(map(str, shape))
+        yield f"| {number} | {name} | {size} | {mine} | {other} | {', '.join(broken).replace('_', ' ') or 'none'} |"
+    yield ""
 
 
 def networks(entries):
@@ -113,5 +140,6 @@ ENDING = """\
   2^21 - 64, which no weight of 8 bits reaches. So two of three say that each weight is shifted, and one alone, the
   one whose tests run on chips, that sums wrap.
 - A current that outlasts its step (CubaLIF) wraps at 24 bits in nengo-loihi, as its sum with the bias does. No profile
-  has a switch for that: the engine counts such sums, the target counts what wrapped, and `check` says it (SP637).
+  has a switch for that: the engine counts such sums, the target counts what wrapped, and `check` says it, of the
+  integer engine (SP644), of Lava (SP624) and of nengo-loihi (SP637).
 """
