@@ -126,8 +126,8 @@ def _neurons(graph: Graph) -> Iterator[Finding]:
                 f"neurons that Speck's are not: {'; '.join(said)}",
                 f"node {name!r}",
                 why="its neurons integrate and fire, with one threshold a layer and a bias a channel.",
-                mend="train integrate-and-fire neurons (a decay of 1 that is not learned), and quantise with "
-                "--profile speck --thresholds best",
+                mend='train integrate-and-fire neurons (architecture.neuron = "if", as in the recipe digits-if), and '
+                "quantise with --profile speck --thresholds best",
             )
 
 

@@ -57,7 +57,7 @@ def _neuron(node: LIF, profile: Profile) -> Iterator[Finding]:
             "SP118",
             f"membranes or currents decay, which the profile {profile.name!r} cannot do",
             why="its neurons integrate and fire, and keep what they hold until they do.",
-            mend="train integrate-and-fire neurons: a decay of 1 that is not learned",
+            mend='train integrate-and-fire neurons: architecture.neuron = "if" in a recipe, as in digits-if',
         )
     if isinstance(node, CubaLIF):
         yield from whole("current_decay", node.current_decay, 0, DECAY_ONE - 1)
