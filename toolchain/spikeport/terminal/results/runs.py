@@ -34,7 +34,7 @@ def _run(result: Mapping[str, Any], values: Mapping[str, Any]) -> None:
         for name, parity in result["parity"].items()
     ]
     show.table("parity", ("what", "against", "spikes that differ", "same answer"), agreed)
-    show.findings(Finding(**each) for each in result["findings"] if each["severity"] == "note")
+    show.findings(Finding(**each) for each in result["findings"])
     console.say(f"wrote {Path(values['out']) / 'report.html'}")
 
 
