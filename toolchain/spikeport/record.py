@@ -147,8 +147,17 @@ class Record(Told):
             self, outputs=self.outputs[:count], trains=trains, spike_counts=counts, membranes=membranes, events={}
         )
 
-    def save(self, path: Path | str) -> None:
-        """Write ``record.npz``: ``output``, ``spikes/<node>``, ``membrane/<node>`` and ``meta`` (JSON)."""
+    def save(self, path: Path | str, dt: float = 1e-4) -> None:
+        """Write ``record.npz``: ``output``, ``spikes/<node>``, ``membrane/<node>`` and ``meta`` (JSON).
+
+        A path that ends in .nir gets NIRData instead, for other tools: spikes and voltages of each layer, in steps of
+        ``dt`` seconds, and nothing else.
+        """
+        if str(path).lower().endswith(".nir"):
+            from spikeport.formats.nir import record_data
+
+            record_data.save(self, Path(path), dt)
+            return
         arrays: dict[str, Array] = {"output": self.outputs}
         arrays |= {f"spikes/{name}": train.unpack() for name, train in self.trains.items()}
         arrays |= {f"membrane/{name}": value for name, value in self.membranes.items()}
@@ -167,8 +176,15 @@ class Record(Told):
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
-        """Read what `save` wrote. Raises SP120 for anything else."""
+        """Read what `save` wrote, or the spikes and voltages of another tool's NIRData (.nir, events excepted).
+
+        Raises SP120 for anything else, SP202 for a .nir file that holds no NIRData.
+        """
         path = Path(path)
+        if path.suffix.lower() == ".nir":
+            from spikeport.formats.nir import record_data
+
+            return cls(**record_data.load(path))
         try:
             with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
                 meta = json.loads(str(file["meta"]))

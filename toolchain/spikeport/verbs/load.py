@@ -72,7 +72,8 @@ def load_model(
     Raises SP902 for what is no model, SP113 for a number of steps that it has no thresholds for, and the codes of the
     readers (SP2xx formats, SP3xx checkpoints).
     """
-    given = [*(["dt"] if dt is not None else []), *(nir or {})]
+    timed = any(finding.code == "SP226" for finding in getattr(data, "findings", ()))  # dt says when its events are
+    given = [*(["dt"] if dt is not None and not timed else []), *(nir or {})]
     if timesteps is not None and not isinstance(model, Model | Graph):
         nir = {**(nir or {}), "timesteps": str(timesteps)}
     loaded = _loaded(model, dt, nir or {}, data)

@@ -13,7 +13,7 @@ from spikeport.findings import Finding, fail, require
 from spikeport.graph import Array
 
 FORMS = (
-    "an array, a tensor, a list, a pair (x, y), a torch Dataset or DataLoader, a .npy or .npz file, "
+    "an array, a tensor, a list, a pair (x, y), a torch Dataset or DataLoader, a .npy or .npz file, NIRData, "
     "a folder of .npy files or images, or the name of a data set"
 )
 

@@ -15,6 +15,7 @@ from spikeport.verbs.own_data import FORMS, Brought, gather, members
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp")
 TABLES = (".npy", ".npz")
+OBSERVED = (".nir", ".h5", ".hdf5")  #: NIRData
 EVENTS = (".aedat4", ".bin", ".csv", ".txt")
 
 
@@ -23,7 +24,7 @@ def is_own(name: str) -> bool:
     if datasets.is_name(name):
         return False
     path = Path(name)
-    return path.suffix.lower() in (*TABLES, *EVENTS) or "/" in name or "\\" in name or path.exists()
+    return path.suffix.lower() in (*TABLES, *OBSERVED, *EVENTS) or "/" in name or "\\" in name or path.exists()
 
 
 def recording(data: Any, graph: Graph) -> Brought | None:
@@ -46,13 +47,34 @@ def recording(data: Any, graph: Graph) -> Brought | None:
     return Brought(str(data), np.moveaxis(x, 0, 1), y, stacked=True, findings=(note,))
 
 
-def bring(data: Any) -> Any:
+def bring(data: Any, dt: float | None = None) -> Any:
     """Samples of the user's, read; names of data sets and recordings, whose frames depend on the network, stay."""
     if isinstance(data, str | Path) and (not is_own(str(data)) or _events(Path(data))):
         return data
+    if isinstance(data, str | Path) and Path(data).suffix.lower() in OBSERVED:
+        return _observed(Path(data), dt)
     if hasattr(data, "x") and hasattr(data, "axis"):  # samples that were loaded before
         return Brought(data.name, np.moveaxis(data.x, data.axis, 0), data.y, stacked=True)
     return gather(data)
+
+
+def _observed(path: Path, dt: float | None) -> Brought:
+    """What enters a network, from NIRData: the one observable of the file, or that of a node called input.
+
+    Raises SP230 where it cannot be told which, SP226 for events without ``dt``, SP202 and SP207 for a damaged file.
+    """
+    from spikeport.formats.nir import data
+
+    observed = data.load(path, dt)
+    entering = [each for each in observed if each.node.lower() == "input"] or observed
+    if len(entering) != 1:
+        names = ", ".join(f"{each.node}/{each.name}" for each in entering[:8]) or "nothing"
+        mend = "keep one observable, or call its node input"
+        fail("SP230", f"holds {names}; which are the samples?", where=str(path), mend=mend)
+    (one,) = entering
+    return Brought(
+        str(path), one.values.reshape(*one.values.shape[:2], *one.shape), stacked=True, findings=one.findings
+    )
 
 
 def read(path: Path, split: str) -> Brought:
@@ -65,6 +87,8 @@ def read(path: Path, split: str) -> Brought:
         return _folder(inner)
     if path.suffix.lower() == ".npz":
         return members(_open(path, dict), split, str(path))
+    if path.suffix.lower() in OBSERVED:
+        return _observed(path, None)
     if path.suffix.lower() in (".npy", ""):
         return Brought(str(path), read_array(path))
     if not path.exists():

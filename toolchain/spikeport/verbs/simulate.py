@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-from spikeport.files import folder
+from spikeport.files import folder, output
 from spikeport.findings import Finding
 from spikeport.graph import LIF, Graph
 from spikeport.record import Record
@@ -44,7 +44,7 @@ def simulate(
         Help("A .npy file: [B, ...], or [T, B, ...] with --frames; .npz, folder, data set.", flags=("--input",)),
     ],
     target: TargetName = None,
-    out: Annotated[Path | str | None, Help("Folder for record.npz.", needed=True)] = None,
+    out: Annotated[Path | str | None, Help("Folder for record.npz, or NIRData: spikes.nir.", needed=True)] = None,
     *,
     dt: Dt = None,
     nir: Nir = None,
@@ -62,7 +62,8 @@ def simulate(
 ) -> Record:
     """Run a model on an input file and keep outputs, spike counts, and every spike and event count unless told not to.
 
-    In Python: returns the record, and writes ``out/record.npz`` where ``out`` is given. ``samples``: whatever
+    In Python: returns the record, and writes ``out/record.npz`` where ``out`` is given, or NIRData where that ends in
+    .nir (`Record.save`). ``samples``: NIRData (events in steps of ``dt``), or whatever
     `load_data` takes, [B, ...] for direct coding or, with ``frames``, [T, B, ...]. ``dt`` and ``nir`` are for files of
     other tools, see `load_model`; where such a file leaves the steps open, ``timesteps`` or the frames set it. A run of
     more than about a minute, or 1024 samples, keeps its finished parts in ``out``; ``resume`` goes on after them.
@@ -82,7 +83,8 @@ def simulate(
 
         spikeport simulate other.nir --input frames.npy --frames --dt 0.001 --out build/other
     """
-    brought = bring(samples)
+    brought = bring(samples, dt)
+    written = None if out is None or Path(out).suffix.lower() != ".nir" else output(out, ".nir")
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=brought)
     loaded = as_long_as(loaded, brought, frames and timesteps is None)
     data = load_data(brought, "test", loaded.graph)
@@ -101,13 +103,16 @@ def simulate(
     if frames or dt or nir or timesteps:  # what the file alone would be is another network
         remembers = {name: value for name, value in remembers.items() if not name.startswith("model")}
     notes = (*data.findings, *_left_out(loaded.graph, request))
-    if out is not None and (resume or check_input(loaded.graph, array) > part(loaded, target)):
+    if out is not None and written is None and (resume or check_input(loaded.graph, array) > part(loaded, target)):
         record = execute_in_parts(loaded, target, array, request, folder(out), resume)
     else:
         record = execute(loaded, target, array, request)
     told = (*record.findings, *notes, *_silent(loaded, record))
     record = replace(record, origin={**record.origin, **remembers}, findings=told)
     if out is None:
+        return record
+    if written is not None:
+        record.save(written, dt or loaded.graph.provenance.get("dt", 1e-4))
         return record
     place = folder(out)
     record.save(place / "record.npz")
