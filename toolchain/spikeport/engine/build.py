@@ -25,11 +25,12 @@ from torch import Tensor
 
 from spikeport.engine import cpu, cuda, on_card, synapse
 from spikeport.engine.integers import exact_ranges, holding
-from spikeport.engine.neuron import Neurons
+from spikeport.engine.neuron import Cycle, Neurons
 from spikeport.engine.parts import definition, small, stateless
 from spikeport.engine.program import Kernels, Program
+from spikeport.engine.stretches import stretches
 from spikeport.engine.synapse import Step
-from spikeport.graph import LIF, Delay, Flatten, Graph, Loihi, Operation, Range, Real, Synapse, ranges
+from spikeport.graph import LIF, CubaLIF, Delay, Flatten, Graph, Linear, Loihi, Operation, Range, Real, Synapse, ranges
 from spikeport.graph.ranges import into
 from spikeport.graph.shifts import shift_each
 
@@ -85,7 +86,31 @@ def _fast_real(graph: Graph, device: str, dtype: torch.dtype) -> Program:
     neurons: dict[str, Neurons] = {}
     for name, layer in graph.nodes_of(LIF).items():
         neurons[name] = cpu.prepare(layer, None, layer.shape, arithmetic) or definition(layer, graph)
-    return Program(graph, device, "fast", steps, neurons, entering, incoming)
+    cycles = _cycles(graph, dict.fromkeys(graph.nodes))
+    return Program(graph, device, "fast", steps, neurons, entering, incoming, cycles=cycles)
+
+
+def _cycles(graph: Graph, entering: Mapping[str, Range | None]) -> dict[str, Cycle]:
+    """By neuron layer: those whose spikes come back by a matrix alone, a step later."""
+    cycles: dict[str, Cycle] = {}
+    for stretch in stretches(graph):
+        kinds = {type(graph.nodes[name]): name for name in stretch.names}
+        delay = kinds.get(Delay)
+        if not stretch.feeds_back or len(stretch.names) != 3 or Linear not in kinds or delay is None:
+            continue
+        name, back = kinds.get(LIF) or kinds.get(CubaLIF), kinds[Linear]
+        if name is None or graph.sources(back) != (delay,) or graph.sources(delay) != (name,):
+            continue
+        node, synapse, past = graph.nodes[name], graph.nodes[back], graph.nodes[delay]
+        assert isinstance(node, LIF)
+        assert isinstance(synapse, Linear)
+        assert isinstance(past, Delay)
+        apart = len(graph.sources(name)) > 1 and len(graph.operands(name)) == 1
+        if past.steps == 1 and len(node.shape) == 1 and apart:
+            layer = cpu.FedBack(synapse, node)
+            if ready := cpu.prepare_cycle(layer, entering[name], graph.arithmetic):  # type: ignore[arg-type]
+                cycles[name] = ready
+    return cycles
 
 
 def _widened(step: Step, dtype: torch.dtype, x: Tensor) -> Tensor:
@@ -137,7 +162,7 @@ def _fast_integers(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Pr
             steps[name] = cpu.prepare(other, entering[name], graph.input_shape(name), arithmetic)
         elif name not in joined.values():
             steps[name] = small(other, graph.shapes[name], entering[name], bounds[name], device)
-    return Program(graph, device, "fast", steps, neurons, types, entering, joined)
+    return Program(graph, device, "fast", steps, neurons, types, entering, joined, cycles=_cycles(graph, entering))
 
 
 def _own_synapse(graph: Graph, name: str) -> tuple[str, Synapse | None]:

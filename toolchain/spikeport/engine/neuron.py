@@ -62,6 +62,13 @@ class Neurons(Protocol):
         """
 
 
+class Cycle(Protocol):
+    """One neuron layer and the way by which it feeds back to itself, all steps."""
+
+    def __call__(self, x: Tensor, *, keep: bool, watch: bool) -> Fired:
+        """As `Neurons`; ``x`` is what enters beside that which comes back."""
+
+
 def flat(x: Tensor) -> Array:
     """Values [T, B, *neurons] as [T, N] in the order in which the compiled loops see them: channels last."""
     values: Array = x.movedim(2, -1).contiguous().reshape(x.shape[0], -1).numpy()

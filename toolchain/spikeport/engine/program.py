@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine.neuron import Neurons
+from spikeport.engine.neuron import Cycle, Neurons
+from spikeport.engine.stretches import Stretch, stretches
 from spikeport.engine.synapse import Step
 from spikeport.graph import LIF, Array, Delay, Graph, Input, Loihi, Range, Shape, Synapse
 from spikeport.graph.reach import reach
@@ -45,8 +46,14 @@ class Program:
     entering: Mapping[str, torch.dtype]  #: type in which the edges into each node are added
     incoming: Mapping[str, Range | None]  #: range of what enters each node, where it is known to be whole numbers
     joined: Mapping[str, str] = field(default_factory=dict)  #: neuron layers, and the synapse whose sums each makes
+    cycles: Mapping[str, Cycle] = field(default_factory=dict)  #: neuron layers that run all steps of their cycle
     reaches: dict[str, Reach] = field(default_factory=dict)
     tallies: dict[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)  #: of a card, as `cuda.reached`
+
+    @cached_property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """The order in which the nodes run."""
+        return stretches(self.graph)
 
     @cached_property
     def integers(self) -> bool:
@@ -77,8 +84,10 @@ class Program:
         """The most bytes that one sample's values take at any node: what enters it, what leaves, what waits."""
         graph, live, most = self.graph, {}, 1
         pending = {name: len(graph.targets(name)) for name in graph.nodes}
+        single = {name for s in self.stretches if s.feeds_back for name in s.names if name not in s.wanted}
         for name in graph.order:
-            live[name] = graph.timesteps * int(np.prod(graph.shapes[name])) * self._width(name)
+            steps = 1 if name in single else graph.timesteps  # within a cycle one step is held
+            live[name] = steps * int(np.prod(graph.shapes[name])) * self._width(name)
             most = max(most, sum(live.values()))
             for source in graph.sources(name):
                 pending[source] -= 1

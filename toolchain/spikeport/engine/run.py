@@ -1,4 +1,4 @@
-"""Runs a Graph in batches: all T of a layer at once where nothing feeds back, else step by step."""
+"""Runs a Graph in batches: all T of a layer at once, and step by step only what feeds back."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from torch import Tensor
 
 from spikeport.engine import build, cpu, enter, events, synapse
 from spikeport.engine.devices import whole_factors
-from spikeport.engine.neuron import Counted
+from spikeport.engine.neuron import Counted, Fired
 from spikeport.engine.program import Kernels, Program
+from spikeport.engine.stretches import Stretch
 from spikeport.graph import LIF, STATE_SHIFT, Array, Delay, Graph, Input, Node, Operation, Readout, Synapse
 from spikeport.record import Events, Record, SynapseEvents, Train, join
 from spikeport.target import Request
@@ -114,12 +115,8 @@ class Run:
 
     def launch(self, samples: Tensor, outputs: Array) -> None:
         """Run all steps; outputs go to ``outputs`` [B, *output], those of a card with `record`. Waits for nothing."""
-        steps, self.batch = self.graph.timesteps, int(samples.shape[1])
-        if not self.graph.recurrent:
-            output = self.advance(samples, 0, steps)
-        else:
-            parts = [self.advance(samples[min(t, samples.shape[0] - 1)][None], t, 1) for t in range(steps)]
-            output = torch.cat(parts)
+        self.batch = int(samples.shape[1])
+        output = self._walk(samples)
         if output.device.type != "cpu":
             self.outputs = self._read_out(output)
         elif isinstance(self.graph.nodes[self.graph.output], LIF) and self.program.integers:
@@ -127,28 +124,60 @@ class Run:
         else:
             outputs[:] = self._read_out(output).numpy()
 
-    def advance(self, samples: Tensor, start: int, steps: int) -> Tensor:
-        """Steps ``start`` ... ``start + steps - 1`` of every node; what leaves the output node."""
-        values: dict[str, Tensor] = {}
-        pending = {name: len(self.graph.targets(name)) for name in self.graph.nodes}
-        for name in self.graph.order:
-            node = self.graph.nodes[name]
-            if isinstance(node, Delay) and self.graph.recurrent:
-                values[name] = self._past(name, node, samples)[:1]
-                continue
-            if isinstance(node, LIF):
-                values[name] = self._neuron(name, values, start, steps)
-            else:
-                operands = [samples] if isinstance(node, Input) else self._operands(name, values)
-                values[name] = self._node(name, node, operands, steps)
-            for source in self.graph.sources(name):
+    def _walk(self, samples: Tensor) -> Tensor:
+        """All steps of every node, stretch by stretch; what leaves the output node."""
+        graph, values = self.graph, {self.graph.input: samples}
+        pending = {name: len(graph.targets(name)) for name in graph.nodes}
+        for stretch in self.program.stretches:
+            name = stretch.names[0]
+            if stretch.feeds_back:
+                values |= self._cycle(stretch, values)
+            elif name != graph.input:
+                values[name] = self._at(name, values, 0, graph.timesteps)
+            for source in (source for name in stretch.names for source in graph.sources(name)):
                 pending[source] -= 1
-                if pending[source] == 0 and not self.graph.recurrent:
-                    del values[source]
-        if self.graph.recurrent:
-            for name, node in self.graph.nodes_of(Delay).items():
-                self.pasts[name] = torch.cat([self._past(name, node, samples), *self._operands(name, values)])[1:]
-        return values[self.graph.output]
+                if pending[source] == 0 and source != graph.output:
+                    values.pop(source, None)
+        return values[graph.output]
+
+    def _at(self, name: str, values: Mapping[str, Tensor], start: int, steps: int) -> Tensor:
+        """Steps ``start`` ... ``start + steps - 1`` of a node."""
+        node = self.graph.nodes[name]
+        if isinstance(node, LIF):
+            return self._neuron(name, values, start, steps)
+        return self._node(name, node, self._operands(name, values), steps)
+
+    def _cycle(self, stretch: Stretch, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """All steps of the nodes of a cycle; the values of those that something outside reads."""
+        graph, steps = self.graph, self.graph.timesteps
+        whole = next((name for name in stretch.names if name in self.program.cycles), None)
+        if whole is not None:
+            return self._fed_back(whole, stretch, values)
+        outside = {source for name in stretch.names for source in graph.sources(name)}.difference(stretch.names)
+        delays = {name: node for name in stretch.names if isinstance(node := graph.nodes[name], Delay)}
+        wanted: dict[str, list[Tensor]] = {name: [] for name in stretch.wanted}
+        for step in range(steps):
+            now = {name: values[name][min(step, len(values[name]) - 1)][None] for name in outside}
+            now |= {name: self._past(name, node)[:1] for name, node in delays.items()}
+            for name in stretch.names:
+                if name not in delays:
+                    now[name] = self._at(name, now, step, 1)
+            for name in delays:
+                self.pasts[name] = torch.cat([self.pasts[name], *self._operands(name, now)])[1:]
+            for name, parts in wanted.items():
+                parts.append(now[name])
+        return {name: torch.cat(parts) for name, parts in wanted.items()}
+
+    def _fed_back(self, name: str, stretch: Stretch, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A cycle of neurons and a matrix, in one loop; what else is read of it is what came back."""
+        sources = [source for source in self.graph.sources(name) if source not in stretch.names]
+        x = self._sum(sources, name, values)
+        spikes = self._kept(name, self.program.cycles[name](x, **self._wishes(name)))
+        known = {name: spikes}
+        if self.request.events or len(stretch.wanted) > 1:
+            for other in (each for each in stretch.names if each != name):  # the delay, then the matrix
+                known[other] = self._at(other, known, 0, self.graph.timesteps)
+        return {each: known[each] for each in stretch.wanted}
 
     def _operands(self, name: str, values: Mapping[str, Tensor]) -> list[Tensor]:
         """What enters a node: of all but operations one value, the sum over its edges."""
@@ -168,31 +197,37 @@ class Run:
         if isinstance(node, Input | Readout):
             return x
         if isinstance(node, Delay):
-            past = self._past(name, node, x)
-            return torch.cat([past, x.expand(steps, *x.shape[1:])])[:steps]
+            return torch.cat([self._past(name, node), x.expand(steps, *x.shape[1:])])[:steps]
         if isinstance(node, Synapse) and self.request.events:
             self.events.setdefault(name, []).append(events.of_synapse(self.program, name, x, steps))
         return self.program.steps[name](x) if name in self.program.steps else x  # or its neurons make the sums
 
-    def _past(self, name: str, node: Delay, like: Tensor) -> Tensor:
+    def _past(self, name: str, node: Delay) -> Tensor:
         """The values that a delay still holds, oldest first: zero before the first step."""
         if name not in self.pasts:
-            size = (node.steps, like.shape[1], *node.shape)
-            self.pasts[name] = torch.zeros(size, dtype=self.program.entering[name], device=like.device)
+            size = (node.steps, self.batch, *node.shape)
+            self.pasts[name] = torch.zeros(size, dtype=self.program.entering[name], device=self.program.device)
         return self.pasts[name]
+
+    def _wishes(self, name: str) -> dict[str, Any]:
+        """What is asked of a neuron layer besides its spikes."""
+        return {"keep": self.request.keeps_membrane(name), "watch": self.request.events}
 
     def _neuron(self, name: str, values: Mapping[str, Tensor], start: int, steps: int) -> Tensor:
         own, sources = self.program.joined.get(name), self.graph.sources(name)
         x = self._sum(sources, name, values) if own is None else values[own]
-        wanted: dict[str, Any] = {"keep": self.request.keeps_membrane(name), "watch": self.request.events}
+        wishes = self._wishes(name)
         if own and len(sources) > 1:
-            wanted["beside"] = self._sum([source for source in sources if source != own], name, values)
-        fired = self.program.neurons[name](x, self.states.get(name), start, steps, **wanted)
+            wishes["beside"] = self._sum([source for source in sources if source != own], name, values)
+        return self._kept(name, self.program.neurons[name](x, self.states.get(name), start, steps, **wishes))
+
+    def _kept(self, name: str, fired: Fired) -> Tensor:
+        """The spikes of a neuron layer, whose state, counts and what was asked for are put down."""
         self.states[name] = fired.state
         self.counted.setdefault(name, []).append(fired.counted)
         if self.request.keeps_train(name):
             self.trains.setdefault(name, []).append(fired.spikes)
-        if wanted["keep"] and fired.after is not None:
+        if self.request.keeps_membrane(name) and fired.after is not None:
             self.membranes.setdefault(name, []).append(fired.after)
         return fired.spikes
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from spikeport.engine import synapse
-from spikeport.engine.cpu import fused, pair, products
+from spikeport.engine.cpu import cycle, fused, pair, products
 from spikeport.engine.cpu.layout import over_time as count
 from spikeport.engine.cpu.layout import whole_numbers as enter
 from spikeport.engine.cpu.products import Product
@@ -21,9 +21,9 @@ from spikeport.engine.cpu.tally import reached
 from spikeport.engine.integers import fits
 from spikeport.engine.neuron import Neurons
 from spikeport.engine.synapse import Step
-from spikeport.graph import LIF, Loihi, Range, Real, Shape, Synapse
+from spikeport.graph import LIF, Linear, Loihi, Range, Real, Shape, Synapse
 
-__all__ = ["Joined", "count", "enter", "prepare", "reached"]
+__all__ = ["FedBack", "Joined", "count", "enter", "prepare", "prepare_cycle", "reached"]
 
 
 class Joined(NamedTuple):
@@ -31,6 +31,22 @@ class Joined(NamedTuple):
 
     synapse: Synapse
     neurons: LIF
+
+
+class FedBack(NamedTuple):
+    """Neurons of one axis, and a matrix by which their spikes come back to them a step later."""
+
+    synapse: Linear
+    neurons: LIF
+
+
+def prepare_cycle(layer: FedBack, entering: Range | None, arithmetic: Loihi | Real) -> cycle.Cycle | None:
+    """Such a layer ready to run on what enters beside it; ``entering`` (None: real numbers) is the range of both.
+
+    None where 32 bits do not hold what the neurons compute.
+    """
+    neurons = prepare(layer.neurons, entering, layer.neurons.shape, arithmetic)
+    return cycle.prepare(layer.synapse, neurons) if isinstance(neurons, fused.Layer) else None
 
 
 @overload

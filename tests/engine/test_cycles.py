@@ -1,0 +1,104 @@
+"""Graphs that feed back: a node outside of a cycle runs all steps at once, and a matrix of spikes in one loop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from equal_records import ALL, same
+from spikeport.engine import simulate
+from spikeport.engine.run import Engine
+from spikeport.engine.stretches import stretches
+from spikeport.graph import LIF, LOIHI2, CubaLIF, Delay, Graph, Input, Linear, Loihi, Readout, Real, Scale
+from spikeport.graph.definition import run
+from spikeport.target import Request
+
+N = 11
+
+
+def recurrent(steps, integers, *, reset="subtract", cuba=False, exponent=0, coding="events", back=None):
+    """Input, matrix, neurons with a matrix that feeds back, matrix, readout."""
+    rng = np.random.default_rng(steps)
+
+    def weight(outputs, inputs):
+        numbers = rng.integers(-60, 100, (outputs, inputs))
+        return numbers.astype(np.int8) if integers else (numbers / 64).astype(np.float32)
+
+    def number(value):
+        return np.int64(value) if integers else np.float32(value / 4096)
+
+    theta = rng.integers(60, 200, steps)
+    extra = {"current_decay": number(1024)} if cuba else {}
+    reset_value = {"reset_value": number(-64)} if reset == "value" else {}
+    neurons = (CubaLIF if cuba else LIF)(
+        (N,),
+        number(3072),
+        theta if integers else (theta / 64).astype(np.float32),
+        bias=number(128),
+        compare=">",
+        reset=reset,
+        **extra,
+        **reset_value,
+    )
+    nodes = {
+        "in": Input((5,), coding, low=0, high=1),
+        "fc": Linear(weight(N, 5)),
+        "lif": neurons,
+        "past": Delay((N,), 1),
+        "back": back or Linear(weight(N, N), exponent=exponent),
+        "last": Linear(weight(3, N)),
+        "out": Readout((3,), np.ones(steps, np.int64 if integers else np.float32)),
+    }
+    edges = [("in", "fc"), ("fc", "lif"), ("lif", "past"), ("past", "back"), ("back", "lif"), ("lif", "last")]
+    return Graph(nodes, (*edges, ("last", "out")), steps, arithmetic=Loihi(LOIHI2) if integers else Real())
+
+
+def samples(steps, batch=7, coding="events"):
+    shape = (steps, batch, 5) if coding == "events" else (batch, 5)
+    return (np.random.default_rng(1).random(shape) < 0.4).astype(np.float32)
+
+
+@pytest.mark.parametrize("integers", [True, False])
+@pytest.mark.parametrize("reset", ["zero", "subtract", "value", "none"])
+@pytest.mark.parametrize("cuba", [False, True])
+def test_the_loop_is_the_definition_in_every_bit(integers, reset, cuba):
+    """Real weights are multiples of 1/64 and decays of 1/4, few steps: nothing rounds, whatever the order."""
+    steps = 9 if integers else 3
+    graph = recurrent(steps, integers, reset=reset, cuba=cuba)
+    x, engine = samples(steps), Engine(graph, kernels="fast")
+    record, truth = engine.simulate(x, ALL), run(graph, x)
+    assert set(engine._program.cycles) == {"lif"}
+    np.testing.assert_array_equal(record.outputs, truth.outputs)
+    np.testing.assert_array_equal(record.trains["lif"].unpack(), truth.spikes("lif"))
+    np.testing.assert_array_equal(record.membranes["lif"], truth.after["lif"])
+    assert 0.05 < truth.spikes("lif").mean() < 0.95
+    same(record, simulate(graph, x, ALL, kernels="plain"))
+
+
+@pytest.mark.parametrize("exponent", [-2, 2])
+@pytest.mark.parametrize("coding", ["events", "direct"])
+def test_a_shifted_matrix_and_a_still_input(exponent, coding):
+    graph = recurrent(6, True, exponent=exponent, coding=coding)
+    x = samples(6, coding=coding)
+    same(simulate(graph, x, ALL, kernels="fast"), simulate(graph, x, ALL, kernels="plain"))
+
+
+def test_another_way_back_runs_step_by_step():
+    graph = recurrent(5, True, back=Scale(np.int64(-20)))
+    engine = Engine(graph, kernels="fast")
+    same(engine.simulate(samples(5), ALL), simulate(graph, samples(5), ALL, kernels="plain"))
+    assert engine._program.cycles == {}
+
+
+def test_only_the_cycle_runs_step_by_step():
+    told = {stretch.names: (stretch.feeds_back, set(stretch.wanted)) for stretch in stretches(recurrent(4, True))}
+    assert told.pop(("past", "back", "lif")) == (True, {"lif"})
+    assert told == {(name,): (False, {name}) for name in ("in", "fc", "last", "out")}
+
+
+def test_a_long_recurrent_batch_is_not_cut_into_slivers():
+    """64 samples of 1,000 steps: 55 kB of sums and spikes each, where every value of every step was counted before."""
+    seen = []
+    graph = recurrent(1000, True)
+    simulate(graph, samples(1000, 64), Request(progress=lambda done, total: seen.append(done)))
+    assert seen == [64]

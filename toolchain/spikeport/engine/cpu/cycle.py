@@ -1,0 +1,164 @@
+"""Neurons that feed back to themselves through a matrix, a step later: all steps of a sample in one loop.
+
+What a spike brings is one row of the transposed matrix: few neurons fire, and no product is made of those that do not.
+Integers are those of `neuron.loihi` to the bit; real sums are added four rows at a time, in the order of the neurons.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from spikeport.engine.cpu import kernels
+from spikeport.engine.cpu.fused import NOTHING, Layer, fired, unflat
+from spikeport.engine.cpu.moves import copy, fill
+from spikeport.engine.cpu.structures import KINDS, Block, Bytes, Constants, Floats, Parameters, Rules, Whole
+from spikeport.engine.neuron import Fired, flat
+from spikeport.graph import Array, Linear
+from spikeport.machine import compiled, part
+from spikeport.threads import over_parts
+
+
+@part
+def _recall(spikes: Bytes, begin: int, weight: Floats, who: Whole, sums: Floats) -> None:
+    """Add the rows of ``weight`` [neurons, sums] of those that fired, the first of them at ``begin``; four together."""
+    count = 0
+    for j in range(weight.shape[0]):
+        who[count] = j
+        count += spikes[begin + j]
+    whole = count // 4 * 4
+    for at in range(0, whole, 4):
+        a, b, c, d = who[at], who[at + 1], who[at + 2], who[at + 3]
+        for i in range(sums.shape[0]):
+            sums[i] += (weight[a, i] + weight[b, i]) + (weight[c, i] + weight[d, i])
+    for at in range(whole, count):
+        for i in range(sums.shape[0]):
+            sums[i] += weight[who[at], i]
+
+
+@compiled
+def loihi(
+    x: Floats,  # [T or 1, B * N], int32
+    weight: Floats,  # [N, N] transposed, int8 or int16
+    left: int,  # the exponent of the matrix, as shifts
+    right: int,
+    constants: Constants,
+    layer: Parameters,
+    spikes: Bytes,  # [T, B * N]
+    after: Floats,  # as spikes, or [0, 0]
+    state: Floats,  # [2, B * N], zeros
+    sums: Floats,  # [1, B * N], int32
+    back: Floats,  # [N], int32
+    who: Whole,  # [N + 1]
+    block: Block,
+    counts: Whole,  # [T, 5]
+    together: int,  # samples that take a step together: their state stays in the first cache
+    begin: int,
+    end: int,
+) -> None:
+    """All steps of the samples ``begin`` ... ``end - 1`` in Loihi's integers."""
+    size = weight.shape[0]
+    for first in range(begin, end, together):
+        last = min(first + together, end)
+        for t in range(spikes.shape[0]):
+            now = x[min(t, x.shape[0] - 1)]
+            for a in range(first * size, last * size, size):
+                fill(back, 0)
+                if t > 0:
+                    _recall(spikes[t - 1], a, weight, who, back)
+                for i in range(size):
+                    sums[0, a + i] = now[a + i] + ((back[i] << left) >> right)
+            step = Parameters(
+                layer.decay, layer.leak, layer.bias, layer.threshold[t : t + 1], layer.reset_value, layer.gain
+            )
+            fires, held, counted = spikes[t : t + 1], after[t : t + 1], counts[t : t + 1]
+            kernels.loihi(sums, constants, step, fires, held, state, block, counted, first * size, last * size)
+
+
+@compiled
+def real(
+    x: Floats,  # [T or 1, B * N]
+    weight: Floats,  # [N, N] transposed
+    bias: Floats,  # [N]
+    rules: Rules,
+    layer: Parameters,
+    spikes: Bytes,  # [T, B * N]
+    after: Floats,  # as spikes, or [0, 0]
+    state: Floats,  # [2, B * N], zeros
+    sums: Floats,  # [1, B * N]
+    back: Floats,  # [N]
+    who: Whole,  # [N + 1]
+    block: Block,
+    counts: Whole,  # [T, 5]
+    together: int,
+    begin: int,
+    end: int,
+) -> None:
+    """The same in floating point."""
+    size = weight.shape[0]
+    for first in range(begin, end, together):
+        last = min(first + together, end)
+        for t in range(spikes.shape[0]):
+            now = x[min(t, x.shape[0] - 1)]
+            for a in range(first * size, last * size, size):
+                copy(bias, back)
+                if t > 0:
+                    _recall(spikes[t - 1], a, weight, who, back)
+                for i in range(size):
+                    sums[0, a + i] = now[a + i] + back[i]
+            step = Parameters(
+                layer.decay, layer.leak, layer.bias, layer.threshold[t : t + 1], layer.reset_value, layer.gain
+            )
+            fires, held, counted = spikes[t : t + 1], after[t : t + 1], counts[t : t + 1]
+            kernels.real(sums, rules, step, fires, held, state, block, counted, first * size, last * size)
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """Neurons and the matrix by which they feed back to themselves."""
+
+    layer: Layer
+    weight: Array  #: [neurons, sums]
+    exponent: int
+    bias: Array
+
+    def __call__(self, x: Tensor, *, keep: bool, watch: bool) -> Fired:
+        """All steps; ``x`` [T or 1, B, N] is what enters beside that which comes back."""
+        dtype, size = self.layer.parameters.bias.dtype, self.weight.shape[0]
+        values, steps = flat(x), self.layer.node.timesteps
+        count = values.shape[1]
+        spikes = np.empty((steps, count), np.uint8)
+        after = np.empty((steps, count) if keep else (NOTHING, NOTHING), dtype)
+        state, sums = np.zeros((2, count), dtype), np.empty((1, count), dtype)
+        rules, layer = self.layer.watching(watch), self.layer.parameters
+        values = np.asarray(values, dtype)
+
+        def part(begin: int, end: int) -> Array:
+            loop: Any
+            matrix: tuple[Any, ...]
+            counts, back = np.zeros((steps, KINDS), np.int64), np.empty(size, dtype)
+            who = np.empty(size + 1, np.int64)
+            told = (rules, layer, spikes, after, state, sums, back, who, kernels.block(sums, dtype), counts)
+            if isinstance(rules, Constants):
+                loop, matrix = loihi, (self.weight, max(self.exponent, 0), max(-self.exponent, 0))
+            else:
+                loop, matrix = real, (self.weight, self.bias)
+            loop(values, *matrix, *told, max(1, kernels.BLOCK // size), begin, end)
+            return counts
+
+        counts = np.sum(over_parts(part, count // size, step=1, weight=steps * size), axis=0)
+        shape = (steps, x.shape[1], -1)
+        train = unflat(spikes.reshape(shape), (size,))
+        return fired(train, unflat(after.reshape(shape), (size,)) if keep else None, None, counts)
+
+
+def prepare(synapse: Linear, layer: Layer) -> Cycle:
+    """A matrix from neurons of one axis to themselves; what it sums fits the type of the neurons."""
+    dtype = layer.parameters.bias.dtype
+    whole = dtype.kind == "i"
+    weight = np.ascontiguousarray(synapse.weight.T, np.int16 if whole else dtype)
+    bias = np.zeros(len(weight), dtype) if synapse.bias is None else synapse.bias.astype(dtype)
+    return Cycle(layer, weight, synapse.exponent, bias)
