@@ -25,10 +25,11 @@ from spikeport.graph import LIF, LOIHI2, Delay, Graph, Input, Linear, Loihi, Rea
 SIZES = [(T, hidden, batch) for hidden in (128, 512) for batch in (1, 64) for T in (100, 1000)]
 HEAD = """# The engine on recurrent networks
 
-Written by `python tests/recurrent_speed.py --write docs/results/recurrent-speed.md`. 40 inputs of events, a matrix, neurons whose
-spikes come back by a matrix a step later, a matrix, a readout: milliseconds for all steps of a batch, the median of five runs
-that take turns with the others', {threads} threads, in one process. onnxruntime runs spikeport's own export, torch the same
-network in its own operations, step by step. Outputs were compared first: integers are equal to the bit, real ones within 1e-2.
+Written by `python tests/recurrent_speed.py --write docs/results/recurrent-speed.md`. 40 inputs of events, a matrix,
+neurons whose spikes come back by a matrix a step later, a matrix, a readout: milliseconds for all steps of a batch, the
+median of five runs that take turns with the others', {threads} threads, in one process. onnxruntime runs spikeport's own
+export, torch the same network in its own operations, step by step. Outputs were compared first: integers are equal to
+the bit, real ones within 1e-2.
 
 {where}
 
@@ -110,9 +111,8 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--write", type=Path)
     order = options.parse_args()
-    cpu = next(
-        (line.split(":")[1].strip() for line in open("/proc/cpuinfo") if "model name" in line), platform.machine()
-    )
+    facts = Path("/proc/cpuinfo").read_text("utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
+    cpu = next((fact.split(":")[1].strip() for fact in facts if "model name" in fact), platform.machine())
     where = f"{cpu}, torch {torch.__version__}, onnxruntime {onnxruntime.__version__}."
     rows = []
     for size in SIZES:
