@@ -8,7 +8,7 @@ import pytest
 from spikeport.costs import deliveries, estimate, identities, shipped
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, Conv, Delay, Flatten, Graph, Input, Linear, Pool, Readout
+from spikeport.graph import LIF, Conv, Delay, Flatten, Graph, Input, Linear, MatMul, Pool, Readout, Reshape, Sum
 from spikeport.target import Request
 from spikeport.verbs.energy import energy
 
@@ -144,3 +144,25 @@ def test_parts_of_a_long_run_add_up(monkeypatch):
     assert parts["events"]["identities"][0]["source"] == "one"
     for one, other in zip(parts["latency"]["step_seconds_each"], whole["latency"]["step_seconds_each"], strict=True):
         assert one == pytest.approx(other)
+
+
+def test_operations_that_add_are_counted_pair_by_pair():
+    """A product of spike matrices adds where two spikes meet, a sum over an axis where there is one."""
+    nodes = {
+        "input": Input((2, 3), "events"),
+        "turned": Reshape((1, 0), (3, 2)),
+        "product": MatMul(operands=("input", "turned")),
+        "sum": Sum((1,)),
+        "one": lif(2, 1),
+    }
+    edges = (("input", "turned"), ("input", "product"), ("turned", "product"), ("product", "sum"), ("sum", "one"))
+    graph = Graph(nodes, edges, T)
+    x, record = ran(graph)
+    into, product, total = identities(graph, record, x)
+    pairs = [sum(x[t, b, i, k] * x[t, b, j, k] for b in range(B) for i, j, k in np.ndindex(2, 2, 3)) for t in range(T)]
+    assert product.operations.tolist() == pairs
+    meet = np.einsum("tbik,tbjk->tbij", x, x) != 0
+    assert total.operations.tolist() == meet.reshape(T, -1).sum(1).tolist()
+    assert into.operations.tolist() == meet.any(3).reshape(T, -1).sum(1).tolist()
+    assert [each.dense for each in (into, product, total)] == [2, 12, 4]
+    assert [each.layer for each in (into, product, total)] == ["one", "product", "sum"]

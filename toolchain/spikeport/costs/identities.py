@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.costs.paths import senders
 from spikeport.costs.values import Values
 from spikeport.findings import fail
 from spikeport.graph import LIF, Array, Delay, Flatten, Graph, Input, Norm, Operation, Pool, Readout, Scale
@@ -16,7 +17,10 @@ from spikeport.record import Counts, Record
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One way from a layer, an operation or the input into a layer that crosses no synapse; sums over samples."""
+    """One way from a layer, an operation or the input into a layer that crosses no synapse; sums over samples.
+
+    Or an operation that adds up what enters it: then it is the ``layer``.
+    """
 
     source: str
     layer: str
@@ -26,7 +30,7 @@ class Identity:
 
 
 def identities(graph: Graph, record: Record, samples: Array | None = None) -> tuple[Identity, ...]:
-    """Every such way. ``samples`` are those of the run; only an input that enters neurons directly needs them.
+    """Every such way, and the operations that add values up. ``samples`` are those of the run, where the input enters.
 
     Raises SP704 where the record does not say which neurons fired and it matters, as in front of a pool that leaves a
     border out.
@@ -38,7 +42,19 @@ def identities(graph: Graph, record: Record, samples: Array | None = None) -> tu
             sent = sent_by(graph, source, record, samples, reach)
             counts = np.concatenate([np.zeros(late, dtype=np.int64), sent])[: graph.timesteps]
             every.append(Identity(source, name, counts, int(reach.sum()), reach.ndim > 1))
-    return tuple(every)
+    return (*every, *_added_up(graph, record, samples))
+
+
+def _added_up(graph: Graph, record: Record, samples: Array | None) -> Iterator[Identity]:
+    """Operations that add: products of spike matrices, sums over axes."""
+    values = Values(graph, samples, record)
+    for name, node in graph.nodes_of(Operation).items():
+        shapes = [graph.shapes[group[0]] for group in graph.operands(name)]
+        dense = int(node.additions(*(np.ones((1, 1, *shape), bool) for shape in shapes))[0])
+        if dense:
+            counts = node.additions(*(x != 0 for x in values.operands(name)))
+            every = np.broadcast_to(counts, graph.timesteps).astype(np.int64)
+            yield Identity(senders(graph, name)[0], name, every, dense, len(shapes[0]) > 2)
 
 
 def sent_by(
@@ -75,13 +91,6 @@ def per_position(graph: Graph, source: str, record: Record, samples: Array | Non
         bits, size = record.trains[source].bits, node.size
         steps = [np.unpackbits(step, axis=-1, count=size).sum(0, dtype=np.int64) for step in bits]
         return np.stack(steps).reshape(graph.timesteps, *node.shape)
-    if samples is None:
-        fail(
-            "SP704",
-            "the samples of the run are needed to count what it sends",
-            where=f"node {source!r}",
-            mend="pass samples= those of the run",
-        )
     counts = (Values(graph, samples, record).out_of(source) != 0).sum(1, dtype=np.int64)
     return np.asarray(np.broadcast_to(counts, (graph.timesteps, *counts.shape[1:])))
 

@@ -23,7 +23,7 @@ class Values:
     """Values of every node, [T or 1, B, *shape] float64; 1 where they are the same at every step."""
 
     graph: Graph
-    samples: Array  #: [B, *input] (direct) or [T, B, *input] (events)
+    samples: Array | None  #: [B, *input] (direct) or [T, B, *input] (events); None where the input is not needed
     record: Record
     known: dict[str, Array] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)
@@ -60,6 +60,13 @@ class Values:
     def _computed(self, name: str) -> Array:
         node = self.graph.nodes[name]
         if isinstance(node, Input):
+            if self.samples is None:
+                fail(
+                    "SP704",
+                    "the samples of the run are needed to count what the input sends",
+                    where=f"node {name!r}",
+                    mend="pass samples= those of the run",
+                )
             return self.graph.arithmetic.entering(node, self.samples)
         if isinstance(node, LIF):
             return self._train(name)

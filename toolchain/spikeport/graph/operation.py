@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import numpy as np
+
 from spikeport.findings import require
 from spikeport.graph.arrays import Array
 from spikeport.graph.bounds import Range
@@ -41,6 +43,13 @@ class Operation(Node):
     def compute(self, *x: Array) -> Array:
         """Its meaning: what leaves it, [T or 1, B, *shape], of operands [T or 1, B, *shape] (1: the same at each T)."""
         raise NotImplementedError
+
+    def additions(self, *nonzero: Array) -> Array:
+        """How many values it adds up, [T or 1] int64 over all samples, where its operands are not zero: bool arrays.
+
+        Nothing, where it only moves them.
+        """
+        return np.zeros(max(len(each) for each in nonzero), np.int64)
 
     def reach(self, shapes: Sequence[Shape], *x: Range) -> Range:
         """A range that holds what leaves it, and each sum and partial sum on the way, for operands in ``x``."""

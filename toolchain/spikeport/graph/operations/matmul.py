@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from spikeport.findings import require
 from spikeport.graph.arrays import Array
 from spikeport.graph.bounds import Range
@@ -33,6 +35,12 @@ class MatMul(Operation):
     def compute(self, *x: Array) -> Array:
         a, b = x
         return a @ b
+
+    def additions(self, *nonzero: Array) -> Array:
+        """One for each pair of values that meet."""
+        a, b = (each.astype(np.int64) for each in nonzero)
+        pairs = a.sum(-2) * b.sum(-1)
+        return np.asarray(pairs.reshape(len(pairs), -1).sum(1))
 
     def reach(self, shapes: Sequence[Shape], *x: Range) -> Range:
         return summed(times(*x), shapes[0][-1])

@@ -30,5 +30,8 @@ class Sum(Operation):
     def compute(self, *x: Array) -> Array:
         return np.asarray(x[0].sum(tuple(axis + 2 for axis in self.axes), keepdims=True))
 
+    def additions(self, *nonzero: Array) -> Array:
+        return np.asarray(nonzero[0].reshape(len(nonzero[0]), -1).sum(1, dtype=np.int64))
+
     def reach(self, shapes: Sequence[Shape], *x: Range) -> Range:
         return summed(x[0], prod(shapes[0][axis] for axis in self.axes))
