@@ -71,6 +71,11 @@ def quiet_first(words: list[str]) -> list[str]:
     return [*quiet[:1], *(word for word in words if word not in quiet)]
 
 
+def _completed() -> list[str]:
+    """The words of the line that a shell asks to complete: of its verb alone the options are needed."""
+    return " ".join(os.environ.get(name, "") for name in ("_TYPER_COMPLETE_ARGS", "COMP_WORDS")).split()
+
+
 def _interrupted(end: BaseException) -> str:
     """What is said after an interrupt, which typer turned into an exit: how much of a run in parts is finished."""
     cause: BaseException | None = end
@@ -85,7 +90,7 @@ def main() -> None:
     process.told.compiling = console.compiling
     words = sys.argv[1:]
     try:
-        build(None if COMPLETING in os.environ else words)(args=quiet_first(words))
+        build(_completed() if COMPLETING in os.environ else words)(args=quiet_first(words))
     except SpikeportError as error:
         for finding in error.findings:
             print(finding, file=sys.stderr)

@@ -17,6 +17,7 @@ from spikeport.target import silent
 from spikeport.terminal import console, show
 from spikeport.terminal.results import Shown
 from spikeport.verbs.parameters import Help
+from spikeport.verbs.values import VALUES
 
 #: paragraphs of a docstring that are for Python alone begin so
 PYTHON = re.compile(r"(In Python|Returns|Raises)\b")
@@ -85,6 +86,7 @@ def _options(parameter: Parameter, help: Help) -> Iterator[Parameter]:
     kind, flag = _kind(parameter.annotation, help), f"--{name.replace('_', '-')}"
     names = help.flags or ((f"{flag}/--no-{flag[2:]}",) if default is True else (flag,))
     bounds: dict[str, Any] = {"min": help.least, "max": help.most, "help": help.text, "metavar": help.metavar}
+    bounds["autocompletion"] = _offered(parameter)
     info = typer.Argument(**bounds) if help.place else typer.Option(*names, **bounds)
     if default is Parameter.empty or help.needed:
         yield Parameter(name, Parameter.KEYWORD_ONLY, annotation=Annotated[kind, info])
@@ -99,6 +101,19 @@ def _options(parameter: Parameter, help: Help) -> Iterator[Parameter]:
     if help.layers:
         layers = Annotated[list[str] | None, typer.Option(f"{flag}-of", metavar="LAYER", help=help.layers)]
         yield Parameter(f"{name}_of", Parameter.KEYWORD_ONLY, default=None, annotation=layers)
+
+
+def _offered(parameter: Parameter) -> Callable[[str], list[str]] | None:
+    """What a shell completes a value to: the words of its type, or the names that there are; else files, by None."""
+    hints = (parameter.annotation, *get_args(parameter.annotation))
+    words = [str(word) for hint in hints if get_origin(hint) is Literal for word in get_args(hint)]
+    if not words and parameter.name not in VALUES:
+        return None
+
+    def offered(incomplete: str) -> list[str]:  # typer knows the parameter by this name
+        return [name for name in words or VALUES[parameter.name]() if name.startswith(incomplete)]
+
+    return offered
 
 
 def _kind(hint: Any, help: Help) -> Any:
