@@ -62,6 +62,8 @@ def test_random_graphs_wrap_alike_in_every_bit(kernels):
     for seed in range(24):
         graph, samples = random_graph(seed, integers=True)
         profile = replace(LOIHI2, accumulator_bits=9 + seed % 12, weight_shift=("sum", "each")[seed % 2])
+        if all(node.reset != "value" for node in graph.nodes_of(LIF).values()):  # which would have to be whole sums
+            profile = replace(profile, state_bits=(24, 9, 16)[seed % 3], fraction_bits=(6, 0, 3)[seed % 3])
         graph = graph.with_(arithmetic=Loihi(profile))
         record, truth = simulate(graph, samples, EVERYTHING, kernels=kernels), definition.run(graph, samples)
         for name in graph.nodes_of(LIF):
@@ -108,7 +110,7 @@ def test_shifting_once_and_for_all_changes_nothing():
     assert shift_each(network(LOIHI2, [7, -5], exponent=-2)) == network(LOIHI2, [7, -5], exponent=-2)
 
 
-@pytest.mark.parametrize("profile", [NARROW, EACH])
+@pytest.mark.parametrize("profile", [NARROW, EACH, replace(LOIHI2, name="whole", state_bits=9, fraction_bits=0)])
 def test_onnx_computes_it_too(profile, tmp_path):
     graph = network(profile, [9, 5], exponent=-2 if profile is EACH else 0)
     x = np.array([[10.0, 10.0], [4.0, 3.0], [1.0, 0.0]])

@@ -128,6 +128,8 @@ def test_membranes_of_another_width_are_refused(bits):
     other = graph.with_(arithmetic=Loihi(replace(LOIHI2, state_bits=bits)))
     errors = [finding.code for finding in check(other) if finding.severity == "error"]
     assert errors == ([] if bits == 24 else ["SP614"])
+    coarse = graph.with_(arithmetic=Loihi(replace(LOIHI2, fraction_bits=0)))
+    assert [finding.code for finding in check(coarse) if finding.severity == "error"] == ["SP614"]
     if bits == 16:
         narrow, whole = simulate(other, samples, EVERYTHING), simulate(graph, samples, EVERYTHING)
         assert any((narrow.membranes[name] != whole.membranes[name]).any() for name in graph.nodes_of(LIF))

@@ -83,6 +83,10 @@ REFUSED = {
             profile=replace(CHIP, name="strict", accumulator_overflow="refuse"),
         ),
     ),
+    "membranes of whole sums": (
+        "SP634",
+        chain(spikes(2), Linear(ones(2, 2)), neurons(2), profile=replace(LOIHI2, name="whole", fraction_bits=0)),
+    ),
     "other membranes": (
         "SP634",
         chain(spikes(2), Linear(ones(2, 2)), neurons(2), profile=replace(LOIHI2, name="narrow", state_bits=16)),

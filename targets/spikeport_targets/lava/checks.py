@@ -78,11 +78,12 @@ def _accumulators(graph: Graph) -> Iterator[Finding]:
 
 def _state(graph: Graph) -> Iterator[Finding]:
     """Lava's membranes saturate at 24 bits, whatever the profile says."""
-    if isinstance(graph.arithmetic, Loihi) and graph.arithmetic.profile.state_bits != STATE_BITS:
+    if isinstance(graph.arithmetic, Loihi) and graph.arithmetic.profile.state_top != 2 ** (STATE_BITS - 1) - 1:
         profile = graph.arithmetic.profile
         yield Finding(
             "SP614",
-            f"the profile {profile.name!r} has membranes of {profile.state_bits} bits, Lava's have {STATE_BITS}",
+            f"the profile {profile.name!r} has membranes of {profile.state_bits} bits, {profile.fraction_bits} of them "
+            f"below a sum; Lava's have {STATE_BITS}, and {STATE_SHIFT} of them",
             why="a membrane that saturates would do so elsewhere.",
             mend=f"quantise for a profile with state_bits = {STATE_BITS}, or use --target integer",
         )

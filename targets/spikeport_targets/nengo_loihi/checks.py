@@ -90,6 +90,7 @@ def _state(profile: Profile) -> Iterator[Finding]:
     for what, bits, chip in (
         ("membranes", profile.state_bits, STATE_BITS),
         ("accumulators", profile.accumulator_bits, ACCUMULATOR_BITS),
+        ("fractions of membranes", profile.fraction_bits, STATE_SHIFT),
     ):
         if bits not in (None, chip):
             yield Finding(
