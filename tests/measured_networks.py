@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from spikeport.graph import LIF, Conv, Flatten, Graph, Input, Linear
+from spikeport.graph import LIF, Conv, Flatten, Graph, Input, Linear, Pool
 from spikeport.mapping import Mapping
 from spikeport.mapping.fit import fit
 from spikeport.record import Record, Train
@@ -31,7 +31,7 @@ class Case:
         """What the verb `energy` says of a run with that activity, mapped on a chip."""
         rng = np.random.default_rng(0)
         steps = self.graph.timesteps
-        sent = {name: rng.random((steps, 1, *self.graph.shapes[name])) < rate for name, rate in self.rates.items()}
+        sent = {name: spread(rng, (steps, 1, *self.graph.shapes[name]), rate) for name, rate in self.rates.items()}
         x = sent.pop(self.graph.input).astype(np.float32)
         record = Record(
             target="published activity",
@@ -43,6 +43,13 @@ class Case:
         mapping = Mapping(self.graph, fit(self.graph, chip))
         counted = tally(load_model(self.graph), record, x, mapping)
         return price(counted, models, step_seconds=step_seconds)
+
+
+def spread(rng, shape, rate):
+    """So many spikes as the rate says, to the nearest whole number, anywhere."""
+    spikes = np.zeros(shape, dtype=bool)
+    spikes.reshape(-1)[rng.permutation(spikes.size)[: round(rate * spikes.size)]] = True
+    return spikes
 
 
 def dense(*sizes, steps, rate=0.1, name=""):
@@ -86,3 +93,26 @@ def pilotnet(steps=16):
         rates[f"out{size}"] = rate
         before = size
     return Case(Graph.chain(nodes, steps), rates, "activity of another frame, spread evenly")
+
+
+#: of MobileNet v1: channels of each pointwise convolution and the stride of the depthwise one before it
+MOBILENET = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
+
+
+def mobilenet(size=128, steps=1):
+    """MobileNet v1 of width 1 for images of 128 x 128, neurons behind every convolution; no activity is known."""
+    weight = np.ones((32, 3, 3, 3), np.float32)
+    nodes = {"input": Input((3, size, size), "events"), "stem": Conv(weight, stride=(2, 2), padding=(1, 1))}
+    shape = nodes["stem"].output_shape((3, size, size))
+    nodes["stem lif"] = neurons(*shape, steps=steps)
+    for number, (channels, stride) in enumerate(MOBILENET):
+        inputs = shape[0]
+        each = Conv(np.ones((inputs, 1, 3, 3), np.float32), stride=(stride,) * 2, padding=(1, 1), groups=inputs)
+        point = Conv(np.ones((channels, inputs, 1, 1), np.float32))
+        middle = each.output_shape(shape)
+        shape = point.output_shape(middle)
+        nodes |= {f"depth{number}": each, f"depth lif{number}": neurons(*middle, steps=steps)}
+        nodes |= {f"point{number}": point, f"point lif{number}": neurons(*shape, steps=steps)}
+    nodes |= {"pool": Pool("average", shape[1:], shape[1:]), "flat": Flatten()}
+    nodes |= {"fc": Linear(np.ones((1000, shape[0]), np.float32)), "lif": neurons(1000, steps=steps)}
+    return Graph.chain(nodes, steps)

@@ -31,7 +31,8 @@ def models_page() -> str:
     parts = [
         "# Cost models\n\nGenerated from the data files that the program reads. Every estimate is a function of "
         "counted events and of the constants below. Figures of different models belong to different technologies and "
-        "are not divided by each other. A model of your own is such a file: `spikeport energy MODEL --data NAME "
+        "are not divided by each other. How far each was from measured chips: [predicted and measured]"
+        "(results/predicted-and-measured.md). A model of your own is such a file: `spikeport energy MODEL --data NAME "
         "--model my.toml`.\n",
         "\n## Functions\n\nA file names one of these in `function` and gives its constants.\n\n",
         table(
