@@ -15,7 +15,7 @@ import numpy as np
 
 from spikeport.graph import LIF, LOIHI1, Conv, Flatten, Graph, Input, Linear, Loihi
 from spikeport.mapping import find, fit
-from spikeport.mapping.tiling import Tile, _filled
+from spikeport.mapping.tiling import Tile, filled
 from spikeport_targets.nengo_loihi import child
 from spikeport_targets.nengo_loihi.lowering import lower
 
@@ -91,7 +91,7 @@ def ours(graph):
         after = [
             (p, whole[to]) for to, other in fits.layers.items() for p in other.layer.projections if name in p.senders
         ]
-        tile = _filled(layer.layer, layer.layer.shape, after, chip, 8, shared=False)
+        tile = filled(layer.layer, layer.layer.shape, after, chip, 8, shared=False)
         entries[name] = {
             "whole": dict(tile.used),
             "cores": layer.tile.cores,
