@@ -102,3 +102,14 @@ def test_a_long_recurrent_batch_is_not_cut_into_slivers():
     graph = recurrent(1000, True)
     simulate(graph, samples(1000, 64), Request(progress=lambda done, total: seen.append(done)))
     assert seen == [64]
+
+
+@pytest.mark.parametrize("steps", [255, 256, 257, 600])
+@pytest.mark.parametrize("integers", [True, False])
+def test_spikes_are_counted_over_any_number_of_steps(steps, integers):
+    """A byte counts to 255: what fires at every step fires as often as there are steps."""
+    theta, arithmetic = np.zeros(steps, np.int64 if integers else np.float32), Loihi(LOIHI2) if integers else Real()
+    decay, bias = (np.int64(1), np.int64(64)) if integers else (np.float32(0), np.float32(1))
+    nodes = {"in": Input((3,)), "lif": LIF((3,), decay, theta, bias=bias, compare=">")}
+    record = simulate(Graph.chain(nodes, steps, arithmetic=arithmetic), np.zeros((2, 3), np.float32), kernels="fast")
+    assert record.outputs.tolist() == [[steps] * 3] * 2

@@ -119,8 +119,10 @@ class Run:
         output = self._walk(samples)
         if output.device.type != "cpu":
             self.outputs = self._read_out(output)
-        elif isinstance(self.graph.nodes[self.graph.output], LIF) and self.program.integers:
-            cpu.count(output, outputs)
+        elif isinstance(self.graph.nodes[self.graph.output], LIF):
+            counts = outputs if self.program.integers else np.empty(outputs.shape, np.int64)
+            cpu.count(output, counts)
+            outputs[:] = counts
         else:
             outputs[:] = self._read_out(output).numpy()
 

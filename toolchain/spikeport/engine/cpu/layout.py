@@ -45,8 +45,11 @@ def whole_numbers(frames: Array, unit: float, dtype: torch.dtype) -> Tensor:
 
 def over_time(spikes: Tensor, into: Array) -> None:
     """Spikes [T, B, *neurons] summed over time, in int64, to ``into`` [B, *neurons]."""
-    if len(spikes) > FULL:
-        into[:] = spikes.long().sum(0).numpy()
+    if len(spikes) > FULL:  # more than a byte counts
+        into[:], some = 0, np.empty_like(into)
+        for steps in spikes.split(FULL):
+            over_time(steps, some)
+            into += some
         return
     channels = spikes.shape[2]
     values = flat(spikes.to(torch.uint8)).reshape(*spikes.shape[:2], -1, channels)
