@@ -47,7 +47,7 @@ def over_time(spikes: Tensor, into: Array) -> None:
     """Spikes [T, B, *neurons] summed over time, in int64, to ``into`` [B, *neurons]."""
     if len(spikes) > FULL:  # more than a byte counts
         into[:], some = 0, np.empty_like(into)
-        for steps in spikes.split(FULL):
+        for steps in torch.split(spikes, FULL):
             over_time(steps, some)
             into += some
         return
