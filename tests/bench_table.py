@@ -14,9 +14,11 @@ ENGINE = """# The engine's speed
 Written by `python tests/bench_table.py` from the figures of `make bench`. Medians of runs that take turns; a ratio
 above 1 means that the engine is faster than what it is compared with. "Floor" is the least that the work must take: the
 exact products alone, and one pass over the bytes of the neurons; its ratio is the floor's time over the engine's.
+"Memory" is the most that the process held; its ratio is over the limit asked. Rows "itself without event counts" have
+the seconds and samples of the run that counts events.
 
-| network | against | ratio | engine, s | samples/s |
-|---|---|---|---|---|
+| network | against | ratio | engine, s | samples/s | memory, GB |
+|---|---|---|---|---|---|
 """
 FORMATS = """# Writing and reading files
 
@@ -90,8 +92,10 @@ def training(e):
 
 def engine(e):
     """A row: how fast the engine is."""
-    speed = f"{e['samples_per_second']:.4g}" if "samples_per_second" in e else ""
-    return f"| {e['name']} | {e['against']} | {e['ratio']:.2f} | {e['seconds']:.4g} | {speed} |"
+    speed = e["batch"] / e["seconds"] if "batch" in e else e.get("samples_per_second")
+    speed = "" if speed is None else f"{speed:.4g}"
+    memory = f"{e['bytes'] / 1e9:.2f}" if "bytes" in e else ""
+    return f"| {e['name']} | {e['against']} | {e['ratio']:.2f} | {e['seconds']:.4g} | {speed} | {memory} |"
 
 
 def formats(e):

@@ -67,6 +67,18 @@ def test_only_spikes_that_contradict_their_margin_beyond_the_bound_count_as_abov
     assert parity(judged, judged).mismatches_above_rounding is None
 
 
+def test_every_mismatch_is_rounding_beyond_it_or_follows():
+    """Exactly fires, silent, silent, silent, fires; the judged run errs in the second (by a hair) and the last two."""
+    judged = np.array([True, True, False, True, False]).reshape(1, 1, 5)
+    margin = np.array([0.5, -1e-9, -0.2, -0.3, 0.4]).reshape(1, 1, 5)
+    margins = {"lif": Judged(margin, np.full((1, 1, 5), 1e-6))}
+    agreement = parity(record({"lif": ~judged}), record({"lif": judged}), margins)
+    kinds = [getattr(agreement, f"mismatches_{kind}") for kind in ("by_rounding", "above_rounding", "following")]
+    assert (agreement.spike_mismatches, kinds) == (5, [1, 2, 2])
+    exact = parity(record({"lif": ~judged}), record({"lif": judged}), exact=True)
+    assert (exact.mismatches_by_rounding, exact.mismatches_above_rounding, exact.mismatches_following) == (0, 5, 0)
+
+
 def test_margins_may_judge_the_other_record():
     """ONNX is judged on its own spikes, not on those of the graph that it is compared with."""
     quiet, loud = (record({"lif": np.full((1, 1, 2), value)}) for value in (False, True))

@@ -101,7 +101,11 @@ class Comparison(Told):
             return
         yield f"{agreement.spike_mismatches:,} of {agreement.spikes_compared:,} spikes and silences differ"
         above = agreement.mismatches_above_rounding
-        yield "beyond rounding: not known, a network is not here" if above is None else f"{above:,} beyond rounding"
+        if above is None:
+            yield "beyond rounding: not known, a network is not here"
+        else:
+            within, following = agreement.mismatches_by_rounding, agreement.mismatches_following
+            yield f"{within:,} by rounding, {above:,} beyond rounding, {following:,} follow from earlier flips"
         if self.first is not None:
             yield f"first: {self.first}"
         for cause in self.causes or ():

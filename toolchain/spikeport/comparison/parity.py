@@ -38,6 +38,8 @@ class Parity:
     spike_mismatches: int
     spikes_compared: int  #: 0 where a record brought no spike trains: then nothing is said about spikes
     mismatches_above_rounding: int | None  #: those that rounding cannot explain; None where no margins were given
+    mismatches_by_rounding: int | None  #: decisions within their rounding bound; None as above
+    mismatches_following: int | None  #: right for the spikes that came in, which had flipped before; None as above
     max_abs_output_difference: float | None  #: None where one has integers and the other real numbers
     by_layer: Mapping[str, list[int]]  #: mismatches, layer -> one number a timestep
     neurons: Mapping[str, int]  #: size of each layer compared
@@ -59,6 +61,8 @@ class Parity:
         }
         if self.mismatches_above_rounding is not None:
             plain["mismatches_above_rounding"] = self.mismatches_above_rounding
+            plain["mismatches_by_rounding"] = self.mismatches_by_rounding
+            plain["mismatches_following"] = self.mismatches_following
         if self.max_abs_output_difference is not None:
             plain["max_abs_logit_difference"] = self.max_abs_output_difference
         plain |= {"by_layer": dict(self.by_layer), "neurons": dict(self.neurons), "uncompared": list(self.uncompared)}
@@ -77,8 +81,10 @@ def parity(
 
     ``margins`` come from `spikeport.engine.margins.margins(graph, samples, judged)`: every layer of the one network is
     run in exact arithmetic on the spikes that ``judged`` (``b`` unless said) sent into it, so that one flip is not
-    counted again in all layers behind it. A spike of ``judged`` that contradicts its margin by more than the bound is a
-    mismatch above rounding. ``exact`` says that neither run may round, as integers do not: every mismatch then counts.
+    counted again in all layers behind it. A spike of ``judged`` that contradicts its margin by more than the bound is
+    a mismatch above rounding; other mismatches contradict theirs within the bound, or follow from earlier flips. Where
+    spikes agree though ``judged`` contradicts its margin, the three are more than the mismatches.
+    ``exact`` says that neither run may round, as integers do not: every mismatch then counts.
 
     Raises SP801 for other sample numbers, SP803 for layers of other shape, SP804 where no layer is in both.
     """
@@ -94,15 +100,19 @@ def parity(
     by_layer = {name: mismatches(a.trains[name], b.trains[name], name) for name in common}
     both_have = bool(a.trains and b.trains)
     apart = sum(int(counts.sum()) for counts in by_layer.values())
-    above = apart if exact and both_have else None
+    above, within, following = (apart, 0, 0) if exact and both_have else (None, None, None)
     if margins is not None:
-        above = above_rounding(b if judged is None else judged, margins)
+        own = b if judged is None else judged
+        above = above_rounding(own, margins)
+        within, following = _explained(a, b, own, margins)
     return Parity(
         samples=a.samples,
         argmax_agreement=float(np.mean(same_choice(a, b))),
         spike_mismatches=apart,
         spikes_compared=sum(int(np.prod(a.trains[name].shape, dtype=np.int64)) for name in common),
         mismatches_above_rounding=above,
+        mismatches_by_rounding=within,
+        mismatches_following=following,
         max_abs_output_difference=_output_difference(a.outputs, b.outputs),
         by_layer={name: counts.tolist() for name, counts in by_layer.items()},
         neurons={name: a.neurons[name] for name in common},
@@ -147,6 +157,18 @@ def above_rounding(judged: Record, margins: Mapping[str, Judgement]) -> int:
         wrong = (spikes != layer.decisions()) & (np.abs(layer.distance) > layer.bound)
         count += int(np.count_nonzero(wrong))
     return count
+
+
+def _explained(a: Record, b: Record, judged: Record, margins: Mapping[str, Judgement]) -> tuple[int, int]:
+    """Mismatches of ``a`` and ``b`` where ``judged`` is wrong within its bound, and where it is right."""
+    within = following = 0
+    for name, layer in margins.items():
+        if name in a.trains and name in b.trains:
+            apart = a.trains[name].unpack() != b.trains[name].unpack()
+            wrong = judged.trains[name].unpack() != layer.decisions()
+            within += int(np.count_nonzero(apart & wrong & (np.abs(layer.distance) <= layer.bound)))
+            following += int(np.count_nonzero(apart & ~wrong))
+    return within, following
 
 
 def _output_difference(a: Array, b: Array) -> float | None:

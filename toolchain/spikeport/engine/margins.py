@@ -24,7 +24,8 @@ A neuron adds at most `STEP` roundings a step (of ``decay * v``, ``gain * x``, t
     error(v[t])  = 0 after a reset to a value, error(u[t]) + UNIT * (|u[t]| + error(u[t]) + |threshold[t]|) after a
                    subtraction, else error(u[t])
 
-The bound does not hold for sums that are not taken term by term (Winograd or Fourier convolutions, TF32, bf16).
+The bound does not hold for sums that are not taken term by term (Winograd or Fourier convolutions, TF32, bf16), nor for
+a folded mean that is far larger than S: at some 94 times it the roundings of the mean alone pass the bound.
 """
 
 from __future__ import annotations

@@ -145,7 +145,12 @@ def _stage(stage: str, entry: Mapping[str, Any]) -> str:
         return f"{name_of(stage)} against {against}: no spikes were recorded"
     text = f"{name_of(stage)} against {against}: {whole(apart)} of {whole(compared)} spikes and silences differ"
     above = entry.get("mismatches_above_rounding")
-    return f"{text}, {'beyond rounding not known' if above is None else f'{whole(above)} beyond rounding'}"
+    if above is None:
+        return f"{text}, beyond rounding not known"
+    if "mismatches_following" not in entry:  # a result of 0.1
+        return f"{text}, {whole(above)} beyond rounding"
+    within, following = (whole(entry[f"mismatches_{name}"]) for name in ("by_rounding", "following"))
+    return f"{text}: {within} by rounding, {whole(above)} beyond rounding, {following} follow from earlier flips"
 
 
 def energy_verdict(models: Mapping[str, Any]) -> str:

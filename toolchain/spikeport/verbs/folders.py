@@ -30,6 +30,8 @@ PARITY = (
     "spike_mismatches",
     "spikes_compared",
     "mismatches_above_rounding",
+    "mismatches_by_rounding",
+    "mismatches_following",
     "max_abs_logit_difference",
     "by_layer",
     "neurons",
