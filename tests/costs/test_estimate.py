@@ -104,7 +104,7 @@ def test_static_host_and_total_are_lines_of_their_own_and_take_chips_and_step_ti
     assert more.static.nominal == pytest.approx(3 * 0.055 * T * 1e-5)
     assert more.total.nominal == pytest.approx(more.nominal + 3 * (0.055 + 0.080) * T * 1e-5)
     assert "Host and I/O dominate" in more.sentence
-    assert "at a step of 10 us (given)" in more.sentence
+    assert "at a step of 10 µs (given)" in more.sentence
 
 
 def test_a_name_of_an_earlier_version_is_priced_by_what_stands_in_and_said():

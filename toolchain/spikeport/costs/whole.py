@@ -35,14 +35,14 @@ class Whole:
     def sentence(self, title: str, dynamic: float) -> str:
         """All lines and which one dominates, as it is printed."""
         lines = {"static": self.static, HOST: self.host}
-        parts = [f"dynamic {_micro(dynamic)} uJ"]
-        parts += [f"{name} {_micro(line.nominal)} uJ" for name, line in lines.items() if line is not None]
+        parts = [f"dynamic {_micro(dynamic)} µJ"]
+        parts += [f"{name} {_micro(line.nominal)} µJ" for name, line in lines.items() if line is not None]
         low, nominal, high = (_micro(joule) for joule in (self.total.low, self.total.nominal, self.total.high))
         most = self.largest[0].upper() + self.largest[1:]
         does = "dominate" if self.largest == HOST else "dominates"
         return (
-            f"{title}: {', '.join(parts)}; in all {nominal} uJ a sample ({low} to {high}). {most} {does}, "
-            f"{self.share:.0%} of it, at a step of {_micro(self.step.seconds.nominal)} us ({self.step.origin})."
+            f"{title}: {', '.join(parts)}; in all {nominal} µJ a sample ({low} to {high}). {most} {does}, "
+            f"{self.share:.0%} of it, at a step of {_micro(self.step.seconds.nominal)} µs ({self.step.origin})."
         )
 
 

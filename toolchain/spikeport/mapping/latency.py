@@ -49,9 +49,9 @@ class Latency:
         """What dominates, as it is printed."""
         total = self.timesteps + self.depth
         text = (
-            f"One step is modelled to take {self.step.nominal * 1e6:.3g} us (bottleneck {self.bottleneck}; a host that "
+            f"One step is modelled to take {self.step.nominal * 1e6:.3g} µs (bottleneck {self.bottleneck}; a host that "
             "feeds or reads every step takes longer, and is not in it); a sample takes "
-            f"{self.timesteps} + {self.depth} steps, {self.sample.nominal * 1e6:.3g} us; pipelined, "
+            f"{self.timesteps} + {self.depth} steps, {self.sample.nominal * 1e6:.3g} µs; pipelined, "
             f"{self.pipelined.nominal:,.0f} samples per second."
         )
         if self.depth >= self.timesteps:

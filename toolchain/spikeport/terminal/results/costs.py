@@ -88,8 +88,8 @@ def _energy(costs: Costs, values: Mapping[str, Any]) -> None:
         typer.echo(f"On {costs.chip}: {costs.latency.sentence}")
     if costs.sanafe is not None:
         typer.echo(
-            f"SANA-FE's own account of {costs.sanafe.samples} samples: {micro(costs.sanafe.sanafe)} uJ each, our "
-            f"model of it {micro(costs.sanafe.model)} uJ (relative difference {costs.sanafe.relative_difference:.1e})."
+            f"SANA-FE's own account of {costs.sanafe.samples} samples: {micro(costs.sanafe.sanafe)} µJ each, our "
+            f"model of it {micro(costs.sanafe.model)} µJ (relative difference {costs.sanafe.relative_difference:.1e})."
         )
     for note in costs.notes:
         typer.echo(note)
@@ -109,7 +109,7 @@ def _steps(costs: Costs) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     rows = [[f"{column[t] / costs.samples:,.1f}" for column in columns.values()] for t in range(costs.timesteps)]
     heads = ["timestep", *columns]
     if costs.latency is not None:
-        heads.append("us")
+        heads.append("µs")
         for row, step in zip(rows, costs.latency.steps, strict=True):
             row.append(micro(step.nominal))
     return tuple(heads), [(str(t), *row) for t, row in enumerate(rows)]
