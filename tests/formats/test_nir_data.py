@@ -9,6 +9,7 @@ import pytest
 
 import spikeport
 from spikeport.findings import SpikeportError
+from spikeport.formats.nir import data
 from spikeport.graph import LIF, Graph, Input
 from spikeport.record import Record
 
@@ -23,8 +24,8 @@ def network():
 
 
 def written(path, observable, node="input", **more):
-    data = {node: peer.NIRNodeData({"spikes": observable}), **more}
-    peer.write_data(path, peer.NIRGraphData(data))
+    nodes = {node: peer.NIRNodeData({"spikes": observable}), **more}
+    peer.write_data(path, peer.NIRGraphData(nodes))
     return path
 
 
@@ -60,6 +61,19 @@ def test_values_of_events_in_one_step_add_up_and_it_is_said(network, tmp_path):
     assert "1 came to one that had some" in next(each.what for each in record.findings if each.code == "SP226")
     with pytest.raises(SpikeportError, match="SP226"):
         spikeport.simulate(network, file, "reference")
+
+
+def test_a_file_that_ends_the_library_is_one_error(tmp_path, monkeypatch):
+    """libhdf5 may die of a damaged attribute: here something else ends the process that reads first, or sleeps."""
+    file = written(tmp_path / "a.nir", peer.TimeGriddedData(GRID, DT))
+    assert len(data.load(file)) == 1
+    dies, sleeps = "import os; os.kill(os.getpid(), 11)", "import time; time.sleep(9)"
+    for program, seconds, said in ((dies, 60, "signal 11"), (sleeps, 0.5, "0.5 s")):
+        monkeypatch.setattr(data, "PROBE", program)
+        monkeypatch.setattr(data, "SECONDS", seconds)
+        with pytest.raises(SpikeportError, match=said) as caught:
+            data.load(file)
+        assert caught.value.code == "SP202"
 
 
 def refused(call):

@@ -8,6 +8,8 @@ named observables. TimeGriddedData is ``data`` [B, T, neurons] and ``dt`` in sec
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +71,7 @@ def load(path: Path, dt: float | None = None) -> list[Observed]:
     """
     if not path.is_file():
         fail("SP201", "there is no such file", where=str(path), mend="check the path")
-    if path.stat().st_size and (problem := heaps.broken(path)):
+    if path.stat().st_size and (problem := heaps.broken(path) or _ending(path)):
         fail("SP202", f"is damaged ({problem})", where=str(path), mend="write it again: nir.write_data")
     try:
         with h5py.File(path, "r") as file:
@@ -80,6 +82,33 @@ def load(path: Path, dt: float | None = None) -> list[Observed]:
     except (OSError, KeyError, ValueError, TypeError, OverflowError, AttributeError, RuntimeError) as error:
         what = f"is no NIRData, or damaged ({str(error).splitlines()[0][:200] if str(error) else type(error).__name__})"
         fail("SP202", what, where=str(path), mend="write it again: nir.write_data")
+
+
+#: reads all that `load` reads, in a process that may end on it
+PROBE = f"""
+import sys, h5py
+def read(name, item):
+    dict(item.attrs)
+    if isinstance(item, h5py.Dataset) and item.size * item.dtype.itemsize < {ROOM}:
+        item[()]
+with h5py.File(sys.argv[1], "r") as file:
+    read("", file)
+    file.visititems(read)
+"""
+SECONDS = 60  #: in which a file is read that can be read
+
+
+def _ending(path: Path) -> str:
+    """How libhdf5 ends on a file whose damage it does not notice: a signal or no end; nothing where it ends well.
+
+    libhdf5 1.14 reads attributes beyond their ends; about one in a thousand damaged files ends the process.
+    """
+    try:
+        command = [sys.executable, "-c", PROBE, str(path.absolute())]
+        done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return f"libhdf5 does not come back from it within {SECONDS} s"
+    return f"libhdf5 ends on it, by signal {-done.returncode}" if done.returncode < 0 else ""
 
 
 @dataclass
