@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from interpreted import MISSING, interpreted
 from spikeport.training import LIF, PLIF, DsAtgo, Fixed, Lsg, Masked, MpdAgl, Psg, TdBatchNorm, fused
 from spikeport.training.surrogates import SHAPES
 
@@ -21,12 +22,20 @@ def close(a, b):
     torch.testing.assert_close(a, b, rtol=TOLERANCE, atol=TOLERANCE)
 
 
-@pytest.fixture(autouse=True, params=["compiled", "torch"])
+@pytest.fixture(autouse=True, params=["compiled", "torch", "triton"])
 def _loops(request, monkeypatch):
-    """Every fact holds for the compiled loops and for torch's operations."""
+    """Every fact holds for the compiled loops, for torch's operations, and for a GPU's kernels in the interpreter."""
     if request.param == "torch":
         monkeypatch.setattr(fused, "applies", lambda *_: False)
     torch.manual_seed(7)
+    if request.param != "triton":
+        yield
+        return
+    if MISSING:
+        pytest.skip(MISSING)
+    monkeypatch.setenv("SPIKEPORT_KERNELS", "triton")
+    with interpreted():
+        yield
 
 
 def layer(method, shape=(3, 5, 4, 6, 6), kind=PLIF, **options):

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from interpreted import MISSING, interpreted
 from spikeport.training import PLIF, DsAtgo, Fixed, MpdAgl, fused
 
 LAYOUTS = ("plain", "channels_last", "repeated", "every second", "transposed", "one step", "padded")
@@ -68,6 +69,32 @@ def test_compiled_loops_equal_torchs_operations(
     assert torch.equal(spikes, expected)
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9 if double else 2e-4, atol=1e-11 if double else 2e-4)
+
+
+@pytest.mark.skipif(bool(MISSING), reason=MISSING or "there")
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("method", [DsAtgo(), DsAtgo(per_channel=True), Fixed(threshold=0.25)])
+def test_a_gpus_kernels_equal_torchs_operations(layout, dtype, method, monkeypatch):
+    steps, generator = 1 if layout == "one step" else 3, torch.Generator().manual_seed(3)
+    x, grad = (laid_out(each, steps, 3, 4, 5, dtype, generator) for each in (layout, "plain"))
+    monkeypatch.setattr(fused, "applies", lambda *_: False)
+    results = []
+    for kernels in ("triton", "plain"):
+        monkeypatch.setenv("SPIKEPORT_KERNELS", kernels)
+        neuron = PLIF(method, steps, channels=4, reset="subtract")
+        given_x = x.detach().requires_grad_()
+        with interpreted():
+            spikes = neuron(given_x)
+            spikes.backward(grad)
+        results.append((spikes.detach(), given_x.grad.float(), neuron.w.grad, neuron.threshold))
+    (spikes, *ours), (expected, *theirs) = results
+    assert torch.equal(spikes, expected)
+    assert spikes.dtype == dtype
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(
+            a, b, rtol=1e-5 if dtype == torch.float32 else 2**-7, atol=1e-5
+        )  # the interpreter cuts
 
 
 def test_statistics_keep_their_digits_where_the_mean_is_large():

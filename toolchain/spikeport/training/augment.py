@@ -21,11 +21,11 @@ def augment(x: Tensor, generator: torch.Generator, recipe: Recipe) -> Tensor:
     if recipe.shift:
         x = _shifted(x, _places(x, recipe.shift, generator), recipe.shift)
     if recipe.roll:
-        rows, cols = (_places(x, recipe.roll, generator) - recipe.roll).tolist()
-        rolled = [x[..., i, :, :, :].roll((r, c), (-2, -1)) for i, (r, c) in enumerate(zip(rows, cols, strict=True))]
-        x = torch.stack(rolled, dim=-4)
+        rows, cols = recipe.roll - _places(x, recipe.roll, generator)
+        height, width = x.shape[-2:]
+        x = _picked(x, _along(rows, height) % height, _along(cols, width) % width)
     if recipe.flip:
-        chosen = torch.rand(x.shape[-4], generator=generator) < 0.5
+        chosen = (torch.rand(x.shape[-4], generator=generator) < 0.5).to(x.device, non_blocking=True)
         x = torch.where(chosen[:, None, None, None], x.flip(-1), x)
     if recipe.policy != "none":
         x = _by_policy(x, recipe.policy, generator)
@@ -33,25 +33,35 @@ def augment(x: Tensor, generator: torch.Generator, recipe: Recipe) -> Tensor:
 
 
 def _places(x: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """[2, B]: rows and columns from 0 to 2 * most."""
-    return torch.randint(0, 2 * most + 1, (2, x.shape[-4]), generator=generator)
+    """[2, B]: rows and columns from 0 to 2 * most, where the samples lie."""
+    return torch.randint(0, 2 * most + 1, (2, x.shape[-4]), generator=generator).to(x.device, non_blocking=True)
 
 
 def _shifted(x: Tensor, places: Tensor, most: int) -> Tensor:
     """Up to ``most`` pixels each way, which is a random crop of the padded sample; what moves in is zero."""
     height, width = x.shape[-2:]
-    padded = nn.functional.pad(x, (most,) * 4)
-    pairs = zip(*places.tolist(), strict=True)
-    moved = [padded[..., i, :, r : r + height, c : c + width] for i, (r, c) in enumerate(pairs)]
-    return torch.stack(moved, dim=-4)
+    return _picked(nn.functional.pad(x, (most,) * 4), _along(places[0], height), _along(places[1], width))
+
+
+def _along(first: Tensor, count: int) -> Tensor:
+    """[B, count]: numbers from ``first`` [B] on."""
+    return first[:, None] + torch.arange(count, device=first.device)
+
+
+def _picked(x: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+    """Of each sample of ``x`` [..., B, C, H, W] its own ``rows`` [B, h] and ``cols`` [B, w], all at once."""
+    sample = torch.arange(len(rows), device=x.device)[:, None, None]
+    pixels = x.movedim((-4, -2, -1), (0, 1, 2))[sample, rows[:, :, None], cols[:, None, :]]
+    return pixels.movedim((0, 1, 2), (-4, -2, -1)).clone(memory_format=torch.contiguous_format)
 
 
 def _cut_out(x: Tensor, side: int, generator: torch.Generator) -> Tensor:
     height, width = x.shape[-2:]
-    rows = torch.randint(0, height, (x.shape[-4], 1, 1, 1), generator=generator)
-    cols = torch.randint(0, width, (x.shape[-4], 1, 1, 1), generator=generator)
+    number = (x.shape[-4], 1, 1, 1)
+    rows, cols = (torch.randint(0, size, number, generator=generator).to(x.device) for size in (height, width))
     before, behind = side // 2, side - side // 2
-    row, col = torch.arange(height)[:, None] - rows, torch.arange(width) - cols
+    down, along = torch.arange(height, device=x.device)[:, None], torch.arange(width, device=x.device)
+    row, col = down - rows, along - cols
     hole = (row >= -before) & (row < behind) & (col >= -before) & (col < behind)
     return x.masked_fill(hole, 0)
 

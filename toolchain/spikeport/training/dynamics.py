@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from spikeport.training import fused, stepwise
+from spikeport.training import cuda, fused, stepwise
 from spikeport.training.rules import Rules
 
 
@@ -35,8 +35,10 @@ def fire(x: Tensor, decay: Tensor, threshold: Tensor, width: Tensor, rules: Rule
 
     ``x`` [T, B, *neurons], ``decay`` [], ``threshold`` [T] or [T, C], ``width`` [T] or [T, C]; where `rules.adapt`,
     the last two only give the shape, and each step's are computed from the membrane of the batch. On the CPU the
-    loops are compiled (`fused`), elsewhere and for rarer rules they are torch's operations (`stepwise`).
+    loops are compiled (`fused`), on a GPU they are kernels (`cuda`), for rarer rules torch's operations (`stepwise`).
     """
+    if cuda.applies(x, threshold, rules):
+        return cuda.fire(x, decay, threshold, width, rules)
     if fused.applies(x, threshold, rules):
         return fused.fire(x, decay, threshold, width, rules)
     spikes, used = _Fire.apply(x, decay, threshold, width, rules)  # type: ignore[no-untyped-call]

@@ -133,29 +133,29 @@ def _epoch(training: Training, parallel: nn.Module, train: Part, val: Part) -> E
     start = time.perf_counter()
     lr = float(training.schedule.get_last_lr()[0])
     module.train()
-    sums = torch.zeros(4, dtype=torch.float64)  # loss, right answers, samples, steps
+    train = train.near(device)
+    sums = torch.zeros(4, dtype=torch.float64, device=device)  # loss, right answers, samples, steps
     for index in batches(len(train), recipe.batch, training.generator, recipe.last_batch):
         x, y = train.pick(index[: len(index) // ranks() * ranks()])
         x = training.prepare(augment(x, training.generator, recipe))
         mine = slice(rank(), None, ranks())
         x = x[mine] if train.coding == "direct" else x[:, mine]
-        loss, right = train_step(parallel, x.to(device), y[mine].to(device), training.optimiser, recipe)
+        x, y = x.to(device, non_blocking=True), y[mine].to(device, non_blocking=True)
+        told = train_step(parallel, x, y, training.optimiser, recipe)
         training.schedule.step()
-        sums += torch.tensor([loss, right, len(y[mine]), 1.0], dtype=torch.float64)
+        sums[:2] += told
+        sums[2:] += torch.tensor([len(y), 1.0], dtype=torch.float64).to(device, non_blocking=True)
     if ranks() > 1:
-        there = sums.to(device)  # where the group certainly carries tensors
-        dist.all_reduce(there)
-        sums = there.cpu()
+        dist.all_reduce(sums)
+    sums = sums.cpu()  # the one time in an epoch that anybody waits for a GPU
     if not math.isfinite(float(sums[0])):
         fail("SP315", f"the loss is no number in epoch {number}", mend="lower lr, or raise warmup")
     seconds = time.perf_counter() - start
     return Epoch(number, float(sums[0] / sums[3]), float(sums[1] / sums[2]), accuracy(module, val), lr, seconds)
 
 
-def train_step(
-    module: nn.Module, x: Tensor, y: Tensor, optimiser: torch.optim.Optimizer, recipe: Recipe
-) -> tuple[float, int]:
-    """One step of the optimiser: the loss, and how many answers were right."""
+def train_step(module: nn.Module, x: Tensor, y: Tensor, optimiser: torch.optim.Optimizer, recipe: Recipe) -> Tensor:
+    """One step of the optimiser: the loss, and how many answers were right, [2] float64 on the module's device."""
     optimiser.zero_grad(set_to_none=True)
     with listening(module) as heard, torch.autocast(x.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
         logits = module(x)
@@ -169,7 +169,7 @@ def train_step(
     loss.backward()  # type: ignore[no-untyped-call]
     optimiser.step()
     _learn_readout(module, heard, y)
-    return float(loss.detach()), int((logits.argmax(1) == y).sum())
+    return torch.stack([loss.detach().double(), (logits.argmax(1) == y).sum().double()])
 
 
 @torch.no_grad()
@@ -183,5 +183,5 @@ def _learn_readout(module: nn.Module, heard: list[Tensor], y: Tensor) -> None:
         right = (steps.argmax(2) == y).double().sum(1)
         if ranks() > 1:
             dist.all_reduce(right)
-        if float(right.sum()) > 0:
-            readout.weight.lerp_((right / right.sum()).to(readout.weight.dtype), 1 - momentum)
+        share = torch.where(right.sum() > 0, right / right.sum(), readout.weight)  # none right: stay as they are
+        readout.weight.lerp_(share.to(readout.weight.dtype), 1 - momentum)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeport.findings import require
-from spikeport.training import fused
+from spikeport.training import cuda, fused
 from spikeport.training.dynamics import fire
 from spikeport.training.memory import rows_of_channels
 from spikeport.training.methods import Method
@@ -74,18 +74,20 @@ class Neuron(nn.Module):
         return spikes
 
     def normalised(self, x: Tensor, norm: TdBatchNorm) -> Tensor:
-        """``self(norm(x))``: in training on the CPU in one operation, which never writes the normalised current."""
+        """``self(norm(x))``: in training in one operation, which never writes the normalised current."""
         rules, widths = self._prepare(x)
+        there = cuda.applies(x, self.threshold, rules)
         together = (
             norm.training
             and not _listened(self, norm)
-            and fused.applies(x, self.threshold, rules)
+            and (there or fused.applies(x, self.threshold, rules))
             and rows_of_channels(x)
             and x.numel() > x.shape[2]  # one value a channel has no variance: torch's error for that
         )
         if not together:
             return self(norm(x))  # type: ignore[no-any-return]
-        spikes, used, mean, var = fused.normalise_and_fire(
+        run = cuda.normalise_and_fire if there else fused.normalise_and_fire
+        spikes, used, mean, var = run(
             x, norm.weight, norm.bias, fused.Norm(norm.scale, norm.eps), self.decay, self.threshold, widths, rules
         )
         norm.follow(mean, var)

@@ -32,8 +32,17 @@ class Part:
 
     def pick(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """The samples of some numbers."""
+        index = index.to(self.x.device, non_blocking=True)
         x = self.x[index] if self.coding == "direct" else self.x[:, index]
         return x, self.y[index]
+
+    def near(self, device: torch.device) -> Part:
+        """The same near a GPU: on it where they fill a quarter at most, else in memory that it copies from."""
+        if device.type != "cuda" or self.x.is_cuda:
+            return self
+        fits = self.x.nbytes + self.y.nbytes <= torch.cuda.mem_get_info(device)[0] // 4
+        x, y = ((each.to(device) if fits else each.pin_memory()) for each in (self.x, self.y))
+        return Part(x, y, self.coding)
 
 
 def batches(

@@ -52,6 +52,31 @@ def over_ranks(sums: NDArray[np.float64], count: float) -> tuple[NDArray[np.floa
     return whole[:-1].reshape(sums.shape), float(whole[-1])
 
 
+def summed(values: Tensor) -> Tensor:
+    """Numbers of each rank, wherever they lie, added over all ranks."""
+    if ranks() == 1:
+        return values
+    total = values.clone()
+    dist.all_reduce(total)
+    return total
+
+
+def parts_over_ranks(parts: Tensor) -> Tensor:
+    """[3, columns], float64: number of values, mean, and sum of squares around it; of this rank, then of all."""
+    if ranks() == 1:
+        return parts
+    count, mean, squares = parts
+    count, total, squares = summed(torch.stack([count, count * mean, squares + count * mean * mean]))
+    mean = total / count
+    return torch.stack([count, mean, (squares - count * mean * mean).clamp(min=0)])
+
+
+def mean_and_std_of_parts(parts: Tensor) -> tuple[Tensor, Tensor]:
+    """As `mean_and_std`, [columns] each, in float64, from the parts of this rank (`parts_over_ranks`)."""
+    count, mean, squares = parts_over_ranks(parts)
+    return mean, (squares / (count - 1).clamp(min=1)).sqrt()
+
+
 def _merged(sums: Tensor) -> tuple[Tensor, Tensor]:
     """Count, sum and sum of squares add over ranks; in float64 the difference below loses no digit that matters."""
     if ranks() > 1:

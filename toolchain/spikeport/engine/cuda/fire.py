@@ -16,10 +16,8 @@ from spikeport.engine.cuda.tiles import tuned
 
 @jit
 def loaded(values, at, mask):
-    """Parameters of a tile, or None where there are none."""
-    if values is not None:
-        return tl.load(values + at, mask=mask, other=0)
-    return None
+    """Parameters of a tile; zero where there are none."""
+    return tl.load(values + at, mask=mask, other=0) if values is not None else 0
 
 
 @tuned("bm", "bn", "bk")
@@ -93,7 +91,7 @@ def fire(
         if beside is not None:
             entering = sums + tl.load(beside + at, mask=live, other=0).to(number)
             beside += beside_step
-        u, current = charge(v, current, entering, d, fade, b, spare, top, counts, live, watch)
+        u, current = charge(v, current, entering, d, fade, b, spare, top, counts, live, leak is not None, watch)
         th = tl.load(theta + of, mask=known, other=0)
         fires = live & (u > th)
         add_count(counts, FIRED, fires)

@@ -69,8 +69,8 @@ def rows_of(m, tap, window, size):
 def as_int8(a, form: tl.constexpr, digit: tl.constexpr, digits: tl.constexpr):
     """Inputs as the tensor cores take them."""
     if form == OFFSET:
-        return (a.to(tl.int16) - 128).to(tl.int8)
-    if form == DIGITS:
+        a = a.to(tl.int16) - 128
+    elif form == DIGITS:
         for _ in tl.static_range(digit):
             a = (a + 128) >> 8
         if digit < digits - 1:

@@ -31,14 +31,14 @@ def add_count(counts, kind: tl.constexpr, mask):
 
 
 @jit
-def charge(v, current, entering, decay, leak, bias, spare, top, counts, live, watch: tl.constexpr):
-    """The membranes before the comparison, and the current; ``leak`` is its decay, None where there is none."""
+def charge(v, current, entering, decay, leak, bias, spare, top, counts, live, cuba: tl.constexpr, watch: tl.constexpr):
+    """The membranes before the comparison, and the current; ``leak`` is its decay, where ``cuba`` says there is one."""
     arriving = (entering << spare) >> spare
     if watch:
         add_count(counts, WRAPPED, live & (arriving != entering))
         add_count(counts, ACTIVE, live & ((entering != 0) | (v != 0) | (bias != 0)))
     arriving = arriving << STATE_BITS
-    if leak is not None:
+    if cuba:
         arriving += shrunk(current, leak)
     if watch:
         add_count(counts, BEYOND, live & ((arriving > top + 1) | (arriving <= -top - 1)))
@@ -50,11 +50,12 @@ def charge(v, current, entering, decay, leak, bias, spare, top, counts, live, wa
 
 @jit
 def after(u, fires, theta, value, reset: tl.constexpr):
-    """The membranes after the reset of those that fired; ``value`` is the one that they are reset to, or None."""
+    """The membranes after the reset of those that fired; ``value`` is the one of reset "value"."""
+    v = u
     if reset == ZERO:
-        return tl.where(fires, 0, u)
-    if reset == SUBTRACT:
-        return tl.where(fires, u - theta, u)
-    if reset == VALUE:
-        return tl.where(fires, value, u)
-    return u
+        v = tl.where(fires, 0, u)
+    elif reset == SUBTRACT:
+        v = tl.where(fires, u - theta, u)
+    elif reset == VALUE:
+        v = tl.where(fires, value, u)
+    return v
