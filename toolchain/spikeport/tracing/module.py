@@ -17,6 +17,7 @@ from spikeport.tracing.draft import digest
 from spikeport.tracing.indexing import PARTS
 from spikeport.tracing.registry import foreign
 from spikeport.tracing.state import Forward, Reading, hinted
+from spikeport.tracing.symbols import DIFFERENT
 from spikeport.tracing.trace import Plan, run
 from spikeport.tracing.verify import Seen, prove
 
@@ -202,7 +203,7 @@ def _refusal(module: nn.Module, tries: list[Any], forward: Forward | None) -> Sp
         return plan.reading.way != hint, error.code in ("SP386", "SP384"), misread, len(error.findings)
 
     plan, error = min(errors, key=distance)
-    selects = any(PARTS in finding.what for finding in error.findings)
+    selects = any(what in finding.what for finding in error.findings for what in (PARTS, DIFFERENT))
     if not selects or plan.reading.way != "sample" or plan.shape[0] not in (plan.timesteps, None):
         return error
     mend = f"input_shape is one sample's, without time: give {plan.shape[1:]} and timesteps={plan.shape[0]}"

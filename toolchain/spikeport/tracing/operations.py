@@ -84,6 +84,29 @@ def settle(call: Call) -> Callable[[], None] | None:
     return undo if before else None
 
 
+def handled(handler: Callable[[Call], Any], call: Call) -> Any:
+    """What a handler makes of a call; where it cannot, of the same tensors with their features in order."""
+    try:
+        return handler(call)
+    except Unsupported:
+        undo = settle(call)
+        if undo is None:
+            raise
+        try:
+            return handler(call)
+        except Unsupported:
+            undo()
+        raise
+
+
+def in_order(tracer: Tracer, x: Symbol) -> Symbol:
+    """The tensor settled where it can be, else as it is."""
+    try:
+        return settled(tracer, x)
+    except Unsupported:
+        return x
+
+
 def reshaped(call: Call, x: Symbol) -> Symbol:
     """Features taken apart or grouped anew: the axes of time and batch stay as they are in memory."""
     labels = x.labels

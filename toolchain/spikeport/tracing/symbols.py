@@ -19,6 +19,11 @@ from spikeport.graph import Array, Shape
 Label = str | int
 Axes = tuple[tuple[Label, ...], ...]
 
+#: what a block of steps is that no layer sends
+DIFFERENT = "gets values of different layers, or of different features of one, at each step"
+#: and what comes from elsewhere
+UNKNOWN = "its input does not come from the network's input, as far as can be followed"
+
 #: the step of a factor that runs along the tensor's time axis
 ALL = -1
 

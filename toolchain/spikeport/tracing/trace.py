@@ -15,7 +15,17 @@ from torch import Tensor, nn
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.graph import LIF, Array, Graph, Readout
 from spikeport.record import Record, Train
-from spikeport.tracing import arithmetic, comparisons, indexing, layers, operations, pools, reductions, shapes
+from spikeport.tracing import (
+    arithmetic,
+    comparisons,
+    indexing,
+    layers,
+    operations,
+    pools,
+    reductions,
+    repetition,
+    shapes,
+)
 from spikeport.tracing.blocks import weighted
 from spikeport.tracing.finish import Finish
 from spikeport.tracing.functions import SUPPORTED
@@ -32,6 +42,7 @@ HANDLERS = {
     **pools.HANDLERS,
     **reductions.HANDLERS,
     **shapes.HANDLERS,
+    **repetition.HANDLERS,
     **indexing.HANDLERS,
     **operations.HANDLERS,
 }

@@ -7,7 +7,6 @@ module and the line that did it, and the run goes on; it is an error where the r
 
 from __future__ import annotations
 
-import contextlib
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -27,7 +26,18 @@ from spikeport.tracing.draft import Draft
 from spikeport.tracing.functions import FACTORIES, IDENTITIES, READS, in_type_of, line, name_of, tensors, widened
 from spikeport.tracing.membranes import Membranes
 from spikeport.tracing.registry import Registered, registered
-from spikeport.tracing.symbols import Known, Label, Lost, State, Symbol, Unsupported, causes_of
+from spikeport.tracing.symbols import (
+    DIFFERENT,
+    UNKNOWN,
+    Known,
+    Label,
+    Lost,
+    State,
+    Steps,
+    Symbol,
+    Unsupported,
+    causes_of,
+)
 from spikeport.tracing.trains import Trains
 from spikeport.training.norm import TdBatchNorm
 
@@ -167,7 +177,7 @@ class Tracer(TorchFunctionMode):
                 handler = self.handlers.get(name)
                 if handler is None:
                     raise Unsupported("is no operation that a graph can hold")
-                result = self._handled(handler, Call(self, name, tuple(args), kwargs, out, shape))
+                result = operations.handled(handler, Call(self, name, tuple(args), kwargs, out, shape))
             except Unsupported as reason:
                 number = self.report(f"{name.strip('_')}: {reason}", mend=reason.mend, code=reason.code)
                 result = self._as_if(args, out, causes_of(known) | {number})
@@ -177,20 +187,6 @@ class Tracer(TorchFunctionMode):
             out = list(out)
         self._mark(args[0] if name == "__setitem__" else out, result, name.strip("_"), causes_of(known))
         return iter(out) if name == "__iter__" else out
-
-    def _handled(self, handler: Handler, call: Call) -> Any:
-        """What a handler makes of a call; where it cannot, of the same tensors with their features in their order."""
-        try:
-            return handler(call)
-        except Unsupported:
-            undo = operations.settle(call)
-            if undo is None:
-                raise
-            try:
-                return handler(call)
-            except Unsupported:
-                undo()
-            raise
 
     def _as_if(self, args: Any, out: Any, causes: frozenset[int]) -> Known:
         """What to take the result of something unsupported for, so that what follows it is examined as well."""
@@ -258,7 +254,7 @@ class Tracer(TorchFunctionMode):
             try:
                 x = known[0] if known else None
                 if not isinstance(x, Symbol):
-                    raise Unsupported("its input does not come from the network's input, as far as can be followed")
+                    raise Unsupported(DIFFERENT if isinstance(x, Steps) else UNKNOWN)
                 result = [self._norm(module, x)] if kind is None else self._fire(module, kind, x, values, out)
             except Unsupported as reason:
                 code = reason.code if reason.code != "SP380" else "SP383"
@@ -268,9 +264,7 @@ class Tracer(TorchFunctionMode):
     def _fire(self, module: nn.Module, kind: Registered, x: Symbol, values: list[Any], out: Any) -> list[Known]:
         path = self._stack[-1][0]
         self.timed = self.timed or kind.steps(module) == "all"
-        x = views.flat(self, x)
-        with contextlib.suppress(Unsupported):
-            x = operations.settled(self, x)
+        x = operations.in_order(self, views.flat(self, x))
         call = NeuronCall(module, kind, path, x, values[1:], len(list(tensors(out))) - 1, self.where())
         result = self._calls.fire(call)
         spikes = result[0]
