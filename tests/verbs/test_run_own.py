@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +34,7 @@ limit = 10
 target = "onnxruntime"
 
 [quantize]
-weight_bits = 6
+weight_bits = 2
 calibration = 8
 """
 
@@ -80,6 +81,9 @@ def test_a_plan_takes_a_file_s_network_through_every_stage(tmp_path):
     for name in ("graph", "graph_float64", "nir", "onnx", "onnxruntime"):
         assert result["parity"][name]["mismatches_above_rounding"] == 0, name
     assert {"sha256 of mine.npz", "sha256 of plan.toml"} <= set(result["provenance"])
+    first = re.search(r"sample (\d+)", result["first_divergence"]["integer"])[1]
+    drawn = json.loads((tmp_path / "out" / "figures.json").read_text())["spikes"]["caption"]
+    assert drawn.startswith(f"Sample {first} of 10;")
     codes = {each["code"] for each in result["findings"]}
     assert "SP909" in codes
     assert "SP241" not in codes  # calibrated on its own part

@@ -85,7 +85,7 @@ def _float64(job: Job, subject: Subject) -> dict[str, Parity]:
 def explained(job: Job, subject: Subject, integer: Model) -> dict[str, Any]:
     """Why the integers differ from the real network, one cause at a time, and where they first do."""
     trained, test = subject.model.graph, subject.test
-    whole, real = job.records["integer"].first(WHY_SAMPLES), job.records["graph"].first(WHY_SAMPLES)
+    whole, real = job.records["integer"], job.records["graph"]
     with job.stage("causes"):
         reasons = causes(
             prepare(trained),
@@ -93,7 +93,7 @@ def explained(job: Job, subject: Subject, integer: Model) -> dict[str, Any]:
             Samples.of(trained, test.x).first(WHY_SAMPLES).array,
             simulate,
             labels=None if test.y is None else test.y[:WHY_SAMPLES],
-            b_record=whole,
+            b_record=whole.first(WHY_SAMPLES),
         )
     parted = first_divergence(whole, real)
     if parted is not None:

@@ -71,7 +71,7 @@ def _compare(comparison: Comparison, values: Mapping[str, Any]) -> None:
                 cause.title,
                 f"{cause.mismatches:,}",
                 f"{cause.share:.1%}",
-                "" if cause.explained is None else f"{cause.explained:.1%}",
+                "" if cause.explained is None else f"{cause.explained:.1%}" if cause.explained >= 0 else "none",
                 "" if cause.accuracy is None else f"{100 * cause.accuracy:+.2f}",
             )
             for cause in comparison.causes
