@@ -9,7 +9,7 @@ from torch import nn
 
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF
+from spikeport.graph import LIF, Concat, Delay
 from spikeport.target import Request
 from spikeport.tracing import capture
 
@@ -114,3 +114,18 @@ def test_a_list_of_steps_is_told_how_to_name_the_last():
     functional.set_step_mode(net, "m")
     with pytest.raises(SpikeportError, match="output=4"):
         capture(net, (4,), timesteps=5)
+
+
+def test_spikes_of_the_step_before_beside_the_input_are_an_operand_that_is_late():
+    """The container joins [x, y[t-1]], where y is zeros before the first step, and feeds the result to its layer."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 8), layer.LinearRecurrentContainer(neuron.LIFNode(), 8, 8), nn.Linear(8, 3))
+    net[0].weight.data *= 4
+    functional.set_step_mode(net, "m")
+    graph = capture(net, (6,), timesteps=T, forward="sequence")
+    ((name, node),) = graph.nodes_of(Concat).items()
+    first, late = node.operands
+    assert isinstance(graph[late], Delay)
+    assert graph.recurrent
+    assert set(graph.sources(name)) == {first, late}
+    assert graph.provenance["verified"]["silent"] == []

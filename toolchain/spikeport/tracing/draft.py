@@ -19,6 +19,9 @@ from spikeport.tracing.timing import When, timing
 Inputs = Mapping[tuple[str, int], Array]
 
 
+LATER = ""  #: an operand that was zero so far
+
+
 @dataclass(frozen=True)
 class Drawn:
     """A neuron layer when the number of timesteps is known."""
@@ -91,32 +94,56 @@ class Draft:
         return Symbol(self.terms(name, when), self.shapes[name], axes, causes=x.causes)
 
     def join(
-        self, build: Callable[[tuple[str, ...]], Operation], parts: Sequence[Symbol], lead: Axes, path: str, alone: bool
+        self,
+        build: Callable[[tuple[str, ...]], Operation],
+        parts: Sequence[Symbol | Shape],
+        lead: Axes,
+        path: str,
+        alone: bool,
     ) -> Symbol:
-        """The result of an operation of several operands, whose axes of time and batch are ``lead``."""
-        entering = [self.entering(x, path) for x in parts]
+        """The result of an operation of several operands, whose axes of time and batch are ``lead``.
+
+        An operand that is given by its shape alone is zero before some step: what it is, the same call says later.
+        """
+        entering = [([], None) if isinstance(x, tuple) else self.entering(x, path) for x in parts]
         steps = {when for _, when in entering if isinstance(when, int)}
         if any(isinstance(when, Mapping) for _, when in entering) or (ALL in steps and len(steps) > 1):
             raise Unsupported("joins sums over time, or one step's value with every step's")
         last = max(steps, default=None)
+        lags = [last - when if isinstance(when, int) and last is not None else 0 for _, when in entering]
         operands = [
-            self.delayed(self._one(names, path), last - when if when is not None and last is not None else 0)
-            for names, when in entering
-            if not isinstance(when, Mapping)
+            self.delayed(self._one(names, path), lag) if names else LATER
+            for (names, _), lag in zip(entering, lags, strict=True)
         ]
         node = build(tuple(operands))
+        shapes = [x if isinstance(x, tuple) else self.shapes[name] for x, name in zip(parts, operands, strict=True)]
         try:
-            shape = node.output_shape(*(self.shapes[name] for name in operands))
+            shape = node.output_shape(*shapes)
         except SpikeportError as error:
             raise Unsupported(error.findings[0].what) from error
-        op, causes = type(node).__name__.lower(), frozenset().union(*(x.causes for x in parts))
-        key = (path, op, digest(node))
+        op = type(node).__name__.lower()
+        causes = frozenset[int]().union(*(x.causes for x in parts if isinstance(x, Symbol)))
+        late = build(tuple(LATER if lag else name for name, lag in zip(operands, lags, strict=True)))
+        key = (path, op, digest(late))
         if key not in self.keys:
             self.keys[key] = self.name(path, alone, op)
-            self.add(self.keys[key], node, list(dict.fromkeys(operands)), shape, causes)
+            self.add(self.keys[key], node, [name for name in dict.fromkeys(operands) if name != LATER], shape, causes)
         name = self.keys[key]
+        self._fill(name, node)
         axes = (*lead, *((n,) for n in range(len(shape))))
         return Symbol(self.terms(name, last), shape, axes, causes=causes)
+
+    def _fill(self, name: str, node: Operation) -> None:
+        """Give an operation the operands that were zero at its first steps."""
+        before = self.nodes[name]
+        assert isinstance(before, Operation)
+        if LATER in before.operands and LATER not in node.operands:
+            self.nodes[name] = node
+            self.edges += [
+                (operand, name) for operand in dict.fromkeys(node.operands) if operand not in before.operands
+            ]
+        elif before.operands != node.operands:
+            raise Unsupported("joins other values at other steps")
 
     def _one(self, names: list[str], path: str) -> str:
         """The node whose value is a sum of nodes."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from spikeport.findings import Finding, SpikeportError
 from spikeport.graph import LIF, Array, Delay, Graph, Input, Norm, Operation, Readout, Real, Scale
-from spikeport.tracing.draft import Draft, Drawn, Waiting, in_type
+from spikeport.tracing.draft import LATER, Draft, Drawn, Waiting, in_type
 from spikeport.tracing.symbols import ALL, Out, Symbol, Unsupported
 from spikeport.tracing.timing import timing
 
@@ -96,6 +96,9 @@ class Finish:
             needed.add(name)
             self.causes |= self.draft.causes.get(name, frozenset())
             node = self.draft.nodes[name]
+            if isinstance(node, Operation) and LATER in node.operands:
+                what = f"{type(node).__name__.lower()}: joins values that depend on the input with constants"
+                self.findings.append(Finding("SP380", what, f"node {name!r}"))
             if isinstance(node, Waiting):
                 before = set(self.draft.nodes)
                 self._convert(name, node)

@@ -122,13 +122,15 @@ def reshaped(call: Call, x: Symbol) -> Symbol:
     return _moved(call.tracer, x, Reshape(tuple(order), shape[prefix:]), axes)
 
 
-def concatenated(call: Call, parts: Sequence[Symbol], axis: int) -> Symbol:
-    """Values side by side along an axis of features."""
-    whole = [settled(call.tracer, x) for x in parts]
-    at = axis - lead_of(whole[0])
-    if at < 0 or len({len(x.axes) for x in whole}) > 1:
+def concatenated(call: Call, parts: Sequence[Symbol | Shape], axis: int) -> Symbol:
+    """Values side by side along an axis of features; of zeros, which a later step replaces, the tensor's shape."""
+    known = [settled(call.tracer, x) for x in parts if isinstance(x, Symbol)]
+    lead = lead_of(known[0])
+    if axis < lead or len({len(x.axes) for x in known}) > 1:
         raise Unsupported("joins values along time or batch")
-    return _joined(call, lambda names: Concat(axis=at, operands=names), whole)
+    rest = iter(known)
+    whole = [x[lead:] if isinstance(x, tuple) else next(rest) for x in parts]
+    return _joined(call, lambda names: Concat(axis=axis - lead, operands=names), whole)
 
 
 def gated(call: Call, x: Symbol, y: Symbol) -> Symbol:
@@ -162,8 +164,9 @@ def matrix_product(call: Call, x: Symbol, y: Symbol) -> Symbol:
     return _joined(call, lambda names: MatMul(operands=names), [settled(call.tracer, each) for each in (x, y)])
 
 
-def _joined(call: Call, build: Callable[[tuple[str, ...]], Operation], parts: Sequence[Symbol]) -> Symbol:
-    leads = [x.axes[: lead_of(x)] for x in parts]
+def _joined(call: Call, build: Callable[[tuple[str, ...]], Operation], parts: Sequence[Symbol | Shape]) -> Symbol:
+    known = [x for x in parts if isinstance(x, Symbol)]
+    leads = [x.axes[: lead_of(x)] for x in known]
     if any(len(lead) != len(leads[0]) for lead in leads):
         raise Unsupported("joins values of different axes of time and batch")
     lead: list[tuple[Label, ...]] = []
@@ -171,7 +174,7 @@ def _joined(call: Call, build: Callable[[tuple[str, ...]], Operation], parts: Se
         if len({group for group in groups if group}) > 1:
             raise Unsupported("joins values whose axes lie in another order")
         lead.append(next((group for group in groups if group), ()))
-    if any("T" in group for group in lead) and not all(x.timed or x.steady for x in parts):
+    if any("T" in group for group in lead) and not all(x.timed or x.steady for x in known):
         raise Unsupported("joins values of different time layouts: one step's value with every step's")
     path, alone = call.tracer.place()
     return call.tracer.draft.join(build, parts, tuple(lead), path, alone)

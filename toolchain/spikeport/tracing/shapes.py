@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spikeport.graph import Shape
 from spikeport.tracing import operations
 from spikeport.tracing.arithmetic import spiking
 from spikeport.tracing.axes import regrouped
@@ -86,7 +87,7 @@ def stack(call: Call) -> Any:
         except Unsupported:
             if len(raised) < len(parts):
                 raise
-    return _side_by_side(call, raised, axis)
+    return operations.concatenated(call, raised, axis)
 
 
 def _frame(call: Call, value: Any) -> Symbol | None:
@@ -133,7 +134,7 @@ def cat(call: Call) -> Any:
         elif known is None and call.tracer.is_fixed(value) and not value.any():
             parts += [None] * value.shape[axis]
         else:
-            return _side_by_side(call, [call.symbol(value) for value in values], axis)
+            return operations.concatenated(call, [_part(call, value) for value in values], axis)
     if not folded:
         return _over_time(call, parts, axis)
     block = _over_time(call, parts, axis)
@@ -143,12 +144,12 @@ def cat(call: Call) -> Any:
     return block.viewed((*axes[:axis], ("T", *axes[axis + 1]), *axes[axis + 2 :]))
 
 
-def _side_by_side(call: Call, parts: Sequence[Symbol | None], axis: int) -> Symbol:
-    """Features of several tensors along one axis."""
-    known = [part for part in parts if part is not None]
-    if len(known) < len(parts):
+def _part(call: Call, value: Any) -> Symbol | Shape:
+    """A tensor to be joined with others; of zeros, as a state is before its first step, the shape."""
+    known = call.symbol(value)
+    if known is None and not (call.tracer.is_fixed(value) and not value.any()):
         raise Unsupported("joins values that depend on the input with constants")
-    return operations.concatenated(call, known, axis)
+    return tuple(value.shape) if known is None else known
 
 
 def unbind(call: Call) -> list[Any]:

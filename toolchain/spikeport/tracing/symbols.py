@@ -21,9 +21,6 @@ Axes = tuple[tuple[Label, ...], ...]
 
 #: what a block of steps is that no layer sends
 DIFFERENT = "gets values of different layers, or of different features of one, at each step"
-#: and what comes from elsewhere
-UNKNOWN = "its input does not come from the network's input, as far as can be followed"
-
 #: the step of a factor that runs along the tensor's time axis
 ALL = -1
 
@@ -141,6 +138,13 @@ class Lost:
 
 
 Known = Symbol | Steps | State | Lost
+
+
+def stranger(x: Known | None) -> str:
+    """Why a layer cannot take what is no sum of nodes."""
+    if isinstance(x, Steps):
+        return DIFFERENT
+    return "its input does not come from the network's input, as far as can be followed"
 
 
 def causes_of(known: Iterable[Known | None]) -> frozenset[int]:

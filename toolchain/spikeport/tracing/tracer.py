@@ -26,18 +26,7 @@ from spikeport.tracing.draft import Draft
 from spikeport.tracing.functions import FACTORIES, IDENTITIES, READS, in_type_of, line, name_of, tensors, widened
 from spikeport.tracing.membranes import Membranes
 from spikeport.tracing.registry import Registered, registered
-from spikeport.tracing.symbols import (
-    DIFFERENT,
-    UNKNOWN,
-    Known,
-    Label,
-    Lost,
-    State,
-    Steps,
-    Symbol,
-    Unsupported,
-    causes_of,
-)
+from spikeport.tracing.symbols import Known, Label, Lost, State, Symbol, Unsupported, causes_of, stranger
 from spikeport.tracing.trains import Trains
 from spikeport.training.norm import TdBatchNorm
 
@@ -254,7 +243,7 @@ class Tracer(TorchFunctionMode):
             try:
                 x = known[0] if known else None
                 if not isinstance(x, Symbol):
-                    raise Unsupported(DIFFERENT if isinstance(x, Steps) else UNKNOWN)
+                    raise Unsupported(stranger(x))
                 result = [self._norm(module, x)] if kind is None else self._fire(module, kind, x, values, out)
             except Unsupported as reason:
                 code = reason.code if reason.code != "SP380" else "SP383"
