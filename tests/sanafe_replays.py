@@ -1,4 +1,4 @@
-"""Random networks through SANA-FE's replay and our model of it: the same joules, operations and messages.
+"""Random networks through SANA-FE's replay and our model of it: the same joules, operations, messages and chip time.
 
     python tests/sanafe_replays.py --graphs 200
 
@@ -20,6 +20,7 @@ from spikeport.findings import SpikeportError
 from spikeport.mapping import Mapping, find, traffic
 from spikeport.mapping.fit import fit
 from spikeport.mapping.latency import depth
+from spikeport.mapping.replayed import played, seconds
 from spikeport.target import Request
 from spikeport_targets.sanafe.replay import replay
 
@@ -31,7 +32,7 @@ CLOSE = 1e-9  #: of the energy: both add up many float64 numbers
 
 @dataclass(frozen=True)
 class Pair:
-    """Sums over all samples, by part: joules (synapse, soma, network) and counts (operations, packets)."""
+    """Sums over all samples, by part: joules (synapse, soma, network), counts (operations, packets), seconds."""
 
     ours: dict[str, float]
     theirs: dict[str, float]
@@ -69,11 +70,13 @@ def pair(graph, x, neurons=1024):
             "network": sum(joules.get(name, 0.0) for name in ("messages", "hop east west", "hop north south")),
             "operations": round(counts.get("synaptic operations", 0.0)),
             "packets": round(counts.get("messages", 0.0)),
+            "seconds": seconds(mapping, played(mapping, record, x)),
         },
         {
             **{part: theirs.energy[part] for part in ("synapse", "soma", "network")},
             "operations": theirs.synaptic_events,
             "packets": theirs.packets,
+            "seconds": theirs.seconds,
         },
     )
 

@@ -75,6 +75,6 @@ def test_the_pages_show_every_constant_and_limit_with_its_source():
     for chip in chips().values():
         for limit in chip.limits.values():
             assert limit.source in text
-        for constant in chip.timing.values():
+        for constant in (*chip.timing.values(), *chip.fitted.values()):
             assert constant.source in text
     assert "break_even" in definitions_page()

@@ -12,10 +12,9 @@ from dataclasses import replace
 import numpy as np
 
 from spikeport.costs.model import shipped
-from spikeport.findings import fail
-from spikeport.graph import LIF, Array, Graph, Input, Readout
+from spikeport.graph import Array, Input
 from spikeport.mapping import Mapping
-from spikeport.mapping.latency import depths
+from spikeport.mapping.replayed import played
 from spikeport.record import Record
 from spikeport_targets.sanafe.architecture import COMPARTMENTS, architecture, entry_cores
 from spikeport_targets.sanafe.child import Outcome, execute
@@ -39,22 +38,13 @@ def replay(
 def plan(mapping: Mapping, samples: Array, record: Record) -> Plan:
     """The plan of a replay."""
     graph = mapping.graph
-    depth = depths(mapping.fit)
-    steps = record.samples * graph.timesteps + max(depth.values())
-    groups = []
-    for name, node in graph.nodes_of(Input, LIF, Readout).items():
-        if isinstance(node, Readout):
-            train = np.zeros((graph.timesteps, record.samples, int(np.prod(node.shape))), dtype=bool)
-        else:
-            train = _train(graph, name, samples, record)
-        played = np.zeros((steps, train.shape[2]), dtype=np.uint8)
-        shift = depth.get(name, 0)
-        flat = train.transpose(1, 0, 2).reshape(-1, train.shape[2])
-        played[shift : shift + len(flat)] = flat
-        soma = "inputs" if isinstance(node, Input) else "replays"
-        groups.append(Group(name, soma, cores(mapping, name), played))
+    trains = played(mapping, record, samples)
+    groups = [
+        Group(name, "inputs" if name == graph.input else "replays", cores(mapping, name), train)
+        for name, train in trains.items()
+    ]
     silent = tuple(replace(each, weight=np.zeros_like(each.weight)) for each in edges(graph))
-    return Plan(chip(mapping, groups), tuple(groups), silent, steps)
+    return Plan(chip(mapping, groups), tuple(groups), silent, len(trains[graph.input]))
 
 
 def cores(mapping: Mapping, name: str) -> Array:
@@ -84,17 +74,3 @@ def chip(mapping: Mapping, groups: list[Group]) -> str:
 
 def _inputs(mapping: Mapping) -> int:
     return int(np.prod(mapping.graph.shapes[mapping.graph.input]))
-
-
-def _train(graph: Graph, name: str, samples: Array, record: Record) -> Array:
-    """[T, B, neurons]: the spikes of a layer, or which values of the input are not zero."""
-    node = graph.nodes[name]
-    if isinstance(node, LIF):
-        if name not in record.trains:
-            fail("SP704", f"the record has no spike train of {name!r}", mend="run with Request(trains=True)")
-        spikes = record.trains[name].unpack()
-    else:
-        assert isinstance(node, Input)
-        spikes = graph.arithmetic.entering(node, samples) != 0
-        spikes = np.broadcast_to(spikes, (graph.timesteps, *spikes.shape[1:]))
-    return spikes.reshape(*spikes.shape[:2], -1)

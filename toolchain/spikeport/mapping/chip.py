@@ -61,6 +61,7 @@ class Chip(BaseModel):
     unknown: Mapping[str, str] = Field(default_factory=dict)  #: limits that are not public, and why they matter
     mesh: Mesh
     timing: Mapping[str, Constant] = Field(default_factory=dict)
+    fitted: Mapping[str, Constant] = Field(default_factory=dict)  #: times fitted to silicon (`replayed` has the terms)
     compiled: Compiled | None = None  #: None: tiles are searched for the fewest cores
 
     def __getitem__(self, name: str) -> int:

@@ -26,10 +26,10 @@ def limits(chip: Chip) -> str:
     mesh = chip.mesh
     rows.append(("mesh", f"{mesh.columns} x {mesh.rows} tiles of {mesh.cores_per_tile} cores", "per chip", mesh.source))
     text = table(("limit", "value", "unit", "source"), rows)
-    if chip.timing:
+    for kind, constants in (("time", chip.timing), ("time, fitted to silicon", chip.fitted)):
         times: list[tuple[object, ...]] = [
             (key, f"{c.low:g}", f"{c.value:g}", f"{c.high:g}", c.unit, c.basis, c.source)
-            for key, c in chip.timing.items()
+            for key, c in constants.items()
         ]
-        text += "\n" + table(("time", "low", "nominal", "high", "unit", "basis", "source"), times)
+        text += "\n" + table((kind, "low", "nominal", "high", "unit", "basis", "source"), times) if times else ""
     return text

@@ -52,7 +52,7 @@ def work(mapping: Mapping, record: Record, samples: Array) -> dict[str, Work]:
         total = np.zeros((graph.timesteps, layer.tile.cores), dtype=np.int64)
         for projection in layer.layer.projections:
             for sender in projection.senders:
-                total += _operations(projection, sent[sender], layer.layer, layer.tile.shape)
+                total += operations(projection, sent[sender], layer.layer, layer.tile.shape)
         by_layer[name] = total
     return by_layer
 
@@ -71,7 +71,7 @@ def _by_source_core(cores: Array, sent: Work, reached: NDArray[np.bool_]) -> lis
     return messages
 
 
-def _operations(projection: Projection, sent: NDArray[np.int64], layer: Layer, tile: Shape) -> Work:
+def operations(projection: Projection, sent: NDArray[np.int64], layer: Layer, tile: Shape) -> Work:
     """[T, cores]: spikes [T, *shape] times the synapses that each has on each core, one axis after the other."""
     outputs = np.arange(layer.shape[0])
     tiles = outputs // tile[0]

@@ -89,6 +89,7 @@ class Costs(Told):
             "verdicts": plain(self.verdicts),
             "chip": self.chip,
             "latency": plain(self.latency),
+            "fitted_step_seconds": self.counted.fitted_step,
             "events": self.counted.as_dict(),
             "notes": list(self.notes),
             "sanafe": plain(self.sanafe),

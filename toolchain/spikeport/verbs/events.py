@@ -14,6 +14,7 @@ from spikeport.graph import LIF, Array, Graph, Loihi, Real, Samples, Synapse
 from spikeport.mapping import Chip, Work, traffic, work
 from spikeport.mapping import Mapping as Placement
 from spikeport.mapping.fit import fit
+from spikeport.mapping.replayed import fitted_step
 from spikeport.record import Record, SynapseEvents, join
 from spikeport.target import Progress as Callback
 from spikeport.target import Request, shows, silent
@@ -54,6 +55,7 @@ class Counted(Told):
     mapping: Placement | None = None
     traffic: Mapping[str, Traffic] | None = None  #: by sending layer; None without a chip to map on
     work: Mapping[str, Work] | None = None  #: synaptic operations of each core, by layer
+    fitted_step: float | None = None  #: seconds, by times fitted to silicon, of the first sample alone
 
     def as_dict(self) -> dict[str, Any]:
         """Counts by layer and timestep, summed over samples, and what each layer holds in bytes; for JSON."""
@@ -160,9 +162,12 @@ def count(model: Model, x: Array, mapping: Placement | None, target: str | None,
 def tally(model: Model, record: Record, x: Array, mapping: Placement | None) -> Counted:
     """What a run did, from its record with spike trains, which are left out of the result; ``x`` are its samples."""
     record = derive(model.graph, x, record)
-    sent, done = (None, None) if mapping is None else (traffic(mapping, record, x), work(mapping, record, x))
+    sent, done, step = None, None, None
+    if mapping is not None:
+        sent, done = traffic(mapping, record, x), work(mapping, record, x)
+        step = fitted_step(mapping, record.first(1), Samples.of(model.graph, x).first(1).array)
     ways, delivered = identities(model.graph, record, x), deliveries(model.graph, record, x)
-    return Counted(model, replace(record, trains={}), x, ways, delivered, mapping, sent, done)
+    return Counted(model, replace(record, trains={}), x, ways, delivered, mapping, sent, done, step)
 
 
 def _from(progress: Callback, start: int, total: int) -> Callback:

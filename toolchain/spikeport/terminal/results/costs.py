@@ -86,11 +86,22 @@ def _energy(costs: Costs, values: Mapping[str, Any]) -> None:
         typer.echo(verdict.sentence)
     if costs.latency is not None:
         typer.echo(f"On {costs.chip}: {costs.latency.sentence}")
+    if costs.counted.fitted_step is not None:
+        typer.echo(
+            f"By times fitted to silicon (SANA-FE's of Loihi 1), a step is modelled to take "
+            f"{micro(costs.counted.fitted_step)} us; that is of the first sample, its pipeline filled and drained."
+        )
     if costs.sanafe is not None:
         typer.echo(
             f"SANA-FE's own account of {costs.sanafe.samples} samples: {micro(costs.sanafe.sanafe)} µJ each, our "
             f"model of it {micro(costs.sanafe.model)} µJ (relative difference {costs.sanafe.relative_difference:.1e})."
         )
+        if costs.sanafe.model_seconds is not None:
+            typer.echo(
+                f"Its chip takes {micro(costs.sanafe.chip_seconds)} us for the run, by the same times we say "
+                f"{micro(costs.sanafe.model_seconds)} us; the modelled step above has Davies' pre-silicon times, "
+                "without messages, and with another barrier."
+            )
     for note in costs.notes:
         typer.echo(note)
 
