@@ -34,8 +34,8 @@ CHILD = Path(__file__).with_name("onnxruntimes_child.py")
 
 
 def export(folder, number):
-    """``number`` networks of each kind, each as every form it has."""
-    for kind in KINDS:
+    """``number`` networks of each kind, with operations and without, each as every form it has."""
+    for kind in (*KINDS, *(f"{kind}, operations" for kind in KINDS)):
         seed = written = 0
         while written < number:
             one, seed = case(kind, seed), seed + 1
@@ -79,7 +79,7 @@ def environment(folder, release):
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("versions", nargs="*", default=VERSIONS, metavar="VERSION")
-    options.add_argument("--networks", type=int, default=60, help="of each kind")
+    options.add_argument("--networks", type=int, default=60, help="of each arithmetic, and as many with operations")
     options.add_argument("--environments", type=Path, help="where environments stay; a temporary folder otherwise")
     options.add_argument("--write", type=Path, help="the page")
     order = options.parse_args()
@@ -114,8 +114,9 @@ def rows(answers):
     for answer in answers:
         total, equal = Counter(), Counter()
         for name, wrong in answer["results"].items():
-            total[name.rpartition(" ")[0]] += 1
-            equal[name.rpartition(" ")[0]] += not wrong
+            column = name.rpartition(" ")[0].partition(",")[0]
+            total[column] += 1
+            equal[column] += not wrong
         cells = [f"{equal[column]} of {total[column]}" for column in columns]
         yield f"| {answer['onnxruntime']} | {answer['numpy']} | {' | '.join(cells)} |"
 
@@ -125,11 +126,11 @@ def page(table, networks):
     return f"""# Exported models in old and new onnxruntimes
 
 `python tests/onnxruntimes.py --networks {networks} --write docs/results/onnxruntimes.md`, written with onnx
-{version("onnx")}: opset {OPSET}, IR version {IR_VERSION}. {networks} random networks of each arithmetic were exported
-once; a cell says in how many models every spike and every output is, to the bit, what the network's definition gives.
-Recurrent networks have no unrolled form; the portable one is `export --portable`. Each version
-runs in an environment of its own, with Python {sys.version.split()[0]}, on the CPU provider. Models of
-spikeport 0.1 need onnxruntime 1.25.
+{version("onnx")}: opset {OPSET}, IR version {IR_VERSION}. {2 * networks} random networks of each arithmetic, half of
+them with operations on maps, were exported once; a cell says in how many models every spike and every output is, to the
+bit, what the network's definition gives. Recurrent networks have no unrolled form; the portable one is
+`export --portable`. Each version runs in an environment of its own, with Python {sys.version.split()[0]}, on the CPU
+provider. Models of spikeport 0.1 need onnxruntime 1.25.
 
 {table}
 """
