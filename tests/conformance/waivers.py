@@ -10,6 +10,7 @@ from pathlib import Path
 
 from conformance.cases import Case
 from conformance.targets import Tried
+from spikeport.graph import Synapse
 from spikeport.graph.loihi import BEYOND, SATURATED, WRAPPED
 from spikeport.record import Record
 
@@ -60,11 +61,17 @@ def wrapped_and_said(where: str, case: Case, tried: Tried) -> bool:
     return wraps and any(finding.code == "SP637" for finding in tried.findings)
 
 
+def at_a_synapse(where: str, case: Case, tried: Tried) -> bool:
+    """Of findings the suite looks at a synapse for SP513 alone."""
+    return isinstance(case.graph.nodes.get(where), Synapse)
+
+
 CONDITIONS: dict[str, Callable[[str, Case, Tried], bool]] = {
     "lava's own neurons": lavas_own_neurons,
     "a current beyond 24 bits, and said": beyond_and_said,
     "a membrane that saturates, and said": saturated_and_said,
     "a current that wraps on Loihi 1, and said": wrapped_and_said,
+    "a value that is several messages": at_a_synapse,
 }
 
 

@@ -42,7 +42,7 @@ def test_an_environment_that_is_not_there_is_said_with_the_command_that_makes_it
 
 def test_its_codes_and_that_pip_brings_no_samna():
     assert dataclasses.astuple(ERRORS) == ("sinabs", "SP659", "SP660", "SP661", "SP662")
-    assert ENVIRONMENT.options == ("--no-deps",)
+    assert ENVIRONMENT.alone == ("sinabs==3.1.3",)
     assert not [each for each in ENVIRONMENT.requirements if each.startswith("samna")]
 
 

@@ -22,6 +22,7 @@ from spikeport.findings import fail
 
 VARIABLE = "SPIKEPORT_ENVIRONMENTS"  #: environment variable: the folder in which the environments lie
 MARKER = "spikeport.json"
+ALONE = ("--no-deps", "--ignore-requires-python")  #: pip's options for these packages
 TAIL = 3000  #: characters of a failed command's words that an error shows
 
 
@@ -40,7 +41,7 @@ class Environment:
     python: tuple[int, int]  #: the Python that they need, for example (3, 11)
     requirements: tuple[str, ...]  #: as pip takes them, every package with its version
     probe: str  #: the module whose import shows that all is there
-    options: tuple[str, ...] = ()  #: of pip, where the packages declare what is not so
+    alone: tuple[str, ...] = ()  #: packages that pip takes without what they ask for, other packages or another Python
 
     @property
     def folder(self) -> Path:
@@ -84,7 +85,8 @@ class Environment:
         pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
         steps: dict[str, Sequence[Path | str]] = {
             "making the environment": (base, "-I", "-m", "venv", self.folder),
-            "installing its packages": (python, "-I", *pip, *self.options, *self.requirements),
+            "installing its packages": (python, "-I", *pip, *self.requirements),
+            **({"installing what is taken alone": (python, "-I", *pip, *ALONE, *self.alone)} if self.alone else {}),
             f"importing {self.probe}": self._probe(python),
         }
         for what, command in steps.items():
@@ -105,7 +107,7 @@ class Environment:
 
     def _facts(self) -> dict[str, object]:
         facts = {"python": list(self.python), "requirements": list(self.requirements), "probe": self.probe}
-        return facts | ({"options": list(self.options)} if self.options else {})
+        return facts | ({"alone": list(self.alone)} if self.alone else {})
 
 
 def find_python(version: tuple[int, int], who: str) -> Path:

@@ -21,8 +21,8 @@ from spikeport_targets.lava.plan import CLOCK, Plan
 ENVIRONMENT = Environment(
     "lava",
     python=sys.version_info[:2],
-    requirements=("lava-nc==0.10.0", "numpy==2.3.5", "scipy==1.17.1", "networkx==2.8.7", "asteval==0.9.33"),
-    options=("--no-deps", "--ignore-requires-python"),
+    requirements=("numpy==2.3.5", "scipy==1.17.1", "networkx==2.8.7", "asteval==0.9.33"),
+    alone=("lava-nc==0.10.0",),
     probe="lava.magma.core.process.variable, networkx, asteval, scipy",
 )
 ERRORS = watched.Errors("Lava", exception="SP620", time="SP621", memory="SP622", killed="SP623")

@@ -49,7 +49,7 @@ class LavaTarget:
         here = self.beside()
         if here.ready or ENVIRONMENT.interpreter() is None:
             return here
-        return Availability(ready=True, version=ENVIRONMENT.requirements[0].partition("==")[2])
+        return Availability(ready=True, version=ENVIRONMENT.alone[0].partition("==")[2])
 
     def beside(self) -> Availability:
         """Whether Lava is installed in this Python, and works there."""

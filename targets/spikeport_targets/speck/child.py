@@ -13,18 +13,15 @@ from spikeport.target import Progress
 from spikeport_targets import watched
 from spikeport_targets.speck.plan import DONE, Plan, Results
 
-#: all named, so that pip brings nothing along: sinabs asks for samna, whose import fetches software from elsewhere, and
-#: for a nir older than ours
+#: sinabs comes alone: it asks for samna, whose import fetches software from elsewhere, and for packages that draw
 ENVIRONMENT = Environment(
     "speck",
     python=(3, 11),
     requirements=(
-        "sinabs==3.1.3", "torch==2.13.0", "numpy==2.3.5", "pbr==7.1.3", "setuptools==84.2.1", "filelock==4.2.11",
-        "typing_extensions==4.16.0", "sympy==1.14.0", "mpmath==1.3.0", "networkx==2.8.7", "jinja2==3.1.6",
-        "markupsafe==3.0.4", "fsspec==2026.9.0", "nir==1.0.4", "nirtorch==1.0", "h5py==3.16.0",
+        "torch==2.13.0", "numpy==2.3.5", "pbr==7.1.3", "nir==1.0.4", "nirtorch==1.0", "h5py==3.16.0",
     ),
-    options=("--no-deps",),
-    probe="torch",
+    alone=("sinabs==3.1.3",),
+    probe="torch, nirtorch",
 )  # fmt: skip
 ERRORS = watched.Errors("sinabs", exception="SP659", time="SP660", memory="SP661", killed="SP662")
 

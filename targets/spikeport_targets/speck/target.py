@@ -35,7 +35,7 @@ class SpeckTarget:
 
     def availability(self) -> Availability:
         """Looks for the environment; starts nothing."""
-        version = f"sinabs {ENVIRONMENT.requirements[0].partition('==')[2]}"
+        version = f"sinabs {ENVIRONMENT.alone[0].partition('==')[2]}"
         if not sys.platform.startswith("linux"):
             return Availability(False, version, "its child process is looked after on Linux only", "use Linux")
         if ENVIRONMENT.interpreter() is None:
