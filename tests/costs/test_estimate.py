@@ -92,6 +92,7 @@ def test_static_host_and_total_are_lines_of_their_own_and_take_chips_and_step_ti
     (name,) = models = ["loihi1-davies2018"]
     mute = estimate(graph, record, models)[name]
     assert (mute.static, mute.host, mute.total, mute.sentence) == (None, None, None, None)
+    assert mute.incomplete
     assert "--step-time" in mute.notes[-1]
     step = Range(1e-6, 2e-6, 4e-6)
     one = estimate(graph, record, models, modelled={"loihi1": step, "loihi2": exactly(9.0)})[name]
@@ -105,6 +106,7 @@ def test_static_host_and_total_are_lines_of_their_own_and_take_chips_and_step_ti
     assert more.total.nominal == pytest.approx(more.nominal + 3 * (0.055 + 0.080) * T * 1e-5)
     assert "Host and I/O dominate" in more.sentence
     assert "at a step of 10 µs (given)" in more.sentence
+    assert more.sentence.endswith(find(name).held)
 
 
 def test_a_name_of_an_earlier_version_is_priced_by_what_stands_in_and_said():

@@ -23,7 +23,7 @@ CASES = [  # SNN (low, nominal, high, by spikes), ANN, break-even, what is said
     ((8, 8, 8, 6), (4, 4, 4), 0.2 / 3, "the ANN wins: the SNN takes 2 times its energy. Both cost the same at"),
     ((4, 4, 4, 2), (4, 4, 4), 0.2, "SNN and ANN cost the same. Both cost the same at a firing rate of 20.00%"),
     ((4, 4, 4, 0.1), (8, 8, 8), 8.2, "The SNN would win even if every neuron fired at every step"),
-    ((9, 9, 9, 1), (8, 8, 8), None, "No firing rate breaks even: what does not depend on spikes costs as much as"),
+    ((9, 9, 9, 1), (8, 8, 8), None, "No firing rate breaks even: what does not depend on spikes costs no less than"),
     ((4, 4, 4, 0), (8, 8, 8), None, "the SNN wins: it takes 0.5 of the ANN's energy. What it costs does not depend"),
     ((2, 4, 9, 2), (8, 8, 8), 0.6, "though the range of the estimate holds the other outcome too"),
 ]

@@ -41,7 +41,9 @@ class Estimate:
     counts: Mapping[str, Range]  #: events by kind
     by_spikes: float = 0.0  #: the part of `nominal` that goes with the firing rate
     whole: Whole | None = None  #: static energy, host and I/O, and the total: never part of `nominal`
+    held: str = ""  #: how far the model was from measured chips, in a sentence
     notes: tuple[str, ...] = field(default=())
+    incomplete: bool = False  #: whether powers are known and no step time: the last note says so
     kind: Literal["modelled", "measured"] = "modelled"
 
     @property
@@ -72,7 +74,7 @@ class Estimate:
     @property
     def sentence(self) -> str | None:
         """Which part dominates, as it is printed; None where there is no total."""
-        return self.whole.sentence(self.title, self.nominal) if self.whole else None
+        return f"{self.whole.sentence(self.title, self.nominal)} {self.held}".rstrip() if self.whole else None
 
     def as_dict(self) -> dict[str, Any]:
         """Everything by name, for JSON."""
@@ -114,7 +116,13 @@ def estimate(
         dynamic = _priced(model, "snn", function.terms, counted)
         total = whole(model, Range(dynamic.low, dynamic.nominal, dynamic.high), counted.timesteps, chips, step)
         said = unpriced(model) if total is None else None
-        estimates[model.id] = replace(dynamic, whole=total, notes=(*dynamic.notes, *([said] if said else [])))
+        estimates[model.id] = replace(
+            dynamic,
+            whole=total,
+            held=model.held,
+            notes=(*dynamic.notes, *([said] if said else [])),
+            incomplete=bool(said),
+        )
         if function.ann is not None:
             estimates[model.id + ANN] = _priced(model, "ann", function.ann, counted)
     return estimates

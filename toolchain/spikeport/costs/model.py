@@ -68,6 +68,7 @@ class Model(BaseModel):
     function: str = Field(min_length=1)  #: which function of the events prices with these constants
     about: str = Field(min_length=1)
     chip: str | None = None  #: of `spikeport fit`, whose mapping says how long a step takes
+    held: str = ""  #: how far it was from measured chips, in a sentence
     on_request: bool = False  #: whether it is left out unless it is named
     constants: Mapping[str, Constant]
 

@@ -53,7 +53,8 @@ def model_text(name: str, model: Model) -> str:
         for key, c in model.constants.items()
     ]
     head = ("constant", "low", "nominal", "high", "unit", "basis", "source")
-    return f"`{name}`, function `{model.function}`. {' '.join(model.about.split())}{asked}\n\n{table(head, rows)}"
+    about = " ".join(filter(None, (*model.about.split(), model.held)))
+    return f"`{name}`, function `{model.function}`. {about}{asked}\n\n{table(head, rows)}"
 
 
 def definitions_page() -> str:

@@ -41,7 +41,7 @@ class Verdict:
     def _turn(self) -> str:
         counted = f"counted: {self.rate:.2%} of the neurons a step"
         if self.break_even is None and self.ratio >= 1:
-            return f"No firing rate breaks even: what does not depend on spikes costs as much as the ANN ({counted})."
+            return f"No firing rate breaks even: what does not depend on spikes costs no less than the ANN ({counted})."
         if self.break_even is None:
             return f"What it costs does not depend on its spikes ({counted})."
         if self.break_even > 1:

@@ -186,6 +186,7 @@ def price(
     used = chips or (mapping.fit.chips if mapping else 1)
     modelled = {mapping.chip.id: times.step} if mapping and times else {}
     estimates = estimate(graph, record, models, chips=used, step_seconds=step_seconds, modelled=modelled, **known)
+    unpriced = [f"{each.title}: {each.notes[-1]}" for each in estimates.values() if each.incomplete]
     rate = counts(graph, record, **known).rate
     return Costs(
         model=counted.model.name,
@@ -197,7 +198,7 @@ def price(
         verdicts=verdicts(estimates, rate),
         chip=mapping.chip.id if mapping else None,
         latency=times,
-        notes=notes,
+        notes=(*unpriced, *notes),
         counted=counted,
     )
 

@@ -89,7 +89,7 @@ def _energy(costs: Costs, values: Mapping[str, Any]) -> None:
     if costs.counted.fitted_step is not None:
         typer.echo(
             f"By times fitted to silicon (SANA-FE's of Loihi 1), a step is modelled to take "
-            f"{micro(costs.counted.fitted_step)} us; that is of the first sample, its pipeline filled and drained."
+            f"{micro(costs.counted.fitted_step)} µs; that is of the first sample, its pipeline filled and drained."
         )
     if costs.sanafe is not None:
         typer.echo(
@@ -98,8 +98,8 @@ def _energy(costs: Costs, values: Mapping[str, Any]) -> None:
         )
         if costs.sanafe.model_seconds is not None:
             typer.echo(
-                f"Its chip takes {micro(costs.sanafe.chip_seconds)} us for the run, by the same times we say "
-                f"{micro(costs.sanafe.model_seconds)} us; the modelled step above has Davies' pre-silicon times, "
+                f"Its chip takes {micro(costs.sanafe.chip_seconds)} µs for the run, by the same times we say "
+                f"{micro(costs.sanafe.model_seconds)} µs; the modelled step above has Davies' pre-silicon times, "
                 "without messages, and with another barrier."
             )
     for note in costs.notes:
