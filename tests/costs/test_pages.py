@@ -77,4 +77,5 @@ def test_the_pages_show_every_constant_and_limit_with_its_source():
             assert limit.source in text
         for constant in (*chip.timing.values(), *chip.fitted.values()):
             assert constant.source in text
+        assert chip.compiled is None or chip.compiled.synapse_bits.source in text
     assert "break_even" in definitions_page()

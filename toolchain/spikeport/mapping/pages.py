@@ -25,6 +25,10 @@ def limits(chip: Chip) -> str:
     rows += [(key, "not public", "", why) for key, why in chip.unknown.items()]
     mesh = chip.mesh
     rows.append(("mesh", f"{mesh.columns} x {mesh.rows} tiles of {mesh.cores_per_tile} cores", "per chip", mesh.source))
+    if chip.compiled is not None:
+        bits = chip.compiled.synapse_bits
+        rows.append(("synapse_bits", f"{bits.low:g} ... {bits.high:g}", "bit of a matrix's synapse", bits.source))
+        rows.append(("layers are cut", "as the compiler does", "", chip.compiled.source))
     text = table(("limit", "value", "unit", "source"), rows)
     for kind, constants in (("time", chip.timing), ("time, fitted to silicon", chip.fitted)):
         times: list[tuple[object, ...]] = [
