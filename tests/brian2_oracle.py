@@ -22,11 +22,20 @@ ENVIRONMENT = Environment(
     "brian2-loihi",
     python=(3, 11),
     requirements=(
-        "brian2-loihi==0.5.2", "brian2==2.7.1", "numpy==1.26.4", "cython==3.3.1", "jinja2==3.1.6", "markupsafe==3.0.4",
-        "mpmath==1.3.0", "packaging==26.3", "pyparsing==3.3.3", "sympy==1.14.0", "setuptools==79.0.1",
+        "brian2-loihi==0.5.2",
+        "brian2==2.7.1",
+        "numpy==1.26.4",
+        "cython==3.3.1",
+        "jinja2==3.1.6",
+        "markupsafe==3.0.4",
+        "mpmath==1.3.0",
+        "packaging==26.3",
+        "pyparsing==3.3.3",
+        "sympy==1.14.0",
+        "setuptools==79.0.1",
     ),
     probe="brian2_loihi",
-)  # fmt: skip
+)
 ERRORS = watched.Errors("Brian2Loihi", exception="SP640", time="SP641", memory="SP642", killed="SP643")
 LEAST_EXPONENT = -7  # its exponents are -8 ... 7, of weights that are twice our mantissas
 

@@ -40,8 +40,11 @@ def test_memories_are_rounded_up_to_powers_of_two_a_side():
 
 def test_the_chip_has_nine_cores_as_sinabs_states_them():
     assert [(core.kernel >> 10, core.neurons >> 10) for core in SPECK.each] == [
-        *[(16, 64)] * 3, *[(32, 32)] * 2, *[(64, 16)] * 2, *[(16, 16)] * 2,
-    ]  # fmt: skip
+        *[(16, 64)] * 3,
+        *[(32, 32)] * 2,
+        *[(64, 16)] * 2,
+        *[(16, 16)] * 2,
+    ]
 
 
 def small(*cores):

@@ -16,10 +16,30 @@ from pathlib import Path
 
 #: what the child need not import again; nothing of these imports a room in which mutants are made
 LIBRARIES = (
-    "pytest", "hypothesis.stateful", "hypothesis.extra.numpy", "xdist", "pytest_timeout", "torch", "numpy", "numba",
-    "scipy.stats", "scipy.sparse", "sklearn.datasets", "sklearn.model_selection", "h5py", "nir", "onnx", "onnxruntime",
-    "pydantic", "typer.testing", "rich", "jinja2", "matplotlib.pyplot", "safetensors.torch", "spikeport.machine",
-)  # fmt: skip
+    "pytest",
+    "hypothesis.stateful",
+    "hypothesis.extra.numpy",
+    "xdist",
+    "pytest_timeout",
+    "torch",
+    "numpy",
+    "numba",
+    "scipy.stats",
+    "scipy.sparse",
+    "sklearn.datasets",
+    "sklearn.model_selection",
+    "h5py",
+    "nir",
+    "onnx",
+    "onnxruntime",
+    "pydantic",
+    "typer.testing",
+    "rich",
+    "jinja2",
+    "matplotlib.pyplot",
+    "safetensors.torch",
+    "spikeport.machine",
+)
 WAIT = 6  #: seconds on the wall for each second of one core: for a busy machine, and for what waits for ever
 MEMORY = 6 << 30  #: bytes that a child may have: a mutant that asks for more ends as one that fails
 

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from spikeport.environments import Environment
 from spikeport.target import Progress
+from spikeport_targets import plans as plans_
 from spikeport_targets import watched
-from spikeport_targets.nengo_loihi.plan import DONE, Plan, Results
+from spikeport_targets.nengo_loihi.plan import Plan, Results
 
 #: nengo-loihi 1.1.0 needs numpy < 1.24, whose last wheels are for Python 3.11; nengo is GPL-2.0
 ENVIRONMENT = Environment(
     "nengo-loihi",
     python=(3, 11),
     requirements=(
-        "nengo-loihi==1.1.0", "nengo==4.1.0", "numpy==1.23.5", "scipy==1.15.3", "jinja2==3.1.6", "markupsafe==3.0.4",
+        "nengo-loihi==1.1.0",
+        "nengo==4.1.0",
+        "numpy==1.23.5",
+        "scipy==1.15.3",
+        "jinja2==3.1.6",
+        "markupsafe==3.0.4",
         "packaging==26.3",
     ),
     probe="nengo_loihi.emulator",
-)  # fmt: skip
+)
+WORKER = Path(__file__).with_name("worker.py")
 ERRORS = watched.Errors("nengo-loihi", exception="SP640", time="SP641", memory="SP642", killed="SP643")
 
 
@@ -34,24 +38,4 @@ def execute(
     ``seconds`` and ``memory`` (bytes) limit the whole; ``progress`` is called with samples done and samples in all.
     Raises SP640 for an exception inside, SP641 past the time, SP642 past the memory, SP643 where it was killed.
     """
-    with watched.folder_of(f"spikeport-nengo-loihi-{os.getpid()}-") as folder:
-        files = [folder / f"plan-{place:05}" for place in range(len(plans))]
-        for plan, file in zip(plans, files, strict=True):
-            plan.write(file)
-        total = sum(len(plan.input) for plan in plans)
-        counters = [np.load(file / DONE, mmap_mode="r") for file in files]
-
-        def done() -> int:
-            return int(sum(counter[0] for counter in counters))
-
-        watched.run(
-            [str(python), "-I", "-B", str(Path(__file__).with_name("worker.py")), str(folder)],
-            folder,
-            ERRORS,
-            seconds=seconds,
-            memory=memory,
-            segments=f"spikeport_nengo_loihi_{os.getpid()}_none_",
-            where=lambda: f"nengo-loihi, {done()} of {total} samples done",
-            show=lambda: progress(done(), total),
-        )
-        return [plan.read(file) for plan, file in zip(plans, files, strict=True)]
+    return plans_.execute(WORKER, ERRORS, python, plans, seconds, memory, progress)

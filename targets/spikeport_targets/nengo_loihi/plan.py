@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from spikeport.graph import Array
-
-DONE = "done.npy"  #: the file in which the worker counts finished samples
+from spikeport_targets.plans import DONE
 
 
 @dataclass(frozen=True)

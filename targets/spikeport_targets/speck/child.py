@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from spikeport.environments import Environment
 from spikeport.target import Progress
+from spikeport_targets import plans as plans_
 from spikeport_targets import watched
-from spikeport_targets.speck.plan import DONE, Plan, Results
+from spikeport_targets.speck.plan import Plan, Results
 
 #: sinabs comes alone: it asks for samna, whose import fetches software from elsewhere, and for packages that draw
 ENVIRONMENT = Environment(
     "speck",
     python=(3, 11),
-    requirements=(
-        "torch==2.13.0", "numpy==2.3.5", "pbr==7.1.3", "nir==1.0.4", "nirtorch==1.0", "h5py==3.16.0",
-    ),
+    requirements=("torch==2.13.0", "numpy==2.3.5", "pbr==7.1.3", "nir==1.0.4", "nirtorch==1.0", "h5py==3.16.0"),
     alone=("sinabs==3.1.3",),
     probe="torch, nirtorch",
-)  # fmt: skip
+)
+WORKER = Path(__file__).with_name("worker.py")
 ERRORS = watched.Errors("sinabs", exception="SP659", time="SP660", memory="SP661", killed="SP662")
 
 
@@ -34,24 +31,4 @@ def execute(
     ``seconds`` and ``memory`` (bytes) limit the whole; ``progress`` is called with samples done and samples in all.
     Raises SP659 for an exception inside, SP660 past the time, SP661 past the memory, SP662 where it was killed.
     """
-    with watched.folder_of(f"spikeport-speck-{os.getpid()}-") as folder:
-        files = [folder / f"plan-{place:05}" for place in range(len(plans))]
-        for plan, file in zip(plans, files, strict=True):
-            plan.write(file)
-        total = sum(len(plan.input) for plan in plans)
-        counters = [np.load(file / DONE, mmap_mode="r") for file in files]
-
-        def done() -> int:
-            return int(sum(counter[0] for counter in counters))
-
-        watched.run(
-            [str(python), "-I", "-B", str(Path(__file__).with_name("worker.py")), str(folder)],
-            folder,
-            ERRORS,
-            seconds=seconds,
-            memory=memory,
-            segments=f"spikeport_speck_{os.getpid()}_none_",
-            where=lambda: f"sinabs, {done()} of {total} samples done",
-            show=lambda: progress(done(), total),
-        )
-        return [plan.read(file) for plan, file in zip(plans, files, strict=True)]
+    return plans_.execute(WORKER, ERRORS, python, plans, seconds, memory, progress)

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.graph import Array
-
-DONE = "done.npy"  #: the file in which the worker counts finished samples
+from spikeport_targets.plans import DONE
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,17 @@ from spikeport.verbs.targets import environments, targets
 
 #: Packages whose versions change results, in the order of the way of the data.
 PACKAGES = (
-    "spikeport", "torch", "numpy", "numba", "nir", "onnx", "onnxruntime", "lava-nc", "safetensors", "scikit-learn",
-)  # fmt: skip
+    "spikeport",
+    "torch",
+    "numpy",
+    "numba",
+    "nir",
+    "onnx",
+    "onnxruntime",
+    "lava-nc",
+    "safetensors",
+    "scikit-learn",
+)
 
 
 @dataclass(frozen=True, repr=False)
