@@ -19,6 +19,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands have it (`process.settle`)
 if (Path(sys.prefix) / "environments").is_dir():  # made by `make peers`
     os.environ.setdefault("SPIKEPORT_ENVIRONMENTS", str(Path(sys.prefix) / "environments"))
+if not Path("/dev/nvidiactl").exists():  # no card: Triton, once loaded, is the interpreter or the compiler for good
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 os.environ.setdefault("SPIKEPORT_CACHE", str(Path(__file__).resolve().parents[1] / "build" / "cache"))
 
 

@@ -22,6 +22,7 @@ MISSING = (
 @contextmanager
 def interpreted() -> Iterator[None]:
     """Within, kernels that are loaded for the first time run in the interpreter, as those loaded before."""
+    before = os.environ.get("TRITON_INTERPRET")
     os.environ["TRITON_INTERPRET"] = "1"
     from triton.runtime import interpreter
 
@@ -44,4 +45,5 @@ def interpreted() -> Iterator[None]:
         yield
     finally:
         interpreter._patch_lang, interpreter.GridExecutor.__call__ = patch, run
-        os.environ.pop("TRITON_INTERPRET", None)
+        if before is None:
+            del os.environ["TRITON_INTERPRET"]

@@ -24,7 +24,7 @@ def test_naming_code_runs_it_which_is_said(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     model = load_model("nets_named_in_a_test:build")
-    assert [(each.code, each.severity) for each in model.findings] == [("SP909", "note")]
+    assert [(each.code, each.severity) for each in model.findings] == [("SP909", "note"), ("SP242", "note")]
     assert model.graph.timesteps == 3
 
 
