@@ -27,7 +27,7 @@ HEAD = """# The engine on recurrent networks
 
 Written by `python tests/recurrent_speed.py --write docs/results/recurrent-speed.md`. 40 inputs of events, a matrix,
 neurons whose spikes come back by a matrix a step later, a matrix, a readout: milliseconds for all steps of a batch, the
-median of five runs that take turns with the others', {threads} threads, in one process. onnxruntime runs spikeport's
+median of five runs that take turns with the others' in one process; threads: {threads}. onnxruntime runs spikeport's
 own export, torch the same network in its own operations, step by step. Outputs were compared first: integers are equal
 to the bit, real ones within 1e-2.
 
