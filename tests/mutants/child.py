@@ -110,7 +110,16 @@ def _child(tree: Path, files: list[str], log: Path, plugins: list[object], *, ke
     import pytest
 
     # Lava runs in a child, which knows nothing of how calls are recorded here
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow and not bench and not lava", "--rootdir", str(tree)]
+    options = [
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "not slow and not bench and not lava",
+        "--rootdir",
+        str(tree),
+    ]
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # plug-ins were imported before pytest began
     return int(pytest.main([*options, *files], plugins=plugins))
 
