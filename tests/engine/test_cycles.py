@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -81,6 +83,15 @@ def test_a_shifted_matrix_and_a_still_input(exponent, coding):
     graph = recurrent(6, True, exponent=exponent, coding=coding)
     x = samples(6, coding=coding)
     same(simulate(graph, x, ALL, kernels="fast"), simulate(graph, x, ALL, kernels="plain"))
+
+
+def test_weights_of_more_than_16_bits_come_back_whole():
+    """A user's format may have them; -60 ... 99 times 1,000 decides every spike."""
+    graph = recurrent(6, True).with_(arithmetic=Loihi(replace(LOIHI2, weight_bits=20)))
+    graph = graph.replace({"back": Linear(graph["back"].weight.astype(np.int32) * 1000)})
+    engine, x = Engine(graph, kernels="fast"), samples(6)
+    same(engine.simulate(x, ALL), simulate(graph, x, ALL, kernels="plain"))
+    assert set(engine._program.cycles) == {"lif"}
 
 
 def test_another_way_back_runs_step_by_step():

@@ -86,11 +86,10 @@ def _fast_real(graph: Graph, device: str, dtype: torch.dtype) -> Program:
     neurons: dict[str, Neurons] = {}
     for name, layer in graph.nodes_of(LIF).items():
         neurons[name] = cpu.prepare(layer, None, layer.shape, arithmetic) or definition(layer, graph)
-    cycles = _cycles(graph, dict.fromkeys(graph.nodes))
-    return Program(graph, device, "fast", steps, neurons, entering, incoming, cycles=cycles)
+    return Program(graph, device, "fast", steps, neurons, entering, incoming, cycles=_cycles(graph, neurons))
 
 
-def _cycles(graph: Graph, entering: Mapping[str, Range | None]) -> dict[str, Cycle]:
+def _cycles(graph: Graph, neurons: Mapping[str, Neurons]) -> dict[str, Cycle]:
     """By neuron layer: those whose spikes come back by a matrix alone, a step later."""
     cycles: dict[str, Cycle] = {}
     for stretch in stretches(graph):
@@ -106,10 +105,9 @@ def _cycles(graph: Graph, entering: Mapping[str, Range | None]) -> dict[str, Cyc
         assert isinstance(synapse, Linear)
         assert isinstance(past, Delay)
         apart = len(graph.sources(name)) > 1 and len(graph.operands(name)) == 1
-        if past.steps == 1 and len(node.shape) == 1 and apart:
-            layer = cpu.FedBack(synapse, node)
-            if ready := cpu.prepare_cycle(layer, entering[name], graph.arithmetic):  # type: ignore[arg-type]
-                cycles[name] = ready
+        simple = past.steps == 1 and len(node.shape) == 1 and apart
+        if simple and (ready := cpu.fed_back(synapse, neurons[name])):
+            cycles[name] = ready
     return cycles
 
 
@@ -162,7 +160,7 @@ def _fast_integers(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Pr
             steps[name] = cpu.prepare(other, entering[name], graph.input_shape(name), arithmetic)
         elif name not in joined.values():
             steps[name] = small(other, graph.shapes[name], entering[name], bounds[name], device)
-    return Program(graph, device, "fast", steps, neurons, types, entering, joined, cycles=_cycles(graph, entering))
+    return Program(graph, device, "fast", steps, neurons, types, entering, joined, cycles=_cycles(graph, neurons))
 
 
 def _own_synapse(graph: Graph, name: str) -> tuple[str, Synapse | None]:

@@ -23,7 +23,7 @@ from spikeport.engine.neuron import Neurons
 from spikeport.engine.synapse import Step
 from spikeport.graph import LIF, Linear, Loihi, Range, Real, Shape, Synapse
 
-__all__ = ["FedBack", "Joined", "count", "enter", "prepare", "prepare_cycle", "reached"]
+__all__ = ["Joined", "count", "enter", "fed_back", "prepare", "reached"]
 
 
 class Joined(NamedTuple):
@@ -33,20 +33,12 @@ class Joined(NamedTuple):
     neurons: LIF
 
 
-class FedBack(NamedTuple):
-    """Neurons of one axis, and a matrix by which their spikes come back to them a step later."""
+def fed_back(synapse: Linear, neurons: Neurons) -> cycle.Cycle | None:
+    """``neurons`` of one axis, ready to run, with a matrix by which their spikes come back to them a step later.
 
-    synapse: Linear
-    neurons: LIF
-
-
-def prepare_cycle(layer: FedBack, entering: Range | None, arithmetic: Loihi | Real) -> cycle.Cycle | None:
-    """Such a layer ready to run on what enters beside it; ``entering`` (None: real numbers) is the range of both.
-
-    None where 32 bits do not hold what the neurons compute.
+    None where they do not run on the loops, or 32 bits do not hold what comes back.
     """
-    neurons = prepare(layer.neurons, entering, layer.neurons.shape, arithmetic)
-    return cycle.prepare(layer.synapse, neurons) if isinstance(neurons, fused.Layer) else None
+    return cycle.prepare(synapse, neurons) if isinstance(neurons, fused.Layer) else None
 
 
 @overload

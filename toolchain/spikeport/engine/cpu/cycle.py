@@ -42,7 +42,7 @@ def _recall(spikes: Bytes, begin: int, weight: Floats, who: Whole, sums: Floats)
 @compiled
 def loihi(
     x: Floats,  # [T or 1, B * N], int32
-    weight: Floats,  # [N, N] transposed, int8 or int16
+    weight: Floats,  # [N, N] transposed, int16 or int32
     left: int,  # the exponent of the matrix, as shifts
     right: int,
     constants: Constants,
@@ -155,10 +155,15 @@ class Cycle:
         return fired(train, unflat(after.reshape(shape), (size,)) if keep else None, None, counts)
 
 
-def prepare(synapse: Linear, layer: Layer) -> Cycle:
-    """A matrix from neurons of one axis to themselves; what it sums fits the type of the neurons."""
+def prepare(synapse: Linear, layer: Layer) -> Cycle | None:
+    """A matrix from neurons of one axis to themselves; None where 32 bits do not hold a sum of its weights."""
     dtype = layer.parameters.bias.dtype
-    whole = dtype.kind == "i"
-    weight = np.ascontiguousarray(synapse.weight.T, np.int16 if whole else dtype)
+    kind = dtype
+    if dtype.kind == "i":
+        sizes = np.abs(synapse.weight.astype(np.int64))
+        if sizes.sum(1).max() >= 2**31:
+            return None
+        kind = np.dtype(np.int16 if sizes.max() < 2**15 else np.int32)  # a user's format may have wide weights
+    weight = np.ascontiguousarray(synapse.weight.T, kind)
     bias = np.zeros(len(weight), dtype) if synapse.bias is None else synapse.bias.astype(dtype)
     return Cycle(layer, weight, synapse.exponent, bias)
