@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 import types
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.tracing import capture, registry
 from spikeport.training import Repeat
@@ -49,6 +51,30 @@ def test_readings_that_are_different_networks_are_an_error_that_names_them():
     assert 'forward="sequence"' in str(caught.value)
     assert 'forward="step"' in str(caught.value)
     assert capture(Either(), (6,), timesteps=4, coding="events", forward="step").timesteps == 4
+
+
+class Both(nn.Module):
+    """Repeats an image over time, takes frames as they are: as published transformers do."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.neurons, self.out = nn.Linear(6, 8), plif(), nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.out(self.neurons(self.fc(x if x.ndim == 3 else x.expand(T, *x.shape)))).mean(0)
+
+
+def test_a_module_that_takes_samples_and_frames_is_one_network_read_as_samples_until_told():
+    torch.manual_seed(0)
+    net = Both().eval()
+    graph = fired(capture(net, (6,)))
+    assert (graph.entry.coding, graph.provenance["forward"]) == ("direct", "sample")
+    assert any('coding="events"' in note for note in graph.provenance["notes"])
+    frames = fired(capture(net, (6,), coding="events"))
+    assert (frames.entry.coding, frames.provenance["forward"]) == ("events", "sequence")
+    x = torch.randn(T, 5, 6)
+    np.testing.assert_allclose(simulate(frames, x.numpy()).outputs, net(x).detach(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(simulate(graph, x[0].numpy()).outputs, net(x[0]).detach(), rtol=1e-5, atol=1e-6)
 
 
 class Forgets(nn.Module):

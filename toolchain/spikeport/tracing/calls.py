@@ -116,8 +116,11 @@ class NeuronCalls:
             if isinstance(known, State):
                 if (known.module, known.step) != (id(call.module), number - 1):
                     raise Unsupported("gets the state of another layer or step", "SP383")
-            elif known is not None or (isinstance(value, Tensor) and (number or bool(value.any()))):
+            elif known is not None or (isinstance(value, Tensor) and bool(value.any())):
                 raise Unsupported("starts from a state that is not zero", "SP383")
+            elif isinstance(value, Tensor) and number:
+                mend = "hand the state of the last step on, or capture one call: forward='sample', timesteps=1"
+                raise Unsupported("its state is set back to zero before each step", "SP383", mend)
 
     def count(self) -> int | None:
         """How many steps the neurons that take one step a call have run; None where there are none, or several."""

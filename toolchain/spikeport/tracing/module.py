@@ -37,8 +37,9 @@ def capture(
 
     ``forward`` says what one call of the module does: "sample" takes [B, ...] and runs all timesteps inside, "sequence"
     takes all steps, [T, B, ...], [B, T, ...] or [B, ..., T], "step" takes one step [B, ...] and keeps its state for the
-    next call. Left out, every reading is tried and the one that can be proved is taken; the graph's provenance says
-    which. ``timesteps`` is needed where the module does not say it. ``coding`` of a "step" module is "direct" (the same
+    next call. Left out, every reading is tried and the one that can be proved is taken (samples, where a module takes
+    samples and frames for one network and ``coding`` does not say "events"); the graph's provenance says which.
+    ``timesteps`` is needed where the module does not say it. ``coding`` of a "step" module is "direct" (the same
     input at each step) unless told. ``output`` picks one of several results, by number or key.
 
     With ``fold`` batch normalisations are folded away. With ``verify`` the graph is run against the module in float64
@@ -55,7 +56,7 @@ def capture(
     plans = list(_plans(module, tuple(input_shape), steps, forward, coding, output))
     tries = [(plan, _drawn(module, plan, fold)) for plan in plans]
     drawings = [drawing for _, drawing in tries if isinstance(drawing, Drawing)]
-    drawings = [drawing for drawing in drawings if drawing.timed] or drawings
+    drawings = one_a_network([drawing for drawing in drawings if drawing.timed] or drawings, coding)
     if not drawings:
         raise _refusal(module, tries, forward)
     if forward is None and steps is None and all(d.graph.timesteps == 1 for d in drawings):
@@ -77,6 +78,7 @@ class Drawing:
     graph: Graph
     read: tuple[Finding, ...] = ()
     timed: bool = True  #: False where time was carried along as a batch would be
+    frames: bool = False  #: whether the module takes one sample or frames, and runs the same network on both
 
     def said(self, forward: Forward | None) -> Graph:
         """The graph; its provenance says what was guessed."""
@@ -84,6 +86,8 @@ class Drawing:
         reading = self.plan.reading
         if forward is None or reading.time:
             notes.append(f"one call of the module was read as {reading.words()}, which is what can be proved")
+        if self.frames:
+            notes.append('the module takes frames of all timesteps as well: for those say coding="events"')
         if self.plan.inside:
             notes.append("neurons of other libraries were followed line by line")
         provenance = {**self.graph.provenance, **({"notes": notes} if notes else {})}
@@ -183,6 +187,23 @@ def _only(drawings: list[Drawing], forward: Forward | None) -> Drawing:
             mend="say which one is meant with forward=, or build the module so that time has one place",
         )
     return first
+
+
+def one_a_network(drawings: list[Drawing], coding: Coding | None) -> list[Drawing]:
+    """The drawings without those of frames, or of one sample, where a module takes both for the same network.
+
+    Such a module repeats a sample over all timesteps; ``coding`` says which of the two is meant, else it is a sample.
+    """
+    samples = [d for d in drawings if d.plan.reading.way == "sample"]
+    pairs = [(d, s) for d in drawings for s in samples if d is not s and same_network(as_direct(d.graph), s.graph)]
+    dropped = [s if coding == "events" else d for d, s in pairs]
+    taken = [s for _, s in pairs]
+    return [replace(d, frames=any(d is s for s in taken)) for d in drawings if not any(d is x for x in dropped)]
+
+
+def as_direct(graph: Graph) -> Graph:
+    """The graph, whose input is the same at every step."""
+    return graph.with_(nodes={**graph.nodes, graph.input: graph.entry.with_(coding="direct")})
 
 
 def same_network(a: Graph, b: Graph) -> bool:
