@@ -90,6 +90,14 @@ def operating(arithmetic: str) -> Callable[[np.random.Generator], Wish]:
     return lambda rng: Wish(arithmetic, profile=None, timesteps=6, blocks=4, operations=True)
 
 
+VOLUMES = ((2, 3, 4, 3), (1, 2, 3, 5), (4, 2, 2, 2))
+
+
+def volumes(arithmetic: str) -> Callable[[np.random.Generator], Wish]:
+    """Over maps with three axes."""
+    return lambda rng: Wish(arithmetic, profile=None, timesteps=6, blocks=3, shapes=VOLUMES)
+
+
 def lavas(rng: np.random.Generator) -> Wish:
     """24 bits of state, and mostly no accumulator: the rest it refuses."""
     profile = replace(random_profile(rng), state_bits=24, message_bits=8 if rng.random() < 0.9 else 1)
@@ -204,4 +212,7 @@ KINDS = {
     "integers, operations": Kind(operating("loihi")),
     "float32, operations": Kind(operating("float32")),
     "lava, operations": Kind(lambda rng: replace(lavas(rng), operations=True), samples=1),
+    "integers, volumes": Kind(volumes("loihi")),
+    "float32, volumes": Kind(volumes("float32")),
+    "lava, volumes": Kind(lambda rng: replace(lavas(rng), shapes=VOLUMES), samples=1),
 }

@@ -1,4 +1,4 @@
-"""Networks with operations: who runs them computes what the definition says, and chips refuse them by name."""
+"""Networks with nodes that chips have not: who runs them computes what the definition says, chips refuse by name."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from conformance.cases import case
 from conformance.judge import judge
 from conformance.targets import Contestant, named
 from conformance.waivers import waivers
-from spikeport.graph import OPERATIONS, Operation
+from spikeport.graph import OPERATIONS, Conv, Operation, Pool
 from spikeport.target import registry, target
 
 SEEDS = range(20)
 INTEGERS, REALS = "integers, operations", "float32, operations"
+OTHERS = {"volumes": range(2, 8)}  #: further kinds of either arithmetic
 RUNNERS = [
     Contestant("integer", (INTEGERS,), named("integer"), "plain"),
     Contestant("integer", (INTEGERS,), named("integer"), "fast"),
@@ -30,6 +31,16 @@ def test_every_bit_is_the_definitions(contestant):
     verdict = judge(cases, contestant.try_all(cases), waivers(contestant.name))
     assert verdict.differences[:5] == []
     assert verdict.agreed >= 18
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_every_bit_of_other_nodes_is_the_definitions(kind):
+    for arithmetic, name in (("integers", "integer"), ("float32", "reference")):
+        cases = [case(f"{arithmetic}, {kind}", seed) for seed in OTHERS[kind]]
+        for runner in (*(Contestant(name, (), named(name), way) for way in ("plain", "fast")), RUNNERS[-1]):
+            verdict = judge(cases, runner.try_all(cases), waivers(runner.name))
+            assert verdict.differences[:5] == []
+            assert verdict.agreed >= len(cases) - 1
 
 
 def test_every_operation_is_drawn():
@@ -50,3 +61,12 @@ def test_a_chip_refuses_an_operation_by_its_name(name):
         errors = [finding.what for finding in target(name).check(graph) if finding.severity == "error"]
         kinds = {type(node).__name__ for node in operations.values()}
         assert not kinds or any(kind in what for kind in kinds for what in errors)
+
+
+@pytest.mark.parametrize("name", ["lava", "speck"])
+def test_a_chip_of_maps_refuses_volumes(name):
+    for seed in OTHERS["volumes"]:
+        graph = case("lava, volumes", seed).graph
+        windows = [each for each, node in graph.nodes_of(Conv, Pool).items() if len(node.kernel) == 3]
+        places = [finding.where for finding in target(name).check(graph) if finding.severity == "error"]
+        assert {f"node {each!r}" for each in windows} <= {*places}

@@ -18,7 +18,9 @@ def graph(seed, kind="integers, operations"):
     return case(kind, seed).graph
 
 
-@pytest.mark.parametrize("kind", ["integers, operations", "float32, operations"])
+@pytest.mark.parametrize(
+    "kind", ["integers, operations", "float32, operations", "integers, volumes", "float32, volumes"]
+)
 def test_both_formats_bring_every_operation_back(tmp_path, kind):
     for seed in range(6):
         nir.write(graph(seed, kind), tmp_path / "a.nir")

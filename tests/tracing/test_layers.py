@@ -113,6 +113,26 @@ def test_convolutions_of_every_form():
     assert len(graph.nodes_of(Conv)) == 2
 
 
+def test_three_dimensions():
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        Repeat(T),
+        nn.Flatten(0, 1),
+        nn.Conv3d(2, 4, (2, 3, 1), stride=(1, 2, 1), padding=(1, 0, 2), groups=2),
+        nn.BatchNorm3d(4),
+        nn.Unflatten(0, (T, -1)),
+        plif(),
+        nn.Flatten(0, 1),
+        nn.MaxPool3d((1, 1, 2)),
+        nn.AvgPool3d(2),
+        nn.Unflatten(0, (T, -1)),
+        nn.Flatten(2),
+        nn.Linear(4 * 2 * 1 * 2, 3),
+    )
+    graph = fired(capture(net, (2, 3, 5, 6)))
+    assert graph.shapes["2"] == (4, 4, 2, 10)
+
+
 def test_one_dimension():
     torch.manual_seed(0)
     net = nn.Sequential(

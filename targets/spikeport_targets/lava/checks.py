@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from spikeport.findings import Finding, SpikeportError
-from spikeport.graph import LIF, STATE_SHIFT, Graph, Loihi, Norm, Readout, Real, Synapse, accumulators
+from spikeport.graph import LIF, STATE_SHIFT, Conv, Graph, Loihi, Norm, Pool, Readout, Real, Synapse, accumulators
 from spikeport.graph.accumulators import CURRENT_BITS, worst_current
 from spikeport.graph.messages import wide_messages
 from spikeport.graph.ranges import into, ranges
@@ -35,6 +35,9 @@ def _unknown(graph: Graph) -> Iterator[Finding]:
         if type(node) not in PLACE:
             mend = "fold it first: passes.fold_norm" if isinstance(node, Norm) else "take it out"
             yield Finding("SP610", f"Lava cannot run a {type(node).__name__}", f"node {name!r}", mend=mend)
+        elif isinstance(node, Conv | Pool) and len(node.kernel) > 2:
+            what = f"Lava's maps have two axes, a {type(node).__name__} over {len(node.kernel)} has none to run it"
+            yield Finding("SP610", what, f"node {name!r}", mend="use --target integer, or ONNX")
 
 
 def _biased_synapses(graph: Graph) -> Iterator[Finding]:

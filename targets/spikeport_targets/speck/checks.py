@@ -67,6 +67,8 @@ def _unknown(graph: Graph) -> Iterator[Finding]:
         if type(node) not in KNOWN:
             what = f"Speck has no {type(node).__name__}"
             yield Finding("SP654", what, f"node {name!r}", mend=mends.get(type(node), "take it out"))
+        elif isinstance(node, Conv | Pool) and len(node.kernel) > 2:
+            yield Finding("SP654", "Speck's maps have two axes", f"node {name!r}", mend="use --target integer")
 
 
 def _places(graph: Graph) -> Iterator[Finding]:

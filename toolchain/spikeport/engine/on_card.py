@@ -43,7 +43,7 @@ def triton(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Program:
         if isinstance(other, Synapse):
             whole = cuda.synapse(other, entering[name], graph.input_shape(name), arithmetic, device)
             steps[name] = whole or synapse.prepare(other, torch.int64, device)
-        elif isinstance(other, Pool):
+        elif isinstance(other, Pool) and len(other.kernel) < 3:
             steps[name] = cuda.pool(other, holding(bounds[name]))
         else:
             steps[name] = small(other, graph.shapes[name], entering[name], bounds[name], device)

@@ -11,7 +11,20 @@ from torch.nn import functional as F
 
 from spikeport.engine import operations
 from spikeport.findings import fail
-from spikeport.graph import Array, Conv, Flatten, Linear, Node, Norm, Operation, Pool, Scale, Synapse, over_neurons
+from spikeport.graph import (
+    Array,
+    Conv,
+    Flatten,
+    Linear,
+    Node,
+    Norm,
+    Operation,
+    Pool,
+    Scale,
+    Shape,
+    Synapse,
+    over_neurons,
+)
 
 Step = Callable[..., Tensor]
 
@@ -70,11 +83,25 @@ def _synapse(node: Synapse, dtype: torch.dtype, device: torch.device | str) -> S
             y = F.linear(flat, weight, bias)
         else:
             assert isinstance(node, Conv)
-            convolve = F.conv2d if weight.ndim == 4 else F.conv1d
             y = convolve(flat, weight, bias, node.stride, node.padding, node.dilation, node.groups)
         return y.reshape(*x.shape[:2], *y.shape[1:])
 
     return product
+
+
+def convolve(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Shape, padding: Shape, dilation: Shape, groups: int
+) -> Tensor:
+    """A convolution over one, two or three axes.
+
+    oneDNN's over three (torch 2.13) reads beyond its input where a window lies in the padding altogether, and crashes,
+    so that zeros are put there first.
+    """
+    if weight.ndim < 5:
+        over = F.conv1d if weight.ndim == 3 else F.conv2d
+        return over(x, weight, bias, stride, padding, dilation, groups)
+    x = F.pad(x, [side for p in reversed(padding) for side in (p, p)]) if any(padding) else x
+    return F.conv3d(x, weight, bias, stride, 0, dilation, groups)
 
 
 def _pool(node: Pool, x: Tensor) -> Tensor:
@@ -83,10 +110,11 @@ def _pool(node: Pool, x: Tensor) -> Tensor:
     flat = flat.double() if integers else flat
     flat = F.pad(flat, [p for p in reversed(node.padding) for _ in range(2)])  # torch's pools pad half a kernel at most
     area = int(np.prod(node.kernel))
-    if len(node.kernel) == 2:
-        y = F.avg_pool2d(flat, node.kernel, node.stride, divisor_override=1)
-    else:
+    if len(node.kernel) == 1:
         y = F.avg_pool1d(flat, node.kernel, node.stride) * area
+    else:
+        average = F.avg_pool2d if len(node.kernel) == 2 else F.avg_pool3d
+        y = average(flat, node.kernel, node.stride, divisor_override=1)
     if node.kind == "average":
         y = y / area
     y = y.round().long() if integers else y

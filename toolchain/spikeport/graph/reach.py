@@ -23,10 +23,9 @@ def reach(node: Synapse, shape: Shape, *, effective: bool) -> NDArray[np.int64]:
     group_outputs = node.channels // node.groups
     taps = used.reshape(node.groups, group_outputs, *used.shape[1:]).sum(1, dtype=np.int64)
     taps = taps.reshape(-1, *node.kernel)  # [C_in, *kernel]: outputs that each tap feeds
-    meets = [_meets(node, shape, axis) for axis in range(len(node.kernel))]
-    if len(meets) == 1:
-        return np.asarray(taps @ meets[0].T)
-    return np.asarray(np.einsum("cyx,iy,jx->cij", taps, *meets, optimize=True))
+    for axis in range(len(node.kernel)):  # the first axis of taps gives way to one of positions, behind the others
+        taps = np.tensordot(taps, _meets(node, shape, axis), (1, 1))
+    return np.asarray(taps)
 
 
 def _meets(node: Conv, shape: Shape, axis: int) -> NDArray[np.int64]:

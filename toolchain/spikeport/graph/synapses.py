@@ -62,7 +62,7 @@ class Linear(Synapse):
 
 @dataclass(frozen=True, eq=False)
 class Conv(Synapse):
-    """Cross-correlation over one or two spatial axes, as torch's Conv1d and Conv2d compute it.
+    """Cross-correlation over one, two or three spatial axes, as torch's Conv1d, Conv2d and Conv3d compute it.
 
     weight [C_out, C_in / groups, *kernel]; input [C_in, *size], output [C_out, *size']. Padding is with zeros.
     """
@@ -75,9 +75,8 @@ class Conv(Synapse):
     def __post_init__(self) -> None:
         super().__post_init__()
         axes = self.weight.ndim - 2
-        require(
-            axes in (1, 2), "SP105", f"a convolution weight is [C_out, C_in/groups, *kernel], not {self.weight.shape}"
-        )
+        known = f"a convolution weight is [C_out, C_in/groups, *kernel] with 1 to 3 axes, not {self.weight.shape}"
+        require(axes in (1, 2, 3), "SP105", known)
         for name, low in (("stride", 1), ("padding", 0), ("dilation", 1)):
             value = getattr(self, name)
             ok = isinstance(value, tuple) and len(value) == axes and all(v >= low for v in value)

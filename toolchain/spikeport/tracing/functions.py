@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 SUPPORTED = (
-    "Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Linear, BatchNorm1d, BatchNorm2d, BatchNorm3d (in evaluation), "
-    "AvgPool1d, AvgPool2d, AdaptiveAvgPool, MaxPool1d, MaxPool2d, Upsample (nearest), Flatten, Dropout, Identity (in "
+    "Conv and ConvTranspose of 1, 2 and 3 axes, Linear, BatchNorm1d, BatchNorm2d, BatchNorm3d (in evaluation), "
+    "AvgPool, AdaptiveAvgPool and MaxPool of 1, 2 and 3 axes, Upsample (nearest), Flatten, Dropout, Identity (in "
     "evaluation), their functional forms; +, -, multiples by constants, products with spikes; reshapes, permutations, "
     "stacking over time; concatenation, selection and repetition of features, products of spike maps and matrices; "
     "mean and sum over axes; hand-written neurons: a membrane that decays, a comparison with a threshold, a reset; the "

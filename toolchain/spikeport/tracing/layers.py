@@ -114,8 +114,8 @@ def _padding(padding: Any, kernel: tuple[int, ...], dilation: tuple[int, ...]) -
 def per_channel(call: Call, x: Symbol, weight: Array, bias: Array | None) -> Symbol:
     """The same matrix [out, in] at every place: a convolution of kernel 1, or a linear layer without places."""
     places = len(x.shape) - 1
-    if places > 2:
-        raise Unsupported("is over more than two axes of space")
+    if places > 3:
+        raise Unsupported("is over more than three axes of space")
     if not places:
         return call.apply(Linear(weight, bias), x, x.axes)
     ones = (1,) * places
@@ -201,10 +201,8 @@ def dropout(call: Call) -> Any:
 
 
 HANDLERS: dict[str, Callable[[Call], Any]] = {
-    "conv1d": conv(1),
-    "conv2d": conv(2),
-    "conv_transpose1d": transposed(1),
-    "conv_transpose2d": transposed(2),
+    **{f"conv{n}d": conv(n) for n in (1, 2, 3)},
+    **{f"conv_transpose{n}d": transposed(n) for n in (1, 2, 3)},
     "linear": linear,
     "matmul": matmul,
     "__matmul__": matmul,

@@ -142,8 +142,8 @@ def _above_half(call: Call, sums: Symbol) -> Symbol:
 
 
 HANDLERS: dict[str, Callable[[Call], Any]] = {
-    **{f"avg_pool{n}d": avg_pool(n) for n in (1, 2)},
-    **{f"adaptive_avg_pool{n}d": adaptive_avg_pool(n) for n in (1, 2)},
-    **{f"max_pool{n}d": max_pool(n) for n in (1, 2)},
-    **{f"adaptive_max_pool{n}d": adaptive_max_pool(n) for n in (1, 2)},
+    **{f"avg_pool{n}d": avg_pool(n) for n in (1, 2, 3)},
+    **{f"adaptive_avg_pool{n}d": adaptive_avg_pool(n) for n in (1, 2, 3)},
+    **{f"max_pool{n}d": max_pool(n) for n in (1, 2, 3)},
+    **{f"adaptive_max_pool{n}d": adaptive_max_pool(n) for n in (1, 2, 3)},
 }

@@ -197,8 +197,9 @@ def _plumbing(node: Node, x: Tensor) -> Tensor:
     assert isinstance(node, nodes.Pool)
     sides = [side for padding in reversed(node.padding) for side in (padding, padding)]
     flat = F.pad(x.flatten(0, 1), sides)  # torch's own pools refuse a padding of more than half a window
-    if len(node.kernel) == 2:
-        y = F.avg_pool2d(flat, node.kernel, node.stride, divisor_override=1)
+    if len(node.kernel) > 1:
+        average = F.avg_pool2d if len(node.kernel) == 2 else F.avg_pool3d
+        y = average(flat, node.kernel, node.stride, divisor_override=1)
     else:
         kernel, stride = (1, *node.kernel), (1, *node.stride)
         y = F.avg_pool2d(flat.unsqueeze(-2), kernel, stride, divisor_override=1).squeeze(-2)

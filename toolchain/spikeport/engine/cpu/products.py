@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from spikeport.engine import synapse
 from spikeport.engine.cpu import sparse
 from spikeport.graph import Conv, Linear, Range, Shape, Synapse
 from spikeport.graph.bounds import product
@@ -139,7 +140,7 @@ def rows_last(x: Tensor) -> Tensor:
 
 
 def _plane(node: Conv) -> tuple[dict[str, Any], bool]:
-    """Options for a convolution over two axes; whether it is one over a single axis, to be run with height one."""
+    """Options for a convolution over two axes or three; whether it is over a single axis, to be run with height one."""
     line = len(node.kernel) == 1
     stride, padding, dilation = (
         (0 if i == 1 else 1, *v) if line else v for i, v in enumerate((node.stride, node.padding, node.dilation))
@@ -189,7 +190,7 @@ def _float(node: Synapse, dtype: torch.dtype, device: str) -> Callable[[Tensor],
 
     def convolve(x: Tensor) -> Tensor:
         x = rows_last((x.unsqueeze(2) if line else x).to(dtype))
-        y = F.conv2d(x, weight, **options).round_()
+        y = synapse.convolve(x, weight, None, **options).round_()
         return y.squeeze(2) if line else y
 
     return convolve

@@ -115,10 +115,10 @@ def repays(node: Synapse) -> bool:
 
 
 def rows(node: Synapse, x: Range, shape: Shape) -> Rows | None:
-    """The layout for inputs in ``x``; None where events do not serve: groups, inputs below zero or large, wide sums."""
+    """The layout for inputs in ``x``; None where events do not serve: groups, volumes, inputs below zero or large."""
     reach = product(node.weight, x)
-    grouped = isinstance(node, Conv) and node.groups > 1
-    if grouped or x.low < 0 or not 0 < x.high <= STEEPEST or reach.size >= 2**31 or node.weight.dtype != np.int8:
+    other = isinstance(node, Conv) and (node.groups > 1 or len(node.kernel) > 2)
+    if other or x.low < 0 or not 0 < x.high <= STEEPEST or reach.size >= 2**31 or node.weight.dtype != np.int8:
         return None
     kernel, stride, padding, dilation = _plane(node)
     size, leaving = _map(shape), _map(node.output_shape(shape))

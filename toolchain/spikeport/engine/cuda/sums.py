@@ -80,9 +80,13 @@ def unflat(values: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def prepare(node: Synapse, x: Range, shape: Shape, device: str) -> Sums | None:
-    """A synapse for inputs of ``shape`` in ``x``; None where 32 bits do not hold its sums, or 8 its weights."""
+    """A synapse for inputs of ``shape`` in ``x``; None for volumes, wide weights, and sums beyond 32 bits."""
     weight = np.asarray(node.weight, np.int64)
-    if max(product(node.weight, x).size, x.size) >= 2**31 or np.abs(weight * 2 + 1).max(initial=0) > 2 * BYTE - 1:
+    if (
+        len(shape) > 3
+        or max(product(node.weight, x).size, x.size) >= 2**31
+        or np.abs(weight * 2 + 1).max(initial=0) > 2 * BYTE - 1
+    ):
         return None
     window, out = _window(node, shape)
     rows_ = np.moveaxis(weight, 1, -1).reshape(len(weight), -1)

@@ -12,12 +12,13 @@ from spikeport.findings import Finding, SpikeportError, fail, require
 from spikeport.formats import facts as facts_
 from spikeport.formats.nir.file import Filled, Packed, Tree, equal_or
 from spikeport.formats.nir.safe_names import safe_names
-from spikeport.formats.nir.to_nir import Context, Lowered, Thresholds, lower, readable, weight_size
-from spikeport.graph import OPERATIONS, Array, Conv, Graph, Node, Operation, Readout
+from spikeport.formats.nir.to_nir import Context, Lowered, Thresholds, lower, own_word, readable, weight_size
+from spikeport.graph import OPERATIONS, Array, Conv, Graph, Node, Readout
 
 KEY = "spikeport"
 NEURONS = ("schedule", "integers", "arithmetic", "decay", "reset-subtract", "reset-none")
-FEATURES = frozenset([*NEURONS, *(kind.__name__ for kind in OPERATIONS)])  #: what this version knows
+VOLUMES = ("Conv3d", "Pool3d", "Norm3d")
+FEATURES = frozenset([*NEURONS, *VOLUMES, *(kind.__name__ for kind in OPERATIONS)])  #: what this version knows
 SUM = "digest"
 LARGEST_WEIGHT = 2**29  #: numbers in one weight of NIR's
 
@@ -45,10 +46,10 @@ def to_tree(graph: Graph, thresholds: Thresholds, dt: float) -> tuple[Tree, list
         extra = {key: equal_or(value) for key, value in arrays.items() if key not in lowered.kept}
         meta: Tree = {"facts": facts_.to_json(facts), **extra}
         nodes[names[name]] = {**lowered.fields, "metadata": {KEY: meta}}
-        if isinstance(node, Conv) and not readable(node):
+        if own := own_word(node, graph.input_shape(name)):
+            findings.append(_no_word(name, own))
+        elif isinstance(node, Conv) and not readable(node):
             findings.append(_unreadable(name, node))
-        if isinstance(node, Operation):
-            findings.append(_no_word(name, node))
     edges = [[names[a], names[b]] for a, b in graph.edges]
     about = facts_.graph_facts(graph) | {
         "version": facts_.VERSION,
@@ -94,12 +95,12 @@ def _unreadable(name: str, node: Conv) -> Finding:
     )
 
 
-def _no_word(name: str, node: Operation) -> Finding:
+def _no_word(name: str, own: str) -> Finding:
     return Finding(
         "SP219",
-        f"NIR has no {type(node).__name__}; spikeport reads it, other tools refuse the file",
+        f"NIR has no {own}; spikeport reads it, other tools refuse the file",
         where=f"node {name!r}",
-        why="what enters a node adds up in NIR, and nothing else.",
+        why="NIR's nodes add what enters them, and their windows have one axis or two.",
         mend="nothing if spikeport reads the file; ONNX says it with standard operators",
         severity="note",
     )

@@ -66,10 +66,17 @@ class Lowered:
 
 
 def lower(node: Node, context: Context) -> Lowered:
-    """The NIR node for one of ours; an operation, for which NIR has no word, by its own name and fields."""
-    if isinstance(node, Operation):
-        return Lowered({"type": f"spikeport.{type(node).__name__}"}, needs=frozenset({type(node).__name__}))
+    """The NIR node for one of ours; what NIR has no word for by its own name, and its fields in the metadata."""
+    if own := own_word(node, context.source):
+        return Lowered({"type": f"spikeport.{own}"}, needs=frozenset({own}))
     return _RULES[type(node)](node, context)
+
+
+def own_word(node: Node, source: Shape) -> str:
+    """Our name for what NIR has no word for: operations, and windows over volumes; nothing where it has one."""
+    if isinstance(node, Operation):
+        return type(node).__name__
+    return f"{type(node).__name__}3d" if isinstance(node, Conv | Pool | Norm) and len(source) == 4 else ""
 
 
 def _whole(values: Iterable[int]) -> Array:
@@ -114,6 +121,8 @@ def _groups(node: Conv) -> int:
 
 def weight_size(node: Node, source: Shape) -> int:
     """How many numbers the weight has that NIR's words need for a node, zeros included; 0 where there is none."""
+    if own_word(node, source):
+        return 0
     if isinstance(node, Norm):
         return int(node.gamma.size) ** 2
     if isinstance(node, Pool) and len(node.kernel) == 1:
