@@ -87,19 +87,19 @@ def _pilotnet():
     def row(what, measured, model, predicted, fitted, assumption="activity of another frame, spread evenly", why=""):
         return Row("PilotNet LIF, Loihi 2", what, NOTEBOOK, measured, model, predicted, fitted, assumption, why)
 
-    yield row("dynamic, uJ", energy, LOIHI2, dynamic(on2.estimates[LOIHI2]), True)
-    yield row("total, uJ", total, LOIHI2, on2.estimates[LOIHI2].total * 1e6, True)
-    yield row("step, us", step, "times of loihi2", on2.latency.step * 1e6, True)
+    yield row("dynamic, µJ", energy, LOIHI2, dynamic(on2.estimates[LOIHI2]), True)
+    yield row("total, µJ", total, LOIHI2, on2.estimates[LOIHI2].total * 1e6, True)
+    yield row("step, µs", step, "times of loihi2", on2.latency.step * 1e6, True)
     davies, sanafe = (on1.estimates[name] for name in (DAVIES, SANAFE))
-    yield row("dynamic, uJ", energy, DAVIES, dynamic(davies), False, other, differs)
-    yield row("total at its step, uJ", total, DAVIES, davies.total * 1e6, False, other)
-    yield row("dynamic, uJ", energy, SANAFE, dynamic(sanafe), False, other, differs)
-    yield row("total at its step, uJ", total, SANAFE, sanafe.total * 1e6, False, other)
-    yield row("step, us", step, "times of loihi1", on1.latency.step * 1e6, False, other, differs)
+    yield row("dynamic, µJ", energy, DAVIES, dynamic(davies), False, other, differs)
+    yield row("total at its step, µJ", total, DAVIES, davies.total * 1e6, False, other)
+    yield row("dynamic, µJ", energy, SANAFE, dynamic(sanafe), False, other, differs)
+    yield row("total at its step, µJ", total, SANAFE, sanafe.total * 1e6, False, other)
+    yield row("step, µs", step, "times of loihi1", on1.latency.step * 1e6, False, other, differs)
     static = find(LOIHI2)["static_power"] * 59.28e-3 * 1e6
     idle = "dynamic energy is below the noise at 16.9 steps a second"
     case = "PilotNet sigma-delta, Loihi 2, fed by its host"
-    yield Row(case, "total a step of 59.3 ms, uJ", NOTEBOOK, about(16344.0), LOIHI2, static, True, idle)
+    yield Row(case, "total a step of 59.3 ms, µJ", NOTEBOOK, about(16344.0), LOIHI2, static, True, idle)
 
 
 def _keywords():
@@ -117,15 +117,15 @@ def _keywords():
 
     for name in (DAVIES, SANAFE):
         each = given.estimates[name]
-        yield row("above idle at its step, uJ", about(270.0), name, dynamic(each) + each.host * 1e6, True)
-        yield row("total at its step, uJ", about(372.0), name, each.total * 1e6, True)
+        yield row("above idle at its step, µJ", about(270.0), name, dynamic(each) + each.host * 1e6, True)
+        yield row("total at its step, µJ", about(372.0), name, each.total * 1e6, True)
         marginal = Range(*(added[rate].estimates[name].nominal * 1e6 for rate in added))
         spread = "5, 10 and 20 % activity: not published"
-        yield row("dynamic of 10 x 256 more neurons, uJ", about(17.1), name, marginal, False, spread)
+        yield row("dynamic of 10 x 256 more neurons, µJ", about(17.1), name, marginal, False, spread)
         total = free.estimates[name].total * 1e6
-        yield row("total at the modelled step, uJ", about(372.0), name, total, False, host, slow)
+        yield row("total at the modelled step, µJ", about(372.0), name, total, False, host, slow)
     step = free.latency.step * 1e6
-    yield row("step, us", about(338.0, 338, 877), "times of loihi1", step, False, host, slow)
+    yield row("step, µs", about(338.0, 338, 877), "times of loihi1", step, False, host, slow)
     power = (find(SANAFE)["static_power"] + find(SANAFE)["host_power"]) * 1e3
     yield Row("Loihi 1 chip, running", "power, mW", LOGS, about(116.0, 108, 125), SANAFE, power, True, "one board")
 

@@ -56,6 +56,43 @@ def test_an_average_pool_costs_what_the_same_sum_costs():
     assert into.operations.tolist() == (2 * by_hand * np.outer(line, line)).sum((1, 2)).tolist()
 
 
+def test_a_pool_behind_a_convolution_costs_what_the_wider_kernel_costs():
+    """A kernel of 3 and windows of 2 at a stride of 2: a kernel of 4 at that stride, 4 operations a channel, not 9."""
+    weight = np.random.default_rng(0).integers(-3, 4, (4, 1, 3, 3)).astype(np.float32)
+    wide = sum(np.pad(weight, ((0, 0), (0, 0), (y, 1 - y), (x, 1 - x))) for y in (0, 1) for x in (0, 1))
+    first = {"input": Input((2, 9, 9), "events")}
+    narrow = {"conv": Conv(weight, padding=(1, 1), groups=2), "pool": Pool("sum", (2, 2), (2, 2))}
+    last = {"lif": lif(4, 4, 4)}
+    graphs = [
+        Graph.chain(first | between | last, T)
+        for between in (narrow, {"conv": Conv(wide, stride=(2, 2), padding=(1, 1), groups=2)})
+    ]
+    (x, record), (_, other) = map(ran, graphs)
+    np.testing.assert_array_equal(record.trains["lif"].unpack(), other.trains["lif"].unpack())
+    (narrow,), (wide,) = (deliveries(graph, run, x) for graph, run in zip(graphs, (record, other), strict=True))
+    assert narrow.operations.tolist() == wide.operations.tolist()
+    assert narrow.effective.tolist() == wide.effective.tolist()
+    assert all(
+        energy.breakdown == estimate(graphs[1], other, [n], samples=x)[n].breakdown
+        for n, energy in estimate(graphs[0], record, ["loihi1-sanafe2025"], samples=x).items()
+    )
+    loads = [sum(each.sum(1) for each in work(Mapping(g, fit(g, "loihi1")), record, x).values()) for g in graphs]
+    assert [load.tolist() for load in loads] == [narrow.operations.tolist()] * 2
+
+
+def test_a_synapse_of_two_layers_is_held_twice():
+    nodes = {"input": Input((1,), "events"), "fc": Linear(ONE), "one": lif(1), "two": lif(1)}
+    edges = (("input", "fc"), ("fc", "one"), ("fc", "two"), ("one", "out"), ("two", "out"))
+    graph = Graph(nodes | {"out": Readout((1,), np.ones(T, np.float32))}, edges, T)
+    x, record = ran(graph)
+    delivered = deliveries(graph, record, x)
+    assert [each.operations.sum() for each in delivered if each.target == "fc"] == [x.sum(), x.sum()]
+    total = sum(each.operations for each in delivered)
+    np.testing.assert_array_equal(
+        sum(each.sum(1) for each in work(Mapping(graph, fit(graph, "loihi1")), record, x).values()), total
+    )
+
+
 def test_a_loop_gets_the_spikes_of_the_last_step_too():
     """A neuron that fires at every step, and itself again one step later: as the chip's next step."""
     nodes = {"input": Input((1,)), "in": Linear(ONE), "lif": lif(1), "delay": Delay((1,), 1), "back": Linear(ONE)}

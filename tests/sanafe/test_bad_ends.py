@@ -53,8 +53,8 @@ def test_the_codes_of_the_targets():
 
 def network(*, pooled):
     """A convolution, pooled before its neurons or not."""
-    between = {"pool": Pool("sum", (2, 2), (2, 2), (0, 0))} if pooled else {}
-    size = 2 if pooled else 4
+    between = {"pool": Pool("sum", (2, 2), (2, 2), (1, 1))} if pooled else {}
+    size = 3 if pooled else 4
     nodes = {
         "input": Input((1, 6, 6), "events"),
         "conv": Conv(np.ones((1, 1, 3, 3), np.float32)),
@@ -67,7 +67,7 @@ def network(*, pooled):
     return Graph.chain(nodes, T)
 
 
-def test_a_pool_between_a_synapse_and_its_neurons_has_no_edges():
+def test_a_padded_pool_between_a_synapse_and_its_neurons_has_no_edges():
     with pytest.raises(SpikeportError) as caught:
         edges.edges(network(pooled=True))
     assert caught.value.code == "SP741"

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from conformance.cases import case
+from sanafe_networks import B, T, conv, dense, identities, merged, residual, weights
 from sanafe_replays import KINDS, pair
 from spikeport.costs import estimate
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, LOIHI2, Conv, Flatten, Graph, Input, Linear, Loihi, Pool, Readout
+from spikeport.graph import LIF, LOIHI2, Conv, Graph, Input, Loihi
 from spikeport.mapping import Mapping, find, traffic
 from spikeport.mapping.fit import fit
 from spikeport.mapping.latency import depth
@@ -24,123 +25,7 @@ from spikeport_targets.sanafe.child import execute
 from spikeport_targets.sanafe.edges import of_synapse
 from spikeport_targets.sanafe.replay import plan, replay
 
-T, B = 4, 3
-THRESHOLDS = np.asarray([60, 45, 80, 50])
-
 needs_sanafe = pytest.mark.skipif(not SanaFe().availability().ready, reason=SanaFe().availability().why)
-
-
-def lif(*shape, reset="zero", bias=0, decay=2048):
-    return LIF(shape, decay=np.int64(decay), threshold=THRESHOLDS, compare=">", reset=reset, bias=np.int64(bias))
-
-
-def weights(*shape, seed=0):
-    """Mantissas, a tenth of them zero."""
-    rng = np.random.default_rng(seed)
-    return (rng.integers(-20, 45, size=shape) * (rng.random(shape) > 0.1)).astype(np.int8)
-
-
-def readout(n):
-    return Readout((n,), np.ones(T, np.int64))
-
-
-def dense(seed=0):
-    return Graph.chain(
-        {
-            "input": Input((30,), "events"),
-            "a": Linear(weights(40, 30)),
-            "one": lif(40, reset="subtract", bias=100),
-            "b": Linear(weights(10, 40, seed=1), exponent=1),
-            "two": lif(10, decay=1000),
-            "c": Linear(weights(3, 10, seed=2)),
-            "out": readout(3),
-        },
-        T,
-        arithmetic=Loihi(LOIHI2),
-    )
-
-
-def conv():
-    """Several input channels, strides, groups, a pool between layers."""
-    return Graph.chain(
-        {
-            "input": Input((2, 8, 8), "events"),
-            "a": Conv(weights(6, 2, 3, 3), padding=(1, 1)),
-            "one": lif(6, 8, 8),
-            "pool": Pool("sum", (2, 2), (2, 2)),
-            "b": Conv(weights(4, 3, 3, 3), padding=(1, 1), stride=(2, 2), groups=2),
-            "two": lif(4, 2, 2),
-            "flat": Flatten(),
-            "c": Linear(weights(3, 16)),
-            "out": readout(3),
-        },
-        T,
-        arithmetic=Loihi(LOIHI2),
-    )
-
-
-def residual():
-    """Spikes of two layers add up at one convolution, and two convolutions enter one layer."""
-    nodes = {
-        "input": Input((2, 6, 6), "events"),
-        "a": Conv(weights(4, 2, 3, 3), padding=(1, 1)),
-        "one": lif(4, 6, 6),
-        "b": Conv(weights(4, 4, 3, 3, seed=1), padding=(1, 1)),
-        "two": lif(4, 6, 6),
-        "c": Conv(weights(5, 4, 3, 3, seed=2), stride=(2, 2)),
-        "short": Conv(weights(5, 4, 1, 1), stride=(3, 3)),
-        "three": lif(5, 2, 2),
-        "flat": Flatten(),
-        "d": Linear(weights(3, 20)),
-        "out": readout(3),
-    }
-    edges = [
-        ("input", "a"),
-        ("a", "one"),
-        ("one", "b"),
-        ("b", "two"),
-        ("two", "c"),
-        ("one", "c"),
-        ("c", "three"),
-        ("two", "short"),
-        ("short", "three"),
-        ("three", "flat"),
-        ("flat", "d"),
-        ("d", "out"),
-    ]
-    return Graph(nodes, tuple(edges), T, arithmetic=Loihi(LOIHI2))
-
-
-def identities():
-    """Spikes enter a layer beside its convolution, through no synapse, as they are and through a pool."""
-    nodes = {
-        "input": Input((3, 6, 6), "events"),
-        "a": Conv(weights(3, 3, 3, 3), padding=(1, 1)),
-        "one": lif(3, 6, 6),
-        "b": Conv(weights(3, 3, 3, 3, seed=1), padding=(1, 1)),
-        "two": lif(3, 6, 6),
-        "pool": Pool("sum", (2, 2), (1, 1)),
-        "c": Conv(weights(3, 3, 2, 2, seed=2)),
-        "three": lif(3, 5, 5),
-        "flat": Flatten(),
-        "d": Linear(weights(4, 75)),
-        "out": readout(4),
-    }
-    edges = [
-        ("input", "a"),
-        ("a", "one"),
-        ("one", "b"),
-        ("b", "two"),
-        ("one", "two"),
-        ("two", "c"),
-        ("c", "three"),
-        ("two", "pool"),
-        ("pool", "three"),
-        ("three", "flat"),
-        ("flat", "d"),
-        ("d", "out"),
-    ]
-    return Graph(nodes, tuple(edges), T, arithmetic=Loihi(LOIHI2))
 
 
 def spikes_for(graph, share=0.3):
@@ -156,7 +41,7 @@ def small_chip():
 
 
 @needs_sanafe
-@pytest.mark.parametrize("build", [dense, conv, residual, identities])
+@pytest.mark.parametrize("build", [dense, conv, residual, identities, merged])
 def test_our_model_charges_what_sana_fe_charges(build):
     """Thresholds change with every step; energies agree to 1e-9 of their size, counts exactly."""
     graph = build()
@@ -164,7 +49,8 @@ def test_our_model_charges_what_sana_fe_charges(build):
     record = simulate(graph, x, Request(events=True, trains=True))
     mapping = Mapping(graph, fit(graph, small_chip()))
     sent = traffic(mapping, record, x)
-    ours = estimate(graph, record, ["loihi1-sanafe2025"], traffic=sent, drain=depth(mapping.fit))["loihi1-sanafe2025"]
+    models, drain = ["loihi1-sanafe2025"], depth(mapping.fit)
+    (ours,) = estimate(graph, record, models, traffic=sent, samples=x, drain=drain).values()
     theirs = replay(mapping, x, record)
     part = {name: energy.nominal * B for name, energy in ours.breakdown.items()}
     assert ours.nominal * B == pytest.approx(theirs.energy["total"], rel=1e-9)

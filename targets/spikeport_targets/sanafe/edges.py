@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from math import prod
 from typing import Literal
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from spikeport.findings import fail
 from spikeport.graph import Conv, Graph, Linear, Shape, Synapse
+from spikeport.graph.pooled import pooled
 from spikeport.mapping.layers import Axis, Layer, Projection, layers
 
 LIMIT = 8_000_000  #: edges; SANA-FE takes about 200 bytes and 200 ns a step for each
@@ -31,7 +33,7 @@ class Edges:
 
 
 def edges(graph: Graph) -> list[Edges]:
-    """Every edge. Raises SP741 for a pool behind a synapse, SP742 for more than `LIMIT` edges."""
+    """Every edge. Raises SP741 for a padded pool behind a synapse, SP742 for more than `LIMIT` edges."""
     every: list[Edges] = []
     total = 0
     for layer in layers(graph).values():
@@ -54,16 +56,15 @@ def _of(graph: Graph, layer: Layer, projection: Projection, sender: str) -> Edge
     node = graph.nodes[projection.synapse]
     assert isinstance(node, Synapse)
     shape = graph.input_shape(projection.synapse)
-    windows = [(axis.taps, axis.stride, axis.padding, axis.dilation) for axis in projection.axes]
-    if isinstance(node, Conv) and windows != list(
-        zip(node.kernel, node.stride, node.padding, node.dilation, strict=True)
-    ):
+    if any(any(pool.padding) for pool in projection.pools):
         fail(
             "SP741",
-            f"a pool lies between the synapse {projection.synapse!r} and its neurons",
+            f"a padded pool lies between the synapse {projection.synapse!r} and its neurons",
             where=f"node {layer.name!r}",
-            mend="pool after the neurons",
+            mend="pad in the convolution, or pool after the neurons",
         )
+    if isinstance(node, Conv):
+        node = reduce(pooled, projection.pools, node)
     inputs, outputs, weight = of_synapse(node, shape)
     neurons, places = _routes(graph.shapes[sender], projection.before)
     order = np.argsort(places, kind="stable")

@@ -1,11 +1,13 @@
 """What an event-driven chip does for each spike: one operation a synapse that the spike reaches, whatever lies between.
 
-An average pool, a factor or a norm is part of the synapses behind it, so that a function costs the same however it is
-written. Each spike that a layer sends is delivered: to a loop after the last step too, as the next sample's first step.
+An average pool, a factor or a norm is part of the synapses beside it, so that a function costs the same however it is
+written; a synapse that leads into two layers is held by each. Each spike that a layer sends is delivered: to a loop
+after the last step too, as the next sample's first step.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from spikeport.costs.identities import sent_by, ways
 from spikeport.costs.paths import senders
 from spikeport.graph import LIF, Array, Conv, Flatten, Graph, Input, Readout, Synapse
+from spikeport.graph.pooled import held
 from spikeport.graph.reach import reach
 from spikeport.record import Counts, Record, SynapseEvents
 
@@ -41,19 +44,23 @@ def deliveries(graph: Graph, record: Record, samples: Array | None = None) -> tu
     then SP704 is raised.
     """
     every: list[Delivery] = []
-    for name, node in graph.nodes_of(Synapse).items():
+    for name in graph.nodes_of(Synapse):
         if _needs_values(graph, name, record, samples):
             every.append(_from_events(graph, name, record))
             continue
-        shape = graph.input_shape(name)
-        all_weights, not_zero = (_once(graph, name, reach(node, shape, effective=kind)) for kind in (False, True))
-        for way, fan in all_weights.items():
-            fans = (fan, not_zero[way])
-            every.append(_sent(graph, way[0], name, record, samples, fans, isinstance(node, Conv)))
+        for synapse in held(graph, name):
+            every += _sent_to(graph, name, synapse, record, samples)
     for name in graph.nodes_of(LIF, Readout):
         for source, fan, _ in ways(graph, name, np.ones(graph.shapes[name], dtype=np.int64)):
             every.append(_sent(graph, source, name, record, samples, (fan, fan), fan.ndim > 1))
     return tuple(every)
+
+
+def _sent_to(graph: Graph, name: str, synapse: Synapse, record: Record, samples: Array | None) -> Iterator[Delivery]:
+    shape = graph.input_shape(name)
+    all_weights, not_zero = (_once(graph, name, reach(synapse, shape, effective=kind)) for kind in (False, True))
+    for way, fan in all_weights.items():
+        yield _sent(graph, way[0], name, record, samples, (fan, not_zero[way]), isinstance(synapse, Conv))
 
 
 def _once(graph: Graph, name: str, fan: NDArray[np.int64]) -> dict[tuple[str, int], NDArray[np.int64]]:
@@ -84,7 +91,8 @@ def _needs_values(graph: Graph, name: str, record: Record, samples: Array | None
         return True
     known = all(samples is not None if isinstance(graph.nodes[s], Input) else s in record.trains for s in before)
     kinds = {type(graph.nodes[s]) for s in before}
-    return not known and _bare(graph, name) and (kinds == {Input} or Input not in kinds)
+    alone = [*held(graph, name)] == [graph.nodes[name]]
+    return not known and alone and _bare(graph, name) and (kinds == {Input} or Input not in kinds)
 
 
 def _bare(graph: Graph, name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, reduce
 from math import prod
 from typing import Never
 
@@ -27,7 +27,7 @@ from spikeport.graph import (
     Shape,
     Synapse,
 )
-from spikeport.graph.synapses import window_count
+from spikeport.graph.pooled import pooled
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ class Projection:
     area: int  #: neurons that share an input position, by a pool in between
     before: tuple[Axis, ...]  #: the pool between the senders and the synapse, () where there is none
     population: int  #: channels at one position, which one population axon serves
+    pools: tuple[Pool, ...] = ()  #: between a convolution and the layer, merged into the axes
 
     @property
     def synapses(self) -> int:
@@ -125,7 +126,7 @@ def layers(graph: Graph) -> dict[str, Layer]:
 
 def _layer(graph: Graph, name: str) -> Layer:
     """Neurons as their synapses see them: a Flatten between convolution and neurons takes no space away."""
-    projections = tuple(each for source in graph.sources(name) for each in _projections(graph, source, name))
+    projections = tuple(each for source in graph.sources(name) for each in _projections(graph, source))
     shape = graph.shapes[name]
     spaces = {(each.groups * each.outputs, *(axis.outputs for axis in each.axes)) for each in projections}
     if all(len(space) == len(shape) for space in spaces):
@@ -140,18 +141,18 @@ def _layer(graph: Graph, name: str) -> Layer:
     return Layer(name, spaces.pop(), projections)
 
 
-def _projections(graph: Graph, source: str, layer: str) -> list[Projection]:
+def _projections(graph: Graph, source: str, behind: tuple[Pool, ...] = ()) -> list[Projection]:
     """Backwards from a layer: through reshapes and pools to its synapse, or to a layer that enters directly."""
     node = graph.nodes[source]
-    pools: list[Pool] = []
+    pools = behind
     while not isinstance(node, Synapse | LIF | Input):
         if isinstance(node, Pool):
-            pools.append(node)
+            pools = (node, *pools)
         elif not isinstance(node, Flatten | Scale | Norm | Delay):
             _unmapped(source, node)
         sources = graph.sources(source)
         if len(sources) > 1:
-            return [each for one in sources for each in _projections(graph, one, layer)]
+            return [each for one in sources for each in _projections(graph, one, pools)]
         source, node = sources[0], graph.nodes[sources[0]]
     if isinstance(node, Synapse):
         return [_of_synapse(graph, source, node, pools)]
@@ -162,40 +163,35 @@ def _unmapped(name: str, node: Node) -> Never:
     fail("SP722", f"a {type(node).__name__} cannot be mapped", where=f"node {name!r}")
 
 
-def _of_synapse(graph: Graph, name: str, node: Synapse, pools: list[Pool]) -> Projection:
+def _of_synapse(graph: Graph, name: str, node: Synapse, pools: tuple[Pool, ...]) -> Projection:
     senders, area, before = _senders(graph, name)
     shape = graph.input_shape(name)
     if not isinstance(node, Conv):
         maps = [graph.shapes[sender] for sender in senders if len(graph.shapes[sender]) > 1]
         population = int(maps[0][0]) if maps else 1
         return Projection(name, senders, int(shape[0]), node.channels, 1, (), area, before, population)
-    axes = []
-    for a, taps in enumerate(node.kernel):
-        axis = (taps, node.stride[a], node.padding[a], node.dilation[a])
-        for pool in pools:  # a sum over windows of a convolution is a convolution with a wider kernel
-            taps, stride, padding, dilation = axis
-            axis = (
-                (taps - 1) * dilation + 1 + (pool.kernel[a] - 1) * stride,
-                stride * pool.stride[a],
-                padding + pool.padding[a] * stride,
-                1,
-            )
-        taps, stride, padding, dilation = axis
-        (outputs,) = window_count((shape[a + 1],), (taps,), (stride,), (padding,), (dilation,))
-        axes.append(Axis(shape[a + 1], outputs, taps, stride, padding, dilation))
     inputs, outputs = int(node.weight.shape[1]), node.channels // node.groups
-    return Projection(name, senders, inputs, outputs, node.groups, tuple(axes), area, before, int(shape[0]))
+    axes = _axes(node, shape, pools)
+    return Projection(name, senders, inputs, outputs, node.groups, axes, area, before, int(shape[0]), pools)
 
 
-def _direct(graph: Graph, source: str, shape: Shape, pools: list[Pool]) -> Projection:
+def _axes(conv: Conv, shape: Shape, pools: tuple[Pool, ...]) -> tuple[Axis, ...]:
+    """Those of a convolution with the pools behind it."""
+    conv = reduce(pooled, pools, conv)
+    windows = (conv.kernel, conv.stride, conv.padding, conv.dilation)
+    _, *sizes = conv.output_shape(shape)
+    return tuple(Axis(*axis) for axis in zip(shape[1:], sizes, *windows, strict=True))
+
+
+def _direct(graph: Graph, source: str, shape: Shape, pools: tuple[Pool, ...]) -> Projection:
     """Spikes that enter a layer without a weight: one synapse a neuron (or a pool's window)."""
-    axes = []
-    for a, size in enumerate(shape[1:]):
-        pool = pools[0] if pools else None
-        taps, stride, padding = (pool.kernel[a], pool.stride[a], pool.padding[a]) if pool else (1, 1, 0)
-        (outputs,) = window_count((size,), (taps,), (stride,), (padding,), (1,))
-        axes.append(Axis(size, outputs, taps, stride, padding))
-    return Projection(None, (source,), 1, 1, int(shape[0]), tuple(axes), 1, (), int(shape[0]))
+    plain = (1,) * (len(shape) - 1)
+    axes: tuple[Axis, ...] = ()
+    if plain:
+        none = (0,) * len(plain)
+        one = Conv(np.ones((shape[0], 1, *plain)), stride=plain, padding=none, dilation=plain, groups=shape[0])
+        axes = _axes(one, shape, pools)
+    return Projection(None, (source,), 1, 1, int(shape[0]), axes, 1, (), int(shape[0]))
 
 
 def _senders(graph: Graph, name: str) -> tuple[tuple[str, ...], int, tuple[Axis, ...]]:
