@@ -46,9 +46,19 @@ def result_of(mutant: Mutant) -> dict | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
+def tests_of(tree: Path, room: str) -> list[Path]:
+    """The files of tests that a room's mutants have to pass."""
+    plan = PLAN["rooms"][room]
+    chosen, left = (
+        {path for name in names for path in (tree / "tests").glob(name)}
+        for names in (plan["tests"], plan.get("leave", []))
+    )
+    return sorted(chosen - left)
+
+
 def tests_digest(tree: Path, room: str) -> str:
     """A number for the tests of a room."""
-    return digest(*((tree / "tests" / name).read_text("utf-8") for name in PLAN["rooms"][room]["tests"]))[:12]
+    return digest(*(path.read_text("utf-8") for path in tests_of(tree, room)))[:12]
 
 
 def run(commit: str, shard: str, budget: float) -> None:
@@ -93,7 +103,7 @@ def reach(tree: Path, room: str, texts: dict[str, str], tests: str) -> Reach:
     """Which tests reach which functions. They run once, with marks; they must pass, and loops are compiled for all."""
     told = tree / f"reach-{room}-{digest(texts, tests)[:12]}.json"
     if not told.exists():
-        files = [f"tests/{name}" for name in PLAN["rooms"][room]["tests"]]
+        files = [str(path.relative_to(tree)) for path in tests_of(tree, room)]
         with ExitStack() as marks:
             for path, text in texts.items():
                 marks.enter_context(written(tree / "toolchain" / "spikeport" / path, marked(path, text)))
