@@ -13,7 +13,7 @@ from interpreted import MISSING, interpreted
 from random_graphs import random_graph
 from spikeport.engine import cuda, simulate
 from spikeport.engine.cuda import here, tf32
-from spikeport.engine.run import packed_there
+from spikeport.engine.kept import packed_there
 from spikeport.engine.target import Integer
 from spikeport.graph import LIF, LOIHI2, Conv, Graph, Input, Linear, Loihi, Range
 from spikeport.record import Record, Train

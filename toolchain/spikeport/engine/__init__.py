@@ -1,5 +1,6 @@
-"""Runs a Graph in batches with torch: real and Loihi arithmetic."""
+"""Runs a Graph in batches, or an endless stream, with torch: real and Loihi arithmetic."""
 
 from spikeport.engine.run import simulate
+from spikeport.engine.stream import Stream, stream
 
-__all__ = ["simulate"]
+__all__ = ["Stream", "simulate", "stream"]

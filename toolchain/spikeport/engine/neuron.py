@@ -1,7 +1,8 @@
 """The neurons' equations in plain PyTorch: the tested definition, and the fallback of every faster kernel.
 
 `x` is [T, B, *neurons] (or [1, B, *neurons] where the input is the same at every step). The functions return spikes and
-membranes of all steps and the state after the last one, so that a recurrent graph can call them a step at a time.
+membranes of these steps and the state after the last one, so that a recurrent graph can call them a step at a time.
+A graph's last step may leave none: no step follows.
 """
 
 from __future__ import annotations
@@ -63,9 +64,9 @@ class Neurons(Protocol):
 
 
 class Cycle(Protocol):
-    """One neuron layer and the way by which it feeds back to itself, all steps."""
+    """One neuron layer and the way by which it feeds back to itself, some steps of it."""
 
-    def __call__(self, x: Tensor, *, keep: bool, watch: bool) -> Fired:
+    def __call__(self, x: Tensor, state: Any, start: int, steps: int, *, keep: bool, watch: bool) -> Fired:
         """As `Neurons`; ``x`` is what enters beside that which comes back."""
 
 

@@ -23,6 +23,7 @@ Kernels = Literal["plain", "fast", "triton", "products"]
 #: bytes of values at once where the caller sets no limit: they stay in a last-level cache, and the memory that one
 #: block of samples gives back the next one takes
 WORKING_SET = 40 << 20
+FEWEST = 16  #: steps in a block of a long sample
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,20 @@ class Program:
         ``kept`` bytes of each stay until its block is done. As many samples in each block, since a block of another
         size makes oneDNN prepare its products once more.
         """
-        most = max(1, _working_set(self.device) // self._bytes if memory is None else memory // (self._bytes + kept))
+        budget = self._budget(memory)
+        most = max(1, budget // (self._bytes + (0 if memory is None else kept)))
         return max(1, -(-total // -(-total // most))) if total else 1
+
+    def steps_at_once(self, samples: int, memory: int | None) -> int:
+        """How many steps of so many samples to run together, so that their values take about ``memory`` bytes.
+
+        At least `FEWEST` where nobody sets a limit: what does not change from step to step is computed in each block.
+        """
+        steps, least = self.graph.timesteps, FEWEST if memory is None else 1
+        return min(steps, max(least, steps * self._budget(memory) // (self._bytes * samples)))
+
+    def _budget(self, memory: int | None) -> int:
+        return _working_set(self.device) if memory is None else memory
 
     @cached_property
     def _bytes(self) -> int:

@@ -1,4 +1,4 @@
-"""Runs a Graph in batches: all T of a layer at once, and step by step only what feeds back."""
+"""Runs a Graph in batches: many steps of a layer at once, and step by step only what feeds back."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine import build, cpu, enter, events, synapse
+from spikeport.engine import build, cpu, enter, events, kept, synapse
 from spikeport.engine.devices import whole_factors
 from spikeport.engine.neuron import Counted, Fired
 from spikeport.engine.program import Kernels, Program
 from spikeport.engine.stretches import Stretch
-from spikeport.graph import LIF, STATE_SHIFT, Array, Delay, Graph, Input, Node, Operation, Readout, Synapse
+from spikeport.graph import LIF, STATE_SHIFT, Array, Delay, Graph, Input, Node, Operation, Readout, Samples, Synapse
 from spikeport.record import Events, Record, SynapseEvents, Train, join
 from spikeport.target import Request
 
@@ -29,9 +29,10 @@ def simulate(
 
     Real arithmetic runs in the graph's float type, Loihi arithmetic in exact integers. Integers are the same to the bit
     whatever the batch size, device, number of threads and kernels. ``request.batch`` sets how many samples run at once,
-    or ``request.memory`` how many bytes their values may take. Raises SP502 for input of the wrong shape or type, SP504
-    for input beyond what the integers were made for, SP509 for integers that may grow too large, SP512 past
-    ``request.seconds``, which is looked at between batches.
+    or ``request.memory`` how many bytes their values may take; a long sample is cut into blocks of steps.
+
+    Raises SP502 for input of the wrong shape or type, SP504 for input beyond what the integers were made for, SP509 for
+    integers that may grow too large, SP512 past ``request.seconds``, which is looked at between batches.
     """
     return Engine(graph, device, kernels).simulate(samples, request)
 
@@ -39,8 +40,12 @@ def simulate(
 class Engine:
     """A graph and what was prepared to run it, for callers that run it more than once."""
 
-    def __init__(self, graph: Graph, device: str = "cpu", kernels: Kernels | None = None) -> None:
+    def __init__(
+        self, graph: Graph, device: str = "cpu", kernels: Kernels | None = None, steps: int | None = None
+    ) -> None:
+        """``steps`` at once, or as many as the memory for their values holds."""
         self.graph = graph
+        self.steps = steps
         self.device = device
         self.kernels: Kernels = kernels or build.kernels_here(device)
         self._program: Program | None = None
@@ -50,8 +55,9 @@ class Engine:
         """As the function of this name."""
         entering, ends = enter.check(self.graph, samples)
         total = entering.number
-        ready = self._ready(ends)
+        ready = self.ready(ends)
         size = request.batch or ready.samples_at_once(total, request.memory, kept_bytes(self.graph, request))
+        steps = self.steps or ready.steps_at_once(size, request.memory)
         outputs = np.empty((total, *self.graph.shapes[self.graph.output]), ready.leaving)
         records: list[Record] = []
         launched: deque[tuple[int, Run]] = deque()
@@ -69,7 +75,7 @@ class Engine:
             request.check_time(begun, start, total)
             with torch.inference_mode(), whole_factors():
                 run = Run(ready, request)
-                run.launch(enter.values(ready, entering.cut(start, start + size)), outputs[start : start + size])
+                run.launch(entering.cut(start, start + size), outputs[start : start + size], steps)
             launched.append((start, run))
             if len(launched) > ready.ahead:
                 finish()
@@ -77,7 +83,7 @@ class Engine:
             finish()
         return replace(join(records), outputs=outputs)
 
-    def _ready(self, entering: Any) -> Program:
+    def ready(self, entering: Any) -> Program:
         """The program for inputs in a range; made anew only where the range grows."""
         if self._program is None or (entering is not None and self._entering | entering != self._entering):
             self._entering = entering if self._entering is None else self._entering | entering
@@ -86,9 +92,9 @@ class Engine:
 
 
 def kept_bytes(graph: Graph, request: Request) -> int:
-    """Bytes of one sample that stay until its block is done: spikes a byte each, membranes eight."""
+    """Bytes of one sample that stay until all its steps are done: a bit a spike, eight bytes a membrane."""
     return sum(
-        node.timesteps * node.size * (request.keeps_train(name) + 8 * request.keeps_membrane(name))
+        node.timesteps * (request.keeps_train(name) * -(-node.size // 8) + 8 * node.size * request.keeps_membrane(name))
         for name, node in graph.nodes_of(LIF).items()
     )
 
@@ -104,7 +110,8 @@ class Run:
     pasts: dict[str, Tensor] = field(default_factory=dict)
     outputs: Tensor | None = None  #: [B, *output] on a card, which may still compute them
     counted: dict[str, list[Callable[[], Counted]]] = field(default_factory=dict)
-    trains: dict[str, list[Tensor]] = field(default_factory=dict)
+    spikes: dict[str, list[Tensor]] = field(default_factory=dict)  #: of the steps at hand
+    trains: dict[str, list[Train]] = field(default_factory=dict)
     membranes: dict[str, list[Tensor]] = field(default_factory=dict)
     events: dict[str, list[Callable[[], SynapseEvents]]] = field(default_factory=dict)
 
@@ -113,33 +120,38 @@ class Run:
         """What is run."""
         return self.program.graph
 
-    def launch(self, samples: Tensor, outputs: Array) -> None:
-        """Run all steps; outputs go to ``outputs`` [B, *output], those of a card with `record`. Waits for nothing."""
-        self.batch = int(samples.shape[1])
-        output = self._walk(samples)
-        if output.device.type != "cpu":
-            self.outputs = self._read_out(output)
-        elif isinstance(self.graph.nodes[self.graph.output], LIF):
-            counts = outputs if self.program.integers else np.empty(outputs.shape, np.int64)
-            cpu.count(output, counts)
-            outputs[:] = counts
-        else:
-            outputs[:] = self._read_out(output).numpy()
+    def launch(self, samples: Samples, outputs: Array, most: int) -> None:
+        """Run all steps, at ``most`` so many at a time; outputs go to ``outputs`` [B, *output].
 
-    def _walk(self, samples: Tensor) -> Tensor:
-        """All steps of every node, stretch by stretch; what leaves the output node."""
-        graph, values = self.graph, {self.graph.input: samples}
+        Those of a card come with `record`: nothing waits for it.
+        """
+        total = self.graph.timesteps
+        steps = -(-total // -(-total // most))
+        for start in range(0, total, steps):
+            now = min(steps, total - start)
+            self._read_out(self.walk(samples.during(start, start + now), start, now), start, now, outputs)
+
+    def walk(self, samples: Samples, start: int, steps: int) -> Tensor:
+        """Steps ``start`` ... ``start + steps - 1`` of every node, stretch by stretch; what leaves the output node.
+
+        ``samples``: the frames of these steps. What a node carries from step to step stays for the next call.
+        """
+        graph, values = self.graph, {self.graph.input: enter.values(self.program, samples)}
+        self.batch = samples.number
         pending = {name: len(graph.targets(name)) for name in graph.nodes}
         for stretch in self.program.stretches:
             name = stretch.names[0]
             if stretch.feeds_back:
-                values |= self._cycle(stretch, values)
+                values |= self._cycle(stretch, values, start, steps)
             elif name != graph.input:
-                values[name] = self._at(name, values, 0, graph.timesteps)
+                values[name] = self._at(name, values, start, steps)
             for source in (source for name in stretch.names for source in graph.sources(name)):
                 pending[source] -= 1
                 if pending[source] == 0 and source != graph.output:
                     values.pop(source, None)
+        for name, parts in self.spikes.items():
+            self.trains.setdefault(name, []).append(kept.packed(parts))
+        self.spikes.clear()
         return values[graph.output]
 
     def _at(self, name: str, values: Mapping[str, Tensor], start: int, steps: int) -> Tensor:
@@ -149,12 +161,12 @@ class Run:
             return self._neuron(name, values, start, steps)
         return self._node(name, node, self._operands(name, values), steps)
 
-    def _cycle(self, stretch: Stretch, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """All steps of the nodes of a cycle; the values of those that something outside reads."""
-        graph, steps = self.graph, self.graph.timesteps
+    def _cycle(self, stretch: Stretch, values: Mapping[str, Tensor], start: int, steps: int) -> dict[str, Tensor]:
+        """Some steps of the nodes of a cycle; the values of those that something outside reads."""
+        graph = self.graph
         whole = next((name for name in stretch.names if name in self.program.cycles), None)
         if whole is not None:
-            return self._fed_back(whole, stretch, values)
+            return self._fed_back(whole, stretch, values, start, steps)
         outside = {source for name in stretch.names for source in graph.sources(name)}.difference(stretch.names)
         delays = {name: node for name in stretch.names if isinstance(node := graph.nodes[name], Delay)}
         wanted: dict[str, list[Tensor]] = {name: [] for name in stretch.wanted}
@@ -163,22 +175,25 @@ class Run:
             now |= {name: self._past(name, node)[:1] for name, node in delays.items()}
             for name in stretch.names:
                 if name not in delays:
-                    now[name] = self._at(name, now, step, 1)
+                    now[name] = self._at(name, now, start + step, 1)
             for name in delays:
                 self.pasts[name] = torch.cat([self.pasts[name], *self._operands(name, now)])[1:]
             for name, parts in wanted.items():
                 parts.append(now[name])
         return {name: torch.cat(parts) for name, parts in wanted.items()}
 
-    def _fed_back(self, name: str, stretch: Stretch, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _fed_back(
+        self, name: str, stretch: Stretch, values: Mapping[str, Tensor], start: int, steps: int
+    ) -> dict[str, Tensor]:
         """A cycle of neurons and a matrix, in one loop; what else is read of it is what came back."""
         sources = [source for source in self.graph.sources(name) if source not in stretch.names]
         x = self._sum(sources, name, values)
-        spikes = self._kept(name, self.program.cycles[name](x, **self._wishes(name)))
+        run = self.program.cycles[name]
+        spikes = self._kept(name, run(x, self.states.get(name), start, steps, **self._wishes(name)))
         known = {name: spikes}
         if self.request.events or len(stretch.wanted) > 1:
             for other in (each for each in stretch.names if each != name):  # the delay, then the matrix
-                known[other] = self._at(other, known, 0, self.graph.timesteps)
+                known[other] = self._at(other, known, start, steps)
         return {each: known[each] for each in stretch.wanted}
 
     def _operands(self, name: str, values: Mapping[str, Tensor]) -> list[Tensor]:
@@ -199,7 +214,9 @@ class Run:
         if isinstance(node, Input | Readout):
             return x
         if isinstance(node, Delay):
-            return torch.cat([self._past(name, node), x.expand(steps, *x.shape[1:])])[:steps]
+            whole = torch.cat([self._past(name, node), x.expand(steps, *x.shape[1:])])
+            self.pasts[name] = whole[steps:].clone()
+            return whole[:steps]
         if isinstance(node, Synapse) and self.request.events:
             self.events.setdefault(name, []).append(events.of_synapse(self.program, name, x, steps))
         return self.program.steps[name](x) if name in self.program.steps else x  # or its neurons make the sums
@@ -228,20 +245,36 @@ class Run:
         self.states[name] = fired.state
         self.counted.setdefault(name, []).append(fired.counted)
         if self.request.keeps_train(name):
-            self.trains.setdefault(name, []).append(fired.spikes)
+            self.spikes.setdefault(name, []).append(fired.spikes)
         if self.request.keeps_membrane(name) and fired.after is not None:
             self.membranes.setdefault(name, []).append(fired.after)
         return fired.spikes
 
-    def _read_out(self, output: Tensor) -> Tensor:
+    def _read_out(self, output: Tensor, start: int, steps: int, outputs: Array) -> None:
+        """Add what some steps of the output node, from ``start`` on, give to the outputs; at step 0 put it there."""
+        neurons = isinstance(self.graph.nodes[self.graph.output], LIF)
+        if neurons and output.device.type == "cpu":
+            counts = outputs if self.program.integers and start == 0 else np.empty(outputs.shape, np.int64)
+            cpu.count(output, counts)
+            if counts is not outputs:
+                outputs[:] = counts if start == 0 else outputs + counts
+            return
+        sums = self._summed(output, start, steps)
+        if output.device.type != "cpu":
+            self.outputs = sums if self.outputs is None else self.outputs + sums
+        else:
+            outputs[:] = sums.numpy() if start == 0 else outputs + sums.numpy()
+
+    def _summed(self, output: Tensor, start: int, steps: int) -> Tensor:
+        """Readout or sum of some steps, from ``start`` on."""
         node = self.graph.nodes[self.graph.output]
-        steps, integers = self.graph.timesteps, self.program.integers
+        integers = self.program.integers
         output = output.long() if integers else output.to(self.program.entering[self.graph.input])
         if not isinstance(node, Readout):
             return output.expand(steps, *output.shape[1:]).sum(0)
-        weight = synapse.tensor(node.weight, output).reshape(-1, *(1,) * (output.ndim - 1))
+        weight = synapse.tensor(node.weight[start : start + steps], output)
         entering = output << STATE_SHIFT if integers else output
-        return (weight * (entering + synapse.spread(node.bias, output))).sum(0)
+        return (weight.reshape(-1, *(1,) * (output.ndim - 1)) * (entering + synapse.spread(node.bias, output))).sum(0)
 
     def record(self, outputs: Array) -> Record:
         """What happened, without outputs, which go to ``outputs``; waits for a card that still computes."""
@@ -260,36 +293,8 @@ class Run:
             outputs=outputs[:0],
             neurons={name: node.size for name, node in layers.items()},
             spike_counts={name: np.concatenate([each.spikes for each in counted[name]]) for name in layers},
-            trains={name: _packed(parts) for name, parts in self.trains.items()},
-            membranes={name: _widened(_joined(parts)) for name, parts in self.membranes.items()},
+            trains={name: kept.over_time(parts) for name, parts in self.trains.items()},
+            membranes={name: kept.widened(kept.joined(parts)) for name, parts in self.membranes.items()},
             events={name: events.over_time(watched[name]) for name in self.graph.order if name in watched},
-            overflows={name: total for name in layers if (total := _total(counted[name]))},
+            overflows={name: total for name in layers if (total := kept.total(counted[name]))},
         )
-
-
-def _total(parts: list[Counted]) -> dict[str, int]:
-    """The overflows of some steps, by kind."""
-    kinds = {kind for each in parts for kind in each.overflows}
-    return {kind: sum(each.overflows.get(kind, 0) for each in parts) for kind in sorted(kinds)}
-
-
-def _packed(parts: list[Tensor]) -> Train:
-    """Spikes of consecutive steps, a bit each; a card packs them itself, so that an eighth is copied."""
-    return Train.pack(_joined(parts)) if parts[0].device.type == "cpu" else packed_there(torch.cat(parts))
-
-
-def packed_there(spikes: Tensor) -> Train:
-    """`Train.pack` on the device where the spikes are."""
-    flat = spikes.flatten(2).to(torch.uint8)
-    flat = torch.nn.functional.pad(flat, (0, -flat.shape[2] % 8)).reshape(*flat.shape[:2], -1, 8)
-    worth = torch.tensor([1 << bit for bit in reversed(range(8))], dtype=torch.uint8, device=flat.device)
-    return Train(tuple(spikes.shape), (flat * worth).sum(3, dtype=torch.uint8).cpu().numpy())
-
-
-def _joined(parts: list[Tensor]) -> Array:
-    return torch.cat([part.contiguous() for part in parts]).cpu().numpy()
-
-
-def _widened(membranes: Array) -> Array:
-    """Integers as int64, whichever kernel made them."""
-    return membranes.astype(np.int64) if membranes.dtype.kind == "i" else membranes

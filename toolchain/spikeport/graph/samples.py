@@ -66,6 +66,10 @@ class Samples:
         """Those from ``start`` on, up to ``stop`` or the end: a view."""
         return Samples(self.array[:, start:stop] if self.axis else self.array[start:stop], self.coding)
 
+    def during(self, start: int, stop: int) -> Samples:
+        """Their frames of the steps ``start`` ... ``stop - 1``: a view; one frame for all steps stays."""
+        return Samples(self.array[start:stop], self.coding) if self.coding == "events" else self
+
     def take(self, indices: Sequence[int] | Array) -> Samples:
         """Those of some numbers, in their order: a copy."""
         return Samples(self.array.take(indices, axis=self.axis), self.coding)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 from spikeport.files import folder, output
-from spikeport.findings import Finding
+from spikeport.findings import Finding, fail
 from spikeport.graph import LIF, Graph
 from spikeport.record import Record
 from spikeport.target import Request, check_input, silent
@@ -33,6 +33,7 @@ from spikeport.verbs.parameters import (
     TargetName,
     Timesteps,
 )
+from spikeport.verbs.streaming import streamed
 
 LAYERS = "Of this layer only. May be repeated."
 
@@ -59,6 +60,7 @@ def simulate(
     memory: Memory = None,
     seconds: Seconds = None,
     progress: Progress = silent,
+    stream: Annotated[bool, Help("Frames without end: .npy arrays from a pipe (-) to one.")] = False,
 ) -> Record:
     """Run a model on an input file and keep outputs, spike counts, and every spike and event count unless told not to.
 
@@ -72,6 +74,11 @@ def simulate(
     trains and event counts that are left out are named in the record (SP516). ``batch`` samples run at once, or as many
     as take ``memory`` bytes; neither changes a bit of integers.
 
+    With ``stream`` frames come as .npy arrays [steps, *input], one behind the other, from a file or a pipe (``-``), and
+    outputs [steps, B, *output] go out in the same form, block by block; memory does not grow, and the last thing said
+    is how many spikes there were. In Python ``samples`` may be an iterator of arrays, and the record holds sums over
+    time; `spikeport.engine.stream` gives the blocks themselves.
+
     Raises SP907 for a file that is no array, SP502 for one of the wrong shape, SP511 for parts without ``resume``,
     SP515 for layers that there are not.
 
@@ -82,7 +89,14 @@ def simulate(
         spikeport simulate model.int.nir --input many.npy --no-trains --no-events --memory 1GB --out build/many
 
         spikeport simulate other.nir --input frames.npy --frames --dt 0.001 --out build/other
+
+        camera | spikeport simulate model.int.nir --stream --input - --out - | motor
     """
+    if stream:
+        if membranes or resume:
+            fail("SP544", "a stream keeps neither membranes nor parts", mend="leave --membranes and --resume out")
+        model = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=True)
+        return streamed(model, samples, target, out, Request(device=device), progress)
     brought = bring(samples, dt)
     written = None if out is None or Path(out).suffix.lower() != ".nir" else output(out, ".nir")
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=brought)

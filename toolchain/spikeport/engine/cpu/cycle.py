@@ -47,9 +47,9 @@ def loihi(
     right: int,
     constants: Constants,
     layer: Parameters,
-    spikes: Bytes,  # [T, B * N]
-    after: Floats,  # as spikes, or [0, 0]
-    state: Floats,  # [2, B * N], zeros
+    spikes: Bytes,  # [T + 1, B * N]: first those of the step before
+    after: Floats,  # [T, B * N], or [0, 0]
+    state: Floats,  # [2, B * N] membrane and current between calls
     sums: Floats,  # [1, B * N], int32
     back: Floats,  # [N], int32
     who: Whole,  # [N + 1]
@@ -63,18 +63,17 @@ def loihi(
     size = weight.shape[0]
     for first in range(begin, end, together):
         last = min(first + together, end)
-        for t in range(spikes.shape[0]):
+        for t in range(spikes.shape[0] - 1):
             now = x[min(t, x.shape[0] - 1)]
             for a in range(first * size, last * size, size):
                 fill(back, 0)
-                if t > 0:
-                    _recall(spikes[t - 1], a, weight, who, back)
+                _recall(spikes[t], a, weight, who, back)
                 for i in range(size):
                     sums[0, a + i] = now[a + i] + ((back[i] << left) >> right)
             step = Parameters(
                 layer.decay, layer.leak, layer.bias, layer.threshold[t : t + 1], layer.reset_value, layer.gain
             )
-            fires, held, counted = spikes[t : t + 1], after[t : t + 1], counts[t : t + 1]
+            fires, held, counted = spikes[t + 1 : t + 2], after[t : t + 1], counts[t : t + 1]
             kernels.loihi(sums, constants, step, fires, held, state, block, counted, first * size, last * size)
 
 
@@ -85,9 +84,9 @@ def real(
     bias: Floats,  # [N]
     rules: Rules,
     layer: Parameters,
-    spikes: Bytes,  # [T, B * N]
-    after: Floats,  # as spikes, or [0, 0]
-    state: Floats,  # [2, B * N], zeros
+    spikes: Bytes,  # [T + 1, B * N]: first those of the step before
+    after: Floats,  # [T, B * N], or [0, 0]
+    state: Floats,  # [2, B * N] membrane and current between calls
     sums: Floats,  # [1, B * N]
     back: Floats,  # [N]
     who: Whole,  # [N + 1]
@@ -101,18 +100,17 @@ def real(
     size = weight.shape[0]
     for first in range(begin, end, together):
         last = min(first + together, end)
-        for t in range(spikes.shape[0]):
+        for t in range(spikes.shape[0] - 1):
             now = x[min(t, x.shape[0] - 1)]
             for a in range(first * size, last * size, size):
                 copy(bias, back)
-                if t > 0:
-                    _recall(spikes[t - 1], a, weight, who, back)
+                _recall(spikes[t], a, weight, who, back)
                 for i in range(size):
                     sums[0, a + i] = now[a + i] + back[i]
             step = Parameters(
                 layer.decay, layer.leak, layer.bias, layer.threshold[t : t + 1], layer.reset_value, layer.gain
             )
-            fires, held, counted = spikes[t : t + 1], after[t : t + 1], counts[t : t + 1]
+            fires, held, counted = spikes[t + 1 : t + 2], after[t : t + 1], counts[t : t + 1]
             kernels.real(sums, rules, step, fires, held, state, block, counted, first * size, last * size)
 
 
@@ -125,23 +123,25 @@ class Cycle:
     exponent: int
     bias: Array
 
-    def __call__(self, x: Tensor, *, keep: bool, watch: bool) -> Fired:
-        """All steps; ``x`` [T or 1, B, N] is what enters beside that which comes back."""
+    def __call__(
+        self, x: Tensor, state: tuple[Array, Array] | None, start: int, steps: int, *, keep: bool, watch: bool
+    ) -> Fired:
+        """As `neuron.Cycle`; the state is that of the neurons and their last spikes."""
         dtype, size = self.layer.parameters.bias.dtype, self.weight.shape[0]
-        values, steps = flat(x), self.layer.node.timesteps
+        values = np.asarray(flat(x), dtype)
         count = values.shape[1]
-        spikes = np.empty((steps, count), np.uint8)
+        spikes = np.empty((steps + 1, count), np.uint8)
         after = np.empty((steps, count) if keep else (NOTHING, NOTHING), dtype)
-        state, sums = np.zeros((2, count), dtype), np.empty((1, count), dtype)
-        rules, layer = self.layer.watching(watch), self.layer.parameters
-        values = np.asarray(values, dtype)
+        own, spikes[0] = (np.zeros((2, count), dtype), 0) if state is None else state
+        sums, rules = np.empty((1, count), dtype), self.layer.watching(watch)
+        layer = self.layer.of_steps(start, steps)
 
         def part(begin: int, end: int) -> Array:
             loop: Any
             matrix: tuple[Any, ...]
             counts, back = np.zeros((steps, KINDS), np.int64), np.empty(size, dtype)
             who = np.empty(size + 1, np.int64)
-            told = (rules, layer, spikes, after, state, sums, back, who, kernels.block(sums, dtype), counts)
+            told = (rules, layer, spikes, after, own, sums, back, who, kernels.block(sums, dtype), counts)
             if isinstance(rules, Constants):
                 loop, matrix = loihi, (self.weight, max(self.exponent, 0), max(-self.exponent, 0))
             else:
@@ -151,8 +151,9 @@ class Cycle:
 
         counts = np.sum(over_parts(part, count // size, step=1, weight=steps * size), axis=0)
         shape = (steps, x.shape[1], -1)
-        train = unflat(spikes.reshape(shape), (size,))
-        return fired(train, unflat(after.reshape(shape), (size,)) if keep else None, None, counts)
+        train = unflat(spikes[1:].reshape(shape), (size,))
+        membranes = unflat(after.reshape(shape), (size,)) if keep else None
+        return fired(train, membranes, (own, spikes[-1].copy()), counts)
 
 
 def prepare(synapse: Linear, layer: Layer) -> Cycle | None:

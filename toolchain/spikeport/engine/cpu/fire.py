@@ -6,7 +6,7 @@ from typing import Any
 
 from spikeport.engine.cpu.advance import advance
 from spikeport.engine.cpu.listing import listed
-from spikeport.engine.cpu.moves import fill
+from spikeport.engine.cpu.moves import copy, fill
 from spikeport.engine.cpu.structures import (
     ACTIVE,
     BEYOND,
@@ -26,8 +26,30 @@ from spikeport.engine.cpu.structures import (
     Whole,
 )
 from spikeport.engine.cpu.sums import row
-from spikeport.machine import compiled
+from spikeport.machine import compiled, part
 from spikeport.machine.llvm import UNIT
+
+
+@part
+def _begin(state: Any, n: int, first: int, leaving: int, lanes: int, now: State) -> None:
+    """The state of sample ``n`` in a row of places from ``first`` on, ``lanes`` channels each; or zeros."""
+    v, current = now
+    if state.shape[0] == 0:
+        fill(v, 0)
+        fill(current, 0)
+        return
+    for j in range(len(v) // lanes):
+        copy(state[0, n, first + j * leaving :][:lanes], v[j * lanes :])
+        copy(state[1, n, first + j * leaving :][:lanes], current[j * lanes :])
+
+
+@part
+def _end(now: State, state: Any, n: int, first: int, leaving: int, lanes: int) -> None:
+    """The way back."""
+    v, current = now
+    for j in range(len(v) // lanes if state.shape[0] > 0 else 0):
+        copy(v[j * lanes :][:lanes], state[0, n, first + j * leaving :])
+        copy(current[j * lanes :][:lanes], state[1, n, first + j * leaving :])
 
 
 @compiled
@@ -40,6 +62,7 @@ def fire(
     pattern: int,  # after so many neurons the parameters repeat
     spikes: Bytes,  # [T, B, rows * columns * channels that leave]
     after: Integers,  # as spikes, or [0, 0, 0] where nobody asks
+    state: Integers,  # [2, B, as spikes] membrane and current between calls, or [0, 0, 0]
     lists: Lists,  # of all steps of a sample
     scratch: Scratch,
     units: Any,
@@ -50,7 +73,7 @@ def fire(
     begin: int,
     end: int,
 ) -> None:
-    """All steps of the samples ``begin`` ... ``end - 1``."""
+    """Some steps of the samples ``begin`` ... ``end - 1``."""
     lanes, together, columns, steps = UNIT * len(units), UNIT * len(half), plan.leaving[1], len(x)
     leaving, (events, starts) = lanes * len(weight), lists
     v, current, sums, _ = block
@@ -61,15 +84,15 @@ def fire(
         for tile in range(len(weight)):
             rows = weight[tile]
             for i in range(plan.leaving[0]):
-                fill(v, 0)
-                fill(current, 0)
+                first = i * columns * leaving + tile * lanes
+                _begin(state, n, first, leaving, lanes, now)
                 for t in range(steps):
                     if sums.itemsize > 2:
                         fill(sums, 0)
                     row(i, plan, rows, Lists(events[t], starts[t]), scratch, sums, 0, lanes, units, taps)
                     step, out = Parameters(decay, leak, bias, theta[t], reset_value, gain), spikes[t, n]
                     a = b = c = d = e = 0
-                    place = i * columns * leaving + tile * lanes
+                    place = first
                     k = place % pattern
                     for j in range(columns):
                         for lane in range(0, lanes, together):
@@ -87,3 +110,4 @@ def fire(
                     counts[t, BEYOND] += c
                     counts[t, ACTIVE] += d
                     counts[t, WRAPPED] += e
+                _end(now, state, n, first, leaving, lanes)

@@ -57,8 +57,7 @@ class Layer:
         after = np.empty((steps, count) if keep else (NOTHING, NOTHING), dtype)
         if state is None:  # else [2, N], membranes and currents; a call for all steps needs no state beyond them
             state = np.zeros((NOTHING, NOTHING) if steps == self.node.timesteps else (2, count), dtype)
-        parameters = self.parameters._replace(threshold=self.parameters.threshold[start : start + steps])
-
+        parameters = self.of_steps(start, steps)
         rules, loop = self.watching(watch), kernels.loihi if isinstance(self.rules, Constants) else kernels.real
 
         def part(begin: int, end: int) -> Array:
@@ -71,6 +70,10 @@ class Layer:
         shape, size = tuple(x.shape[2:]), (steps, x.shape[1], -1)
         train = unflat(spikes.reshape(size), shape)
         return fired(train, unflat(after.reshape(size), shape) if keep else None, state, counts)
+
+    def of_steps(self, start: int, steps: int) -> Parameters:
+        """The parameters, with the thresholds of some steps."""
+        return self.parameters._replace(threshold=self.parameters.threshold[start : start + steps])
 
     def watching(self, watch: bool) -> Any:
         """The rules, which watch if ``watch`` or in any case."""

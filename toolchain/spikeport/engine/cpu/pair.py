@@ -15,7 +15,7 @@ from torch import Tensor
 
 from spikeport.engine.cpu import kernels
 from spikeport.engine.cpu.fire import fire
-from spikeport.engine.cpu.fused import Layer, fired, unflat
+from spikeport.engine.cpu.fused import NOTHING, Layer, fired, unflat
 from spikeport.engine.cpu.products import Product
 from spikeport.engine.cpu.sparse import Rows
 from spikeport.engine.cpu.structures import KINDS
@@ -47,29 +47,33 @@ class Pair:
         beside: Tensor | None = None,
     ) -> Fired:
         """Steps ``start`` ... ``start + steps - 1``; membranes if ``keep``, active neurons if ``watch``."""
-        whole = len(x) == steps == self.layer.node.timesteps and beside is None
-        if self.rows is None or state is not None or not whole or not self.product.few(x):
-            return self.layer(self.product(x), state, start, steps, keep=keep, watch=watch, beside=beside)
         rows, layer, shape = self.rows, self.layer, self.layer.node.shape
+        whole = steps == layer.node.timesteps
+        joint = beside is None and len(x) == steps and (steps > 1 or whole)
+        if rows is None or not joint or steps * rows.most > LONGEST or not self.product.few(x):
+            return self.layer(self.product(x), state, start, steps, keep=keep, watch=watch, beside=beside)
         words = rows.words(x.flatten(0, 1)).reshape(steps, x.shape[1], -1)
         spikes = np.empty((steps, x.shape[1], int(np.prod(shape))), np.uint8)
         after = np.empty(spikes.shape if keep else (0, 0, 0), np.int32)
-        told = rows.weight, rows.plan, layer.watching(watch), layer.parameters, layer.pattern
+        if state is None:
+            state = np.zeros((NOTHING, NOTHING) if whole else (2, spikes[0].size), np.int32)
+        told = rows.weight, rows.plan, layer.watching(watch), layer.of_steps(start, steps), layer.pattern
+        carried = state.reshape(2, *spikes.shape[1:]) if len(state) else np.zeros((NOTHING,) * 3, np.int32)
         units = rows.units, rows.taps, rows.units[: len(kernels.UNITS)]
 
         def part(begin: int, end: int) -> Array:
             counts = np.zeros((steps, KINDS), np.int64)
-            fire(words, *told, spikes, after, *rows.memory(steps), *units, rows.block(), counts, begin, end)
+            fire(words, *told, spikes, after, carried, *rows.memory(steps), *units, rows.block(), counts, begin, end)
             return counts
 
         parts = over_parts(part, x.shape[1], step=1, weight=words[:, 0].size * 8)
         membranes = unflat(after, shape) if keep else None
-        return fired(unflat(spikes, shape), membranes, None, np.sum(parts, axis=0))
+        return fired(unflat(spikes, shape), membranes, state, np.sum(parts, axis=0))
 
 
 def prepare(product: Product, layer: Layer) -> Pair:
-    """The two as one; in one pass where events may be added, vectors fill the layer's channels, and lists are short."""
+    """The two as one; in one pass where events may be added and vectors fill the layer's channels."""
     rows = product.rows
     if rows is None or layer.node.shape[0] % (UNIT * len(rows.units)):
         return Pair(product, layer, None)
-    return Pair(product, layer, rows if layer.node.timesteps * rows.most <= LONGEST else None)
+    return Pair(product, layer, rows)

@@ -12,6 +12,7 @@ from spikeport.findings import Finding
 from spikeport.record import Record
 from spikeport.terminal import console, show
 from spikeport.terminal.results import Shown
+from spikeport.verbs.streaming import Streamed
 
 if TYPE_CHECKING:
     from spikeport.comparison import Comparison
@@ -39,6 +40,11 @@ def _run(result: Mapping[str, Any], values: Mapping[str, Any]) -> None:
 
 
 def _simulate(record: Record, values: Mapping[str, Any]) -> None:
+    if isinstance(record, Streamed):  # standard output may hold what went out
+        console.say(f"{record.steps:,} steps of {record.samples} on {record.target}, {record.seconds:.2f} s")
+        for name, rate in record.rates().items():
+            console.say(f"{name}: {int(record.spike_counts[name][0]):,} spikes, {rate[0]:.3f} a neuron and step")
+        return
     rates = record.rates()
     show.table(
         f"{record.samples} samples on {record.target}, {record.seconds:.2f} s",

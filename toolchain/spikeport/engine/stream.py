@@ -1,0 +1,185 @@
+"""An endless input in constant memory: frames come in blocks, and what the network does with them goes out at once.
+
+What each node carries from step to step stays between blocks (`run.Run.walk`), so a stream is cut anywhere without
+changing a bit of integers. Past its schedules a network goes on as ``Graph.after_end`` says (`passes.extend`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spikeport.engine.devices import whole_factors
+from spikeport.engine.program import Kernels
+from spikeport.engine.run import Engine, Run
+from spikeport.findings import fail, require
+from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Loihi, Range, Readout, Samples, over_neurons
+from spikeport.graph.inputs import require_within
+from spikeport.passes.extend import extend
+from spikeport.record import Record
+from spikeport.target import Request
+
+BLOCK = 64  #: steps at once at most
+WHOLE = {"b": (0, 1), "u": (0, 255)}  #: what frames of booleans and bytes may hold
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """What a network did in some consecutive steps of a stream."""
+
+    start: int  #: the first of them, from 0
+    outputs: (
+        Array  #: [steps, B, *output]: spikes, uint8; of a readout what it weighs, ``x[t] + bias`` (x << 6 if Loihi)
+    )
+    record: Record  #: spike counts, and what was asked for, of these steps; its outputs are the sum over them
+
+
+def stream(
+    graph: Graph,
+    frames: Iterable[Array],
+    request: Request = Request(),
+    device: str = "cpu",
+    kernels: Kernels | None = None,
+) -> Iterator[Block]:
+    """Run frames as they come, each array [some steps, B, *input], B the same in all; gives their blocks as they end.
+
+    As `Stream`, which raises.
+    """
+    running = Stream(graph, request, device, kernels)
+    for some in frames:
+        yield from running.feed(some)
+
+
+class Stream:
+    """A graph on its way through an input without end; memory does not grow with the steps."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        request: Request = Request(),
+        device: str = "cpu",
+        kernels: Kernels | None = None,
+        most: int = BLOCK,
+    ) -> None:
+        """``most``: steps at once. Raises SP541 for a graph that takes one frame a sample."""
+        if graph.entry.coding != "events":
+            why = "the frames of a stream are different at every step."
+            where = f"node {graph.input!r}"
+            fail("SP541", "the model takes one frame a sample", where=where, why=why, mend="read it with --frames")
+        self.graph, self.request, self.done = graph, request, 0
+        self._most, self._batch = most, 0
+        self._long = _longer(graph, most)
+        self._engine = Engine(self._long, device, kernels)
+        self._run: Run | None = None
+
+    def feed(self, frames: Array) -> Iterator[Block]:
+        """The next frames [steps, B, *input], in blocks as soon as they are computed.
+
+        Raises SP540 past the schedules of a graph that does not say how they go on, SP542 where nothing says which
+        integers may come, SP543 for frames of another shape or type, SP504 for integers out of range.
+        """
+        self._check(frames)
+        at = 0
+        while at < len(frames):
+            start = self._place()
+            steps = min(self._most, len(frames) - at, self._long.timesteps - start)
+            yield self._block(frames[at : at + steps], start)
+            at += steps
+
+    def _block(self, frames: Array, start: int) -> Block:
+        """Some steps, ``start`` the first of them in the schedules."""
+        begun, steps = time.perf_counter(), len(frames)
+        if self._run is None:
+            self._run = Run(self._engine.ready(self._range(frames)), self.request)
+        run = self._run
+        with torch.inference_mode(), whole_factors():
+            output = run.walk(Samples(frames, "events"), start, steps)
+            outputs = self._told(output.expand(steps, *output.shape[1:]))
+        sums = outputs.sum(0, dtype=run.program.leaving)
+        record = replace(run.record(sums), outputs=sums, seconds=time.perf_counter() - begun)
+        for parts in (run.counted, run.trains, run.membranes, run.events):
+            parts.clear()
+        block = Block(self.done, outputs, record)
+        self.done += steps
+        return block
+
+    def _told(self, output: Tensor) -> Array:
+        """What the last node gives, step by step."""
+        node = self.graph.nodes[self.graph.output]
+        if isinstance(node, LIF):
+            return np.ascontiguousarray(output.to(torch.uint8).cpu().numpy())
+        values = output.cpu().numpy()
+        values = values.astype(np.int64) if isinstance(self.graph.arithmetic, Loihi) else values
+        if not isinstance(node, Readout):
+            return values
+        entering = values << STATE_SHIFT if values.dtype.kind == "i" else values
+        return np.asarray(entering + over_neurons(node.bias, node.shape).astype(values.dtype))
+
+    def _place(self) -> int:
+        """Where the next step stands in the schedules."""
+        if self.graph.after_end == "cycle":
+            return self.done % self._long.timesteps
+        steps = self.graph.timesteps
+        if self.graph.after_end == "error" and self.done >= steps:
+            fail(
+                "SP540",
+                f"step {self.done + 1} has come, and the schedules are for {steps}",
+                where=f"node {self.graph.input!r}",
+                mend='end the stream there, or say how they go on: graph.with_(after_end="hold") or "cycle"',
+            )
+        return min(self.done, steps)
+
+    def _check(self, frames: Array) -> None:
+        shape = self.graph.entry.shape
+        fits = frames.ndim == len(shape) + 2 and frames.shape[2:] == shape and frames.dtype.kind in "fiub"
+        same = self._batch in (0, frames.shape[1] if fits else 0)
+        number = self._batch or "B"
+        require(
+            fits and same,
+            "SP543",
+            f"frames of shape {list(frames.shape)} of {frames.dtype}; the stream takes [steps, {number}, {shape}]",
+            where=f"node {self.graph.input!r}",
+            mend="bring numbers, a frame each step, of as many samples as at the beginning",
+        )
+        finite = frames.dtype.kind != "f" or bool(np.isfinite(frames).all())
+        require(finite, "SP502", "the input holds values that are not finite", where=f"node {self.graph.input!r}")
+        self._batch = frames.shape[1]
+        if isinstance(self.graph.arithmetic, Loihi) and frames.size:
+            unit = float(self.graph.entry.unit)
+            low, high = sorted(int(np.rint(float(end) / unit)) for end in (frames.min(), frames.max()))
+            require_within(self.graph, low, high)
+
+    def _range(self, frames: Array) -> Range | None:
+        """Which integers may ever come; None for real numbers."""
+        node = self.graph.entry
+        if not isinstance(self.graph.arithmetic, Loihi):
+            return None
+        if np.isfinite(node.low) and np.isfinite(node.high):
+            return Range(int(node.low), int(node.high))
+        ends = WHOLE.get(frames.dtype.kind) if frames.dtype.itemsize == 1 else None
+        if ends is None:
+            fail(
+                "SP542",
+                f"nothing says between which bounds the integers lie that will come as {frames.dtype}",
+                where=f"node {self.graph.input!r}",
+                why="sums are exact by bounds that are known before the first step.",
+                mend="bring bytes or booleans, or a graph whose input has low and high",
+            )
+        low, high = sorted(int(np.rint(end / float(node.unit))) for end in ends)
+        return Range(low, high)
+
+
+def _longer(graph: Graph, most: int) -> Graph:
+    """A graph whose schedules hold a block from anywhere that a stream may be, and are longer than any block.
+
+    "hold": a block beyond the end. "cycle": whole turns, so that a block ends with the last of them at the latest.
+    """
+    if graph.after_end == "error":
+        return graph
+    turns = most // graph.timesteps + 1
+    return extend(graph, turns * graph.timesteps if graph.after_end == "cycle" else graph.timesteps + most)
