@@ -12,11 +12,20 @@ from spikeport import threads
 from spikeport.costs import derive
 from spikeport.engine import simulate
 from spikeport.engine.resume import run_in_parts
+from spikeport.engine.run import packed_there
 from spikeport.graph import LIF, LOIHI2, Conv, Graph, Input, Linear, Loihi, Pool, Readout
-from spikeport.record import Record, join
+from spikeport.record import Record, Train, join
 from spikeport.target import Request
 
 ALL = Request(trains=True, events=True)
+
+
+@pytest.mark.parametrize("size", [*range(1, 10), 16, 17])
+def test_spikes_that_a_device_packs_are_packed_alike(size):
+    spikes = np.random.default_rng(size).random((3, 2, size)) < 0.5
+    train, there = Train.pack(spikes), packed_there(torch.from_numpy(spikes))
+    assert train.shape == there.shape
+    np.testing.assert_array_equal(there.bits, train.bits)
 
 
 def always(steps, integers, *, readout, coding="direct"):

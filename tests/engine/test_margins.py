@@ -147,6 +147,21 @@ def test_a_norm_rounds_the_magnitudes_that_it_adds():
     np.testing.assert_allclose(margin.bound[0], 2.0**-24 * (8 * terms + 6 * current), rtol=1e-5)
 
 
+def test_what_a_membrane_keeps_is_rounded_again():
+    """6 roundings a step of decay |v| + |x| + |bias|, and the decayed error of the step before."""
+    x, decay, bias = np.float32([[100.3]]), np.float32(0.7), np.float32(-31.7)
+    lif = LIF((1,), decay, np.full(3, 1e9, np.float32), bias, reset="none")
+    graph = Graph.chain({"input": Input((1,)), "lif": lif}, 3)
+    v = e = 0.0
+    bounds = []
+    for _ in range(3):
+        e = float(decay) * e + 6 * 2.0**-24 * (float(decay) * abs(v) + 100.3 + 31.7)
+        v = float(decay) * v + 100.3 - 31.7
+        bounds.append(e)
+    margin = margins(graph, x, simulate(graph, x, TRAINS))["lif"]
+    np.testing.assert_allclose(margin.bound.ravel(), bounds, rtol=1e-5)
+
+
 def test_one_wrong_spike_is_a_defect_in_its_layer_only():
     graph, samples = network(1)
     record = simulate(graph, samples, TRAINS)

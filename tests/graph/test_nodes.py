@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikeport.graph import Conv, Flatten, Linear, Norm, Pool, Real, Scale, meaning
+from spikeport.graph import Conv, Flatten, Linear, Norm, Pool, Readout, Real, Scale, meaning
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(4, 6, 7))
@@ -59,3 +59,23 @@ def test_a_convolution_weighs_its_windows_group_by_group():
         for c, a, b in np.ndindex(2, 2, 3):
             expected[o, i, j] += weight[o, c, a, b] * at(o // 3 * 2 + c, i + 2 * a, 2 * j - 1 + b)
     np.testing.assert_allclose(apply(node, X), expected, rtol=1e-9, atol=1e-9)
+
+
+LAST = [0, 0, 0, 3]
+ALMOST = [0.25, 0.25, 0.25, 0.26]
+
+
+@pytest.mark.parametrize(
+    ("weight", "follows"),
+    [([0.25] * 4, True), (LAST, True), (ALMOST, False), ([0, 1, 0, 1], False), ([0] * 4, False), ([1], False)],
+)
+def test_a_readout_of_the_mean_or_the_last_step_follows_the_number_of_steps(weight, follows):
+    assert Readout((2,), np.asarray(weight, np.float32)).follows_length == follows
+    assert not Readout((2,), np.asarray(weight, np.float32).astype(np.int64)).follows_length
+
+
+def test_a_mean_over_more_steps_is_a_mean_and_a_last_step_the_last():
+    mean, last = (Readout((2,), np.asarray(weight, np.float32)) for weight in ([0.25] * 4, LAST))
+    assert mean.for_length(8).tolist() == [0.125] * 8
+    assert last.for_length(3).tolist() == [0, 0, 3]
+    assert last.for_length(3).dtype == np.float32

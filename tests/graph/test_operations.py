@@ -94,6 +94,7 @@ def test_operands_follow_nodes_that_come_and_go():
         (lambda: Sum((0,), operands=TWO), "SP119"),
         (lambda: graph(Concat(operands=("x", "x"))), "SP119"),
         (lambda: graph(Concat(operands=("double", "x", "other"))), "SP119"),
+        (lambda: graph(edges=(("x", "double"), ("double", "all"))), "SP119"),
         (lambda: graph(edges=(("x", "double"), ("double", "all"), ("x", "all"), ("double", "all"))), "SP110"),
         (lambda: graph(MatMul(operands=("double", "x"))), "SP106"),
         (lambda: graph(Concat(axis=1, operands=("double", "x"))), "SP106"),

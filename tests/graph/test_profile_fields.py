@@ -82,11 +82,22 @@ def test_what_may_wrap_is_said_before_a_run_with_its_bound():
 
 
 def test_a_profile_that_refuses_ends_the_run_and_runs_what_fits():
-    graph = network(replace(NARROW, accumulator_overflow="refuse"), [9, 0])
+    graph = network(replace(NARROW, accumulator_overflow="refuse"), [9, -16])
     assert simulate(graph, np.array([[3.0, 0.0]])).outputs.item() == 2 * 64
+    for x, fits in (([4.0, 0.0], False), ([0.0, 2.0], True), ([0.0, 3.0], False)):  # 36, -32 and -48
+        samples = np.array([x])
+        ways = [lambda x=samples: definition.run(graph, x)]
+        ways += [lambda x=samples, k=kernels: simulate(graph, x, kernels=k) for kernels in ("plain", "fast")]
+        for run in ways:
+            if fits:
+                run()
+                continue
+            with pytest.raises(SpikeportError, match="SP122"):
+                run()
+    edge = network(replace(NARROW, accumulator_overflow="refuse"), [16, 0])
     for run in (definition.run, simulate):
         with pytest.raises(SpikeportError, match="SP122"):
-            run(graph, np.array([[4.0, 0.0]]))
+            run(edge, np.array([[2.0, 0.0]]))  # 32, one more than there is
     assert [each.severity for each in OnnxRuntime().check(graph) if each.code == "SP123"] == ["error"]
 
 

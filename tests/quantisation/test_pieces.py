@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from quantize_examples import filtered, vectors
 from spikeport.engine import simulate
-from spikeport.graph import Conv, Linear
+from spikeport.graph import LIF, LOIHI2, Conv, Linear
 from spikeport.quantisation import mixed_bits, quantize
 from spikeport.quantisation.inputs import exact_unit
+from spikeport.quantisation.integers import threshold_mantissas
+from spikeport.quantisation.layers import Layer, Term, Value, message_findings
 from spikeport.quantisation.mantissa import mantissa_for
+from spikeport.quantisation.post_training import _badness
+from spikeport.quantisation.ranges import _rounding
 from spikeport.quantisation.rounding import patches
 
 
@@ -27,6 +33,39 @@ def test_patches_of_a_convolution_are_what_its_windows_cover():
     }
     drawn = {patch.reshape(4, 3, 2).tobytes() for patch in patches(node, x, np.random.default_rng(0))}
     assert drawn == windows  # thousands are drawn, all 96 come up
+
+
+def test_a_threshold_is_the_nearest_mantissa_of_the_first_that_fires():
+    """u >= 33 is u > 32, half of a mantissa, which goes to the even one; u >= 34 is u > 33. Strictly: 33 is 33 / 64."""
+    for compare, theta, mantissa in ((">=", 33, 0), (">=", 34, 1), (">=", 97, 2), (">", 33, 1), (">", 32, 0)):
+        node = LIF((1,), np.float32(0.5), np.full(1, theta, np.float32), compare=compare)
+        assert threshold_mantissas(node, np.ones(()), coarse=False).ravel().tolist() == [mantissa]
+    for compare, theta, mantissa in ((">=", 128, 1), (">=", 129, 2), (">", 128, 2), (">", 127, 1)):
+        node = LIF((1,), np.float32(1), np.full(1, theta, np.float32), compare=compare)
+        assert threshold_mantissas(node, np.ones(()), coarse=True).ravel().tolist() == [mantissa]
+
+
+@pytest.mark.parametrize(
+    ("value", "step", "away"), [(1.3, 0.5, 0.2), (-1.3, 0.5, -0.2), (7.0, 2.0, 1.0), (0.2, 4.0, -0.2)]
+)
+def test_what_rounding_moves_a_value_by(value, step, away):
+    assert _rounding(np.asarray(value), np.asarray(step)) == pytest.approx(away)
+
+
+@pytest.mark.parametrize(("most", "unit", "said"), [(3, 1, False), (4, 1, True), (5, 1, True), (4, 0.5, False)])
+def test_a_sum_larger_than_a_message_is_said(most, unit, said):
+    """Two bits hold 3. Values that are no whole numbers of messages (averages) are another matter."""
+    layer = Layer("lif", ("lif",), (Term("fc", Value(unit, 0, most), 1),), channels=False)
+    findings = message_findings((layer,), replace(LOIHI2, message_bits=2))
+    assert [each.code for each in findings] == ["SP426"] * said
+
+
+def test_a_step_is_judged_by_spikes_and_by_outputs():
+    """Each twice as far away makes it twice as bad."""
+    bad = _badness({"output_error": 0.2, "spike_mismatch": 0.1})
+    assert bad == pytest.approx(0.02, rel=1e-6)
+    assert _badness({"output_error": 0.1, "spike_mismatch": 0.1}) == pytest.approx(bad / 2, rel=1e-6)
+    assert _badness({"output_error": 0.2, "spike_mismatch": 0.05}) == pytest.approx(bad / 2, rel=1e-6)
 
 
 def test_patches_of_a_dense_layer_are_its_inputs():

@@ -12,6 +12,7 @@ from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.graph import LOIHI1, LOIHI2, SPECK, Conv, Linear
 from spikeport.quantisation import load_profile, mixed_bits, profile_names, quantize, sensitivity
+from spikeport.quantisation.sensitivity import Probe, _path
 from spikeport.verbs.load import Data
 from spikeport.verbs.quantize import quantize as api_quantize
 
@@ -46,6 +47,43 @@ def test_a_wrong_profile_is_refused(tmp_path, text):
         load_profile(file)
     assert caught.value.code == "SP423"
     assert "wrong.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "low", "high"),
+    [
+        ("weight_bits", 1, 8),
+        ("decay_bits", 1, 12),
+        ("threshold_bits", 1, 17),
+        ("bias_bits", 1, 24),
+        ("state_bits", 8, 24),
+        ("message_bits", 1, 16),
+    ],
+)
+def test_a_profile_is_within_what_the_arithmetic_holds(tmp_path, field, low, high):
+    """Loihi's words: weights of 8 bits, decays of 12, thresholds of 17, states of 24."""
+    file = tmp_path / "mine.toml"
+    for bits in (low, high):
+        file.write_text(f"{field} = {bits}")
+        assert getattr(load_profile(file), field) == bits
+    for bits in (low - 1, high + 1):
+        file.write_text(f"{field} = {bits}")
+        with pytest.raises(SpikeportError, match=f"SP423.*{field}"):
+            load_profile(file)
+
+
+def test_the_path_takes_the_bit_that_costs_least_a_weight(judged):
+    """Squared errors: the first layer's grow by 1 a bit, the last's by 0.001, then by 4; of all others by 100."""
+    plan = judged[2].plan
+    squares = {"lif1": lambda bits: 8.0 - bits, "out": lambda bits: 0.001 if bits == 7 else 4.0}
+    probes = tuple(
+        Probe(layer, bits, squares.get(layer, lambda bits: 100.0 * (8 - bits))(bits) ** 0.5, 0, 1, None)
+        for layer in ("lif1", "lif2", "out")
+        for bits in range(1, 8)
+    )
+    path = _path(plan, probes, 0.0)
+    assert path[0] == {"lif1": 8, "lif2": 8, "out": 8}
+    assert path[1] == {"lif1": 8, "lif2": 8, "out": 7}
 
 
 def test_an_unknown_profile_names_those_there_are(tmp_path):
