@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from data_files import cifar_folder, code
 from spikeport import datasets
-from spikeport_models.datasets import idx
+from spikeport_models.datasets import idx, vowels
 
 RNG = np.random.default_rng(5)
 
@@ -130,3 +130,29 @@ def test_a_pickle_that_wants_more_than_arrays_is_not_obeyed(tmp_path):
     assert not marker.exists()
     (place / "test_batch").write_bytes(b"")
     assert code(datasets.load, "cifar10", "test", place) == "SP362"
+
+
+def test_utterances_end_at_the_last_step(tmp_path):
+    """Files of aeon's format: two of three speakers' utterances, of 4 and 29 frames."""
+
+    def line(frames, speaker):
+        return ":".join(",".join(f"{c + 100 * f}" for f in range(frames)) for c in range(12)) + f":{speaker}"
+
+    for name, count in (("JapaneseVowels_TRAIN.ts", 20), ("JapaneseVowels_TEST.ts", 1)):
+        rows = [line(4, 1), line(29, 9)] * count
+        (tmp_path / name).write_text("\n".join(["# Kudo et al.", "@classLabel true 1 9", "@data", *rows]))
+    x, y = vowels.SOURCE.read("test", tmp_path)
+    assert (x.shape, y.tolist(), vowels.SOURCE.classes, vowels.SOURCE.coding) == ((29, 2, 12), [0, 8], 9, "events")
+    assert x[:, 0].tolist() == [[c + 100 * max(0, f) for c in range(12)] for f in range(-25, 4)]
+    assert x[:, 1, 0].tolist() == [100 * f for f in range(29)]
+    assert [len(vowels.SOURCE.read(split, tmp_path)[1]) for split in ("train", "val")] == [36, 4]
+    assert code(vowels.SOURCE.read, "test", tmp_path, 28) == "SP363"
+    for bad in (
+        "no data",
+        "@data\n" + line(30, 1),
+        "@data\n" + line(4, 0),
+        "@data\n1,2:3,4:1",
+        "@data\n" + line(4, 10),
+    ):
+        (tmp_path / "JapaneseVowels_TEST.ts").write_text(bad)
+        assert code(vowels.SOURCE.read, "test", tmp_path) == "SP362"

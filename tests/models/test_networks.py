@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from spikeport.findings import SpikeportError
-from spikeport.training.networks import build, networks
+from spikeport.training import DsAtgo
+from spikeport.training.networks import Task, build, networks
 from spikeport_models.networks.size import size_of
+from spikeport_models.networks.spikformer import spikformer
 
 
 def net(name, shape=(3, 32, 32), classes=10, timesteps=2, method="ds-atgo", **options):
@@ -139,3 +141,21 @@ def test_schedules_can_be_ordinary_parameters(name):
         assert schedule.shape == (3,)
         assert (schedule == 1.0).all()
         assert schedule.grad.abs().sum() > 0
+
+
+def test_a_spikformer_s_attention_is_its_equation():
+    """Zhou et al. 2023, eq. 5-8, one head at a time by einsum: neurons(0.125 * q k^T v), tokens along the last axis."""
+    torch.manual_seed(1)
+    task = Task((1, 12, 12), 10, 2, DsAtgo())
+    attention = spikformer(task, channels=16, heads=2).encoder1.attention.eval()
+    x, given = torch.randint(0, 2, (2, 3, 16, 3, 3)).float(), []
+    attention.neuron.register_forward_pre_hook(lambda _, entering: given.append(entering[0]))
+    with torch.no_grad():
+        attention(x)
+        q, k, v = (part(x).reshape(2, 3, 2, 8, 9) for part in (attention.q, attention.k, attention.v))
+        maps = torch.einsum("tbhdi,tbhdj->tbhij", q, k)
+        expected = 0.125 * torch.einsum("tbhij,tbhdj->tbhdi", maps, v)
+    assert expected.any()
+    assert torch.equal(given[0], expected.reshape(2, 3, 16, 3, 3))
+    with pytest.raises(SpikeportError, match="SP314"):
+        spikformer(task, channels=20, heads=4)

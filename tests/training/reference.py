@@ -65,15 +65,16 @@ def tdbn(x, gamma, beta, scale, eps=1e-5):
     return gamma.view(shape) * scale * (x - mean) / torch.sqrt(var + eps) + beta.view(shape)
 
 
-def neurons(x, decay, thresholds, widths, *, reset="zero", detach=False, shape="rectangular", mask=None):
-    """u = decay v + x; s = u >= theta; v = u (1 - s) or u - theta s. `thresholds(t, u)` and `widths(t, u, theta)`.
+def neurons(x, decay, thresholds, widths, *, reset="zero", detach=False, shape="rectangular", mask=None, feedback=None):
+    """u = decay v + x (+ feedback s[t-1]); s = u >= theta; v = u (1 - s) or u - theta s.
 
+    `thresholds(t, u)` and `widths(t, u, theta)`.
     With a `mask` [T, B, ...] (or "none") spikes are those of `soft_spike`, otherwise of `Spike`.
     """
     v = torch.zeros_like(x[0])
     spikes, used = [], []
     for t in range(x.shape[0]):
-        u = decay * v + x[t]
+        u = decay * v + x[t] + (spikes[-1] @ feedback.T if t and feedback is not None else 0)
         theta = thresholds(t, u)
         width = widths(t, u, theta)
         if mask is None:

@@ -32,9 +32,16 @@ class Blocks:
 
     def neurons(self, norm: TdBatchNorm) -> Neuron:
         """Neurons behind a normalisation."""
+        return self._neurons(norm, norm.channels)
+
+    def bare_neurons(self, channels: int) -> Neuron:
+        """Neurons without a normalisation before them."""
+        return self._neurons(None, channels)
+
+    def _neurons(self, norm: TdBatchNorm | None, channels: int) -> Neuron:
         options = dict(self.cells)
         kind = NEURONS[str(options.pop("neuron", "plif"))]
-        return kind(self.task.method, self.task.timesteps, norm=norm, channels=norm.channels, **options)  # type: ignore[arg-type]
+        return kind(self.task.method, self.task.timesteps, norm=norm, channels=channels, **options)  # type: ignore[arg-type]
 
     def spiking(self, synapse: nn.Module, channels: int) -> Spiking:
         """A synapse with tdBN and neurons."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeport.findings import require
-from spikeport.training import cuda, fused
+from spikeport.training import cuda, fused, stepwise
 from spikeport.training.dynamics import fire
 from spikeport.training.memory import rows_of_channels
 from spikeport.training.methods import Method
@@ -110,6 +110,12 @@ class Neuron(nn.Module):
     def _follow(self, used: Tensor, rules: Rules) -> None:
         if rules.adapt:
             self.threshold.lerp_(used.to(self.threshold.dtype), self.method.momentum)  # type: ignore[attr-defined]
+
+    def membranes(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Spikes, and membranes before the reset, [T, B, *neurons], that inference has for ``x``; no gradient."""
+        theta, rules = self.threshold.detach(), Rules(self.method, self.reset, self.detach_reset)
+        spikes, u, _, _ = stepwise.forward(x, self.decay.detach(), theta, theta, rules)
+        return spikes, u
 
     def surrogate_widths(self) -> Tensor:
         """Width of each step, [T], for the thresholds as they stand; no gradient, but for a learned width."""

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from spikeport.training import stepwise
 from spikeport.training.neurons import Neuron
 from spikeport.training.reduce import mean_and_std
-from spikeport.training.rules import Rules
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,8 @@ def activity(module: nn.Module, x: Tensor) -> dict[str, Activity]:
 
 
 def _activity(part: Neuron, x: Tensor) -> Activity:
-    theta, rules = part.threshold.detach(), Rules(part.method, part.reset, part.detach_reset)
-    spikes, u, _, _ = stepwise.forward(x, part.decay, theta, theta, rules)
+    theta = part.threshold.detach()
+    spikes, u = part.membranes(x)
     widths = part.surrogate_widths().detach()
     if part.method.adaptive:
         spreads = [mean_and_std(one, per_channel=theta.ndim == 2)[1] for one in u]

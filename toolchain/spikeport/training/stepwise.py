@@ -16,14 +16,20 @@ def spread(schedule: Tensor, like: Tensor) -> Tensor:
 
 
 def forward(
-    x: Tensor, beta: Tensor, threshold: Tensor, width: Tensor, rules: Rules
+    x: Tensor, beta: Tensor, threshold: Tensor, width: Tensor, rules: Rules, feedback: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Spikes, membranes before the reset, and the thresholds and widths used."""
+    """Spikes, membranes before the reset, and the thresholds and widths used.
+
+    ``feedback`` [C, C] connects the layer, of [B, C] neurons a step, to itself: ``x[t] + feedback s[t-1]`` enters.
+    """
     thresholds, widths = list(threshold), list(width)
-    membranes, spikes = [], []
+    membranes: list[Tensor] = []
+    spikes: list[Tensor] = []
     v: Tensor | None = None
     for t in range(x.shape[0]):
         now = x[t].to(beta.dtype)
+        if feedback is not None and t > 0:
+            now = torch.addmm(now, spikes[-1].to(beta.dtype), feedback.T)
         u = now if v is None else torch.addcmul(now, v, beta)
         if rules.adapt:
             mean, std = mean_and_std(u, per_channel=threshold.ndim == 2)
@@ -37,21 +43,33 @@ def forward(
 
 
 def backward(
-    grad: Tensor, u: Tensor, beta: Tensor, thresholds: Tensor, widths: Tensor, mask: Tensor | None, rules: Rules
+    grad: Tensor,
+    u: Tensor,
+    beta: Tensor,
+    thresholds: Tensor,
+    widths: Tensor,
+    mask: Tensor | None,
+    rules: Rules,
+    feedback: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of the input, the decay, the thresholds and the widths. ``mask`` [T, B, ...] keeps or drops a slope."""
+    """Gradients of the input, the decay, the thresholds and the widths. ``mask`` [T, B, ...] keeps or drops a slope.
+
+    That of ``feedback`` is the sum over t of the input's at t and the spikes at t - 1.
+    """
     zero = rules.by_zero
     steps = u.shape[0]
     g_x: list[Tensor] = [u] * steps
     g_theta, g_width = list(torch.zeros_like(thresholds)), list(torch.zeros_like(widths))
     g_decay = torch.zeros_like(beta)
-    carried: Tensor | None = None  # decay * g_u[t+1]
+    g_u, carried = u[0], None  # of the step behind; carried = decay * g_u[t+1]
     for t in reversed(range(steps)):
         theta, width = spread(thresholds[t], u[t]), spread(widths[t], u[t])
         h = slope(u[t] - theta, width, rules.method.shape)
         h = h if mask is None else h * mask[t]
         fired = u[t] >= theta
         g_spike = grad[t].to(u.dtype)
+        if feedback is not None and carried is not None:
+            g_spike = torch.addmm(g_spike, g_u, feedback)
         through: Tensor | None = None
         if carried is not None:
             through = carried.masked_fill(fired, 0) if zero else carried

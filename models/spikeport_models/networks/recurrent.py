@@ -1,0 +1,54 @@
+"""A recurrent spiking network for sequences."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Unpack
+
+import torch
+from torch import nn
+
+from spikeport.findings import require
+from spikeport.training.layers import Flatten, Linear, Readout
+from spikeport.training.networks import Cells, Task
+from spikeport.training.norm import TdBatchNorm
+from spikeport.training.recurrent import Recurrent
+from spikeport_models.networks.blocks import Blocks, Spiking, scaled
+
+
+def recurrent(
+    task: Task,
+    *,
+    hidden: Sequence[int] = (64,),
+    decay: float = 0.8,
+    memory: float = 0.9,
+    events: bool = True,
+    width: float = 1.0,
+    **cells: Unpack[Cells],
+) -> nn.Module:
+    """Linear-tdBN and neurons that are connected among themselves, for each of ``hidden``, then Linear and a readout.
+
+    The readout is what a leaky integrator holds at the last step: weights ``memory ** (T - 1 - t)``, which sum to 1; 0
+    is the last step alone, 1 the mean over all. ``decay`` is that of the neurons at the start; ``events`` (as a rule)
+    takes a frame a timestep.
+    """
+    require(0 <= memory <= 1, "SP314", f"memory = {memory}", mend="memory lies between 0 and 1")
+    kind = cells.pop("neuron", "plif")
+    require(kind == "plif", "SP314", f"recurrent neurons are plif, not {kind!r}")
+    layers = Blocks(task, cells).begin(events)
+    layers["flatten"] = Flatten()
+    inputs = math.prod(task.input_shape)
+    for number, count in enumerate(hidden, 1):
+        outputs = scaled(count, width)
+        norm = TdBatchNorm(outputs, task.method)
+        neuron = Recurrent(task.method, task.timesteps, norm=norm, channels=outputs, decay=decay, **cells)
+        synapse = Linear(inputs, outputs, bias=False)
+        layers[f"recurrent{number}"] = Spiking(OrderedDict(synapse=synapse, norm=norm, neuron=neuron))
+        inputs = outputs
+    module = Blocks(task, cells).end(layers, Linear(inputs, task.classes))
+    weight = memory ** torch.arange(task.timesteps - 1, -1, -1, dtype=torch.float64)
+    readout: Readout = module.readout  # type: ignore[assignment]
+    readout.weight.copy_(weight / weight.sum())
+    return module
