@@ -11,8 +11,8 @@ import torch
 from spikeport import threads
 from spikeport.costs import derive
 from spikeport.engine import simulate
+from spikeport.engine.kept import packed_there
 from spikeport.engine.resume import run_in_parts
-from spikeport.engine.run import packed_there
 from spikeport.graph import LIF, LOIHI2, Conv, Graph, Input, Linear, Loihi, Pool, Readout
 from spikeport.record import Record, Train, join
 from spikeport.target import Request
