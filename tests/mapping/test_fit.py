@@ -18,7 +18,7 @@ from spikeport.costs import Traffic
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir
-from spikeport.graph import LIF, Conv, Graph, Input, Linear, Pool
+from spikeport.graph import LIF, Conv, Delay, Graph, Input, Linear, Pool, Scale
 from spikeport.mapping import Mapping, draw, find, latency, shipped, traffic, work
 from spikeport.mapping.chip import parse
 from spikeport.mapping.fit import fit
@@ -246,6 +246,14 @@ def test_what_no_core_holds_does_not_fit():
     big = fit(dense(), chip(neurons=1, chips=1, cores=16))
     assert big.status == "does not fit"
     assert "the largest system has 1 chips" in big.sentence
+
+
+def test_a_membrane_that_is_a_sum_of_its_own_past_is_refused_not_followed_for_ever():
+    nodes = {"input": Input((3,)), "sum": Scale(np.ones(())), "past": Delay((3,)), "lif": lif(3)}
+    edges = (("input", "sum"), ("past", "sum"), ("sum", "past"), ("sum", "lif"))
+    with pytest.raises(SpikeportError, match="comes back to itself") as caught:
+        fit(Graph(nodes, edges, T))
+    assert caught.value.code == "SP722"
 
 
 def test_resnet_19_at_full_width_within_five_seconds():

@@ -142,7 +142,6 @@ class Odd(Recurrent):
         (lambda v, x, s, a, t: ((0.5 + 0.1 * t) * v + x, 0.3, a), "decay differs"),
         (lambda v, x, s, a, t: (0.5 * v + x + 0.1 * t, 0.3, a), "bias a timestep|bias differs"),
         (lambda v, x, s, a, t: (0.5 * v * v + x, 0.3, a), "neither of which is spikes"),
-        (lambda v, x, s, a, t: (1.5 * v + x, 0.3, a), "decays by 0 ... 1"),
         (lambda v, x, s, a, t: (torch.clamp(0.5 * v + x, min=-1.0), 0.3, a), "clamp"),
     ],
 )

@@ -9,6 +9,7 @@ from torch import nn
 
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
+from spikeport.graph import Delay
 from spikeport.target import Request
 from spikeport.tracing import capture
 
@@ -87,14 +88,40 @@ def test_lapicque(reset, how):
     same(lambda: snn.Lapicque(**how, threshold=0.3, reset_mechanism=reset, init_hidden=True), rate=(0.005, 0.95))
 
 
+def test_a_time_step_longer_than_rc_is_a_decay_that_only_several_nodes_hold():
+    graph, _, _ = same(lambda: snn.Lapicque(R=0.5, C=0.5, threshold=0.3, init_hidden=True))
+    assert graph["neuron.keep"].factor == -3
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (snn.Alpha, {"alpha": 0.9, "beta": 0.6, "reset_mechanism": "zero"}),
+        (snn.Alpha, {"alpha": 0.9, "beta": 0.6, "reset_mechanism": "subtract"}),
+        (snn.Alpha, {"alpha": 0.9, "beta": 0.6, "reset_mechanism": "none"}),
+        (snn.Synaptic, {"alpha": 0.5, "beta": 0.8, "reset_mechanism": "zero"}),
+        (snn.Synaptic, {"alpha": 0.5, "beta": 0.8, "reset_delay": False}),
+        (snn.Lapicque, {"R": 2.0, "C": 3.0, "time_step": 0.5, "reset_mechanism": "zero"}),
+        (snn.Leaky, {"beta": 0.8, "reset_delay": False, "graded_spikes_factor": 0.5}),
+    ],
+)
+def test_states_that_no_one_node_holds_are_several_nodes(kind, options):
+    graph, _, _ = same(lambda: kind(**options, threshold=0.3, init_hidden=True))
+    assert graph.recurrent
+    assert len(graph.nodes_of(Delay)) >= 1
+
+
+def alike(neuron):
+    """Training may bring both decays together, where snnTorch divides by their distance."""
+    neuron.beta = neuron.alpha.clone()
+    return neuron
+
+
 @pytest.mark.parametrize(
     "build",
     [
-        lambda: snn.Synaptic(alpha=0.5, beta=0.5, reset_mechanism="zero", init_hidden=True),
-        lambda: snn.Lapicque(beta=0.8, reset_mechanism="zero", init_hidden=True),
-        lambda: snn.Leaky(beta=0.8, reset_delay=False, init_hidden=True),
+        lambda: alike(snn.Alpha(alpha=0.9, beta=0.5, init_hidden=True)),
         lambda: snn.Leaky(beta=0.8, state_quant=lambda m: m.round(), init_hidden=True),
-        lambda: snn.Lapicque(R=0.5, C=0.5, init_hidden=True),
     ],
 )
 def test_what_no_node_computes_is_refused(build):

@@ -116,6 +116,17 @@ def test_a_list_of_steps_is_told_how_to_name_the_last():
         capture(net, (4,), timesteps=5)
 
 
+@pytest.mark.parametrize("build", [lambda: neuron.GatedLIFNode(T=T), lambda: neuron.SlidingPSN(k=3)])
+def test_neurons_of_gates_and_of_windows_are_several_nodes(build):
+    torch.manual_seed(0)
+    net = nn.Sequential(layer.Linear(6, 8), build(), layer.Linear(8, 3))
+    net[0].weight.data *= 4
+    functional.set_step_mode(net, "m")
+    graph = capture(net, (6,), timesteps=T)
+    assert len(graph.nodes_of(Delay)) == 2
+    assert graph.provenance["verified"]["silent"] == []
+
+
 def test_spikes_of_the_step_before_beside_the_input_are_an_operand_that_is_late():
     """The container joins [x, y[t-1]], where y is zeros before the first step, and feeds the result to its layer."""
     torch.manual_seed(0)

@@ -121,7 +121,25 @@ class Layer:
 
 def layers(graph: Graph) -> dict[str, Layer]:
     """The spiking layers and the readout, in order. Raises SP722 for a path between layers that has no mapping."""
+    for name in _alone(graph):
+        fail("SP722", "a sum that comes back to itself without neurons cannot be mapped", where=f"node {name!r}")
     return {name: _layer(graph, name) for name in graph.nodes_of(LIF, Readout)}
+
+
+def _alone(graph: Graph) -> list[str]:
+    """The nodes before which there is a cycle without neurons; no way back to neurons ends there."""
+    ready: set[str] = set()
+    waiting = list(graph.nodes)
+    while True:
+        ends = {
+            name
+            for name in waiting
+            if isinstance(graph.nodes[name], LIF | Input) or all(source in ready for source in graph.sources(name))
+        }
+        if not ends:
+            return waiting
+        ready |= ends
+        waiting = [name for name in waiting if name not in ends]
 
 
 def _layer(graph: Graph, name: str) -> Layer:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from spikeport.findings import Finding, SpikeportError
-from spikeport.graph import LIF, Array, Delay, Graph, Input, Norm, Operation, Readout, Real, Scale
+from spikeport.graph import LIF, Array, Delay, Edge, Graph, Input, Norm, Operation, Readout, Real, Scale
 from spikeport.tracing.draft import LATER, Draft, Drawn, Waiting, in_type
+from spikeport.tracing.registry import Cells
 from spikeport.tracing.symbols import ALL, Out, Symbol, Unsupported
 from spikeport.tracing.timing import timing
 
@@ -24,6 +25,8 @@ class Finish:
     findings: list[Finding] = field(default_factory=list)
     causes: set[int] = field(default_factory=set)  #: numbers of the tracer's findings about what is needed
     graded: dict[str, str] = field(default_factory=dict)  #: neurons whose spikes leave through a Scale
+    wires: set[Edge] = field(default_factory=set)  #: edges within layers of several nodes
+    parts: set[str] = field(default_factory=set)  #: nodes of such layers besides the one that has the layer's name
 
     def graph(self, output: Symbol, provenance: Mapping[str, Any]) -> Graph | None:
         """The graph, or None where findings or causes say why there is none."""
@@ -126,7 +129,8 @@ class Finish:
         else:
             names = [draft.times(source, factor) for source, factor in zip(names, factors, strict=True)]
             names = [self._shifted(name, names, constant)] if constant.any() else names
-        draft.edges += [(source, name) for source in names]
+        inner = self._parts(name, drawn.cells)
+        draft.edges += [(source, inner[entry]) for source in names for entry in drawn.cells.entry]
         for steps, factor in drawn.cells.feedback:
             delay, scale = draft.name(name, False, f"after{steps}"), draft.name(name, False, f"back{steps}")
             draft.nodes[delay] = Delay(drawn.cells.node.shape, steps)
@@ -134,6 +138,22 @@ class Finish:
             draft.edges += [(name, delay), (delay, scale), (scale, name)]
         if drawn.cells.graded is not None:
             self._grade(name, drawn.cells.graded)
+
+    def _parts(self, name: str, cells: Cells) -> dict[str, str]:
+        """Put the parts of a layer into the draft; the names that they have there."""
+        draft, names = self.draft, {"": name}
+        for part, node in cells.parts.items():
+            names[part] = draft.name(name, False, part)
+            draft.nodes[names[part]] = in_type(node, draft.dtype)
+        for part, node in cells.parts.items():
+            if isinstance(node, Operation):
+                operands = tuple(names[operand] for operand in node.operands)
+                draft.nodes[names[part]] = node.with_(operands=operands)
+        wires = [(names[a], names[b]) for a, b in cells.wires]
+        draft.edges += wires
+        self.wires |= set(wires)
+        self.parts |= set(names.values()) - {name}
+        return names
 
     def _shifted(self, name: str, names: list[str], constant: Array) -> str:
         draft = self.draft
@@ -155,11 +175,7 @@ class Finish:
     def _weighted_gates(self) -> None:
         """Spikes that count other than 1 leave through their factor; the layer's connection to itself does not."""
         for name, graded in self.graded.items():
-            own = {
-                b
-                for a, b in self.draft.edges
-                if a == name and isinstance(self.draft.nodes[b], Delay) and self._returns(b, name)
-            }
+            own = {b for a, b in self.draft.edges if a == name and ((a, b) in self.wires or self._returns(b, name))}
             self.draft.edges = [(graded, b) if a == name and b not in own else (a, b) for a, b in self.draft.edges]
             self.draft.edges.append((name, graded))
             for other in {b for a, b in self.draft.edges if a == graded}:
@@ -169,7 +185,7 @@ class Finish:
                     self.draft.nodes[other] = node.with_(operands=renamed)
 
     def _returns(self, delay: str, name: str) -> bool:
-        nexts = [b for a, b in self.draft.edges if a == delay]
+        nexts = [b for a, b in self.draft.edges if a == delay and isinstance(self.draft.nodes[delay], Delay)]
         return any((scale, name) in self.draft.edges and scale.startswith(f"{name}.back") for scale in nexts)
 
 

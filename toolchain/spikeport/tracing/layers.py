@@ -12,7 +12,8 @@ from spikeport.graph import Array, Conv, Dilate, Linear, Norm
 from spikeport.tracing import operations, views
 from spikeport.tracing.axes import words
 from spikeport.tracing.call import Call
-from spikeport.tracing.symbols import Axes, Symbol, Unsupported
+from spikeport.tracing.mixing import is_over_time, mixed
+from spikeport.tracing.symbols import Axes, Steps, Symbol, Unsupported
 from spikeport.tracing.timing import timing
 
 
@@ -151,8 +152,10 @@ def product(call: Call, x: Symbol, weight: Array, bias: Any) -> Symbol:
     return call.apply(Linear(weight, bias_of(call, bias, x)), x, (*x.axes[:-1], (0,)))
 
 
-def matmul(call: Call) -> Symbol:
-    """x @ weight with a constant weight [in, out], or the product of two matrices of values."""
+def matmul(call: Call) -> Symbol | Steps:
+    """x @ weight with a constant weight [in, out], weight @ x over time, or the product of two matrices of values."""
+    if is_over_time(call, call.get(0, "input"), call.get(1, "other", call.get(1, "mat2"))):
+        return mixed(call, call.get(0, "input"), call.get(1, "other", call.get(1, "mat2")))
     x, other = call.symbol(call.get(0, "input")), call.symbol(call.get(1, "other", call.get(1, "mat2")))
     if x is not None and other is not None:
         return operations.matrix_product(call, x, other)
@@ -162,10 +165,14 @@ def matmul(call: Call) -> Symbol:
     return product(call, call.input(), np.ascontiguousarray(weight.T), None)
 
 
-def addmm(call: Call) -> Symbol:
-    """addmm(bias, x, weight) with alpha and beta 1."""
+def addmm(call: Call) -> Symbol | Steps:
+    """addmm(bias, x, weight) with alpha and beta 1; addmm(bias, weight, x) over time."""
+    if call.kwargs.get("alpha", 1) != 1 or call.kwargs.get("beta", 1) != 1:
+        raise Unsupported("is not bias + x @ weight")
+    if is_over_time(call, call.get(1, "mat1"), call.get(2, "mat2")):
+        return mixed(call, call.get(1, "mat1"), call.get(2, "mat2"), call.get(0, "input"))
     x, weight = call.symbol(call.get(1, "mat1")), call.constant(call.get(2, "mat2"))
-    if x is None or weight is None or call.kwargs.get("alpha", 1) != 1 or call.kwargs.get("beta", 1) != 1:
+    if x is None or weight is None:
         raise Unsupported("is not bias + x @ weight")
     return product(call, x, np.ascontiguousarray(weight.T), call.get(0, "input"))
 

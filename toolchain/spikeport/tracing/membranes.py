@@ -7,6 +7,7 @@ timesteps is known, `recurrence.solve` says which neuron all of it is.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +20,7 @@ from spikeport.tracing.draft import Draft, Drawn, Waiting
 from spikeport.tracing.recurrence import solve
 from spikeport.tracing.registry import Cells
 from spikeport.tracing.symbols import Membrane, Out, Product, Symbol, Unsupported, over, plus, times
+from spikeport.tracing.unfolded import unfold
 
 ONE = np.ones(())
 
@@ -150,7 +152,12 @@ class Membranes:
             charges = self.layers[node].charges
             if len(charges) != timesteps:
                 raise Unsupported(f"fires at {len(charges)} of {timesteps} timesteps")
-            solution = solve(node, shape, charges)
+            try:
+                solution = solve(node, shape, charges)
+            except Unsupported as reason:
+                with contextlib.suppress(Unsupported):
+                    return unfold(node, shape, charges)
+                raise reason from None
             cells = Cells(solution.node, tuple(solution.back.items()))
             return Drawn(cells, solution.inputs, solution.constant)
 

