@@ -10,7 +10,7 @@ from math import ceil, log2
 
 import numpy as np
 
-from spikeport.graph import LIF, CubaLIF, Input, Norm, Operation, Pool, Readout, Scale, Synapse
+from spikeport.graph import LIF, CubaLIF, Input, Norm, Operation, Pool, Readout, Scale, StepAffine, Synapse
 
 SIGNIFICAND = {"float32": 24, "float64": 53}
 INPUT = (4, 2.0)  #: what `random_graphs.samples` draws: sixteenths up to 2
@@ -60,11 +60,14 @@ def significand(graph):
 
 def operated(graph, name, node, parts):
     """At most as many products, or values, are added as what enters first has places."""
+    if isinstance(node, StepAffine):
+        ((f, m),) = parts
+        return max(f + places(node.gain), places(node.bias)), m * largest(node.gain) + largest(node.bias)
     count = 1 if node.moves else int(np.prod(graph.input_shape(name)))
-    places, sizes = zip(*parts, strict=True)
+    deep, sizes = zip(*parts, strict=True)
     if node.multiplies:
-        return sum(places), count * float(np.prod(sizes))
-    return max(places), count * max(sizes)
+        return sum(deep), count * float(np.prod(sizes))
+    return max(deep), count * max(sizes)
 
 
 def through(node, f, m):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikeport.graph import Concat, Dilate, Gate, MatMul, Maximum, Repeat, Reshape, Scale, Slice, Sum
+from spikeport.graph import Concat, Dilate, Gate, MatMul, Maximum, Repeat, Reshape, Scale, Slice, StepAffine, Sum
 
 LARGEST = 150  #: values of a node; what multiplies maps would grow without end
 
@@ -112,6 +112,21 @@ def cut(maker):
     maker.add("slice", Slice(start, stop, axis))
 
 
+def affine(maker):
+    """Gains are powers of two, or whole; gain and bias each one a step, a channel or a neuron."""
+    n = maker.numbers
+
+    def rows(draw):
+        shape = n.pick((), maker.shape[:1], maker.shape)
+        return np.stack([draw(shape) for _ in range(n.steps)])
+
+    if n.integers:
+        gain, bias = rows(lambda size: n.whole(size, -2, 4)), rows(lambda size: n.whole(size, -9, 9))
+    else:
+        gain, bias = (rows(lambda size, top=top: n.fraction(size, -top, top, 2)) for top in (4, 8))
+    maker.add("stepaffine", StepAffine(gain, bias))
+
+
 def summing(maker):
     count = int(maker.rng.integers(1, len(maker.shape) + 1))
     return Sum(tuple(int(n) for n in maker.rng.permutation(len(maker.shape))[:count]))
@@ -126,5 +141,6 @@ RULES = {
     Repeat: repeat,
     Reshape: reshape,
     Slice: cut,
+    StepAffine: affine,
     Sum: lambda maker: maker.add("sum", summing(maker)),
 }

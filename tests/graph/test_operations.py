@@ -22,12 +22,14 @@ from spikeport.graph import (
     Reshape,
     Scale,
     Slice,
+    StepAffine,
     Sum,
     definition,
 )
 
 A, B = np.arange(6.0).reshape(1, 1, 2, 3), np.array([[[[1.0, 0, 1]]]])
 TWO = ("a", "b")
+CHAIN = (("x", "double"), ("double", "all"))
 
 
 @pytest.mark.parametrize(
@@ -44,6 +46,7 @@ TWO = ("a", "b")
         (Repeat((1, 2)), [B], [[1, 1, 0, 0, 1, 1]]),
         (Reshape((1, 0), (6,)), [A], [0, 3, 1, 4, 2, 5]),
         (Slice(1, 3, axis=1), [A], [[1, 2], [4, 5]]),
+        (StepAffine(np.array([2]), np.array([[1, -1]])), [A], [[1, 3, 5], [5, 7, 9]]),
         (Sum((1,)), [A], [[3], [12]]),
     ],
 )
@@ -59,6 +62,16 @@ def test_an_operand_that_is_the_same_at_every_step_meets_each_step_of_the_other(
         node = kind(operands=TWO)
         each = [node.compute(still, moving[t : t + 1]) for t in range(3)]
         assert np.array_equal(node.compute(still, moving), np.concatenate(each))
+
+
+def test_a_gain_and_a_bias_of_its_own_at_every_step():
+    """y[t] = gain[t] x[t] + bias[t]; of a value that is the same at every step, too, and of a part of the steps."""
+    node = StepAffine(np.array([1, 2, -1]), np.array([[0, 0], [3, 3], [1, 1]]))
+    still = np.array([[[5.0, 7.0]]])
+    assert node.compute(still)[:, 0].tolist() == [[5, 7], [13, 17], [-4, -6]]
+    assert node.during(slice(1, 2)).compute(still)[:, 0].tolist() == [[13, 17]]
+    assert node.additions(still != 0).tolist() == [0, 2, 2]
+    assert node.reach([(2,)], Range(0, 4)) == Range(-4, 11)
 
 
 def graph(node=None, edges=(("x", "double"), ("x", "all"), ("double", "all")), **more):
@@ -102,6 +115,9 @@ def test_operands_follow_nodes_that_come_and_go():
         (lambda: Reshape((0, 0), (4,)).output_shape((2, 2)), "SP106"),
         (lambda: Slice(0, 3).output_shape((2, 2)), "SP106"),
         (lambda: Maximum((2,), (1,), (2,)), "SP105"),
+        (lambda: StepAffine(np.array(1), np.array([1])), "SP101"),
+        (lambda: StepAffine(np.array([1]), np.array([[1, 2, 3]])).output_shape((2, 2)), "SP104"),
+        (lambda: graph(StepAffine(np.array([1]), np.array([1, 2])), edges=CHAIN), "SP113"),
         (lambda: Dilate((0,), (0,)).output_shape((2, 2)), "SP106"),
         (lambda: Sum(()).output_shape((2, 2)), "SP106"),
         (lambda: Repeat((2,)).output_shape((2, 2)), "SP106"),
@@ -138,6 +154,7 @@ def test_the_range_of_an_operation_holds_and_is_reached(kind):
         Repeat: Repeat((2, 1)),
         Reshape: Reshape((1, 0), (2,)),
         Slice: Slice(0, 1),
+        StepAffine: StepAffine(np.array([2]), np.array([[0]])),
         Sum: Sum((0, 1)),
     }[kind]
     shapes = [(1, 2), (2, 1) if kind is MatMul else (1, 2)][: len(node.operands) or 1]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spikeport.costs.paths import senders
 from spikeport.costs.values import Values
 from spikeport.findings import fail
-from spikeport.graph import LIF, Array, Delay, Flatten, Graph, Input, Norm, Operation, Pool, Readout, Scale
+from spikeport.graph import LIF, Array, Delay, Flatten, Graph, Input, Norm, Operation, Pool, Readout, Scale, StepAffine
 from spikeport.record import Counts, Record
 
 
@@ -99,11 +99,11 @@ def ways(graph: Graph, name: str, reach: NDArray[np.int64], late: int = 0) -> It
     """Backwards from a node: sender, how many neurons each of its values reaches, and by how many steps it is late."""
     for source in graph.sources(name):
         node = graph.nodes[source]
-        if isinstance(node, LIF | Input | Operation):
+        if isinstance(node, LIF | Input | Operation) and not isinstance(node, StepAffine):
             yield source, reach, late
         elif isinstance(node, Pool):
             yield from ways(graph, source, _before_pool(node, reach, graph.input_shape(source)), late)
-        elif isinstance(node, Flatten | Scale | Norm | Delay):
+        elif isinstance(node, Flatten | Scale | Norm | StepAffine | Delay):
             more = node.steps if isinstance(node, Delay) else 0
             yield from ways(graph, source, reach.reshape(graph.input_shape(source)), late + more)
 

@@ -123,7 +123,8 @@ def whole(graph: Graph) -> dict[str, Range | None]:
         bounds[name] = _added(graph, name, bounds) if spikes else None
     for name in graph.order:
         if name not in bounds:
-            spikes = isinstance(graph.nodes[name], Flatten | Operation)
+            node = graph.nodes[name]
+            spikes = isinstance(node, Flatten | Operation) and not node.arrays
             bounds[name] = _added(graph, name, bounds, leaving=True) if spikes else None
     return {name: _added(graph, name, bounds) for name in graph.nodes}
 

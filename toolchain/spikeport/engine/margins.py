@@ -186,18 +186,18 @@ def _passed(node: Node, x: Bounded, steps: int) -> Bounded:
 
 
 def _operation(node: nodes.Operation, x: list[Bounded]) -> Bounded:
-    """Sums of products of what enters, without factors of their own, so that of |x| it bounds what errors do.
+    """Sums of products of what enters, whose `magnitude` of |x| bounds what errors do.
 
     Each result is rounded at most as often as there are values in all operands.
     """
-    rule = operations.prepare(node, torch.float64)
-    value, size = rule(*(each.value for each in x)), rule(*(each.size for each in x))
+    rule, bound = (operations.prepare(each, torch.float64) for each in (node, node.magnitude()))
+    value, size = rule(*(each.value for each in x)), bound(*(each.size for each in x))
     if all(each.error is None for each in x) and torch.equal(value.float().double(), value):
         return Bounded(value)
     if node.moves:
         return Bounded(value, rule(*(torch.zeros_like(each.value) if each.error is None else each.error for each in x)))
     roundings = float(sum(each.value[0, 0].numel() for each in x))
-    return Bounded(value, size - rule(*(each.value.abs() for each in x)) + _gamma(roundings) * size)
+    return Bounded(value, size - bound(*(each.value.abs() for each in x)) + _gamma(roundings) * size)
 
 
 def _slope(node: Node) -> Node:

@@ -4,30 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from spikeport.engine.integers import holding
 from spikeport.findings import fail
-from spikeport.graph import Concat, Dilate, Gate, MatMul, Maximum, Operation, Range, Repeat, Reshape, Slice, Sum
+from spikeport.graph import (
+    Concat,
+    Dilate,
+    Gate,
+    MatMul,
+    Maximum,
+    Operation,
+    Range,
+    Repeat,
+    Reshape,
+    Slice,
+    StepAffine,
+    Sum,
+    schedule_over_neurons,
+)
 
 EXACT = 2**24  #: float32 holds every whole number up to here
 
 
+ALL = slice(None)  #: steps
+
+
 def prepare(node: Operation, dtype: torch.dtype) -> Callable[..., Tensor]:
-    """An operation on operands [T or 1, B, *shape] of one type. Raises SP503 for one without a rule."""
+    """An operation on operands [T or 1, B, *shape] of one type; of one with schedules, which steps they are.
+
+    Raises SP503 for one without a rule.
+    """
     rule = _rule(node)
     if node.moves or dtype.is_floating_point:
-        return lambda *x: rule(node, *x)
+        return lambda *x, at=ALL: rule(node.during(at), *x)
     # matrix products of integers are slow on CPUs, and CUDA has none; ranges keep every sum below 2**53
-    return lambda *x: rule(node, *(each.double() for each in x)).round().to(dtype)
+    return lambda *x, at=ALL: rule(node.during(at), *(each.double() for each in x)).round().to(dtype)
 
 
 def small(node: Operation, entering: Range, leaving: Range) -> Callable[..., Tensor]:
     """An operation on whole numbers: in bytes where nothing is computed, else in the floats that hold every sum."""
     rule, x = _rule(node), entering | leaving
     dtype = holding(x) if node.moves else torch.float32 if x.size <= EXACT else torch.float64
-    return lambda *operands: rule(node, *(each.to(dtype) for each in operands))
+    return lambda *operands, at=ALL: rule(node.during(at), *(each.to(dtype) for each in operands))
 
 
 def _rule(node: Operation) -> Callable[..., Tensor]:
@@ -79,6 +100,13 @@ def _slice(node: Slice, x: Tensor) -> Tensor:
     return x.narrow(node.axis + 2, node.start, node.stop - node.start)
 
 
+def _step_affine(node: StepAffine, x: Tensor) -> Tensor:
+    shape = tuple(x.shape[2:])
+    spread = (schedule_over_neurons(getattr(node, name), shape) for name in node.schedules)
+    gain, bias = (torch.as_tensor(np.array(value)).to(x.device, x.dtype).unsqueeze(1) for value in spread)
+    return x * gain + bias
+
+
 def _sum(node: Sum, x: Tensor) -> Tensor:
     return x.sum([axis + 2 for axis in node.axes], keepdim=True)
 
@@ -92,5 +120,6 @@ RULES: dict[type[Operation], Callable[..., Tensor]] = {
     Repeat: _repeat,
     Reshape: _reshape,
     Slice: _slice,
+    StepAffine: _step_affine,
     Sum: _sum,
 }

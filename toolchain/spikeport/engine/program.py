@@ -14,7 +14,7 @@ from torch import Tensor
 from spikeport.engine.neuron import Cycle, Neurons
 from spikeport.engine.stretches import Stretch, stretches
 from spikeport.engine.synapse import Step
-from spikeport.graph import LIF, Array, Delay, Graph, Input, Loihi, Range, Shape, Synapse
+from spikeport.graph import LIF, Array, Delay, Graph, Input, Loihi, Range, Shape, StepAffine, Synapse
 from spikeport.graph.reach import reach
 
 #: which functions: as `build` describes them
@@ -121,7 +121,9 @@ class Program:
         names: set[str] = set()
         for name in self.graph.order:
             node = self.graph.nodes[name]
-            steady = node.coding == "direct" if isinstance(node, Input) else not isinstance(node, LIF | Delay)
+            steady = not isinstance(node, LIF | Delay | StepAffine)
+            if isinstance(node, Input):
+                steady = node.coding == "direct"
             if steady and names.issuperset(self.graph.sources(name)):
                 names.add(name)
         return frozenset(names)

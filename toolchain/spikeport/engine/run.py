@@ -159,6 +159,8 @@ class Run:
         node = self.graph.nodes[name]
         if isinstance(node, LIF):
             return self._neuron(name, values, start, steps)
+        if isinstance(node, Operation) and node.schedules:
+            return self.program.steps[name](*self._operands(name, values), at=slice(start, start + steps))
         return self._node(name, node, self._operands(name, values), steps)
 
     def _cycle(self, stretch: Stretch, values: Mapping[str, Tensor], start: int, steps: int) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from spikeport.graph.operations import (
     Repeat,
     Reshape,
     Slice,
+    StepAffine,
     Sum,
 )
 from spikeport.graph.plumbing import Coding, Delay, Flatten, Input, Norm, Pool, Readout, Scale
@@ -65,6 +66,7 @@ __all__ = [
     "Scale",
     "Shape",
     "Slice",
+    "StepAffine",
     "Sum",
     "Synapse",
     "over_neurons",

@@ -106,6 +106,7 @@ def _at(
         return np.zeros((frames.shape[1], *graph.shapes[name]))
     x, *others = (reduce(add, (values[source][seen] for source in group)) for group in graph.operands(name))
     if isinstance(node, Operation):
+        node = node.during(slice(t, t + 1))
         return np.asarray(node.compute(x[None], *(other[None] for other in others))[0])
     if isinstance(node, LIF):
         return layers[name].step(graph, node, x, t)

@@ -10,6 +10,7 @@ from spikeport.findings import Finding
 from spikeport.graph.arrays import Array
 from spikeport.graph.neurons import LIF, CubaLIF
 from spikeport.graph.node import Node
+from spikeport.graph.operations import StepAffine
 from spikeport.graph.plumbing import Norm, Pool, Readout, Scale
 from spikeport.graph.profile import DECAY_ONE, STATE_SHIFT, Profile
 from spikeport.graph.rules import between, whole
@@ -24,6 +25,9 @@ def node_findings(node: Node, profile: Profile) -> Iterator[Finding]:
         yield Finding("SP115", "integers have no batch normalisation", mend="fold it first: passes.fold_norm")
     if isinstance(node, Pool) and node.kind == "average":
         yield Finding("SP115", "integers have no average pool", mend="make it a sum first: passes.fold_pool")
+    if isinstance(node, StepAffine):
+        yield from whole("gain", node.gain, -FACTOR_TOP, FACTOR_TOP)
+        yield from whole("bias", node.bias, -(2**31), 2**31 - 1)
     if isinstance(node, Scale):
         yield from whole("factor", node.factor, -FACTOR_TOP, FACTOR_TOP)
     if isinstance(node, Synapse):

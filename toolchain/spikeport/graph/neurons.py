@@ -43,6 +43,7 @@ class LIF(Node):
     """
 
     arrays: ClassVar[tuple[str, ...]] = ("decay", "threshold", "bias", "gain", "reset_value", "unit")
+    schedules: ClassVar[tuple[str, ...]] = ("threshold",)
 
     shape: Shape  #: neurons, without time and batch
     decay: Array  #: [], [C] or shape. Real: 0 <= decay <= 1. Loihi: numerator over 4096, an integer 1 ... 4096

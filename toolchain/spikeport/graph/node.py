@@ -22,6 +22,8 @@ class Node:
 
     #: the fields that hold arrays, made read-only when the node is built
     arrays: ClassVar[tuple[str, ...]] = ()
+    #: those of them that begin with an axis of time, one entry a timestep
+    schedules: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         for name in self.arrays:
@@ -42,6 +44,10 @@ class Node:
     def output_shape(self, source: Shape) -> Shape:
         """The shape of what leaves the node when ``source`` is the shape of what enters it."""
         raise NotImplementedError
+
+    def during(self, steps: slice) -> Self:
+        """The node at some steps: itself where it has no schedules."""
+        return self.with_(**{name: getattr(self, name)[steps] for name in self.schedules}) if self.schedules else self
 
     def with_(self, **changes: Any) -> Self:
         """A copy with some fields changed."""

@@ -1,10 +1,10 @@
-"""What an operation must say of itself: nodes without state or weights, whose operands need not add."""
+"""What an operation must say of itself: nodes without state or synapses, whose operands need not add."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -50,6 +50,10 @@ class Operation(Node):
         Nothing, where it only moves them.
         """
         return np.zeros(max(len(each) for each in nonzero), np.int64)
+
+    def magnitude(self) -> Self:
+        """The operation with its own numbers at their absolute values: what bounds how errors pass it."""
+        return self
 
     def reach(self, shapes: Sequence[Shape], *x: Range) -> Range:
         """A range that holds what leaves it, and each sum and partial sum on the way, for operands in ``x``."""

@@ -147,6 +147,7 @@ class Readout(Node):
     """
 
     arrays: ClassVar[tuple[str, ...]] = ("weight", "bias", "unit")
+    schedules: ClassVar[tuple[str, ...]] = ("weight",)
 
     shape: Shape
     weight: Array  #: [T]

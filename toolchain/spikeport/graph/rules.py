@@ -10,7 +10,6 @@ from spikeport.findings import Finding
 from spikeport.graph.arrays import Array
 from spikeport.graph.neurons import LIF
 from spikeport.graph.node import Node
-from spikeport.graph.plumbing import Readout
 
 
 def number_findings(node: Node, timesteps: int) -> Iterator[Finding]:
@@ -32,13 +31,13 @@ def _finite(node: Node) -> Iterator[Finding]:
 
 
 def _schedule(node: Node, timesteps: int) -> Iterator[Finding]:
-    length = node.threshold.shape[0] if isinstance(node, LIF) else timesteps
-    length = node.weight.shape[0] if isinstance(node, Readout) else length
-    if length != timesteps:
+    for length in dict.fromkeys(len(getattr(node, name)) for name in node.schedules):
+        if length == timesteps:
+            continue
         yield Finding(
             "SP113",
             f"its schedule has {length} entries, the model runs {timesteps} timesteps",
-            why="thresholds are learned a timestep; there is none for the others.",
+            why="they are learned a timestep; there is none for the others.",
             mend="give one entry a timestep",
         )
 

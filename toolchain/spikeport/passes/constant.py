@@ -18,9 +18,11 @@ from spikeport.graph import (
     Readout,
     Real,
     Scale,
+    StepAffine,
     Synapse,
     meaning,
     over_neurons,
+    schedule_over_neurons,
 )
 from spikeport.passes.linear import real_dtype
 
@@ -28,8 +30,9 @@ from spikeport.passes.linear import real_dtype
 def add_constant(graph: Graph, name: str, value: Array, pass_name: str) -> Graph:
     """Add ``value`` (float64, the shape of what leaves ``name``) to what leaves ``name``, at every step.
 
-    It is carried through the linear nodes behind it, borders and paddings included, into the biases of the neurons and
-    the readout that it reaches. Raises SP351 where something on the way keeps it from being a constant of a neuron.
+    It is carried through the linear nodes behind it, borders and paddings included, into the biases of the neurons, the
+    readout and the `StepAffine` that it reaches. Raises SP351 where something on the way keeps it from being a constant
+    of a neuron.
     """
     if not graph.targets(name):
         _stuck(name, graph[name], pass_name, "the graph ends here without a Readout, so there is no bias to hold it")
@@ -39,6 +42,8 @@ def add_constant(graph: Graph, name: str, value: Array, pass_name: str) -> Graph
             _stuck(target, node, pass_name, "its current filters what arrives, so a constant there is none in u")
         if isinstance(node, LIF | Readout):
             graph = graph.replace({target: _more_bias(graph, target, node, value, pass_name)})
+        elif isinstance(node, StepAffine):
+            graph = graph.replace({target: _at_each_step(node, value, real_dtype(graph, pass_name))})
         elif isinstance(node, Operation):
             graph = add_constant(graph, target, _operated(graph, target, node, name, value, pass_name), pass_name)
         elif isinstance(node, Synapse | Pool | Flatten | Scale | Norm):
@@ -70,6 +75,13 @@ def _operated(graph: Graph, name: str, node: Operation, source: str, value: Arra
     if node.multiplies or not np.array_equal(first, -second):
         _stuck(name, node, pass_name, "what it becomes there depends on the other values")
     return np.asarray(first)
+
+
+def _at_each_step(node: StepAffine, value: Array, dtype: np.dtype[np.floating]) -> Node:
+    gain, bias = (schedule_over_neurons(array, value.shape).astype(np.float64) for array in (node.gain, node.bias))
+    whole = np.broadcast_to(bias + gain * value, (len(bias), *value.shape))
+    flat = whole.reshape(*whole.shape[:2], -1)
+    return node.with_(bias=(flat[..., 0] if (flat == flat[..., :1]).all() else whole).astype(dtype))
 
 
 def _stuck(name: str, node: Node, pass_name: str, why: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spikeport.findings import fail, require
-from spikeport.graph import LIF, Array, Graph, Readout
+from spikeport.graph import Array, Graph, Node, Readout
 
 
 def extend(graph: Graph, timesteps: int) -> Graph:
@@ -33,9 +33,9 @@ def extend(graph: Graph, timesteps: int) -> Graph:
     def longer(schedule: Array) -> Array:
         return np.broadcast_to(schedule, (timesteps, *schedule.shape[1:])) if len(schedule) == 1 else schedule[index]
 
-    neurons = {name: node.with_(threshold=longer(node.threshold)) for name, node in graph.nodes_of(LIF).items()}
-    readouts = {
-        name: node.with_(weight=node.for_length(timesteps) if node.follows_length else longer(node.weight))
-        for name, node in graph.nodes_of(Readout).items()
-    }
-    return graph.with_(nodes={**graph.nodes, **neurons, **readouts}, timesteps=timesteps)
+    def continued(node: Node) -> Node:
+        if isinstance(node, Readout) and node.follows_length:
+            return node.with_(weight=node.for_length(timesteps))
+        return node.with_(**{name: longer(getattr(node, name)) for name in node.schedules}) if node.schedules else node
+
+    return graph.with_(nodes={name: continued(node) for name, node in graph.nodes.items()}, timesteps=timesteps)

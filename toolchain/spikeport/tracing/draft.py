@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, Array, Delay, Edge, Input, Node, Norm, Operation, Scale, Shape
+from spikeport.graph import LIF, Array, Delay, Edge, Input, Node, Norm, Operation, Scale, Shape, StepAffine
 from spikeport.tracing.registry import Cells
 from spikeport.tracing.symbols import ALL, Axes, Out, Product, Symbol, Unsupported
 from spikeport.tracing.timing import When, timing
@@ -252,7 +252,7 @@ class Draft:
         """Put a node into the graph behind others."""
         self.nodes[name], self.shapes[name], self.causes[name] = node, shape, causes
         self.edges += [(source, name) for source in names]
-        if not isinstance(node, Waiting | Delay) and all(source in self.steady for source in names):
+        if not isinstance(node, Waiting | Delay | StepAffine) and all(source in self.steady for source in names):
             self.steady.add(name)
 
 

@@ -156,6 +156,14 @@ class Layout:
             return stored
         return self.builder.op("Gather", [stored, self.within], f"{stored}/steps", axis=0)
 
+    def stepwise(self, value: Value) -> Value:
+        """A value that may differ from step to step, as what `at` gives broadcasts over it."""
+        return self.as_time(value)
+
+    def at(self, stored: str) -> str:
+        """A schedule [T, 1, *shape or ones] at the steps of the values beside it."""
+        return self.schedule(stored)
+
     def array(self, name: str, key: str, value: Array, dtype: Any = None) -> str:
         """An array of a node, in the type of the values unless told; remembers where its bits lie."""
         kind = np.dtype(dtype or self.builder.dtype)

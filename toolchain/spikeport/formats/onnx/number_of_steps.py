@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from spikeport.formats.onnx.builder import Builder
-from spikeport.graph import LIF, Graph, Readout
+from spikeport.graph import Graph, Readout
 
 Continuation = Literal["hold", "cycle"]
 STEPS = "timesteps"  #: name of the free axis, and of the input that sets it
@@ -28,8 +28,7 @@ def continuation(graph: Graph) -> Continuation | None:
     readouts = graph.nodes_of(Readout).values()
     if graph.after_end != "error":
         return None if any(node.follows_length for node in readouts) else graph.after_end
-    schedules = [node.threshold for node in graph.nodes_of(LIF).values()]
-    schedules += [node.weight for node in readouts]
+    schedules = [getattr(node, name) for node in graph.nodes.values() for name in node.schedules]
     return "hold" if all(bool((schedule == schedule[:1]).all()) for schedule in schedules) else None
 
 

@@ -79,6 +79,12 @@ class Step(Layout):
         """Which entry of the schedules this step reads."""
         return number_of_steps.within(self.builder, "t", self.graph.timesteps, self.free) if self.free else "t"
 
+    def stepwise(self, value: Value) -> Value:
+        return value
+
+    def at(self, stored: str) -> str:
+        return self.now(stored)
+
     def now(self, schedule: str) -> str:
         """A schedule at this step."""
         return self.builder.op("Gather", [schedule, self.entry], f"{schedule}/now", axis=0)

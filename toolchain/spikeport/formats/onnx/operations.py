@@ -10,7 +10,20 @@ import numpy as np
 from spikeport.findings import fail
 from spikeport.formats.onnx.layout import Layout, Value
 from spikeport.formats.onnx.stateless import EXACT
-from spikeport.graph import Concat, Dilate, Gate, MatMul, Maximum, Operation, Repeat, Reshape, Slice, Sum
+from spikeport.graph import (
+    Concat,
+    Dilate,
+    Gate,
+    MatMul,
+    Maximum,
+    Operation,
+    Repeat,
+    Reshape,
+    Slice,
+    StepAffine,
+    Sum,
+    schedule_over_neurons,
+)
 
 
 def operation(self: Layout, name: str, node: Operation, operands: list[Value]) -> Value:
@@ -19,7 +32,8 @@ def operation(self: Layout, name: str, node: Operation, operands: list[Value]) -
         fail("SP206", f"ONNX export does not know nodes of type {type(node).__name__}", where=f"node {name!r}")
     forms = {value.form for value in operands}
     values = operands if len(forms) == 1 else [self.as_time(value) for value in operands]
-    values = values if node.operands else [self.as_batch(operands[0])]
+    if not node.operands:
+        values = [self.stepwise(operands[0]) if node.schedules else self.as_batch(operands[0])]
     front = 2 if values[0].form == "time" else 1
     output = RULES[type(node)](self, name, node, [value.name for value in values], front)
     return Value(output, values[0].form, self.graph.shapes[name])
@@ -101,6 +115,13 @@ def _slice(self: Layout, name: str, node: Slice, x: list[str], front: int) -> st
     return self.builder.op("Slice", [*x, *ends], name)
 
 
+def _step_affine(self: Layout, name: str, node: StepAffine, x: list[str], front: int) -> str:
+    shape = self.graph.shapes[name]
+    rows = {key: schedule_over_neurons(getattr(node, key), shape)[:, None] for key in node.schedules}
+    gain, bias = (self.at(self.array(name, key, value)) for key, value in rows.items())
+    return self.builder.op("Add", [self.builder.op("Mul", [*x, gain], f"{name}/times"), bias], name)
+
+
 def _sum(self: Layout, name: str, node: Sum, x: list[str], front: int) -> str:
     axes = self.builder.constant([axis + front for axis in node.axes], np.int64, "axes")
     return self.builder.op("ReduceSum", [*x, axes], name, keepdims=1)
@@ -116,5 +137,6 @@ RULES: dict[type[Operation], Callable[[Layout, str, Any, list[str], int], str]] 
     Repeat: _repeat,
     Reshape: _reshape,
     Slice: _slice,
+    StepAffine: _step_affine,
     Sum: _sum,
 }

@@ -9,9 +9,21 @@ from spikeport.graph.operations.maximum import Maximum
 from spikeport.graph.operations.repeat import Repeat
 from spikeport.graph.operations.reshape import Reshape
 from spikeport.graph.operations.slice import Slice
+from spikeport.graph.operations.step_affine import StepAffine
 from spikeport.graph.operations.sum import Sum
 
-OPERATIONS: tuple[type[Operation], ...] = (Concat, Dilate, Gate, MatMul, Maximum, Repeat, Reshape, Slice, Sum)
+OPERATIONS: tuple[type[Operation], ...] = (
+    Concat,
+    Dilate,
+    Gate,
+    MatMul,
+    Maximum,
+    Repeat,
+    Reshape,
+    Slice,
+    StepAffine,
+    Sum,
+)
 
 __all__ = [
     "OPERATIONS",
@@ -24,5 +36,6 @@ __all__ = [
     "Repeat",
     "Reshape",
     "Slice",
+    "StepAffine",
     "Sum",
 ]
