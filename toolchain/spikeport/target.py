@@ -129,7 +129,8 @@ class Target(Protocol):
     ``seconds_a_sample(graph)``, about how long one takes, by which long runs are cut into parts
     (`expected_seconds` at the rate `SLOW` where it has none), ``profile``, the name of the number format for which a
     whole run quantises the network that it gets (loihi2 where it has none), ``processes(graph)``, see
-    `spikeport.check`, and ``environment``, an `Environment` of its own, which ``spikeport targets --install`` makes.
+    `spikeport.check`, ``environment``, an `Environment` of its own, which ``spikeport targets --install`` makes, and
+    ``limits_memory``, True where ``Request.memory`` is a limit of all its processes, which runs side by side share.
     """
 
     name: str

@@ -38,6 +38,7 @@ class LavaTarget:
     """Intel's Lava 0.10, the reference for Loihi's bits."""
 
     name = "lava"
+    limits_memory = True
     shows: frozenset[Show] = frozenset({"membranes"})
 
     environment: Environment = ENVIRONMENT

@@ -33,6 +33,7 @@ class NengoLoihiTarget:
     """nengo-loihi 1.1, by Applied Brain Research: Loihi 1's bits without the chip."""
 
     name = "nengo-loihi"
+    limits_memory = True
     profile = "loihi1"
     shows: frozenset[Show] = frozenset({"membranes", "integers"})
     environment: Environment = ENVIRONMENT

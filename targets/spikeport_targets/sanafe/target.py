@@ -23,6 +23,7 @@ class SanaFeTarget:
     """SANA-FE 2.2 in a child process."""
 
     name = "sanafe"
+    limits_memory = True
     shows: frozenset[Show] = frozenset()
 
     def availability(self) -> Availability:

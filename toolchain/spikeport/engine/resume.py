@@ -117,7 +117,7 @@ def _claim(folder: Path, facts: dict[str, Any], resume: bool) -> int:
 def _facts(graph: Graph, samples: Samples, request: Request, size: int) -> dict[str, Any]:
     """What makes two runs the same run, and the size of its parts, which does not."""
     return {
-        "graph": _digest(graph),
+        "graph": digest(graph),
         "input": hashlib.sha256(np.ascontiguousarray(samples.array).view(np.uint8).data).hexdigest(),
         "samples": samples.number,
         "part": size,
@@ -126,7 +126,7 @@ def _facts(graph: Graph, samples: Samples, request: Request, size: int) -> dict[
     }
 
 
-def _digest(graph: Graph) -> str:
+def digest(graph: Graph) -> str:
     """A number for the graph: nodes with every bit of their arrays, edges, steps and arithmetic."""
     digest = hashlib.sha256(repr((sorted(graph.edges), graph.timesteps, graph.arithmetic, graph.after_end)).encode())
     for name in sorted(graph.nodes):

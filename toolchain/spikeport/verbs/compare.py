@@ -11,7 +11,8 @@ import numpy as np
 from spikeport import preprocessing
 from spikeport.comparison import Cause, Comparison, check_shares, comparison, with_moments
 from spikeport.comparison import causes as find_causes
-from spikeport.engine.devices import Runner, on, resolve
+from spikeport.engine import devices
+from spikeport.engine.devices import Runner, resolve
 from spikeport.engine.margins import Margin, margins
 from spikeport.findings import SpikeportError, fail
 from spikeport.graph import LIF, Array, Graph, Loihi, Samples
@@ -33,6 +34,7 @@ from spikeport.verbs.parameters import (
     Labels,
     Limit,
     Nir,
+    On,
     Progress,
     Split,
     Timesteps,
@@ -66,6 +68,7 @@ def compare(
     min_agreement: Annotated[float | None, Help("Gate: share of same answers, 0 to 1.")] = None,
     out: Annotated[Path | str | None, Help("Folder for comparison.json and report.html.")] = None,
     device: Device = "cpu",
+    on: On = "here",
     batch: Batch = None,
     progress: Progress = silent,
 ) -> Comparison:
@@ -78,7 +81,8 @@ def compare(
     instead. Where both sides are records neither is needed; margins and causes then come from the model and the input
     files that the records remember, if these are still here, or from ``model_a`` and ``model_b`` and the samples given.
     ``why`` looks for the causes, on at most 256 samples, where both networks are known and their spikes differ.
-    ``device`` computes all of it, but for a side that names its own: ``model.int.nir@integer,device=cuda``.
+    ``on`` shares the samples of both runs out, see `execute_on`. ``device`` computes all of it, but for a side that
+    names its own: ``model.int.nir@integer,device=cuda``.
 
     Raises SP816 for a gate that is no share between 0 and 1, SP814 where a model has no samples to run on, SP815 where
     a record ran others than those given, and what loading and running raise.
@@ -103,6 +107,7 @@ def compare(
         samples,
         labels,
         why,
+        on,
         Request(trains=True, membranes=membranes, device=device, batch=batch, progress=progress),
     )
     failed = tuple(compared.failures(max_spike_mismatch, max_accuracy_drop, min_agreement))
@@ -128,6 +133,7 @@ def _compared(
     samples: Any,
     labels: Any,
     why: bool,
+    on: str,
     request: Request,
 ) -> Comparison:
     graph = _reader(sides)
@@ -144,11 +150,11 @@ def _compared(
             )
     nothing = np.zeros(0)
     left, right = sides
-    records = (left.run(nothing if x is None else x, request), right.run(nothing if x is None else x, request))
+    records = (left.run(nothing if x is None else x, request, on), right.run(nothing if x is None else x, request, on))
     if answers is not None and any(record.samples != len(answers) for record in records):
         answers = None
     begins(request.progress, "looking for causes")
-    run = on(resolve(request.device)[0])
+    run = devices.on(resolve(request.device)[0])
     causes, why_not = _causes(left, right, x, answers, records, run) if why else (None, "not asked for")
     whole = _rounds_not(left, records[0]), _rounds_not(right, records[1])
     judged: Literal["a", "b"] = "b" if whole == (False, True) else "a"

@@ -25,6 +25,7 @@ from spikeport.verbs.parameters import (
     Memory,
     ModelLike,
     Nir,
+    On,
     Progress,
     Resume,
     Seconds,
@@ -32,6 +33,7 @@ from spikeport.verbs.parameters import (
     TargetName,
     Timesteps,
 )
+from spikeport.verbs.shards import execute_on
 
 
 @dataclass(frozen=True, repr=False)
@@ -65,6 +67,7 @@ def evaluate(
     out: Annotated[Path | str | None, Help("Folder that keeps the finished parts of a long run.")] = None,
     resume: Resume = False,
     device: Device = "cpu",
+    on: On = "here",
     batch: Batch = None,
     memory: Memory = None,
     seconds: Seconds = None,
@@ -72,7 +75,8 @@ def evaluate(
 ) -> Evaluation:
     """The accuracy of a model on a data set, with its 95 % interval.
 
-    In Python: ``batch`` samples run at once, or as many as take ``memory`` bytes.
+    In Python: ``batch`` samples run at once, or as many as take ``memory`` bytes. ``on`` shares the samples out, see
+    `execute_on`.
 
     Raises SP511 for a folder with parts without ``resume``, and what loading and running raise.
 
@@ -81,12 +85,16 @@ def evaluate(
         spikeport evaluate digits-conv --data digits --split test
 
         spikeport evaluate model.int.nir --data digits --target lava --limit 32 --json
+
+        spikeport evaluate model.int.nir --data digits --target lava --on processes:2
     """
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=data)
     samples = load_data(data, split, loaded.graph, limit, labels)
     answers = samples.labels  # asked for before anything runs
     request = Request(device=device, batch=batch, memory=memory, seconds=seconds, progress=progress)
-    if out is None:
+    if on != "here":
+        record = execute_on(on, loaded, target, samples.x, request, out)
+    elif out is None:
         record = execute(loaded, target, samples.x, request)
     else:
         record = execute_in_parts(loaded, target, samples.x, request, folder(out), resume)

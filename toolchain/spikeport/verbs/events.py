@@ -16,10 +16,8 @@ from spikeport.mapping import Mapping as Placement
 from spikeport.mapping.fit import fit
 from spikeport.mapping.replayed import fitted_step
 from spikeport.record import Record, SynapseEvents, join
-from spikeport.target import Progress as Callback
 from spikeport.target import Request, shows, silent
 from spikeport.told import Told
-from spikeport.verbs.execute import execute
 from spikeport.verbs.load import Model, as_long_as, load_data, load_model
 from spikeport.verbs.own_files import bring
 from spikeport.verbs.parameters import (
@@ -33,12 +31,14 @@ from spikeport.verbs.parameters import (
     Limit,
     ModelLike,
     Nir,
+    On,
     Progress,
     Seconds,
     Split,
     TargetName,
     Timesteps,
 )
+from spikeport.verbs.shards import runs_on
 
 PART = 1024  #: samples whose spike trains are held at once
 
@@ -106,6 +106,7 @@ def events(
     target: TargetName = None,
     limit: Limit = None,
     device: Device = "cpu",
+    on: On = "here",
     batch: Batch = None,
     seconds: Seconds = None,
     dt: Dt = None,
@@ -118,7 +119,7 @@ def events(
     """Count, exactly, what every layer does: spikes, synaptic operations, multiply-adds, neuron updates.
 
     The engine counts while it runs; for any other target the counts are derived from its spike trains. With a chip
-    the messages and hops of a mapping on it are counted too, spike by spike.
+    the messages and hops of a mapping on it are counted too, spike by spike. ``on`` shares the samples of the run out.
 
     Raises SP721 for an unknown chip, SP722
     for a graph that has no mapping, SP707 unless exactly one of ``data`` and ``samples`` is given, and what
@@ -135,7 +136,8 @@ def events(
     loaded = as_long_as(loaded, brought, frames and timesteps is None and data is None)
     x = load_data(brought, split, loaded.graph, limit).x
     placement = None if chip is None else Placement(loaded.graph, fit(loaded.graph, chip))
-    return count(loaded, x, placement, target, Request(device=device, batch=batch, seconds=seconds, progress=progress))
+    request = Request(device=device, batch=batch, seconds=seconds, progress=progress)
+    return count(loaded, x, placement, target, request, on)
 
 
 def one_of(data: Any, samples: Any) -> Any:
@@ -145,17 +147,15 @@ def one_of(data: Any, samples: Any) -> Any:
     return data if data is not None else bring(samples)
 
 
-def count(model: Model, x: Array, mapping: Placement | None, target: str | None, request: Request) -> Counted:
+def count(
+    model: Model, x: Array, mapping: Placement | None, target: str | None, request: Request, on: str = "here"
+) -> Counted:
     """Run and count, part by part, so that the spike trains of a long run are never held at once."""
     graph = model.graph
     name = target or ("integer" if isinstance(graph.arithmetic, Loihi) else "reference")
     counts = "events" in shows(name)  # else they are derived from its spike trains
-    samples = Samples.of(graph, x)
-    parts: list[Counted] = []
-    for start in range(0, samples.number, PART):
-        part = samples.cut(start, start + PART).array
-        wanted = replace(request, events=counts, trains=True, progress=_from(request.progress, start, samples.number))
-        parts.append(tally(model, execute(model, name, part, wanted), part, mapping))
+    wanted = replace(request, events=counts, trains=True)
+    parts = [tally(model, record, part, mapping) for part, record in runs_on(on, model, name, x, wanted, PART)]
     return _joined(parts, x)
 
 
@@ -168,11 +168,6 @@ def tally(model: Model, record: Record, x: Array, mapping: Placement | None) -> 
         step = fitted_step(mapping, record.first(1), Samples.of(model.graph, x).first(1).array)
     ways, delivered = identities(model.graph, record, x), deliveries(model.graph, record, x)
     return Counted(model, replace(record, trains={}), x, ways, delivered, mapping, sent, done, step)
-
-
-def _from(progress: Callback, start: int, total: int) -> Callback:
-    """The progress of a part, as that of the whole."""
-    return lambda done, _: progress(start + done, total)
 
 
 def _joined(parts: list[Counted], x: Array) -> Counted:

@@ -95,6 +95,8 @@ ArrayOrFile = Annotated[
 Split = Annotated[str, Help("train, val or test.")]
 TargetName = Annotated[str | None, Help("Where to run it; `spikeport targets` lists.")]
 Device = Annotated[str, Help("Which processor computes: cpu, cuda, cuda:1, …, or auto.")]
+#: what `spikeport.jobs.executor` takes
+On = Annotated[str, Help("Which machines: here, processes:4 of this one, ray, or ray://…")]
 Limit = Annotated[int | None, Help("Only the first N samples.")]
 Batch = Annotated[int | None, Help("Samples at once.", least=1)]
 Memory = Annotated[

@@ -21,6 +21,7 @@ from spikeport.verbs.load import Model, as_long_as, load_data, load_model
 from spikeport.verbs.origin import samples_hash
 from spikeport.verbs.own_data import Brought
 from spikeport.verbs.own_files import read as read_own
+from spikeport.verbs.shards import execute_on
 
 Named = str | Path | Graph | Model | Record | Any  #: or a module, as `load_model` takes it
 
@@ -45,12 +46,12 @@ class Side:
         """Its model for as many steps as the samples have frames, where it leaves their number open."""
         return self if self.model is None else replace(self, model=as_long_as(self.model, samples, True))
 
-    def run(self, x: Array, request: Request) -> Record:
-        """The record, or the model run."""
+    def run(self, x: Array, request: Request, on: str) -> Record:
+        """The record, or the model run on those machines."""
         if self.record is not None:
             return self.record
         assert self.model is not None
-        return execute(self.model, self.target, x, replace(request, device=self.device or request.device))
+        return execute_on(on, self.model, self.target, x, replace(request, device=self.device or request.device))
 
     @property
     def network(self) -> Network | None:

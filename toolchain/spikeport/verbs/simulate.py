@@ -27,12 +27,14 @@ from spikeport.verbs.parameters import (
     Memory,
     ModelLike,
     Nir,
+    On,
     Progress,
     Resume,
     Seconds,
     TargetName,
     Timesteps,
 )
+from spikeport.verbs.shards import SHARDS, execute_on
 from spikeport.verbs.streaming import streamed
 
 LAYERS = "Of this layer only. May be repeated."
@@ -56,6 +58,7 @@ def simulate(
     events: Annotated[bool, Help("Count events, for spikeport energy.")] = True,
     resume: Resume = False,
     device: Device = "cpu",
+    on: On = "here",
     batch: Batch = None,
     memory: Memory = None,
     seconds: Seconds = None,
@@ -72,7 +75,7 @@ def simulate(
 
     In Python: ``trains`` and ``membranes`` (after the reset) are of all layers, of none, or of the layers named; spike
     trains and event counts that are left out are named in the record (SP516). ``batch`` samples run at once, or as many
-    as take ``memory`` bytes; neither changes a bit of integers.
+    as take ``memory`` bytes; neither changes a bit of integers. ``on`` shares the samples out, see `execute_on`.
 
     With ``stream`` frames come as .npy arrays [steps, *input], one behind the other, from a file or a pipe (``-``), and
     outputs [steps, B, *output] go out in the same form, block by block; memory does not grow, and the last thing said
@@ -93,8 +96,9 @@ def simulate(
         camera | spikeport simulate model.int.nir --stream --input - --out - | motor
     """
     if stream:
-        if membranes or resume:
-            fail("SP544", "a stream keeps neither membranes nor parts", mend="leave --membranes and --resume out")
+        if membranes or resume or on != "here":
+            what, mend = "a stream keeps neither membranes nor parts", "leave --membranes, --resume and --on out"
+            fail("SP544", what, mend=mend)
         model = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=True)
         return streamed(model, samples, target, out, Request(device=device), progress)
     brought = bring(samples, dt)
@@ -117,7 +121,9 @@ def simulate(
     if frames or dt or nir or timesteps:  # what the file alone would be is another network
         remembers = {name: value for name, value in remembers.items() if not name.startswith("model")}
     notes = (*data.findings, *_left_out(loaded.graph, request))
-    if out is not None and written is None and (resume or check_input(loaded.graph, array) > part(loaded, target)):
+    if on != "here":
+        record = execute_on(on, loaded, target, array, request, None if written else out)
+    elif out is not None and written is None and (resume or check_input(loaded.graph, array) > part(loaded, target)):
         record = execute_in_parts(loaded, target, array, request, folder(out), resume)
     else:
         record = execute(loaded, target, array, request)
@@ -130,7 +136,7 @@ def simulate(
         return record
     place = folder(out)
     record.save(place / "record.npz")
-    for parts in place.glob("parts-*"):
+    for parts in (*place.glob("parts-*"), *place.glob(SHARDS)):
         shutil.rmtree(parts)
     return record
 

@@ -1,0 +1,79 @@
+"""What runs jobs: one small protocol, and the word after ``--on`` that chooses."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from spikeport.findings import Finding, SpikeportError, fail
+from spikeport.jobs.job import Job
+from spikeport.jobs.store import Store
+
+WORD = re.compile(r"(here|processes|ray)(?::(\d+))?|(ray://\S+)")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job that ran: its result is in the store, or these are the reasons why not."""
+
+    job: Job
+    findings: tuple[Finding, ...] = ()
+
+
+class Executor(Protocol):
+    """Runs jobs whose inputs are in the store. Used as a context: when it ends, everything that still runs is ended."""
+
+    @property
+    def workers(self) -> int:
+        """How many jobs of one CPU run at the same time."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def submit(self, job: Job) -> None:
+        """Take a job; it begins when there is room for it."""
+
+    def ended(self) -> Ended:
+        """Wait until one of the jobs that were taken ends. Never raises what a job raises."""
+
+
+def executor(on: str, store: Store) -> Executor:
+    """What ``here``, ``processes:4``, ``ray`` (a cluster of this machine), ``ray:4`` or ``ray://…`` name.
+
+    Raises SP951 for another word, SP955 where Ray is not installed.
+    """
+    match = WORD.fullmatch(on)
+    if match is None or match[2] == "0" or (match[1] == "here" and match[2]):
+        fail("SP951", f"nothing runs jobs on {on!r}", mend="write here, processes, processes:4, ray, ray:4 or ray://…")
+    kind, number, address = match.groups()
+    count = int(number) if number else None
+    if kind == "here":
+        from spikeport.jobs.here import Here
+
+        return Here(store)
+    if kind == "processes":
+        from spikeport.jobs.processes import Processes
+
+        return Processes(store, count)
+    from spikeport.jobs.on_ray import OnRay
+
+    return OnRay(store, count, address)
+
+
+def attempt(job: Job, store: Store) -> tuple[Finding, ...]:
+    """Run a job; why it failed, or nothing."""
+    try:
+        store.perform(job)
+    except SpikeportError as error:
+        return error.findings
+    except Exception as error:
+        return (unforeseen(job, error),)
+    return ()
+
+
+def unforeseen(job: Job, error: BaseException) -> Finding:
+    """SP952: a job ended with an exception that has no code."""
+    text = str(error).strip().splitlines() or [""]
+    return Finding("SP952", f"{type(error).__name__}: {text[-1][:300]}", where=job.name or job.key[:12])
