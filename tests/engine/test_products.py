@@ -83,3 +83,26 @@ def test_a_layer_whose_bytes_come_out_wrong_is_computed_another_way(monkeypatch)
     monkeypatch.setattr(products, "_int8_linear", lambda node: lambda x: torch.zeros(len(x), node.channels))
     node = Linear(np.full((2, 8), 127, np.int8))
     assert products.prepare(node, Range(0, 255), (8,)).way == "float32"
+
+
+def test_a_large_layer_lays_its_product_out_only_where_it_is_needed(monkeypatch):
+    """A second layout of 10^9 weights is a gigabyte; few events never need it."""
+    monkeypatch.setattr(products, "LARGE", 0)
+    rng = np.random.default_rng(0)
+    node = Linear(rng.integers(-128, 128, (70, 1100)).astype(np.int8))
+    ready, x = products.prepare(node, Range(0, 1), (1100,)), torch.zeros(1, 3, 1100, dtype=torch.uint8)
+    x[..., ::20] = 1
+    np.testing.assert_array_equal(ready(x)[0].numpy(), x[0].numpy() @ node.weight.T.astype(np.int64))
+    assert ready.run._run is None
+    np.testing.assert_array_equal(ready(x | 1)[0, 0].numpy(), node.weight.sum(1, dtype=np.int64))
+    assert ready.run._run is not None
+
+
+@BYTES
+def test_each_piece_of_a_large_matrix_is_tried(monkeypatch):
+    """Only the last output comes out wrong, in the second of two pieces."""
+    monkeypatch.setattr(products, "PIECE", 8)
+    true = products._int8_linear
+    wrong = torch.tensor([0.0, 1.0])
+    monkeypatch.setattr(products, "_int8_linear", lambda node: lambda x: true(node)(x) + wrong)
+    assert products.prepare(Linear(np.full((2, 8), 127, np.int8)), Range(0, 255), (8,)).way == "float32"

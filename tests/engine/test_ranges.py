@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from random_graphs import random_graph
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
-from spikeport.graph import LOIHI2, Delay, Graph, Input, Loihi, Range, Readout, Scale
+from spikeport.graph import LOIHI2, Delay, Graph, Input, Loihi, Range, Readout, Scale, bounds
 from spikeport.graph.bounds import product
 from spikeport.graph.definition import run
 from spikeport.graph.ranges import ranges
@@ -51,3 +51,15 @@ def test_a_loop_without_neurons_is_bounded_by_its_steps_or_refused():
     assert simulate(loop(3, 2), x).outputs.item() == 64 * (1 + 3 + 7)
     with pytest.raises(SpikeportError, match=r"SP509"):
         simulate(loop(10, 1000), x)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.float32])
+def test_sums_of_weights_are_those_of_all_pieces(dtype, monkeypatch):
+    """-128 is the byte without a counterpart."""
+    monkeypatch.setattr(bounds, "PIECE", 40)
+    weight = np.random.default_rng(0).integers(-128, 128, (7, 3, 5)).astype(dtype)
+    weight[0], weight[1] = -128, 127
+    positive, negative = bounds.sums(weight)
+    rows = weight.reshape(7, -1).astype(np.int64)
+    assert positive.tolist() == rows.clip(min=0).sum(1).tolist()
+    assert negative.tolist() == rows.clip(max=0).sum(1).tolist()

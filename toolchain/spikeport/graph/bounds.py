@@ -57,6 +57,9 @@ def _shifted(end: Number, exponent: int) -> Number:
     return end * 2.0**exponent
 
 
+PIECE = 1 << 20  #: weights that are looked at together, so that a large layer takes no memory beside itself
+
+
 def product(weight: Array, x: Range) -> Range:
     """The range of every sum and partial sum of ``weight`` [out, ...] with inputs in ``x``.
 
@@ -65,13 +68,38 @@ def product(weight: Array, x: Range) -> Range:
     and the sum of their upper ends. That is why floating point with p bits of significand computes a sum of whole
     numbers exactly if both ends are at most ``2**p``.
     """
+    return of_sums(*sums(weight), x)
+
+
+def sums(weight: Array) -> tuple[Array, Array]:
+    """Of each output of ``weight`` [out, ...] the sum of its positive weights, and that of its negative ones.
+
+    int64 of whole numbers, else float64.
+    """
+    flat = weight.reshape(len(weight), -1)
+    step = max(1, PIECE // max(1, flat.shape[1]))
+    pieces = [_sums(flat[start : start + step]) for start in range(0, len(flat), step)]
+    positive, negative = zip(*pieces, strict=True)
+    return np.concatenate(positive), np.concatenate(negative)
+
+
+def of_sums(positive: Array, negative: Array, x: Range) -> Range:
+    """As `product`, from what `sums` gives."""
     x = x.with_zero()
     whole = isinstance(x.low, int) and isinstance(x.high, int)
-    flat = weight.reshape(len(weight), -1).astype(np.int64 if whole else np.float64)
-    positive, negative = (part(flat, 0).sum(1).tolist() for part in (np.maximum, np.minimum))
+    positive, negative = ((part.astype(np.int64 if whole else np.float64)).tolist() for part in (positive, negative))
     high = max(_term(p, x.high) + _term(n, x.low) for p, n in zip(positive, negative, strict=True))
     low = min(_term(p, x.low) + _term(n, x.high) for p, n in zip(positive, negative, strict=True))
     return Range(low, high)
+
+
+def _sums(rows: Array) -> tuple[Array, Array]:
+    if rows.dtype == np.int8:  # |w| as an unsigned byte: several times as fast as wide numbers
+        size = np.abs(rows).view(np.uint8).sum(1, dtype=np.int32)
+        total = rows.sum(1, dtype=np.int32)
+        return ((size + total) // 2).astype(np.int64), ((total - size) // 2).astype(np.int64)
+    numbers = rows.astype(np.float64 if rows.dtype.kind == "f" else np.int64)
+    return np.maximum(numbers, 0).sum(1), np.minimum(numbers, 0).sum(1)
 
 
 def _term(weight: Number, end: Number) -> Number:

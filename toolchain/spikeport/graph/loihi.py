@@ -12,7 +12,7 @@ from spikeport.findings import Finding, fail
 from spikeport.graph import meaning
 from spikeport.graph.arithmetic import Charge
 from spikeport.graph.arrays import Array, over_neurons, schedule_over_neurons
-from spikeport.graph.bounds import Range, product
+from spikeport.graph.bounds import Range
 from spikeport.graph.loihi_rules import node_findings
 from spikeport.graph.neurons import LIF, CubaLIF
 from spikeport.graph.node import Node
@@ -58,7 +58,7 @@ class Loihi:
         return y if node.exponent == 0 else np.asarray(np.floor(y * 2.0**node.exponent))
 
     def reach(self, node: Synapse, x: Range) -> tuple[Range, Range]:
-        sums = product(node.weight, x)
+        sums = node.sums(x)
         return sums, sums.shifted(node.exponent)
 
     def charge(self, node: LIF, v: Array, current: Array, x: Array) -> Charge:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.graph.arrays import Array
+from spikeport.graph.bounds import PIECE
 from spikeport.graph.node import Shape
 from spikeport.graph.synapses import Conv, Linear, Synapse, window_count
 
@@ -16,9 +17,9 @@ def reach(node: Synapse, shape: Shape, *, effective: bool) -> NDArray[np.int64]:
     An input at position i meets tap k of the kernel where ``i + padding - dilation * k`` is a multiple of the stride
     and the quotient is an output position.
     """
-    used = (node.weight != 0) if effective else np.ones(node.weight.shape, dtype=bool)
     if isinstance(node, Linear):
-        return np.asarray(used.sum(0), dtype=np.int64)
+        return _linear(node.weight) if effective else np.full(node.weight.shape[1], node.channels, np.int64)
+    used = (node.weight != 0) if effective else np.ones(node.weight.shape, dtype=bool)
     assert isinstance(node, Conv)
     group_outputs = node.channels // node.groups
     taps = used.reshape(node.groups, group_outputs, *used.shape[1:]).sum(1, dtype=np.int64)
@@ -26,6 +27,14 @@ def reach(node: Synapse, shape: Shape, *, effective: bool) -> NDArray[np.int64]:
     for axis in range(len(node.kernel)):  # the first axis of taps gives way to one of positions, behind the others
         taps = np.tensordot(taps, _meets(node, shape, axis), (1, 1))
     return np.asarray(taps)
+
+
+def _linear(weight: Array) -> NDArray[np.int64]:
+    """Weights of each input that are not zero; a large matrix is taken in pieces."""
+    step, count = max(1, PIECE // max(1, weight.shape[1])), np.zeros(weight.shape[1], np.int64)
+    for start in range(0, len(weight), step):
+        count += np.count_nonzero(weight[start : start + step], axis=0)
+    return count
 
 
 def _meets(node: Conv, shape: Shape, axis: int) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from spikeport.findings import Finding
 from spikeport.graph import meaning
 from spikeport.graph.arithmetic import Charge
 from spikeport.graph.arrays import Array, over_neurons, schedule_over_neurons
-from spikeport.graph.bounds import Range, product
+from spikeport.graph.bounds import Range
 from spikeport.graph.neurons import LIF, CubaLIF
 from spikeport.graph.node import Node
 from spikeport.graph.plumbing import Input, Readout
@@ -53,7 +53,7 @@ class Real:
         return y if node.bias is None else y + over_neurons(node.bias, y.shape[2:])
 
     def reach(self, node: Synapse, x: Range) -> tuple[Range, Range]:
-        sums = product(node.weight, Range(float(x.low), float(x.high)))
+        sums = node.sums(Range(float(x.low), float(x.high)))
         if node.bias is None:
             return sums, sums
         return sums, sums + Range(float(node.bias.min()), float(node.bias.max()))

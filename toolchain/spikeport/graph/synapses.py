@@ -8,9 +8,11 @@ arithmetic shift to the right, which rounds towards minus infinity (Lava 0.10, `
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from spikeport.findings import require
+from spikeport.graph import bounds
 from spikeport.graph.arrays import Array
 from spikeport.graph.node import Node, Shape
 
@@ -29,6 +31,15 @@ class Synapse(Node):
     def channels(self) -> int:
         """Output channels (or features)."""
         return int(self.weight.shape[0])
+
+    @cached_property
+    def _sums(self) -> tuple[Array, Array]:
+        """Found once: several rooms ask, and a large layer is long."""
+        return bounds.sums(self.weight)
+
+    def sums(self, x: bounds.Range) -> bounds.Range:
+        """The range of every sum and partial sum for inputs in ``x``, the exponent left out: `bounds.product`."""
+        return bounds.of_sums(*self._sums, x)
 
     def _check_bias(self) -> None:
         if self.bias is not None:

@@ -20,7 +20,8 @@ Measured on 2 cores with AVX512-VNNI, 128 -> 128 channels, 32 x 32, 3 x 3, 16 im
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, cast
@@ -32,11 +33,12 @@ from torch.nn import functional as F
 
 from spikeport.engine import synapse
 from spikeport.engine.cpu import sparse
-from spikeport.graph import Conv, Linear, Range, Shape, Synapse
-from spikeport.graph.bounds import product
+from spikeport.graph import Array, Conv, Linear, Range, Shape, Synapse
+from spikeport.graph.bounds import PIECE
 
 FILLED = 4  #: bytes that one instruction multiplies and adds; layers with fewer input channels gain nothing
 FLOAT32 = 2**24  #: float32 holds every whole number up to here
+LARGE = 1 << 24  #: weights from which on a second layout costs memory that counts
 Way = Literal["int8", "float32", "float64"]
 
 
@@ -61,7 +63,7 @@ class Product:
 
 def choose(node: Synapse, x: Range, device: str) -> Way:
     """The fastest way that is exact for inputs in ``x``."""
-    size = product(node.weight, x).size
+    size = node.sums(x).size
     if size > FLOAT32 or device != "cpu":
         return "float64"
     if x.low >= 0 and x.high <= 255 and _beaten_track(node) and bytes_are_exact():
@@ -76,10 +78,25 @@ def prepare(node: Synapse, x: Range, shape: Shape, device: str = "cpu", way: Way
     the synapse is too small for that to repay.
     """
     chosen = way or choose(node, x, device)
-    dense = _dense(node, x, shape, device, chosen, way is not None)
     events = way is None and device == "cpu" and sparse.repays(node)
     rows = sparse.rows(node, x, shape) if events else None
+    if rows is not None and node.weight.size > LARGE:
+        dense = Product(chosen, Later(lambda: _dense(node, x, shape, device, chosen, False).run))
+    else:
+        dense = _dense(node, x, shape, device, chosen, way is not None)
     return replace(dense, rows=rows, most=rows.worth(_speed(dense.way))) if rows else dense
+
+
+class Later:
+    """A way that is laid out when it is first taken, which a large layer of few events may never do."""
+
+    def __init__(self, make: Callable[[], Callable[[Tensor], Tensor]]) -> None:
+        self._make = make
+        self._run: Callable[[Tensor], Tensor] | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        run = self._run = self._run or self._make()
+        return run(x)
 
 
 def _speed(way: Way) -> str:
@@ -92,15 +109,26 @@ def _dense(node: Synapse, x: Range, shape: Shape, device: str, way: Way, wanted:
     if way != "int8":
         return Product(way, _float(node, torch.float32 if way == "float32" else torch.float64, device))
     fast = Product("int8", _int8_linear(node) if isinstance(node, Linear) else _int8_conv(cast(Conv, node)))
-    other = _dense(node, x, shape, device, "float32" if float32_is_exact() else "float64", True)
-    return fast if wanted or _agree(fast, other, x, shape) else other
+    sure: Way = "float32" if float32_is_exact() else "float64"
+    trusted = wanted or all(_agree(fast, part, x, shape, sure, device) for part in _parts(node))
+    return fast if trusted else _dense(node, x, shape, device, sure, True)
 
 
-def _agree(a: Product, b: Product, x: Range, shape: Shape) -> bool:
+def _parts(node: Synapse) -> Iterator[tuple[slice, Synapse]]:
+    """Some outputs of a synapse after the other, few enough of a large matrix that floats of it are small."""
+    step = max(1, PIECE // max(1, node.weight.shape[1])) if isinstance(node, Linear) else node.channels
+    for start in range(0, node.channels, step):
+        outputs = slice(start, start + step)
+        yield outputs, node if step >= node.channels else node.with_(weight=node.weight[outputs], bias=None)
+
+
+def _agree(fast: Product, part: tuple[slice, Synapse], x: Range, shape: Shape, sure: Way, device: str) -> bool:
     """Whether two ways give the same sums of one sample whose values lie at the ends of the range."""
+    outputs, node = part
     highs = torch.arange(int(np.prod(shape))).mul_(2654435761) % 7 < 3  # a fixed pattern without the map's own period
     sample = torch.where(highs, x.high, x.low).to(torch.uint8).reshape(1, 1, *shape)
-    return torch.equal(a(sample).double(), b(sample).double())
+    other = _dense(node, x, shape, device, sure, True)
+    return torch.equal(fast(sample)[:, :, outputs].double(), other(sample).double())
 
 
 def float32_is_exact() -> bool:
@@ -134,6 +162,13 @@ def bytes_are_exact() -> bool:
     return same_conv and same_linear and bool(getattr(torch.cpu, "_is_vnni_supported", lambda: True)())
 
 
+def seen(array: Array) -> Tensor:
+    """An array as a tensor that nobody writes to, not copied; of one that is read-only torch would warn."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.from_numpy(np.ascontiguousarray(array))
+
+
 def rows_last(x: Tensor) -> Tensor:
     """The same values [N, C, ...], laid out with the channels last; no copy where they are so already."""
     return x.movedim(1, -1).contiguous().movedim(-1, 1)
@@ -150,7 +185,7 @@ def _plane(node: Conv) -> tuple[dict[str, Any], bool]:
 
 def _int8_conv(node: Conv) -> Callable[[Tensor], Tensor]:
     options, line = _plane(node)
-    weight = torch.as_tensor(np.array(node.weight, dtype=np.int8))
+    weight = seen(node.weight.astype(np.int8, copy=False))
     weight = weight.unsqueeze(2) if line else weight
     arguments = [options[name] for name in ("stride", "padding", "dilation", "groups")]
     ones, zeros = torch.ones(node.channels), torch.zeros(node.channels, dtype=torch.long)
@@ -167,7 +202,7 @@ def _int8_conv(node: Conv) -> Callable[[Tensor], Tensor]:
 
 
 def _int8_linear(node: Linear) -> Callable[[Tensor], Tensor]:
-    weight = torch.as_tensor(np.array(node.weight, dtype=np.int8))
+    weight = seen(node.weight.astype(np.int8, copy=False))
     ones, zeros = torch.ones(node.channels), torch.zeros(node.channels, dtype=torch.long)
     packed = torch.ops.onednn.qlinear_prepack(weight, None)
     run = torch.ops.onednn.qlinear_pointwise
@@ -181,7 +216,7 @@ def _int8_linear(node: Linear) -> Callable[[Tensor], Tensor]:
 
 
 def _float(node: Synapse, dtype: torch.dtype, device: str) -> Callable[[Tensor], Tensor]:
-    weight = torch.as_tensor(np.array(node.weight)).to(device, dtype)
+    weight = seen(node.weight).to(device, dtype)
     if isinstance(node, Linear):
         return lambda x: F.linear(x.to(dtype), weight).round_()
     assert isinstance(node, Conv)

@@ -28,13 +28,13 @@ from spikeport.engine.cpu.sums import ONE, add
 from spikeport.engine.cpu.vectors import HALF, LINE
 from spikeport.engine.neuron import flat
 from spikeport.graph import Array, Conv, Linear, Range, Shape, Synapse
-from spikeport.graph.bounds import product
 from spikeport.machine.llvm import UNIT
 from spikeport.threads import over_parts
 
 STEEPEST = 8  #: the largest input size taken as that many events
 SAMPLED = 32  #: one map in so many is looked at to find the share of events
 SMALLEST = 1024  #: weights of a linear layer whose events are worth listing: below, the product takes no longer
+PLACES = 512  #: rows of weights that are turned together, so that both sides stay in the cache
 SLOTS = 5  #: columns of a kernel whose sums stay in registers
 LISTED = 1 << 17  #: events that a thread lists before it adds them, so that a tile of weights serves many maps
 #: events per input up to which adding rows is faster than the dense product of each way ("amx": bytes on tiles)
@@ -116,7 +116,7 @@ def repays(node: Synapse) -> bool:
 
 def rows(node: Synapse, x: Range, shape: Shape) -> Rows | None:
     """The layout for inputs in ``x``; None where events do not serve: groups, volumes, inputs below zero or large."""
-    reach = product(node.weight, x)
+    reach = node.sums(x)
     other = isinstance(node, Conv) and (node.groups > 1 or len(node.kernel) > 2)
     if other or x.low < 0 or not 0 < x.high <= STEEPEST or reach.size >= 2**31 or node.weight.dtype != np.int8:
         return None
@@ -125,7 +125,8 @@ def rows(node: Synapse, x: Range, shape: Shape) -> Rows | None:
     sums: Literal["int16", "int32"] = "int16" if reach.size < 2**15 else "int32"
     slides = stride[1] == dilation[1] == 1 and sums == "int16" and kernel[1] <= SLOTS
     weight = node.weight.reshape(*node.weight.shape[:2], *kernel)
-    weight = np.pad(weight, ((0, 0), (0, -weight.shape[1] % 8), (0, 0), (0, 0)))
+    if missing := -weight.shape[1] % 8:  # padding by nothing copies too
+        weight = np.pad(weight, ((0, 0), (0, missing), (0, 0), (0, 0)))
     order = weight[..., ::-1].transpose(2, 1, 3, 0) if slides else weight.transpose(3, 2, 1, 0)
     lanes = _lanes(len(weight))
     plan = Plan((*size[1:], size[0] + -size[0] % 8), kernel, stride, padding, dilation, leaving[1:], int(x.high))
@@ -136,11 +137,21 @@ def rows(node: Synapse, x: Range, shape: Shape) -> Rows | None:
 
 def _paired(rows: Array, lanes: int) -> Array:
     """Rows of weights [rows, channels out] as `add_rows` reads them: int16 [tiles, rows, lanes / 2]."""
-    tiles = -(-rows.shape[1] // lanes)
-    full = np.zeros((len(rows), tiles * lanes), np.int16)
-    full[:, : rows.shape[1]] = rows
-    first, second = full.reshape(-1, tiles, 2, lanes // 2).transpose(2, 1, 0, 3)
-    return _aligned((second << HALF) + first + (1 << HALF - 1))
+    count, channels = rows.shape
+    half = lanes // 2
+    paired = _aligned((-(-channels // lanes), count, half))
+    for tile, out in enumerate(paired):
+        words = np.zeros((2, half, count), np.int16)
+        for side, part in enumerate(words):
+            some = rows[:, tile * lanes + side * half :][:, :half]
+            part[: some.shape[1]] = some.T
+        first, second = words
+        second <<= HALF
+        second += first
+        second += 1 << HALF - 1
+        for start in range(0, count, PLACES):
+            out[start : start + PLACES] = second[:, start : start + PLACES].T
+    return paired
 
 
 def _lanes(channels: int) -> int:
@@ -151,13 +162,12 @@ def _lanes(channels: int) -> int:
     )
 
 
-def _aligned(values: Array) -> Array:
-    """The same values, beginning with a cache line: a row of weights that crosses two takes twice as long."""
-    memory = np.empty(values.nbytes + LINE, np.uint8)
+def _aligned(shape: tuple[int, ...]) -> Array:
+    """An int16 array that begins with a cache line: a row of weights that crosses two takes twice as long."""
+    size = 2 * int(np.prod(shape))
+    memory = np.empty(size + LINE, np.uint8)
     start = -memory.ctypes.data % LINE
-    aligned: Array = memory[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
-    aligned[:] = values
-    return aligned
+    return memory[start : start + size].view(np.int16).reshape(shape)
 
 
 def _maps(x: Tensor) -> Array:

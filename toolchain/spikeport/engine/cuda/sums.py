@@ -15,7 +15,6 @@ from spikeport.engine.cuda.alone import product as kernel
 from spikeport.engine.cuda.gemm import DIGITS, DIRECT, FLAT, NONE, OFFSET, SMALL, TAPS, Window
 from spikeport.engine.cuda.tiles import bucket
 from spikeport.graph import LIF, Conv, Linear, Range, Shape, Synapse
-from spikeport.graph.bounds import product
 
 DEEP = 32  #: channels of a group from which a tile's depth lies in one tap; int8 products take 32 at a time
 BROAD = 16  #: outputs of a group from which tensor cores serve: their narrowest tile
@@ -84,7 +83,7 @@ def prepare(node: Synapse, x: Range, shape: Shape, device: str) -> Sums | None:
     weight = np.asarray(node.weight, np.int64)
     if (
         len(shape) > 3
-        or max(product(node.weight, x).size, x.size) >= 2**31
+        or max(node.sums(x).size, x.size) >= 2**31
         or np.abs(weight * 2 + 1).max(initial=0) > 2 * BYTE - 1
     ):
         return None

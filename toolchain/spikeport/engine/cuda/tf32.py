@@ -21,7 +21,6 @@ from torch import Tensor
 from spikeport.engine import synapse
 from spikeport.engine.synapse import Step
 from spikeport.graph import Range, Synapse
-from spikeport.graph.bounds import product
 
 FACTOR, SUM = 2**11, 2**24  #: the largest whole numbers that TF32 and float32 hold with all smaller ones
 
@@ -30,7 +29,7 @@ def prepare(node: Synapse, x: Range, device: str) -> Step:
     """A synapse for whole numbers in ``x``, giving int64, its exponent applied."""
     exact = synapse.prepare(node, torch.int64, device)
     factors = max(x.size, int(np.abs(node.weight.astype(np.int64)).max(initial=0)))
-    if product(node.weight, x).size > SUM or factors > FACTOR:
+    if node.sums(x).size > SUM or factors > FACTOR:
         return exact
     multiply = synapse.prepare(node.with_(exponent=0), torch.float32, device)
     tried: dict[torch.Size, bool] = {}
