@@ -23,11 +23,11 @@ SIZES = (4096, 16384, 32768)
 HEAD = """# Large layers
 
 Written by `python tests/scaling_speed.py --write docs/results/scaling.md`. N inputs of which a tenth send a spike at
-each of {steps} steps, a dense matrix of bytes in memory, N neurons; one sample, one thread. The peer is torch's float32
-matrix product, step by step, as one would write it. Each is a process of its own, and all spikes are the same. "Prepared"
-is from the graph to the first run; what stands in brackets is the processor's share, which other programs on the machine
-hardly change. Memory is the peak above that of the process before it made the weights, over the bytes of the weights,
-which count. Compiling, once a machine, is left out.
+each of {steps} steps, a dense matrix of bytes in memory, N neurons; one sample, one thread. The peer is torch's
+float32 matrix product, step by step, as one would write it. Each is a process of its own, and all spikes are the
+same. "Prepared" is from the graph to the first run; what stands in brackets is the processor's share, which other
+programs on the machine hardly change. Memory is the peak above that of the process before it made the weights, over
+the bytes of the weights, which count. Compiling, once a machine, is left out.
 
 {where}
 
