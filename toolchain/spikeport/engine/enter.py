@@ -11,7 +11,6 @@ from spikeport.engine.program import Program
 from spikeport.findings import fail
 from spikeport.graph import Array, Graph, Loihi, Range, Samples
 from spikeport.graph.inputs import require_within
-from spikeport.threads import over_parts
 
 
 def check(graph: Graph, samples: Array) -> tuple[Samples, Range | None]:
@@ -27,19 +26,10 @@ def check(graph: Graph, samples: Array) -> tuple[Samples, Range | None]:
         return entering, None
     node = graph.entry
     unit = float(node.unit)
-    low, high = sorted(int(np.rint(end / unit)) for end in _ends(samples))  # rounding keeps the order
+    low, high = sorted(int(np.rint(end / unit)) for end in entering.ends)  # rounding keeps the order
     require_within(graph, low, high)
     bounds = ((node.low, low), (node.high, high))
     return entering, Range(*(int(bound) if np.isfinite(bound) else end for bound, end in bounds))
-
-
-def _ends(samples: Array) -> tuple[float, float]:
-    """The least and the largest value."""
-    if not samples.size:
-        return 0.0, 0.0
-    values = samples.reshape(-1) if samples.flags.c_contiguous else samples
-    ends = over_parts(lambda a, b: (values[a:b].min(), values[a:b].max()), len(values), weight=values[0].size)
-    return float(np.min([low for low, _ in ends])), float(np.max([high for _, high in ends]))
 
 
 def values(program: Program, samples: Samples) -> Tensor:

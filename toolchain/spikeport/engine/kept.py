@@ -8,13 +8,20 @@ from torch import Tensor
 
 from spikeport.engine.neuron import Counted
 from spikeport.graph import Array
-from spikeport.record import Train
+from spikeport.record import Counts, Train
 
 
 def total(parts: list[Counted]) -> dict[str, int]:
     """The overflows of some steps, by kind."""
+    if not any(each.overflows for each in parts):
+        return {}
     kinds = {kind for each in parts for kind in each.overflows}
     return {kind: sum(each.overflows.get(kind, 0) for each in parts) for kind in sorted(kinds)}
+
+
+def joined_counts(parts: list[Counted]) -> Counts:
+    """Spikes of consecutive steps."""
+    return parts[0].spikes if len(parts) == 1 else np.concatenate([part.spikes for part in parts])
 
 
 def packed(parts: list[Tensor]) -> Train:

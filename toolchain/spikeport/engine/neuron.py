@@ -72,7 +72,8 @@ class Cycle(Protocol):
 
 def flat(x: Tensor) -> Array:
     """Values [T, B, *neurons] as [T, N] in the order in which the compiled loops see them: channels last."""
-    values: Array = x.movedim(2, -1).contiguous().reshape(x.shape[0], -1).numpy()
+    turned = x if x.ndim == 3 else x.movedim(2, -1)
+    values: Array = turned.contiguous().numpy().reshape(len(x), -1)
     return values
 
 

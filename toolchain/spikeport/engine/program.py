@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spikeport.engine import readout
 from spikeport.engine.neuron import Cycle, Neurons
+from spikeport.engine.readout import Out
 from spikeport.engine.stretches import Stretch, stretches
 from spikeport.engine.synapse import Step
 from spikeport.graph import LIF, Array, Delay, Graph, Input, Loihi, Range, Shape, StepAffine, Synapse
@@ -55,6 +57,36 @@ class Program:
     def stretches(self) -> tuple[Stretch, ...]:
         """The order in which the nodes run."""
         return stretches(self.graph)
+
+    @cached_property
+    def turns(self) -> tuple[tuple[Stretch, tuple[str, ...]], ...]:
+        """The stretches in their order, each with the nodes whose values nobody reads after it."""
+        graph = self.graph
+        pending = {name: len(graph.targets(name)) for name in graph.nodes}
+        turns = []
+        for stretch in self.stretches:
+            done = []
+            for source in (source for name in stretch.names for source in graph.sources(name)):
+                pending[source] -= 1
+                if pending[source] == 0 and source != graph.output:
+                    done.append(source)
+            turns.append((stretch, tuple(done)))
+        return tuple(turns)
+
+    @cached_property
+    def layers(self) -> dict[str, LIF]:
+        """The neurons, in the order in which data reach them."""
+        return self.graph.nodes_of(LIF)
+
+    @cached_property
+    def operands(self) -> dict[str, tuple[tuple[str, ...], ...]]:
+        """`Graph.operands` of each node."""
+        return {name: self.graph.operands(name) for name in self.graph.nodes}
+
+    @cached_property
+    def out(self) -> Out:
+        """The output node, ready to be read."""
+        return readout.prepare(self.graph, self.entering[self.graph.input], self.device)
 
     @cached_property
     def integers(self) -> bool:

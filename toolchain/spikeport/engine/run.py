@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine import build, cpu, enter, events, kept, synapse
+from spikeport.engine import build, cpu, enter, events, kept
 from spikeport.engine.devices import whole_factors
 from spikeport.engine.neuron import Counted, Fired
 from spikeport.engine.program import Kernels, Program
 from spikeport.engine.stretches import Stretch
-from spikeport.graph import LIF, STATE_SHIFT, Array, Delay, Graph, Input, Node, Operation, Readout, Samples, Synapse
+from spikeport.graph import LIF, Array, Delay, Graph, Input, Node, Operation, Readout, Samples, Synapse
 from spikeport.record import Events, Record, SynapseEvents, Train, join
 from spikeport.target import Request
 
@@ -66,14 +66,14 @@ class Engine:
         def finish() -> None:
             nonlocal last
             start, run = launched.popleft()
-            record = run.record(outputs[start : start + size])
+            record = run.record(outputs[start : start + size], whole=size >= total)
             now, last = last, time.perf_counter()
             records.append(replace(record, seconds=last - now))
             request.progress(min(start + size, total), total)
 
         for start in range(0, total, size):
             request.check_time(begun, start, total)
-            with torch.inference_mode(), whole_factors():
+            with torch.inference_mode(), whole_factors(self.device):
                 run = Run(ready, request)
                 run.launch(entering.cut(start, start + size), outputs[start : start + size], steps)
             launched.append((start, run))
@@ -81,7 +81,7 @@ class Engine:
                 finish()
         while launched:
             finish()
-        return replace(join(records), outputs=outputs)
+        return records[0] if len(records) == 1 else replace(join(records), outputs=outputs)
 
     def ready(self, entering: Any) -> Program:
         """The program for inputs in a range; made anew only where the range grows."""
@@ -136,23 +136,21 @@ class Run:
 
         ``samples``: the frames of these steps. What a node carries from step to step stays for the next call.
         """
-        graph, values = self.graph, {self.graph.input: enter.values(self.program, samples)}
+        entry = self.graph.input
+        values = {entry: enter.values(self.program, samples)}
         self.batch = samples.number
-        pending = {name: len(graph.targets(name)) for name in graph.nodes}
-        for stretch in self.program.stretches:
+        for stretch, done in self.program.turns:
             name = stretch.names[0]
             if stretch.feeds_back:
                 values |= self._cycle(stretch, values, start, steps)
-            elif name != graph.input:
+            elif name != entry:
                 values[name] = self._at(name, values, start, steps)
-            for source in (source for name in stretch.names for source in graph.sources(name)):
-                pending[source] -= 1
-                if pending[source] == 0 and source != graph.output:
-                    values.pop(source, None)
+            for source in done:
+                values.pop(source, None)
         for name, parts in self.spikes.items():
             self.trains.setdefault(name, []).append(kept.packed(parts))
         self.spikes.clear()
-        return values[graph.output]
+        return values[self.graph.output]
 
     def _at(self, name: str, values: Mapping[str, Tensor], start: int, steps: int) -> Tensor:
         """Steps ``start`` ... ``start + steps - 1`` of a node."""
@@ -200,11 +198,13 @@ class Run:
 
     def _operands(self, name: str, values: Mapping[str, Tensor]) -> list[Tensor]:
         """What enters a node: of all but operations one value, the sum over its edges."""
-        return [self._sum(group, name, values) for group in self.graph.operands(name)]
+        return [self._sum(group, name, values) for group in self.program.operands[name]]
 
     def _sum(self, sources: Iterable[str], name: str, values: Mapping[str, Tensor]) -> Tensor:
         dtype = self.program.entering[name]
-        first, *others = (values[source].to(dtype) for source in sources)
+        first, *others = (
+            value if value.dtype == dtype else value.to(dtype) for value in map(values.__getitem__, sources)
+        )
         for other in others:
             first = first + other
         return first
@@ -261,28 +261,20 @@ class Run:
             if counts is not outputs:
                 outputs[:] = counts if start == 0 else outputs + counts
             return
-        sums = self._summed(output, start, steps)
+        sums = self.program.out.summed(output, start, steps)
         if output.device.type != "cpu":
             self.outputs = sums if self.outputs is None else self.outputs + sums
         else:
             outputs[:] = sums.numpy() if start == 0 else outputs + sums.numpy()
 
-    def _summed(self, output: Tensor, start: int, steps: int) -> Tensor:
-        """Readout or sum of some steps, from ``start`` on."""
-        node = self.graph.nodes[self.graph.output]
-        integers = self.program.integers
-        output = output.long() if integers else output.to(self.program.entering[self.graph.input])
-        if not isinstance(node, Readout):
-            return output.expand(steps, *output.shape[1:]).sum(0)
-        weight = synapse.tensor(node.weight[start : start + steps], output)
-        entering = output << STATE_SHIFT if integers else output
-        return (weight.reshape(-1, *(1,) * (output.ndim - 1)) * (entering + synapse.spread(node.bias, output))).sum(0)
+    def record(self, outputs: Array, *, whole: bool) -> Record:
+        """What happened; waits for a card that still computes, whose outputs go to ``outputs``.
 
-    def record(self, outputs: Array) -> Record:
-        """What happened, without outputs, which go to ``outputs``; waits for a card that still computes."""
+        The record holds them if these are the ``whole`` run's samples; else whoever joins it does.
+        """
         if self.outputs is not None:
             outputs[:] = self.outputs.cpu().numpy()
-        layers = self.graph.nodes_of(LIF)
+        layers = self.program.layers
         counted = {name: [read() for read in self.counted[name]] for name in layers}
         watched: dict[str, list[Events]] = {name: [read() for read in parts] for name, parts in self.events.items()}
         if self.request.events:
@@ -292,11 +284,13 @@ class Run:
             }
         return Record(
             target="integer" if self.program.integers else "reference",
-            outputs=outputs[:0],
+            outputs=outputs if whole else outputs[:0],
             neurons={name: node.size for name, node in layers.items()},
-            spike_counts={name: np.concatenate([each.spikes for each in counted[name]]) for name in layers},
+            spike_counts={name: kept.joined_counts(counted[name]) for name in layers},
             trains={name: kept.over_time(parts) for name, parts in self.trains.items()},
             membranes={name: kept.widened(kept.joined(parts)) for name, parts in self.membranes.items()},
-            events={name: events.over_time(watched[name]) for name in self.graph.order if name in watched},
+            events={name: events.over_time(watched[name]) for name in self.graph.order if name in watched}
+            if watched
+            else {},
             overflows={name: total for name in layers if (total := kept.total(counted[name]))},
         )

@@ -18,7 +18,7 @@ from spikeport.engine.devices import whole_factors
 from spikeport.engine.program import Kernels
 from spikeport.engine.run import Engine, Run
 from spikeport.findings import fail, require
-from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Loihi, Range, Readout, Samples, over_neurons
+from spikeport.graph import LIF, Array, Graph, Loihi, Range, Samples
 from spikeport.graph.inputs import require_within
 from spikeport.passes.extend import extend
 from spikeport.record import Record
@@ -97,28 +97,24 @@ class Stream:
         if self._run is None:
             self._run = Run(self._engine.ready(self._range(frames)), self.request)
         run = self._run
-        with torch.inference_mode(), whole_factors():
+        with torch.inference_mode(), whole_factors(run.program.device):
             output = run.walk(Samples(frames, "events"), start, steps)
-            outputs = self._told(output.expand(steps, *output.shape[1:]))
+            outputs = self._told(output, steps)
         sums = outputs.sum(0, dtype=run.program.leaving)
-        record = replace(run.record(sums), outputs=sums, seconds=time.perf_counter() - begun)
+        record = replace(run.record(sums, whole=True), seconds=time.perf_counter() - begun)
         for parts in (run.counted, run.trains, run.membranes, run.events):
             parts.clear()
         block = Block(self.done, outputs, record)
         self.done += steps
         return block
 
-    def _told(self, output: Tensor) -> Array:
-        """What the last node gives, step by step."""
-        node = self.graph.nodes[self.graph.output]
-        if isinstance(node, LIF):
+    def _told(self, output: Tensor, steps: int) -> Array:
+        """What goes out of the last node, step by step."""
+        if isinstance(self.graph.nodes[self.graph.output], LIF):
             return np.ascontiguousarray(output.to(torch.uint8).cpu().numpy())
-        values = output.cpu().numpy()
-        values = values.astype(np.int64) if isinstance(self.graph.arithmetic, Loihi) else values
-        if not isinstance(node, Readout):
-            return values
-        entering = values << STATE_SHIFT if values.dtype.kind == "i" else values
-        return np.asarray(entering + over_neurons(node.bias, node.shape).astype(values.dtype))
+        assert self._run is not None
+        told = self._run.program.out.told(output)
+        return np.ascontiguousarray(told.expand(steps, *told.shape[1:]).cpu().numpy())
 
     def _place(self) -> int:
         """Where the next step stands in the schedules."""

@@ -97,17 +97,17 @@ class Graph:
         """The nodes of some types, in the order in which data reach them."""
         return {name: node for name in self.order if isinstance(node := self.nodes[name], kinds)}
 
-    @property
+    @cached_property
     def input(self) -> str:
         """Name of the input node."""
         return next(name for name, node in self.nodes.items() if isinstance(node, Input))
 
-    @property
+    @cached_property
     def entry(self) -> Input:
         """The input node."""
         return next(node for node in self.nodes.values() if isinstance(node, Input))
 
-    @property
+    @cached_property
     def output(self) -> str:
         """Name of the output node: the one without successor."""
         return next(name for name in self.nodes if not self.targets(name))

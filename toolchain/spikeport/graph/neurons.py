@@ -5,6 +5,7 @@ Each node states its semantics in full; nothing is implied by the class of someb
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Self
 
@@ -77,7 +78,7 @@ class LIF(Node):
     @property
     def size(self) -> int:
         """Number of neurons."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     def measured_in(self, unit: Array, dtype: DTypeLike = np.float64) -> Self:
         """The same neurons with membrane, threshold, bias and reset value in units of ``unit``, [], [C] or shape, > 0.

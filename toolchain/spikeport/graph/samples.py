@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from functools import cached_property
 
 from spikeport.findings import fail
 from spikeport.graph.arrays import Array
@@ -37,10 +37,15 @@ class Samples:
                 if events
                 else "give one frame a sample, without a time axis",
             )
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        if array.dtype.kind == "f" and not all(map(math.isfinite, samples.ends)):  # they are NaN if one value is
             mend = "leave these samples out, or mend what made them"
             fail("SP502", "the input holds values that are not finite", where=f"node {graph.input!r}", mend=mend)
         return samples
+
+    @cached_property
+    def ends(self) -> tuple[float, float]:
+        """The least and the largest value; NaN where one of them is."""
+        return (float(self.array.min()), float(self.array.max())) if self.array.size else (0.0, 0.0)
 
     @property
     def axis(self) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from spikeport.engine.cpu import kernels
-from spikeport.engine.cpu.fused import NOTHING, Layer, fired, unflat
+from spikeport.engine.cpu.fused import NOTHING, Layer, added, fired, unflat
 from spikeport.engine.cpu.moves import copy, fill
 from spikeport.engine.cpu.structures import KINDS, Block, Bytes, Constants, Floats, Parameters, Rules, Whole
 from spikeport.engine.neuron import Fired, flat
@@ -149,7 +149,7 @@ class Cycle:
             loop(values, *matrix, *told, max(1, kernels.BLOCK // size), begin, end)
             return counts
 
-        counts = np.sum(over_parts(part, count // size, step=1, weight=steps * size), axis=0)
+        counts = added(over_parts(part, count // size, step=1, weight=steps * size))
         shape = (steps, x.shape[1], -1)
         train = unflat(spikes[1:].reshape(shape), (size,))
         membranes = unflat(after.reshape(shape), (size,)) if keep else None

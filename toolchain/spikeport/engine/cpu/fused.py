@@ -66,8 +66,8 @@ class Layer:
             loop(values, rules, parameters, spikes, after, state, block, counts, begin, end)
             return counts
 
-        counts = np.sum(over_parts(part, count, weight=steps), axis=0)
-        shape, size = tuple(x.shape[2:]), (steps, x.shape[1], -1)
+        counts = added(over_parts(part, count, weight=steps))
+        shape, size = self.node.shape, (steps, x.shape[1], -1)
         train = unflat(spikes.reshape(size), shape)
         return fired(train, unflat(after.reshape(size), shape) if keep else None, state, counts)
 
@@ -78,6 +78,11 @@ class Layer:
     def watching(self, watch: bool) -> Any:
         """The rules, which watch if ``watch`` or in any case."""
         return self.rules._replace(watch=type(self.rules.watch)(1)) if watch else self.rules
+
+
+def added(parts: list[Array]) -> Array:
+    """The sum of what the threads counted."""
+    return parts[0] if len(parts) == 1 else np.sum(parts, axis=0)
 
 
 def fired(spikes: Tensor, after: Tensor | None, state: Any, counts: Array) -> Fired:
@@ -138,4 +143,5 @@ def _rules(node: LIF) -> Rules:
 
 def unflat(values: Array, shape: Shape) -> Tensor:
     """What a loop wrote, [T, B, N] with the channels last, as [T, B, *shape]."""
-    return torch.from_numpy(values.reshape(*values.shape[:2], *shape[1:], shape[0])).movedim(-1, 2)
+    whole = torch.from_numpy(values.reshape(*values.shape[:2], *shape[1:], shape[0]))
+    return whole if len(shape) == 1 else whole.movedim(-1, 2)

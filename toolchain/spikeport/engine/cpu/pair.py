@@ -15,7 +15,7 @@ from torch import Tensor
 
 from spikeport.engine.cpu import kernels
 from spikeport.engine.cpu.fire import fire
-from spikeport.engine.cpu.fused import NOTHING, Layer, fired, unflat
+from spikeport.engine.cpu.fused import NOTHING, Layer, added, fired, unflat
 from spikeport.engine.cpu.products import Product
 from spikeport.engine.cpu.sparse import Rows
 from spikeport.engine.cpu.structures import KINDS
@@ -53,7 +53,7 @@ class Pair:
         if rows is None or not joint or steps * rows.most > LONGEST or not self.product.few(x):
             return self.layer(self.product(x), state, start, steps, keep=keep, watch=watch, beside=beside)
         words = rows.words(x.flatten(0, 1)).reshape(steps, x.shape[1], -1)
-        spikes = np.empty((steps, x.shape[1], int(np.prod(shape))), np.uint8)
+        spikes = np.empty((steps, x.shape[1], layer.node.size), np.uint8)
         after = np.empty(spikes.shape if keep else (0, 0, 0), np.int32)
         if state is None:
             state = np.zeros((NOTHING, NOTHING) if whole else (2, spikes[0].size), np.int32)
@@ -68,7 +68,7 @@ class Pair:
 
         parts = over_parts(part, x.shape[1], step=1, weight=words[:, 0].size * 8)
         membranes = unflat(after, shape) if keep else None
-        return fired(unflat(spikes, shape), membranes, state, np.sum(parts, axis=0))
+        return fired(unflat(spikes, shape), membranes, state, added(parts))
 
 
 def prepare(product: Product, layer: Layer) -> Pair:
