@@ -9,6 +9,7 @@ from typing import get_type_hints
 import numpy as np
 import pytest
 
+from spikeport.graph import Flatten, Graph, Input, Linear
 from spikeport.told import Told
 from spikeport.verbs import VERBS
 
@@ -19,6 +20,14 @@ def test_every_result_object_of_a_verb_is_told(verb):
     if is_dataclass(kind):
         assert kind.__repr__ is Told.__repr__
         assert kind._repr_html_
+
+
+def test_a_graph_is_told_by_its_ends_and_kinds():
+    nodes = {"in": Input((2, 8)), "flat": Flatten(), "fc": Linear(np.zeros((999, 16), np.float32))}
+    graph = Graph.chain(nodes | {"more": Linear(np.zeros((3, 999), np.float32))}, 4)
+    told = "input=[2, 8] direct, nodes=1 Flatten, 2 Linear, output=[3], timesteps=4, arithmetic=Real(dtype='float32')"
+    assert repr(graph) == f"Graph({told})"
+    assert "<td>1 Flatten, 2 Linear</td>" in graph._repr_html_()
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,8 +10,12 @@ import pytest
 import torch
 from torch import nn
 
+from spikeport.costs import estimate
 from spikeport.costs.events import of_synapse
+from spikeport.engine import simulate
 from spikeport.graph import Conv, Linear
+from spikeport.target import Request
+from spikeport.tracing import capture
 
 LAYERS = {
     "conv": lambda: nn.Conv2d(3, 5, 3),
@@ -127,3 +131,28 @@ def test_spikingjelly_counts_the_same_fanout(kind):
         layer(spikes)
     events = of_synapse(ours, spikes.numpy()[None].astype(np.float64), 1)
     assert events.fanout.sum() == synops.get_total()
+
+
+def test_spikingjellys_simple_energy_is_our_45_nm_model_of_the_synapses():
+    """0.9 pJ for each spike and weight. Its other accumulates are the neurons' own, its memory a model of its own."""
+    counter, neuron, layer = (
+        peer(f"spikingjelly.activation_based.{name}") for name in ("op_counter", "neuron", "layer")
+    )
+    torch.manual_seed(0)
+    many = {"step_mode": "m"}
+    module = nn.Sequential(
+        layer.Conv2d(2, 6, 3, padding=1, bias=False, **many),
+        neuron.IFNode(**many),
+        layer.Flatten(**many),
+        layer.Linear(6 * 64, 30, bias=False, **many),
+        neuron.IFNode(**many),
+        layer.Linear(30, 10, bias=False, **many),
+    )
+    x = (torch.rand(4, 3, 2, 8, 8) < 0.3).float()
+    report = counter.estimate_simple_energy(module, x)
+    graph = capture(module, (2, 8, 8), timesteps=4, coding="events")
+    record = simulate(graph, x.numpy(), Request(events=True, trains=True))
+    ours = estimate(graph, record, ["45nm-fp32"], samples=x.numpy())["45nm-fp32"]
+    assert ours.counts["accumulates"].nominal * 3 == report.counts["synop"]
+    assert ours.breakdown["accumulates"].nominal * 3e12 == pytest.approx(0.9 * report.counts["synop"], rel=1e-12)
+    assert report.counts["weight_read_bytes"] == 4 * report.counts["synop"]

@@ -159,6 +159,20 @@ def test_a_fixed_random_constant_of_batch_shape_is_noticed():
     assert "varies over time or batch" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("shape", "says"),
+    [
+        (torch.zeros(4, 2, 5), r"x\.shape\[2:\]"),
+        ((0,), "whole numbers above zero"),
+        ((2.5,), "whole numbers above zero"),
+    ],
+)
+def test_samples_are_no_shape(shape, says):
+    with pytest.raises(SpikeportError, match=says) as caught:
+        capture(nn.Linear(5, 5), shape, timesteps=4)
+    assert caught.value.code == "SP386"
+
+
 @pytest.mark.parametrize(("shape", "code"), [((3,), "SP386"), ((2, 6), "SP386"), ((), "SP386")])
 def test_a_wrong_input_shape_is_one_error(shape, code):
     with pytest.raises(SpikeportError) as caught:

@@ -15,17 +15,18 @@ from spikeport.graph.arithmetic import Arithmetic
 from spikeport.graph.inputs import input_findings
 from spikeport.graph.loihi import Loihi
 from spikeport.graph.node import Node, Shape
-from spikeport.graph.operation import Operation
+from spikeport.graph.operation import Operation, named, renamed
 from spikeport.graph.plumbing import Delay, Input
 from spikeport.graph.real import Real
 from spikeport.graph.rules import number_findings
+from spikeport.told import Told
 
 N = TypeVar("N", bound=Node)
 Edge = tuple[str, str]
 
 
-@dataclass(frozen=True, eq=False)
-class Graph:
+@dataclass(frozen=True, eq=False, repr=False)
+class Graph(Told):
     """Named nodes and edges; several edges into one node add (the SEW ADD, and NIR's rule), but for an `Operation`
     that names its operands.
 
@@ -53,6 +54,15 @@ class Graph:
             findings += [*self._cycle_findings(), *self._known_shapes[1], *self._message_findings()]
         if findings:
             raise SpikeportError(findings)
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        """What ``repr`` and a notebook show: ends, steps, numbers, and how many nodes of each kind."""
+        kinds = Counter(type(node).__name__ for node in self.nodes.values() if not isinstance(node, Input))
+        yield "input", f"{list(self.entry.shape)} {self.entry.coding}"
+        yield "nodes", ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        yield "output", str(list(self.shapes[self.output]))
+        yield "timesteps", str(self.timesteps)
+        yield "arithmetic", repr(self.arithmetic)
 
     @classmethod
     def chain(cls, nodes: Mapping[str, Node], timesteps: int, **facts: Any) -> Graph:
@@ -86,7 +96,7 @@ class Graph:
 
     def operands(self, name: str) -> tuple[tuple[str, ...], ...]:
         """What enters a node, operand by operand: the nodes that add up to each. All but operations have one."""
-        names = _named(self.nodes[name])
+        names = named(self.nodes[name])
         return tuple((source,) for source in names) or (self.sources(name),)
 
     def targets(self, name: str) -> tuple[str, ...]:
@@ -150,14 +160,14 @@ class Graph:
         edges: list[Edge] = []
         nodes = {n: node for n, node in self.nodes.items() if n != name}
         for target in self.targets(name):
-            nodes[target] = _renamed(self.nodes[target], name, self.sources(name))
+            nodes[target] = renamed(self.nodes[target], name, self.sources(name))
         for edge in self.edges:
             if edge[1] == name:
                 edges += [(edge[0], target) for target in self.targets(name)]
             elif edge[0] != name:
                 edges.append(edge)
-        named = {name for name, node in nodes.items() if _named(node)}  # may name one operand twice, by one edge
-        edges = [edge for n, edge in enumerate(edges) if edge[1] not in named or edge not in edges[:n]]
+        once = {name for name, node in nodes.items() if named(node)}  # may name one operand twice, by one edge
+        edges = [edge for n, edge in enumerate(edges) if edge[1] not in once or edge not in edges[:n]]
         return replace(self, nodes=nodes, edges=tuple(edges))
 
     def insert(self, name: str, node: Node, edge: Edge) -> Graph:
@@ -165,7 +175,7 @@ class Graph:
         if name in self.nodes:
             fail("SP110", f"there is a node {name!r} already")
         edges = tuple(e for old in self.edges for e in ([(old[0], name), (name, old[1])] if old == edge else [old]))
-        behind = {edge[1]: _renamed(self.nodes[edge[1]], edge[0], (name,))} if edge in self.edges else {}
+        behind = {edge[1]: renamed(self.nodes[edge[1]], edge[0], (name,))} if edge in self.edges else {}
         return replace(self, nodes={**self.nodes, **behind, name: node}, edges=edges)
 
     # -- checking -----------------------------------------------------------------------------------------------------
@@ -225,11 +235,11 @@ class Graph:
             yield Finding("SP112", f"{len(outputs)} nodes lead nowhere: {outputs}", mend="a graph has one output")
         heads = {b for _, b in self.edges}
         for name, node in self.nodes.items():
-            if (named := _named(node)) and set(named) != {a for a, b in self.edges if b == name}:
+            if (names := named(node)) and set(names) != {a for a, b in self.edges if b == name}:
                 entering = sorted(a for a, b in self.edges if b == name)
                 yield Finding(
                     "SP119",
-                    f"its operands are {', '.join(map(repr, named))}, its edges come from "
+                    f"its operands are {', '.join(map(repr, names))}, its edges come from "
                     f"{', '.join(map(repr, entering)) or 'nowhere'}",
                     where=f"node {name!r}",
                     mend="one edge from each node that is an operand, and no other",
@@ -256,7 +266,7 @@ class Graph:
         shapes: dict[str, Shape] = {name: node.shape for name, node in self.nodes.items() if isinstance(node, Delay)}
         findings: list[Finding] = []
         for name in (*(n for n in self.order if n not in shapes), *shapes):
-            node, sources = self.nodes[name], {*self.sources(name), *_named(self.nodes[name])}
+            node, sources = self.nodes[name], {*self.sources(name), *named(self.nodes[name])}
             if not all(source in shapes for source in sources) or not (sources or isinstance(node, Input)):
                 continue
             try:
@@ -274,19 +284,3 @@ class Graph:
         for name, node in self.nodes.items():
             for finding in (*number_findings(node, self.timesteps), *self.arithmetic.findings(node)):
                 yield replace(finding, where=f"node {name!r}")
-
-
-def _named(node: Node) -> tuple[str, ...]:
-    """The operands that a node names."""
-    return node.operands if isinstance(node, Operation) else ()
-
-
-def _renamed(node: Node, operand: str, now: tuple[str, ...]) -> Node:
-    """The node with another operand in the place of one that it names. SP119 where that would be a sum."""
-    if not isinstance(node, Operation) or operand not in node.operands:
-        return node
-    if len(now) != 1:
-        fail(
-            "SP119", f"its operand {operand!r} would be a sum of {len(now)} nodes", mend="put a Scale of 1 behind them"
-        )
-    return node.with_(operands=tuple(now[0] if each == operand else each for each in node.operands))

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from spikeport.findings import require
+from spikeport.findings import fail, require
 from spikeport.graph.arrays import Array
 from spikeport.graph.bounds import Range
 from spikeport.graph.node import Node, Shape
@@ -78,3 +78,19 @@ def summed(x: Range, count: int) -> Range:
     """The range of each sum and partial sum of ``count`` values."""
     x = x.with_zero()
     return Range(x.low * count, x.high * count)
+
+
+def named(node: Node) -> tuple[str, ...]:
+    """The operands that a node names."""
+    return node.operands if isinstance(node, Operation) else ()
+
+
+def renamed(node: Node, operand: str, now: tuple[str, ...]) -> Node:
+    """The node with another operand in the place of one that it names. SP119 where that would be a sum."""
+    if not isinstance(node, Operation) or operand not in node.operands:
+        return node
+    if len(now) != 1:
+        fail(
+            "SP119", f"its operand {operand!r} would be a sum of {len(now)} nodes", mend="put a Scale of 1 behind them"
+        )
+    return node.with_(operands=tuple(now[0] if each == operand else each for each in node.operands))

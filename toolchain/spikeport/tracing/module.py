@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -53,7 +54,7 @@ def capture(
         fail("SP386", f"{type(module).__name__} is no nn.Module")
     module_is_ready(module)
     steps = timesteps or _timesteps(module)
-    plans = list(_plans(module, tuple(input_shape), steps, forward, coding, output))
+    plans = list(_plans(module, _sizes(input_shape), steps, forward, coding, output))
     tries = [(plan, _drawn(module, plan, fold)) for plan in plans]
     drawings = [drawing for _, drawing in tries if isinstance(drawing, Drawing)]
     drawings = one_a_network([drawing for drawing in drawings if drawing.timed] or drawings, coding)
@@ -109,6 +110,22 @@ def module_is_ready(module: nn.Module) -> None:
     if len(dtypes) > 1 or (dtypes and not dtypes <= {torch.float32, torch.float64}):
         what = f"the module's parameters are {', '.join(sorted(map(str, dtypes)))}"
         fail("SP386", what, mend="convert it to one type first: module.float()")
+
+
+def _sizes(input_shape: Sequence[int]) -> tuple[int, ...]:
+    """The shape of one sample; samples themselves are a mistake that is easily made."""
+    told = getattr(input_shape, "shape", None)
+    if told is not None and len(told) > 1:
+        fail(
+            "SP386",
+            f"input_shape is an array of shape {list(told)}, not the shape of one sample",
+            mend="pass the shape without time and batch, such as x.shape[2:] of frames or x.shape[1:] of samples",
+        )
+    sizes = tuple(input_shape)
+    whole = all(isinstance(size, int | np.integer) and size > 0 for size in sizes)
+    if not whole:
+        fail("SP386", f"input_shape is {sizes}", mend="pass whole numbers above zero, such as (1, 28, 28)")
+    return tuple(int(size) for size in sizes)
 
 
 def _plans(
