@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeport.files import plain, replacing, write_json, write_text
+from spikeport.files import HERE, locked, plain, replacing, write_json, write_text
+from spikeport.findings import SpikeportError
 
 
 def test_a_file_appears_when_the_block_ends(tmp_path):
@@ -38,17 +42,36 @@ def test_after_an_exception_the_old_content_stays_and_nothing_else(tmp_path):
 
 
 def test_an_exception_before_anything_is_written_is_the_one_that_is_raised(tmp_path):
-    with pytest.raises(FileNotFoundError, match="gone"), replacing(tmp_path / "gone" / "result.json") as part:
+    with pytest.raises(SpikeportError, match="gone") as caught, replacing(tmp_path / "gone" / "result.json") as part:
         part.write_text("new")
+    assert caught.value.code == "SP970"
     assert not list(tmp_path.iterdir())
 
 
 def test_a_block_that_writes_nothing_says_so_and_keeps_the_old_content(tmp_path):
     path = tmp_path / "result.json"
     path.write_text("old")
-    with pytest.raises(FileNotFoundError), replacing(path):
+    with pytest.raises(SpikeportError, match="SP970"), replacing(path):
         pass
     assert path.read_text() == "old"
+
+
+def test_what_a_killed_writer_left_is_taken_away_and_what_another_writes_is_not(tmp_path):
+    path = tmp_path / "result.json"
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (tmp_path / f"result.json.{HERE}-{ended.pid}-12345678.part").write_text("ne")
+    (tmp_path / f"result.json.{HERE}-{os.getppid()}-12345678.part").write_text("another")
+    write_text(path, "new")
+    assert sorted(each.read_text() for each in tmp_path.iterdir()) == ["another", "new"]
+
+
+def test_a_folder_is_locked_for_one_and_nothing_is_left_in_it(tmp_path):
+    place = tmp_path / "new"
+    with locked(place, "SP972"), pytest.raises(SpikeportError, match="SP972"), locked(place, "SP972"):
+        pass
+    with locked(tmp_path / "new", "SP972"):
+        assert not list((tmp_path / "new").iterdir())
 
 
 def test_of_two_writers_the_last_to_end_has_the_file_whole(tmp_path):

@@ -20,6 +20,7 @@ from spikeport.findings import fail
 from spikeport_targets.guard import FAILURE
 
 TAIL = 4000  #: characters of a traceback or of stderr that an error shows
+SOCKET = 60  #: characters of a folder in which multiprocessing can name its sockets (108 in all)
 POLL = 0.05  #: seconds
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -83,6 +84,8 @@ def run(
     started outlives it. Raises the ``errors`` for an exception inside, past a limit, and where it was killed.
     """
     environment = dict(os.environ) | dict.fromkeys(THREADS, "1") | {"PYTHONPATH": paths(folder, apart)}
+    if len(str(folder)) < SOCKET:  # what the child puts aside goes with its folder: multiprocessing's pymp-* stay else
+        environment["TMPDIR"] = str(folder)
     order = {
         "command": list(command),
         "environment": environment,

@@ -119,7 +119,7 @@ def test_width_scales_every_layer():
         ("resnet20", {}, "resnet19"),
         ("conv", {"depth": 3}, "no option depth"),
         ("vggsnn", {}, "four 2x2 pools"),
-        ("resnet19", {"residual": "and"}, "sew or plain"),
+        ("resnet19", {"residual": "and"}, "'sew' or 'plain'"),
     ],
 )
 def test_what_no_network_has_is_refused(name, options, words):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
+import platform
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
@@ -13,6 +16,8 @@ from typing import Any
 from uuid import uuid4
 
 from spikeport.findings import fail
+
+HERE = f"{zlib.crc32(platform.node().encode()):08x}"  #: this machine, in the names of parts
 
 
 def folder(path: Path | str) -> Path:
@@ -36,32 +41,84 @@ def output(path: Path | str, *suffixes: str) -> Path:
     return path
 
 
+@contextmanager
+def locked(path: Path, code: str) -> Iterator[None]:
+    """A folder that nobody else writes into who asks the same; made if need be. Raises ``code`` where somebody does.
+
+    It is the folder itself that is locked, so that nothing is left in it; on systems without such locks nobody asks.
+    """
+    handle = os.open(folder(path), os.O_RDONLY)
+    try:
+        try:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:
+            pass
+        except BlockingIOError:
+            fail(code, "another training writes into this folder", where=str(path), mend="wait, or choose another")
+        yield
+    finally:
+        os.close(handle)
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file, in hex."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @contextmanager
-def replacing(path: Path | str) -> Iterator[Path]:
+def replacing(path: Path | str, code: str = "SP970") -> Iterator[Path]:
     """A name in the folder of ``path`` to write to: what stands there is moved to ``path`` when the block ends well.
 
     Until then ``path`` stays as it was, and an exception leaves nothing behind. Names are never the same, so that two
-    writers of one file do not mix: the last to end has it. Raises OSError where the folder takes no file.
+    writers of one file do not mix: the last to end has it. What a writer left that was killed is taken away. Raises
+    ``code`` where the folder takes no file, or not all of it.
     """
     path = Path(path)
-    part = path.with_name(f"{path.name}.{uuid4().hex[:12]}.part")
+    _sweep(path)
+    part = path.with_name(f"{path.name}.{HERE}-{os.getpid()}-{uuid4().hex[:8]}.part")
     try:
         yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())  # some systems find out only now that there is no room
         os.replace(part, path)
+    except OSError as error:
+        mend = "is there such a folder, with room, and may you write there? what stood there before is as it was"
+        fail(code, f"cannot be written ({error.strerror or error})", where=str(path), mend=mend)
     finally:
         with suppress(OSError):  # moved away, or never written
             part.unlink()
 
 
+def _sweep(path: Path) -> None:
+    """Take away the parts of ``path`` whose writers, processes of this machine, are no more."""
+    with suppress(OSError):
+        for part in path.parent.glob(f"{glob.escape(path.name)}.{HERE}-*.part"):
+            writer = part.name.rsplit("-", 2)[-2]
+            if writer.isascii() and writer.isdigit() and not _alive(int(writer)):
+                part.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+def write_bytes(path: Path | str, data: bytes | memoryview, code: str = "SP970") -> None:
+    """Write bytes; the file appears whole. Raises ``code`` where it cannot."""
+    with replacing(path, code) as part:
+        part.write_bytes(data)
+
+
 def write_text(path: Path | str, text: str) -> None:
-    """Write text as UTF-8; the file appears whole."""
-    with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
+    """Write text as UTF-8, what is no text (of a path) as its escapes; the file appears whole."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def plain(value: Any) -> Any:

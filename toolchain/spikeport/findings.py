@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, Never
 
 Severity = Literal["error", "substituted", "note"]
+LONGEST = 1000  #: characters of each part of a finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,12 @@ class Finding:
     why: str = ""  #: why it matters: what would happen otherwise
     mend: str = ""  #: what to do about it
     severity: Severity = "error"
+
+    def __post_init__(self) -> None:
+        for name in ("what", "where", "why", "mend"):  # what a file holds may be quoted in any of them
+            text = getattr(self, name)
+            if len(text) > LONGEST:
+                object.__setattr__(self, name, f"{text[:LONGEST]} … ({len(text):,} characters)")
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.files import plain, replacing
+from spikeport.files import plain, write_bytes
 from spikeport.findings import Finding, fail, require
 from spikeport.graph.arrays import Array
 from spikeport.told import Told
@@ -171,8 +171,9 @@ class Record(Told):
             "origin": dict(self.origin),
             "findings": plain(self.findings),
         }
-        with replacing(path) as part, part.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, meta=np.asarray(json.dumps(meta)), **arrays)
+        data = io.BytesIO()
+        np.savez_compressed(data, allow_pickle=False, meta=np.asarray(json.dumps(meta)), **arrays)
+        write_bytes(path, data.getbuffer())
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -186,13 +187,12 @@ class Record(Told):
 
             return cls(**record_data.load(path))
         try:
-            with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
-                meta = json.loads(str(file["meta"]))
-                arrays = {name: file[name] for name in file.files if name != "meta"}
-            return cls._from(meta, arrays)
+            from spikeport import record_file
+
+            return cls._from(*record_file.read(path))
         except FileNotFoundError:
             fail("SP120", "there is no such file", where=str(path))
-        except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, KeyError, ValueError, TypeError) as error:
             fail("SP120", f"is not a Record ({error})", where=str(path), mend="write it with spikeport simulate")
 
     @classmethod

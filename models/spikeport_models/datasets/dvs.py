@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from spikeport import reading
 from spikeport.datasets import Arrays, Frames, Labels, Source, Split
-from spikeport.findings import fail
+from spikeport.findings import SpikeportError, fail
 from spikeport.terminal import console
 from spikeport_models.datasets.events import Events, frames
 from spikeport_models.datasets.places import Place
@@ -146,15 +147,15 @@ def _size(recordings: Sequence[Recording]) -> Size:
 def _split(recordings: Sequence[Recording], split: Split, test_share: float, where: Path) -> list[Recording]:
     try:
         return pick(recordings, split, test=test_share)
-    except ValueError as error:
-        fail("SP362", f"has too few recordings to split ({error})", where=str(where))
+    except SpikeportError as error:
+        raise SpikeportError(replace(finding, where=str(where)) for finding in error.findings) from None
 
 
 def _gesture(path: Path) -> Events:
     try:
-        x, y, p, milliseconds = np.load(path, allow_pickle=False).T
+        x, y, p, milliseconds = reading.npy_file(path).T
         return sorted_events(np.asarray(milliseconds, np.float64) * 1000, x, y, p)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError) as error:
         fail("SP362", f"holds no events ({error})", where=str(path), mend="get the archive again")
 
 

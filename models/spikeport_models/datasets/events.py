@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.findings import fail
+from spikeport.reading import affordable
+
 
 @dataclass(frozen=True)
 class Events:
@@ -25,8 +28,13 @@ def frames(events: Events, timesteps: int, size: tuple[int, int]) -> NDArray[np.
     """Events counted a pixel and polarity in ``timesteps`` equal parts of the recording's time: [T, 2, H, W].
 
     Counts are whole numbers and are neither clipped nor scaled. An empty recording gives empty frames.
+    Raises SP362 where they do not fit in memory.
     """
     height, width = size
+    try:
+        affordable(24 * timesteps * 2 * height * width)
+    except ValueError as error:
+        fail("SP362", f"frames of {timesteps} x 2 x {height} x {width} do not fit in memory ({error})")
     if len(events) == 0:
         return np.zeros((timesteps, 2, height, width), np.float32)
     start = events.t.min()

@@ -5,19 +5,21 @@ Format: http://yann.lecun.com/exdb/mnist/ (two zero bytes, type 0x08 = unsigned 
 
 from __future__ import annotations
 
-import gzip
+import math
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport import reading
 from spikeport.datasets import Arrays, Source, Split
 from spikeport.findings import fail, require
 from spikeport_models.datasets.parts import indices_of
 from spikeport_models.datasets.places import Place
 
+MOST_AXES = 4  #: images with channels; MNIST's have three
+CLASSES = 10
 FILES = {
     "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
     "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
@@ -36,13 +38,17 @@ PLACE = Place(
 def read_idx(path: Path) -> NDArray[np.uint8]:
     """The array of one file. Raises SP362 where it is cut short or no IDX file."""
     try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        zero, kind, axes = struct.unpack(">HBB", raw[:4])
-        shape = struct.unpack(f">{axes}I", raw[4 : 4 + 4 * axes])
-    except (OSError, EOFError, zlib.error, struct.error) as error:
+        raw = path.read_bytes()
+        head = reading.inflated(raw, 4 + 4 * MOST_AXES) if path.suffix == ".gz" else raw
+        zero, kind, axes = struct.unpack(">HBB", head[:4])
+        if axes > MOST_AXES:
+            raise ValueError(f"{axes} axes")
+        shape = struct.unpack(f">{axes}I", head[4 : 4 + 4 * axes])
+        size = math.prod(shape)
+        whole = reading.inflated(raw, 4 + 4 * axes + size) if path.suffix == ".gz" else raw
+    except (OSError, ValueError, struct.error) as error:
         fail("SP362", f"is no whole IDX file ({error})", where=str(path), mend="get the file again")
-    body = raw[4 + 4 * axes :]
-    size = int(np.prod(shape, dtype=np.int64))
+    body = whole[4 + 4 * axes :]
     require(
         zero == 0 and kind == 8 and len(body) == size,
         "SP362",
@@ -59,7 +65,15 @@ def fashion(split: Split, folder: Path | None = None) -> Arrays:
     The official test split of 10,000; of the official 60,000 a stratified twelfth (5,000) is for validation.
     """
     place = PLACE.find(folder)
-    images, labels = (read_idx(place / name) for name in FILES["test" if split == "test" else "train"])
+    names = FILES["test" if split == "test" else "train"]
+    images, labels = (read_idx(place / name) for name in names)
+    require(
+        images.shape == (len(labels), 28, 28) and labels.ndim == 1 and int(labels.max(initial=0)) < CLASSES,
+        "SP362",
+        f"{names[0]} of shape {list(images.shape)} and {names[1]} of {list(labels.shape)} are not of one data set",
+        where=str(place),
+        mend=f"images are 28x28, one label for each, below {CLASSES}; get the files again",
+    )
     x = (images.astype(np.float32) / np.float32(255))[:, None]
     y = labels.astype(np.int64)
     if split == "test":
@@ -68,4 +82,4 @@ def fashion(split: Split, folder: Path | None = None) -> Arrays:
     return x[chosen], y[chosen]
 
 
-FASHION_MNIST = Source(fashion, 10, status=PLACE.status, other_names=("fmnist",))
+FASHION_MNIST = Source(fashion, CLASSES, status=PLACE.status, other_names=("fmnist",))

@@ -7,13 +7,13 @@ Folders are Train/<digit>/<number>.bin and Test/..., as the official archives un
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from spikeport import reading
 from spikeport.datasets import Arrays, Source, Split
 from spikeport.findings import fail, require
 from spikeport_models.datasets.events import Events
@@ -21,6 +21,7 @@ from spikeport_models.datasets.places import Place
 from spikeport_models.datasets.prepared import Recording, pick, prepared
 
 SIZE = (34, 34)
+DIGITS = tuple("0123456789")
 TIMESTEPS = 10
 
 PLACE = Place(
@@ -78,7 +79,7 @@ def _recordings(place: Path) -> list[Recording]:
     recordings = []
     for name, size, stamp, read in _in_folder(place) if place.is_dir() else _in_archive(place):
         parts = PurePosixPath(name).parts
-        if len(parts) >= 3 and parts[-3] in ("Train", "Test") and parts[-2].isdigit():
+        if len(parts) >= 3 and parts[-3] in ("Train", "Test") and parts[-2] in DIGITS:
             _whole(size, name)
             recordings.append(Recording(name, f"{size} {stamp}", int(parts[-2]), partial(_events, read, name)))
     return recordings
@@ -97,7 +98,7 @@ def _in_folder(place: Path) -> Iterator[File]:
 def _in_archive(place: Path) -> Iterator[File]:
     try:
         archive = zipfile.ZipFile(place)
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, *reading.DAMAGED_MEMBER, UnicodeError, ValueError) as error:
         fail("SP362", f"is no whole zip file ({error})", where=str(place), mend="get the file again")
     for each in sorted(archive.infolist(), key=lambda each: each.filename):
         if each.filename.endswith(".bin"):
@@ -110,6 +111,6 @@ def _events(read: Callable[[], bytes], name: str) -> Events:
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     try:
-        return archive.read(name)
-    except (zipfile.BadZipFile, zlib.error, OSError) as error:
+        return reading.member(archive, archive.getinfo(name))
+    except (OSError, ValueError) as error:
         fail("SP362", f"is no whole zip file ({error})", where=f"{archive.filename}: {name}", mend="get the file again")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.datasets import Arrays, Split
+from spikeport.datasets import Arrays, Frames, Split
 from spikeport.files import replacing
 from spikeport.findings import fail
 from spikeport.terminal import console
@@ -82,10 +82,22 @@ def prepared(
         [f"{VERSION} {timesteps} {len(recordings)}", *(f"{each.name} {each.stamp}" for each in (*recordings, *also))]
     )
     path = folder() / f"{name}-T{timesteps}-{hashlib.sha256(facts.encode()).hexdigest()[:20]}.npy"
-    if not path.is_file():
+    frames = _mapped(path)
+    if frames is None:
         _write(path, recordings, timesteps, size() if callable(size) else size)
-    # "c": pages of the file, which torch takes for writable; what is written stays in memory
-    return np.load(path, mmap_mode="c"), _labels(recordings)
+        frames = _mapped(path)
+    assert frames is not None
+    return frames, _labels(recordings)
+
+
+def _mapped(path: Path) -> Frames | None:
+    """What was prepared before, as pages of the file; None where there is none, or it was cut short."""
+    try:
+        # "c": torch takes them for writable; what is written stays in memory
+        frames: Frames = np.load(path, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return frames
 
 
 def _write(path: Path, recordings: Sequence[Recording], timesteps: int, size: Size) -> None:
@@ -109,6 +121,9 @@ def _room(part: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.floa
         stack: np.memmap[Any, np.dtype[np.float32]] = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
             part, mode="w+", dtype=np.float32, shape=shape
         )
+        if hasattr(os, "posix_fallocate"):  # a page that finds no room ends the process
+            with part.open("rb+") as file:
+                os.posix_fallocate(file.fileno(), 0, part.stat().st_size)
         return stack
     except OSError as error:
         fail(

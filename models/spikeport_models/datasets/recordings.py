@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport import reading
 from spikeport.findings import fail
+from spikeport_models.datasets import apart
 from spikeport_models.datasets.events import Events
 from spikeport_models.datasets.times import microseconds
 
@@ -23,6 +25,8 @@ NAMES = {
     "y": ("y", "row"),
     "p": ("p", "pol", "polarity", "on"),
 }
+MOST_PIXELS = 2**14  #: of a row or a column; the largest event cameras have about 2**11
+WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 HEADER = re.compile(r"([a-zA-Zµ]+?)(?:[\s_]*[\[(]?(s|sec|seconds|ms|us|µs|microseconds|ns)[\])]?)?")
 
 
@@ -41,15 +45,18 @@ def read_events(path: Path) -> Events:
         )
     try:
         return sorted_events(*reader(path))
-    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
-        fail("SP362", f"holds no events ({error})", where=str(path), mend="columns are t, x, y, p")
+    except (OSError, ValueError) as error:
+        fail("SP362", f"holds no events ({reading.line(error)})", where=str(path), mend="columns are t, x, y, p")
 
 
 def sorted_events(t: Any, x: Any, y: Any, p: Any, unit: str = "") -> Events:
     """Events from four columns; polarities are 0 and 1, or -1 and 1. ``unit`` is of the times, where it is known."""
+    if any(np.asarray(column).dtype.kind not in "biuf" for column in (x, y, p)):
+        raise ValueError("pixels or polarities that are no numbers")
     for column in (x, y, p):
-        if np.asarray(column).size and not (np.asarray(column) == np.rint(np.asarray(column, np.float64))).all():
-            raise ValueError("pixels or polarities that are no whole numbers")
+        values = np.asarray(column, np.float64)
+        if not ((values == np.rint(values)) & (np.abs(values) < MOST_PIXELS)).all():
+            raise ValueError(f"pixels or polarities that are no whole numbers below {MOST_PIXELS}")
     columns = [microseconds(t, unit), *(np.asarray(column).astype(np.int64).ravel() for column in (x, y, p))]
     if len({len(column) for column in columns}) > 1:
         raise ValueError("columns of different lengths")
@@ -99,13 +106,13 @@ def _bin(path: Path) -> list[NDArray[Any]]:
 
 
 def _npy(path: Path) -> list[Any]:
-    return _columns(np.load(path, allow_pickle=False))
+    return _columns(reading.npy_file(path))
 
 
 def _npz(path: Path) -> list[Any]:
-    with np.load(path, allow_pickle=False) as file:
-        places, unit = _named(file.files)
-        return [*(file[file.files[place]] for place in places), unit]
+    arrays = reading.npz_file(path)
+    places, unit = _named(list(arrays))
+    return [*(list(arrays.values())[place] for place in places), unit]
 
 
 def _text(path: Path) -> list[Any]:
@@ -114,7 +121,9 @@ def _text(path: Path) -> list[Any]:
     rows = [_cells(line) for line in lines[bool(names) :] if not line.startswith("#")]
     if not rows:
         return [np.zeros(0, np.int64)] * 4
-    whole = all(cell.lstrip("+-").isdigit() for row in rows for cell in row)
+    if len({len(row) for row in rows}) > 1:
+        raise ValueError("lines of different numbers of columns")
+    whole = all(WHOLE.fullmatch(cell) for row in rows for cell in row)
     table = np.asarray(rows, np.int64 if whole else np.float64).reshape(len(rows), -1)
     if not names:
         return _columns(table)
@@ -141,26 +150,10 @@ def _header(line: str) -> list[str]:
 
 
 def _aedat4(path: Path) -> list[NDArray[Any]]:
-    try:
-        from aedat import Decoder
-    except ImportError as error:
-        fail(
-            "SP361",
-            f".aedat4 files need the package aedat ({error})",
-            where=str(path),
-            mend="pip install 'spikeport[events]'",
-        )
-    try:
-        decoder = Decoder(str(path))
-        streams = sorted(number for number, stream in decoder.id_to_stream().items() if stream["type"] == "events")
-        if not streams:
-            raise ValueError("no stream of events")
-        packets = [packet["events"] for packet in decoder if packet["stream_id"] == streams[0]]
-    except BaseException as error:  # the decoder, written in Rust, raises RuntimeError or panics, which no Exception is
-        if isinstance(error, RuntimeError) or type(error).__name__ == "PanicException":
-            raise ValueError(str(error)) from error
-        raise
-    return [np.concatenate([packet[name] for packet in packets] or [[]]) for name in ("t", "x", "y", "on")]
+    if find_spec("aedat") is None:
+        what, mend = ".aedat4 files need the package aedat", "pip install 'spikeport[events]'"
+        fail("SP361", what, where=str(path), mend=mend)
+    return list(apart.columns(path))
 
 
 READERS: dict[str, Callable[[Path], list[Any]]] = {

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 #: microseconds in the units that a header may name behind ``t`` or ``time``: ``t_ms``, ``timestamp [s]``, ``time(us)``
 UNITS = {"s": 1e6, "sec": 1e6, "seconds": 1e6, "ms": 1e3, "us": 1.0, "µs": 1.0, "microseconds": 1.0, "ns": 1e-3}
 COUNTERS = tuple(1 << bits for bits in (16, 23, 24, 31, 32))  #: where the counters of cameras and files begin again
+LATEST = 2**62
 NEAR = 64  #: a counter that wrapped was within its 64th part of its end, and is within one of its beginning
 
 
@@ -26,6 +27,8 @@ def microseconds(times: Any, unit: str = "") -> NDArray[np.int64]:
     values = np.asarray(times).ravel()
     if values.dtype.kind not in "iuf" or (values.dtype.kind == "f" and not np.isfinite(values).all()):
         raise ValueError("times that are no finite numbers")
+    if values.size and not values.max() < LATEST:
+        raise ValueError(f"times up to {values.max():g}, which are too large")
     if values.size and values.min() < 0:
         raise ValueError("negative times")
     whole = values.dtype.kind != "f" or bool((values == np.rint(values)).all())

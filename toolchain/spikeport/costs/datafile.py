@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from spikeport import reading
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.nearest import choose
 
@@ -45,8 +45,8 @@ def read(path: Path, code: str, kind: str, known: Iterable[str]) -> str:
 def toml(text: str, where: str) -> dict[str, Any]:
     """The tables of a TOML text. Raises SP702 where it is none."""
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return reading.toml_tables(text)
+    except ValueError as error:
         fail("SP702", f"is not TOML: {error}", where=where, mend="mend the line named")
 
 

@@ -17,9 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from spikeport.files import folder as make_folder
 from spikeport.files import write_text
 from spikeport.findings import SpikeportError, fail
 from spikeport.graph import Array, Graph, Samples
+from spikeport.reading import json_file
 from spikeport.record import Record, join
 from spikeport.target import Request
 
@@ -51,10 +53,9 @@ def run_in_parts(
     ``resume`` was not asked for. An interrupt goes through to the caller as one that says how much is finished:
     each part can be read with `Record.load`.
     """
-    folder = Path(folder)
+    folder = make_folder(folder)
     entering = Samples.of(graph, samples)
     total = entering.number
-    folder.mkdir(parents=True, exist_ok=True)
     size = _claim(folder, _facts(graph, entering, request, size), resume)
     records: list[Record] = []
     begun = time.perf_counter()
@@ -90,8 +91,10 @@ def _claim(folder: Path, facts: dict[str, Any], resume: bool) -> int:
     path = folder / "run.json"
     if path.exists():
         try:
-            there = json.loads(path.read_text())
-        except ValueError:
+            there = json_file(path)
+        except (OSError, ValueError):
+            there = {}
+        if not isinstance(there, dict) or type(there.get("part", 1)) is not int or there.get("part", 1) < 1:
             there = {}
         same = {**facts, "part": there.get("part", facts["part"])}  # parts keep the size that they were begun with
         other = sorted(name for name in facts if there.get(name) != same[name])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -220,9 +220,12 @@ class Graph(Told):
         if self.timesteps < 1:
             yield Finding("SP113", f"timesteps is {self.timesteps}", mend="a network runs at least one timestep")
         for edge in self.edges:
-            for end in sorted(set(edge) - set(self.nodes)):
+            if edge[0] in self.nodes and edge[1] in self.nodes:
+                continue
+            for end in sorted({end for end in edge if end not in self.nodes}):
                 yield Finding("SP110", f"the edge {edge[0]!r} -> {edge[1]!r} names {end!r}, which is no node")
-        for edge in sorted(edge for edge, count in Counter(self.edges).items() if count > 1):
+        unique = len(set(self.edges)) == len(self.edges)
+        for edge in () if unique else sorted(edge for edge, count in Counter(self.edges).items() if count > 1):
             yield Finding(
                 "SP110", f"the edge {edge[0]!r} -> {edge[1]!r} is there twice", mend="put a Scale of 2 into one edge"
             )
@@ -233,21 +236,26 @@ class Graph(Told):
         outputs = [name for name in self.nodes if name not in ends]
         if len(outputs) != 1:
             yield Finding("SP112", f"{len(outputs)} nodes lead nowhere: {outputs}", mend="a graph has one output")
-        heads = {b for _, b in self.edges}
+        heads: dict[str, list[str]] = {}
+        for a, b in self.edges:
+            heads.setdefault(b, []).append(a)
+        yield from self._operand_findings(heads)
         for name, node in self.nodes.items():
-            if (names := named(node)) and set(names) != {a for a, b in self.edges if b == name}:
-                entering = sorted(a for a, b in self.edges if b == name)
+            if isinstance(node, Input) == (name in heads):
+                yield Finding(
+                    "SP112", "an input takes no edge" if name in heads else "nothing enters it", where=f"node {name!r}"
+                )
+
+    def _operand_findings(self, heads: Mapping[str, Sequence[str]]) -> Iterable[Finding]:
+        for name, node in self.nodes.items():
+            if (names := named(node)) and set(names) != set(heads.get(name, ())):
+                entering = sorted(heads.get(name, ()))
                 yield Finding(
                     "SP119",
                     f"its operands are {', '.join(map(repr, names))}, its edges come from "
                     f"{', '.join(map(repr, entering)) or 'nowhere'}",
                     where=f"node {name!r}",
                     mend="one edge from each node that is an operand, and no other",
-                )
-        for name, node in self.nodes.items():
-            if isinstance(node, Input) == (name in heads):
-                yield Finding(
-                    "SP112", "an input takes no edge" if name in heads else "nothing enters it", where=f"node {name!r}"
                 )
 
     def _cycle_findings(self) -> Iterable[Finding]:

@@ -13,6 +13,8 @@ samples. It is found by interval arithmetic, one node after the other:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import add
 
 import numpy as np
 
@@ -61,7 +63,11 @@ def into(graph: Graph, name: str, bounds: Mapping[str, Range]) -> Range:
 
 def operands(graph: Graph, name: str, bounds: Mapping[str, Range]) -> list[Range]:
     """The range of each operand of a node: sums over edges."""
-    return [sum((bounds[s] for s in group[1:]), bounds[group[0]]) for group in graph.operands(name)]
+    return [_sum([bounds[source] for source in group]) for group in graph.operands(name)]
+
+
+def _sum(parts: list[Range]) -> Range:
+    return Range(reduce(add, [part.low for part in parts]), reduce(add, [part.high for part in parts]))
 
 
 def sums(graph: Graph, name: str, bounds: Mapping[str, Range]) -> Range:

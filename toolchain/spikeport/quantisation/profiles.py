@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from spikeport import reading
 from spikeport.findings import fail
 from spikeport.graph import Profile
 from spikeport.nearest import choose
@@ -47,7 +47,10 @@ def load_profile(name: str | Path | Profile) -> Profile:
         where, read = str(path), path.read_bytes if path.is_file() else None
         if read is None:
             fail("SP423", "there is no such file", where=where)
-        text = read().decode("utf-8", errors="replace")
+        try:
+            text = read().decode("utf-8", errors="replace")
+        except OSError as error:
+            fail("SP423", f"cannot be read ({error.strerror})", where=where)
     else:
         where = f"profile {str(name)!r}"
         if str(name) not in profile_names():
@@ -58,8 +61,8 @@ def load_profile(name: str | Path | Profile) -> Profile:
             )
         text = (files("spikeport.quantisation") / "profiles" / f"{name}.toml").read_text(encoding="utf-8")
     try:
-        return _profile(tomllib.loads(text), where, path.stem)
-    except tomllib.TOMLDecodeError as error:
+        return _profile(reading.toml_tables(text), where, path.stem)
+    except ValueError as error:
         fail("SP423", f"is not TOML ({error})", where=where)
 
 

@@ -16,6 +16,7 @@ from spikeport.files import write_text
 from spikeport.reporting import numbers, sections
 from spikeport.reporting.cores import cores
 from spikeport.reporting.spikes import panels
+from spikeport.reporting.svg import drawing
 from spikeport.reporting.verdict import name_of, verdict
 
 
@@ -44,14 +45,14 @@ def render(result: Mapping[str, Any], figures: Mapping[str, Any] | None = None) 
         "energy": sections.energy(result.get("energy_joule_per_sample", {})),
         "costs_said": sections.costs_said(result),
         "cores": cores(result),
-        "core_map": Markup(figures.get("cores", "")),
+        "core_map": drawing(figures.get("cores", "")),
         "training": sections.training(result.get("training", [])),
         "spikes": panels(figures.get("spikes", {})),
         "spikes_said": figures.get("spikes", {}).get("caption", ""),
         "integers": sections.integers(figures.get("mantissas", {})),
         "whys": sections.causes(result),
         "mantissas": sections.mantissas(figures.get("histograms", {})),
-        "graph": Markup(figures.get("graph", "")),
+        "graph": drawing(figures.get("graph", "")),
         "findings": result.get("findings", []),
         "speed": result.get("samples_per_second", {}) or result.get("seconds", {}),
         "rates_a_second": result.get("samples_per_second", {}),

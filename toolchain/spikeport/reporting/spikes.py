@@ -13,6 +13,7 @@ from spikeport.graph import Graph
 from spikeport.record import Record
 from spikeport.reporting.numbers import whole
 from spikeport.reporting.rasters import Raster, comparable, raster
+from spikeport.reporting.svg import drawing
 
 ROWS = 48  #: of a layer's raster; where it has more neurons, neighbours share a row
 WIDE, HIGH, EDGE = 260, 150, 4  #: of a raster, in its own units; the page scales it
@@ -89,4 +90,4 @@ def _tick(x: float, y: float, text: str, anchor: str) -> str:
 
 def panels(figures: Mapping[str, Any]) -> list[tuple[str, Markup]]:
     """Layer and plot of what `spikes` gathered."""
-    return [(layer, Markup(plot)) for layer, plot in figures.get("plots", {}).items()]
+    return [(layer, drawing(plot)) for layer, plot in figures.get("plots", {}).items()]

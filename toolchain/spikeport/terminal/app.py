@@ -12,7 +12,7 @@ import typer
 
 from spikeport import __version__, process
 from spikeport.findings import SpikeportError
-from spikeport.terminal import console
+from spikeport.terminal import console, refusals
 from spikeport.verbs import VERBS
 
 ABOUT = "From a trained PyTorch spiking network to Loihi arithmetic, with proof that it is still the same network."
@@ -85,19 +85,21 @@ def _interrupted(end: BaseException) -> str:
 
 
 def main() -> None:
-    """Entry point. Exit status: 0 done, 1 a gate failed, 2 an error with its code, 130 interrupted."""
+    """Entry point. Exit status: 0 done, 1 a gate failed, 2 an error with its code, 130 interrupted, 143 terminated."""
+    process.furnish()
     process.settle()
     process.told.compiling = console.compiling
     words = sys.argv[1:]
     try:
-        build(_completed() if COMPLETING in os.environ else words)(args=quiet_first(words))
+        with refusals.coded():
+            build(_completed() if COMPLETING in os.environ else words)(args=quiet_first(words))
     except SpikeportError as error:
         for finding in error.findings:
-            print(finding, file=sys.stderr)
+            print(console.printable(str(finding)), file=sys.stderr)
         sys.exit(2)
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            print(_interrupted(end), file=sys.stderr)
+            print(console.printable(_interrupted(end)), file=sys.stderr)
         raise
     except BrokenPipeError:
         sys.stderr.close()

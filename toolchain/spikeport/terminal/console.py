@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -31,6 +33,8 @@ class Settings:
     quiet: bool = False
 
 
+#: control characters but tab and new line, marks of direction, halves of pairs
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 settings = Settings()
 stderr = Console(stderr=True)
 stdout = Console()
@@ -51,7 +55,7 @@ class Rate(ProgressColumn):
 def columns(unit: str) -> tuple[ProgressColumn, ...]:
     """The columns of every progress bar: what, how far, how fast, elapsed, remaining."""
     return (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=28),
         MofNCompleteColumn(),
         Rate(unit),
@@ -65,7 +69,7 @@ class Watched:
     """A bar that counts, and below it a line for each part that counts nothing, with the time that it takes."""
 
     def __init__(self, bar: Progress, title: str) -> None:
-        self.bar, self.task = bar, bar.add_task(title, total=None)
+        self.bar, self.task = bar, bar.add_task(printable(title), total=None)
 
     def __call__(self, done: int, total: int) -> None:
         self.bar.update(self.task, completed=done, total=total)
@@ -86,10 +90,20 @@ def progress(title: str, unit: str = "samples") -> Iterator[Callback]:
         yield Watched(bar, title)
 
 
+def printable(text: str) -> str:
+    """Text with escapes in the place of what controls a terminal, turns the direction of writing, or is no text."""
+    return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
 def say(text: str) -> None:
     """One line for a person, on stderr; nothing under --quiet."""
     if not settings.quiet:
-        stderr.print(text, highlight=False, soft_wrap=True)
+        stderr.print(printable(text), highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """One line of a result."""
+    typer.echo(printable(text), err=err)
 
 
 def interactive() -> bool:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import typer
 from rich.table import Table
+from rich.text import Text
 
 from spikeport.files import plain
 from spikeport.findings import Finding
@@ -16,25 +16,33 @@ from spikeport.terminal import console
 
 def as_json(value: Any) -> None:
     """Print what is `plain` of a value as JSON."""
-    typer.echo(json.dumps(plain(value), indent=1, default=str))
+    console.echo(json.dumps(plain(value), indent=1, default=str))
 
 
 def table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table for a person; tab-separated columns under a line ``# title`` for a pipe."""
     if not console.interactive():
-        typer.echo(f"# {title}")
-        typer.echo("\t".join(head))
+        console.echo(f"# {title}")
+        console.echo("\t".join(head))
         for row in rows:
-            typer.echo("\t".join(str(cell) for cell in row))
+            console.echo("\t".join(_cell(cell) for cell in row))
         return
-    shown = Table(title=title, title_justify="left", header_style="bold", box=None, padding=(0, 2, 0, 0))
-    lines = [[str(cell) for cell in row] for row in rows]
+    shown = Table(
+        title=Text(console.printable(title)), title_justify="left", header_style="bold", box=None, padding=(0, 2, 0, 0)
+    )
+    lines = [[_cell(cell) for cell in row] for row in rows]
+    head = [_cell(name) for name in head]
     columns = list(zip(head, *lines, strict=True))
     for name, width in zip(head, _widths(columns, console.stdout.width - 2 * len(columns)), strict=True):
-        shown.add_column(name, overflow="fold", width=width)
+        shown.add_column(Text(name), overflow="fold", width=width)
     for line in lines:
-        shown.add_row(*line)
+        shown.add_row(*map(Text, line))  # text, whatever stands between square brackets
     console.stdout.print(shown)
+
+
+def _cell(value: object) -> str:
+    """One line of text, so that a name cannot begin a line or a column of its own."""
+    return console.printable(str(value)).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _widths(columns: Sequence[Sequence[str]], room: int) -> list[int]:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from spikeport.files import replacing
+from spikeport import reading
+from spikeport.files import write_bytes
 from spikeport.findings import Finding, SpikeportError, fail
+from spikeport.graph import Coding
 from spikeport.training.neurons import Neuron
 
 VERSION = 1
+LARGEST_INPUT = 2**24  #: values of one sample, and classes
 KEY = "spikeport"  #: the metadata entry that holds the JSON
 FACTS = ("model", "architecture", "method", "timesteps", "dataset", "input_shape", "coding", "classes", "seed")
 
@@ -28,8 +33,7 @@ def save(path: Path | str, module: nn.Module, metadata: Mapping[str, Any]) -> No
         fail("SP305", f"a checkpoint also states {', '.join(missing)}", where=str(path))
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     text = json.dumps({"version": VERSION, **metadata})
-    with replacing(path) as part:
-        part.write_bytes(to_bytes(state, metadata={KEY: text}))
+    write_bytes(path, to_bytes(state, metadata={KEY: text}))
 
 
 def read(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -54,7 +58,7 @@ def read(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
             mend="a checkpoint is a .safetensors file that spikeport train wrote; copy it again",
         )
     try:
-        facts = json.loads(metadata[KEY])
+        facts = reading.json_value(metadata[KEY])
         lacking = [name for name in FACTS if name not in facts]
     except (KeyError, TypeError, ValueError):
         fail(
@@ -68,11 +72,46 @@ def read(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         fail("SP305", f"lacks {', '.join(lacking)} in its metadata", where=str(path))
     if facts.get("version") != VERSION:
         fail("SP305", f"has version {facts.get('version')}, this spikeport reads {VERSION}", where=str(path))
+    try:
+        Facts.model_validate(facts)
+    except ValidationError as error:
+        wrong = (f"{'.'.join(map(str, one['loc']))}: {one['msg'].lower()}" for one in error.errors())
+        fail("SP305", f"says what cannot be: {'; '.join(wrong)}", where=str(path), mend="copy the file again")
     return tensors, facts
 
 
+class Facts(BaseModel):
+    """What a checkpoint has to state, and of which kind."""
+
+    model_config = ConfigDict(strict=True)
+
+    model: str
+    architecture: dict[str, Any]
+    method: str
+    method_options: dict[str, Any] = Field(default_factory=dict)
+    timesteps: int = Field(ge=1, le=2**20)
+    dataset: str | None
+    input_shape: list[Annotated[int, Field(ge=1, le=LARGEST_INPUT)]] = Field(min_length=1, max_length=3)
+    coding: Coding
+    classes: int = Field(ge=1, le=LARGEST_INPUT)
+    seed: int | None
+    recipe: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if math.prod(self.input_shape) > LARGEST_INPUT or not isinstance(self.architecture.get("network"), str):
+            raise ValueError("input_shape or architecture is none")
+        return self
+
+
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], where: Path | str = "", *, timesteps: int) -> None:
-    """Put tensors into a module, all or nothing.
+    """Put tensors into a module, all or nothing. Raises what `require_fit` raises."""
+    require_fit(module, tensors, where, timesteps=timesteps)
+    module.load_state_dict(dict(tensors))
+
+
+def require_fit(module: nn.Module, tensors: Mapping[str, Tensor], where: Path | str = "", *, timesteps: int) -> None:
+    """Whether tensors are those of a module, which may be on the device "meta".
 
     Raises SP303 (no threshold table), SP304 (tensors that do not fit), SP306 (table of another length), SP307 (NaN).
     """
@@ -97,7 +136,6 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], where: Path | str = "
         findings += _tensor_findings(name, tensors[name], expected[name], where, timesteps, name in thresholds)
     if findings:
         raise SpikeportError(findings)
-    module.load_state_dict(dict(tensors))
 
 
 def _tensor_findings(

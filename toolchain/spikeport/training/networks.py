@@ -5,20 +5,23 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, TypedDict, get_type_hints
 
 import torch
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import nn
 
 from spikeport import plugins
 from spikeport.findings import fail
 from spikeport.nearest import choose
+from spikeport.reading import line
 from spikeport.training.catalogue import method
 from spikeport.training.methods import Method
 from spikeport.training.recipe import Recipe
 from spikeport.training.rules import Reset
 
 GROUP = "spikeport.networks"
+STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True)
 
 #: What an entry point names: ``(task, **options) -> nn.Module``. The parameters behind the first are the network's
 #: options; one with ``**cells: Unpack[Cells]`` has those of its neurons too.
@@ -58,7 +61,10 @@ def build(
     train_with: Method | str = "fixed",
     options: Mapping[str, Any] | None = None,
 ) -> nn.Module:
-    """A fresh network. ``input_shape`` is [C, H, W]. Raises SP314 for an unknown network or option."""
+    """A fresh network. ``input_shape`` is [C, H, W].
+
+    Raises SP314 for an unknown network or option, and for values with which there is no such network.
+    """
     entries = plugins.entries(GROUP)
     if network not in entries:
         fail("SP314", f"there is no network {network!r}", mend=choose(network, entries))
@@ -69,7 +75,23 @@ def build(
         mend = choose(unknown[0], sorted(known))
         fail("SP314", f"the network {network!r} has no option {', '.join(unknown)}", mend=mend)
     by = method(train_with) if isinstance(train_with, str) else train_with
-    return make(Task(tuple(input_shape), classes, timesteps, by), **(options or {}))
+    _typed(network, make, options or {})
+    try:
+        return make(Task(tuple(input_shape), classes, timesteps, by), **(options or {}))
+    except (TypeError, ValueError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:
+        what = f"the network {network!r} cannot be built for {list(input_shape)}: {line(error)}"
+        fail("SP314", what, mend="mend its options, or what enters it")
+
+
+def _typed(network: str, make: Network, options: Mapping[str, Any]) -> None:
+    """Raises SP314 for an option of another type than the network's signature has."""
+    hints = get_type_hints(Cells) | get_type_hints(getattr(make, "func", make))
+    for name, value in options.items():
+        try:
+            TypeAdapter(hints.get(name, Any), config=STRICT).validate_python(value)
+        except ValidationError as error:
+            what = f"{name} of the network {network!r}: {error.errors()[0]['msg'].lower()}"
+            fail("SP314", what, mend="give it as the network has it")
 
 
 def network_of(recipe: Recipe, input_shape: tuple[int, ...], classes: int) -> nn.Module:

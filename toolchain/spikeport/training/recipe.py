@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from spikeport import __version__
+from spikeport import __version__, reading
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.nearest import choose
 from spikeport.training.catalogue import method
@@ -98,9 +97,9 @@ def read(
     if not path.is_file():
         fail("SP311", "there is no such recipe", where=str(path))
     try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        fail("SP312", f"is not TOML ({error})", where=str(path))
+        fields = reading.toml_file(path)
+    except (OSError, ValueError) as error:
+        fail("SP312", f"is not TOML ({error})", where=str(path), mend="mend the line named")
     for name, value in (overrides or {}).items():
         table, *inner = name.split(".")
         if inner and isinstance(fields.setdefault(table, {}), dict):
@@ -136,7 +135,7 @@ def parse_overrides(texts: Sequence[str]) -> dict[str, Any]:
         if not equals:
             fail("SP312", f"{text!r} sets nothing", mend="write field=value, for instance epochs=5")
         try:
-            values[name.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
+            values[name.strip()] = reading.toml_tables(f"value = {value}")["value"]
+        except ValueError:
             values[name.strip()] = value.strip()  # a bare word is text
     return values

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from spikeport.files import plain, replacing
+from spikeport.files import plain, write_bytes
 from spikeport.findings import fail
 from spikeport.training.loop import Epoch, Training
 from spikeport.training.recipe import Recipe
@@ -44,8 +44,7 @@ def save(path: Path, training: Training) -> None:
     whole = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
-    with replacing(path) as part:
-        part.write_bytes(to_bytes(whole, metadata={"spikeport-training": json.dumps(facts)}))
+    write_bytes(path, to_bytes(whole, metadata={"spikeport-training": json.dumps(facts)}))
 
 
 def restore(path: Path, training: Training) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from spikeport import plugins
@@ -53,14 +55,20 @@ def load(model: str | Path) -> tuple[nn.Module, dict[str, Any]]:
             what = f"there is no file and no shipped model {str(model)!r}"
             fail("SP300", what, mend=f"shipped models: {', '.join(shipped) or 'none'}")
     tensors, metadata = checkpoint.read(path)
+    with torch.device("meta"):  # what the facts claim is seen before memory is taken for it
+        checkpoint.require_fit(_module(metadata), tensors, path, timesteps=metadata["timesteps"])
+    module = _module(metadata)
+    checkpoint.fill(module, tensors, path, timesteps=metadata["timesteps"])
+    return module.eval(), metadata
+
+
+def _module(metadata: Mapping[str, Any]) -> nn.Module:
     architecture = dict(metadata["architecture"])
-    module = build(
+    return build(
         architecture.pop("network"),
         input_shape=tuple(metadata["input_shape"]),
-        classes=int(metadata["classes"]),
-        timesteps=int(metadata["timesteps"]),
+        classes=metadata["classes"],
+        timesteps=metadata["timesteps"],
         train_with=method(metadata["method"], **metadata.get("method_options", {})),
         options=architecture,
     )
-    checkpoint.fill(module, tensors, path, timesteps=int(metadata["timesteps"]))
-    return module.eval(), metadata

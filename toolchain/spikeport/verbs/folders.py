@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,10 @@ from spikeport.comparison import Divergence, Moment
 from spikeport.files import plain
 from spikeport.findings import fail
 from spikeport.graph import LIF, Graph, Loihi
+from spikeport.reading import json_file, line
 from spikeport.record import Record
 from spikeport.reporting import gather
+from spikeport.reporting.facts import Compared, Epochs, Figures, Result, checked
 from spikeport.reporting.figures import mantissas
 from spikeport.reporting.numbers import percent, whole
 from spikeport.reporting.spikes import spikes
@@ -52,7 +53,7 @@ def contents(place: Path) -> Facts:
     for reader in readers[:1] if readers[0] is _run else readers:
         facts, drawn = reader(place)
         result, figures = facts | result, drawn | figures
-    return result, figures
+    return checked(Result, result, str(place)), checked(Figures, figures, str(place / FIGURES))
 
 
 def _run(place: Path) -> Facts:
@@ -64,7 +65,8 @@ def _run(place: Path) -> Facts:
 
 def _comparison(place: Path) -> Facts:
     figures = _read(place / FIGURES) if (place / FIGURES).exists() else {}
-    return of_comparison(_read(place / COMPARISON)) | figures.get("facts", {}), figures
+    facts = checked(Compared, _read(place / COMPARISON), str(place / COMPARISON))
+    return of_comparison(facts) | checked(Figures, figures, str(place / FIGURES)).get("facts", {}), figures
 
 
 def of_comparison(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,7 +139,7 @@ def _thresholds(graph: Graph) -> dict[str, list[float]]:
 
 
 def _training(place: Path) -> Facts:
-    epochs = json.loads((place / METRICS).read_text(encoding="utf-8"))
+    epochs = checked(Epochs, {"epochs": _json(place / METRICS)}, str(place / METRICS))["epochs"]
     recipe = read_recipe(place / RECIPE) if (place / RECIPE).is_file() else None
     best = max(epochs, key=lambda epoch: (epoch["val_accuracy"], epoch["epoch"]), default=None)
     if best is None:
@@ -155,11 +157,15 @@ def _training(place: Path) -> Facts:
     return facts | result, {}
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> Any:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return json_file(path)
     except (OSError, ValueError) as error:
-        fail("SP820", f"is not a result ({error})", where=str(path), mend="write it again")
+        fail("SP820", f"is not a result ({line(error)})", where=str(path), mend="write it again")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    value = _json(path)
     if not isinstance(value, dict):
         fail("SP820", "is not a result", where=str(path), mend=MEND)
     return value

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from spikeport import datasets
+from spikeport import datasets, reading
 from spikeport.findings import Finding, fail
 from spikeport.graph import Array, Graph
 from spikeport.verbs.own_data import FORMS, Brought, gather, members
+
+T = TypeVar("T")
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp")
 TABLES = (".npy", ".npz")
@@ -86,7 +88,7 @@ def read(path: Path, split: str) -> Brought:
         inner = next((each for each in (path / split, path / split.title()) if each.is_dir()), path)
         return _folder(inner)
     if path.suffix.lower() == ".npz":
-        return members(_open(path, dict), split, str(path))
+        return members(_open(path, reading.npz_file), split, str(path))
     if path.suffix.lower() in OBSERVED:
         return _observed(path, None)
     if path.suffix.lower() in (".npy", ""):
@@ -98,18 +100,18 @@ def read(path: Path, split: str) -> Brought:
 
 def read_array(path: Path) -> Array:
     """A .npy file of numbers. Raises SP907 for anything else; never unpickles."""
-    array = _open(path, lambda opened: opened)
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+    array = _open(path, reading.npy_file)
+    if array.dtype.kind not in "biuf":
         fail("SP907", "is not one array of numbers", where=str(path), mend="write it with numpy.save")
     return array
 
 
-def _open(path: Path, take: Any) -> Any:
+def _open(path: Path, read: Callable[[Path], T]) -> T:
     try:
-        return take(np.load(path, allow_pickle=False))
+        return read(path)
     except FileNotFoundError:
         fail("SP907", "there is no such file", where=str(path), mend="check the path")
-    except (OSError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError) as error:
         fail("SP907", f"is not an array of numbers ({error})", where=str(path), mend="write it with numpy.save")
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
+from spikeport import reading
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.nearest import choose
 from spikeport.quantisation.collapse_schedule import Collapse
@@ -110,9 +110,9 @@ def _complete(plan: Plan, where: str) -> None:
 
 def _fields(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        fail("SP312", f"is not TOML ({error})", where=str(path))
+        return reading.toml_file(path)
+    except (OSError, ValueError) as error:
+        fail("SP312", f"is not TOML ({error})", where=str(path), mend="mend the line named")
 
 
 def _beside(fields: dict[str, Any], folder: Path) -> dict[str, Any]:

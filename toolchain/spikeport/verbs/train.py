@@ -18,7 +18,8 @@ from torch import nn
 from spikeport import datasets
 from spikeport.datasets import Dataset
 from spikeport.engine.devices import resolve
-from spikeport.files import plain
+from spikeport.files import folder as make_folder
+from spikeport.files import locked, plain
 from spikeport.findings import fail
 from spikeport.preprocessing import KEY, Preprocessing, parse
 from spikeport.terminal import console
@@ -98,7 +99,7 @@ def train(
     if not go_on and not overwrite:
         folder.refuse_another(place, chosen)
     shown = console.interactive() if progress is None else progress
-    with together(here):
+    with together(here), locked(place, "SP972") if rank() == 0 else nullcontext():
         return _train(chosen, place, go_on, here, shown and rank() == 0)
 
 
@@ -116,6 +117,7 @@ def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool) -
     training = Training.begin(module.to(device), recipe, len(parts["train"]), prepare)
     if go_on:
         resume.restore(place / folder.RESUME, training)
+    before = sum(epoch.seconds for epoch in training.epochs)  # in earlier calls
     wait_for_all()  # every process has looked at what is there, or read it
     if rank() == 0:
         _begin(place, recipe, go_on)
@@ -132,7 +134,7 @@ def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool) -
         fit(training, parts["train"], judge, watch)
     with console.progress("the best epoch on the test part") if shown else nullcontext():
         module, best = _best(training, judge)
-        seconds = time.perf_counter() - start
+        seconds = before + time.perf_counter() - start
         metadata = facts | _at(best) | {"test_accuracy": accuracy(module, parts["test"]), "train_seconds": seconds}
     if rank() == 0:
         checkpoint.save(place / folder.BEST, module, metadata)
@@ -168,7 +170,7 @@ def _precision(begun: Path | None, device: str) -> Precision:
 
 def _begin(place: Path, recipe: Recipe, go_on: bool) -> None:
     """The folder before the first epoch of this call."""
-    place.mkdir(parents=True, exist_ok=True)
+    make_folder(place)
     if go_on:
         folder.write_recipe(place, recipe)
     else:
@@ -213,7 +215,7 @@ def _curves(place: Path, training: Training) -> Iterator[None]:
 def _watching(recipe: Recipe, shown: bool) -> Iterator[Callable[[Epoch], None]]:
     """Yields what to call with each epoch: a progress bar for a person, a line an epoch elsewhere."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.fields[now]}"),
         TimeElapsedColumn(),

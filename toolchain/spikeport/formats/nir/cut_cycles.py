@@ -11,18 +11,24 @@ Edge = tuple[str, str]
 
 def cuts(nodes: Mapping[str, Node], edges: Sequence[Edge]) -> list[Edge]:
     """One edge of every cycle that passes through no Delay."""
-    return [_behind_the_neuron(nodes, edges, edge) for edge in _closing(nodes, edges)]
+    closing = _closing(nodes, edges)
+    sources: dict[str, list[str]] = {name: [] for name in nodes}
+    leaving = dict.fromkeys(nodes, 0)
+    for a, b in edges if closing else ():
+        sources[b].append(a)
+        leaving[a] += 1
+    return [_behind_the_neuron(nodes, sources, leaving, edge) for edge in closing]
 
 
-def _behind_the_neuron(nodes: Mapping[str, Node], edges: Sequence[Edge], edge: Edge) -> Edge:
+def _behind_the_neuron(
+    nodes: Mapping[str, Node], sources: Mapping[str, list[str]], leaving: Mapping[str, int], edge: Edge
+) -> Edge:
     """Where to delay a feedback edge: in front of its synapses, whose biases are there from the first step on."""
     while True:
         name = edge[0]
-        sources = [a for a, b in edges if b == name]
-        alone = len(sources) == 1 and sum(a == name for a, _ in edges) == 1
-        if isinstance(nodes[name], LIF) or not alone:
+        if isinstance(nodes[name], LIF) or len(sources[name]) != 1 or leaving[name] != 1:
             return edge
-        edge = (sources[0], name)
+        edge = (sources[name][0], name)
 
 
 def _closing(nodes: Mapping[str, Node], edges: Sequence[Edge]) -> list[Edge]:

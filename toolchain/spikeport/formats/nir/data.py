@@ -18,10 +18,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from spikeport.files import replacing
+from spikeport.files import write_bytes
 from spikeport.findings import Finding, fail, require
 from spikeport.formats.nir import heaps
-from spikeport.formats.nir.file import DEEPEST, RATIO, ROOM
+from spikeport.formats.nir.file import DEEPEST, RATIO, ROOM, in_memory
 from spikeport.formats.nir.safe_names import safe_names
 from spikeport.graph import Array
 
@@ -46,21 +46,21 @@ def save(path: Path, observables: Mapping[str, Mapping[str, Array]], dt: float) 
     attributes that NIR's reader passes over. Raises SP201 if the file cannot be written.
     """
     require(0 < dt < 1e6, "SP206", f"dt is {dt} seconds", mend="a step takes more than nothing")
-    try:
-        with replacing(path) as part, h5py.File(part, "w", libver="earliest") as file:
-            file.attrs["__type__"] = "NIRGraphData"
-            nodes = file.create_group("nodes")
-            for name, safe in safe_names(observables).items():
-                node = nodes.create_group(safe)
-                node.attrs["__type__"], node.attrs["spikeport_name"] = "NIRNodeData", name
-                for observable, values in observables[name].items():
-                    group = node.create_group(f"observables/{observable}")
-                    group.attrs["__type__"], group.attrs["dt"] = "TimeGriddedData", dt
-                    group.attrs["spikeport_shape"] = values.shape[2:]
-                    grid = np.moveaxis(values, 0, 1).reshape(values.shape[1], values.shape[0], -1)
-                    group.create_dataset("data", data=grid, compression="gzip", compression_opts=1)
-    except OSError as error:
-        fail("SP201", f"cannot be written ({error})", where=str(path), mend="is there such a folder, with room?")
+    with in_memory() as file:
+        file.attrs["__type__"] = "NIRGraphData"
+        nodes = file.create_group("nodes")
+        for name, safe in safe_names(observables).items():
+            node = nodes.create_group(safe)
+            node.attrs["__type__"], node.attrs["spikeport_name"] = "NIRNodeData", name
+            for observable, values in observables[name].items():
+                group = node.create_group(f"observables/{observable}")
+                group.attrs["__type__"], group.attrs["dt"] = "TimeGriddedData", dt
+                group.attrs["spikeport_shape"] = values.shape[2:]
+                grid = np.moveaxis(values, 0, 1).reshape(values.shape[1], values.shape[0], -1)
+                group.create_dataset("data", data=grid, compression="gzip", compression_opts=1)
+        file.flush()
+        image = file.id.get_file_image()
+    write_bytes(path, image, "SP201")
 
 
 def load(path: Path, dt: float | None = None) -> list[Observed]:

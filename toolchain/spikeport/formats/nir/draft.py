@@ -57,7 +57,7 @@ class Draft:
 
     def entering(self, name: str) -> Shape | None:
         """Shape of what enters a node of the file."""
-        sources = [a for a, b in self.flat.edges if b == name]
+        sources = self.flat.sources[name]
         if not sources:
             return self.shapes.get(name)
         return next((self.shapes[source] for source in sources if source in self.shapes), None)

@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from spikeport.files import replacing
+from spikeport.files import write_bytes
 from spikeport.findings import fail
 from spikeport.formats.nir import heaps
 from spikeport.graph import Array
@@ -55,12 +55,17 @@ def equal_or(array: Array) -> Array | Filled | Packed:
 
 def save(tree: Mapping[str, Any], path: Path) -> None:
     """Write the tree under the group ``node``, beside NIR's version. Nothing is left where writing fails."""
-    try:
-        with replacing(path) as part, h5py.File(part, "w", libver="earliest") as file:
-            file.create_dataset("version", data=NIR_VERSION, dtype=h5py.string_dtype())
-            _write(file.create_group("node"), tree)
-    except OSError as error:
-        fail("SP201", f"cannot be written ({_line(error)})", where=str(path), mend="is there such a folder, with room?")
+    with in_memory() as file:
+        file.create_dataset("version", data=NIR_VERSION, dtype=h5py.string_dtype())
+        _write(file.create_group("node"), tree)
+        file.flush()
+        image = file.id.get_file_image()
+    write_bytes(path, image, "SP201")
+
+
+def in_memory() -> h5py.File:
+    """An HDF5 file that is nowhere yet: where a disk takes no more, libhdf5 ends the process."""
+    return h5py.File("in memory", "w", driver="core", backing_store=False, libver="earliest")
 
 
 def _write(group: Any, tree: Mapping[str, Any]) -> None:
@@ -119,21 +124,24 @@ class _Reader:
             self.count += 1
             if self.count > MOST:
                 fail("SP202", f"holds more than {MOST} entries", where=str(self.path))
-            link = group.get(name, getlink=True)
-            if not isinstance(link, h5py.HardLink):
+            key = name.encode("utf-8", "surrogateescape")
+            if group.id.links.get_info(key).type != h5py.h5l.TYPE_HARD:
                 fail(
                     "SP202",
                     f"{group.name}/{name} is a link to somewhere else",
                     where=str(self.path),
                     mend="a NIR file holds all its data itself",
                 )
-            item = group[name]
-            tree[name] = self.tree(item, depth + 1) if isinstance(item, h5py.Group) else self.value(item)
+            item = h5py.h5o.open(group.id, key)
+            if isinstance(item, h5py.h5g.GroupID):
+                tree[name] = self.tree(h5py.Group(item), depth + 1)
+            elif isinstance(item, h5py.h5d.DatasetID):
+                tree[name] = self.value(h5py.Dataset(item))
+            else:
+                fail("SP202", f"{group.name}/{name} is neither group nor array", where=str(self.path))
         return tree
 
     def value(self, item: Any) -> Any:
-        if not isinstance(item, h5py.Dataset):
-            fail("SP202", f"{item.name} is neither group nor array", where=str(self.path))
         if item.is_virtual or item.external:
             fail(
                 "SP202",
@@ -177,8 +185,9 @@ def _text(value: Any) -> Any:
         return value.decode("utf-8")
     if isinstance(value, str):
         return value
-    flat = [item.decode("utf-8") if isinstance(item, bytes) else str(item) for item in value.reshape(-1)]
-    return np.array(flat, dtype=object).reshape(value.shape)
+    flat = value.reshape(-1).tolist()
+    texts = {item: item.decode("utf-8") if isinstance(item, bytes) else str(item) for item in set(flat)}
+    return np.array([texts[item] for item in flat], dtype=object).reshape(value.shape)  # each name is kept once
 
 
 def _line(error: Exception) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import deque
 
 import numpy as np
 
@@ -23,44 +23,44 @@ NEURONS = {
     "Scale": ("scale",),
     "CubaLIF": ("tau_syn", "tau_mem", "r", "v_leak", "w_in", "v_threshold", "v_reset"),
 }
+MOST_SIZES = 32  #: that a field may list: one an axis
 LARGEST_LAYER = 2**26  #: values that leave a node at one step, of one sample
 AXES = {"Conv1d": 1, "Conv2d": 2, "SumPool2d": 2, "AvgPool2d": 2}
 
 
 def shapes(flat: Flat) -> dict[str, Shape]:
     """Shape of what leaves each node; nodes whose shape nothing implies are left out."""
-    sources: dict[str, list[str]] = {name: [] for name in flat.nodes}
-    for a, b in flat.edges:
-        sources[b].append(a)
     known = {name: sample_shape(flat, name) for name, raw in flat.nodes.items() if raw.kind == "Input"}
     for name, size in known.items():
         _sane(name, size)
-    left = {name: raw for name, raw in flat.nodes.items() if name not in known}
-    while True:
-        new = _next_shapes(left, sources, known, alone=False) or _next_shapes(left, sources, known, alone=True)
-        if not new:
-            return known
-        known |= new
-        left = {name: raw for name, raw in left.items() if name not in new}
+    reached: deque[str] = deque(known)
+    _follow(flat, reached, known)
+    for name in flat.nodes:  # what cannot be reached so far, as far as it says its shape itself
+        if name not in known and (shape := _shape(flat, name, None)) is not None:
+            known[name] = shape
+            _follow(flat, deque([name]), known)
+    return known
 
 
-def _next_shapes(
-    left: Mapping[str, Raw], sources: Mapping[str, list[str]], known: Mapping[str, Shape], *, alone: bool
-) -> dict[str, Shape]:
-    """What leaves the nodes behind known shapes; ``alone``, what leaves the others as far as they say it themselves."""
-    new = {}
-    for name, raw in left.items():
-        entering = next((known[source] for source in sources[name] if source in known), None)
-        if (entering is None) != alone:
-            continue
-        try:
-            shape = leaving(raw, entering)
-        except SpikeportError as error:
-            fail(error.code, error.findings[0].what, where=f"node {name!r}", mend=error.findings[0].mend)
-        if shape is not None:
-            _sane(name, shape)
-            new[name] = shape
-    return new
+def _follow(flat: Flat, reached: deque[str], known: dict[str, Shape]) -> None:
+    """Put what leaves the nodes behind ``reached`` to the shapes that are known."""
+    while reached:
+        name = reached.popleft()
+        for target in flat.targets[name]:
+            if target not in known and (shape := _shape(flat, target, known[name])) is not None:
+                known[target] = shape
+                reached.append(target)
+
+
+def _shape(flat: Flat, name: str, entering: Shape | None) -> Shape | None:
+    """What leaves a node, where that can be known."""
+    try:
+        shape = leaving(flat.nodes[name], entering)
+    except SpikeportError as error:
+        fail(error.code, error.findings[0].what, where=f"node {name!r}", mend=error.findings[0].mend)
+    if shape is not None:
+        _sane(name, shape)
+    return shape
 
 
 def _sane(name: str, shape: Shape) -> None:
@@ -89,10 +89,12 @@ def sample_shape(flat: Flat, name: str) -> Shape:
 
 def _takers(flat: Flat, name: str, shape: Shape) -> list[Raw]:
     """The nodes that take what a node puts out, behind neurons of its very shape, which tell nothing."""
-    takers, reached, waiting = [], {name}, [name]
+    takers, reached, waiting = [], {name}, deque([name])
     while waiting:
-        source = waiting.pop(0)
-        for target in [b for a, b in flat.edges if a == source and b not in reached]:
+        source = waiting.popleft()
+        for target in flat.targets[source]:
+            if target in reached:
+                continue
             reached.add(target)
             takers.append(flat.nodes[target])
             if takers[-1].kind in NEURONS and neuron_shape(takers[-1], shape) == shape:
@@ -150,8 +152,10 @@ def neuron_shape(raw: Raw, entering: Shape | None) -> Shape | None:
 
 
 def integers(raw: Raw, name: str) -> list[int]:
-    """A field of whole numbers."""
+    """A field of a few whole numbers."""
     value = raw.array(name).reshape(-1)
+    if value.size > MOST_SIZES:
+        fail("SP202", f"{name} holds {value.size:,} values, where a few belong", mend="export it again")
     if value.dtype.kind == "f" and not np.array_equal(value, np.rint(value)):
         fail("SP202", f"{name} holds {value}, not whole numbers", mend="export it again")
     return [int(item) for item in value]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ FIELDS: Mapping[str, tuple[set[str], set[str]]] = {
     "CubaLI": ({"tau_syn", "tau_mem", "r", "v_leak"}, {"w_in"}),
     "CubaLIF": ({"tau_syn", "tau_mem", "r", "v_leak", "v_threshold"}, {"w_in", "v_reset"}),
 }
+MOST_ERRORS = 100  #: that are listed of a file; the others are likely more of the same
+MOST_EDGES = 2**20  #: of a network
 TEXT = {"padding"}  #: the field that may be a word
 
 
@@ -61,6 +64,22 @@ class Flat:
     nodes: Mapping[str, Raw]
     edges: tuple[tuple[str, str], ...]
 
+    @cached_property
+    def sources(self) -> Mapping[str, list[str]]:
+        """The nodes that enter each node, in the order of the edges."""
+        return self._ends(1, 0)
+
+    @cached_property
+    def targets(self) -> Mapping[str, list[str]]:
+        """The nodes that each node enters."""
+        return self._ends(0, 1)
+
+    def _ends(self, of: int, other: int) -> dict[str, list[str]]:
+        ends: dict[str, list[str]] = {name: [] for name in self.nodes}
+        for edge in self.edges:
+            ends[edge[of]].append(edge[other])
+        return ends
+
 
 def flat(tree: Tree, where: str) -> tuple[Flat, list[Finding]]:
     """Open all subgraphs. Raises SP202 for what is no graph, SP210 for nodes that NIR does not have, SP211 for edges.
@@ -69,9 +88,16 @@ def flat(tree: Tree, where: str) -> tuple[Flat, list[Finding]]:
     """
     nodes: dict[str, Raw] = {}
     edges: list[tuple[str, str]] = []
-    findings = list(_open(tree, "", nodes, edges))
-    edges, more = _through(nodes, edges)
-    findings += more
+    findings: list[Finding] = []
+    wrong = 0
+    for finding in _open(tree, "", nodes, edges):
+        findings.append(finding)
+        wrong += finding.severity == "error"
+        if wrong >= MOST_ERRORS:
+            break
+    if not wrong:
+        edges, more = _through(nodes, edges)
+        findings += more
     findings = [
         Finding(f.code, f.what, f"{where}, {f.where}" if f.where else where, f.why, f.mend, f.severity)
         for f in findings
@@ -190,12 +216,19 @@ def _edges(
     if not isinstance(table, np.ndarray) or (table.size and (table.ndim != 2 or table.shape[1] != 2)):
         yield Finding("SP202", "holds no table of edges", inside, mend="export it again")
         return
+    if len(table) + len(edges) > MOST_EDGES:
+        yield Finding("SP207", f"holds {len(table):,} edges; {MOST_EDGES:,} are read", inside, mend="split the network")
+        return
     seen: set[tuple[str, str]] = set()
-    for row in table.reshape(-1, 2):
-        a, b = str(row[0]), str(row[1])
-        known = names if a == b else names | set(subgraphs)  # a subgraph that feeds itself is more than a wrong name
-        lost = sorted({a, b} - known)
-        if lost:
+    every = names | set(subgraphs)
+    rows = [(a, b) for a, b in table.reshape(-1, 2).tolist()]
+    if not prefix and not subgraphs and len(set(rows)) == len(rows) and names.issuperset(table.flat):
+        edges.extend(rows)  # nothing is wrong with them, and nothing is to be opened
+        return
+    for a, b in rows:
+        known = names if a == b else every  # a subgraph that feeds itself is more than a wrong name
+        if a not in known or b not in known:
+            lost = sorted({a, b} - known)
             yield Finding(
                 "SP211",
                 f"the edge {a!r} -> {b!r} leads to no node called {', '.join(map(repr, lost))}",
@@ -220,25 +253,32 @@ def _edges(
 
 def _through(nodes: dict[str, Raw], edges: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], list[Finding]]:
     """Take out the inputs and outputs of subgraphs, joining what enters to what leaves."""
+    tails, heads = {a for a, _ in edges}, {b for _, b in edges}
+    ends = {"Input": heads, "Output": tails}
+    inner = [name for name, raw in nodes.items() if name in ends.get(raw.kind, ())]
+    if not inner:
+        return edges, []
+    before: dict[str, dict[str, None]] = {name: {} for name in nodes}
+    after: dict[str, dict[str, None]] = {name: {} for name in nodes}
+    for a, b in edges:
+        before[b][a] = after[a][b] = None
     findings = []
-    heads, tails = {b for _, b in edges}, {a for a, _ in edges}
-    for name in list(nodes):
-        kind = nodes[name].kind
-        inner = (kind == "Input" and name in heads) or (kind == "Output" and name in tails)
-        if not inner:
-            continue
-        before = [a for a, b in edges if b == name]
-        after = [b for a, b in edges if a == name]
-        joined = [(a, b) for a in before for b in after]
-        doubled = sorted(set(joined) & set(edges))
-        if doubled or name in before:
-            findings.append(
-                Finding(
-                    "SP211",
-                    f"around {name!r} the same value would enter {doubled} twice",
-                    mend="put a Scale into one of the edges",
-                )
-            )
-        edges = [edge for edge in edges if name not in edge] + joined
-        del nodes[name]
-    return edges, findings
+    count = len(edges)
+    for name in inner:
+        joined = [(a, b) for a in before[name] for b in after[name]]
+        doubled = sorted((a, b) for a, b in joined if b in after[a])
+        if doubled or name in before[name]:
+            what = f"around {name!r} the same value would enter {doubled[:8]} twice"
+            findings.append(Finding("SP211", what, mend="put a Scale into one of the edges"))
+        count += len(joined)
+        if count > MOST_EDGES:
+            what = f"joins more than {MOST_EDGES:,} edges through its subgraphs"
+            return edges, [Finding("SP207", what, mend="split the network")]
+        for a in before[name]:
+            del after[a][name]
+        for b in after[name]:
+            del before[b][name]
+        for a, b in joined:
+            after[a][b] = before[b][a] = None
+        del nodes[name], before[name], after[name]
+    return [(a, b) for a in after for b in after[a]], findings

@@ -55,8 +55,7 @@ def convert(work: Draft) -> Graph:
             findings += [replace(finding, where=f"node {name!r}") for finding in error.findings]
     if findings:
         raise SpikeportError(findings)
-    for a, b in work.flat.edges:
-        work.edges += [(start, end) for start in work.exits[a] for end in work.entries[b]]
+    work.edges += [(start, end) for a, b in work.flat.edges for start in work.exits[a] for end in work.entries[b]]
     _break_cycles(work)
     return _without_idle_end(
         Graph(
@@ -90,11 +89,15 @@ def _without_idle_end(graph: Graph) -> Graph:
 
 def _break_cycles(work: Draft) -> None:
     """NIR's recurrent edges act on the next step: put a Delay of one into each edge that closes a cycle."""
-    for a, b in cuts(work.nodes, work.edges):
+    closing = cuts(work.nodes, work.edges)
+    if not closing:
+        return
+    places = {edge: place for place, edge in enumerate(work.edges)}
+    shapes = {end: work.shapes[known] for known, exits in reversed(work.exits.items()) for end in exits}
+    for a, b in closing:
         name = work.fresh(f"{a}.to.{b}")
-        shape = next(work.shapes[known] for known, exits in work.exits.items() if a in exits)
-        work.nodes[name] = Delay(shape, 1)
-        work.edges[work.edges.index((a, b))] = (a, name)
+        work.nodes[name] = Delay(shapes[a], 1)
+        work.edges[places[a, b]] = (a, name)
         work.edges.append((name, b))
         work.notes.append(
             Finding(

@@ -31,8 +31,8 @@ def entry(work: Draft, name: str, raw: Raw) -> None:
 
 def leaving(work: Draft, name: str, raw: Raw) -> None:
     """The end: a readout behind a layer that does not spike, else the sum of what enters."""
-    sources = [a for a, b in work.flat.edges if b == name]
-    silent = any(work.flat.nodes[a].kind not in ("IF", "LIF", "CubaLIF", "Threshold") for a in sources)
+    spiking = ("IF", "LIF", "CubaLIF", "Threshold")
+    silent = any(work.flat.nodes[source].kind not in spiking for source in work.flat.sources[name])
     if silent:
         work.seen.add("output")
         weight = np.zeros(work.timesteps, work.dtype)

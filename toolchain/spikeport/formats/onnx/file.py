@@ -31,13 +31,8 @@ def save(model: onnx.ModelProto, path: Path) -> None:
         f"the model takes {size:,} bytes; an ONNX file holds {LARGEST:,}",
         mend="export to NIR",
     )
-    try:
-        with replacing(path) as part, part.open("wb") as file:
-            file.writelines(pieces)
-    except OSError as error:
-        fail(
-            "SP201", f"cannot be written ({error.strerror})", where=str(path), mend="is there such a folder, with room?"
-        )
+    with replacing(path, "SP201") as part, part.open("wb") as file:
+        file.writelines(pieces)
 
 
 def _serialised(model: onnx.ModelProto) -> tuple[Iterator[bytes], int]:

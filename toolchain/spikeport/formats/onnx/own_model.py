@@ -7,7 +7,7 @@ model that they describe, built again, is the model in the file; otherwise the o
 from __future__ import annotations
 
 import base64
-import json
+import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from spikeport import reading
 from spikeport.findings import Finding
 from spikeport.formats import facts as facts_
 from spikeport.formats.onnx.all_steps import Time, Whole
@@ -30,6 +31,7 @@ from spikeport.graph import LIF, Array, Graph, Loihi, Pool, Profile, Real
 from spikeport.graph.shifts import shift_each
 
 KEY = "spikeport"
+DIGEST = "initialisers"  #: the fact that tells whether a number was changed since
 
 
 STATE_BITS_0_1 = 24  #: what 0.1 wrote whatever the profile said
@@ -67,8 +69,17 @@ def build(
     model.graph.input.extend(inputs)
     model.graph.output.extend(outputs)
     model.functions.extend(builder.functions.values())
-    helper.set_model_props(model, {KEY: facts_.to_json(_facts(graph, layout, time))})
+    facts = _facts(graph, layout, time) | ({} if hollow else {DIGEST: _digest(model)})
+    helper.set_model_props(model, {KEY: facts_.to_json(facts)})
     return model
+
+
+def _digest(model: onnx.ModelProto) -> str:
+    """SHA-256 over the initialisers, as they stand in the file."""
+    total = hashlib.sha256()
+    for tensor in sorted(model.graph.initializer, key=lambda tensor: tensor.name):
+        total.update(tensor.SerializeToString(deterministic=True))
+    return total.hexdigest()
 
 
 Infos = list[onnx.ValueInfoProto]
@@ -150,7 +161,7 @@ def taken_apart(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> tuple[Gr
     texts = {prop.key: prop.value for prop in model.metadata_props}
     if KEY not in texts:
         return None
-    about = json.loads(texts[KEY])
+    about = reading.json_value(texts[KEY])
     if about["version"] != facts_.VERSION:
         return None
     for name, hint in {"version": int, "time": Time, "nodes": list[dict[str, Any]], "edges": list[list[str]]}.items():
@@ -159,6 +170,8 @@ def taken_apart(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> tuple[Gr
     for entry in about["nodes"]:
         values = {key: _placed(place, arrays) for key, place in entry["arrays"].items()}
         nodes[entry["name"]] = facts_.node_from(entry["facts"], values)
+    if DIGEST in about and about[DIGEST] != _digest(model):  # files of 0.1 have none
+        return None
     graph = facts_.graph_from(about, nodes, [(a, b) for a, b in about["edges"]])
     if not _holds_what_it_claims(model, graph, about["time"], arrays):
         return None

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import typer
 
 from spikeport.record import NeuronEvents
 from spikeport.terminal import console, show
@@ -81,29 +80,29 @@ def _energy(costs: Costs, values: Mapping[str, Any]) -> None:
     show.table("counted for each timestep, a sample", *_steps(costs))
     for estimate in costs.estimates.values():
         if estimate.sentence:
-            typer.echo(estimate.sentence)
+            console.echo(estimate.sentence)
     for verdict in costs.verdicts.values():
-        typer.echo(verdict.sentence)
+        console.echo(verdict.sentence)
     if costs.latency is not None:
-        typer.echo(f"On {costs.chip}: {costs.latency.sentence}")
+        console.echo(f"On {costs.chip}: {costs.latency.sentence}")
     if costs.counted.fitted_step is not None:
-        typer.echo(
+        console.echo(
             f"By times fitted to silicon (SANA-FE's of Loihi 1), a step is modelled to take "
             f"{micro(costs.counted.fitted_step)} µs; that is of the first sample, its pipeline filled and drained."
         )
     if costs.sanafe is not None:
-        typer.echo(
+        console.echo(
             f"SANA-FE's own account of {costs.sanafe.samples} samples: {micro(costs.sanafe.sanafe)} µJ each, our "
             f"model of it {micro(costs.sanafe.model)} µJ (relative difference {costs.sanafe.relative_difference:.1e})."
         )
         if costs.sanafe.model_seconds is not None:
-            typer.echo(
+            console.echo(
                 f"Its chip takes {micro(costs.sanafe.chip_seconds)} µs for the run, by the same times we say "
                 f"{micro(costs.sanafe.model_seconds)} µs; the modelled step above has Davies' pre-silicon times, "
                 "without messages, and with another barrier."
             )
     for note in costs.notes:
-        typer.echo(note)
+        console.echo(note)
 
 
 def _steps(costs: Costs) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -151,9 +150,9 @@ def _fit(fits: Fits, values: Mapping[str, Any]) -> None:
         ]
         title = f"{bound.chip.title}, {bound.sharing} convolutions: of the fullest core"
         show.table(title, ("layer", "shape", "cores", "tile", *SHORT.values(), "binds"), rows)
-        typer.echo(bound.sentence)
+        console.echo(bound.sentence)
     for note in fits.notes:
-        typer.echo(note)
+        console.echo(note)
     if values["picture"] is not None:
         console.say(f"wrote {values['picture']}")
 
@@ -166,7 +165,7 @@ def _seating(seating: Seating) -> None:
         used = [f"{share:.0%}" for share in seating.used(name).values()] or ["-"] * len(MEMORIES)
         rows.append((name, "x".join(map(str, need.shape)), str(seating.cores.get(name, "none")), *used))
     show.table(f"{seating.chip.title}: of each layer's core", ("layer", "shape", "core", *MEMORIES), rows)
-    typer.echo(seating.sentence)
+    console.echo(seating.sentence)
 
 
 SHOWN = {

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import typer
-
 from spikeport.catalogue import Page
 from spikeport.target import Availability
-from spikeport.terminal import show
+from spikeport.terminal import console, show
 from spikeport.terminal.results import Shown
 from spikeport.verbs.doctor import Doctor
 
@@ -31,7 +29,7 @@ def _doctor(doctor: Doctor, values: Mapping[str, Any]) -> None:
 
 def _explain(pages: Page | Mapping[str, Page], values: Mapping[str, Any]) -> None:
     if isinstance(pages, Page):
-        typer.echo(f"{pages.code}  {pages.title}\n\n{pages.why}\n\n{pages.mend}")
+        console.echo(f"{pages.code}  {pages.title}\n\n{pages.why}\n\n{pages.mend}")
     else:
         show.table("codes", ("code", "what"), [(page.code, page.title) for page in pages.values()])
 

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from spikeport.terminal import console, show
 from spikeport.terminal.results import Shown
 
@@ -95,8 +93,8 @@ def _check(check: Check, values: Mapping[str, Any]) -> None:
     head = ("node", "what", "state", "stock or ours", "remarks", "how to mend it")
     show.table(f"{check.model} on {check.target}", head, rows)
     for other in check.others:
-        typer.echo(str(other))
-    typer.echo("runs" if check.runs else "does not run")
+        console.echo(str(other))
+    console.echo("runs" if check.runs else "does not run")
 
 
 SHOWN = {

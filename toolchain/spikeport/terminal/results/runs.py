@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from spikeport.findings import Finding
 from spikeport.record import Record
 from spikeport.terminal import console, show
@@ -56,7 +54,7 @@ def _simulate(record: Record, values: Mapping[str, Any]) -> None:
 
 def _evaluate(result: Evaluation, values: Mapping[str, Any]) -> None:
     low, high = result.interval
-    typer.echo(
+    console.echo(
         f"{result.accuracy:.2%} of {result.samples} samples (95 % interval {low:.2%} ... {high:.2%}), "
         f"{result.model} on {result.target}, {result.seconds:.2f} s"
     )
@@ -66,7 +64,7 @@ def _compare(comparison: Comparison, values: Mapping[str, Any]) -> None:
     if values["out"] is not None:
         console.say(f"wrote {Path(values['out']) / 'report.html'}")
     for line in comparison.lines():
-        typer.echo(line)
+        console.echo(line)
     apart = {name: counts for name, counts in comparison.parity.by_layer.items() if any(counts)}
     if apart:
         rows = [(name, comparison.parity.neurons[name], " ".join(map(str, counts))) for name, counts in apart.items()]
@@ -88,13 +86,13 @@ def _compare(comparison: Comparison, values: Mapping[str, Any]) -> None:
 def _compared(comparison: Comparison) -> int:
     """Says the gates that are not met, and 1 if there are any."""
     for failure in comparison.failed:
-        typer.echo(str(failure), err=True)
+        console.echo(str(failure), err=True)
     return 1 if comparison.failed else 0
 
 
 def _plot(picture: Picture, values: Mapping[str, Any]) -> None:
     for line in picture.caption.split("; "):
-        typer.echo(line)
+        console.echo(line)
     console.say(f"wrote {picture.path}")
 
 
@@ -104,5 +102,5 @@ SHOWN = {
     "simulate": Shown(_simulate, plain=None, remarks=True),
     "evaluate": Shown(_evaluate, remarks=True),
     "compare": Shown(_compare, status=_compared, remarks=True),
-    "report": Shown(lambda page, values: typer.echo(str(page)), plain=None),
+    "report": Shown(lambda page, values: console.echo(str(page)), plain=None),
 }
