@@ -13,7 +13,7 @@ from interpreted import MISSING, interpreted
 from random_graphs import random_graph
 from spikeport.engine import cuda, simulate
 from spikeport.engine.cuda import here, tf32
-from spikeport.engine.kept import packed_there
+from spikeport.engine.kept import bits_there
 from spikeport.engine.target import Integer
 from spikeport.graph import LIF, LOIHI2, Conv, Graph, Input, Linear, Loihi, Range
 from spikeport.record import Record, Train
@@ -99,9 +99,8 @@ def test_a_layer_that_alone_reads_a_synapse_makes_its_sums_and_adds_the_others()
 @pytest.mark.parametrize("steps", [1, 3])
 def test_spikes_packed_on_their_device_are_those_packed_by_numpy(steps):
     spikes = torch.rand(steps, 2, 3, 5, 7) < 0.4
-    there, here = packed_there(spikes.movedim(-1, 2)), Train.pack(spikes.movedim(-1, 2).numpy())
-    assert there.shape == here.shape
-    assert np.array_equal(there.bits, here.bits)
+    spikes = spikes.movedim(-1, 2)
+    assert np.array_equal(bits_there(spikes).numpy(), Train.pack(spikes.numpy()).bits)
 
 
 @pytest.mark.parametrize(
@@ -175,3 +174,18 @@ def test_batches_that_are_launched_ahead_are_read_in_their_order(monkeypatch):
     same(ahead, whole)
     assert isinstance(ahead, Record)
     assert done == [2, 4, 6, 7]
+
+
+@kernels
+def test_a_layer_is_left_the_tiles_that_fit_it():
+    """Sides no longer than the layer's, registers enough for its state, a program for each processor."""
+    with interpreted():
+        from spikeport.engine.cuda.tiles import TILES, TRIED, suited
+
+    large = suited(TILES, 256 * 32 * 32, 128, 128, 2)
+    assert large[0] == TILES[0]
+    assert len(large) == TRIED
+    assert all(bm * bn <= 64 * 64 for bm, bn, *_ in suited(TILES, 256 * 32 * 32, 128, 128, 5))  # wide, with a current
+    assert [suited(TILES, 1, 10, 3, 2), suited(TILES, 8192, 10, 512, 2)] == [[TILES[-1]], [TILES[-1]]]
+    (one,) = suited(TILES, 1024, 128, 128, 2)  # a single sample: small tiles, so that all processors compute
+    assert one[:2] == (32, 16)

@@ -142,3 +142,26 @@ def test_copies_of_a_network_read_their_own_norm():
     assert net.conv1.neuron.surrogate_widths()[0] == 1.0
     assert other.conv1.neuron.surrogate_widths()[0] == 3.0
     assert all(not name.startswith("conv1.neuron.norm") for name in other.state_dict())
+
+
+@pytest.mark.skipif(bool(MISSING), reason=MISSING or "there")
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+def test_a_gpus_kernels_go_back_over_more_steps_than_registers_hold(reset, monkeypatch):
+    """35 steps are two blocks and three steps; the trained thresholds have a gradient at each."""
+    monkeypatch.setattr(fused, "applies", lambda *_: False)
+    generator = torch.Generator().manual_seed(5)
+    x, grad = torch.randn(2, 35, 3, 7, dtype=torch.float64, generator=generator)
+    results = []
+    for kernels in ("triton", "plain"):
+        monkeypatch.setenv("SPIKEPORT_KERNELS", kernels)
+        neuron = PLIF(Fixed(threshold=0.4), 35, decay=0.7, reset=reset, train_threshold=True).double()
+        given_x = x.clone().requires_grad_()
+        with interpreted():
+            spikes = neuron(given_x)
+            spikes.backward(grad)
+        results.append((spikes.detach(), given_x.grad, neuron.w.grad, neuron.threshold.grad))
+    (spikes, *ours), (expected, *theirs) = results
+    assert torch.equal(spikes, expected)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+        assert a.count_nonzero() > 0.2 * a.numel()

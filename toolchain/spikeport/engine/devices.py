@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -76,7 +76,10 @@ def on(device: str) -> Runner:
 
 @contextmanager
 def whole_factors(device: str) -> Iterator[None]:
-    """No TF32, which keeps 10 bits of each factor, so that spikes would move; torch has it on for convolutions."""
+    """No TF32, which keeps 10 bits of each factor, so that spikes would move; torch has it on for convolutions.
+
+    A GPU is also the one that kernels are launched on, which else is the first, wherever their numbers lie.
+    """
     if device == "cpu":
         yield
         return
@@ -84,6 +87,7 @@ def whole_factors(device: str) -> Iterator[None]:
     before = matmul.allow_tf32, cudnn.allow_tf32
     matmul.allow_tf32 = cudnn.allow_tf32 = False
     try:
-        yield
+        with torch.cuda.device(device) if device.startswith("cuda") else nullcontext():
+            yield
     finally:
         matmul.allow_tf32, cudnn.allow_tf32 = before

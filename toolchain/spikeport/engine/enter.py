@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine import cpu
+from spikeport.engine import cpu, cuda
 from spikeport.engine.program import Program
 from spikeport.findings import fail
 from spikeport.graph import Array, Graph, Loihi, Range, Samples
@@ -38,6 +38,7 @@ def values(program: Program, samples: Samples) -> Tensor:
     if program.integers and program.device == "cpu":
         return cpu.enter(frames, unit, dtype)
     value = torch.from_numpy(_own(frames if frames.dtype.isnative else frames.astype(frames.dtype.newbyteorder("="))))
+    value = cuda.sent(value, program.device)
     value = (value.double() / unit).round() if program.integers else value
     return value.to(program.device, dtype)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -24,9 +26,13 @@ def joined_counts(parts: list[Counted]) -> Counts:
     return parts[0].spikes if len(parts) == 1 else np.concatenate([part.spikes for part in parts])
 
 
-def packed(parts: list[Tensor]) -> Train:
-    """Spikes of consecutive steps, a bit each; a card packs them itself, so that an eighth is copied."""
-    return Train.pack(joined(parts)) if parts[0].device.type == "cpu" else packed_there(torch.cat(parts))
+def packed(parts: list[Tensor]) -> Callable[[], Train]:
+    """Spikes of consecutive steps, a bit each. A card packs them itself, in its turn; what comes back waits for it."""
+    if parts[0].device.type != "cpu":
+        shape, bits = (sum(map(len, parts)), *parts[0].shape[1:]), bits_there(torch.cat(parts))
+        return lambda: Train(shape, bits.cpu().numpy())
+    train = Train.pack(joined(parts))
+    return lambda: train
 
 
 def over_time(parts: list[Train]) -> Train:
@@ -36,12 +42,12 @@ def over_time(parts: list[Train]) -> Train:
     return Train((sum(part.shape[0] for part in parts), *parts[0].shape[1:]), np.concatenate([p.bits for p in parts]))
 
 
-def packed_there(spikes: Tensor) -> Train:
-    """`Train.pack` on the device where the spikes are."""
+def bits_there(spikes: Tensor) -> Tensor:
+    """The bits of `Train.pack`, on the device where the spikes are."""
     flat = spikes.flatten(2).to(torch.uint8)
     flat = torch.nn.functional.pad(flat, (0, -flat.shape[2] % 8)).reshape(*flat.shape[:2], -1, 8)
-    worth = torch.tensor([1 << bit for bit in reversed(range(8))], dtype=torch.uint8, device=flat.device)
-    return Train(tuple(spikes.shape), (flat * worth).sum(3, dtype=torch.uint8).cpu().numpy())
+    worth = 1 << torch.arange(7, -1, -1, dtype=torch.uint8, device=flat.device)
+    return (flat * worth).sum(3, dtype=torch.uint8)
 
 
 def joined(parts: list[Tensor]) -> Array:

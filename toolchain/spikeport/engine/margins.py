@@ -87,12 +87,12 @@ class Bounded:
         return self.value.abs() if self.error is None else self.value.abs() + self.error
 
 
-def margins(graph: Graph, samples: Array, reference: Record) -> dict[str, Margin]:
+def margins(graph: Graph, samples: Array, reference: Record, device: str = "cpu") -> dict[str, Margin]:
     """Distance to the threshold and rounding bound of every spiking layer, on the reference's own spike trains.
 
-    ``samples`` as for `simulate`; ``reference`` holds the trains of all layers for exactly these samples. Raises SP502
-    for input of the wrong shape, SP506 without the trains, SP507 for integers (where nothing rounds and every mismatch
-    is a defect), SP508 for feedback that passes through no neuron.
+    ``samples`` as for `simulate`; ``reference`` holds the trains of all layers for exactly these samples; ``device``
+    computes. Raises SP502 for input of the wrong shape, SP506 without the trains, SP507 for integers (where nothing
+    rounds and every mismatch is a defect), SP508 for feedback that passes through no neuron.
     """
     entering = Samples.of(graph, samples)
     if isinstance(graph.arithmetic, nodes.Loihi):
@@ -108,18 +108,18 @@ def margins(graph: Graph, samples: Array, reference: Record) -> dict[str, Margin
             mend="run with Request(trains=True) on the same samples",
         )
     with torch.inference_mode():
-        return _margins(graph, entering, reference.trains)
+        return _margins(graph, entering, reference.trains, device)
 
 
-def _margins(graph: Graph, samples: Samples, trains: Mapping[str, Train]) -> dict[str, Margin]:
+def _margins(graph: Graph, samples: Samples, trains: Mapping[str, Train], device: str) -> dict[str, Margin]:
     values: dict[str, Bounded] = {
-        name: Bounded(torch.as_tensor(trains[name].unpack()).double()) for name in graph.nodes_of(LIF)
+        name: Bounded(torch.as_tensor(trains[name].unpack()).to(device).double()) for name in graph.nodes_of(LIF)
     }
     layers: dict[str, Margin] = {}
     for name in _order(graph):
         node = graph.nodes[name]
         if isinstance(node, nodes.Input):
-            values[name] = _enter(samples)
+            values[name] = _enter(samples, device)
             continue
         x, *others = (_added([values[source] for source in group]) for group in graph.operands(name))
         if isinstance(node, nodes.Operation):
@@ -150,8 +150,8 @@ def _gamma(n: _Number) -> _Number:
     return n * UNIT / (1 - n * UNIT)
 
 
-def _enter(samples: Samples) -> Bounded:
-    value = torch.as_tensor(np.array(samples.frames, dtype=np.float64))
+def _enter(samples: Samples, device: str) -> Bounded:
+    value = torch.as_tensor(np.array(samples.frames, dtype=np.float64)).to(device)
     exact = torch.equal(value.float().double(), value)
     return Bounded(value, None if exact else value.abs() * UNIT)
 
@@ -266,7 +266,8 @@ def _neurons(node: LIF, x: Bounded, fired: Tensor) -> Margin:
         distance.append(u - theta[t])
         bound.append(e)
         v, e = _reset(node, u, e, fired[t], theta[t], reset)
-    return Margin(torch.stack(distance).numpy(), torch.stack(bound).numpy(), node.compare == ">=")
+    distances, bounds = (torch.stack(part).cpu().numpy() for part in (distance, bound))
+    return Margin(distances, bounds, node.compare == ">=")
 
 
 def _reset(node: LIF, u: Tensor, e: Tensor, fired: Tensor, theta: Tensor, to: Tensor) -> tuple[Tensor, Tensor]:
@@ -275,5 +276,5 @@ def _reset(node: LIF, u: Tensor, e: Tensor, fired: Tensor, theta: Tensor, to: Te
     if node.reset == "subtract":
         after = e + UNIT * (u.abs() + e + theta.abs())
         return torch.where(fired, u - theta, u), torch.where(fired, after, e)
-    value = to if node.reset == "value" else torch.zeros((), dtype=u.dtype)
+    value = to if node.reset == "value" else torch.zeros((), dtype=u.dtype, device=u.device)
     return torch.where(fired, value.expand_as(u), u), torch.where(fired, torch.zeros_like(e), e)

@@ -111,6 +111,9 @@ class Program:
         """
         budget = self._budget(memory)
         most = max(1, budget // (self._bytes + (0 if memory is None else kept)))
+        if self.device != "cpu":
+            largest = max(int(np.prod(shape)) for shape in self.graph.shapes.values())
+            most = max(1, min(most, (2**31 - 1) // (self.graph.timesteps * largest)))  # kernels count values in 32 bits
         return max(1, -(-total // -(-total // most))) if total else 1
 
     def steps_at_once(self, samples: int, memory: int | None) -> int:

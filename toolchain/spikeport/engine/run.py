@@ -111,7 +111,7 @@ class Run:
     outputs: Tensor | None = None  #: [B, *output] on a card, which may still compute them
     counted: dict[str, list[Callable[[], Counted]]] = field(default_factory=dict)
     spikes: dict[str, list[Tensor]] = field(default_factory=dict)  #: of the steps at hand
-    trains: dict[str, list[Train]] = field(default_factory=dict)
+    trains: dict[str, list[Callable[[], Train]]] = field(default_factory=dict)
     membranes: dict[str, list[Tensor]] = field(default_factory=dict)
     events: dict[str, list[Callable[[], SynapseEvents]]] = field(default_factory=dict)
 
@@ -287,7 +287,7 @@ class Run:
             outputs=outputs if whole else outputs[:0],
             neurons={name: node.size for name, node in layers.items()},
             spike_counts={name: kept.joined_counts(counted[name]) for name in layers},
-            trains={name: kept.over_time(parts) for name, parts in self.trains.items()},
+            trains={name: kept.over_time([read() for read in parts]) for name, parts in self.trains.items()},
             membranes={name: kept.widened(kept.joined(parts)) for name, parts in self.membranes.items()},
             events={name: events.over_time(watched[name]) for name in self.graph.order if name in watched}
             if watched

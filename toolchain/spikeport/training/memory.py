@@ -35,7 +35,7 @@ def flat(x: Tensor) -> NDArray[Any]:
 
 def like(x: Tensor, dtype: torch.dtype) -> Tensor:
     """Empty, of the shape of ``x`` and the memory order of its steps, also where the steps of ``x`` share memory."""
-    return torch.empty_strided(x.shape, (x[0].numel(), *x.stride()[1:]), dtype=dtype)
+    return torch.empty_strided(x.shape, (x[0].numel(), *x.stride()[1:]), dtype=dtype, device=x.device)
 
 
 def ordered(grad: Tensor, x: Tensor) -> Tensor:

@@ -163,7 +163,7 @@ def _compared(
         records[1],
         names=(left.name, right.name),
         labels=answers,
-        margins=None if x is None else _margins(left, right, x, records, whole),
+        margins=None if x is None else _margins(left, right, x, records, whole, request.device),
         judged=judged,
         exact=all(whole),
         quantised="" if whole[0] == whole[1] else left.name if whole[0] else right.name,
@@ -241,7 +241,7 @@ def _rounds_not(side: Side, record: Record) -> bool:
 
 
 def _margins(
-    left: Side, right: Side, x: Array, records: tuple[Record, Record], whole: tuple[bool, bool]
+    left: Side, right: Side, x: Array, records: tuple[Record, Record], whole: tuple[bool, bool], device: str
 ) -> dict[str, Margin] | None:
     """A judged by B's numbers on its own spikes; where one of the two is in integers, that one by the real numbers."""
     if all(whole):
@@ -251,4 +251,4 @@ def _margins(
     record = records[1] if whole[1] else records[0]
     if graph is None or isinstance(graph.arithmetic, Loihi) or set(graph.nodes_of(LIF)) - set(record.trains):
         return None
-    return margins(graph, x, record)
+    return margins(graph, x, record, resolve(device)[0])

@@ -2,7 +2,7 @@
 
 `neurons` and `synapse` make layers ready, `pool` sums windows, `reached` counts events. All give the bits of the plain
 definition. Their kernels are Triton's, so they are loaded only when a layer is prepared; `missing` says why they cannot
-be. Then `product`, which needs no kernels, is the way of a synapse.
+be. Then `product`, which needs no kernels, is the way of a synapse. `sent` brings samples.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from spikeport.engine.cuda.here import missing
+from spikeport.engine.cuda.stream import sent
 from spikeport.engine.cuda.tf32 import prepare as product
 from spikeport.engine.neuron import Neurons
 from spikeport.engine.synapse import Step
 from spikeport.graph import LIF, Array, Loihi, Pool, Range, Shape, Synapse
 
-__all__ = ["Joined", "missing", "neurons", "pool", "product", "reached", "synapse"]
+__all__ = ["Joined", "missing", "neurons", "pool", "product", "reached", "sent", "synapse"]
 
 
 class Joined(NamedTuple):

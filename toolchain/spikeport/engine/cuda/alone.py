@@ -5,18 +5,30 @@ from __future__ import annotations
 import triton.language as tl
 from triton import jit
 
-from spikeport.engine.cuda.gemm import channels_of, tile_sums
+from spikeport.engine.cuda.gemm import Window, tile_of, tile_sums
 from spikeport.engine.cuda.tiles import tuned
 
 
 @tuned("bm", "bn", "bk")
-@jit(do_not_specialize=["bucket"])
+@jit(do_not_specialize=[*Window._fields, "bucket", "left", "right"])
 def product(
     x,
     weight,
     correction,
     out,  # out: [M, outputs], int32 or int64
-    window,
+    channels,
+    height,
+    width,
+    places,
+    out_width,
+    taps,
+    kernel_width,
+    stride_y,
+    stride_x,
+    pad_y,
+    pad_x,
+    step_y,
+    step_x,
     size,
     left,
     right,
@@ -30,9 +42,10 @@ def product(
     bk: tl.constexpr,
 ):
     """The sums, times ``2 ** (left - right)``, of M = ``size`` places of all samples and steps."""
-    m = tl.program_id(1) * bm + tl.arange(0, bm)
-    group, n = channels_of(tl.program_id(0), window, bn)
-    acc = tile_sums(x, weight, correction, m, n, group, window, size, way, form, digits, bm, bn, bk)
+    window = (height, width, places, out_width, taps, kernel_width, stride_y, stride_x, pad_y, pad_x, step_y, step_x)
+    first, group, n, inside = tile_of(channels, way, bm, bn)
+    m = first.to(tl.int32) + tl.arange(0, bm)
+    acc = tile_sums(x, weight, correction, m, n, inside, group, channels, window, size, way, form, digits, bm, bn, bk)
     sums = (acc.to(tl.int64 if wide else tl.int32) << left) >> right
-    at = m.to(tl.int64)[:, None] * window.outputs + n[None, :]
-    tl.store(out + at, sums, mask=(m < size)[:, None] & (n < window.outputs)[None, :])
+    at = tl.arange(0, bm)[:, None] * channels.outputs + n[None, :]
+    tl.store(out + first * channels.outputs + at, sums, mask=(m < size)[:, None] & inside[None, :])

@@ -23,19 +23,26 @@ from triton import jit
 
 SMALL, OFFSET, DIGITS = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)  #: forms of the inputs
 TAPS, FLAT, DIRECT, NONE = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2), tl.constexpr(3)  #: ways to multiply
+OUTSIDE = tl.constexpr(-(1 << 30))  #: a row far above every map
+TAPS_OF = tl.constexpr(4)  #: of `Window`
+
+
+class Channels(NamedTuple):
+    """Channels of all groups together, and of one. Triton compiles anew where 16 divides one that it did not before."""
+
+    entering: Any
+    group: Any  #: of those that enter
+    outputs: Any
+    group_outputs: Any
 
 
 class Window(NamedTuple):
-    """How windows lie on a map, and how many channels a group has."""
+    """How windows lie on a map. Kernels take these as numbers of their own, of which Triton makes no constants."""
 
     height: Any
     width: Any
-    channels: Any  #: of all groups together
-    group: Any  #: of one
     places: Any  #: of what leaves
     out_width: Any
-    outputs: Any  #: channels that leave, of all groups together
-    group_outputs: Any
     taps: Any
     kernel_width: Any
     stride_y: Any
@@ -47,22 +54,36 @@ class Window(NamedTuple):
 
 
 @jit
-def channels_of(program, window, bn: tl.constexpr):
-    """Of a program its group and its channels that leave; those that there are not have numbers beyond the last."""
-    tiles = tl.cdiv(window.group_outputs, bn)
+def tile_of(channels, way: tl.constexpr, bm: tl.constexpr, bn: tl.constexpr):
+    """Of this program the first place, the group, its channels that leave [bn], and which of them there are.
+
+    One axis of programs, since the others end at 65,535; programs side by side share their places. Without tensor cores
+    a tile goes over all groups.
+    """
+    of_one = channels.outputs if way == DIRECT else channels.group_outputs
+    tiles = tl.cdiv(of_one, bn)
+    across = channels.outputs // of_one * tiles
+    program = tl.program_id(0) % across
     group, local = program // tiles, program % tiles * bn + tl.arange(0, bn)
-    return group, tl.where(local < window.group_outputs, group * window.group_outputs + local, window.outputs)
+    return (tl.program_id(0) // across).to(tl.int64) * bm, group, group * of_one + local, local < of_one
 
 
 @jit
-def rows_of(m, tap, window, size):
-    """Of a tap of the windows of places ``m``: where its row of channels begins in the map, and if there is one."""
-    place = m % window.places
-    y = place // window.out_width * window.stride_y - window.pad_y + tap // window.kernel_width * window.step_y
-    x = place % window.out_width * window.stride_x - window.pad_x + tap % window.kernel_width * window.step_x
-    inside = (m < size) & (y >= 0) & (y < window.height) & (x >= 0) & (x < window.width)
-    row = (m // window.places * window.height + y) * window.width + x
-    return row.to(tl.int64) * window.channels, inside
+def windows_of(m, window, size):
+    """Of output places ``m`` the image, the row and column of its first tap; beyond the last place none lies inside."""
+    _, _, places, out_width, _, _, stride_y, stride_x, pad_y, pad_x, _, _ = window
+    image, place = m // places, m % places
+    y, x = place // out_width * stride_y - pad_y, place % out_width * stride_x - pad_x
+    return image, tl.where(m < size, y, OUTSIDE), x
+
+
+@jit
+def rows_of(image, y, x, tap, window):
+    """Of a tap of windows: where its row of channels begins in the map, in rows, and if there is one."""
+    height, width, _, _, _, kernel_width, _, _, _, _, step_y, step_x = window
+    y += tap // kernel_width * step_y
+    x += tap % kernel_width * step_x
+    return (image * height + y) * width + x, (y >= 0) & (y < height) & (x >= 0) & (x < width)
 
 
 @jit
@@ -85,7 +106,9 @@ def by_taps(
     weight,
     m,
     n,
+    inside,
     of_group,
+    channels,
     window,
     size,
     form: tl.constexpr,
@@ -95,17 +118,18 @@ def by_taps(
 ):
     """Tap by tap, ``bk`` channels at a time: one loop over both, so that loads run ahead from tap to tap."""
     k = tl.arange(0, bk)
-    blocks = tl.cdiv(window.group, bk)
-    depth = window.taps * window.group
-    for i in range(window.taps * blocks):
+    blocks, taps = tl.cdiv(channels.group, bk), window[TAPS_OF]
+    image, y, left = windows_of(m, window, size)
+    x += of_group * channels.group
+    weight += n[None, :] * (taps * channels.group)
+    for i in range(taps * blocks):
         tap, c = i // blocks, i % blocks * bk + k
-        row, inside = rows_of(m, tap, window, size)
-        filled = c < window.group
-        a = tl.load(
-            x + row[:, None] + (of_group * window.group + c)[None, :], mask=inside[:, None] & filled[None, :], other=0
-        )
-        at = weight + n[None, :] * depth + (tap * window.group + c)[:, None]
-        b = tl.load(at, mask=(n < window.outputs)[None, :] & filled[:, None], other=0)
+        row, within = rows_of(image, y, left, tap, window)
+        filled = c < channels.group
+        at = x + (row.to(tl.int64) * channels.entering)[:, None] + c[None, :]
+        a = tl.load(at, mask=within[:, None] & filled[None, :], other=0)
+        at = weight + (tap * channels.group + c)[:, None]
+        b = tl.load(at, mask=inside[None, :] & filled[:, None], other=0)
         acc = tl.dot(as_int8(a, form, digit, digits), b, acc, out_dtype=tl.int32)
     return acc
 
@@ -117,7 +141,9 @@ def flat(
     weight,
     m,
     n,
+    inside,
     of_group,
+    channels,
     window,
     size,
     form: tl.constexpr,
@@ -126,29 +152,31 @@ def flat(
     bk: tl.constexpr,
 ):
     """Where a group has few channels, taps and channels as one axis: no product is of padding alone."""
-    depth = window.taps * window.group
+    depth = window[TAPS_OF] * channels.group
+    image, y, left = windows_of(m, window, size)
     for first in range(0, depth, bk):
         k = first + tl.arange(0, bk)
-        row, inside = rows_of(m[:, None], (k // window.group)[None, :], window, size)
-        c = of_group * window.group + k % window.group
-        a = tl.load(x + row + c[None, :], mask=inside & (k < depth)[None, :], other=0)
+        row, within = rows_of(image[:, None], y[:, None], left[:, None], (k // channels.group)[None, :], window)
+        c = of_group * channels.group + k % channels.group
+        at = x + row.to(tl.int64) * channels.entering + c[None, :]
+        a = tl.load(at, mask=within & (k < depth)[None, :], other=0)
         at = weight + n[None, :] * depth + k[:, None]
-        b = tl.load(at, mask=(n < window.outputs)[None, :] & (k < depth)[:, None], other=0)
+        b = tl.load(at, mask=inside[None, :] & (k < depth)[:, None], other=0)
         acc = tl.dot(as_int8(a, form, digit, digits), b, acc, out_dtype=tl.int32)
     return acc
 
 
 @jit
-def direct(acc, x, weight, m, n, window, size):
+def direct(acc, x, weight, m, n, inside, channels, window, size):
     """Where a group has few outputs, as in depthwise convolutions, without tensor cores: bytes are what takes time."""
-    depth = window.taps * window.group
+    depth = window[TAPS_OF] * channels.group
+    image, y, left = windows_of(m, window, size)
+    own = n // channels.group_outputs * channels.group
     for i in range(depth):
-        tap, c = i // window.group, i % window.group
-        row, inside = rows_of(m, tap, window, size)
-        channel = n // window.group_outputs * window.group + c
-        known = n < window.outputs
-        a = tl.load(x + row[:, None] + channel[None, :], mask=inside[:, None] & known[None, :], other=0)
-        b = tl.load(weight + n * depth + i, mask=known, other=0)
+        row, within = rows_of(image, y, left, i // channels.group, window)
+        at = x + (row.to(tl.int64) * channels.entering)[:, None] + (own + i % channels.group)[None, :]
+        a = tl.load(at, mask=within[:, None] & inside[None, :], other=0)
+        b = tl.load(weight + n * depth + i, mask=inside, other=0)
         acc += a.to(tl.int32) * b.to(tl.int32)[None, :]
     return acc
 
@@ -160,7 +188,9 @@ def tile_sums(
     correction,
     m,
     n,
+    inside,
     of_group,
+    channels,
     window,
     size,
     way: tl.constexpr,
@@ -173,14 +203,18 @@ def tile_sums(
     """int32 [bm, bn]: the sums of places ``m`` of a step's map ``x`` and of channels ``n`` of one group."""
     acc = tl.zeros((bm, bn), dtype=tl.int32)
     if way == DIRECT:
-        acc = direct(acc, x, weight, m, n, window, size)
+        acc = direct(acc, x, weight, m, n, inside, channels, window, size)
     else:
         for place in tl.static_range(digits):
             acc = acc * 256
             if way == FLAT:
-                acc = flat(acc, x, weight, m, n, of_group, window, size, form, digits - 1 - place, digits, bk)
+                acc = flat(
+                    acc, x, weight, m, n, inside, of_group, channels, window, size, form, digits - 1 - place, digits, bk
+                )
             else:
-                acc = by_taps(acc, x, weight, m, n, of_group, window, size, form, digits - 1 - place, digits, bk)
+                acc = by_taps(
+                    acc, x, weight, m, n, inside, of_group, channels, window, size, form, digits - 1 - place, digits, bk
+                )
         if form == OFFSET:
-            acc += tl.load(correction + n, mask=n < window.outputs, other=0)[None, :]
+            acc += tl.load(correction + n, mask=inside, other=0)[None, :]
     return acc

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from spikeport.engine.cuda.fire import fire
 from spikeport.engine.cuda.step import ACTIVE, BEYOND, FIRED, KINDS, SATURATED, STAY, SUBTRACT, VALUE, WRAPPED, ZERO
-from spikeport.engine.cuda.sums import Sums, grid, no_sums, rows, unflat
+from spikeport.engine.cuda.sums import Sums, no_sums, rows, unflat
 from spikeport.engine.cuda.tiles import bucket
 from spikeport.engine.integers import fits, may_overflow
 from spikeport.engine.neuron import Counted, Fired
@@ -32,7 +32,7 @@ class Layer:
     parameters: dict[str, Tensor | None]  #: of each channel, or of each neuron with the channels last
     each: bool  #: whether of each neuron
     wide: bool
-    watches: bool  #: whether sums may overflow, so that they are counted even if nobody asks
+    overflows: bool  #: whether sums or currents may overflow, so that they are counted
 
     def __call__(
         self,
@@ -58,7 +58,7 @@ class Layer:
         theta, values = self.parameters["theta"], rows(x)
         assert theta is not None
         others = None if beside is None else rows(beside)
-        fire[grid(self.sums.window, size)](
+        fire[self.sums.grid(size)](
             values,
             beside=others,
             **{**self.parameters, "theta": theta[start : start + steps]},
@@ -77,7 +77,7 @@ class Layer:
             **self.sums.told,
             bucket=bucket(size, outputs, self.sums.depth),
             steady=self.sums.makes and len(x) == 1,
-            watch=watch or self.watches,
+            watch=watch,
         )
         membranes = None if after is None else unflat(after, shape)
         return Fired(unflat(spikes, shape), membranes, leaving, lambda: self._counted(counts.cpu().numpy()))
@@ -87,10 +87,12 @@ class Layer:
         """What the kernel is told at every call."""
         bits, accumulator = 64 if self.wide else 32, self.profile.accumulator_bits
         return {
-            "spare": 0 if accumulator is None else max(bits - (accumulator - STATE_SHIFT), 0),
+            "spare": max(bits - (accumulator - STATE_SHIFT), 0) if accumulator is not None and self.overflows else 0,
+            "scaled": self.sums.left != self.sums.right,
             "top": self.profile.state_top,
             "wide": self.wide,
             "each": self.each,
+            "overflows": self.overflows,
             "reset": RESETS[self.node.reset],
         }
 

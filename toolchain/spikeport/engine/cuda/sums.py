@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from spikeport.engine.cuda.alone import product as kernel
-from spikeport.engine.cuda.gemm import DIGITS, DIRECT, FLAT, NONE, OFFSET, SMALL, TAPS, Window
+from spikeport.engine.cuda.gemm import DIGITS, DIRECT, FLAT, NONE, OFFSET, SMALL, TAPS, Channels, Window
 from spikeport.engine.cuda.tiles import bucket
 from spikeport.graph import LIF, Conv, Linear, Range, Shape, Synapse
 
@@ -25,6 +25,7 @@ BYTE = 128  #: the offset of bytes
 class Sums:
     """One synapse on the card. ``way``, ``form`` and ``digits`` as in `gemm`."""
 
+    channels: Channels
     window: Window
     weight: Tensor  #: int8 [outputs, taps * channels of a group], the channels running fastest
     correction: Tensor  #: int32 [outputs]
@@ -48,23 +49,24 @@ class Sums:
     @property
     def told(self) -> dict[str, Any]:
         """What the kernels are told of it, but the map."""
-        names = ("weight", "correction", "window", "left", "right", "way", "form", "digits")
-        return {name: getattr(self, name) for name in names}
+        names = ("weight", "correction", "channels", "left", "right", "way", "form", "digits")
+        return {name: getattr(self, name) for name in names} | self.window._asdict()
+
+    def grid(self, size: int) -> Callable[[Mapping[str, int]], tuple[int]]:
+        """Programs: tiles of each group's channels, as `gemm.tile_of` counts them, and of ``size`` places."""
+        outputs = self.channels.outputs
+        of_one = outputs if self.way == DIRECT.value else self.channels.group_outputs
+        return lambda tile: (outputs // of_one * -(-of_one // tile["bn"]) * -(-size // tile["bm"]),)
 
     def __call__(self, x: Tensor, wide: bool) -> Tensor:
         """[T, B, *out] of ``x`` [T, B, *in]: the sums after the exponent, int64 if ``wide`` else int32."""
         values = rows(x)
         size = x.shape[0] * x.shape[1] * self.window.places
-        out = torch.empty((size, self.window.outputs), dtype=torch.int64 if wide else torch.int32, device=x.device)
-        near = bucket(size, self.window.outputs, self.depth)
-        kernel[grid(self.window, size)](values, out=out, size=size, bucket=near, wide=wide, **self.told)
+        outputs = self.channels.outputs
+        out = torch.empty((size, outputs), dtype=torch.int64 if wide else torch.int32, device=x.device)
+        near = bucket(size, outputs, self.depth)
+        kernel[self.grid(size)](values, out=out, size=size, bucket=near, wide=wide, **self.told)
         return unflat(out, (*x.shape[:2], *self.shape))
-
-
-def grid(window: Window, size: int) -> Callable[[Mapping[str, int]], tuple[int, int]]:
-    """Programs: tiles of each group's channels, and of ``size`` places."""
-    groups = window.outputs // window.group_outputs
-    return lambda tile: (groups * -(-window.group_outputs // tile["bn"]), -(-size // tile["bm"]))
 
 
 def rows(x: Tensor) -> Tensor:
@@ -87,12 +89,13 @@ def prepare(node: Synapse, x: Range, shape: Shape, device: str) -> Sums | None:
         or np.abs(weight * 2 + 1).max(initial=0) > 2 * BYTE - 1
     ):
         return None
-    window, out = _window(node, shape)
+    channels, window, out = _laid_out(node, shape)
     rows_ = np.moveaxis(weight, 1, -1).reshape(len(weight), -1)
     form, digits = _form(x)
-    few = window.group_outputs < BROAD and window.outputs > window.group_outputs
-    way = DIRECT if few else FLAT if window.group < DEEP else TAPS
+    few = channels.group_outputs < BROAD and channels.outputs > channels.group_outputs
+    way = DIRECT if few else FLAT if channels.group < DEEP else TAPS
     return Sums(
+        channels=channels,
         window=window,
         weight=torch.from_numpy(rows_.astype(np.int8)).to(device),
         correction=torch.from_numpy((BYTE * rows_.sum(1)).astype(np.int32)).to(device),
@@ -117,27 +120,27 @@ def _form(x: Range) -> tuple[int, int]:
     return DIGITS.value, digits
 
 
-def _window(node: Synapse, shape: Shape) -> tuple[Window, Shape]:
+def _laid_out(node: Synapse, shape: Shape) -> tuple[Channels, Window, Shape]:
     out = node.output_shape(shape)
     if isinstance(node, Linear):
-        return _row(node.channels, shape[0], 1), out
+        return *_row(node.channels, shape[0], 1), out
     assert isinstance(node, Conv)
     line = len(node.kernel) == 1
     (height, width), (_, kernel_width) = ((1, *v) if line else v for v in (shape[1:], node.kernel))
     stride, step = ((1, *v) if line else v for v in (node.stride, node.dilation))
     pad = (0, *node.padding) if line else node.padding
-    sizes = (height, width, shape[0], shape[0] // node.groups, prod(out[1:]), out[-1])
-    outputs = (node.channels, node.channels // node.groups, prod(node.kernel), kernel_width)
-    return Window(*sizes, *outputs, *stride, *pad, *step), out
+    channels = Channels(shape[0], shape[0] // node.groups, node.channels, node.channels // node.groups)
+    sizes = (height, width, prod(out[1:]), out[-1], prod(node.kernel), kernel_width)
+    return channels, Window(*sizes, *stride, *pad, *step), out
 
 
-def _row(outputs: int, inputs: int, places: int) -> Window:
+def _row(outputs: int, inputs: int, places: int) -> tuple[Channels, Window]:
     """The window of a matrix product; or of no sums, at some places."""
-    return Window(1, 1, inputs, inputs, places, 1, outputs, outputs, 1, 1, 1, 1, 0, 0, 1, 1)
+    return Channels(inputs, inputs, outputs, outputs), Window(1, 1, places, 1, 1, 1, 1, 1, 0, 0, 1, 1)
 
 
 def no_sums(node: LIF, device: str) -> Sums:
     """No sums, in front of neurons."""
     nothing = torch.zeros((0, 0), dtype=torch.int8, device=device)
-    window = _row(node.shape[0], 0, node.size // node.shape[0])
-    return Sums(window, nothing, nothing, 0, 0, NONE.value, SMALL.value, 1, node.shape)
+    laid_out = _row(node.shape[0], 0, node.size // node.shape[0])
+    return Sums(*laid_out, nothing, nothing, 0, 0, NONE.value, SMALL.value, 1, node.shape)

@@ -1,15 +1,20 @@
-"""Which tile a kernel takes: tried once a card and shape, the choice kept on disk by Triton (`TRITON_CACHE_DIR`).
+"""Which tile a kernel takes: those that suit a layer are tried once a card and shape.
 
-In Triton's interpreter nothing is tried: one small tile serves.
+Triton keeps the choice on disk, where `TRITON_CACHE_DIR` says. A layer too small to be worth a trial takes the first
+that suits. In Triton's interpreter nothing is tried: one small tile serves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import triton
 from triton import Config, autotune
+
+from spikeport.engine.cuda.gemm import DIRECT, TAPS
+
+Tile = tuple[int, int, int, int, int]
 
 #: rows, columns and depth of a tile, warps, stages. Measured best on an H200: the first and the second for layers of
 #: 128 channels and more, the third for 1 x 1 kernels; the others are for small layers and for cards with less memory.
@@ -22,8 +27,12 @@ TILES = (
     (64, 32, 32, 4, 2),
     (32, 16, 32, 2, 2),
 )
+TRIED = 4  #: tiles of a layer
+PROCESSORS = 128  #: about as many as a data centre's card has
+WORTH = 1 << 28  #: products of a step from which a trial pays: some 0.3 microseconds of a card's int8
+HELD = 32 * 160  #: registers that the threads of a warp may hold for what `suited` counts
 INTERPRETED = (64, 32, 32, 1, 1)
-KEY = ("bucket", "way", "form", "digits", "steady", "wide", "each", "watch")
+KEY = ("bucket", "way", "form", "digits", "steady", "wide", "each", "overflows", "watch")
 
 
 def interpreted() -> bool:
@@ -36,15 +45,62 @@ def bucket(size: int, outputs: int, depth: int) -> int:
     return sum(max(value - 1, 0).bit_length() << 8 * i for i, value in enumerate((size, outputs, depth)))
 
 
+def suited(tiles: Sequence[Tile], size: int, outputs: int, depth: int, words: int) -> Sequence[Tile]:
+    """Of ``tiles``, largest first, those that fit ``size`` places, ``outputs`` channels of a group, and the registers.
+
+    ``words`` of 32 bits are held for each place and channel: its sum, membrane and current; ``depth`` are products of a
+    sum, or of one tap. Tiles of which there would be fewer than a card has processors come last; a small layer is left
+    one.
+    """
+    fitting = [
+        tile
+        for tile in tiles
+        if tile[0] <= max(64, _power(size))
+        and tile[1] <= max(16, _power(outputs))
+        and tile[2] <= max(32, _power(depth))
+        and tile[0] * tile[1] * words <= tile[3] * HELD
+    ] or tiles[-1:]
+    few = [tile for tile in fitting if -(-size // tile[0]) * -(-outputs // tile[1]) < PROCESSORS]
+    ordered = [*(tile for tile in fitting if tile not in few), *reversed(few)]
+    return ordered[: TRIED if size * outputs * depth >= WORTH else 1]
+
+
+def _power(value: int) -> int:
+    """The power of two from ``value`` on."""
+    return 1 << max(value - 1, 0).bit_length()
+
+
+def _suited(configs: list[Config], _: Any, **given: Any) -> list[Config]:
+    """`suited` as the autotuner asks it."""
+    channels, way, cuba = given["channels"], given["way"], given.get("leak") is not None
+    tiles = {_numbers(config): config for config in configs}
+    outputs = channels.outputs if way == DIRECT.value else channels.group_outputs
+    depth = channels.group * (1 if way == TAPS.value else given["taps"])
+    words = 1 + (1 + given["wide"]) * (1 + cuba)
+    return [tiles[tile] for tile in suited(tuple(tiles), given["size"], outputs, depth, words)]
+
+
+def _numbers(config: Config) -> Tile:
+    """A tile as it stands in `TILES`."""
+    rows, columns, depth = config.kwargs.values()
+    return rows, columns, depth, config.num_warps, config.num_stages
+
+
+def _timed(call: Callable[[], Any], quantiles: Sequence[float]) -> Any:
+    """Milliseconds of a kernel, over fewer runs than Triton's own trial: tiles differ by more."""
+    return triton.testing.do_bench(call, warmup=5, rep=20, quantiles=quantiles)
+
+
 def tuned(*names: str) -> Callable[[Any], Any]:
     """A kernel that is launched with the best tile, whose numbers it takes by these names."""
 
     def wrap(kernel: Any) -> Any:
         tiles = (INTERPRETED,) if interpreted() else TILES
+        trial = {"prune_configs_by": {"early_config_prune": _suited}, "do_bench": _timed, "cache_results": True}
         configs = [Config(dict(zip(names, tile[:3], strict=True)), tile[3], tile[4]) for tile in tiles]
         known = set(kernel.arg_names)
         key = [name for name in KEY if name in known]
         cleared = ["counts"] if "counts" in known else None
-        return autotune(configs, key=key, reset_to_zero=cleared, cache_results=True)(kernel)
+        return autotune(configs, key=key, reset_to_zero=cleared, **trial)(kernel)
 
     return wrap

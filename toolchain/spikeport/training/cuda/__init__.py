@@ -18,11 +18,10 @@ from spikeport.training.rules import Rules
 __all__ = ["applies", "fire", "normalise_and_fire"]
 
 FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
-UNROLLED = 16  #: steps whose membranes the registers of the backward pass hold
 
 
 def applies(x: Tensor, threshold: Tensor, rules: Rules) -> bool:
-    """Whether the kernels can take this layer: on a GPU, few steps, rectangular surrogate, a known order of memory.
+    """Whether the kernels can take this layer: on a GPU, rectangular surrogate, a known order of memory.
 
     ``SPIKEPORT_KERNELS=triton`` takes them on a CPU as well, in Triton's interpreter; ``plain`` takes them nowhere.
     """
@@ -31,7 +30,6 @@ def applies(x: Tensor, threshold: Tensor, rules: Rules) -> bool:
         (x.is_cuda or asked == "triton")
         and asked != "plain"
         and x.dtype in FLOATS
-        and x.shape[0] <= UNROLLED
         and rules.method.compiled
         and x.numel() > 0
         and (threshold.ndim == 1 or rows_of_channels(x))

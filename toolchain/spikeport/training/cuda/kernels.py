@@ -10,7 +10,7 @@ from __future__ import annotations
 import triton.language as tl
 from triton import jit
 
-from spikeport.training.cuda.statistics import leave
+from spikeport.training.cuda.statistics import leave, tile_of
 
 
 @jit
@@ -58,11 +58,9 @@ def forward(
     bc: tl.constexpr,
 ):
     """All steps with given thresholds."""
-    c = tl.program_id(0) * bc + tl.arange(0, bc)
-    m = tl.program_id(1) * bm + tl.arange(0, bm)
+    _, _, m, c, at = tile_of(channels, bm, bc)
     known = c < channels
     live = (m < size)[:, None] & known[None, :]
-    at = m.to(tl.int64)[:, None] * channels + c[None, :]
     number = theta.dtype.element_ty
     decay, a, b = tl.load(beta), per_channel(scale, c, known), per_channel(shift, c, known)
     v = tl.zeros((bm, bc), dtype=number)
@@ -95,11 +93,9 @@ def step(
     bc: tl.constexpr,
 ):
     """Spikes of the step before, membranes of this one, and what their mean and variance need."""
-    c = tl.program_id(0) * bc + tl.arange(0, bc)
-    m = tl.program_id(1) * bm + tl.arange(0, bm)
+    across, down, m, c, at = tile_of(channels, bm, bc)
     known = c < channels
     live = (m < size)[:, None] & known[None, :]
-    at = m.to(tl.int64)[:, None] * channels + c[None, :]
     number = u.dtype.element_ty
     a, b = per_channel(scale, c, known), per_channel(shift, c, known)
     now = current(x, at, live, a, b, number, scale is not None)
@@ -110,18 +106,16 @@ def step(
         tl.store(spikes + at, fired.to(tl.float32).to(spikes.dtype.element_ty), mask=live)
         now = left(past, fired, th, by_zero) * tl.load(beta) + now
     tl.store(u + at, now, mask=live)
-    tile = tl.program_id(1) if by_channel else tl.program_id(1) * tl.num_programs(0) + tl.program_id(0)
+    tile = down if by_channel else down * tl.cdiv(channels, bc) + across
     leave(part, tile, channels, c, known, now, live, number, by_channel)
 
 
 @jit
 def through_norm(x, g, mean, scale, slope, offset, size, channels, bm: tl.constexpr, bc: tl.constexpr):
     """In place: ``g`` [M, channels] becomes ``scale * g + slope * (x - mean) + offset``."""
-    c = tl.program_id(0) * bc + tl.arange(0, bc)
-    m = tl.program_id(1) * bm + tl.arange(0, bm)
+    _, _, m, c, at = tile_of(channels, bm, bc)
     known = c < channels
     live = (m < size)[:, None] & known[None, :]
-    at = m.to(tl.int64)[:, None] * channels + c[None, :]
     number = scale.dtype.element_ty
     apart = tl.load(x + at, mask=live, other=0).to(number) - per_channel(mean, c, known)
     value = per_channel(scale, c, known) * tl.load(g + at, mask=live, other=0).to(number)

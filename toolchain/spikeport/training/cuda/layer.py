@@ -24,7 +24,11 @@ from spikeport.training.reduce import mean_and_std_of_parts, parts_over_ranks, s
 from spikeport.training.rules import Rules
 
 TILE = 4096  #: values of one tile
-MERGED = (64, 128)  #: tiles and columns that `merge` adds up together
+LEAST = 256  #: of the smallest: two a thread
+PROGRAMS = 512  #: from so many programs on a card is busy
+BLOCK = 16  #: steps whose membranes the registers of the backward pass hold
+MERGED = 2048  #: values that `merge` adds up together
+COLUMNS = 4  #: of a program of `merge` on a card: few, so that many share them
 
 
 @dataclass(frozen=True)
@@ -36,21 +40,34 @@ class View:
     tile: tuple[int, int]
 
     @classmethod
-    def of(cls, x: Tensor, by_channel: bool) -> View:
-        """Rows of channels where something belongs to each; else one row of all values."""
+    def of(cls, x: Tensor, by_channel: bool, held: int = 1) -> View:
+        """Rows of channels where something belongs to each; else one row of all values.
+
+        Tiles are small where registers hold the values of several steps, ``held``, and on a card also where there would
+        else be fewer than its processors take at once.
+        """
         count = x[0].numel()
+        tile = max(LEAST, 2 * TILE // max(2, _power(held)))
+        while x.device.type != "cpu" and tile > LEAST and count < tile * PROGRAMS:
+            tile //= 2
         channels = x.shape[2] if by_channel else count
-        wide = min(128 if by_channel else TILE, 1 << (channels - 1).bit_length())
-        return cls(count // channels, channels, (TILE // wide if by_channel else 1, wide))
+        wide = min(128 if by_channel else tile, _power(channels))
+        return cls(count // channels, channels, (tile // wide if by_channel else 1, wide))
 
     def over(self, steps: int) -> View:
         """All steps as one: their rows lie one after the other."""
         return View(self.size * steps, self.channels, self.tile)
 
     @property
-    def grid(self) -> tuple[int, int]:
-        """Programs: tiles of channels, and of places."""
+    def tiles(self) -> tuple[int, int]:
+        """Tiles of channels, and of places."""
         return -(-self.channels // self.tile[1]), -(-self.size // self.tile[0])
+
+    @property
+    def grid(self) -> tuple[int]:
+        """Programs, as `statistics.tile_of` counts them."""
+        across, down = self.tiles
+        return (across * down,)
 
     @property
     def shape(self) -> dict[str, int]:
@@ -69,6 +86,11 @@ class Normed:
     unbiased: Tensor  #: [C] float64, the variance for the running estimate
 
 
+def _power(value: int) -> int:
+    """The power of two from ``value`` on."""
+    return 1 << max(value - 1, 0).bit_length()
+
+
 def apart(x: Tensor) -> int:
     """Values from one step to the next; none where all steps share their memory."""
     return 0 if len(x) == 1 or x.stride(0) == 0 else x[0].numel()
@@ -77,7 +99,7 @@ def apart(x: Tensor) -> int:
 def normed(x: Tensor, weight: Tensor, bias: Tensor, norm: Norm, state: torch.dtype) -> Normed:
     """The statistics of a batch [T, B, C, ...] over all ranks, reduced in float64."""
     view = View.of(x, True).over(len(x))
-    part = torch.empty((view.grid[1], PARTS.value, view.channels), dtype=state, device=x.device)
+    part = torch.empty((view.tiles[1], PARTS.value, view.channels), dtype=state, device=x.device)
     moments[view.grid](x, part, **view.shape)
     count, mean, squares = parts_over_ranks(_merged(part))
     spread = torch.rsqrt(squares / count + norm.eps)
@@ -90,8 +112,8 @@ def _merged(part: Tensor) -> Tensor:
     """Number, mean and sum of squares around it [3, columns] of ``part`` [tiles, 3, columns]."""
     tiles, parts, columns = part.shape
     out = torch.empty((parts, columns), dtype=torch.float64, device=part.device)
-    bt, bc = MERGED
-    merge[(-(-columns // bc),)](part, out, tiles, columns, bt, bc)
+    bc = 1 if columns == 1 else COLUMNS if part.device.type != "cpu" else 128
+    merge[(-(-columns // bc),)](part, out, tiles, columns, MERGED // bc, bc)
     return out
 
 
@@ -142,7 +164,7 @@ class Fire(torch.autograd.Function):
                 **view.shape,
             )
         ctx.save_for_backward(x, beta, used, widths)
-        ctx.rules, ctx.norm, ctx.normed, ctx.view = rules, norm, made, view
+        ctx.rules, ctx.norm, ctx.normed = rules, norm, made
         nothing = torch.zeros(1, device=x.device)
         mean, var = (nothing, nothing.clone()) if made is None else (made.mean.clone(), made.unbiased)
         ctx.mark_non_differentiable(used, mean, var)
@@ -154,12 +176,12 @@ class Fire(torch.autograd.Function):
         x, beta, thresholds, widths = ctx.saved_tensors
         made, norm, rules = ctx.normed, ctx.norm, ctx.rules
         grad = ordered(grad, x)
-        g_x, g_decay, g_theta, by_place = _backward(grad, x, made, beta, thresholds, widths, ctx.view, rules)
+        g_x, g_decay, g_theta, by_place = _backward(grad, x, made, beta, thresholds, widths, rules)
         g_weight = g_bias = None
         if made is not None:
             sums = by_place.sum(0, dtype=torch.float64)  # [2, C]
             g_bias, g_weight = sums[0].to(beta.dtype), (sums[1] * (norm.factor * made.spread)).to(beta.dtype)
-            _through_norm(x, g_x, made, sums, ctx.view)
+            _through_norm(x, g_x, made, sums)
         return g_x, g_decay, None if rules.adapt else g_theta, None, g_weight, g_bias, None, None
 
 
@@ -172,7 +194,7 @@ def _adapting(
 ) -> None:
     """Fill spikes, and the thresholds and widths that `method.adapt` sets from the membranes of each step."""
     by_channel = used.ndim == 2
-    tiles = view.grid[1] if by_channel else view.grid[0] * view.grid[1]
+    tiles = view.tiles[1] if by_channel else view.grid[0]
     part = torch.empty((tiles, PARTS.value, view.channels if by_channel else 1), dtype=beta.dtype, device=x.device)
     u = like(x[:1], beta.dtype)
     for t in range(len(x)):
@@ -197,20 +219,16 @@ def _adapting(
 
 
 def _backward(
-    grad: Tensor,
-    x: Tensor,
-    made: Normed | None,
-    beta: Tensor,
-    thresholds: Tensor,
-    widths: Tensor,
-    view: View,
-    rules: Rules,
+    grad: Tensor, x: Tensor, made: Normed | None, beta: Tensor, thresholds: Tensor, widths: Tensor, rules: Rules
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of what the neurons get, of the decay, of the thresholds; sums of tiles [tiles, 2, C] for tdBN's."""
     by_channel, state, device = thresholds.ndim == 2, beta.dtype, x.device
-    across, down = view.grid
-    columns = view.channels if by_channel else 1
+    block = min(len(x), BLOCK)
+    view = View.of(x, by_channel or made is not None, block)
+    across, down = view.tiles
+    columns, blocks = view.channels if by_channel else 1, -(-len(x) // block)
     out = like(x, grad.dtype)
+    starts = torch.empty((blocks, x[0].numel()), dtype=state, device=device) if blocks > 1 else None
     by_theta = torch.empty((down if by_channel else across * down, len(x), columns), dtype=state, device=device)
     by_decay = torch.empty((down * across,), dtype=state, device=device)
     by_place = torch.empty((down, 2, view.channels) if made else (0,), dtype=state, device=device)
@@ -222,6 +240,7 @@ def _backward(
         beta,
         thresholds,
         widths,
+        starts,
         out,
         by_theta,
         by_decay,
@@ -232,6 +251,7 @@ def _backward(
         theta_step=thresholds[0].numel(),
         columns=columns,
         steps=len(x),
+        block=block,
         by_zero=rules.by_zero,
         detached=rules.detach_reset,
         by_channel=by_channel,
@@ -241,8 +261,9 @@ def _backward(
     return out, by_decay.sum(dtype=torch.float64).to(state), g_theta, by_place
 
 
-def _through_norm(x: Tensor, g: Tensor, made: Normed, sums: Tensor, view: View) -> None:
+def _through_norm(x: Tensor, g: Tensor, made: Normed, sums: Tensor) -> None:
     """As `fused._through_norm`: turn ``g`` into the gradient of ``x``. In place."""
+    view = View.of(x, True)
     number = torch.full_like(sums[:1], x.numel() // view.channels)
     plain, crossed, count = summed(torch.cat([sums, number]))
     scale, state = made.scale.double(), made.scale.dtype

@@ -13,6 +13,17 @@ PARTS = tl.constexpr(3)  #: number, sum, sum of squares around the tile's mean
 
 
 @jit
+def tile_of(channels, bm: tl.constexpr, bc: tl.constexpr):
+    """Of this program its tile among those of the channels and among those of the places, its places [bm], its channels
+    [bc], and where their values lie. One axis of programs, since the others end at 65,535.
+    """
+    tiles = tl.cdiv(channels, bc)
+    across, down = tl.program_id(0) % tiles, tl.program_id(0) // tiles
+    m, c = down * bm + tl.arange(0, bm), across * bc + tl.arange(0, bc)
+    return across, down, m, c, m.to(tl.int64)[:, None] * channels + c[None, :]
+
+
+@jit
 def leave(part, tile, columns, c, known, value, live, number, by_channel: tl.constexpr):
     """Leave the three numbers of a tile [bm, bc] in row ``tile`` of ``part`` [tiles, PARTS, columns].
 
@@ -40,13 +51,11 @@ def leave(part, tile, columns, c, known, value, live, number, by_channel: tl.con
 @jit
 def moments(x, part, size, channels, bm: tl.constexpr, bc: tl.constexpr):
     """The parts of ``x`` [M = size, channels], of each channel."""
-    c = tl.program_id(0) * bc + tl.arange(0, bc)
-    m = tl.program_id(1) * bm + tl.arange(0, bm)
+    _, down, m, c, at = tile_of(channels, bm, bc)
     live = (m < size)[:, None] & (c < channels)[None, :]
-    at = m.to(tl.int64)[:, None] * channels + c[None, :]
     number = part.dtype.element_ty
     value = tl.load(x + at, mask=live, other=0).to(number)
-    leave(part, tl.program_id(1), channels, c, c < channels, value, live, number, True)
+    leave(part, down, channels, c, c < channels, value, live, number, True)
 
 
 @jit
