@@ -6,13 +6,15 @@ f + log2(m) bits of significand computes it exactly.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from math import ceil, log2
 
 import numpy as np
 
-from spikeport.graph import LIF, CubaLIF, Input, Norm, Operation, Pool, Readout, Scale, StepAffine, Synapse
+from spikeport.graph import ALIF, LIF, CubaLIF, Input, Norm, Operation, Pool, Readout, Scale, StepAffine, Synapse
 
 SIGNIFICAND = {"float32": 24, "float64": 53}
+PLAIN = [each.name for each in fields(LIF)]  #: what all neurons have
 INPUT = (4, 2.0)  #: what `random_graphs.samples` draws: sixteenths up to 2
 
 
@@ -88,6 +90,11 @@ def through(node, f, m):
 
 
 def membrane(node, f, m, steps):
+    if isinstance(node, ALIF):  # the rise is taken off a membrane, and with it from what stays after the reset
+        deep = places(node.adaptation) + (steps - 1) * places(node.adaptation_decay)
+        high = largest(node.adaptation) * kept(node.adaptation_decay, steps)
+        f, m = membrane(LIF(**{name: getattr(node, name) for name in PLAIN}), f, m, steps)
+        return max(f, deep + (steps - 1) * places(node.decay)), m + high * (1 + kept(node.decay, steps))
     f, m = f + places(node.gain), m * max(1.0, largest(node.gain))
     if isinstance(node, CubaLIF):
         f, m = f + (steps - 1) * places(node.current_decay), m * kept(node.current_decay, steps)

@@ -10,6 +10,7 @@ from operation_maker import operate
 from random_numbers import Numbers
 from spikeport.findings import SpikeportError
 from spikeport.graph import (
+    ALIF,
     LIF,
     LOIHI2,
     Conv,
@@ -173,6 +174,9 @@ class Maker:
         options = n.neuron(shape, fan, n.pick(*self.wish.resets))
         if kind is CubaLIF:
             options["current_decay"] = n.decay(shape, of_current=True)
+        elif kind is ALIF:
+            options["adaptation_decay"] = n.decay(shape)
+            options["adaptation"] = n.over(lambda size: n.fraction(size, -2, 8, 8), shape)
         return self.add(kind.__name__.lower(), kind(shape, **options))
 
     def block(self):

@@ -18,7 +18,7 @@ from graph_maker import Wish
 from random_graphs import draw, samples
 from random_numbers import random_profile
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, LOIHI2, SPECK, Array, Conv, CubaLIF, Graph, Input, Loihi, Synapse, definition
+from spikeport.graph import ALIF, LIF, LOIHI2, SPECK, Array, Conv, CubaLIF, Graph, Input, Loihi, Synapse, definition
 from spikeport.passes.move_bias import move_bias
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "docs" / "examples"))
@@ -214,5 +214,6 @@ KINDS = {
     "lava, operations": Kind(lambda rng: replace(lavas(rng), operations=True), samples=1),
     "integers, volumes": Kind(volumes("loihi")),
     "float32, volumes": Kind(volumes("float32")),
+    "float32, adaptive": Kind(lambda rng: Wish("float32", timesteps=6, blocks=3, kinds=(ALIF, ALIF, LIF))),
     "lava, volumes": Kind(lambda rng: replace(lavas(rng), shapes=VOLUMES), samples=1),
 }

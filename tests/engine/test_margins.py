@@ -10,11 +10,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from random_graphs import random_graph
+from graph_maker import Wish
+from random_graphs import draw, random_graph
+from random_graphs import samples as drawn
 from spikeport.engine import simulate
 from spikeport.engine.margins import margins
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, Conv, Delay, Flatten, Graph, Input, Linear, Norm, Pool, Readout, Real, Scale
+from spikeport.graph import ALIF, LIF, Conv, Delay, Flatten, Graph, Input, Linear, Norm, Pool, Readout, Real, Scale
 from spikeport.graph.definition import run
 from spikeport.record import Train
 from spikeport.target import Request
@@ -99,6 +101,20 @@ def test_a_float32_run_has_no_error_above_rounding(reset, folded):
     for seed in range(6):
         graph, samples = network(seed, reset=reset, folded=folded)
         assert set(above(graph, samples, simulate(graph, samples, TRAINS)).values()) == {0}
+
+
+@pytest.mark.parametrize("reset", ["zero", "subtract", "none", "value"])
+def test_thresholds_that_rose_are_part_of_the_distance(reset):
+    """Where nothing rounds they decide as the neurons did; with odd bits the bound holds whatever float32 rounded."""
+    for odd in (False, True):
+        for seed in range(6):
+            wish = Wish("float32", kinds=(ALIF,), timesteps=6, blocks=2, resets=(reset,), recurrent=False, odd_bits=odd)
+            graph = draw(np.random.default_rng(seed), wish)
+            x = drawn(graph, seed)
+            record = simulate(graph, x, TRAINS)
+            assert set(above(graph, x, record).values()) == {0}
+            layers = {} if odd else margins(graph, x, record)
+            assert all(np.array_equal(m.decisions(), record.trains[n].unpack()) for n, m in layers.items())
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -13,14 +13,15 @@ from spikeport.formats import nir, onnx
 from spikeport.formats.nir import metadata
 from spikeport.graph import Operation
 
+KINDS = [f"{numbers}, {nodes}" for nodes in ("operations", "volumes") for numbers in ("integers", "float32")]
+KINDS.append("float32, adaptive")
+
 
 def graph(seed, kind="integers, operations"):
     return case(kind, seed).graph
 
 
-@pytest.mark.parametrize(
-    "kind", ["integers, operations", "float32, operations", "integers, volumes", "float32, volumes"]
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_both_formats_bring_every_operation_back(tmp_path, kind):
     for seed in range(6):
         nir.write(graph(seed, kind), tmp_path / "a.nir")

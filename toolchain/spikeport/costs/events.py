@@ -8,6 +8,7 @@ import numpy as np
 
 from spikeport.costs.values import Values
 from spikeport.graph import LIF, Arithmetic, Array, Graph, Synapse
+from spikeport.graph.adaptive import settled
 from spikeport.graph.reach import reach
 from spikeport.record import Counts, Events, NeuronEvents, Record, SynapseEvents
 
@@ -59,13 +60,13 @@ def of_synapse(node: Synapse, x: Array, steps: int) -> SynapseEvents:
 def of_neurons(node: LIF, x: Array, spikes: Array, arithmetic: Arithmetic) -> NeuronEvents:
     """Events of one layer from its input [T or 1, B, *shape] and its spikes; active: an input, a state or a bias."""
     steps, batch = spikes.shape[:2]
-    v = current = np.zeros(x.shape[1:])
+    v = current = rise = np.zeros(x.shape[1:])
     active = []
     for t in range(steps):
         arriving = x[min(t, x.shape[0] - 1)]
-        active.append(int(np.count_nonzero(arithmetic.active(node, v, arriving))))
+        active.append(int(np.count_nonzero(arithmetic.active(node, v, arriving) | (rise != 0))))
         u, current, _ = arithmetic.charge(node, v, current, arriving)
-        v = arithmetic.after(node, u, spikes[t], t)
+        v, rise = settled(arithmetic, node, u, rise, spikes[t], t)
     return NeuronEvents(
         spikes=spikes.reshape(steps, -1).sum(1, dtype=np.int64),
         updates=np.full(steps, node.size * batch, dtype=np.int64),

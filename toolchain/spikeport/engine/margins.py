@@ -252,6 +252,7 @@ def _neurons(node: LIF, x: Bounded, fired: Tensor) -> Margin:
     error = torch.zeros_like(like[:1]) if x.error is None else x.error
     v, e = torch.zeros_like(like[0]), torch.zeros_like(like[0])
     current, drift = torch.zeros_like(v), torch.zeros_like(v)
+    rise, lag = torch.zeros_like(v), torch.zeros_like(v)
     distance, bound = [], []
     step = _gamma(float(STEP))
     for t in range(fired.shape[0]):
@@ -263,11 +264,23 @@ def _neurons(node: LIF, x: Bounded, fired: Tensor) -> Margin:
             arriving, carried = current, drift
         u = decay * v + arriving + bias
         e = decay * e + carried + step * (decay * (v.abs() + e) + arriving.abs() + carried + bias.abs())
-        distance.append(u - theta[t])
+        distance.append(u - rise - theta[t])
         bound.append(e)
-        v, e = _reset(node, u, e, fired[t], theta[t], reset)
+        level = theta[t]
+        if isinstance(node, nodes.ALIF):
+            bound[-1] = e + lag + UNIT * (u.abs() + e + rise.abs() + lag)
+            level, e = level + rise, torch.where(fired[t], bound[-1], e)
+            rise, lag = _risen(node, rise, lag, fired[t])
+        v, e = _reset(node, u, e, fired[t], level, reset)
     distances, bounds = (torch.stack(part).cpu().numpy() for part in (distance, bound))
     return Margin(distances, bounds, node.compare == ">=")
+
+
+def _risen(node: nodes.ALIF, rise: Tensor, lag: Tensor, fired: Tensor) -> tuple[Tensor, Tensor]:
+    """How far the thresholds rose after a step, and a bound on its error."""
+    fade, up = (parameter(value, node, rise) for value in (node.adaptation_decay, node.adaptation))
+    kept, added = fade * rise, up * fired
+    return kept + added, fade * lag + _gamma(3.0) * (kept.abs() + fade * lag + added.abs())
 
 
 def _reset(node: LIF, u: Tensor, e: Tensor, fired: Tensor, theta: Tensor, to: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, Array, CubaLIF, Profile, over_neurons, schedule_over_neurons
+from spikeport.graph import (
+    ALIF,
+    DECAY_ONE,
+    LIF,
+    STATE_SHIFT,
+    Array,
+    CubaLIF,
+    Profile,
+    over_neurons,
+    schedule_over_neurons,
+)
 from spikeport.graph.loihi import BEYOND, SATURATED, WRAPPED, refuse_overflow
 from spikeport.record import Counts
 
@@ -26,6 +36,7 @@ class State:
 
     v: Tensor
     current: Tensor
+    rise: Tensor | None = None  #: of the thresholds of neurons that adapt
 
 
 @dataclass(frozen=True)
@@ -96,20 +107,30 @@ def real(node: LIF, x: Tensor, state: State | None, start: int, steps: int) -> F
     theta = schedule(node, x)
     v = torch.zeros_like(x[0]) if state is None else state.v
     current = torch.zeros_like(x[0]) if state is None else state.current
+    rise = None if state is None else state.rise
+    if isinstance(node, ALIF):
+        up, fade = (parameter(value, node, x) for value in (node.adaptation, node.adaptation_decay))
+        rise = torch.zeros_like(x[0]) if rise is None else rise
     spikes, after, active = [], [], []
     for t in range(steps):
         entering = x[min(t, x.shape[0] - 1)]
         active.append((entering != 0) | (v != 0) | (bias != 0))
+        if rise is not None:
+            active[-1] |= rise != 0
         arriving = gain * entering
         if isinstance(node, CubaLIF):
             current = parameter(node.current_decay, node, x) * current + arriving
             arriving = current
         u = decay * v + arriving + bias
-        fired = u >= theta[start + t] if node.compare == ">=" else u > theta[start + t]
-        v = _reset(node.reset, u, fired, theta[start + t], reset_value)
+        asked = u if rise is None else u - rise
+        fired = asked >= theta[start + t] if node.compare == ">=" else asked > theta[start + t]
+        v = _reset(node.reset, asked, fired, theta[start + t], reset_value)
+        if rise is not None:
+            v = torch.where(fired, v, u) if node.reset != "none" else u
+            rise = fade * rise + up * fired
         spikes.append(fired)
         after.append(v)
-    return _fired(spikes, after, active, State(v, current), {})
+    return _fired(spikes, after, active, State(v, current, rise), {})
 
 
 def loihi(node: LIF, x: Tensor, state: State | None, start: int, steps: int, profile: Profile) -> Fired:

@@ -1,5 +1,6 @@
 """What a network is: nodes, edges, and what their numbers mean. Needs numpy only."""
 
+from spikeport.graph.adaptive import ALIF
 from spikeport.graph.arithmetic import Arithmetic
 from spikeport.graph.arrays import Array, over_neurons, same_bits, schedule_over_neurons
 from spikeport.graph.bounds import Range
@@ -28,6 +29,7 @@ from spikeport.graph.samples import Samples
 from spikeport.graph.synapses import Conv, Linear, Synapse
 
 __all__ = [
+    "ALIF",
     "DECAY_ONE",
     "LIF",
     "LOIHI1",

@@ -14,6 +14,7 @@ from operator import add
 import numpy as np
 
 from spikeport.graph import meaning
+from spikeport.graph.adaptive import settled
 from spikeport.graph.arrays import Array
 from spikeport.graph.graph import Graph
 from spikeport.graph.neurons import LIF
@@ -45,6 +46,7 @@ class _Layer:
 
     v: Array
     current: Array
+    rise: Array  #: of the thresholds of neurons that adapt
     membranes: list[Array] = field(default_factory=list)
     after: list[Array] = field(default_factory=list)
     currents: list[Array] = field(default_factory=list)
@@ -54,10 +56,10 @@ class _Layer:
     def step(self, graph: Graph, node: LIF, x: Array, t: int) -> Array:
         """Which neurons fire, as 0 and 1."""
         arithmetic = graph.arithmetic
-        self.active.append(int(np.count_nonzero(arithmetic.active(node, self.v, x))))
+        self.active.append(int(np.count_nonzero(arithmetic.active(node, self.v, x) | (self.rise != 0))))
         u, self.current, overflows = arithmetic.charge(node, self.v, self.current, x)
-        fired = arithmetic.fires(node, u, t)
-        self.v = arithmetic.after(node, u, fired, t)
+        fired = arithmetic.fires(node, u - self.rise, t)
+        self.v, self.rise = settled(arithmetic, node, u, self.rise, fired, t)
         self.membranes.append(u)
         self.after.append(self.v)
         self.currents.append(self.current)
@@ -72,10 +74,8 @@ def run(graph: Graph, samples: Array) -> Run:
     graph = shift_each(graph)
     arithmetic, frames = graph.arithmetic, graph.arithmetic.entering(node, samples)
     batch = frames.shape[1]
-    layers = {
-        name: _Layer(np.zeros((batch, *layer.shape)), np.zeros((batch, *layer.shape)))
-        for name, layer in graph.nodes_of(LIF).items()
-    }
+    zeros = {name: np.zeros((batch, *layer.shape)) for name, layer in graph.nodes_of(LIF).items()}
+    layers = {name: _Layer(zero, zero, zero) for name, zero in zeros.items()}
     values: dict[str, list[Array]] = {name: [] for name in graph.nodes}
     for t in range(graph.timesteps):
         for name in graph.order:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 from spikeport.findings import Finding, SpikeportError, fail
+from spikeport.graph.adaptive import ALIF, no_adaptation
 from spikeport.graph.arithmetic import Arithmetic
 from spikeport.graph.inputs import input_findings
 from spikeport.graph.loihi import Loihi
@@ -292,3 +293,5 @@ class Graph(Told):
         for name, node in self.nodes.items():
             for finding in (*number_findings(node, self.timesteps), *self.arithmetic.findings(node)):
                 yield replace(finding, where=f"node {name!r}")
+            if isinstance(node, ALIF) and self.arithmetic.whole:
+                yield replace(no_adaptation(node), where=f"node {name!r}")

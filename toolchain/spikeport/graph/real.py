@@ -10,6 +10,7 @@ import numpy as np
 
 from spikeport.findings import Finding
 from spikeport.graph import meaning
+from spikeport.graph.adaptive import ALIF
 from spikeport.graph.arithmetic import Charge
 from spikeport.graph.arrays import Array, over_neurons, schedule_over_neurons
 from spikeport.graph.bounds import Range
@@ -44,6 +45,8 @@ class Real:
     def findings(self, node: Node) -> Iterator[Finding]:
         if isinstance(node, LIF):
             yield from between("decay", node.decay, 0.0, 1.0)
+        if isinstance(node, ALIF):
+            yield from between("adaptation_decay", node.adaptation_decay, 0.0, 1.0)
 
     def entering(self, node: Input, samples: Array) -> Array:
         return meaning.frames(node, samples)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from spikeport.findings import Finding, fail, raise_errors
-from spikeport.graph import LOIHI2, Array, Graph, Profile, Readout, Real, Synapse
+from spikeport.graph import ALIF, LOIHI2, Array, Graph, Profile, Readout, Real, Synapse
 from spikeport.graph.accumulators import beyond, wide_sums
+from spikeport.graph.adaptive import no_adaptation
 from spikeport.nearest import choose
 from spikeport.passes.fold_gain import fold_gain
 from spikeport.passes.fold_norm import fold_norm
@@ -121,10 +122,11 @@ def quantize(
 def prepare(graph: Graph) -> Graph:
     """The graph in the form that integers can take: no norm, no average, no gain, biases in the neurons.
 
-    Raises SP400 for a graph that holds integers already.
+    Raises SP400 for a graph that holds integers already, SP131 for neurons that adapt.
     """
     if not isinstance(graph.arithmetic, Real):
         fail("SP400", "the graph holds integers already", mend="quantise the graph of real numbers")
+    raise_errors(replace(no_adaptation(node), where=f"node {name!r}") for name, node in graph.nodes_of(ALIF).items())
     return separate(move_bias(fold_scale(fold_gain(fold_pool(fold_norm(graph))))))
 
 

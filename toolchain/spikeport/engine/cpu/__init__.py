@@ -21,7 +21,7 @@ from spikeport.engine.cpu.tally import reached
 from spikeport.engine.integers import fits
 from spikeport.engine.neuron import Neurons
 from spikeport.engine.synapse import Step
-from spikeport.graph import LIF, Linear, Loihi, Range, Real, Shape, Synapse
+from spikeport.graph import ALIF, LIF, Linear, Loihi, Range, Real, Shape, Synapse
 
 __all__ = ["Joined", "count", "enter", "fed_back", "prepare", "reached"]
 
@@ -56,7 +56,7 @@ def prepare(
     """
     if not isinstance(arithmetic, Loihi):
         assert isinstance(layer, LIF)
-        return fused.real(layer, np.dtype(arithmetic.dtype))
+        return None if isinstance(layer, ALIF) else fused.real(layer, np.dtype(arithmetic.dtype))
     assert entering is not None
     if isinstance(layer, Joined):
         return _joined(layer, entering, shape, arithmetic)

@@ -17,8 +17,8 @@ from spikeport.graph import OPERATIONS, Array, Conv, Graph, Node, Readout
 
 KEY = "spikeport"
 NEURONS = ("schedule", "integers", "arithmetic", "decay", "reset-subtract", "reset-none")
-VOLUMES = ("Conv3d", "Pool3d", "Norm3d")
-FEATURES = frozenset([*NEURONS, *VOLUMES, *(kind.__name__ for kind in OPERATIONS)])  #: what this version knows
+OTHERS = ("ALIF", "Conv3d", "Pool3d", "Norm3d")
+FEATURES = frozenset([*NEURONS, *OTHERS, *(kind.__name__ for kind in OPERATIONS)])  #: what this version knows
 SUM = "digest"
 LARGEST_WEIGHT = 2**29  #: numbers in one weight of NIR's
 
@@ -100,7 +100,7 @@ def _no_word(name: str, own: str) -> Finding:
         "SP219",
         f"NIR has no {own}; spikeport reads it, other tools refuse the file",
         where=f"node {name!r}",
-        why="NIR's nodes add what enters them, and their windows have one axis or two.",
+        why="NIR's nodes add what enters them, its windows have one axis or two, its thresholds stay.",
         mend="nothing if spikeport reads the file; ONNX says it with standard operators",
         severity="note",
     )

@@ -18,6 +18,7 @@ import numpy as np
 
 from spikeport.formats.nir.file import Filled, Packed, Tree, equal_or
 from spikeport.graph import (
+    ALIF,
     DECAY_ONE,
     LIF,
     STATE_SHIFT,
@@ -73,8 +74,8 @@ def lower(node: Node, context: Context) -> Lowered:
 
 
 def own_word(node: Node, source: Shape) -> str:
-    """Our name for what NIR has no word for: operations, and windows over volumes; nothing where it has one."""
-    if isinstance(node, Operation):
+    """Our name for what NIR has no word for: operations, neurons that adapt, windows over volumes; else nothing."""
+    if isinstance(node, Operation | ALIF):
         return type(node).__name__
     return f"{type(node).__name__}3d" if isinstance(node, Conv | Pool | Norm) and len(source) == 4 else ""
 

@@ -15,7 +15,6 @@ from spikeport.formats.onnx.operations import operation
 from spikeport.graph import (
     LIF,
     STATE_SHIFT,
-    CubaLIF,
     Delay,
     Input,
     Node,
@@ -37,7 +36,8 @@ class Whole(Layout):
     def run(self) -> Value:
         """Write everything; the value that leaves the graph, [B, ...]."""
         self.reserve()
-        own: dict[type[Node], Any] = {Input: entering, LIF: neuron, CubaLIF: neuron, Delay: delay, Readout: readout}
+        own: dict[type[Node], Any] = {Input: entering, Delay: delay, Readout: readout}
+        own |= dict.fromkeys(neuron_functions.STATES, neuron)
         self.rules = {**stateless.RULES, Operation: operation, **own}
         for name in self.graph.order:
             self.values[name] = self.node(name)
@@ -91,7 +91,7 @@ def parameters(self: Layout, name: str, node: LIF, at: Callable[[str], str]) -> 
     inputs += [] if self.integers else [over("gain")]
     zero = self.builder.constant(0, dtype, "zero")
     inputs += [over("bias"), over("reset_value") if node.reset == "value" else zero]
-    return inputs + ([over("current_decay")] if isinstance(node, CubaLIF) else [])
+    return inputs + [over(key) for key in neuron_functions.MORE[type(node)]]
 
 
 def delay(self: Layout, name: str, node: Delay, x: Value) -> Value:

@@ -13,7 +13,7 @@ from spikeport.formats.onnx import number_of_steps
 from spikeport.formats.onnx.builder import Builder
 from spikeport.formats.onnx.integers import ranges
 from spikeport.formats.onnx.number_of_steps import STEPS, Continuation
-from spikeport.graph import LIF, Array, Graph, Loihi, Node, Operation, Profile, Range, Shape
+from spikeport.graph import ALIF, LIF, Array, Graph, Loihi, Node, Operation, Profile, Range, Shape
 from spikeport.graph.ranges import into
 from spikeport.graph.shifts import shift_each
 
@@ -73,6 +73,7 @@ class Layout:
         spiking = self.graph.nodes_of(LIF)
         self.builder.names |= {"input", "output", "t", STEPS, *(f"spikes/{name}" for name in spiking)}
         self.builder.names |= {f"{state}/{name}" for name in self.graph.nodes for state in ("v", "i", "past")}
+        self.builder.names |= {f"{state}/{name}" for name in self.graph.nodes_of(ALIF) for state in ("a", "a_out")}
         self.builder.names |= {f"{state}_out/{name}" for name in self.graph.nodes for state in ("v", "i", "past")}
 
     def node(self, name: str) -> Value:

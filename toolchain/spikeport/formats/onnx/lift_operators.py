@@ -14,21 +14,21 @@ from spikeport.formats.onnx import neuron_functions
 from spikeport.formats.onnx.builder import DOMAIN
 from spikeport.formats.onnx.draft import Draft, Lifted, UnsupportedError, attributes
 from spikeport.formats.onnx.layout import Form
-from spikeport.graph import LIF, Conv, CubaLIF, Delay, Flatten, Linear, Norm, Pool, Readout, Scale
+from spikeport.graph import LIF, Conv, Delay, Flatten, Linear, Norm, Pool, Readout, Scale
 
 MOST_REPEATED = 2**24  #: numbers of a schedule that is written out from fewer
 
 
 def neuron(work: Draft, call: onnx.NodeProto) -> None:
     """A call to one of our functions, if it still computes what its name says."""
-    kind = CubaLIF if call.op_type.startswith("CubaLIF") else LIF
     parts = call.op_type.split("_")
+    kind = next((each for each in neuron_functions.STATES if each.__name__ == parts[0]), LIF)
     time = next((part for part in parts if part in ("unroll", "step")), "scan")
     reset = next((part for part in parts if part in ("subtract", "none")), "value")
     if "loihi" in parts or time == "step":
         raise UnsupportedError("only functions of all timesteps in real numbers can be lifted")
     x = work.x(call)
-    names = [*neuron_functions.PARAMETERS, *(["current_decay"] if kind is CubaLIF else [])]
+    names = [*neuron_functions.PARAMETERS, *neuron_functions.MORE[kind]]
     arrays = {name: work.array(call, index + 1) for index, name in enumerate(names)}
     threshold = arrays.pop("threshold")
     reset_to = work.over_channels(arrays.pop("reset_to"), x)

@@ -2,7 +2,7 @@
 
 Inputs of every function, all broadcastable against [B, *neurons] (``threshold`` with time in front):
 
-    x [T, B, *neurons]   decay   threshold [T, ...]   gain   bias   reset_to   (current_decay)
+    x [T, B, *neurons]   decay   threshold [T, ...]   gain   bias   reset_to   and what `MORE` names
 
 Output: spikes [T, B, *neurons] in the type of x. In Loihi arithmetic x is int32, all else int64, and there is no gain.
 The single-step forms take x [B, *neurons], threshold without time and the state, and give the state back.
@@ -11,7 +11,7 @@ The single-step forms take x [B, *neurons], threshold without time and the state
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -20,10 +20,17 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from spikeport.formats.onnx.builder import DOMAIN, OPSET
-from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, CubaLIF, Profile
+from spikeport.graph import ALIF, DECAY_ONE, LIF, STATE_SHIFT, CubaLIF, Profile
 
 COMPARISONS = (("Greater", "above"), ("Equal", "equal"))  #: either makes >=
 PARAMETERS = ["decay", "threshold", "gain", "bias", "reset_to"]
+#: of each kind of neurons its parameters besides these, and its states
+MORE: dict[type[LIF], tuple[str, ...]] = {
+    LIF: (),
+    CubaLIF: ("current_decay",),
+    ALIF: ("adaptation", "adaptation_decay"),
+}
+STATES: dict[type[LIF], tuple[str, ...]] = {LIF: ("v",), CubaLIF: ("v", "i"), ALIF: ("v", "a")}
 
 
 @dataclass
@@ -77,10 +84,9 @@ def function(
     """The function that a layer calls; ``dtype`` is that of x, ``profile`` the format of whole numbers, None in real
     ones; ``old``: as 0.1 wrote it."""
     integers = profile is not None
-    cuba = isinstance(node, CubaLIF)
     parameters = [name for name in PARAMETERS if not (integers and name == "gain")]
-    parameters += ["current_decay"] if cuba else []
-    states = ["v", "i"] if cuba else ["v"]
+    parameters += MORE[type(node)]
+    states = list(STATES[type(node)])
     body = Body(helper.np_dtype_to_tensor_dtype(dtype), old)
     step = partial(_step, node=node)
     if profile is not None:
@@ -110,6 +116,7 @@ class Names:
     tag: str = ""
     v: str = "v"
     i: str = "i"
+    a: str = "a"
 
 
 def _step(body: Body, names: Names = Names(), *, node: LIF) -> None:
@@ -122,7 +129,10 @@ def _step(body: Body, names: Names = Names(), *, node: LIF) -> None:
     leaked = body.op("Mul", ["decay", names.v], f"leaked{tag}")
     driven = body.op("Add", [leaked, arriving], f"driven{tag}")
     u = body.op("Add", [driven, "bias"], f"u{tag}")
-    _fire(body, names, node, u, names.threshold)
+    if isinstance(node, ALIF):
+        _adapted(body, names, node, u)
+    else:
+        _fire(body, names, node, u, names.threshold)
 
 
 def _loihi_step(body: Body, names: Names = Names(), *, node: LIF, wraps: bool, old: bool) -> None:
@@ -173,6 +183,19 @@ def _fire(body: Body, names: Names, node: LIF, u: str, level: str) -> None:
     body.of_kind(fired, names.spikes, like=names.x)
 
 
+def _adapted(body: Body, names: Names, node: ALIF, u: str) -> None:
+    """The comparison without what the threshold rose; then the rise, and the membranes of those that did not fire."""
+    tag = names.tag
+    inner = replace(names, tag=f"{tag}_asked")
+    _fire(body, inner, node, body.op("Sub", [u, names.a], f"asked{tag}"), names.threshold)
+    if node.reset == "none":
+        body.op("Identity", [u], f"v_out{tag}")
+    else:
+        body.op("Where", [f"fired{inner.tag}", f"v_out{inner.tag}", u], f"v_out{tag}")
+    kept = body.op("Mul", ["adaptation_decay", names.a], f"kept{tag}")
+    body.op("Add", [kept, body.op("Mul", ["adaptation", names.spikes], f"added{tag}")], f"a_out{tag}")
+
+
 def _start(body: Body, states: list[str], integers: bool) -> None:
     """Zero states of the shape of one step of x, in its type or in int64."""
     body.op("Shape", ["x"], "shape", start=1)
@@ -213,7 +236,7 @@ def _unrolled(body: Body, step: Callable[..., None], states: list[str], integers
         body.constant(f"t{t}", t)
         body.op("Gather", ["x", f"t{t}"], f"x_{t}", axis=0)
         body.op("Gather", ["threshold", f"t{t}"], f"threshold_{t}", axis=0)
-        step(body, Names(f"x_{t}", f"threshold_{t}", f"spikes_{t}", f"_{t}", now["v"], now.get("i", "")))
+        step(body, Names(f"x_{t}", f"threshold_{t}", f"spikes_{t}", f"_{t}", **now))
         now = {state: f"{state}_out_{t}" for state in states}
     body.constant("front", [0])
     rows = [body.op("Unsqueeze", [f"spikes_{t}", "front"], f"row_{t}") for t in range(steps)]

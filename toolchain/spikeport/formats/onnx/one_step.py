@@ -22,14 +22,14 @@ from spikeport.formats.onnx.all_steps import biased, entering, parameters, reado
 from spikeport.formats.onnx.builder import DOMAIN
 from spikeport.formats.onnx.layout import Layout, Value
 from spikeport.formats.onnx.operations import operation
-from spikeport.graph import LIF, CubaLIF, Delay, Input, Node, Operation, Readout
+from spikeport.graph import LIF, Delay, Input, Node, Operation, Readout
 
 
 @dataclass(frozen=True)
 class State:
     """One state: its name, its shape with "batch" in it, and its type."""
 
-    kind: str  #: v, i or past
+    kind: str  #: v, i, a or past
     node: str
     shape: tuple[int | str, ...]
     dtype: np.dtype[Any]
@@ -54,7 +54,11 @@ class Step(Layout):
     def run(self) -> Value:
         """Write everything; what this step adds to the output."""
         self.reserve()
-        own: dict[type[Node], Any] = {Input: _input, LIF: _neuron, CubaLIF: _neuron, Readout: _readout}
+        own: dict[type[Node], Any] = {
+            Input: _input,
+            Readout: _readout,
+            **dict.fromkeys(neuron_functions.STATES, _neuron),
+        }
         self.rules = {**stateless.RULES, Operation: operation, **own}
         delays = self.graph.nodes_of(Delay)
         for name, node in delays.items():
@@ -118,7 +122,7 @@ def _neuron(self: Step, name: str, node: LIF, x: Value) -> Value:
             node, "step", self.builder.dtype, profile=self.profile, old=self.old
         )
     inputs = parameters(self, name, node, self.now)
-    kinds = ["v", "i"] if isinstance(node, CubaLIF) else ["v"]
+    kinds = neuron_functions.STATES[type(node)]
     dtype = np.dtype(np.int64) if self.integers else self.builder.dtype
     states = [State(kind, name, ("batch", *node.shape), dtype) for kind in kinds]
     self.states += states
