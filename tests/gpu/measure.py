@@ -1,7 +1,7 @@
 """What a GPU takes for the engine and for a step of training: checks, then a table, then JSON. At most four minutes.
 
     python tests/gpu/measure.py                  on a machine with a card; writes build/gpu.json
-    python tests/gpu/measure.py --only training  engine, training or cell
+    python tests/gpu/measure.py --only training  engine, training, cell, epoch or comparison
     python tests/gpu/measure.py --try            small, in Triton's interpreter on the CPU: does the script run?
 
 Every spike is held against the CPU's plain definition before anything is timed; a difference ends the script. Times are
@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 
 ORDER = argparse.ArgumentParser()
-ORDER.add_argument("--only", action="append", default=[], choices=["engine", "training", "cell"])
+ORDER.add_argument("--only", action="append", default=[], choices=["engine", "training", "cell", "epoch", "comparison"])
 ORDER.add_argument("--try", dest="small", action="store_true", help="small, in Triton's interpreter on the CPU")
 ORDER.add_argument("--out", type=Path, default=Path("build/gpu.json"))
 ORDER = ORDER.parse_args()
@@ -89,6 +89,9 @@ def engine():
         first = networks.samples(graph, 1)
         measured(f"{name}, batch {batch}", batch, partial(running.simulate, x, Request(batch=batch)))
         measured(f"{name}, with events", batch, partial(running.simulate, x, Request(batch=batch, events=True)))
+        if "ms" in rows[-1]:
+            rows[-1]["times"] = rows[-1]["ms"] / rows[-2]["ms"]
+            print(f"    {rows[-1]['times']:.2f} times as long", flush=True)
         if name.startswith("ResNet"):
             measured(f"{name}, batch 1", 1, partial(running.simulate, first, Request(batch=1)))
         eager(name, graph, x, batch)
@@ -184,6 +187,58 @@ def cell():
     measured(f"{name}, SpikingJelly", batch, call)
 
 
+def epoch():
+    """An epoch of fmnist-conv over 55,000 images as `spikeport train` runs it; of noise, which takes as long."""
+    from spikeport.training.loop import Training, fit
+    from spikeport.training.networks import network_of
+    from spikeport.training.parts import Part
+    from spikeport.training.precision import fastest
+    from spikeport.training.recipe import read
+    from spikeport.training.shipped import find
+
+    number, epochs = (64, 1) if ORDER.small else (55_000, 3)
+    recipe = read(find("fmnist-conv"), {"epochs": epochs}, lambda: fastest(DEVICE))
+    torch.manual_seed(0)
+    draw = np.random.default_rng(0)
+    x, y = draw.random((number, 1, 28, 28), np.float32), draw.integers(0, 10, number)
+    part, few = Part.of(x, y, "direct"), Part.of(x[:50], y[:50], "direct")
+    module = network_of(recipe, (1, 28, 28), 10).to(DEVICE)
+    training = Training.begin(module, recipe, number)
+    fit(training, part, few)
+    seconds = sorted(each.seconds for each in training.epochs[-2:])
+    row = {
+        "what": f"fmnist-conv, an epoch of {number:,} images, {recipe.precision}",
+        "ms": statistics.median(seconds) * 1e3,
+    }
+    row |= {"least": seconds[0] * 1e3, "most": seconds[-1] * 1e3, "first": training.epochs[0].seconds}
+    rows.append(row | {"samples a second": number / statistics.median(seconds)})
+    print("  {what}: {ms:.0f} ms ({least:.0f} to {most:.0f}), first {first:.1f} s".format(**row), flush=True)
+
+
+def comparison():
+    """The whole test part of Fashion-MNIST, if it is here: real numbers against integers, margins and causes too."""
+    from spikeport.findings import SpikeportError
+    from spikeport.verbs.compare import compare
+    from spikeport.verbs.quantize import quantize
+
+    name, data = ("digits-conv", "digits") if ORDER.small else ("fmnist-conv", "fashion-mnist")
+    what, begun = f"compare {name} with its integers, causes included", time.perf_counter()
+    try:
+        graph = quantize(name, data=data, device=DEVICE, calibration=16 if ORDER.small else 512).graph
+        print(f"  quantize {name}: {time.perf_counter() - begun:.1f} s", flush=True)
+        begun = time.perf_counter()
+        compared = compare(f"{name}@reference", graph, data, limit=4 if ORDER.small else None, device=DEVICE)
+    except SpikeportError as error:
+        rows.append({"what": what, "left out": error.findings[0].what})
+        return
+    ms = (time.perf_counter() - begun) * 1e3
+    samples = compared.parity.samples
+    rows.append(
+        {"what": what, "ms": ms, "least": ms, "most": ms, "first": ms / 1e3, "samples a second": samples / ms * 1e3}
+    )
+    print(f"  {what}: {ms / 1e3:.1f} s", flush=True)
+
+
 def card():
     """Where this ran."""
     facts = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
@@ -205,7 +260,9 @@ def main():
     if DEVICE == "cuda" and not torch.cuda.is_available():
         print("torch can use no GPU here; --try runs the script on the CPU")
         return 2
-    for part in (engine, training, cell):
+    for part in (engine, training, cell, epoch, comparison):
+        if ORDER.small and part in (epoch, comparison):
+            os.environ["SPIKEPORT_KERNELS"] = "plain"  # too long for the interpreter
         if not ORDER.only or part.__name__ in ORDER.only:
             part()
     facts = card()
