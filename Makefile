@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt
 peers: $(PEERS)  ## other tools that take part in some tests, which skip without them
 
 $(PEERS): $(STAMP)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[lava,events,dev,peers,sanafe,gpu-tests,cluster]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[lava,events,dev,peers,sanafe,gpu-tests,cluster,search]'
 	-SPIKEPORT_ENVIRONMENTS=$(VENV)/environments $(BIN)/spikeport targets --install nengo-loihi
 	-SPIKEPORT_ENVIRONMENTS=$(VENV)/environments $(BIN)/spikeport targets --install speck
 	-SPIKEPORT_ENVIRONMENTS=$(VENV)/environments $(BIN)/spikeport targets --install lava

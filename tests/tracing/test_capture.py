@@ -88,6 +88,13 @@ def test_nodes_carry_the_names_of_modules():
     assert graph["2"].scale == 1.0
 
 
+def test_a_network_of_one_timestep_is_captured():
+    module = nn.Sequential(Repeat(1), nn.Linear(4, 3), PLIF(method("fixed"), 1), Linear(3, 2), MeanOverTime(1)).eval()
+    x = torch.rand(5, 4)
+    record = simulate(capture(module, (4,)), x.numpy(), Request())
+    np.testing.assert_allclose(record.outputs, module(x).detach().numpy(), atol=1e-6)
+
+
 def test_mpd_agl_keeps_its_factor_apart():
     assert capture(small("mpd-agl"), (2, 6, 6), fold=False)["2"].scale == 0.5
 

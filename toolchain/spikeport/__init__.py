@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from spikeport.verbs.report import report as report
     from spikeport.verbs.run import run as run
     from spikeport.verbs.simulate import simulate as simulate
+    from spikeport.verbs.sweep import sweep as sweep
     from spikeport.verbs.targets import targets as targets
     from spikeport.verbs.train import train as train
 
@@ -52,6 +53,7 @@ _VERBS = (
     "report",
     "run",
     "simulate",
+    "sweep",
     "targets",
     "train",
 )

@@ -22,7 +22,10 @@ def expand(call: Call) -> Symbol:
         for label in group:
             size *= call.size(label)
         axes.append((group, length // size))
-    return _repeated(call, x, padded, [count for _, count in axes])
+    counts = [count for _, count in axes]
+    if padded[0] == () and set(counts) == {1} and not x.timed and x.steady and call.tracer.timesteps in (None, 1):
+        return x.viewed((_time(call, x, (), 1), *padded[1:]))  # one timestep: the new axis stays as long as it was
+    return _repeated(call, x, padded, counts)
 
 
 def repeat(call: Call) -> Symbol:

@@ -13,6 +13,7 @@ VERBS = {
     "events": "Count what every layer does.",
     "energy": "What a sample costs, model by model.",
     "fit": "Whether a model fits a chip.",
+    "sweep": "Many points, and which are worth it.",
     "plot": "Draw a run: spikes, rates, membranes.",
     "report": "A page of what a verb wrote.",
     "inspect": "See a model.",

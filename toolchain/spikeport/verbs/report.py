@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from spikeport.comparison import Comparison
 from spikeport.files import folder, sha256, write_json
+from spikeport.jobs.sweep import SWEEP
 from spikeport.reporting import gather, write
 from spikeport.verbs.doctor import machine, versions
 from spikeport.verbs.fit import placed
@@ -15,7 +16,9 @@ from spikeport.verbs.parameters import Help
 
 
 def report(path: Annotated[Path | str, Help("Folder that a verb wrote.", metavar="DIR", place=True)]) -> Path:
-    """Write the HTML page of what a verb left in a folder: a run, a comparison, a record, or a training.
+    """Write the HTML page of what a verb left in a folder: a run, a comparison, a record, a training, or a sweep.
+
+    That of a sweep may be asked for at any time, also while it runs.
 
     Returns the page's path, ``report.html`` in that folder. Raises SP820 where there is nothing to show.
 
@@ -27,6 +30,10 @@ def report(path: Annotated[Path | str, Help("Folder that a verb wrote.", metavar
     """
     place = Path(path)
     place = place if place.is_dir() or not place.suffix else place.parent
+    if (place / SWEEP).is_file():
+        from spikeport.verbs.sweep import reported
+
+        return reported(place)
     result, figures = contents(place)
     return write(result, place / "report.html", figures)
 

@@ -40,6 +40,6 @@ class Shown:
 
 def shown(verb: str) -> Shown:
     """How a verb's result is shown."""
-    from spikeport.terminal.results import costs, here, models, runs
+    from spikeport.terminal.results import costs, here, models, runs, sweeps
 
-    return (runs.SHOWN | models.SHOWN | costs.SHOWN | here.SHOWN)[verb]
+    return (runs.SHOWN | models.SHOWN | costs.SHOWN | here.SHOWN | sweeps.SHOWN)[verb]

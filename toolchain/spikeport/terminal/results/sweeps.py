@@ -1,0 +1,41 @@
+"""What came of many points: ``sweep``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from spikeport.reporting.sweep import show as written
+from spikeport.terminal import console, show
+from spikeport.terminal.results import Shown
+
+if TYPE_CHECKING:
+    from spikeport.verbs.sweep import Swept
+
+SHOWN_ROWS = 12  #: best points that are printed
+
+
+def _sweep(result: Swept, values: Mapping[str, Any]) -> None:
+    best = result.best[:SHOWN_ROWS]
+    axes = list(dict.fromkeys(name for row in best for name in row.point))
+    rows = [
+        (
+            row.number,
+            *(row.point.get(name, "") for name in axes),
+            *(written(goal, row.figures[goal]) for goal in result.goals),
+        )
+        for row in best
+    ]
+    if rows:
+        show.table(f"{result.name}: best under the constraints", ("point", *axes, *result.goals), rows)
+    states = [row.state for row in result.rows]
+    show.table("points", ("state", "points"), [(state, states.count(state)) for state in dict.fromkeys(states)])
+    console.say(f"wrote {result.place / 'report.html'}")
+
+
+def _status(result: Swept) -> int:
+    """1 where a point failed."""
+    return int(any(row.state != "done" for row in result.rows))
+
+
+SHOWN = {"sweep": Shown(_sweep, status=_status, unit="jobs")}
