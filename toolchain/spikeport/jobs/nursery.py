@@ -1,6 +1,6 @@
 """The process in which workers are born: it has imported what they need, and runs nothing itself.
 
-    driver --socket--> nursery --fork--> workers, each the leader of a process group
+    driver ── socket ──► nursery ── fork ──► workers, each the leader of a process group
        └───────────────── socket ────────────┘
 
 The driver sends the end of a socket for each worker that it wants, and is told of each worker's birth and death. When
