@@ -43,7 +43,7 @@ def significand(graph):
     def out_of(name):
         node = graph.nodes[name]
         if isinstance(node, LIF):
-            return 0, 1.0  # so that a loop, which has neurons in it, ends
+            return 0, float(node.most_spikes)  # so that a loop, which has neurons in it, ends
         if name not in leaving:
             if isinstance(node, Operation):
                 leaving[name] = operated(graph, name, node, operands(name))

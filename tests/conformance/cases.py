@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from exact_sums import SIGNIFICAND, significand
 from graph_maker import Wish
 from random_graphs import draw, samples
 from random_numbers import random_profile
@@ -158,6 +159,21 @@ def in_shifts(graph: Graph, rng: np.random.Generator) -> Graph:
     return graph.with_(nodes={**graph.nodes, **layers}, arithmetic=Shifts(bits))
 
 
+def firing_often(graph: Graph, rng: np.random.Generator) -> Graph:
+    """Most layers may fire several times in a step, the format lets them; real numbers stay such as do not round."""
+    layers = {}
+    for name, node in graph.nodes_of(LIF).items():
+        least = 1 if graph.arithmetic.whole else 1 / 16
+        theta = np.maximum(np.abs(node.threshold), node.threshold.dtype.type(least))
+        most = int(rng.choice([2, 3, 15, 255, 1000]))
+        layers[name] = node.with_(threshold=theta, most_spikes=most) if rng.random() < 0.7 else node
+    if not isinstance(graph.arithmetic, Loihi):
+        often = graph.replace(layers)
+        return often if significand(often) <= SIGNIFICAND[graph.arithmetic.dtype] else graph
+    profile = replace(graph.arithmetic.profile, most_spikes=1000)
+    return graph.with_(nodes={**graph.nodes, **layers}, arithmetic=Loihi(profile))
+
+
 def without_synaptic_bias(graph: Graph, rng: np.random.Generator) -> Graph:
     return move_bias(graph) if any(node.bias is not None for node in graph.nodes_of(Synapse).values()) else graph
 
@@ -216,4 +232,7 @@ KINDS = {
     "float32, volumes": Kind(volumes("float32")),
     "float32, adaptive": Kind(lambda rng: Wish("float32", timesteps=6, blocks=3, kinds=(ALIF, ALIF, LIF))),
     "lava, volumes": Kind(lambda rng: replace(lavas(rng), shapes=VOLUMES), samples=1),
+    "integers, several spikes": Kind(lambda rng: Wish(profile=None, timesteps=8, blocks=4), firing_often),
+    "float32, several spikes": Kind(lambda rng: Wish("float32", timesteps=4, blocks=3), firing_often),
+    "lava, several spikes": Kind(lavas, firing_often, samples=1),
 }

@@ -32,7 +32,7 @@ def events(graph: Graph, run: definition.Run) -> dict[str, Counted]:
 
 def of_layer(graph: Graph, run: definition.Run, name: str, node: Node) -> Counted:
     if isinstance(node, LIF):
-        spikes = run.spikes(name)
+        spikes = run.values[name].astype(np.int64)
         steps, batch = spikes.shape[:2]
         updates = np.full(steps, batch * prod(spikes.shape[2:]))
         return {"spikes": spikes.reshape(steps, -1).sum(1), "updates": updates, "active": run.active[name]}

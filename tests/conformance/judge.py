@@ -88,7 +88,7 @@ def arrays(case: Case, truth: definition.Run, record: Record) -> Iterator[Found]
     if not np.array_equal(record.outputs, truth.outputs):
         yield "outputs", "", unequal(record.outputs, truth.outputs)
     for name, membranes in truth.after.items():
-        spikes = truth.spikes(name)
+        spikes = truth.values[name]
         train = record.trains[name].unpack() if name in record.trains else None
         if train is None or not np.array_equal(train, spikes):
             yield "spikes", name, "absent" if train is None else unequal(train, spikes)

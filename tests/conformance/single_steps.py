@@ -57,7 +57,7 @@ class SingleSteps(OnnxRuntime):
             target=self.name,
             outputs=sum(each["output"] for each in over_time),
             neurons={name: layer.size for name, layer in layers.items()},
-            spike_counts={name: np.count_nonzero(v.reshape(len(v), -1), 1) for name, v in trains.items()},
+            spike_counts={name: v.reshape(len(v), -1).sum(1, dtype=np.int64) for name, v in trains.items()},
             trains={name: Train.pack(train) for name, train in trains.items()},
             membranes={name: np.stack([each[f"v_out/{name}"] for each in over_time]) for name in layers},
             seconds=time.perf_counter() - begun,

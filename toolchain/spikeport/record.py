@@ -26,21 +26,43 @@ Counts = NDArray[np.int64]  #: [T], exact
 
 @dataclass(frozen=True)
 class Train:
-    """Spikes of one layer, a bit each: [T, B, *neurons]."""
+    """Spikes of one layer [T, B, *neurons]: a bit each, or numbers where a neuron fired several times in a step."""
 
     shape: tuple[int, ...]
-    bits: NDArray[np.uint8]  #: [T, B, ceil(neurons / 8)]
+    bits: Array  #: uint8 [T, B, ceil(neurons / 8)]; if `several`, numbers [T, B, neurons] in the smallest unsigned type
+    several: bool = False
 
     @classmethod
     def pack(cls, spikes: Array) -> Self:
-        """Pack an array of zeros and ones."""
-        flat = spikes.reshape(*spikes.shape[:2], -1)
+        """Pack an array of whole numbers from 0 on: how often each neuron fired."""
+        flat, most = spikes.reshape(*spikes.shape[:2], -1), 1 if spikes.dtype == bool else int(spikes.max(initial=0))
+        if most > 1:
+            return cls(tuple(spikes.shape), flat.astype(np.min_scalar_type(most)), True)
         return cls(tuple(spikes.shape), np.packbits(flat.astype(bool, copy=False), axis=-1))
 
-    def unpack(self) -> NDArray[np.bool_]:
-        """The spikes as booleans, [T, B, *neurons]."""
+    def unpack(self) -> Array:
+        """How often each neuron fired, [T, B, *neurons]: bool, or whole numbers where one fired several times."""
+        if self.several:
+            return self.bits.reshape(self.shape)
         neurons = int(np.prod(self.shape[2:], dtype=np.int64))
         return np.unpackbits(self.bits, axis=-1, count=neurons).astype(bool).reshape(self.shape)
+
+    def cut(self, start: int, stop: int) -> Self:
+        """Samples ``start`` ... ``stop - 1``."""
+        bits = self.bits[:, start:stop]
+        return type(self)((self.shape[0], bits.shape[1], *self.shape[2:]), bits, self.several)
+
+    def counts(self) -> Counts:
+        """[T]: spikes of each step, summed over samples and neurons."""
+        return np.asarray((self.bits if self.several else ones(self.bits)).sum((1, 2), dtype=np.int64))
+
+    def apart(self, other: Train) -> Counts:
+        """[T]: neurons of another train of the same shape that fire another number of times, summed over samples."""
+        if self.several or other.several:
+            differ = self.unpack() != other.unpack()
+            return np.asarray(differ.reshape(len(differ), -1).sum(1, dtype=np.int64))
+        steps = (ones(np.bitwise_xor(x, y)).sum(dtype=np.int64) for x, y in zip(self.bits, other.bits, strict=True))
+        return np.fromiter(steps, dtype=np.int64, count=self.shape[0])
 
 
 ONES = np.asarray([byte.bit_count() for byte in range(256)], np.uint8)  #: set bits of each byte
@@ -55,7 +77,9 @@ def ones(bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
 class SynapseEvents:
     """What one synapse did, summed over samples; every field [T] int64.
 
-    Counted at the synapse's input, after residual sums and pools.
+    Counted at the synapse's input, after residual sums and pools: a value is one event, whatever its size. A neuron
+    that fires three times in a step sends the value 3: one of `inputs`, `synops`, `fanout` and `graded`, 3 of
+    `payload`, three times its weights in `unary`.
     """
 
     inputs: Counts  #: inputs that are not zero
@@ -78,7 +102,7 @@ class SynapseEvents:
 class NeuronEvents:
     """What one neuron layer did, summed over samples; every field [T] int64."""
 
-    spikes: Counts
+    spikes: Counts  #: a neuron that fires three times in a step counts three times
     updates: Counts  #: neurons updated: all of them
     active: Counts  #: neurons that got an input, hold a state or have a bias
 
@@ -108,7 +132,7 @@ class Record(Told):
         return int(self.outputs.shape[0])
 
     def rates(self) -> dict[str, NDArray[np.float64]]:
-        """Share of neurons that fire, a layer and timestep, between 0 and 1."""
+        """Spikes a neuron, a layer and timestep: the share that fires, between 0 and 1, where that is once a step."""
         return {name: counts / (self.samples * self.neurons[name]) for name, counts in self.spike_counts.items()}
 
     def accuracy(self, labels: Array) -> float:
@@ -137,11 +161,8 @@ class Record(Told):
         """
         if count >= self.samples:
             return self
-        trains = {
-            name: Train((train.shape[0], count, *train.shape[2:]), train.bits[:, :count])
-            for name, train in self.trains.items()
-        }
-        counts = {name: ones(train.bits).sum((1, 2), dtype=np.int64) for name, train in trains.items()}
+        trains = {name: train.cut(0, count) for name, train in self.trains.items()}
+        counts = {name: train.counts() for name, train in trains.items()}
         membranes = {name: value[:, :count] for name, value in self.membranes.items()}
         return replace(
             self, outputs=self.outputs[:count], trains=trains, spike_counts=counts, membranes=membranes, events={}
@@ -227,9 +248,10 @@ def join(records: Sequence[Record]) -> Record:
 
     def train(name: str) -> Train:
         parts = [record.trains[name] for record in records]
-        batch = sum(part.shape[1] for part in parts)
-        shape = (parts[0].shape[0], batch, *parts[0].shape[2:])
-        return Train(shape, np.concatenate([part.bits for part in parts], axis=1))
+        if any(part.several for part in parts):
+            return Train.pack(np.concatenate([part.unpack() for part in parts], axis=1))
+        bits = np.concatenate([part.bits for part in parts], axis=1)
+        return Train((parts[0].shape[0], sum(part.shape[1] for part in parts), *parts[0].shape[2:]), bits)
 
     kinds = {(node, kind) for record in records for node in record.overflows for kind in record.overflows[node]}
     overflows: dict[str, dict[str, int]] = {}

@@ -193,6 +193,19 @@ def target(name: str) -> Target:
     return known[name]
 
 
+def several_spikes(graph: Graph, who: str) -> Iterator[Finding]:
+    """SP615 for each layer whose neurons may fire several times in a step, for targets whose neurons cannot."""
+    for name, node in graph.nodes_of(LIF).items():
+        if node.most_spikes > 1:
+            yield Finding(
+                "SP615",
+                f"fires up to {node.most_spikes} times in a step, a neuron of {who} once",
+                f"node {name!r}",
+                why="what a membrane holds beyond one threshold would stay in it.",
+                mend="--target reference or integer, or train neurons that fire once a step",
+            )
+
+
 def clipped_thresholds(graph: Graph) -> Iterator[Finding]:
     """SP417 for each layer whose infinite thresholds quantisation made finite, as the graph remembers."""
     clipped = dict(graph.provenance.get("quantised", {})).get("thresholds_clipped", {})

@@ -99,7 +99,7 @@ class OnnxRuntime:
         output, *spikes = session.run(["output", *(f"spikes/{name}" for name in layers)], {"input": samples})
         seconds = time.perf_counter() - begun
         trains = dict(zip(layers, spikes, strict=True))
-        counts = {name: np.count_nonzero(v.reshape(len(v), -1), axis=1).astype(np.int64) for name, v in trains.items()}
+        counts = {name: v.reshape(len(v), -1).sum(1).astype(np.int64) for name, v in trains.items()}
         record = Record(
             target=self.name,
             outputs=output,

@@ -33,6 +33,7 @@ from spikeport.graph.ranges import into, ranges
 from spikeport.mapping import Mapping, fit
 from spikeport.mapping.latency import depths
 from spikeport.mapping.layers import layers
+from spikeport.target import several_spikes
 from spikeport_targets.sanafe.edges import edges
 from spikeport_targets.sanafe.plan import Group, Plan
 from spikeport_targets.sanafe.replay import chip, cores
@@ -61,6 +62,7 @@ def findings(graph: Graph) -> Iterator[Finding]:
     except SpikeportError as error:
         yield from error.findings
         return
+    yield from several_spikes(graph, "SANA-FE")
     for name, node in graph.nodes_of(LIF, Synapse, Scale).items():
         where = f"node {name!r}"
         if isinstance(node, CubaLIF):

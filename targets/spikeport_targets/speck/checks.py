@@ -30,7 +30,7 @@ from spikeport.graph.hosted import spikes
 from spikeport.graph.messages import wide_messages
 from spikeport.graph.ranges import into, ranges
 from spikeport.mapping.seating import seats, untold
-from spikeport.target import clipped_thresholds
+from spikeport.target import clipped_thresholds, several_spikes
 
 KNOWN = (Input, Linear, Conv, LIF, Pool, Flatten, Readout)
 CHIP = "speck2f"  #: whose shapes of kernels and pools are checked
@@ -45,7 +45,7 @@ def check(graph: Graph) -> list[Finding]:
     unknown = [*_unknown(graph)]
     if unknown:
         return unknown
-    findings = [*_places(graph), *_format(graph), *_neurons(graph)]
+    findings = [*several_spikes(graph, "Speck"), *_places(graph), *_format(graph), *_neurons(graph)]
     if not findings:
         findings = [*_simulator_only(graph), *wide_messages(graph), *clipped_thresholds(graph), ASYNCHRONOUS]
     return findings

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spikeport.findings import fail
 from spikeport.graph import Array
-from spikeport.record import Record, Train, ones
+from spikeport.record import Record, Train
 
 
 class Judgement(Protocol):
@@ -127,7 +127,7 @@ def same_choice(a: Record, b: Record) -> NDArray[np.bool_]:
 
 
 def mismatches(a: Train, b: Train, layer: str = "") -> NDArray[np.int64]:
-    """[T]: how many neurons differ at each step, summed over samples. Raises SP803 for other shapes."""
+    """[T]: how many neurons differ in how often they fire, summed over samples. Raises SP803 for other shapes."""
     if a.shape != b.shape:
         fail(
             "SP803",
@@ -135,8 +135,7 @@ def mismatches(a: Train, b: Train, layer: str = "") -> NDArray[np.int64]:
             where=f"node {layer!r}",
             mend="compare two versions of one network, with the same number of steps",
         )
-    steps = (ones(np.bitwise_xor(x, y)).sum(dtype=np.int64) for x, y in zip(a.bits, b.bits, strict=True))
-    return np.fromiter(steps, dtype=np.int64, count=a.shape[0])
+    return a.apart(b)
 
 
 def above_rounding(judged: Record, margins: Mapping[str, Judgement]) -> int:

@@ -88,8 +88,10 @@ def per_position(graph: Graph, source: str, record: Record, samples: Array | Non
                 where=f"a record of {record.target!r}",
                 mend="run with Request(trains=True)",
             )
-        bits, size = record.trains[source].bits, node.size
-        steps = [np.unpackbits(step, axis=-1, count=size).sum(0, dtype=np.int64) for step in bits]
+        train = record.trains[source]
+        if train.several:
+            return np.asarray(train.unpack().sum(1, dtype=np.int64))
+        steps = [np.unpackbits(step, axis=-1, count=node.size).sum(0, dtype=np.int64) for step in train.bits]
         return np.stack(steps).reshape(graph.timesteps, *node.shape)
     counts = (Values(graph, samples, record).out_of(source) != 0).sum(1, dtype=np.int64)
     return np.asarray(np.broadcast_to(counts, (graph.timesteps, *counts.shape[1:])))

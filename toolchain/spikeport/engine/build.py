@@ -117,7 +117,7 @@ def _widened(step: Step, dtype: torch.dtype, x: Tensor) -> Tensor:
 
 def whole(graph: Graph) -> dict[str, Range | None]:
     """The range of what enters each node where it is nothing but sums of spikes; None where it may be anything."""
-    bounds: dict[str, Range | None] = {name: Range(0, 1) for name in graph.nodes_of(LIF)}
+    bounds: dict[str, Range | None] = {name: Range(0, node.most_spikes) for name, node in graph.nodes_of(LIF).items()}
     for name in graph.nodes_of(Delay):
         spikes = all(isinstance(graph.nodes[source], LIF) for source in graph.sources(name))
         bounds[name] = _added(graph, name, bounds) if spikes else None

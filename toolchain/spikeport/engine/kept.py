@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spikeport.engine.neuron import Counted
-from spikeport.graph import Array
+from spikeport.graph import LIF, Array, Node
 from spikeport.record import Counts, Train
 
 
@@ -26,12 +26,13 @@ def joined_counts(parts: list[Counted]) -> Counts:
     return parts[0].spikes if len(parts) == 1 else np.concatenate([part.spikes for part in parts])
 
 
-def packed(parts: list[Tensor]) -> Callable[[], Train]:
+def packed(parts: list[Tensor], node: Node) -> Callable[[], Train]:
     """Spikes of consecutive steps, a bit each. A card packs them itself, in its turn; what comes back waits for it."""
-    if parts[0].device.type != "cpu":
+    several = isinstance(node, LIF) and node.most_spikes > 1
+    if parts[0].device.type != "cpu" and not several:
         shape, bits = (sum(map(len, parts)), *parts[0].shape[1:]), bits_there(torch.cat(parts))
         return lambda: Train(shape, bits.cpu().numpy())
-    train = Train.pack(joined(parts))
+    train = Train.pack(joined(parts) if several else joined(parts).view(bool))
     return lambda: train
 
 
@@ -39,6 +40,8 @@ def over_time(parts: list[Train]) -> Train:
     """One train of consecutive steps."""
     if len(parts) == 1:
         return parts[0]
+    if any(part.several for part in parts):
+        return Train.pack(np.concatenate([part.unpack() for part in parts]))
     return Train((sum(part.shape[0] for part in parts), *parts[0].shape[1:]), np.concatenate([p.bits for p in parts]))
 
 

@@ -24,6 +24,8 @@ A neuron adds at most `STEP` roundings a step (of ``decay * v``, ``gain * x``, t
     error(v[t])  = 0 after a reset to a value, error(u[t]) + UNIT * (|u[t]| + error(u[t]) + |threshold[t]|) after a
                    subtraction, else error(u[t])
 
+Of s spikes in a step the product with the threshold rounds once more, and the quotient that says s, as if u had.
+
 The bound does not hold for sums that are not taken term by term (Winograd or Fourier convolutions, TF32, bf16), nor for
 a folded mean that is far larger than S: at some 94 times it the roundings of the mean alone pass the bound.
 """
@@ -31,8 +33,6 @@ a folded mean that is far larger than S: at some 94 times it the roundings of th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -40,51 +40,12 @@ from torch import Tensor
 
 from spikeport import graph as nodes
 from spikeport.engine import operations, synapse
-from spikeport.engine.neuron import parameter, schedule
+from spikeport.engine.decisions import UNIT, Bounded, Margin, gamma, neurons
 from spikeport.findings import fail
 from spikeport.graph import LIF, Array, Graph, Node, Samples, Synapse
-from spikeport.record import Counts, Record, Train
+from spikeport.record import Record, Train
 
-UNIT = 2.0**-24  #: unit roundoff of float32, round to nearest
 FOLDING = 8  #: roundings between a sum and the current: w * g, its g (3), minus mean, times g, plus beta, plus bias
-STEP = 6  #: roundings of one membrane update
-
-
-_Number = TypeVar("_Number", float, Tensor)
-
-
-@dataclass(frozen=True)
-class Margin:
-    """One layer judged on a record's own spike trains; arrays [T, B, *neurons] float64."""
-
-    distance: Array  #: u - threshold, before the reset
-    bound: Array  #: largest error of the distance that float32 rounding can cause
-    fires_at_zero: bool  #: whether a distance of zero fires (`compare` is ">=")
-
-    def decisions(self) -> Array:
-        """What each neuron does in exact arithmetic, bool [T, B, *neurons]."""
-        return self.distance >= 0 if self.fires_at_zero else self.distance > 0
-
-    def above_rounding(self, train: Train) -> Counts:
-        """Spikes, a step, that differ from the exact decision by more than rounding: defects. [T] int64.
-
-        ``train`` must be of the record that the margins were computed on.
-        """
-        wrong = (train.unpack() != self.decisions()) & (np.abs(self.distance) > self.bound)
-        return np.asarray(wrong.reshape(len(wrong), -1).sum(1), dtype=np.int64)
-
-
-@dataclass(frozen=True)
-class Bounded:
-    """Values [T or 1, B, *shape] float64, and a bound on their error in float32 (None: exact)."""
-
-    value: Tensor
-    error: Tensor | None = None
-
-    @property
-    def size(self) -> Tensor:
-        """Largest magnitude that the float32 value can have."""
-        return self.value.abs() if self.error is None else self.value.abs() + self.error
 
 
 def margins(graph: Graph, samples: Array, reference: Record, device: str = "cpu") -> dict[str, Margin]:
@@ -125,7 +86,8 @@ def _margins(graph: Graph, samples: Samples, trains: Mapping[str, Train], device
         if isinstance(node, nodes.Operation):
             values[name] = _operation(node, [x, *others])
         elif isinstance(node, LIF):
-            layers[name] = _neurons(node, x, values[name].value.bool())
+            fired = values[name].value
+            layers[name] = neurons(node, x, fired if node.most_spikes > 1 else fired.bool())
         else:
             values[name] = _passed(node, x, graph.timesteps)
     return {name: layers[name] for name in graph.nodes_of(LIF)}
@@ -144,10 +106,6 @@ def _order(graph: Graph) -> list[str]:
         known.update(ready)
         waiting = [name for name in waiting if name not in set(ready)]
     return order
-
-
-def _gamma(n: _Number) -> _Number:
-    return n * UNIT / (1 - n * UNIT)
 
 
 def _enter(samples: Samples, device: str) -> Bounded:
@@ -181,7 +139,7 @@ def _passed(node: Node, x: Bounded, steps: int) -> Bounded:
         return Bounded(value, carried)  # counts and halves are float32 numbers at every step of the way
     size = synapse.apply(_magnitude(node), x.size)
     roundings = float(np.prod(node.kernel)) + 1 if isinstance(node, nodes.Pool) else float(FOLDING)
-    rounding = _gamma(roundings) * size
+    rounding = gamma(roundings) * size
     return Bounded(value, rounding if carried is None else carried + rounding)
 
 
@@ -197,7 +155,7 @@ def _operation(node: nodes.Operation, x: list[Bounded]) -> Bounded:
     if node.moves:
         return Bounded(value, rule(*(torch.zeros_like(each.value) if each.error is None else each.error for each in x)))
     roundings = float(sum(each.value[0, 0].numel() for each in x))
-    return Bounded(value, size - bound(*(each.value.abs() for each in x)) + _gamma(roundings) * size)
+    return Bounded(value, size - bound(*(each.value.abs() for each in x)) + gamma(roundings) * size)
 
 
 def _slope(node: Node) -> Node:
@@ -229,7 +187,7 @@ def _synapse(node: Synapse, x: Bounded) -> Bounded:
     largest = float(x.size.max()) if x.size.numel() else 0.0
     most = weight.reshape(len(weight), -1).sum(1) * largest + 0.5 * np.abs(0.0 if node.bias is None else node.bias)
     rest = synapse.spread(2.0 * most, value)
-    error = _gamma(_terms(node, x.size) + FOLDING) * size + _gamma(float(FOLDING)) * rest
+    error = gamma(_terms(node, x.size) + FOLDING) * size + gamma(float(FOLDING)) * rest
     return Bounded(value, error if x.error is None else error + synapse.apply(bare, x.error))
 
 
@@ -242,52 +200,3 @@ def _terms(node: Synapse, size: Tensor) -> Tensor:
     ones = np.ones((node.groups, *node.weight.shape[1:]))
     counted = synapse.apply(node.with_(weight=ones, bias=None), nonzero)
     return counted.repeat_interleave(node.channels // node.groups, dim=2)
-
-
-def _neurons(node: LIF, x: Bounded, fired: Tensor) -> Margin:
-    """The membrane of every step from the spikes that the record holds."""
-    like = x.value
-    decay, gain, bias, reset = (parameter(v, node, like) for v in (node.decay, node.gain, node.bias, node.reset_value))
-    theta = schedule(node, like)
-    error = torch.zeros_like(like[:1]) if x.error is None else x.error
-    v, e = torch.zeros_like(like[0]), torch.zeros_like(like[0])
-    current, drift = torch.zeros_like(v), torch.zeros_like(v)
-    rise, lag = torch.zeros_like(v), torch.zeros_like(v)
-    distance, bound = [], []
-    step = _gamma(float(STEP))
-    for t in range(fired.shape[0]):
-        arriving, carried = gain * like[min(t, len(like) - 1)], gain.abs() * error[min(t, len(error) - 1)]
-        if isinstance(node, nodes.CubaLIF):
-            leak = parameter(node.current_decay, node, like)
-            drift = leak * drift + carried + step * (leak * (current.abs() + drift) + arriving.abs() + carried)
-            current = leak * current + arriving
-            arriving, carried = current, drift
-        u = decay * v + arriving + bias
-        e = decay * e + carried + step * (decay * (v.abs() + e) + arriving.abs() + carried + bias.abs())
-        distance.append(u - rise - theta[t])
-        bound.append(e)
-        level = theta[t]
-        if isinstance(node, nodes.ALIF):
-            bound[-1] = e + lag + UNIT * (u.abs() + e + rise.abs() + lag)
-            level, e = level + rise, torch.where(fired[t], bound[-1], e)
-            rise, lag = _risen(node, rise, lag, fired[t])
-        v, e = _reset(node, u, e, fired[t], level, reset)
-    distances, bounds = (torch.stack(part).cpu().numpy() for part in (distance, bound))
-    return Margin(distances, bounds, node.compare == ">=")
-
-
-def _risen(node: nodes.ALIF, rise: Tensor, lag: Tensor, fired: Tensor) -> tuple[Tensor, Tensor]:
-    """How far the thresholds rose after a step, and a bound on its error."""
-    fade, up = (parameter(value, node, rise) for value in (node.adaptation_decay, node.adaptation))
-    kept, added = fade * rise, up * fired
-    return kept + added, fade * lag + _gamma(3.0) * (kept.abs() + fade * lag + added.abs())
-
-
-def _reset(node: LIF, u: Tensor, e: Tensor, fired: Tensor, theta: Tensor, to: Tensor) -> tuple[Tensor, Tensor]:
-    if node.reset == "none":
-        return u, e
-    if node.reset == "subtract":
-        after = e + UNIT * (u.abs() + e + theta.abs())
-        return torch.where(fired, u - theta, u), torch.where(fired, after, e)
-    value = to if node.reset == "value" else torch.zeros((), dtype=u.dtype, device=u.device)
-    return torch.where(fired, value.expand_as(u), u), torch.where(fired, torch.zeros_like(e), e)

@@ -56,7 +56,7 @@ class Counted:
 class Fired:
     """What a neuron layer did in some steps."""
 
-    spikes: Tensor  #: [T, B, *neurons], zeros and ones: bool or uint8
+    spikes: Tensor  #: [T, B, *neurons], zeros and ones in bool or uint8, or how often each fires in uint8 or int32
     after: Tensor | None  #: the membrane after the reset; None where nobody asked
     state: Any  #: for the next call: `State`, or what a faster kernel keeps
     counted: Callable[[], Counted]  #: waits for a card that still counts
@@ -123,8 +123,8 @@ def real(node: LIF, x: Tensor, state: State | None, start: int, steps: int) -> F
             arriving = current
         u = decay * v + arriving + bias
         asked = u if rise is None else u - rise
-        fired = asked >= theta[start + t] if node.compare == ">=" else asked > theta[start + t]
-        v = _reset(node.reset, asked, fired, theta[start + t], reset_value)
+        fired = fires(node, asked, theta[start + t])
+        v = _reset(node, asked, fired, theta[start + t], reset_value)
         if rise is not None:
             v = torch.where(fired, v, u) if node.reset != "none" else u
             rise = fade * rise + up * fired
@@ -160,8 +160,8 @@ def loihi(node: LIF, x: Tensor, state: State | None, start: int, steps: int, pro
         exact = _decayed(v, decay) + arriving + bias
         u = exact.clamp(-top, top)
         saturated += int((u != exact).sum())
-        fired = u > theta[start + t]
-        v = _reset(node.reset, u, fired, theta[start + t], reset_value)
+        fired = fires(node, u, theta[start + t])
+        v = _reset(node, u, fired, theta[start + t], reset_value)
         spikes.append(fired)
         after.append(v)
     overflows = {kind: n for kind, n in ((SATURATED, saturated), (BEYOND, beyond), (WRAPPED, wrapped)) if n}
@@ -197,11 +197,24 @@ def _decayed(v: Tensor, decay: Tensor) -> Tensor:
     return torch.div(v * decay, DECAY_ONE, rounding_mode="trunc")
 
 
-def _reset(kind: str, u: Tensor, fired: Tensor, theta: Tensor, value: Tensor) -> Tensor:
-    if kind == "zero":
-        return torch.where(fired, torch.zeros_like(u), u)
-    if kind == "subtract":
+def fires(node: LIF, u: Tensor, theta: Tensor) -> Tensor:
+    """Which neurons fire, bool; where several spikes a step are let, how often: uint8, or int32 beyond 255."""
+    above = node.compare == ">" or not u.is_floating_point()
+    if node.most_spikes == 1:
+        return u > theta if above else u >= theta
+    counting = torch.uint8 if node.most_spikes <= 255 else torch.int32
+    if not u.is_floating_point():  # thresholds below a whole number: those that u - 1 reaches
+        return torch.div(u - 1, theta, rounding_mode="floor").clamp(0, node.most_spikes).to(counting)
+    quotient = u / theta
+    thresholds = torch.ceil(quotient) - 1 if above else torch.floor(quotient)
+    return thresholds.clamp(0, node.most_spikes).to(counting)
+
+
+def _reset(node: LIF, u: Tensor, fired: Tensor, theta: Tensor, value: Tensor) -> Tensor:
+    if node.reset == "none":
+        return u
+    if node.reset == "subtract" and node.most_spikes > 1:
+        return torch.where(fired != 0, u - fired.to(u.dtype) * theta, u)
+    if node.reset == "subtract":
         return torch.where(fired, u - theta, u)
-    if kind == "value":
-        return torch.where(fired, value.expand_as(u), u)
-    return u
+    return torch.where(fired != 0, value.expand_as(u) if node.reset == "value" else torch.zeros_like(u), u)

@@ -27,6 +27,9 @@ def triton(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Program:
     neurons: dict[str, Neurons] = {}
     joined: dict[str, str] = {}
     for name, node in graph.nodes_of(LIF).items():
+        if node.most_spikes > 1:  # the kernels write zeros and ones
+            neurons[name] = definition(node, graph)
+            continue
         if (own := own_synapse(graph, name)) is not None:
             before = graph.nodes[own]
             assert isinstance(before, Synapse)

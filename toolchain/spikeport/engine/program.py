@@ -148,7 +148,9 @@ class Program:
         node = self.graph.nodes[name]
         if self.kernels in ("plain", "products"):
             return 9
-        return 1 if isinstance(node, LIF) else 4 if isinstance(node, Synapse) else self.entering[name].itemsize
+        if isinstance(node, LIF):
+            return 1 if node.most_spikes <= 255 else 4
+        return 4 if isinstance(node, Synapse) else self.entering[name].itemsize
 
     @cached_property
     def steady(self) -> frozenset[str]:

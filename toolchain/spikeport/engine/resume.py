@@ -137,6 +137,8 @@ def digest(graph: Graph) -> str:
         digest.update(f"{name}:{type(node).__name__}".encode())
         for item in fields(node):
             value = getattr(node, item.name)
+            if node.silent(item.name):
+                continue
             if isinstance(value, np.ndarray):
                 digest.update(f"{item.name}{value.dtype}{value.shape}".encode() + np.ascontiguousarray(value).tobytes())
             else:

@@ -148,7 +148,7 @@ class Run:
             for source in done:
                 values.pop(source, None)
         for name, parts in self.spikes.items():
-            self.trains.setdefault(name, []).append(kept.packed(parts))
+            self.trains.setdefault(name, []).append(kept.packed(parts, self.graph.nodes[name]))
         self.spikes.clear()
         return values[self.graph.output]
 

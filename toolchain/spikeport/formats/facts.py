@@ -37,6 +37,8 @@ def node_facts(node: Node) -> tuple[Facts, dict[str, Array]]:
     arrays: dict[str, Array] = {}
     for field in fields(node):
         value = getattr(node, field.name)
+        if node.silent(field.name):
+            continue
         if isinstance(value, np.ndarray):
             arrays[field.name] = value
         else:
@@ -49,7 +51,7 @@ def node_from(facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> Node:
     values = dict(facts)
     kind = KINDS[values.pop("type")]
     known = {field.name for field in fields(kind)}
-    if set(values) | set(arrays) != known:
+    if not known - set(kind.later) <= set(values) | set(arrays) <= known:
         raise TypeError(f"a {kind.__name__} has the fields {sorted(known)}, not {sorted(set(values) | set(arrays))}")
     plain = {name: _value(value) for name, value in values.items()}
     require_types(kind, {**plain, **arrays})

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from spikeport.findings import Finding
+from spikeport.findings import Finding, require
 from spikeport.graph.arithmetic import Arithmetic
 from spikeport.graph.arrays import Array, in_units, over_neurons
 from spikeport.graph.neurons import LIF
@@ -39,6 +39,8 @@ class ALIF(LIF):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        what = "several spikes a step, and thresholds that follow them"
+        require(self.most_spikes == 1, "SP102", what, mend="one spike a step")
         for name in ("adaptation", "adaptation_decay"):
             over_neurons(getattr(self, name), self.shape, name=name)
 

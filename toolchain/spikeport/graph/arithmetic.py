@@ -32,6 +32,8 @@ class Charge(NamedTuple):
 class Arithmetic(Protocol):
     """What numbers mean: a frozen dataclass, equal where it means the same.
 
+    One whose neurons may fire several times a step says so: ``several_spikes: ClassVar[bool] = True``.
+
     Arrays are float64 [T or 1, B, *shape], or [B, *shape] within a step; whole numbers are exact below 2**53.
     """
 
@@ -64,7 +66,7 @@ class Arithmetic(Protocol):
         """The thresholds of step ``t`` over the neurons, in the membrane's unit."""
 
     def fires(self, node: LIF, u: Array, t: int) -> Array:
-        """Which neurons fire, bool."""
+        """How often each neuron fires: bool, or whole numbers where `most_spikes` lets it fire several times."""
 
     def after(self, node: LIF, u: Array, fired: Array, t: int) -> Array:
         """The membranes after the reset of those that fired."""

@@ -28,7 +28,7 @@ class Run:
     """What a graph did with some samples; arrays are float64 unless said, [T, B, *shape] by node."""
 
     outputs: Array  #: [B, *shape]: the readout, or the sum over time of what leaves the last node
-    values: Mapping[str, Array]  #: what leaves each node; of neurons 0 and 1, of a readout what enters it
+    values: Mapping[str, Array]  #: what leaves each node; of neurons how often they fire, of a readout what enters it
     membranes: Mapping[str, Array]  #: of each neuron layer before the comparison
     after: Mapping[str, Array]  #: and after the reset
     currents: Mapping[str, Array]  #: and the synaptic current
@@ -36,7 +36,7 @@ class Run:
     overflows: Mapping[str, Mapping[str, int]]  #: by neuron layer: numbers that left the format, by what happened
 
     def spikes(self, name: str) -> Array:
-        """The spike train of a layer, bool [T, B, *shape]."""
+        """Which neurons of a layer fire, bool [T, B, *shape]."""
         return np.asarray(self.values[name] != 0)
 
 
@@ -54,7 +54,7 @@ class _Layer:
     overflows: Counter[str] = field(default_factory=Counter)
 
     def step(self, graph: Graph, node: LIF, x: Array, t: int) -> Array:
-        """Which neurons fire, as 0 and 1."""
+        """How often each neuron fires: 0 and 1 where that is once at most."""
         arithmetic = graph.arithmetic
         self.active.append(int(np.count_nonzero(arithmetic.active(node, self.v, x) | (self.rise != 0))))
         u, self.current, overflows = arithmetic.charge(node, self.v, self.current, x)

@@ -19,7 +19,7 @@ from spikeport.graph.node import Node, Shape
 from spikeport.graph.operation import Operation, named, renamed
 from spikeport.graph.plumbing import Delay, Input
 from spikeport.graph.real import Real
-from spikeport.graph.rules import number_findings
+from spikeport.graph.rules import number_findings, unknown
 from spikeport.told import Told
 
 N = TypeVar("N", bound=Node)
@@ -291,7 +291,8 @@ class Graph(Told):
 
     def _number_findings(self) -> Iterable[Finding]:
         for name, node in self.nodes.items():
-            for finding in (*number_findings(node, self.timesteps), *self.arithmetic.findings(node)):
+            beyond = (*unknown(node, self.arithmetic), *self.arithmetic.findings(node))
+            for finding in (*number_findings(node, self.timesteps), *beyond):
                 yield replace(finding, where=f"node {name!r}")
             if isinstance(node, ALIF) and self.arithmetic.whole:
                 yield replace(no_adaptation(node), where=f"node {name!r}")

@@ -29,6 +29,7 @@ class Loihi:
 
     kind: ClassVar[str] = "loihi"
     whole: ClassVar[bool] = True
+    several_spikes: ClassVar[bool] = True
 
     profile: Profile
 
@@ -96,7 +97,7 @@ class Loihi:
 
     def fires(self, node: LIF, u: Array, t: int) -> Array:
         """Strictly above: Lava 0.10, proc/lif/models.py."""
-        return np.asarray(u > self.threshold(node, t))
+        return meaning.fires(node, u, self.threshold(node, t))
 
     def after(self, node: LIF, u: Array, fired: Array, t: int) -> Array:
         return meaning.reset(node, u, fired, self.threshold(node, t))

@@ -66,6 +66,13 @@ def _neuron(node: LIF, profile: Profile) -> Iterator[Finding]:
     if isinstance(node, CubaLIF):
         yield from whole("current_decay", node.current_decay, 0, DECAY_ONE - 1)
         yield from _multiples("current_decay", node.current_decay, grain, says)
+    if node.most_spikes > profile.most_spikes:
+        yield Finding(
+            "SP130",
+            f"fires up to {node.most_spikes} times a step, {profile.name!r} up to {profile.most_spikes}",
+            why="a spike of its neurons is one bit; what a membrane holds beyond one threshold would stay in it.",
+            mend="a profile with most_spikes, for --target integer, or neurons that fire once a step",
+        )
     if node.compare != ">":
         yield Finding("SP115", "integers compare with > only", mend="lower the threshold by one unit: passes.quantize")
     if (node.gain != 1).any():

@@ -70,10 +70,21 @@ def weighted(node: Readout, x: Array) -> Array:
     return np.asarray(np.tensordot(node.weight.astype(np.float64), x + over_neurons(node.bias, node.shape), 1))
 
 
+def fires(node: LIF, u: Array, threshold: Array) -> Array:
+    """How often each neuron fires: bool where once at most, else float64; ``threshold`` in the membrane's unit."""
+    if node.most_spikes == 1:
+        return np.asarray(u > threshold if node.compare == ">" else u >= threshold)
+    quotient = u / threshold
+    thresholds = np.ceil(quotient) - 1 if node.compare == ">" else np.floor(quotient)
+    return np.asarray(np.clip(thresholds, 0, node.most_spikes))
+
+
 def reset(node: LIF, u: Array, fired: Array, threshold: Array) -> Array:
     """The membranes after the reset of those that fired; ``threshold`` in the membrane's unit."""
     if node.reset == "none":
         return u
+    if node.reset == "subtract" and node.most_spikes > 1:
+        return np.asarray(u - fired * np.where(fired, threshold, 0.0))  # an infinite one takes nothing off
     if node.reset == "subtract":
         return np.where(fired, u - threshold, u)
     level = over_neurons(node.reset_value, node.shape) if node.reset == "value" else 0.0

@@ -6,8 +6,10 @@ Each node states its semantics in full; nothing is implied by the class of someb
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Self
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -18,6 +20,8 @@ from spikeport.graph.node import Node, Shape
 
 Reset = Literal["zero", "subtract", "value", "none"]
 Compare = Literal[">=", ">"]
+
+EVERY_SPIKE = 2**24  #: `most_spikes` of neurons without a limit: float32, in which they compute, counts as far as that
 
 
 def _constant(value: float) -> Array:
@@ -37,6 +41,15 @@ class LIF(Node):
                                           reset_value        reset "value"
                                           u                  reset "none"
 
+    Several spikes a step, where `most_spikes` = n is more than 1: as many as the membrane holds thresholds, which are
+    then above 0 (sinabs 2.0, ``activation/spike_generation.py``, `MultiSpike` and `MaxSpike`)::
+
+        s[t] = clip(floor(u / threshold[t]), 0, n)     compare ">=": thresholds that u reaches, k * threshold <= u
+               clip(ceil(u / threshold[t]) - 1, 0, n)  compare ">":  thresholds that u passes, k * threshold < u
+        v[t] = u[t] - s[t] * threshold[t]              reset "subtract"; the others as above where s[t] > 0
+
+    The quotient is rounded as the type of numbers has it. Whole numbers are divided exactly.
+
     Loihi arithmetic (Lava 0.10, ``proc/lif/models.py``), all integers, gain 1, `compare` always ">"::
 
         u[t] = clip(trunc(v[t-1] * decay / 4096) + (x[t] << 6) + bias, -(2**23 - 1), 2**23 - 1)
@@ -45,6 +58,7 @@ class LIF(Node):
 
     arrays: ClassVar[tuple[str, ...]] = ("decay", "threshold", "bias", "gain", "reset_value", "unit")
     schedules: ClassVar[tuple[str, ...]] = ("threshold",)
+    later: ClassVar[Mapping[str, Any]] = MappingProxyType({"most_spikes": 1})
 
     shape: Shape  #: neurons, without time and batch
     decay: Array  #: [], [C] or shape. Real: 0 <= decay <= 1. Loihi: numerator over 4096, an integer 1 ... 4096
@@ -55,6 +69,7 @@ class LIF(Node):
     reset_value: Array = field(default_factory=lambda: _constant(0.0))  #: used where reset is "value"
     compare: Compare = ">="
     unit: Array = field(default_factory=lambda: _constant(1.0))  #: [] or [C], real value of one unit of u (1 if Real)
+    most_spikes: int = 1  #: a step; 1 ... `EVERY_SPIKE`, which is no limit
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,6 +81,15 @@ class LIF(Node):
         )
         require(self.reset in ("zero", "subtract", "value", "none"), "SP102", f"reset is {self.reset!r}")
         require(self.compare in (">=", ">"), "SP102", f"compare is {self.compare!r}")
+        require(1 <= self.most_spikes <= EVERY_SPIKE, "SP102", f"most_spikes is {self.most_spikes}")
+        positive = self.most_spikes == 1 or not self.threshold.size or bool(self.threshold.min() > 0)
+        require(
+            positive,
+            "SP102",
+            f"several spikes a step, and a threshold of {self.threshold.min(initial=0):g}",
+            why="they are counted in thresholds, so that none is zero or below.",
+            mend="thresholds above 0, or one spike a step",
+        )
         for name in ("decay", "bias", "gain", "reset_value", "unit"):
             over_neurons(getattr(self, name), self.shape, name=name)
         schedule_over_neurons(self.threshold, self.shape)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -24,6 +26,8 @@ class Node:
     arrays: ClassVar[tuple[str, ...]] = ()
     #: those of them that begin with an axis of time, one entry a timestep
     schedules: ClassVar[tuple[str, ...]] = ()
+    #: fields that 0.1 did not know, with what they say where a file is silent; left out of files where they say that
+    later: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
     def __post_init__(self) -> None:
         for name in self.arrays:
@@ -40,6 +44,10 @@ class Node:
             for name, value in arrays.items()
             if value.dtype.kind in "fc"
         }
+
+    def silent(self, name: str) -> bool:
+        """Whether a field says what files and digests of 0.1, which did not know it, say by their silence."""
+        return name in self.later and _same(getattr(self, name), self.later[name])
 
     def output_shape(self, source: Shape) -> Shape:
         """The shape of what leaves the node when ``source`` is the shape of what enters it."""

@@ -32,6 +32,7 @@ class Profile:
     weight_shift: Literal["sum", "each"] = "sum"  #: what a negative exponent shifts: their sum, or each weight
     fraction_bits: int = STATE_SHIFT  #: of the state's, how many lie below one unit of a sum; 0: it counts in these
     leak: bool = True  #: membranes and currents may decay; else a membrane keeps what it holds, and there is no current
+    most_spikes: int = 1  #: a neuron may fire so many times a step
 
     @property
     def state_top(self) -> int:
@@ -70,6 +71,7 @@ LATER: dict[str, Any] = {
     "weight_shift": "sum",
     "fraction_bits": STATE_SHIFT,
     "leak": True,
+    "most_spikes": 1,
 }
 
 LOIHI2 = Profile("loihi2")

@@ -85,7 +85,7 @@ def leaving(graph: Graph, name: str, bounds: Mapping[str, Range]) -> Range:
     if isinstance(node, Operation):
         return node.reach([graph.shapes[group[0]] for group in graph.operands(name)], x, *others)
     if isinstance(node, LIF):
-        return Range(0, 1)
+        return Range(0, node.most_spikes)
     if isinstance(node, Synapse):
         return graph.arithmetic.reach(node, x)[1]
     if isinstance(node, Pool):

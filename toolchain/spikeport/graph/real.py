@@ -27,6 +27,7 @@ class Real:
 
     kind: ClassVar[str] = "real"
     whole: ClassVar[bool] = False
+    several_spikes: ClassVar[bool] = True
 
     dtype: Literal["float32", "float64"] = "float32"
 
@@ -75,8 +76,7 @@ class Real:
         return np.asarray(schedule_over_neurons(node.threshold, node.shape)[t], dtype=np.float64)
 
     def fires(self, node: LIF, u: Array, t: int) -> Array:
-        theta = self.threshold(node, t)
-        return np.asarray(u > theta if node.compare == ">" else u >= theta)
+        return meaning.fires(node, u, self.threshold(node, t))
 
     def after(self, node: LIF, u: Array, fired: Array, t: int) -> Array:
         return meaning.reset(node, u, fired, self.threshold(node, t))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,13 @@ def number_findings(node: Node, timesteps: int) -> Iterator[Finding]:
     """Every number of a node that no arithmetic can mean; empty when all is well."""
     yield from _finite(node)
     yield from _schedule(node, timesteps)
+
+
+def unknown(node: Node, arithmetic: Any) -> Iterator[Finding]:
+    """SP130 where neurons fire several times a step in an arithmetic that does not say it knows that."""
+    if isinstance(node, LIF) and node.most_spikes > 1 and not getattr(arithmetic, "several_spikes", False):
+        what = f"fires several times a step, which the arithmetic {arithmetic.kind!r} does not say it knows"
+        yield Finding("SP130", what, mend="several_spikes = True in its class, if it does")
 
 
 def _finite(node: Node) -> Iterator[Finding]:

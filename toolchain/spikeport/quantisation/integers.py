@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from spikeport.findings import Finding
@@ -99,19 +101,32 @@ def neuron_integers(
             )
         )
     on_lattice = bool(np.isin(decay, (0, DECAY_ONE)).all() and (bias % SUM_ONE == 0).all())
-    threshold = threshold_mantissas(node, unit, coarse=on_lattice)
+    several = node.most_spikes > 1  # a threshold that is lowered by a sum would be so for each spike
+    threshold = threshold_mantissas(node, unit, coarse=on_lattice and not several)
     if lost is not None and not on_lattice:
         bias, threshold = _together(node, unit, profile, lost, (np.maximum(decay, grain) - wanted) / DECAY_ONE)
     top = 2**profile.threshold_bits - 1
     findings += _threshold_findings(node, threshold, top, where)
-    changes = {
+    changes: dict[str, Any] = {
         "decay": np.maximum(decay, grain).astype(np.int32),
-        "threshold": np.clip(threshold, 0, top).astype(np.int32),
+        "threshold": np.clip(threshold, int(several), top).astype(np.int32),
         "bias": bias.astype(np.int32),
         "reset_value": np.rint(_compact(over_neurons(node.reset_value, node.shape) / unit)).astype(np.int32),
         "gain": np.ones((), np.int32),
         "unit": scale.unit,
     }
+    if several and 1 < profile.most_spikes < node.most_spikes:
+        changes["most_spikes"] = profile.most_spikes
+        findings.append(
+            Finding(
+                "SP434",
+                f"fires up to {node.most_spikes} times a step, in the profile {profile.name!r} {profile.most_spikes}",
+                where,
+                why="where more would fire, the rest stays in the membrane.",
+                mend="nothing where no neuron gets that far; else a profile with a larger most_spikes",
+                severity="substituted",
+            )
+        )
     if isinstance(node, CubaLIF):
         current = np.rint(node.current_decay.astype(np.float64) * DECAY_ONE / grain) * grain
         if (current > DECAY_ONE - grain).any():

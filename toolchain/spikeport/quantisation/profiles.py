@@ -24,6 +24,7 @@ RANGES: dict[str, tuple[int, int]] = {
     "message_bits": (1, 16),
     "accumulator_bits": (8, 32),
     "fraction_bits": (0, 6),
+    "most_spikes": (1, 2**16 - 1),
 }
 WORDS = {"accumulator_overflow": ("wrap", "refuse"), "weight_shift": ("sum", "each")}  #: fields that choose
 

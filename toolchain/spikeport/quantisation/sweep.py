@@ -6,7 +6,7 @@ Everything runs through the callable ``run``, on graphs of one layer: this room 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -155,7 +155,7 @@ class Sweep:
         return np.floor(sums * np.float32(2.0**exponent)) if exponent else sums
 
     def spikes(self, node: LIF, sums: Array) -> Array:
-        """What integer neurons make of sums: bool [T, B, *neurons]."""
+        """What integer neurons make of sums, [T, B, *neurons]: bool, or how often each fires."""
         return self.neurons(node, sums).trains["neurons"].unpack()
 
     def neurons(self, node: LIF, sums: Array, *, membranes: bool = False) -> Record:
@@ -165,7 +165,7 @@ class Sweep:
             {"input": Input(node.shape, "direct" if constant else "events"), "neurons": node},
             (("input", "neurons"),),
             node.timesteps,
-            Loihi(LOIHI2),
+            Loihi(replace(LOIHI2, most_spikes=node.most_spikes)),
         )
         request = Request(trains=True, membranes=membranes, batch=batch_size(graph))
         return self.calibration.run(graph, sums[0] if constant else sums, request)

@@ -46,7 +46,7 @@ def raster(layer: str, a: Train, b: Train | None, sample: int, rows: int = ROWS)
 
 def sample_of(train: Train, sample: int) -> Train:
     """The train of one sample alone, with its axis."""
-    return Train((train.shape[0], 1, *train.shape[2:]), train.bits[:, sample : sample + 1])
+    return train.cut(sample, sample + 1)
 
 
 def comparable(a: Record, b: Record | None, layer: str) -> Train | None:
@@ -56,8 +56,8 @@ def comparable(a: Record, b: Record | None, layer: str) -> Train | None:
 
 
 def _of(train: Train, sample: int) -> NDArray[np.bool_]:
-    """[T, neurons]"""
-    return sample_of(train, sample).unpack().reshape(train.shape[0], -1)
+    """[T, neurons]: which fire, how often or not."""
+    return np.asarray(sample_of(train, sample).unpack().reshape(train.shape[0], -1) != 0)
 
 
 def _shared(spikes: NDArray[np.bool_], a_row: int) -> Shares:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,13 @@ def solve(name: str, shape: Shape, charges: list[Charge]) -> Solution:
         factor = gain
         gain, inputs = np.ones(()), dict.fromkeys(inputs, factor)
         bias, constant = ZERO, plus(bias, constant, shape)
-    arrays = {"decay": keep, "threshold": schedule(thresholds, shape), "bias": bias, "gain": gain, "reset_value": value}
+    arrays: dict[str, Any] = {
+        "decay": keep,
+        "threshold": schedule(thresholds, shape),
+        "bias": bias,
+        "gain": gain,
+        "reset_value": value,
+    }
     compare = charges[0].compare
     node = (
         CubaLIF(shape, **arrays, reset=reset, compare=compare, current_decay=fade)

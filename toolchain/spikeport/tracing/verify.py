@@ -183,7 +183,7 @@ def _output_findings(graph: Graph, samples: Array, record: Record, judged: Recor
     if record.outputs.shape != judged.outputs.shape:
         what = f"the graph's result has shape {record.outputs.shape}, the module's {judged.outputs.shape}"
         return [Finding("SP382", what, mend="return [B, ...] or [T, B, ...] from the module")]
-    if any((record.trains[n].bits != judged.trains[n].bits).any() for n in record.trains):
+    if any(record.trains[n].apart(judged.trains[n]).any() for n in record.trains):
         return []
     difference = np.abs(record.outputs - judged.outputs)
     scale = float(np.abs(judged.outputs).max(initial=0.0))

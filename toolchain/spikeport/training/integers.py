@@ -44,6 +44,10 @@ class IntegerNet(nn.Module):
                 why="fine-tuning runs all steps of a layer at once, in integers.",
                 mend="quantise it first" if not graph.recurrent else "fine-tune the real network instead",
             )
+        often = [name for name, node in graph.nodes_of(LIF).items() if node.most_spikes > 1]
+        if often:
+            what = f"neurons of {', '.join(map(repr, often))} fire several times a step"
+            fail("SP430", what, why="their spikes have no surrogate here.", mend="fine-tune the real network instead")
         self.source = graph
         profile = graph.arithmetic.profile
         self.top = 2 ** (profile.weight_bits - 1)

@@ -12,8 +12,9 @@ from spikeport import preprocessing
 from spikeport.comparison import Cause, Comparison, check_shares, comparison, with_moments
 from spikeport.comparison import causes as find_causes
 from spikeport.engine import devices
+from spikeport.engine.decisions import Margin
 from spikeport.engine.devices import Runner, resolve
-from spikeport.engine.margins import Margin, margins
+from spikeport.engine.margins import margins
 from spikeport.findings import SpikeportError, fail
 from spikeport.graph import LIF, Array, Graph, Loihi, Samples
 from spikeport.quantisation import prepare

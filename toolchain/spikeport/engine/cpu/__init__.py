@@ -52,8 +52,10 @@ def prepare(
 
     A synapse alone gives integers, its exponent applied. Neurons alone take integers in int32, or real numbers in the
     graph's type. Joined, what enters the synapse enters the neurons' call. None where the loops do not serve: where 32
-    bits do not hold what neurons compute, or a joined synapse's sums need float64.
+    bits do not hold what neurons compute, they fire several times a step, or a joined synapse's sums need float64.
     """
+    if _several(layer):
+        return None
     if not isinstance(arithmetic, Loihi):
         assert isinstance(layer, LIF)
         return None if isinstance(layer, ALIF) else fused.real(layer, np.dtype(arithmetic.dtype))
@@ -66,6 +68,12 @@ def prepare(
             return None
         return fused.integer(layer, 0, profile, entering)
     return _whole(products.prepare(layer, entering, shape), arithmetic.reach(layer, entering)[1], layer.exponent)
+
+
+def _several(layer: Synapse | LIF | Joined) -> bool:
+    """Whether neurons may fire several times in a step: the loops write zeros and ones."""
+    neurons = layer.neurons if isinstance(layer, Joined) else layer
+    return isinstance(neurons, LIF) and neurons.most_spikes > 1
 
 
 def _joined(layer: Joined, entering: Range, shape: Shape, arithmetic: Loihi) -> Neurons | None:

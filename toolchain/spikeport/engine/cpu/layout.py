@@ -45,6 +45,9 @@ def whole_numbers(frames: Array, unit: float, dtype: torch.dtype) -> Tensor:
 
 def over_time(spikes: Tensor, into: Array) -> None:
     """Spikes [T, B, *neurons] summed over time, in int64, to ``into`` [B, *neurons]."""
+    if spikes.dtype not in (torch.bool, torch.uint8):
+        into[:] = spikes.sum(0, dtype=torch.int64).numpy()
+        return
     if len(spikes) > FULL:  # more than a byte counts
         into[:], some = 0, np.empty_like(into)
         for steps in torch.split(spikes, FULL):

@@ -40,6 +40,7 @@ def _equations(work: Draft) -> Iterator[Finding]:
         ),
         "compare": (f"neurons fire where v {c.compare} v_threshold", "--nir compare=..."),
         "v_reset": ("v_reset is not in the file and is taken as zero", "--nir reset=..."),
+        "spikes": ("neurons fire as many times in a step as v holds thresholds", "--nir spikes=one"),
         "output": (f"the output layer does not spike; its {c.output} over time is read", "--nir output=..."),
     }
     return (_note(*said[key]) for key in said if key in work.seen)
@@ -76,14 +77,6 @@ def _reset(work: Draft) -> Iterator[Finding]:
 
 def _followed_in_part(work: Draft) -> Iterator[Finding]:
     c = work.conventions
-    if "compare" in work.seen and c.spikes == "many":
-        yield Finding(
-            "SP218",
-            "a neuron fires once a step, though the writer's fire n times where v reaches n thresholds",
-            why="a Graph's spikes are 0 or 1.",
-            mend="--nir spikes=one, if v never reaches twice the threshold",
-            severity="substituted",
-        )
     if c.decays == "4096ths" and "dt" in work.seen:
         yield Finding(
             "SP218",

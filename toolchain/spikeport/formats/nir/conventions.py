@@ -32,7 +32,7 @@ class Conventions:
     compare: Literal[">", ">="] = ">"  #: NIR's documents say >
     #: v_reset of the file, or: to zero; less the threshold at once, or one step late (snnTorch); not at all
     reset: Literal["file", "zero", "subtract", "subtract-late", "none"] = "file"
-    spikes: Literal["one", "many"] = "one"  #: whether the writer's neurons may fire several times in a step
+    spikes: Literal["one", "many"] = "one"  #: a step at most: one, or as many as a membrane holds thresholds
     coding: Literal["events", "direct"] = "events"  #: a frame each step, or the same frame at every step
     output: Literal["sum", "mean", "last"] = "sum"  #: what is read from an output layer that does not spike
     written_by: str = ""  #: the tool whose habits these are

@@ -16,7 +16,7 @@ from spikeport.formats.nir.to_nir import Context, Lowered, Thresholds, lower, ow
 from spikeport.graph import OPERATIONS, Array, Conv, Graph, Node, Readout
 
 KEY = "spikeport"
-NEURONS = ("schedule", "integers", "arithmetic", "decay", "reset-subtract", "reset-none")
+NEURONS = ("schedule", "integers", "arithmetic", "decay", "reset-subtract", "reset-none", "several-spikes")
 OTHERS = ("ALIF", "Conv3d", "Pool3d", "Norm3d")
 FEATURES = frozenset([*NEURONS, *OTHERS, *(kind.__name__ for kind in OPERATIONS)])  #: what this version knows
 SUM = "digest"

@@ -11,6 +11,7 @@ from spikeport.formats.nir.conventions import Discrete, cuba, integrating, leaky
 from spikeport.formats.nir.draft import Draft, aligned
 from spikeport.formats.nir.subgraphs import Raw
 from spikeport.graph import LIF, Array, CubaLIF, Delay, Node, Norm, Scale, Shape
+from spikeport.graph.neurons import EVERY_SPIKE
 
 
 def threshold(work: Draft, name: str, raw: Raw) -> None:
@@ -31,6 +32,7 @@ def spiking(work: Draft, name: str, raw: Raw) -> None:
         "bias": work.numbers(membrane.bias, shape),
         "compare": work.conventions.compare,
         **_reset(work, raw, shape),
+        **_several(work, raw),
     }
     kind = CubaLIF if raw.kind == "CubaLIF" else LIF
     gain = work.numbers(membrane.gain, shape)
@@ -50,6 +52,17 @@ def _reset(work: Draft, raw: Raw, shape: Shape) -> dict[str, Any]:
         return {"reset": "none" if kind == "subtract-late" else kind}
     value = work.numbers(raw.parameter("v_reset") if "v_reset" in raw.fields else np.zeros(()), shape)
     return {"reset": "value", "reset_value": value} if value.any() else {}
+
+
+def _several(work: Draft, raw: Raw) -> dict[str, Any]:
+    if work.conventions.spikes == "one":
+        return {}
+    if (least := np.asarray(raw.parameter("v_threshold")).min(initial=np.inf)) <= 0:
+        fail("SP210", f"several spikes a step, and a threshold of {least:g}", mend="--nir spikes=one")
+    if work.conventions.reset == "subtract-late":
+        fail("SP210", "several spikes a step, and a reset one step late", mend="--nir spikes=one, or reset=subtract")
+    work.seen.add("spikes")
+    return {"most_spikes": EVERY_SPIKE}
 
 
 def _subtract_late(work: Draft, name: str, raw: Raw, current_decay: Array | None) -> None:

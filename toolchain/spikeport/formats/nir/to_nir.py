@@ -244,6 +244,8 @@ def _needs(node: LIF, arithmetic: Arithmetic) -> set[str]:
         needs.add("schedule")
     if node.reset in ("subtract", "none"):
         needs.add(f"reset-{node.reset}")
+    if node.most_spikes > 1:
+        needs.add("several-spikes")
     return needs
 
 

@@ -39,6 +39,7 @@ class Body:
 
     kind: int  #: the element type of x
     old: bool = False  #: as 0.1 wrote it, which onnxruntime runs from 1.25 on
+    whole: bool = False  #: whether membranes are whole numbers, in int64
     nodes: list[onnx.NodeProto] = field(default_factory=list)
 
     def op(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
@@ -68,12 +69,19 @@ class Body:
         for name, value in values.items():
             self.constant(name, value)
 
+    def several_constants(self, most: int) -> None:
+        """Those by which spikes are counted, in the type of membranes."""
+        for name, value in {"nothing": 0, "unit": 1, "most": most}.items():
+            kind = np.int64 if self.whole else helper.tensor_dtype_to_np_dtype(self.kind)
+            self.op("Constant", [], name, value=numpy_helper.from_array(np.asarray(value, kind), name))
+
 
 def function_name(node: LIF, time: str, *, integers: bool = False) -> str:
     """Which function a layer calls: its kind, comparison and reset; ``LIF`` alone fires on >= and resets to a value."""
     parts = [type(node).__name__]
     parts += ["loihi"] if integers else ["above"] if node.compare == ">" else []
     parts += [node.reset] if node.reset in ("subtract", "none") else []
+    parts += [f"up_to_{node.most_spikes}"] if node.most_spikes > 1 else []
     parts += [time] if time != "scan" else []
     return "_".join(parts)
 
@@ -87,11 +95,13 @@ def function(
     parameters = [name for name in PARAMETERS if not (integers and name == "gain")]
     parameters += MORE[type(node)]
     states = list(STATES[type(node)])
-    body = Body(helper.np_dtype_to_tensor_dtype(dtype), old)
+    body = Body(helper.np_dtype_to_tensor_dtype(dtype), old, integers)
     step = partial(_step, node=node)
     if profile is not None:
         body.integer_constants(profile)
         step = partial(_loihi_step, node=node, wraps=profile.accumulator_least is not None, old=old)
+    if node.most_spikes > 1:
+        body.several_constants(node.most_spikes)
     inputs, outputs = ["x", *parameters], ["spikes"]
     if time == "step":
         inputs, outputs = [*inputs, *states], [*outputs, *(f"{state}_out" for state in states)]
@@ -166,6 +176,8 @@ def _loihi_step(body: Body, names: Names = Names(), *, node: LIF, wraps: bool, o
 
 def _fire(body: Body, names: Names, node: LIF, u: str, level: str) -> None:
     tag = names.tag
+    if node.most_spikes > 1:
+        return _several(body, names, node, u, level)
     if node.compare == ">":
         fired = body.op("Greater", [u, level], f"fired{tag}")
     elif body.old:
@@ -196,6 +208,33 @@ def _adapted(body: Body, names: Names, node: ALIF, u: str) -> None:
     body.op("Add", [kept, body.op("Mul", ["adaptation", names.spikes], f"added{tag}")], f"a_out{tag}")
 
 
+def _several(body: Body, names: Names, node: LIF, u: str, level: str) -> None:
+    """How many thresholds u reaches, or passes, from 0 to `most_spikes`. Integers: those that u - 1 reaches; that Div
+    truncates towards zero does not matter below zero."""
+    tag = names.tag
+    if body.whole:
+        lowered = body.op("Sub", [u, "unit"], f"lowered{tag}")
+        thresholds = body.op("Div", [lowered, level], f"thresholds{tag}")
+    else:
+        quotient = body.op("Div", [u, level], f"quotient{tag}")
+        thresholds = body.op("Ceil" if node.compare == ">" else "Floor", [quotient], f"thresholds{tag}")
+    if not body.whole and node.compare == ">":
+        thresholds = body.op("Sub", [thresholds, "unit"], f"passed{tag}")
+    none = body.op("Less", [thresholds, "unit"], f"none{tag}")
+    many = body.op("Greater", [thresholds, "most"], f"many{tag}")
+    above = body.op("Where", [many, "most", thresholds], f"limited{tag}")
+    count = body.op("Where", [none, "nothing", above], f"count{tag}")
+    if node.reset == "none":
+        body.op("Identity", [u], f"v_out{tag}")
+    elif node.reset == "subtract":
+        taken = body.op("Mul", [count, level], f"taken{tag}")
+        after = body.op("Sub", [u, taken], f"after{tag}")
+        body.op("Where", [none, u, after], f"v_out{tag}")
+    else:
+        body.op("Where", [none, u, "reset_to"], f"v_out{tag}")
+    body.of_kind(count, names.spikes, like=names.x)
+
+
 def _start(body: Body, states: list[str], integers: bool) -> None:
     """Zero states of the shape of one step of x, in its type or in int64."""
     body.op("Shape", ["x"], "shape", start=1)
@@ -211,7 +250,7 @@ def _start(body: Body, states: list[str], integers: bool) -> None:
 
 def _scan(body: Body, step: Callable[..., None], states: list[str], integers: bool) -> None:
     _start(body, states, integers)
-    inner = Body(body.kind, body.old)
+    inner = Body(body.kind, body.old, body.whole)
     step(inner, Names("x_t", "threshold_t", "spikes_t"))
 
     def value(name: str) -> onnx.ValueInfoProto:
