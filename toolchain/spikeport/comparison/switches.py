@@ -12,7 +12,7 @@ import numpy as np
 
 from spikeport.comparison.kinds import BIAS, COMPARE, DECAY, RESET, SCHEDULE, SKEW, THRESHOLDS, WEIGHTS, Kind
 from spikeport.findings import Finding, SpikeportError
-from spikeport.graph import LIF, Array, CubaLIF, Delay, Graph, Node, Readout, Scale, Synapse
+from spikeport.graph import LIF, Array, CubaLIF, Delay, Graph, Node, Readout, Scale, StepAffine, Synapse
 from spikeport.quantisation.collapse_schedule import between
 
 Switch = Callable[[Graph, Graph], Graph]
@@ -23,12 +23,13 @@ def weights(a: Graph, b: Graph) -> Graph:
     changes: dict[str, Node] = {n: node.with_(weight=_of(b, n, "weight")) for n, node in a.nodes_of(Synapse).items()}
     changes |= {n: node.with_(factor=_of(b, n, "factor")) for n, node in a.nodes_of(Scale).items()}
     changes |= {n: node.with_(weight=_of(b, n, "weight")) for n, node in a.nodes_of(Readout).items()}
+    changes |= {n: node.with_(gain=_of(b, n, "gain")) for n, node in a.nodes_of(StepAffine).items()}
     return a.replace(changes)
 
 
 def biases(a: Graph, b: Graph) -> Graph:
     """Biases of synapses, neurons and the readout."""
-    kinds = (Synapse, LIF, Readout)
+    kinds = (Synapse, LIF, Readout, StepAffine)
     return a.replace({n: node.with_(bias=_of(b, n, "bias")) for n, node in a.nodes.items() if isinstance(node, kinds)})
 
 

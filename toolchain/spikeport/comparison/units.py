@@ -23,6 +23,7 @@ from spikeport.graph import (
     Readout,
     Real,
     Scale,
+    StepAffine,
     Synapse,
 )
 from spikeport.graph.arrays import Array, in_units, schedule_over_neurons
@@ -51,6 +52,8 @@ def _written(node: Node, integers: bool, before_membrane: bool) -> Node:
         return node.with_(weight=node.weight * (factor * 2.0**node.exponent), bias=bias, exponent=0)
     if isinstance(node, Scale):
         return node.with_(factor=node.factor * (factor if before_membrane else 1.0))
+    if isinstance(node, StepAffine):
+        return node.with_(gain=_wide(node.gain), bias=node.bias * factor)
     if isinstance(node, LIF):
         return _written_neuron(node, factor, DECAY_ONE if integers else 1.0)
     if isinstance(node, Readout):
@@ -155,11 +158,20 @@ def _divided(node: Node, unit: Array, entering: float, before_membrane: bool, we
         return node.with_(weight=node.weight * entering / spread, bias=bias)
     if isinstance(node, Scale):
         return node.with_(factor=node.factor * entering / unit) if before_membrane else node
+    if isinstance(node, StepAffine):
+        return node.with_(bias=_each_step(node.bias, unit))
     if isinstance(node, LIF):
         return node.measured_in(unit)
     if isinstance(node, Readout):
         return node.with_(bias=in_units(node.bias, unit, node.shape), weight=node.weight / weight)
     return node
+
+
+def _each_step(bias: Array, unit: Array) -> Array:
+    """Biases [T], [T, C] or [T, *shape] over a unit [] or [C]."""
+    if unit.ndim and bias.ndim == 1:
+        bias = bias[:, None]
+    return np.asarray(bias / (unit.reshape(-1, *(1,) * (bias.ndim - 2)) if unit.ndim else unit))
 
 
 def sinks(graph: Graph, name: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spikeport.graph import LIF, Array, Node, Readout, Scale, Synapse, over_neurons
-from spikeport.quantisation.layers import Layer
+from spikeport.quantisation.layers import Layer, between
 from spikeport.quantisation.plan import Plan
 from spikeport.quantisation.scales import SUM_ONE
 from spikeport.quantisation.sweep import Calibration, Sweep, where_nearer
@@ -42,7 +42,7 @@ def _mean(sums: Array) -> Array:
 
 def _in_message_units(plan: Plan, layer: Layer) -> dict[str, Node]:
     """The trained terms, their weights times the unit of the integers that enter them."""
-    terms: dict[str, Node] = {}
+    terms: dict[str, Node] = {name: plan.trained[name] for name in between(plan.real, layer)}
     for term in layer.terms:
         node = plan.trained[term.name]
         if isinstance(node, Synapse):

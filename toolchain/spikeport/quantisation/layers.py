@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Never
 
@@ -24,6 +24,7 @@ from spikeport.graph import (
     Range,
     Readout,
     Scale,
+    StepAffine,
     Synapse,
 )
 from spikeport.quantisation.inputs import Grid
@@ -133,6 +134,14 @@ def _leaving(graph: Graph, name: str, values: Mapping[str, Value | None], grid: 
         _added(name, [value for source in group if (value := values.get(source)) is not None])
         for group in graph.operands(name)
     )
+    if isinstance(node, StepAffine):
+        fail(
+            "SP405",
+            "a gain and bias a timestep of values between layers, or of the input",
+            where=f"node {name!r}",
+            why="its numbers become integers with the sums of a synapse.",
+            mend="put a synapse before it",
+        )
     if isinstance(node, Operation):
         return _operated(graph, name, node, [entering, *others])
     if isinstance(node, Pool):
@@ -222,11 +231,11 @@ def _terms(
         node: Node = graph[source]
         if isinstance(node, Synapse) or _is_term(graph, source):
             terms.append((source, area, flat))
-        elif isinstance(node, Pool | Flatten | Delay) or carries_sums(node):
+        elif isinstance(node, Pool | Flatten | Delay | StepAffine) or carries_sums(node):
             window = int(np.prod(node.kernel)) if isinstance(node, Pool) else 1
-            terms += _terms(
-                graph, source, values, area * window, flat or not isinstance(node, Pool | Delay | Maximum | Dilate)
-            )
+            window = int(np.abs(node.gain).max()) if isinstance(node, StepAffine) else window
+            keeps = isinstance(node, Pool | Delay | Maximum | Dilate | StepAffine)
+            terms += _terms(graph, source, values, area * window, flat or not keeps)
         else:
             finding = Finding(
                 "SP405",
@@ -236,6 +245,19 @@ def _terms(
             )
             raise SpikeportError(finding)
     return terms
+
+
+def between(graph: Graph, layer: Layer) -> tuple[str, ...]:
+    """The nodes with a gain and bias a timestep between the terms of a layer and its neurons."""
+    terms, names = {term.name for term in layer.terms}, dict.fromkeys(_before(graph, layer.sinks))
+    return tuple(name for name in names if name not in terms and isinstance(graph[name], StepAffine))
+
+
+def _before(graph: Graph, names: tuple[str, ...]) -> Iterator[str]:
+    for source in (source for name in names for source in graph.sources(name)):
+        if not isinstance(graph[source], LIF | Input | Synapse):
+            yield source
+            yield from _before(graph, (source,))
 
 
 def carries_sums(node: Node) -> bool:

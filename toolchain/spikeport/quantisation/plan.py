@@ -10,7 +10,7 @@ import numpy as np
 
 from spikeport import __version__
 from spikeport.findings import Finding
-from spikeport.graph import LIF, Array, Graph, Loihi, Node, Profile, Readout, Scale, Synapse
+from spikeport.graph import LIF, Array, Graph, Loihi, Node, Profile, Readout, Scale, StepAffine, Synapse
 from spikeport.quantisation.inputs import Grid
 from spikeport.quantisation.integers import (
     factor_integers,
@@ -20,9 +20,10 @@ from spikeport.quantisation.integers import (
     readout_integers,
     weight_step,
 )
-from spikeport.quantisation.layers import Layer
+from spikeport.quantisation.layers import Layer, between
 from spikeport.quantisation.mantissa import Mantissa
 from spikeport.quantisation.scales import SUM_ONE, LayerScale, largest_weights, layer_scale
+from spikeport.quantisation.step_affine import step_integers
 
 Limits = Mapping[str, Array]  #: of each term the real weight that becomes the largest mantissa, [] or [C]
 
@@ -94,6 +95,10 @@ class Plan:
             elif isinstance(node, Synapse):
                 nodes[term.name], more = mantissas(node, term.name, term.value.unit, scale)
                 findings += more
+        for name in between(self.real, layer):
+            step = self.real[name]
+            assert isinstance(step, StepAffine)
+            nodes[name] = step_integers(step, self.real.shapes[name], scale)
         for name in layer.sinks:
             sink = self.real[name]
             if isinstance(sink, Readout):

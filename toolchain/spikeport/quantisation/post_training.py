@@ -32,6 +32,7 @@ from spikeport.quantisation.plan import Plan
 from spikeport.quantisation.ranges import RANGE_METHODS, RangeMethod, ranges
 from spikeport.quantisation.rounding import rounding, shortened
 from spikeport.quantisation.split import split
+from spikeport.quantisation.step_affine import whole_gains
 from spikeport.quantisation.sweep import Calibration, Run, batch_size, mismatches
 from spikeport.quantisation.thresholds import thresholds
 from spikeport.record import Record
@@ -122,12 +123,13 @@ def quantize(
 def prepare(graph: Graph) -> Graph:
     """The graph in the form that integers can take: no norm, no average, no gain, biases in the neurons.
 
-    Raises SP400 for a graph that holds integers already, SP131 for neurons that adapt.
+    Raises SP400 for a graph that holds integers already, SP131 for neurons that adapt, SP435 for gains a timestep that
+    stand in no whole multiples.
     """
     if not isinstance(graph.arithmetic, Real):
         fail("SP400", "the graph holds integers already", mend="quantise the graph of real numbers")
     raise_errors(replace(no_adaptation(node), where=f"node {name!r}") for name, node in graph.nodes_of(ALIF).items())
-    return separate(move_bias(fold_scale(fold_gain(fold_pool(fold_norm(graph))))))
+    return separate(move_bias(fold_scale(whole_gains(fold_gain(fold_pool(fold_norm(graph)))))))
 
 
 def first_plan(

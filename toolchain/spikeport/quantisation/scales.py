@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikeport.findings import Finding, fail
-from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Profile, Readout, Scale, Synapse
+from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Profile, Readout, Scale, StepAffine, Synapse
 from spikeport.graph.hosted import formed
 from spikeport.graph.loihi_rules import FACTOR_TOP
 from spikeport.quantisation.inputs import Grid
-from spikeport.quantisation.layers import Layer, Term
+from spikeport.quantisation.layers import Layer, Term, between
 from spikeport.quantisation.mantissa import Mantissa
 
 SUM_ONE = 1 << STATE_SHIFT  #: membrane units in one unit of a sum
@@ -168,7 +168,14 @@ def _worst_sums(graph: Graph, layer: Layer, shape: tuple[int, ...]) -> Array:
         least = positive * term.value.low + negative * term.value.high
         both = np.stack([most, least]) * term.value.unit * term.area
         total = total + (both if shape else np.stack([both[0].max(), both[1].min()]))
+    total = total + _step_biases(graph, layer)
     return np.asarray(np.abs(total).max(axis=0))
+
+
+def _step_biases(graph: Graph, layer: Layer) -> float:
+    """The largest biases a timestep, added up."""
+    nodes = (graph[name] for name in between(graph, layer))
+    return sum(float(np.abs(node.bias).max()) for node in nodes if isinstance(node, StepAffine))
 
 
 def _unit_shape(graph: Graph, layer: Layer) -> tuple[int, ...]:

@@ -24,11 +24,12 @@ from spikeport.graph import (
     Pool,
     Real,
     Scale,
+    StepAffine,
     Synapse,
     meaning,
 )
 from spikeport.graph.samples import Samples
-from spikeport.quantisation.layers import Layer, Term, carries_sums
+from spikeport.quantisation.layers import Layer, between, carries_sums
 from spikeport.quantisation.plan import Plan
 from spikeport.record import Record
 from spikeport.target import Request
@@ -117,20 +118,30 @@ class Sweep:
 
         Of integer terms the sum in units of a sum, exact (all below 2**24); of real terms the sum for integer input.
         """
-        terms = [nodes[term.name] for term in layer.terms]
+        steps = between(self.plan.real, layer)
+        terms = [nodes[name] for name in (*(term.name for term in layer.terms), *steps)]
         if self.last is not None and self.last[0] == sink and self.last[1] == terms:
             return self.last[2]
         parts = []
         for term in layer.terms:
             chain = path(self.plan.real, term.name, sink)
             if chain is not None:
-                parts.append(self._sum(nodes[term.name], term, chain, sink))
+                parts.append(self._sum(term.name, nodes[term.name], self.entering(term.name), chain, sink))
+        for name in steps:  # their biases once, their gains with each term
+            chain = path(self.plan.real, name, sink)
+            if chain is not None:
+                nothing = np.zeros((1, 1, *self.plan.real.shapes[name]), np.float32)
+                parts.append(self._sum(name, nodes[name], nothing, chain, sink))
         self.last = (sink, terms, _added(parts))
         return self.last[2]
 
-    def _sum(self, node: Node, term: Term, chain: list[str], sink: str) -> Array:
-        x = self.entering(term.name)
+    def _sum(self, name: str, node: Node, x: Array, chain: list[str], sink: str) -> Array:
+        """What one node makes of ``x``, as it arrives at the neurons; what lies between adds nothing of its own."""
         shape = self.plan.real.shapes[sink]
+        real = self.plan.real
+        passed = {each: _without_bias(real[each]) for each in chain}
+        if any(isinstance(each, StepAffine) for each in (node, *passed.values())):
+            x = np.broadcast_to(x, (real.timesteps, *x.shape[1:]))
         steps = x.shape[0]
         exponent = 0
         if isinstance(node, Synapse):
@@ -138,18 +149,14 @@ class Sweep:
             node = node.with_(weight=node.weight.astype(np.float32), bias=None, exponent=0)
         elif isinstance(node, Scale):
             node = node.with_(factor=node.factor.astype(np.float32))
+        elif isinstance(node, StepAffine):
+            node = node.with_(gain=node.gain.astype(np.float32), bias=node.bias.astype(np.float32))
         probe = LIF(shape, np.zeros((), np.float32), np.full(steps, np.inf, np.float32), reset="none")
-        real = self.plan.real
-        nodes = {
-            "input": Input(tuple(x.shape[2:]), "events"),
-            term.name: node,
-            **{name: real[name] for name in chain},
-            "probe": probe,
-        }
-        ends = {term.name, *chain}
+        nodes = {"input": Input(tuple(x.shape[2:]), "events"), name: node, **passed, "probe": probe}
+        ends = {name, *chain}
         edges = [(a, b) for a, b in real.edges if a in ends and b in chain]
         edges += [(a, "probe") for a, b in real.edges if a in ends and b == sink]
-        graph = Graph(nodes, (("input", term.name), *edges), steps, Real())
+        graph = Graph(nodes, (("input", name), *edges), steps, Real())
         record = self.calibration.run(graph, x, Request(membranes=True, batch=batch_size(graph)))
         sums = record.membranes["probe"]
         return np.floor(sums * np.float32(2.0**exponent)) if exponent else sums
@@ -191,7 +198,11 @@ def path(graph: Graph, term: str, sink: str) -> list[str] | None:
 
 
 def _passes(node: Node) -> bool:
-    return isinstance(node, Pool | Flatten | Delay) or carries_sums(node)
+    return isinstance(node, Pool | Flatten | Delay | StepAffine) or carries_sums(node)
+
+
+def _without_bias(node: Node) -> Node:
+    return node.with_(bias=0 * node.bias) if isinstance(node, StepAffine) else node
 
 
 def mismatches(a: Array, b: Array) -> int:
