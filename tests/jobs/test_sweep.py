@@ -62,6 +62,14 @@ def test_the_table_is_the_same_on_workers_and_after_a_stop(tmp_path):
     assert noted(tmp_path / "hereFalse")["points"][3] == {"square.number": 3}
 
 
+def test_a_table_is_parquet_too_with_one_type_a_column(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    rows = [{"a": 1, "b": "x", "c": None, "d": True}, {"a": 2.5, "b": 3, "c": 0.25, "d": False}]
+    write(rows, tmp_path)
+    known = parquet.read_table(tmp_path / "table.parquet").to_pylist()
+    assert known == [{"a": 1.0, "b": "x", "c": None, "d": True}, {"a": 2.5, "b": "3", "c": 0.25, "d": False}]
+
+
 def test_the_front_holds_what_no_other_beats():
     rng = np.random.default_rng(3)
     rows = [Row(n, {}, "done", dict(zip("abc", rng.integers(0, 6, 3).tolist(), strict=True))) for n in range(60)]

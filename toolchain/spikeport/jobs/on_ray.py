@@ -68,6 +68,7 @@ class OnRay:
             self.ray.shutdown()
         if self.place is not None:
             shutil.rmtree(self.place, ignore_errors=True)
+        scratch.clean(Path(tempfile.gettempdir()), "spikeport-job.*")
 
     def submit(self, job: Job) -> None:
         self.queue.append(job)
