@@ -26,9 +26,10 @@ from spikeport_models.networks.size import size_of
 DATA = {
     "digits": "UCI Optical Recognition of Handwritten Digits (Alpaydin, Kaynak 1998), CC BY 4.0; ships in scikit-learn",
     "fashion-mnist": "Fashion-MNIST (Xiao, Rasul and Vollgraf 2017), MIT licence",
+    "japanese-vowels": "JapaneseVowels (Kudo, Toyama and Shimbo 1999; UCI, doi 10.24432/C5NS47), CC BY 4.0; in aeon",
     "n-mnist": "N-MNIST (Orchard et al. 2015, doi 10.3389/fnins.2015.00437), CC BY-SA 4.0",
 }
-OFFICIAL = ("fashion-mnist", "cifar10", "cifar100", "dvs-gesture")  #: data sets whose test split is the official one
+OFFICIAL = ("fashion-mnist", "cifar10", "cifar100", "dvs-gesture", "japanese-vowels")  #: with an official test split
 SAMPLES = 500  #: on which firing rates are measured
 
 
@@ -84,8 +85,9 @@ def _splits(facts: Mapping[str, Any]) -> str:
     )
     official = name in OFFICIAL or (name == "n-mnist" and test == 10_000)
     source = "the official test split" if official else "a stratified part of all"
+    both = "; trained on both of the first" if facts["recipe"].get("train_on") == "all" else ""
     return (
-        f"{train:,} training, {val:,} validation, {test:,} test samples; the test part is {source}; parts are "
+        f"{train:,} training, {val:,} validation, {test:,} test samples{both}; the test part is {source}; parts are "
         f"stratified with seed {SEED} (`spikeport_models.datasets.parts`)"
     )
 

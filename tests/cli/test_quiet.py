@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from spikeport.terminal.app import quiet_first
+from spikeport.terminal.app import general_first
 
 
 @pytest.mark.parametrize(
@@ -13,8 +13,13 @@ from spikeport.terminal.app import quiet_first
 )
 def test_quiet_stands_before_the_verb_and_the_rest_keeps_its_order(words):
     rest = [word for word in words if word not in ("-q", "--quiet")]
-    assert quiet_first(words)[-len(rest) :] == rest
-    assert len(quiet_first(words)) == len(rest) + (rest != words)
+    assert general_first(words)[-len(rest) :] == rest
+    assert len(general_first(words)) == len(rest) + (rest != words)
+
+
+def test_plug_ins_are_read_before_the_verb_wherever_they_stand():
+    words = ["train", "digits-conv", "--plugin", "a.py", "-q", "--out", "x", "--plugin", "b.py"]
+    assert general_first(words) == ["-q", "--plugin", "a.py", "--plugin", "b.py", "train", "digits-conv", "--out", "x"]
 
 
 def test_the_verb_takes_it():

@@ -83,7 +83,7 @@ def test_the_code_of_a_page_runs(path, place):
             run_shell(text)
         elif kind == "python":
             with contextlib.redirect_stdout(io.StringIO()):
-                exec(compile(text, str(path), "exec"), space)
+                exec(compile(text, str(path), "exec", dont_inherit=True), space)
         else:
             assert kind in ("toml", "json", "text", "diff"), f"{path}: who runs {kind}?"
 

@@ -1,15 +1,83 @@
-"""What installed packages bring along, found by entry points: data sets, networks, and folders of files."""
+"""What others bring along: installed packages by entry points, and single files that say ``@plugin(...)``."""
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Protocol, TypeVar
+
+from spikeport.findings import SpikeportError, fail, require
+from spikeport.nearest import choose
+
+#: what a file may bring: the groups of entry points without ``spikeport.`` before them
+KINDS = ("methods", "surrogates", "neurons", "losses", "augmentations", "schedules", "networks", "datasets")
+
+Thing = TypeVar("Thing")
 
 
-def entries(group: str) -> dict[str, EntryPoint]:
-    """The entry points of a group in the order of their names; nothing is imported yet."""
-    return {entry.name: entry for entry in sorted(entry_points(group=group))}
+class Entry(Protocol):
+    """A name, and what is imported when it is first needed."""
+
+    @property
+    def name(self) -> str:
+        """How it is called."""
+
+    def load(self) -> Any:
+        """The thing itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a file brought."""
+
+    name: str
+    thing: Any
+
+    def load(self) -> Any:
+        return self.thing
+
+
+_own: dict[str, dict[str, Own]] = {}
+
+
+def plugin(kind: str, name: str) -> Callable[[Thing], Thing]:
+    """Make what follows known under a name, in this process: ``@plugin("methods", "mine")`` above a class or function.
+
+    It goes before an installed one of the same name. Raises SP323 for a kind that there is not.
+    """
+    require(kind in KINDS, "SP323", f"nothing of the kind {kind!r} can be brought", mend=choose(kind, KINDS))
+
+    def know(thing: Thing) -> Thing:
+        _own.setdefault(f"spikeport.{kind}", {})[name] = Own(name, thing)
+        return thing
+
+    return know
+
+
+def run_file(path: Path | str) -> ModuleType:
+    """Run a file of plug-ins: what ``spikeport --plugin FILE`` does. Raises SP323 where it cannot be run."""
+    path = Path(path)
+    spec = spec_from_file_location(f"spikeport_plugin_{path.stem}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        fail("SP323", "is no Python file", where=str(path), mend="name a .py file whose parts say @plugin(kind, name)")
+    module = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except SpikeportError:
+        raise
+    except Exception as error:
+        fail("SP323", f"cannot be run: {type(error).__name__}: {error}", where=str(path), mend="mend the file")
+    return module
+
+
+def entries(group: str) -> dict[str, Entry]:
+    """What there is of a group, in the order of the names; nothing is imported yet."""
+    known: dict[str, Entry] = {entry.name: entry for entry in entry_points(group=group)}
+    return dict(sorted((known | _own.get(group, {})).items()))
 
 
 def packages(group: str) -> list[ModuleType]:

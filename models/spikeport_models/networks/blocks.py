@@ -11,6 +11,7 @@ from spikeport.training.layers import Conv2d, Linear, Readout, Repeat, start_wei
 from spikeport.training.networks import Cells, Task
 from spikeport.training.neurons import NEURONS, Neuron
 from spikeport.training.norm import TdBatchNorm
+from spikeport.training.options import find
 
 Layers = OrderedDict[str, nn.Module]
 
@@ -40,8 +41,9 @@ class Blocks:
 
     def _neurons(self, norm: TdBatchNorm | None, channels: int) -> Neuron:
         options = dict(self.cells)
-        kind = NEURONS[str(options.pop("neuron", "plif"))]
-        return kind(self.task.method, self.task.timesteps, norm=norm, channels=channels, **options)  # type: ignore[arg-type]
+        kind = find("neurons", str(options.pop("neuron", "plif")), NEURONS, "SP316")
+        cells: Neuron = kind(self.task.method, self.task.timesteps, norm=norm, channels=channels, **options)
+        return cells
 
     def spiking(self, synapse: nn.Module, channels: int) -> Spiking:
         """A synapse with tdBN and neurons."""

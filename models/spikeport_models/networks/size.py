@@ -28,7 +28,7 @@ def size_of(module: nn.Module, input_shape: tuple[int, ...]) -> Size:
 
     def watch(name: str) -> Any:
         def hook(part: nn.Module, inputs: Any, output: Tensor) -> None:
-            count = output[0, 0].numel()
+            count = output[0].numel() if output.ndim == 2 else output[0, 0].numel()  # a step, or all of them
             if isinstance(part, nn.Conv2d):
                 macs[name] = count * part.weight[0].numel()
             elif isinstance(part, nn.Linear):

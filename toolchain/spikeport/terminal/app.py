@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from spikeport import __version__, process
+from spikeport import __version__, plugins, process
 from spikeport.findings import SpikeportError
 from spikeport.terminal import console, refusals
 from spikeport.verbs import VERBS
@@ -28,9 +28,12 @@ def _version(asked: bool) -> None:
 
 def _options(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no remarks.")] = False,
+    plugin: Annotated[list[str] | None, typer.Option("--plugin", help="A .py file with plug-ins; run first.")] = None,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
     console.settings.quiet = quiet
+    for file in plugin or ():
+        plugins.run_file(file)
 
 
 def build(words: Collection[str] | None = None) -> typer.Typer:
@@ -65,10 +68,16 @@ def _add(app: typer.Typer, name: str, written: str, short: str) -> None:
     app.command(written, short_help=short, help=help, epilog=examples)(command(verb, shown(name)))
 
 
-def quiet_first(words: list[str]) -> list[str]:
-    """The arguments with --quiet in front of the verb, wherever it was written."""
+def general_first(words: list[str]) -> list[str]:
+    """The arguments with --quiet and --plugin FILE in front of the verb, wherever they were written."""
     quiet = [word for word in words if word in ("--quiet", "-q")]
-    return [*quiet[:1], *(word for word in words if word not in quiet)]
+    rest = [word for word in words if word not in quiet]
+    first: list[str] = []
+    while "--plugin" in rest:
+        at = rest.index("--plugin")
+        first += rest[at : at + 2]
+        del rest[at : at + 2]
+    return [*quiet[:1], *first, *rest]
 
 
 def _completed() -> list[str]:
@@ -92,7 +101,7 @@ def main() -> None:
     words = sys.argv[1:]
     try:
         with refusals.coded():
-            build(_completed() if COMPLETING in os.environ else words)(args=quiet_first(words))
+            build(_completed() if COMPLETING in os.environ else words)(args=general_first(words))
     except SpikeportError as error:
         for finding in error.findings:
             print(console.printable(str(finding)), file=sys.stderr)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeport.findings import fail
+from spikeport.training import options
 from spikeport.training.recipe import Recipe
 
 BYTE = 255  #: what AutoAugment's images count to
@@ -16,7 +17,7 @@ def augment(x: Tensor, generator: torch.Generator, recipe: Recipe) -> Tensor:
 
     One draw a sample, for all its frames, from ``generator`` alone. The order is that of the published codes' loaders:
     crop, mirror, policy, and the hole last (DeVries and Taylor 2017: a square of ``cutout`` pixels around any pixel,
-    as far as it lies inside).
+    as far as it lies inside). Plug-ins' (`spikeport.augmentations`, ``(x, generator) -> x``) come behind.
     """
     if recipe.shift:
         x = _shifted(x, _places(x, recipe.shift, generator), recipe.shift)
@@ -29,7 +30,11 @@ def augment(x: Tensor, generator: torch.Generator, recipe: Recipe) -> Tensor:
         x = torch.where(chosen[:, None, None, None], x.flip(-1), x)
     if recipe.policy != "none":
         x = _by_policy(x, recipe.policy, generator)
-    return x if not recipe.cutout else _cut_out(x, recipe.cutout, generator)
+    if recipe.cutout:
+        x = _cut_out(x, recipe.cutout, generator)
+    for name, own in recipe.augmentations.items():
+        x = options.make("augmentations", name, {}, own, "SP312")(x, generator)
+    return x
 
 
 def _places(x: Tensor, most: int, generator: torch.Generator) -> Tensor:

@@ -13,13 +13,14 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from spikeport.findings import fail
+from spikeport.training import objective, options
 from spikeport.training.augment import augment
 from spikeport.training.layers import Readout
-from spikeport.training.losses import cross_entropy, listening, mean_square, near_threshold, tet
+from spikeport.training.losses import listening
 from spikeport.training.neurons import Neuron
 from spikeport.training.parallel import shared
 from spikeport.training.parts import Part, batches
-from spikeport.training.recipe import Recipe
+from spikeport.training.recipe import SCHEDULES, Recipe
 from spikeport.training.reduce import rank, ranks
 
 
@@ -77,12 +78,16 @@ def rate_at(step: int, per_epoch: int, recipe: Recipe) -> float:
     """Factor of the learning rate at a step of the optimiser, of ``per_epoch`` an epoch.
 
     Linear from 0 over the share ``warmup`` of all steps; then a cosine to 0 over the rest, by steps or by whole epochs
-    (torch's CosineAnnealingLR, once an epoch), or a staircase (torch's StepLR).
+    (torch's CosineAnnealingLR, once an epoch), or a staircase (torch's StepLR), or what a plug-in says
+    (`spikeport.schedules`, ``(step, per_epoch, epochs) -> factor``).
     """
     steps = per_epoch * recipe.epochs
     begin = recipe.warmup * steps
     if step < begin:
         return (step + 1) / begin
+    if recipe.schedule not in SCHEDULES:
+        by = options.make("schedules", recipe.schedule, SCHEDULES, recipe.schedule_options, "SP312")
+        return float(by(step, per_epoch, recipe.epochs))
     if recipe.schedule == "step":
         return float(recipe.step_factor ** (step // per_epoch // recipe.step_epochs))
     now = step if recipe.schedule == "cosine" else step // per_epoch * per_epoch
@@ -157,15 +162,14 @@ def _epoch(training: Training, parallel: nn.Module, train: Part, val: Part) -> E
 def train_step(module: nn.Module, x: Tensor, y: Tensor, optimiser: torch.optim.Optimizer, recipe: Recipe) -> Tensor:
     """One step of the optimiser: the loss, and how many answers were right, [2] float64 on the module's device."""
     optimiser.zero_grad(set_to_none=True)
-    with listening(module) as heard, torch.autocast(x.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+    wanted = objective.of_recipe(recipe)
+    with (
+        listening(module) as heard,
+        objective.watching(module, wanted) as layers,
+        torch.autocast(x.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"),
+    ):
         logits = module(x)
-    if recipe.loss == "tet":
-        loss = tet(heard[-1], y, share=recipe.tet_share, smoothing=recipe.label_smoothing)
-    else:
-        by = mean_square if recipe.loss == "mse" else cross_entropy
-        loss = by(logits, y, smoothing=recipe.label_smoothing)
-    if recipe.mpd_sgr > 0:
-        loss = loss + recipe.mpd_sgr * near_threshold(module)
+    loss = wanted(objective.Outcome(module, logits, heard[-1], y, layers))
     loss.backward()  # type: ignore[no-untyped-call]
     optimiser.step()
     _learn_readout(module, heard, y)

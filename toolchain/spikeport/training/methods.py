@@ -1,7 +1,8 @@
 """Training methods: how a layer's threshold and its surrogate's width follow from what the layer does.
 
 A method is a small frozen object that a neuron takes. ``adaptive`` methods set the threshold of each step from the
-membrane of the batch (`adapt`); the others have a constant threshold and give the widths beforehand (`widths`).
+membrane of the batch (`adapt`, or `watch` for more than its mean and spread); the others have a constant threshold and
+give the widths beforehand (`widths`).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Method:
 
     name: ClassVar[str] = "fixed"
     adaptive: ClassVar[bool] = False  #: whether thresholds follow the membrane in training
+    watches: ClassVar[bool] = False  #: whether they follow by `watch`, which sees every membrane, not by `adapt`
     learns_width: ClassVar[bool] = False  #: whether the width is a parameter of each layer
     learns_readout: ClassVar[bool] = False  #: whether the readout's weights over time are learned
 
@@ -50,7 +52,7 @@ class Method:
     @property
     def compiled(self) -> bool:
         """Whether the compiled loops know this method."""
-        return self.shape == "rectangular" and self.masked == 0 and not self.learns_width
+        return self.shape == "rectangular" and self.masked == 0 and not self.learns_width and not self.watches
 
     @property
     def norm_gamma(self) -> float:
@@ -69,6 +71,10 @@ class Method:
     def adapt(self, mean: Tensor, std: Tensor, decay: Tensor) -> tuple[Tensor, Tensor]:
         """Threshold and width of one step, from mean, unbiased std and decay of the membrane before the reset."""
         raise NotImplementedError(f"{self.name} has constant thresholds")
+
+    def watch(self, u: Tensor, decay: Tensor) -> tuple[Tensor, Tensor]:
+        """Threshold and width [] of one step from its membranes ``u`` [B, *neurons] before the reset, and the decay."""
+        raise NotImplementedError(f"{self.name} does not watch membranes")
 
     def adapted_width(self, std: Tensor, threshold: Tensor) -> Tensor:
         """Width of one step around ``threshold`` where the membrane has this unbiased standard deviation."""

@@ -12,8 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from spikeport import __version__, reading
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.nearest import choose
-from spikeport.training.catalogue import method
+from spikeport.training import objective, options
+from spikeport.training.catalogue import facts, method
 from spikeport.training.precision import Precision, fastest
+
+SCHEDULES = dict.fromkeys(("cosine", "cosine-epoch", "step"))  #: that `loop.rate_at` knows itself
 
 
 class Recipe(BaseModel):
@@ -32,7 +35,9 @@ class Recipe(BaseModel):
     normalise: str = "none"  #: MEAN,.../STD,... with one number a channel: samples enter as (x - mean) / std
     train_on: Literal["train", "all"] = "train"  #: "all": the validation part too; then no epoch is chosen by it
     choose: Literal["val", "test", "last"] = "val"  #: which part says which epoch is the best, or the last one is
-    loss: Literal["ce", "tet", "mse"] = "ce"
+    loss: str = "ce"  #: ce, tet, mse, or a plug-in's
+    loss_options: dict[str, Any] = Field(default_factory=dict)
+    also: dict[str, float] = Field(default_factory=dict)  #: further losses by name, each with its factor: im, rmp, …
     tet_share: float = Field(default=0.05, ge=0, le=1)  #: of the pull towards 1 in TET
     mpd_sgr: float = Field(default=0.0, ge=0)  #: factor of the share of membranes near their threshold
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
@@ -40,7 +45,8 @@ class Recipe(BaseModel):
     batch: int = Field(default=100, ge=2)
     optimiser: Literal["sgd", "adam", "adamw"] = "sgd"
     lr: float = Field(default=0.1, gt=0)  #: at the start; follows the schedule
-    schedule: Literal["cosine", "cosine-epoch", "step"] = "cosine"  #: to 0, by steps or by epochs; or a staircase
+    schedule: str = "cosine"  #: to 0 by steps; cosine-epoch, by epochs; step, a staircase; or a plug-in's
+    schedule_options: dict[str, Any] = Field(default_factory=dict)  #: of a plug-in's
     step_epochs: int = Field(default=50, ge=1)  #: of a staircase, the epochs of one step
     step_factor: float = Field(default=0.1, gt=0, le=1)  #: of a staircase, what the rate is multiplied by
     momentum: float = Field(default=0.9, ge=0, lt=1)
@@ -50,6 +56,7 @@ class Recipe(BaseModel):
     roll: int = Field(default=0, ge=0)  #: augmentation: as shift, but what leaves on one side enters on the other
     flip: bool = False  #: augmentation: half of the samples are mirrored
     cutout: int = Field(default=0, ge=0)  #: augmentation: side of a square set to zero, pixels
+    augmentations: dict[str, dict[str, Any]] = Field(default_factory=dict)  #: plug-ins' by name, each with its options
     policy: Literal["none", "cifar10", "imagenet", "svhn"] = "none"  #: augmentation: AutoAugment's, by torchvision
     last_batch: Literal["half", "keep", "drop"] = "half"  #: a partial batch: kept from half its size on, always, never
     precision: Precision = "float32"  #: in a file also "auto", which `parse` resolves: no recipe holds that word
@@ -60,8 +67,9 @@ class Recipe(BaseModel):
 def parse(fields: Mapping[str, Any], where: str = "", auto: Callable[[], Precision] = fastest) -> Recipe:
     """A recipe from plain values; ``auto`` says which precision "auto" is, by default the CPU's fastest.
 
-    Raises SP312 with every field that does not fit, SP313 for the method or an option of it that cannot be, SP321 where
-    the part that would choose the best epoch is trained on.
+    Raises SP312 with every field that does not fit and for a loss, a schedule or an augmentation that cannot be, SP313
+    for the method or an option of it that cannot be, SP321 where the part that would choose the best epoch is trained
+    on.
     """
     if fields.get("precision") == "auto":
         fields = {**fields, "precision": auto()}
@@ -70,6 +78,10 @@ def parse(fields: Mapping[str, Any], where: str = "", auto: Callable[[], Precisi
     except ValidationError as error:
         raise SpikeportError([_finding(one, where) for one in error.errors()]) from None
     method(recipe.method, **recipe.method_options)
+    objective.of(recipe.loss, recipe.loss_options, recipe.also)
+    options.make("schedules", recipe.schedule, SCHEDULES, recipe.schedule_options, "SP312")
+    for name, chosen in recipe.augmentations.items():
+        options.make("augmentations", name, {}, chosen, "SP312")
     if recipe.train_on == "all" and recipe.choose == "val":
         mend = 'choose = "last", or choose = "test" as some published code does'
         fail("SP321", "trains on the validation part and chooses the best epoch by it", where=where, mend=mend)
@@ -116,6 +128,7 @@ def facts_of(recipe: Recipe, input_shape: tuple[int, ...], coding: str, classes:
         "architecture": {"network": recipe.network, **recipe.architecture},
         "method": recipe.method,
         "method_options": recipe.method_options,
+        "after_training": facts(method(recipe.method, **recipe.method_options)),
         "timesteps": recipe.timesteps,
         "dataset": recipe.dataset,
         "input_shape": list(input_shape),

@@ -13,7 +13,7 @@ from spikeport import plugins
 from spikeport.findings import fail
 from spikeport.nearest import choose
 from spikeport.training import checkpoint
-from spikeport.training.catalogue import method
+from spikeport.training.catalogue import inference_method
 from spikeport.training.networks import build
 
 RECIPES = "spikeport.recipes"  #: packages with .toml files; ``OTHER_NAMES`` in one maps further names to its recipes
@@ -69,6 +69,6 @@ def _module(metadata: Mapping[str, Any]) -> nn.Module:
         input_shape=tuple(metadata["input_shape"]),
         classes=metadata["classes"],
         timesteps=metadata["timesteps"],
-        train_with=method(metadata["method"], **metadata.get("method_options", {})),
+        train_with=inference_method(metadata),
         options=architecture,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from spikeport.findings import require
 from spikeport.training.reduce import mean_and_std
 from spikeport.training.rules import Rules
 from spikeport.training.surrogates import slope
@@ -32,14 +33,26 @@ def forward(
             now = torch.addmm(now, spikes[-1].to(beta.dtype), feedback.T)
         u = now if v is None else torch.addcmul(now, v, beta)
         if rules.adapt:
-            mean, std = mean_and_std(u, per_channel=threshold.ndim == 2)
-            thresholds[t], widths[t] = rules.method.adapt(mean, std, beta)
+            thresholds[t], widths[t] = _adapted(u, beta, rules, per_channel=threshold.ndim == 2)
         theta = spread(thresholds[t], u)
         fired = u >= theta
         membranes.append(u)
         spikes.append(fired.to(x.dtype))
         v = u.masked_fill(fired, 0) if rules.by_zero else u - theta * fired
     return torch.stack(spikes), torch.stack(membranes), torch.stack(thresholds), torch.stack(widths)
+
+
+@torch.no_grad()
+def _adapted(u: Tensor, beta: Tensor, rules: Rules, *, per_channel: bool) -> tuple[Tensor, Tensor]:
+    """Threshold and width of a step, as the method sets them from its membranes."""
+    if rules.method.watches:
+        theta, width = rules.method.watch(u, beta)
+        shape = u.shape[1:2] if per_channel else ()
+        what = f"{rules.method.name!r} watches for a threshold of {list(theta.shape)}, the layer has {list(shape)}"
+        require(theta.shape == shape, "SP323", what, mend="one number a layer, or one a channel with per_channel")
+        return theta, width
+    mean, std = mean_and_std(u, per_channel=per_channel)
+    return rules.method.adapt(mean, std, beta)
 
 
 def backward(
