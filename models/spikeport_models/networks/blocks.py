@@ -12,6 +12,7 @@ from spikeport.training.networks import Cells, Task
 from spikeport.training.neurons import NEURONS, Neuron
 from spikeport.training.norm import TdBatchNorm
 from spikeport.training.options import find
+from spikeport.training.traces import by_traces
 
 Layers = OrderedDict[str, nn.Module]
 
@@ -20,8 +21,11 @@ class Spiking(nn.Sequential):
     """``neuron(norm(synapse(x)))`` over [T, B, ...]."""
 
     def forward(self, x: Tensor) -> Tensor:
+        synapse: nn.Module = self.synapse  # type: ignore[assignment]
         cells: Neuron = self.neuron  # type: ignore[assignment]
-        return cells.normalised(self.synapse(x), self.norm)  # type: ignore[arg-type, operator]
+        online = self.training and cells.gradient == "ottt"
+        current = by_traces(synapse, x, cells.decay) if online else synapse(x)
+        return cells.normalised(current, self.norm)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def applies(x: Tensor, threshold: Tensor, rules: Rules) -> bool:
         x.device.type == "cpu"
         and x.dtype in FLOATS
         and threshold.ndim == 1
-        and rules.method.compiled
+        and rules.compiled
         and x.numel() > 0
         and not torch.compiler.is_compiling()
         and type(x) in (Tensor, torch.nn.Parameter)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypedDict, get_type_hints
+from typing import Any, Literal, TypedDict, get_type_hints
 
 import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -18,7 +18,7 @@ from spikeport.reading import line
 from spikeport.training.catalogue import method
 from spikeport.training.methods import Method
 from spikeport.training.recipe import Recipe
-from spikeport.training.rules import Reset
+from spikeport.training.rules import Gradient, Reset
 
 GROUP = "spikeport.networks"
 STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True)
@@ -44,7 +44,8 @@ class Cells(TypedDict, total=False):
     neuron: str  #: plif (as a rule), lif or if
     reset: Reset
     detach_reset: bool
-    train_threshold: bool
+    train_threshold: bool | Literal["layer", "tanh"]
+    gradient: Gradient
 
 
 def networks() -> list[str]:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from spikeport.findings import require
+from spikeport.nearest import choose
 from spikeport.training import cuda, fused, stepwise
 from spikeport.training.dynamics import fire
 from spikeport.training.memory import rows_of_channels
 from spikeport.training.methods import Method
 from spikeport.training.norm import TdBatchNorm
-from spikeport.training.rules import Reset, Rules
+from spikeport.training.rules import Gradient, Reset, Rules
 
 
 class Neuron(nn.Module):
     """One layer of spiking neurons; `dynamics` has the equations. Input and output [T, B, *neurons].
 
     `threshold` is a buffer [T] (or [T, C]) and part of every checkpoint: with an adaptive method it is the moving
-    average that inference fires with. With ``train_threshold`` it is an ordinary parameter.
+    average that inference fires with. With ``train_threshold`` it is an ordinary parameter, or one learned number gives
+    it: "layer" that number (DIET-SNN, Rathi and Roy 2021, whose learned leak is PLIF's decay), "tanh" its tanh (LTMD,
+    Wang et al. 2022). ``gradient`` is how the backward pass goes through time (`rules.Gradient`).
     Raises SP310 where the input has another number of steps.
     """
 
@@ -36,26 +39,36 @@ class Neuron(nn.Module):
         norm: TdBatchNorm | None = None,
         reset: Reset = "zero",
         detach_reset: bool = False,
-        train_threshold: bool = False,
+        train_threshold: bool | Literal["layer", "tanh"] = False,
+        gradient: Gradient = "bptt",
         channels: int | None = None,
     ) -> None:
         super().__init__()
         require(reset in ("zero", "subtract"), "SP316", f"a neuron resets to zero or by subtraction, not {reset!r}")
+        learned = get_args(Gradient)
+        require(gradient in learned, "SP316", f"there is no gradient {gradient!r}", mend=choose(gradient, learned))
+        kinds = (True, False, "layer", "tanh")
+        require(train_threshold in kinds, "SP316", f"train_threshold = {train_threshold!r}", mend="true, layer or tanh")
         per_channel = bool(getattr(method, "per_channel", False))
         require(not per_channel or channels is not None, "SP316", "thresholds a channel need the number of channels")
         self.method = method
         self.timesteps = timesteps
         self.reset: Reset = reset
         self.detach_reset = detach_reset
+        self.gradient: Gradient = gradient
         # A tuple, so that the norm is no child of the neuron: MPD-AGL's width reads its gamma.
         self.norm_before = (norm,)
         self.log_width = nn.Parameter(torch.tensor(math.log(method.width))) if method.learns_width else None
         shape = (timesteps, channels) if per_channel and channels else (timesteps,)
         start = torch.full(shape, float(method.threshold))
-        if train_threshold:
+        if train_threshold is True:
             self.threshold = nn.Parameter(start)
         else:
             self.register_buffer("threshold", start)
+        self.through_tanh = train_threshold == "tanh"
+        self.level = (
+            nn.Parameter(self._level(float(method.threshold))) if train_threshold in ("layer", "tanh") else None
+        )
 
     @property
     def decay(self) -> Tensor:
@@ -65,11 +78,36 @@ class Neuron(nn.Module):
     @property
     def adapts(self) -> bool:
         """Whether thresholds follow the batch now."""
-        return self.training and self.method.adaptive and not isinstance(self.threshold, nn.Parameter)
+        learned = isinstance(self.threshold, nn.Parameter) or self.level is not None
+        return self.training and self.method.adaptive and not learned
+
+    def _level(self, threshold: float) -> Tensor:
+        """What is learned, where the threshold is to start."""
+        most = 1.0 if self.through_tanh else math.inf
+        require(threshold < most, "SP316", f"a tanh stays below 1, not {threshold:g}", mend="threshold = 0.5")
+        return torch.tensor(math.atanh(threshold) if self.through_tanh else threshold)
+
+    def thresholds(self) -> Tensor:
+        """[T] or [T, C] as this call fires with them, unless they adapt; the table follows a learned number."""
+        if self.level is None:
+            return self.threshold
+        value = torch.tanh(self.level) if self.through_tanh else self.level
+        with torch.no_grad():
+            self.threshold.copy_(value)
+        return value.expand(self.timesteps)
+
+    def train(self, mode: bool = True) -> Neuron:
+        """As torch's; the table is brought up to date."""
+        self.thresholds()
+        return super().train(mode)
+
+    def _save_to_state_dict(self, *args: object) -> None:
+        self.thresholds()
+        super()._save_to_state_dict(*args)
 
     def forward(self, x: Tensor) -> Tensor:
         rules, widths = self._prepare(x)
-        spikes, used = fire(x, self.decay, self.threshold, widths, rules)
+        spikes, used = fire(x, self.decay, self.thresholds(), widths, rules)
         self._follow(used, rules)
         return spikes
 
@@ -88,7 +126,7 @@ class Neuron(nn.Module):
             return self(norm(x))  # type: ignore[no-any-return]
         run = cuda.normalise_and_fire if there else fused.normalise_and_fire
         spikes, used, mean, var = run(
-            x, norm.weight, norm.bias, fused.Norm(norm.scale, norm.eps), self.decay, self.threshold, widths, rules
+            x, norm.weight, norm.bias, fused.Norm(norm.scale, norm.eps), self.decay, self.thresholds(), widths, rules
         )
         norm.follow(mean, var)
         self._follow(used, rules)
@@ -104,7 +142,7 @@ class Neuron(nn.Module):
         )
         adapts = self.adapts
         widths = self.threshold.detach() if adapts else self.surrogate_widths()
-        return Rules(self.method, self.reset, self.detach_reset, adapts), widths
+        return Rules(self.method, self.reset, self.detach_reset, self.gradient, adapts), widths
 
     @torch.no_grad()
     def _follow(self, used: Tensor, rules: Rules) -> None:

@@ -34,7 +34,7 @@ class Recurrent(PLIF):
         if not torch.is_grad_enabled():
             return self._by_steps(x)
         rules, widths = self._prepare(x)
-        spikes, used = _Fire.apply(x, self.decay, self.threshold, widths, self.feedback.weight, rules)  # type: ignore[no-untyped-call]
+        spikes, used = _Fire.apply(x, self.decay, self.thresholds(), widths, self.feedback.weight, rules)  # type: ignore[no-untyped-call]
         self._follow(used, rules)
         return spikes  # type: ignore[no-any-return]
 
@@ -50,6 +50,7 @@ class Recurrent(PLIF):
     def _by_steps(self, x: Tensor) -> Tensor:
         """Inference, line by line, as `capture` reads it."""
         self._prepare(x)
+        self.thresholds()
         v, s, spikes = torch.zeros_like(x[0]), torch.zeros_like(x[0]), []
         for t in range(self.timesteps):
             u = self.decay * v + x[t] + self.feedback(s)

@@ -98,7 +98,7 @@ def backward(
             past, below = u[t - 1], spread(thresholds[t - 1], u[t - 1])
             v = past.masked_fill(past >= below, 0) if zero else past - below * (past >= below)
             g_decay = g_decay + (g_u * v).sum()
-        carried = beta * g_u
+        carried = beta * g_u if rules.gradient == "bptt" else None
         g_x[t] = g_u.to(grad.dtype)
     return torch.stack(g_x), g_decay, torch.stack(g_theta), torch.stack(g_width)
 

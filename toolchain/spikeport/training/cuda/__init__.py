@@ -30,7 +30,7 @@ def applies(x: Tensor, threshold: Tensor, rules: Rules) -> bool:
         (x.is_cuda or asked == "triton")
         and asked != "plain"
         and x.dtype in FLOATS
-        and rules.method.compiled
+        and rules.compiled
         and x.numel() > 0
         and (threshold.ndim == 1 or rows_of_channels(x))
         and not torch.compiler.is_compiling()
