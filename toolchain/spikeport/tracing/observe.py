@@ -86,18 +86,20 @@ class Watch:
     @contextmanager
     def on(self, module: nn.Module) -> Iterator[None]:
         """Listen to the neuron modules."""
-        parts = [(path, part) for path, part in module.named_modules() if registered(part)]
-        handles = [part.register_forward_hook(self._hook(path)) for path, part in parts]
+        parts = [(path, part, kind) for path, part in module.named_modules() if (kind := registered(part))]
+        handles = [part.register_forward_hook(self._hook(path, kind.counts)) for path, part, kind in parts]
         try:
             yield
         finally:
             for handle in handles:
                 handle.remove()
 
-    def _hook(self, path: str) -> Any:
+    def _hook(self, path: str, counts: bool) -> Any:
         def hook(_module: nn.Module, arguments: Any, out: Any) -> Any:
             first, rest = (out[0], tuple(out[1:])) if isinstance(out, tuple | list) else (out, None)
-            self.fired.setdefault(path, []).append(first != 0)  # a copy: what follows may add to the spikes in place
+            self.fired.setdefault(path, []).append(
+                first.detach().clone() if counts else first != 0
+            )  # a copy: what follows may add to the spikes in place
             like = next((value for value in arguments if isinstance(value, Tensor)), first)
             spikes = first.to(like.dtype)  # some libraries' spikes are float32 whatever the weights are
             return spikes if rest is None else (spikes, *rest)
@@ -112,7 +114,7 @@ def _record(graph: Graph, watch: Watch, result: Array) -> Record:
         target="pytorch",
         outputs=read_out(graph, result),
         neurons={name: node.size for name, node in neurons.items()},
-        spike_counts={n: np.count_nonzero(t.reshape(len(t), -1), axis=1).astype(np.int64) for n, t in trains.items()},
+        spike_counts={n: t.reshape(len(t), -1).sum(1).astype(np.int64) for n, t in trains.items()},
         trains={name: Train.pack(train) for name, train in trains.items()},
     )
 

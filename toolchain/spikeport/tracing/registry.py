@@ -44,6 +44,10 @@ class Registered:
     convert: Converter
     steps: Callable[[Any], Literal["all", "one"]]  #: whether a call takes [T, B, ...] or one step [B, ...]
     reset: Callable[[Any], None]  #: back to the state before t = 0
+    counts: bool = False  #: whether what it returns is how often neurons fire, and not what a spike is worth
+    spikes: Callable[[Any], bool] = lambda _module: (
+        True
+    )  #: whether a module of the kind, or of one derived from it, is neurons at all
 
     @property
     def stateful(self) -> bool:
@@ -52,7 +56,11 @@ class Registered:
 
 
 _known: dict[type[nn.Module], Registered] = {}
-_plugins = {"snntorch": "spikeport.tracing.snntorch", "spikingjelly": "spikeport.tracing.spikingjelly"}
+_plugins = {
+    "sinabs": "spikeport.tracing.sinabs",
+    "snntorch": "spikeport.tracing.snntorch",
+    "spikingjelly": "spikeport.tracing.spikingjelly",
+}
 
 
 _tried: set[str] = set()  #: libraries whose plug-in was imported, or could not be
@@ -69,13 +77,16 @@ def register_neuron(
     *,
     steps: Literal["all", "one"] | Callable[[Any], Literal["all", "one"]] = "all",
     reset: Callable[[Any], None] = _nothing,
+    counts: bool = False,
+    spikes: Callable[[Any], bool] = lambda _module: True,
 ) -> None:
     """Teach `capture` a neuron class.
 
     ``converter(module, shape, timesteps)`` returns the `LIF` or `CubaLIF` node (or `Cells`) that computes what the
     module computes; `capture` checks it on a probe batch, spike for spike. ``steps`` says whether one call takes all
     timesteps [T, B, ...] or one [B, ...]; ``reset`` brings a module with a state back to the start of a sample.
-    The module's first argument is the input, its first result the spikes.
+    The module's first argument is the input, its first result the spikes, whatever a spike is worth; with ``counts``
+    how often each neuron fired. Modules of the class for which ``spikes`` is false are followed line by line.
 
         class MyLIF(nn.Module): ...        # u = 0.9 u + x, fires above 1, resets to zero; [T, B, ...]
 
@@ -87,7 +98,7 @@ def register_neuron(
     Raises SP387 where ``kind`` is no module class.
     """
     require(isinstance(kind, type) and issubclass(kind, nn.Module), "SP387", f"{kind!r} is no nn.Module class")
-    _known[kind] = Registered(converter, steps if callable(steps) else lambda _module: steps, reset)
+    _known[kind] = Registered(converter, steps if callable(steps) else lambda _module: steps, reset, counts, spikes)
 
 
 def registered(module: nn.Module, *, inside: bool = False) -> Registered | None:
@@ -103,7 +114,8 @@ def registered(module: nn.Module, *, inside: bool = False) -> Registered | None:
         _load(library, plugin)
     for kind in type(module).__mro__:
         if kind in _known:
-            return _known[kind] if type(module).forward is kind.forward else None
+            known = _known[kind]
+            return known if type(module).forward is kind.forward and known.spikes(module) else None
     return None
 
 

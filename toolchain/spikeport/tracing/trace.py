@@ -81,9 +81,7 @@ class Run:
             target="pytorch",
             outputs=read_out(graph, self.result.detach().cpu().numpy()),
             neurons={name: node.size for name, node in neurons.items()},
-            spike_counts={
-                n: np.count_nonzero(t.reshape(len(t), -1), axis=1).astype(np.int64) for n, t in trains.items()
-            },
+            spike_counts={n: t.reshape(len(t), -1).sum(1).astype(np.int64) for n, t in trains.items()},
             trains={name: Train.pack(train) for name, train in trains.items()},
         )
 

@@ -258,7 +258,7 @@ class Tracer(TorchFunctionMode):
         result = self._calls.fire(call)
         spikes = result[0]
         assert isinstance(spikes, Symbol)
-        self.trains.of(spikes, next(tensors(out)))
+        self.trains.of(spikes, next(tensors(out)), counts=kind.counts)
         return result
 
     def _norm(self, module: Any, x: Symbol) -> Symbol:

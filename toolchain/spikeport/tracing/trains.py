@@ -23,17 +23,19 @@ class Trains:
     size: Size
     seen: dict[str, dict[int, Tensor]] = field(default_factory=dict)
 
-    def of(self, spikes: Symbol, values: Tensor, turned: bool = False) -> None:
-        """Note the values of a tensor that is one layer's spikes (``turned``: where it did not fire)."""
+    def of(self, spikes: Symbol, values: Tensor, turned: bool = False, *, counts: bool = False) -> None:
+        """Note what a tensor says of one layer: where it fired, or did not (``turned``), or how often (``counts``)."""
         (product,) = spikes.terms
         (out,) = product
         assert isinstance(out, Out)
         step = ALL if out.step is None and spikes.timed else (out.step or 0)
-        fired = ordered(values.detach() != 0, spikes.axes, spikes.shape, self.size, timed=step == ALL)
+        fired = ordered(
+            values.detach() if counts else values.detach() != 0, spikes.axes, spikes.shape, self.size, timed=step == ALL
+        )
         self.seen.setdefault(out.node, {})[step] = ~fired if turned else fired
 
     def train(self, node: str) -> Tensor:
-        """bool [T, B, *shape]. Raises KeyError for a layer whose spikes were not seen."""
+        """[T, B, *shape], bool or how often. Raises KeyError for a layer whose spikes were not seen."""
         if gate := self.draft.gates.get(node):
             kind, a, b = gate
             first = self.train(a)

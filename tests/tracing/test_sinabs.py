@@ -1,0 +1,54 @@
+"""Sinabs' neurons become nodes that fire as they do, several times in a step too: held to the real package."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from spikeport.engine import simulate
+from spikeport.findings import SpikeportError
+from spikeport.graph import LIF, CubaLIF
+from spikeport.graph.neurons import EVERY_SPIKE
+from spikeport.target import Request
+from spikeport.tracing import capture
+from spikeport.tracing.registry import registered
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # theirs, on import
+layers = pytest.importorskip("sinabs.layers")
+from sinabs.activation import MaxSpike, MembraneReset, SingleSpike  # noqa: E402
+
+KINDS = {
+    "IAF": (lambda: layers.IAF(), LIF, EVERY_SPIKE, "subtract"),
+    "LIF": (lambda: layers.LIF(tau_mem=10.0, norm_input=False), LIF, EVERY_SPIKE, "subtract"),
+    "three at most, a current": (
+        lambda: layers.LIF(9.0, 3.0, norm_input=False, spike_fn=MaxSpike(3)),
+        CubaLIF,
+        3,
+        "subtract",
+    ),
+    "one, to zero": (lambda: layers.IAF(spike_fn=SingleSpike, reset_fn=MembraneReset()), LIF, 1, "zero"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_neurons_fire_as_often_as_sinabs_does(kind):
+    make, node, most, reset = KINDS[kind]
+    torch.manual_seed(1)
+    module = nn.Sequential(nn.Linear(6, 8), make(), nn.Linear(8, 3)).eval()
+    graph = capture(module, (6,), timesteps=5, forward="sequence")
+    (neurons,) = graph.nodes_of(LIF).values()
+    assert (type(neurons), neurons.most_spikes, neurons.reset) == (node, most, reset)
+    x = np.random.default_rng(2).normal(0, 4, (5, 7, 6)).astype(np.float32)
+    fresh = nn.Sequential(module[0], make()).eval()
+    with torch.no_grad():
+        spikes = fresh(torch.tensor(x).transpose(0, 1)).transpose(0, 1).numpy()
+    assert 1 < spikes.max() <= most or most == spikes.max() == 1
+    np.testing.assert_array_equal(simulate(graph, x, Request(trains=True)).trains["1"].unpack(), spikes)
+
+
+def test_a_membrane_with_a_lower_end_is_refused_and_a_filter_is_no_neuron():
+    with pytest.raises(SpikeportError, match="min_v_mem"):
+        capture(nn.Sequential(layers.IAF(min_v_mem=-1.0)), (6,), timesteps=4, forward="sequence")
+    assert registered(layers.ExpLeak(10.0)) is None

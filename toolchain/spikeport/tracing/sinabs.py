@@ -1,0 +1,87 @@
+"""Sinabs' IAF and LIF as nodes, with one spike a step or several.
+
+A step (``layers/functional/lif.py``, ``activation/spike_generation.py`` and ``reset_mechanism.py``, version 2.0.3), of
+input [B, T, ...]; alpha = exp(-1 / tau), 1 in IAF::
+
+    u[t] = alpha_mem v[t-1] + gain x[t]            gain 1 - alpha_mem with norm_input, else 1; IAF: 1
+    with tau_syn: i[t] = alpha_syn (i[t-1] + x[t]) in the place of x[t]
+
+    SingleSpike   s = 1 where u >= threshold
+    MultiSpike    s = trunc(u / threshold) where u > 0          MaxSpike(n): n at most
+    MembraneSubtract   v = u - s threshold                      MembraneReset   v = 0 where s > 0
+
+A lower end of the membrane (``min_v_mem``) and a subtraction of another value have no node.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import sinabs.layers
+from sinabs.activation import MaxSpike, MembraneReset, MembraneSubtract, MultiSpike, SingleSpike
+
+from spikeport.findings import fail, require
+from spikeport.graph import LIF, CubaLIF
+from spikeport.graph.neurons import EVERY_SPIKE, Reset
+from spikeport.tracing.registry import array, register_neuron
+
+
+def integrate(module: Any, shape: tuple[int, ...], timesteps: int) -> LIF:
+    """`sinabs.layers.IAF`."""
+    return _node(module, shape, timesteps, np.ones((), np.float32), np.ones((), np.float32))
+
+
+def leak(module: Any, shape: tuple[int, ...], timesteps: int) -> LIF:
+    """`sinabs.layers.LIF`."""
+    decay = array(module.alpha_mem_calculated)
+    return _node(module, shape, timesteps, decay, 1 - decay if module.norm_input else np.ones((), np.float32))
+
+
+def _node(module: Any, shape: tuple[int, ...], timesteps: int, decay: Any, gain: Any) -> LIF:
+    require(
+        module.min_v_mem is None, "SP387", "min_v_mem holds the membrane from below", mend="train with min_v_mem=None"
+    )
+    theta = array(module.spike_threshold)
+    options: dict[str, Any] = {"gain": gain, "reset": _reset_of(module), "most_spikes": _most(module)}
+    threshold = np.broadcast_to(theta, (timesteps, *theta.shape)).copy()
+    alpha = module.alpha_syn_calculated
+    if alpha is None:
+        return LIF(shape, decay, threshold, **options)
+    fade = array(alpha)
+    options["gain"] = gain * fade
+    return CubaLIF(shape, decay, threshold, **options, current_decay=fade)
+
+
+def _most(module: Any) -> int:
+    if module.spike_fn is SingleSpike:
+        return 1
+    if module.spike_fn is MultiSpike:
+        return EVERY_SPIKE
+    if isinstance(module.spike_fn, MaxSpike):
+        return EVERY_SPIKE if module.spike_fn.max_num_spikes_per_bin is None else module.spike_fn.max_num_spikes_per_bin
+    fail("SP387", f"spike_fn is {module.spike_fn!r}", mend="use SingleSpike, MultiSpike or MaxSpike")
+
+
+def _reset_of(module: Any) -> Reset:
+    if isinstance(module.reset_fn, MembraneSubtract) and module.reset_fn.subtract_value is None:
+        return "subtract"
+    if isinstance(module.reset_fn, MembraneReset) and module.reset_fn.reset_value == 0:
+        return "zero"
+    fail("SP387", f"reset_fn is {module.reset_fn!r}", mend="use MembraneSubtract() or MembraneReset()")
+
+
+def _reset(module: Any) -> None:
+    """Empty states, as before the first call."""
+    for state in ("v_mem", "i_syn"):
+        if getattr(module, state, None) is not None:
+            setattr(module, state, getattr(module, state).detach().new_zeros(0))
+
+
+def _spikes(module: Any) -> bool:
+    """ExpLeak is a LIF without spikes."""
+    return module.spike_fn is not None
+
+
+register_neuron(sinabs.layers.IAF, integrate, reset=_reset, counts=True, spikes=_spikes)
+register_neuron(sinabs.layers.LIF, leak, reset=_reset, counts=True, spikes=_spikes)
