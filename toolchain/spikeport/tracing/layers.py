@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.graph import Array, Conv, Dilate, Linear, Norm
-from spikeport.tracing import operations, views
+from spikeport.tracing import operations, taps, views
 from spikeport.tracing.axes import words
 from spikeport.tracing.call import Call
 from spikeport.tracing.mixing import is_over_time, mixed
@@ -53,6 +53,9 @@ def conv(axes: int) -> Callable[[Call], Symbol]:
     """conv1d, conv2d(input, weight, bias, stride, padding, dilation, groups)."""
 
     def handler(call: Call) -> Symbol:
+        known = call.known(call.get(0, "input"))
+        if known is not None and taps.over_time(known, axes):
+            return taps.convolved(call, known, bias_of)
         x = call.input()
         weight = call.constant(call.get(1, "weight"))
         assert weight is not None

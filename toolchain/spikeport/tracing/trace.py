@@ -25,6 +25,7 @@ from spikeport.tracing import (
     reductions,
     repetition,
     shapes,
+    taps,
 )
 from spikeport.tracing.blocks import weighted
 from spikeport.tracing.finish import Finish
@@ -45,6 +46,7 @@ HANDLERS = {
     **repetition.HANDLERS,
     **indexing.HANDLERS,
     **operations.HANDLERS,
+    **taps.HANDLERS,
 }
 
 

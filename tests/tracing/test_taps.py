@@ -1,0 +1,56 @@
+"""Kernels over time, as learned delays are written (DCLS), become synapses behind delays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from spikeport.findings import SpikeportError
+from spikeport.graph import Delay, Linear
+from spikeport.tracing import capture
+from spikeport.training import PLIF, method
+from traced import fired
+
+T, K = 6, 4
+
+
+class Delayed(nn.Module):
+    """Each weight of a layer has one delay: a kernel over time with one entry a weight, zeros before the first step."""
+
+    def __init__(self, *, sides=(K - 1, 0), dilation=1, groups=1):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.out = nn.Linear(6, 8), nn.Linear(8, 3)
+        self.lif1, self.lif2 = (PLIF(method("fixed", threshold=0.3), T) for _ in range(2))
+        self.sides, self.dilation, self.groups = sides, dilation, groups
+        delays = torch.randint(0, K, (8, 8 // groups))
+        self.kernel = nn.Parameter(torch.randn(8, 8 // groups, 1) * F.one_hot(K - 1 - delays, K))
+        self.bias = nn.Parameter(torch.randn(8) / 4)
+
+    def forward(self, x):  # [T, B, 6]
+        x = self.lif1(self.first(x)).permute(1, 2, 0)
+        x = F.conv1d(F.pad(x, self.sides), self.kernel, self.bias, dilation=self.dilation, groups=self.groups)
+        return self.out(self.lif2(x.permute(2, 0, 1))).mean(0)
+
+
+@pytest.mark.parametrize(("dilation", "groups"), [(1, 1), (2, 4)])
+def test_a_kernel_over_time_is_a_synapse_for_each_delay(dilation, groups):
+    net = Delayed(sides=(dilation * (K - 1), 0), dilation=dilation, groups=groups).eval()
+    graph = fired(capture(net, (6,), timesteps=T, coding="events"))
+    assert sorted(node.steps for node in graph.nodes_of(Delay).values()) == [dilation * n for n in range(1, K)]
+    taps = [node for node in graph.nodes_of(Linear).values() if node.weight.shape == (8, 8)]
+    total = np.zeros((8, 8), np.float32)
+    for group in range(groups):
+        rows = slice(group * 8 // groups, (group + 1) * 8 // groups)
+        total[rows, rows] = net.kernel.detach().sum(2)[rows]
+    np.testing.assert_array_equal(sum(node.weight for node in taps), total)
+    assert sum(node.bias is not None for node in taps) == 1
+
+
+def test_a_kernel_that_sees_later_steps_is_refused():
+    with pytest.raises(SpikeportError) as caught:
+        capture(Delayed(sides=(1, 2)).eval(), (6,), timesteps=T, coding="events")
+    assert any("zeros before the first step" in finding.what for finding in caught.value.findings)

@@ -1,0 +1,99 @@
+"""A convolution over time: each tap of its kernel is a matrix behind a delay, as a synapse with a delay a weight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from spikeport.graph import Array, Linear
+from spikeport.tracing.algebra import summed
+from spikeport.tracing.blocks import gathered, steps_of
+from spikeport.tracing.call import Call
+from spikeport.tracing.symbols import ALL, Out, Product, Steps, Symbol, Unsupported
+
+
+def pad(call: Call) -> Steps:
+    """pad(x, (steps, 0)) with zeros in front of the last axis, which is time: nothing was there before."""
+    x, sides = call.input(), tuple(call.get(1, "pad"))
+    zero = call.get(2, "mode", "constant") == "constant" and not call.get(3, "value", 0)
+    if x.axes[-1] != ("T",) or not zero or len(sides) != 2 or sides[1] or sides[0] < 0:
+        raise Unsupported("pads with more than zeros before the first step; pad features where they are convolved")
+    block = steps_of(call, x)
+    return Steps((None,) * int(sides[0]) + block.steps, block.axis)
+
+
+def over_time(x: Symbol | Steps | None, axes: int) -> bool:
+    """Whether a convolution over ``axes`` axes of ``x`` [batch, features, time] runs over time."""
+    if isinstance(x, Steps):
+        return axes == 1 and x.axis == 2
+    return x is not None and axes == 1 and x.axes[1:] == ((0,), ("T",)) and len(x.shape) == 1
+
+
+def convolved(call: Call, known: Symbol | Steps, bias: Callable[[Call, Any, Symbol], Array | None]) -> Symbol:
+    """conv1d(input, weight, bias, stride, padding, dilation, groups) over time, of as many steps as there are.
+
+    ``y[t] = sum_k weight[:, :, k] x[t - dilation (K - 1 - k)]``: dilation (K - 1) zeros stand before the first step.
+    """
+    early = next((n for n, s in enumerate(known.steps) if s is not None), 0) if isinstance(known, Steps) else 0
+    x = gathered(call, replace(known, steps=known.steps[early:])) if isinstance(known, Steps) else known
+    weight = call.constant(call.get(1, "weight"))
+    options = ((3, "stride", 1), (4, "padding", 0), (5, "dilation", 1))
+    stride, padding, dilation = (_one(call.get(index, name, default)) for index, name, default in options)
+    assert weight is not None
+    taps = weight.shape[2]
+    if not isinstance(x, Symbol) or not over_time(x, 1) or x.constant.any():
+        raise Unsupported("convolves over time what is no sum of one layer's values at each step")
+    if stride != 1 or padding or early != dilation * (taps - 1):
+        raise Unsupported(
+            f"convolves over time with {early} steps of zeros before the first; a kernel that sees no later step and "
+            f"leaves as many steps as it takes needs {dilation * (taps - 1)}, and stride 1"
+        )
+    groups = int(call.get(6, "groups", 1))
+    total: Symbol | None = None
+    for tap in range(taps):
+        matrix = _ungrouped(weight[:, :, tap], groups)
+        if not matrix.any():
+            continue
+        first = bias(call, call.get(2, "bias"), x) if total is None else None
+        part = call.apply(Linear(matrix, first), _late(call, x, dilation * (taps - 1 - tap)), x.axes)
+        total = part if total is None else summed(total, part)
+    if total is None:
+        raise Unsupported("convolves with zeros")
+    return total
+
+
+def _one(value: Any) -> int:
+    if isinstance(value, str):
+        raise Unsupported(f"pads time on both sides (padding={value!r})")
+    return int(value if isinstance(value, int) else value[0])
+
+
+def _late(call: Call, x: Symbol, steps: int) -> Symbol:
+    """The values of so many steps ago."""
+    terms: dict[Product, Array] = {}
+    draft = call.tracer.draft
+    for product, factor in draft.gated(x).terms.items():
+        (out,) = product
+        if not isinstance(out, Out) or out.step not in (None, ALL):
+            raise Unsupported("convolves over time what is no sum of one layer's values at each step")
+        node = draft.delayed(out.node, steps)
+        terms[frozenset([Out(node, None if node in draft.steady else ALL)])] = factor
+    return Symbol(terms, x.shape, x.axes, causes=x.causes)
+
+
+def _ungrouped(weight: Array, groups: int) -> Array:
+    """A matrix [out, in] of one [out, in / groups]."""
+    if groups == 1:
+        return weight
+    outputs, inputs = len(weight) // groups, weight.shape[1]
+    whole = np.zeros((len(weight), inputs * groups), weight.dtype)
+    for group in range(groups):
+        rows = slice(group * outputs, (group + 1) * outputs)
+        whole[rows, group * inputs : (group + 1) * inputs] = weight[rows]
+    return whole
+
+
+HANDLERS: dict[str, Callable[[Call], Any]] = {"pad": pad}
