@@ -27,6 +27,7 @@ from spikeport.jobs.store import Store
 Files = dict[str, bytes]  #: by name
 AHEAD = 4  #: jobs that are handed to the cluster for each of its CPUs
 ROOM = 64  #: and at least so many
+RECOUNT = 5.0  #: seconds after which the cluster is asked again how many CPUs it has
 
 QUIET = {  # environment of a cluster that this process starts: no report to its authors, no warning of a default
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -49,10 +50,13 @@ class OnRay:
         self.jobs: dict[Any, Job] = {}  #: by the reference to what they will return
         self.place: Path | None = None
         self.begun = False
+        self.counted, self.cpus = float("-inf"), 1
 
     @property
     def workers(self) -> int:
-        return max(1, int(self.ray.cluster_resources().get("CPU", 1)))
+        if time.monotonic() > self.counted + RECOUNT:
+            self.counted, self.cpus = time.monotonic(), max(1, int(self.ray.cluster_resources().get("CPU", 1)))
+        return self.cpus
 
     def __enter__(self) -> Self:
         if not self.ray.is_initialized():
