@@ -78,6 +78,7 @@ def test_integers_are_told_in_real_units():
     second = first * 2048 // 4096 + first
     assert (place.t, place.a_fires, place.b_fires) == (1, True, False)
     assert place.a.membrane == place.b.membrane == second * 0.25
+    assert (place.a.threshold, place.b.threshold) == (20 * 64 * 0.25, 30 * 64 * 0.25)
     assert place.a.margin == (second - 20 * 64) * 0.25
     assert place.b.margin == (second - 30 * 64) * 0.25
     assert f"margin {place.b.margin:+.3g}" in str(place)

@@ -92,6 +92,11 @@ def test_layers_that_only_one_run_has_are_named():
     agreement = parity(record({"a": spikes, "b": spikes}), record({"a": spikes}))
     assert agreement.uncompared == ("b",)
     assert not agreement.exact
+    margins = {name: Judged(np.full((1, 1, 2), -1.0), np.zeros((1, 1, 2))) for name in ("a", "b")}
+    judged = parity(
+        record({"a": spikes, "b": spikes}), record({"a": ~spikes}), margins, judged=record({"a": spikes, "b": spikes})
+    )
+    assert (judged.spike_mismatches, judged.mismatches_following) == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +140,9 @@ def test_wilson_gives_the_published_intervals(successes, trials, low, high):
 def test_a_share_of_nothing_has_no_interval():
     with pytest.raises(SpikeportError, match="SP802"):
         wilson(0, 0)
+    for successes in (-1, 6):
+        with pytest.raises(SpikeportError, match=f"{successes} successes of 5"):
+            wilson(successes, 5)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from random_graphs import random_graph
-from spikeport.costs import deliveries, estimate
+from spikeport.costs import Delivery, deliveries, estimate
+from spikeport.costs.identities import sent_by
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, Conv, Delay, Graph, Input, Linear, Pool, Readout, Scale
@@ -91,6 +92,21 @@ def test_a_synapse_of_two_layers_is_held_twice():
     np.testing.assert_array_equal(
         sum(each.sum(1) for each in work(Mapping(graph, fit(graph, "loihi1")), record, x).values()), total
     )
+
+
+def test_deliveries_of_more_samples_add():
+    one, two = (
+        Delivery("in", "fc", np.asarray(a), np.asarray(b), spatial=False)
+        for a, b in (([5, 7], [3, 4]), ([1, 2], [0, 2]))
+    )
+    both = one + two
+    assert (both.operations.tolist(), both.effective.tolist(), both.target) == ([6, 9], [3, 6], "fc")
+
+
+def test_what_an_input_sends_is_counted_step_by_step():
+    graph = pooled("sum", 1)
+    x, record = ran(graph)
+    assert sent_by(graph, "input", record, x).tolist() == x.sum((1, 2, 3, 4)).tolist()
 
 
 def test_a_loop_gets_the_spikes_of_the_last_step_too():

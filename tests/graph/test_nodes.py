@@ -5,7 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikeport.graph import Conv, Flatten, Linear, Norm, Pool, Readout, Real, Scale, meaning
+from spikeport.findings import SpikeportError
+from spikeport.graph import (
+    LOIHI2,
+    Conv,
+    Flatten,
+    Graph,
+    Input,
+    Linear,
+    Loihi,
+    Norm,
+    Pool,
+    Readout,
+    Real,
+    Scale,
+    meaning,
+)
+from spikeport.graph.bounds import Range
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(4, 6, 7))
@@ -67,7 +83,15 @@ ALMOST = [0.25, 0.25, 0.25, 0.26]
 
 @pytest.mark.parametrize(
     ("weight", "follows"),
-    [([0.25] * 4, True), (LAST, True), (ALMOST, False), ([0, 1, 0, 1], False), ([0] * 4, False), ([1], False)],
+    [
+        ([0.25] * 4, True),
+        (LAST, True),
+        (ALMOST, False),
+        ([0, 1, 0, 1], False),
+        ([0, -1, 0, 1], False),
+        ([0] * 4, False),
+        ([1], False),
+    ],
 )
 def test_a_readout_of_the_mean_or_the_last_step_follows_the_number_of_steps(weight, follows):
     assert Readout((2,), np.asarray(weight, np.float32)).follows_length == follows
@@ -79,3 +103,27 @@ def test_a_mean_over_more_steps_is_a_mean_and_a_last_step_the_last():
     assert mean.for_length(8).tolist() == [0.125] * 8
     assert last.for_length(3).tolist() == [0, 0, 3]
     assert last.for_length(3).dtype == np.float32
+
+
+@pytest.mark.parametrize("bias", [None, [0.25, -0.5]])
+def test_a_synapse_reaches_from_its_negative_weights_to_its_positive_ones(bias):
+    """0.5 and 1.5 of inputs up to 2: 4; -0.75 and -0.25 of them: -2. Zero is in it, as at a border."""
+    weight = np.asarray([[0.5, 1.5], [-0.75, -0.25]], np.float32)
+    node = Linear(weight, None if bias is None else np.asarray(bias, np.float32))
+    before, after = Real("float32").reach(node, Range(0, 2))
+    assert (before.low, before.high) == (-2, 4)
+    assert (after.low, after.high) == ((-2, 4) if bias is None else (-2.5, 4.25))
+    only = Real("float32").reach(Linear(weight[:1]), Range(0, 2))[0]
+    assert (only.low, only.high) == (0, 4)
+
+
+def test_a_readouts_bias_is_a_word_of_32_bits():
+    def graph(bias):
+        nodes = {"in": Input((1,), low=0, high=1), "out": Readout((1,), np.ones(1, np.int64), np.asarray(bias))}
+        return Graph.chain(nodes, 1, arithmetic=Loihi(LOIHI2))
+
+    for bias in (-(2**31), 2**31 - 1):
+        assert graph(bias)["out"].bias == bias
+    for bias in (-(2**31) - 1, 2**31):
+        with pytest.raises(SpikeportError, match="bias"):
+            graph(bias)
