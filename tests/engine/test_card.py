@@ -13,9 +13,12 @@ from interpreted import MISSING, interpreted
 from random_graphs import random_graph
 from spikeport.engine import cuda, simulate
 from spikeport.engine.cuda import here, tf32
+from spikeport.engine.devices import products_asked
 from spikeport.engine.kept import bits_there
+from spikeport.engine.margins import margins
 from spikeport.engine.target import Integer
-from spikeport.graph import LIF, LOIHI2, Conv, Graph, Input, Linear, Loihi, Range
+from spikeport.findings import SpikeportError
+from spikeport.graph import LIF, LOIHI2, Conv, CubaLIF, Graph, Input, Linear, Loihi, Range
 from spikeport.record import Record, Train
 
 kernels = pytest.mark.skipif(bool(MISSING), reason=MISSING or "there")
@@ -182,10 +185,48 @@ def test_a_layer_is_left_the_tiles_that_fit_it():
     with interpreted():
         from spikeport.engine.cuda.tiles import TILES, TRIED, suited
 
-    large = suited(TILES, 256 * 32 * 32, 128, 128, 2)
+    large = suited(TILES, 256 * 32 * 32, 128, 128, 2, 1)
     assert large[0] == TILES[0]
     assert len(large) == TRIED
-    assert all(bm * bn <= 64 * 64 for bm, bn, *_ in suited(TILES, 256 * 32 * 32, 128, 128, 5))  # wide, with a current
-    assert [suited(TILES, 1, 10, 3, 2), suited(TILES, 8192, 10, 512, 2)] == [[TILES[-1]], [TILES[-1]]]
-    (one,) = suited(TILES, 1024, 128, 128, 2)  # a single sample: small tiles, so that all processors compute
+    assert all(bm * bn <= 64 * 64 for bm, bn, *_ in suited(TILES, 256 * 32 * 32, 128, 128, 5, 1))  # 64 bits, a current
+    for bm, bn, bk, _, stages in suited(TILES, 256 * 32 * 32, 128, 128, 2, 4):  # float32
+        assert stages * bk * (bm + bn) * 4 <= 96 << 10
+    assert [suited(TILES, 1, 10, 3, 2, 1), suited(TILES, 8192, 10, 512, 2, 1)] == [[TILES[-1]], [TILES[-1]]]
+    (one,) = suited(TILES, 1024, 128, 128, 2, 1)  # a single sample: small tiles, so that all processors compute
     assert one[:2] == (32, 16)
+
+
+@kernels
+@pytest.mark.parametrize("name", ["many channels", "few channels", "depthwise", "one axis", "dense"])
+def test_real_layers_on_a_card_differ_from_exact_numbers_by_rounding_alone(name, monkeypatch):
+    """Sums, bias, gain, current, thresholds and counts in one kernel; bounds of `margins` hold every spike."""
+    rng = np.random.default_rng(len(name))
+    make, shape, _ = LAYERS[name]
+    weight = (synapse := make(rng)).weight / np.float32(300)
+    out = synapse.output_shape(shape)
+    parts = {"current_decay": np.float32(0.5)} if name == "dense" else {}
+    kind = CubaLIF if parts else LIF
+    bias, gain = (rng.normal(size=out[0]).astype(np.float32) for _ in range(2))
+    neurons = kind(out, np.float32(0.7), np.float32([0.2, 0.1, 0.3]), bias=bias, gain=gain, reset="subtract", **parts)
+    first = synapse.with_(weight=weight, exponent=0, bias=bias)
+    graph = Graph.chain({"input": Input(shape, "events"), "synapse": first, "lif": neurons}, timesteps=3)
+    samples = rng.normal(size=(3, 4, *shape)).astype(np.float32)
+    with interpreted():
+        there = simulate(graph, samples, ALL, kernels="triton")
+        monkeypatch.setenv("SPIKEPORT_PRODUCTS", "bf16")
+        coarse = simulate(graph, samples, ALL, kernels="triton")
+    here, train = simulate(graph, samples, ALL, kernels="plain"), there.trains["lif"]
+    margin = margins(graph, samples, there)["lif"]
+    assert margin.above_rounding(train).sum() == 0
+    assert 0.02 < train.unpack().mean() < 0.98
+    assert np.array_equal(train.bits, here.trains["lif"].bits)
+    assert (np.abs(there.membranes["lif"] - here.membranes["lif"]) <= 3 * margin.bound).all()  # of both, and the reset
+    assert not np.array_equal(there.membranes["lif"], coarse.membranes["lif"])
+    assert there.events["lif"].active.tolist() == here.events["lif"].active.tolist()
+
+
+def test_a_word_that_is_no_way_to_multiply_is_refused(monkeypatch):
+    monkeypatch.setenv("SPIKEPORT_PRODUCTS", "fp8")
+    with pytest.raises(SpikeportError) as caught:
+        products_asked()
+    assert caught.value.code == "SP526"

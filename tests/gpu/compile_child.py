@@ -12,7 +12,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from spikeport.engine.cuda import alone, fire, pools, tally
+from spikeport.engine.cuda import alone, fire, pools, real, tally
 from spikeport.engine.cuda.gemm import Channels
 from spikeport.training.cuda import gradient, kernels, statistics
 
@@ -44,6 +44,8 @@ LAYER = {
     "watch": False,
 }
 LEAST = {"beside": None, "leak": None, "reset_value": None, "before": None, "membranes": None, "leaving": None}
+FLOAT = ("correction", "decay", "gain", "bias", "theta", "membranes", "x", "weight")
+REAL = LAYER | LEAST | dict.fromkeys(FLOAT, "*fp32") | {"form": 3, "above": False}
 EVENTS = {"x": "*u8", "kinds": "*i32", "table": "*i64", "counts": "*i64", "spikes": True, "bp": 4, "bs": 16, "bc": 64}
 FLOATS = ("scale", "shift", "mean", "beta", "theta", "width", "part", "u", "by_theta", "by_decay", "by_place", "starts")
 TRAINING = {
@@ -101,6 +103,10 @@ def forms():
     yield fire.fire, LAYER | LEAST | smallest | one | {"way": 2, "reset": 3}, (2, 2), ()
     alone_ = {"way": 3, "beside": "*i32", "reset": 1, "channels": ONE, "bm": 64, "bn": 64}
     yield fire.fire, LAYER | LEAST | alone_, (4, 3), ()
+    numbers = REAL | {"bm": 64, "bn": 64, "bk": 32}
+    yield real.fire_real, numbers, (4, 3), (wide_loads,)
+    yield real.fire_real, numbers | {"x": "*u8", "form": 4, "bm": 128, "bk": 32}, (4, 3), (multiplies, wide_stores)
+    yield real.fire_real, numbers | {"x": "*u8", "form": 5, "weight": "*bf16", "watch": True}, (4, 3), (multiplies,)
     yield alone.product, LAYER, (8, 3), (multiplies, wide_loads, wide_stores)
     yield tally.tally, EVENTS, (4, 3), ()
     yield tally.tally, EVENTS | {"x": "*i32", "spikes": False, "channels": 1}, (4, 3), ()

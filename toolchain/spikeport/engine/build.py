@@ -6,11 +6,12 @@ Five sets of functions compute the same:
 - ``fast``, real: PyTorch's products, the neurons on the compiled loops of `cpu`.
 - ``fast``, integers: synapses and neurons as `cpu` prepares them, values between the layers in the smallest type that
   holds their range (`ranges`). Neurons that alone read a synapse take in what enters it, and make its sums.
-- ``triton``, integers: the same on a GPU, as `cuda` prepares them, or on a CPU in Triton's interpreter. Neurons also
+- ``triton``: the same on a GPU, as `cuda` prepares them, or on a CPU in Triton's interpreter. Neurons also
   take in one synapse where other sums enter beside it.
 - ``products``, integers: the plain ones, with exact products on the GPU's tensor cores: where Triton is missing.
 
-``SPIKEPORT_KERNELS`` in the environment names one; real numbers on a GPU are plain.
+``SPIKEPORT_KERNELS`` in the environment names one. Real numbers of float64 on a GPU are plain, and all of them where
+Triton is missing.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ def build(graph: Graph, device: str, kernels: Kernels, entering: Range | None) -
         bound = exact_ranges(summing, entering)
         return replace(_integers(summing, device, kernels, bound), graph=graph)
     dtype = torch.float64 if getattr(graph.arithmetic, "dtype", "") == "float64" else torch.float32
+    if kernels == "triton" and dtype == torch.float32:
+        return on_card.real(graph, device, whole(graph))
     return _fast_real(graph, device, dtype) if kernels == "fast" else _plain(graph, device, dtype)
 
 

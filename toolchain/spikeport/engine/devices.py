@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -15,6 +16,8 @@ from spikeport.findings import Finding, fail
 from spikeport.graph import Array, Graph
 from spikeport.record import Record
 from spikeport.target import Request
+
+PRODUCTS = ("float32", "tf32", "bf16")
 
 Runner = Callable[[Graph, Array, Request], Record]
 
@@ -51,11 +54,26 @@ def absent() -> tuple[str, str]:
     return "torch finds no NVIDIA GPU that it can use", "see nvidia-smi: the driver, and CUDA_VISIBLE_DEVICES"
 
 
-def remembers(device: str) -> dict[str, str]:
-    """What a record of a run on a GPU says of it: the card, and which kernels; nothing of the CPU."""
+def products_asked() -> str:
+    """How a GPU multiplies real numbers: in float32, or by request (``SPIKEPORT_PRODUCTS``) as tf32 or bf16.
+
+    Raises SP526 for another word.
+    """
+    asked = os.environ.get("SPIKEPORT_PRODUCTS", "float32")
+    if asked not in PRODUCTS:
+        fail("SP526", f"SPIKEPORT_PRODUCTS={asked}", mend=f"write {', '.join(PRODUCTS)}, or leave it out")
+    return asked
+
+
+def remembers(device: str, *, real: bool = False) -> dict[str, str]:
+    """What a record of a run on a GPU says of it: the card, which kernels, and of ``real`` numbers how it multiplies.
+
+    Nothing of the CPU, nor of products in float32.
+    """
     if device == "cpu":
         return {}
-    return {"device": f"{device} ({torch.cuda.get_device_name(device)})", "kernels": fingerprint()}
+    shorter = {"products": products_asked()} if real and products_asked() != "float32" else {}
+    return {"device": f"{device} ({torch.cuda.get_device_name(device)})", "kernels": fingerprint(), **shorter}
 
 
 @cache

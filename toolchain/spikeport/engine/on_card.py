@@ -1,19 +1,21 @@
-"""Integer graphs made ready for a GPU."""
+"""Graphs made ready for a GPU."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from math import prod
 
 import torch
 
 from spikeport.engine import cuda, synapse
+from spikeport.engine.devices import products_asked
 from spikeport.engine.integers import holding
 from spikeport.engine.neuron import Neurons
 from spikeport.engine.parts import definition, small, stateless
 from spikeport.engine.program import Program
 from spikeport.engine.synapse import Step
-from spikeport.graph import LIF, Graph, Loihi, Pool, Range, Synapse
+from spikeport.graph import LIF, Conv, CubaLIF, Delay, Flatten, Graph, Linear, Loihi, Node, Pool, Range, Synapse
 from spikeport.graph.ranges import into
 
 
@@ -51,6 +53,44 @@ def triton(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Program:
         else:
             steps[name] = small(other, graph.shapes[name], entering[name], bounds[name], device)
     return Program(graph, device, "triton", steps, neurons, types, entering, joined)
+
+
+def real(graph: Graph, device: str, bounds: Mapping[str, Range | None]) -> Program:
+    """Real numbers in float32; ``bounds``: of what enters each node, where that is known to be sums of spikes."""
+    multiply = products_asked()
+    entering = {name: _bytes(graph.nodes[name], bounds[name]) for name in graph.nodes}
+    steps: dict[str, Step] = {}
+    neurons: dict[str, Neurons] = {}
+    joined: dict[str, str] = {}
+    for name, node in graph.nodes_of(LIF).items():
+        if type(node) not in (LIF, CubaLIF):
+            neurons[name] = definition(node, graph)
+            continue
+        before = graph.nodes.get(own_synapse(graph, name) or "")
+        if isinstance(before, Linear | Conv) and len(before.weight.shape) < 5:
+            joined[name] = own_synapse(graph, name) or ""
+            neurons[name] = cuda.real_neurons(node, (before, graph.input_shape(joined[name])), device, multiply)
+        else:
+            neurons[name] = cuda.real_neurons(node, None, device, multiply)
+    for name, other in stateless(graph).items():
+        if name in joined.values():
+            continue
+        if isinstance(other, Linear | Conv) and len(other.weight.shape) < 5:
+            steps[name] = cuda.real_synapse(other, graph.input_shape(name), device, multiply)
+        else:
+            step = synapse.prepare(other, torch.float32, device)
+            steps[name] = partial(_widened, step) if isinstance(other, Synapse) else step
+    return Program(graph, device, "triton", steps, neurons, entering, bounds, joined)
+
+
+def _bytes(node: Node, x: Range | None) -> torch.dtype:
+    """In what the edges into a node are added: sums of spikes stay bytes until a product or a neuron takes them."""
+    small = isinstance(node, Synapse | Delay | Flatten) and x is not None and holding(x) == torch.uint8
+    return torch.uint8 if small else torch.float32
+
+
+def _widened(step: Step, x: torch.Tensor) -> torch.Tensor:
+    return step(x.to(torch.float32))
 
 
 def products(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Program:

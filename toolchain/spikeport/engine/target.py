@@ -67,7 +67,12 @@ class EngineTarget:
         notes = raise_errors(self.check(graph))
         record = simulate(graph, samples, request, device)
         findings = (*notes, *found, *self.ways(device), *record.findings)
-        return replace(record, target=self.name, findings=findings, origin={**record.origin, **remembers(device)})
+        return replace(
+            record,
+            target=self.name,
+            findings=findings,
+            origin={**record.origin, **remembers(device, real=self.arithmetic is not Loihi)},
+        )
 
     def ways(self, device: str) -> Iterator[Finding]:
         """SP520 where a GPU could be faster, SP523 where the target's name says what a device should."""

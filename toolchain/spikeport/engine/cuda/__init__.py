@@ -20,7 +20,18 @@ from spikeport.engine.neuron import Neurons
 from spikeport.engine.synapse import Step
 from spikeport.graph import LIF, Array, Loihi, Pool, Range, Shape, Synapse
 
-__all__ = ["Joined", "missing", "neurons", "pool", "product", "reached", "sent", "synapse"]
+__all__ = [
+    "Joined",
+    "missing",
+    "neurons",
+    "pool",
+    "product",
+    "reached",
+    "real_neurons",
+    "real_synapse",
+    "sent",
+    "synapse",
+]
 
 
 class Joined(NamedTuple):
@@ -52,6 +63,25 @@ def synapse(node: Synapse, entering: Range, shape: Shape, arithmetic: Loihi, dev
     before, after = arithmetic.reach(node, entering)
     wide = max(before.size, after.size) >= 2**31
     return None if made is None else lambda x: made(x, wide)
+
+
+def real_neurons(node: LIF, joined: tuple[Synapse, Shape] | None, device: str, products: str) -> Neurons:
+    """Neurons of float32 whose sums, of a synapse of such inputs and others, or of others alone, enter.
+
+    ``products`` are float32, tf32 or bf16.
+    """
+    from spikeport.engine.cuda import real, sums
+
+    made = None if joined is None else sums.prepare_real(*joined, device, real.FORMS[products])
+    return real.prepare(node, made, device)
+
+
+def real_synapse(node: Synapse, shape: Shape, device: str, products: str) -> Step:
+    """A synapse alone, of bytes or float32, giving float32."""
+    from spikeport.engine.cuda import real, sums
+
+    made = sums.prepare_real(node, shape, device, real.FORMS[products])
+    return lambda x: made(x, False)
 
 
 def pool(node: Pool, dtype: torch.dtype) -> Step:

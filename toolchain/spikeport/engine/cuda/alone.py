@@ -5,7 +5,7 @@ from __future__ import annotations
 import triton.language as tl
 from triton import jit
 
-from spikeport.engine.cuda.gemm import Window, tile_of, tile_sums
+from spikeport.engine.cuda.gemm import REAL, Window, tile_of, tile_sums
 from spikeport.engine.cuda.tiles import tuned
 
 
@@ -15,7 +15,7 @@ def product(
     x,
     weight,
     correction,
-    out,  # out: [M, outputs], int32 or int64
+    out,  # out: [M, outputs], int32, int64 or float32
     channels,
     height,
     width,
@@ -46,6 +46,6 @@ def product(
     first, group, n, inside = tile_of(channels, way, bm, bn)
     m = first.to(tl.int32) + tl.arange(0, bm)
     acc = tile_sums(x, weight, correction, m, n, inside, group, channels, window, size, way, form, digits, bm, bn, bk)
-    sums = (acc.to(tl.int64 if wide else tl.int32) << left) >> right
+    sums = acc if form >= REAL else (acc.to(tl.int64 if wide else tl.int32) << left) >> right
     at = tl.arange(0, bm)[:, None] * channels.outputs + n[None, :]
     tl.store(out + first * channels.outputs + at, sums, mask=(m < size)[:, None] & inside[None, :])

@@ -11,6 +11,9 @@ Bytes are multiplied on tensor cores, int8 x int8 to int32. Weights are int8; in
 - ``DIGITS``: int32 as digits of base 256 between -128 and 127, highest first: each digit's products are added after the
   sum so far was multiplied by 256.
 
+Real numbers (``REAL``, ``TF32``, ``BF16``) are multiplied as what the form says, and added in float32: the first by
+fused multiply-adds term by term, so that neither tile nor batch changes a bit; the other two on tensor cores.
+
 int32 wraps, so no order or grouping matters as long as the sum itself fits, which `sums.prepare` makes sure of.
 """
 
@@ -22,6 +25,7 @@ import triton.language as tl
 from triton import jit
 
 SMALL, OFFSET, DIGITS = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)  #: forms of the inputs
+REAL, TF32, BF16 = tl.constexpr(3), tl.constexpr(4), tl.constexpr(5)  #: and of real ones
 TAPS, FLAT, DIRECT, NONE = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2), tl.constexpr(3)  #: ways to multiply
 OUTSIDE = tl.constexpr(-(1 << 30))  #: a row far above every map
 TAPS_OF = tl.constexpr(4)  #: of `Window`
@@ -100,6 +104,20 @@ def as_int8(a, form: tl.constexpr, digit: tl.constexpr, digits: tl.constexpr):
 
 
 @jit
+def multiplied(a, b, acc, form: tl.constexpr, digit: tl.constexpr, digits: tl.constexpr):
+    """The sums with a tile of products added."""
+    if form == REAL:
+        acc = tl.dot(a.to(tl.float32), b, acc, input_precision="ieee")
+    elif form == TF32:
+        acc = tl.dot(a.to(tl.float32), b, acc, input_precision="tf32")
+    elif form == BF16:
+        acc = tl.dot(a.to(tl.bfloat16), b, acc)
+    else:
+        acc = tl.dot(as_int8(a, form, digit, digits), b, acc, out_dtype=tl.int32)
+    return acc
+
+
+@jit
 def by_taps(
     acc,
     x,
@@ -130,7 +148,7 @@ def by_taps(
         a = tl.load(at, mask=within[:, None] & filled[None, :], other=0)
         at = weight + (tap * channels.group + c)[:, None]
         b = tl.load(at, mask=inside[None, :] & filled[:, None], other=0)
-        acc = tl.dot(as_int8(a, form, digit, digits), b, acc, out_dtype=tl.int32)
+        acc = multiplied(a, b, acc, form, digit, digits)
     return acc
 
 
@@ -162,7 +180,7 @@ def flat(
         a = tl.load(at, mask=within & (k < depth)[None, :], other=0)
         at = weight + n[None, :] * depth + k[:, None]
         b = tl.load(at, mask=inside[None, :] & (k < depth)[:, None], other=0)
-        acc = tl.dot(as_int8(a, form, digit, digits), b, acc, out_dtype=tl.int32)
+        acc = multiplied(a, b, acc, form, digit, digits)
     return acc
 
 
@@ -177,7 +195,7 @@ def direct(acc, x, weight, m, n, inside, channels, window, size):
         at = x + (row.to(tl.int64) * channels.entering)[:, None] + (own + i % channels.group)[None, :]
         a = tl.load(at, mask=within[:, None] & inside[None, :], other=0)
         b = tl.load(weight + n * depth + i, mask=inside, other=0)
-        acc += a.to(tl.int32) * b.to(tl.int32)[None, :]
+        acc += a.to(acc.dtype) * b.to(acc.dtype)[None, :]
     return acc
 
 
@@ -200,8 +218,8 @@ def tile_sums(
     bn: tl.constexpr,
     bk: tl.constexpr,
 ):
-    """int32 [bm, bn]: the sums of places ``m`` of a step's map ``x`` and of channels ``n`` of one group."""
-    acc = tl.zeros((bm, bn), dtype=tl.int32)
+    """int32 or float32 [bm, bn]: the sums of places ``m`` of a step's map ``x`` and of channels ``n`` of one group."""
+    acc = tl.zeros((bm, bn), dtype=tl.float32 if form >= REAL else tl.int32)
     if way == DIRECT:
         acc = direct(acc, x, weight, m, n, inside, channels, window, size)
     else:
@@ -215,6 +233,6 @@ def tile_sums(
                 acc = by_taps(
                     acc, x, weight, m, n, inside, of_group, channels, window, size, form, digits - 1 - place, digits, bk
                 )
-        if form == OFFSET:
-            acc += tl.load(correction + n, mask=inside, other=0)[None, :]
+    if form >= REAL or (form == OFFSET and way != DIRECT):
+        acc += tl.load(correction + n, mask=inside, other=0)[None, :]
     return acc

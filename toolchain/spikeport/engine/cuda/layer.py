@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,15 +26,15 @@ RESETS = {"zero": ZERO.value, "subtract": SUBTRACT.value, "value": VALUE.value, 
 
 @dataclass(frozen=True)
 class Layer:
-    """Integer neurons; parameters in int32, or in int64 where a step needs them."""
+    """Neurons of a kernel."""
 
     node: LIF
-    profile: Profile
     sums: Sums  #: of the synapse that enters, or of none: then what enters are sums
     parameters: dict[str, Tensor | None]  #: of each channel, or of each neuron with the channels last
-    each: bool  #: whether of each neuron
-    wide: bool
-    overflows: bool  #: whether sums or currents may overflow, so that they are counted
+    number: torch.dtype  #: of parameters and membranes
+    kernel: Any
+    fixed: dict[str, Any]  #: what the kernel is told at every call
+    told: Callable[[Array], Counted]  #: the counts [T, 5] by name
 
     def __call__(
         self,
@@ -47,18 +49,18 @@ class Layer:
     ) -> Fired:
         """Steps ``start`` ... ``start + steps - 1``; nothing waits for the card until `Fired.counted` is called."""
         shape, outputs = (steps, x.shape[1], *self.node.shape), self.node.shape[0]
-        size, number = x.shape[1] * self.sums.window.places, torch.int64 if self.wide else torch.int32
+        size = x.shape[1] * self.sums.window.places
         x, beside = (x, beside) if self.sums.makes else (x[:1, :0], x)  # the kernel reads no map
         of_all = (steps, size, outputs)
         spikes = torch.empty(of_all, dtype=torch.uint8, device=x.device)
-        after = torch.empty(of_all, dtype=number, device=x.device) if keep else None
+        after = torch.empty(of_all, dtype=self.number, device=x.device) if keep else None
         whole = steps == self.node.timesteps
-        leaving = None if whole else torch.empty((2, size, outputs), dtype=number, device=x.device)
+        leaving = None if whole else torch.empty((2, size, outputs), dtype=self.number, device=x.device)
         counts = torch.zeros((steps, KINDS.value), dtype=torch.int64, device=x.device)
         theta, values = self.parameters["theta"], rows(x)
         assert theta is not None
         others = None if beside is None else rows(beside)
-        fire[self.sums.grid(size)](
+        self.kernel[self.sums.grid(size)](
             values,
             beside=others,
             **{**self.parameters, "theta": theta[start : start + steps]},
@@ -73,35 +75,14 @@ class Layer:
             beside_step=_step(others),
             theta_step=theta.shape[1],
             steps=steps,
-            **self._fixed,
+            **self.fixed,
             **self.sums.told,
             bucket=bucket(size, outputs, self.sums.depth),
             steady=self.sums.makes and len(x) == 1,
             watch=watch,
         )
         membranes = None if after is None else unflat(after, shape)
-        return Fired(unflat(spikes, shape), membranes, leaving, lambda: self._counted(counts.cpu().numpy()))
-
-    @property
-    def _fixed(self) -> dict[str, Any]:
-        """What the kernel is told at every call."""
-        bits, accumulator = 64 if self.wide else 32, self.profile.accumulator_bits
-        return {
-            "spare": max(bits - (accumulator - STATE_SHIFT), 0) if accumulator is not None and self.overflows else 0,
-            "scaled": self.sums.left != self.sums.right,
-            "top": self.profile.state_top,
-            "wide": self.wide,
-            "each": self.each,
-            "overflows": self.overflows,
-            "reset": RESETS[self.node.reset],
-        }
-
-    def _counted(self, counts: Array) -> Counted:
-        """The counts [T, 5] by name. Raises SP122 where a sum left an accumulator that refuses this."""
-        if self.profile.accumulator_overflow == "refuse":
-            refuse_overflow(self.profile, next((int(n) for n in counts[:, WRAPPED.value] if n), 0))
-        overflows = {kind: n for kind, column in OVERFLOWS.items() if (n := int(counts[:, column].sum()))}
-        return Counted(counts[:, FIRED.value], counts[:, ACTIVE.value], overflows)
+        return Fired(unflat(spikes, shape), membranes, leaving, lambda: self.told(counts.cpu().numpy()))
 
 
 def _step(values: Tensor | None) -> int:
@@ -110,27 +91,59 @@ def _step(values: Tensor | None) -> int:
 
 
 def prepare(node: LIF, sums: Sums | None, x: Range, profile: Profile, device: str) -> Layer:
-    """Neurons that ``sums`` and what comes beside them enter, all together in ``x``."""
-    wide, each = not fits(node, x, profile), _each(node)
-    number = np.int64 if wide else np.int32
+    """Integer neurons that ``sums`` and what comes beside them enter, all together in ``x``.
 
-    def laid(value: Array) -> Tensor:
-        full = np.broadcast_to(over_neurons(value, node.shape), node.shape)
-        row = np.moveaxis(full, 0, -1).ravel() if each else full.reshape(node.shape[0], -1)[:, 0]
-        return torch.from_numpy(row.astype(number)).to(device)
-
-    parameters = {
-        "decay": laid(node.decay),
-        "leak": laid(node.current_decay) if isinstance(node, CubaLIF) else None,
-        "bias": laid(node.bias),
-        "theta": torch.stack([laid(row) << STATE_SHIFT for row in node.threshold]),
-        "reset_value": laid(node.reset_value) if node.reset == "value" else None,
+    In int32, or in int64 where a step needs them.
+    """
+    wide, overflows, sums = not fits(node, x, profile), may_overflow(node, x, profile), sums or no_sums(node, device)
+    number, bits, accumulator = torch.int64 if wide else torch.int32, 64 if wide else 32, profile.accumulator_bits
+    fixed = {
+        "left": sums.left,
+        "right": sums.right,
+        "scaled": sums.left != sums.right,
+        "spare": max(bits - (accumulator - STATE_SHIFT), 0) if accumulator is not None and overflows else 0,
+        "top": profile.state_top,
+        "wide": wide,
+        "each": each(node),
+        "overflows": overflows,
+        "reset": RESETS[node.reset],
     }
-    return Layer(node, profile, sums or no_sums(node, device), parameters, each, wide, may_overflow(node, x, profile))
+    parameters = laid_out(node, np.dtype(np.int64 if wide else np.int32), device)
+    theta = parameters["theta"]
+    assert theta is not None
+    parameters["theta"] = theta << STATE_SHIFT
+    return Layer(node, sums, parameters, number, fire, fixed, partial(_counted, profile))
 
 
-def _each(node: LIF) -> bool:
+def laid(value: Array, node: LIF, number: np.dtype[Any], device: str) -> Tensor:
+    """A parameter of neurons as kernels take it: one a channel, or one a neuron with the channels last."""
+    full = np.broadcast_to(over_neurons(value, node.shape), node.shape)
+    row = np.moveaxis(full, 0, -1).ravel() if each(node) else full.reshape(node.shape[0], -1)[:, 0]
+    return torch.from_numpy(row.astype(number)).to(device)
+
+
+def laid_out(node: LIF, number: np.dtype[Any], device: str) -> dict[str, Tensor | None]:
+    """The parameters that integer and real neurons have."""
+    lay = partial(laid, node=node, number=number, device=device)
+    return {
+        "decay": lay(node.decay),
+        "leak": lay(node.current_decay) if isinstance(node, CubaLIF) else None,
+        "bias": lay(node.bias),
+        "theta": torch.stack([lay(row) for row in node.threshold]),
+        "reset_value": lay(node.reset_value) if node.reset == "value" else None,
+    }
+
+
+def _counted(profile: Profile, counts: Array) -> Counted:
+    """The counts by name. Raises SP122 where a sum left an accumulator that refuses this."""
+    if profile.accumulator_overflow == "refuse":
+        refuse_overflow(profile, next((int(n) for n in counts[:, WRAPPED.value] if n), 0))
+    overflows = {kind: n for kind, column in OVERFLOWS.items() if (n := int(counts[:, column].sum()))}
+    return Counted(counts[:, FIRED.value], counts[:, ACTIVE.value], overflows)
+
+
+def each(node: LIF) -> bool:
     """Whether a parameter differs from place to place."""
-    values = [node.decay, node.bias, node.reset_value, node.threshold[0]]
+    values = [node.decay, node.bias, node.gain, node.reset_value, node.threshold[0]]
     values += [node.current_decay] if isinstance(node, CubaLIF) else []
     return any(value.ndim > 1 or (value.ndim == 1 and value.shape != node.shape[:1]) for value in values)

@@ -31,6 +31,12 @@ def shrunk(v, decay):
 
 
 @jit
+def add_count(counts, kind: tl.constexpr, mask):
+    """Add the number of lanes of a mask to a step's count."""
+    tl.atomic_add(counts + kind, tl.sum(mask.to(tl.int32)).to(tl.int64), sem="relaxed")
+
+
+@jit
 def add_counts(counts, kind: tl.constexpr, mask, other: tl.constexpr, mask_of_other):
     """Add the numbers of lanes of two masks to a step's counts, by one sum: a tile has fewer than 2**16 lanes."""
     both = tl.sum(mask.to(tl.int32) + (mask_of_other.to(tl.int32) << 16))
@@ -64,8 +70,7 @@ def charge(
         arriving = (entering << spare) >> spare
     wrapped = alive & (arriving != entering)
     if watch:
-        active = tl.sum((alive & ((entering != 0) | (v != 0) | (bias != 0))).to(tl.int32))
-        tl.atomic_add(counts + ACTIVE, active.to(tl.int64), sem="relaxed")
+        add_count(counts, ACTIVE, alive & ((entering != 0) | (v != 0) | (bias != 0)))
     arriving = arriving << STATE_BITS
     if cuba:
         arriving += shrunk(current, leak)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from spikeport.engine.cuda.alone import product as kernel
-from spikeport.engine.cuda.gemm import DIGITS, DIRECT, FLAT, NONE, OFFSET, SMALL, TAPS, Channels, Window
+from spikeport.engine.cuda.gemm import BF16, DIGITS, DIRECT, FLAT, NONE, OFFSET, SMALL, TAPS, Channels, Window
 from spikeport.engine.cuda.tiles import bucket
 from spikeport.graph import LIF, Conv, Linear, Range, Shape, Synapse
 
@@ -27,8 +27,8 @@ class Sums:
 
     channels: Channels
     window: Window
-    weight: Tensor  #: int8 [outputs, taps * channels of a group], the channels running fastest
-    correction: Tensor  #: int32 [outputs]
+    weight: Tensor  #: int8, float32 or bfloat16 [outputs, taps * channels of a group], the channels running fastest
+    correction: Tensor  #: [outputs], what is added to each sum: `gemm`, or the bias of real numbers
     left: int  #: the exponent, as a shift to the left
     right: int  #: and one to the right
     way: int
@@ -49,7 +49,7 @@ class Sums:
     @property
     def told(self) -> dict[str, Any]:
         """What the kernels are told of it, but the map."""
-        names = ("weight", "correction", "channels", "left", "right", "way", "form", "digits")
+        names = ("weight", "correction", "channels", "way", "form", "digits")
         return {name: getattr(self, name) for name in names} | self.window._asdict()
 
     def grid(self, size: int) -> Callable[[Mapping[str, int]], tuple[int]]:
@@ -59,13 +59,16 @@ class Sums:
         return lambda tile: (outputs // of_one * -(-of_one // tile["bn"]) * -(-size // tile["bm"]),)
 
     def __call__(self, x: Tensor, wide: bool) -> Tensor:
-        """[T, B, *out] of ``x`` [T, B, *in]: the sums after the exponent, int64 if ``wide`` else int32."""
+        """[T, B, *out] of ``x`` [T, B, *in]: the sums after the exponent, int64 if ``wide`` else int32; or float32."""
         values = rows(x)
         size = x.shape[0] * x.shape[1] * self.window.places
         outputs = self.channels.outputs
-        out = torch.empty((size, outputs), dtype=torch.int64 if wide else torch.int32, device=x.device)
+        number = torch.int64 if wide else torch.int32
+        number = torch.float32 if self.weight.is_floating_point() else number
+        out = torch.empty((size, outputs), dtype=number, device=x.device)
         near = bucket(size, outputs, self.depth)
-        kernel[self.grid(size)](values, out=out, size=size, bucket=near, wide=wide, **self.told)
+        shifts = {"left": self.left, "right": self.right}
+        kernel[self.grid(size)](values, out=out, size=size, bucket=near, wide=wide, **shifts, **self.told)
         return unflat(out, (*x.shape[:2], *self.shape))
 
 
@@ -92,8 +95,7 @@ def prepare(node: Synapse, x: Range, shape: Shape, device: str) -> Sums | None:
     channels, window, out = _laid_out(node, shape)
     rows_ = np.moveaxis(weight, 1, -1).reshape(len(weight), -1)
     form, digits = _form(x)
-    few = channels.group_outputs < BROAD and channels.outputs > channels.group_outputs
-    way = DIRECT if few else FLAT if channels.group < DEEP else TAPS
+    way = _way(channels)
     return Sums(
         channels=channels,
         window=window,
@@ -101,11 +103,28 @@ def prepare(node: Synapse, x: Range, shape: Shape, device: str) -> Sums | None:
         correction=torch.from_numpy((BYTE * rows_.sum(1)).astype(np.int32)).to(device),
         left=max(node.exponent, 0),
         right=max(-node.exponent, 0),
-        way=way.value,
+        way=way,
         form=form,
-        digits=1 if few else digits,
+        digits=1 if way == DIRECT.value else digits,
         shape=out,
     )
+
+
+def prepare_real(node: Synapse, shape: Shape, device: str, form: int) -> Sums:
+    """A synapse of real numbers for inputs of ``shape``, of bytes or float32."""
+    channels, window, out = _laid_out(node, shape)
+    weight = torch.from_numpy(np.moveaxis(np.asarray(node.weight, np.float32), 1, -1).reshape(node.channels, -1).copy())
+    weight = weight.to(device, torch.bfloat16 if form == BF16.value else torch.float32)
+    bias = np.zeros(node.channels) if node.bias is None else np.broadcast_to(node.bias, (node.channels,))
+    correction = torch.from_numpy(np.asarray(bias, np.float32).copy()).to(device)
+    return Sums(channels, window, weight, correction, 0, 0, _way(channels), form, 1, out)
+
+
+def _way(channels: Channels) -> int:
+    """Tap by tap, all taps as one axis, or without tensor cores."""
+    few = channels.group_outputs < BROAD and channels.outputs > channels.group_outputs
+    way = DIRECT if few else FLAT if channels.group < DEEP else TAPS
+    return int(way.value)
 
 
 def _form(x: Range) -> tuple[int, int]:

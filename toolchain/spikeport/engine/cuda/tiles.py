@@ -24,6 +24,8 @@ TILES = (
     (128, 64, 128, 4, 4),
     (64, 128, 64, 4, 4),
     (64, 64, 64, 4, 3),
+    (128, 128, 32, 8, 3),
+    (128, 64, 32, 4, 3),
     (64, 32, 32, 4, 2),
     (32, 16, 32, 2, 2),
 )
@@ -31,6 +33,7 @@ TRIED = 4  #: tiles of a layer
 PROCESSORS = 128  #: about as many as a data centre's card has
 WORTH = 1 << 28  #: products of a step from which a trial pays: some 0.3 microseconds of a card's int8
 HELD = 32 * 160  #: registers that the threads of a warp may hold for what `suited` counts
+SHARED = 96 << 10  #: bytes of factors, of ``width`` each, that a block may hold: every card from 8.0 on has these
 INTERPRETED = (64, 32, 32, 1, 1)
 KEY = ("bucket", "way", "form", "digits", "steady", "wide", "each", "overflows", "watch")
 
@@ -45,7 +48,7 @@ def bucket(size: int, outputs: int, depth: int) -> int:
     return sum(max(value - 1, 0).bit_length() << 8 * i for i, value in enumerate((size, outputs, depth)))
 
 
-def suited(tiles: Sequence[Tile], size: int, outputs: int, depth: int, words: int) -> Sequence[Tile]:
+def suited(tiles: Sequence[Tile], size: int, outputs: int, depth: int, words: int, width: int) -> Sequence[Tile]:
     """Of ``tiles``, largest first, those that fit ``size`` places, ``outputs`` channels of a group, and the registers.
 
     ``words`` of 32 bits are held for each place and channel: its sum, membrane and current; ``depth`` are products of a
@@ -59,6 +62,7 @@ def suited(tiles: Sequence[Tile], size: int, outputs: int, depth: int, words: in
         and tile[1] <= max(16, _power(outputs))
         and tile[2] <= max(32, _power(depth))
         and tile[0] * tile[1] * words <= tile[3] * HELD
+        and tile[4] * tile[2] * (tile[0] + tile[1]) * width <= SHARED
     ] or tiles[-1:]
     few = [tile for tile in fitting if -(-size // tile[0]) * -(-outputs // tile[1]) < PROCESSORS]
     ordered = [*(tile for tile in fitting if tile not in few), *reversed(few)]
@@ -76,8 +80,10 @@ def _suited(configs: list[Config], _: Any, **given: Any) -> list[Config]:
     tiles = {_numbers(config): config for config in configs}
     outputs = channels.outputs if way == DIRECT.value else channels.group_outputs
     depth = channels.group * (1 if way == TAPS.value else given["taps"])
-    words = 1 + (1 + given["wide"]) * (1 + cuba)
-    return [tiles[tile] for tile in suited(tuple(tiles), given["size"], outputs, depth, words)]
+    words = 1 + (1 + given.get("wide", False)) * (1 + cuba)
+    return [
+        tiles[tile] for tile in suited(tuple(tiles), given["size"], outputs, depth, words, given["weight"].itemsize)
+    ]
 
 
 def _numbers(config: Config) -> Tile:
