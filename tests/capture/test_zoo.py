@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 sys.path.append(str(Path(__file__).parent))
+import ways
 import zoo
 
 ENTRIES = tomllib.loads((zoo.HERE / "zoo.toml").read_text(encoding="utf-8"))["module"]
@@ -26,6 +27,15 @@ def test_the_table_names_each_module_once_and_gives_one_reason_for_each_refusal(
 def test_what_the_table_says_of_a_module_is_what_capture_does(entry):
     outcome = zoo.tried(entry)
     assert outcome.expected, outcome.what
+
+
+def test_a_network_of_norse_goes_the_whole_way(tmp_path):
+    pytest.importorskip("norse")
+    network = next(each for each in ways.NETWORKS if each.name.startswith("Norse"))
+    seen = ways.way(network, tmp_path)
+    assert 0 < seen.spikes < seen.compared
+    assert seen.energies > 5
+    assert "Norse" in ways.page([seen])[-1]
 
 
 def test_the_page_counts_what_was_captured():

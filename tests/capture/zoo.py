@@ -11,6 +11,7 @@ import sys
 import time
 import tomllib
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -96,8 +97,8 @@ def tried(entry: dict[str, Any]) -> Outcome:
     return Outcome(entry, "captured", f"{len(graph.nodes)} nodes{silent}", time.perf_counter() - begun)
 
 
-def page(outcomes: list[Outcome]) -> str:
-    """The table in markdown."""
+def page(outcomes: list[Outcome], whole: Sequence[str] = ()) -> str:
+    """The table in markdown, and lines about whole ways behind it."""
     kinds = [("imported", [o for o in outcomes if not o.entry.get("style")])]
     kinds.append(("in style", [o for o in outcomes if o.entry.get("style")]))
     counts = ", ".join(f"{sum(o.state == 'captured' for o in k)} of {len(k)} {name}" for name, k in kinds)
@@ -106,7 +107,7 @@ def page(outcomes: list[Outcome]) -> str:
         "",
         f"`make zoo` captures every module with its proof in float64: {counts}.",
         "*Imported* are installed packages' own modules, by path; *in style* are modules that are only in a",
-        "repository, in our own words (tests/hand_written.py).",
+        "repository, in our own words (tests/hand_written.py, tests/capture/tutorials.py).",
         "",
         "| package | module | | nodes, or why not | waits for the node |",
         "|---|---|---|---|---|",
@@ -115,7 +116,7 @@ def page(outcomes: list[Outcome]) -> str:
         e = o.entry
         what = o.what if o.state == "captured" else e.get("why") or o.what.replace("|", "/")
         lines.append(f"| {e['package']} {e['version']} | {e['name']} | {o.state} | {what} | {e.get('waits', '')} |")
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, *whole, ""])
 
 
 def main(words: list[str]) -> int:
@@ -133,7 +134,10 @@ def main(words: list[str]) -> int:
         where = f"{entry['package']} {entry['name']}: {outcome.state} ({outcome.seconds:.1f} s)"
         print(where, outcome.what[:160] + mark, flush=True)
     if not words:
-        (ROOT / "docs" / "results" / "zoo.md").write_text(page(outcomes), encoding="utf-8")
+        import ways
+
+        text = page(outcomes, ways.page(list(ways.ways())))
+        (ROOT / "docs" / "results" / "zoo.md").write_text(text, encoding="utf-8")
     return 0 if all(o.expected for o in outcomes) else 1
 
 

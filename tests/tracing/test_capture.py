@@ -117,7 +117,7 @@ def test_everything_unsupported_is_named_at_once_with_what_is_supported():
     assert "'1.1' (ReLU)" in text
     assert "'4' (Softmax)" in text
     assert len(caught.value.findings) == 2
-    assert "Conv2d" in text
+    assert "BatchNorm2d" in text
     assert caught.value.code == "SP380"
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from spikeport.graph import Array
 from spikeport.graph.neurons import Compare
-from spikeport.tracing.algebra import scaled, shifted, summed
+from spikeport.tracing.algebra import is_spikes, scaled, shifted, summed
+from spikeport.tracing.arithmetic import spiking
 from spikeport.tracing.axes import with_time
 from spikeport.tracing.blocks import gathered
 from spikeport.tracing.call import Call
@@ -38,6 +39,20 @@ def heaviside(call: Call) -> Any:
     if value not in (0.0, 1.0):
         raise Unsupported(f"gives {value:g} at the threshold")
     return between(call, call.get(0, "input"), 0.0, ">=" if value else ">", False)
+
+
+def equal(turned: bool) -> Callable[[Call], Any]:
+    """spikes == 0 and spikes == 1; ``turned`` for spikes != 0 and spikes != 1."""
+
+    def handler(call: Call) -> Any:
+        x, value = call.symbol(call.get(0, "input")), call.get(1, "other")
+        numbers = [] if x is None or call.known(value) is not None else operands(call, value, x)
+        one = [float(number) for number in numbers if number.ndim == 0]
+        if x is None or one not in ([0.0], [1.0]) or not is_spikes(x, spiking(call)):
+            raise Unsupported("asks whether values are equal, which only spikes can be asked, of 0 and 1")
+        return shifted(scaled(x, MINUS), ONE) if (one == [0.0]) != turned else x.fresh()
+
+    return handler
 
 
 def between(call: Call, a: Any, b: Any, compare: Compare, turned: bool) -> Any:
@@ -124,5 +139,7 @@ HANDLERS: dict[str, Callable[[Call], Any]] = {
     **dict.fromkeys(("ge", "__ge__", "greater_equal"), compared(">=")),
     **dict.fromkeys(("lt", "__lt__", "less"), compared(">=", turned=True)),
     **dict.fromkeys(("le", "__le__", "less_equal"), compared(">", turned=True)),
+    **dict.fromkeys(("eq", "__eq__"), equal(turned=False)),
+    **dict.fromkeys(("ne", "__ne__", "not_equal"), equal(turned=True)),
     "heaviside": heaviside,
 }

@@ -100,6 +100,19 @@ class Kept:
 def twin_of(module: nn.Module) -> nn.Module:
     """A copy, also of a module that ran: torch copies no tensor that gradients flow through, as a last membrane is."""
     memo = {id(t): t.detach().clone() for part in module.modules() for t in _tensors(vars(part)) if not t.is_leaf}
+    try:
+        return copy.deepcopy(module, dict(memo))
+    except Exception:
+        return _as_it_stands(module, memo)
+
+
+def _as_it_stands(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
+    """A copy without the classes' own ways of copying, which may fail: Sinabs' recurrent layers copy no inner layer."""
+    parts = [part for part in module.modules() if hasattr(type(part), "__deepcopy__")]
+    for part in parts:
+        memo[id(part)] = type(part).__new__(type(part))
+    for part in parts:
+        memo[id(part)].__dict__.update(copy.deepcopy(vars(part), memo))
     return copy.deepcopy(module, memo)
 
 
