@@ -149,9 +149,9 @@ def page(ways: Sequence[Way]) -> list[str]:
         "",
         "Captured, written as NIR and ONNX and read back to the same network, run by onnxruntime with the same spikes;",
         "made integers, these again through both files and onnxruntime, every spike of theirs held to the definition;",
-        "compared with the real network, priced. Untrained weights, random samples (tests/capture/ways.py); CPU seconds.",
+        "compared with the real network, priced. Untrained weights, random samples (tests/capture/ways.py).",
         "",
-        "| network | nodes | neurons | spikes of the integers | decisions that are not the real one's | cost models | s |",
+        "| network | nodes | neurons | integers' spikes | decisions other than the real one's | cost models | CPU s |",
         "|---|---|---|---|---|---|---|",
     ]
     for way in ways:

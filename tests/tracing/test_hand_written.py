@@ -10,7 +10,7 @@ from torch import nn
 import hand_written as written
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, CubaLIF, Delay, Norm
+from spikeport.graph import LIF, CubaLIF, Delay, Norm, StepAffine
 from spikeport.target import Request
 from spikeport.tracing import capture
 from traced import fired
@@ -136,11 +136,26 @@ class Odd(Recurrent):
 
 
 @pytest.mark.parametrize(
+    ("charge", "several"),
+    [
+        (lambda v, x, s, a, t: (0.5 * v + x * (t + 1), 0.3, a), False),
+        (lambda v, x, s, a, t: (0.5 * v + x + 0.1 * t, 0.3, a), True),
+        (lambda v, x, s, a, t: (0.5 * v + (x - 0.1 * t) / (t + 1), 0.3, a), False),
+        (lambda v, x, s, a, t: ((0.5 + 0.1 * t) * v + x, 0.3, a), True),
+        (lambda v, x, s, a, t: (0.5 * v + x - 0.2 * t * s, 0.3, a), True),
+    ],
+)
+def test_what_differs_from_step_to_step_is_a_node_before_the_neurons_or_within_them(charge, several):
+    torch.manual_seed(0)
+    graph = fired(capture(Odd(charge).eval(), (5,), timesteps=4, forward="sequence"))
+    assert {len(node.gain) for node in graph.nodes_of(StepAffine).values()} == {4}
+    (neurons,) = graph.nodes_of(LIF)
+    assert (f"{neurons}.membrane" in graph.nodes) == several
+
+
+@pytest.mark.parametrize(
     ("charge", "word"),
     [
-        (lambda v, x, s, a, t: (0.5 * v + x * (t + 1), 0.3, a), "gain a timestep"),
-        (lambda v, x, s, a, t: ((0.5 + 0.1 * t) * v + x, 0.3, a), "decay differs"),
-        (lambda v, x, s, a, t: (0.5 * v + x + 0.1 * t, 0.3, a), "bias a timestep|bias differs"),
         (lambda v, x, s, a, t: (0.5 * v * v + x, 0.3, a), "neither of which is spikes"),
         (lambda v, x, s, a, t: (torch.clamp(0.5 * v + x, min=-1.0), 0.3, a), "clamp"),
     ],

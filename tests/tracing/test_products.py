@@ -45,6 +45,7 @@ JOINED = {
     "chosen": lambda s, r: torch.where(s > 0, r, 1 - r),
     "filled": lambda s, r: r.masked_fill(s.bool(), 0.0),
     "a chain": lambda s, r: s * r * (1 - s * r) + s,
+    "asked": lambda s, r: s * (r == 0) + (s != 0) * (r == 1) - (r != 1).to(s.dtype),
     "squared": lambda s, r: s**2 - r.square(),
     "max over windows": lambda s, r: pooled(F.max_pool2d, s, 2),
     "max over windows that overlap": lambda s, r: pooled(F.max_pool2d, s, 3, 1, 1),

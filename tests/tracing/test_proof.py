@@ -11,7 +11,7 @@ from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, Readout
 from spikeport.tracing import capture, register_neuron
 from spikeport.training import Repeat
-from traced import fired, plif
+from traced import T, fired, plif
 
 
 class Subtracts(nn.Module):
@@ -146,3 +146,24 @@ def test_a_number_that_only_goes_into_a_log_is_no_branch_on_the_sample():
     with pytest.raises(SpikeportError, match="reads a value") as caught:
         capture(Log(True), (6,))
     assert caught.value.code == "SP381"
+
+
+def test_a_class_whose_own_way_of_copying_fails_is_proved_on_a_plain_copy():
+    """Sinabs' recurrent layers look for the parameters of the layer within them under a name that has a point."""
+
+    class Within(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.neurons = nn.Linear(4, 8), plif()
+
+        def forward(self, x):
+            return self.neurons(self.fc(x))
+
+        def __deepcopy__(self, memo):
+            raise AttributeError("fc.weight")
+
+    torch.manual_seed(0)
+    net = nn.Sequential(Repeat(T), Within(), nn.Linear(8, 2))
+    kept = {name: value.clone() for name, value in net.state_dict().items()}
+    fired(capture(net, (4,)))
+    assert all(torch.equal(value, net.state_dict()[name]) for name, value in kept.items())

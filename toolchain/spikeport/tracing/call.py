@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spikeport.graph import Array
 from spikeport.tracing.registry import array
+from spikeport.tracing.schedules import as_block
 from spikeport.tracing.symbols import Axes, Label, State, Steps, Symbol, Unsupported
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Call:
         """What is known of an argument."""
         known = self.known(value)
         if isinstance(known, Steps):
-            raise Unsupported("takes a block over time whose steps are not one layer's")
+            return as_block(self.tracer.draft, known, self.tracer.place()[0])
         return known
 
     def input(self) -> Symbol:

@@ -13,6 +13,7 @@ from spikeport.graph import Array
 from spikeport.tracing.axes import words
 from spikeport.tracing.draft import Draft, Drawn, Inputs, Waiting
 from spikeport.tracing.registry import Cells, Registered
+from spikeport.tracing.schedules import Entering, of_calls
 from spikeport.tracing.symbols import ALL, Known, Out, State, Symbol, Unsupported
 
 
@@ -93,10 +94,16 @@ class NeuronCalls:
             calls = self._inputs[name]
             if not call.every and len(calls) != timesteps:
                 raise Unsupported(f"is called {len(calls)} times in {timesteps} timesteps", "SP384")
-            inputs, constant = unified(calls, self.draft)
+            try:
+                whole = Entering(*unified(calls, self.draft))
+            except Unsupported as reason:
+                try:
+                    whole = of_calls(calls, self.draft)
+                except Unsupported:
+                    raise reason from None
             converted = call.kind.convert(call.module, call.x.shape, timesteps)
             cells = converted if isinstance(converted, Cells) else Cells(converted)
-            return Drawn(cells, inputs, constant)
+            return whole.drawn(cells)
 
         return build
 

@@ -29,6 +29,8 @@ class Drawn:
     cells: Cells
     inputs: Inputs = field(default_factory=dict)
     constant: Array = field(default_factory=lambda: np.zeros(()))  #: added to what enters
+    gains: Inputs = field(default_factory=dict)  #: [T, ...], what enters with a factor of its own at each step
+    biases: Array | None = None  #: [T, ...], constants that differ from step to step
 
 
 @dataclass
@@ -149,7 +151,7 @@ class Draft:
         """The node whose value is a sum of nodes."""
         if len(names) == 1:
             return names[0]
-        return self._once(("one", *sorted(names)), path, "operand", Scale(self.number(1.0)), names)
+        return self.once(("one", *sorted(names)), path, "operand", Scale(self.number(1.0)), names)
 
     def terms(self, name: str, when: When) -> dict[frozenset[Any], Array]:
         """What leaves a node, where it was over time."""
@@ -184,29 +186,30 @@ class Draft:
         if factor.ndim == 1:
             return self.norm(name, factor, np.zeros(()), self.shapes[name])
         word = f"times{float(factor):g}" if factor.ndim == 0 else "times"
-        return self._once(("times", name, kept.tobytes()), name, word, Scale(kept), [name])
+        return self.once(("times", name, kept.tobytes()), name, word, Scale(kept), [name])
 
     def delayed(self, name: str, steps: int) -> str:
         """What left a node so many steps ago."""
         if not steps:
             return name
-        return self._once(("delay", name, steps), name, f"after{steps}", Delay(self.shapes[name], steps), [name])
+        return self.once(("delay", name, steps), name, f"after{steps}", Delay(self.shapes[name], steps), [name])
 
     def norm(self, name: str, factor: Array, constant: Array, shape: Shape) -> str:
         """factor * what leaves a node + constant, a channel."""
         channels = shape[:1]
         gamma, beta = (self.number(np.broadcast_to(v, channels)) for v in (factor, constant))
         norm = Norm(gamma, beta, self.number(np.zeros(channels)), self.number(np.ones(channels)), eps=0.0)
-        return self._once(("norm", name, gamma.tobytes(), beta.tobytes()), name, "shift", norm, [name])
+        return self.once(("norm", name, gamma.tobytes(), beta.tobytes()), name, "shift", norm, [name])
 
     def _shift(self, names: list[str], constant: Array, shape: Shape, path: str) -> str:
         if constant.ndim > 1:
             raise Unsupported(f"adds a constant a neuron, of shape {constant.shape}; one a channel can be held")
         ones, beta = self.number(np.ones(shape[:1])), self.number(np.broadcast_to(constant, shape[:1]))
         norm = Norm(ones, beta, 0 * ones, ones, eps=0.0)
-        return self._once(("shift", *sorted(names), beta.tobytes()), path, "shift", norm, names)
+        return self.once(("shift", *sorted(names), beta.tobytes()), path, "shift", norm, names)
 
-    def _once(self, key: tuple[Any, ...], base: str, word: str, node: Node, names: list[str]) -> str:
+    def once(self, key: tuple[Any, ...], base: str, word: str, node: Node, names: list[str]) -> str:
+        """The node behind ``names``, drawn once for each key."""
         if key not in self.keys:
             self.keys[key] = self.name(base, False, word)
             self.add(self.keys[key], node, names, node.output_shape(self.shapes[names[0]]))

@@ -12,6 +12,7 @@ from spikeport.findings import Finding, SpikeportError
 from spikeport.graph import LIF, Array, Delay, Edge, Graph, Input, Norm, Operation, Readout, Real, Scale
 from spikeport.tracing.draft import LATER, Draft, Drawn, Waiting, in_type
 from spikeport.tracing.registry import Cells
+from spikeport.tracing.schedules import Entering, stepped
 from spikeport.tracing.symbols import ALL, Out, Symbol, Unsupported
 from spikeport.tracing.timing import timing
 
@@ -121,6 +122,9 @@ class Finish:
     def _connect(self, name: str, drawn: Drawn) -> None:
         draft = self.draft
         draft.nodes[name] = in_type(drawn.cells.node, draft.dtype)
+        if drawn.gains or drawn.biases is not None:
+            self._join(name, drawn.cells, self._stepped(name, drawn))
+            return
         names = [draft.delayed(source, lag) for source, lag in drawn.inputs]
         factors = list(drawn.inputs.values())
         constant = drawn.constant
@@ -129,15 +133,26 @@ class Finish:
         else:
             names = [draft.times(source, factor) for source, factor in zip(names, factors, strict=True)]
             names = [self._shifted(name, names, constant)] if constant.any() else names
-        inner = self._parts(name, drawn.cells)
-        draft.edges += [(source, inner[entry]) for source in names for entry in drawn.cells.entry]
-        for steps, factor in drawn.cells.feedback:
+        self._join(name, drawn.cells, names)
+
+    def _stepped(self, name: str, drawn: Drawn) -> list[str]:
+        """What enters through a `StepAffine`."""
+        whole = Entering(drawn.inputs, drawn.constant, drawn.gains, drawn.biases)
+        names = stepped(self.draft, whole, name, self.draft.shapes[name])
+        return [self._shifted(name, names, drawn.constant)] if drawn.constant.any() else names
+
+    def _join(self, name: str, cells: Cells, names: list[str]) -> None:
+        """Put a layer behind what enters it, and what its spikes do besides leaving it."""
+        draft = self.draft
+        inner = self._parts(name, cells)
+        draft.edges += [(source, inner[entry]) for source in names for entry in cells.entry]
+        for steps, factor in cells.feedback:
             delay, scale = draft.name(name, False, f"after{steps}"), draft.name(name, False, f"back{steps}")
-            draft.nodes[delay] = Delay(drawn.cells.node.shape, steps)
+            draft.nodes[delay] = Delay(cells.node.shape, steps)
             draft.nodes[scale] = Scale(draft.number(factor))
             draft.edges += [(name, delay), (delay, scale), (scale, name)]
-        if drawn.cells.graded is not None:
-            self._grade(name, drawn.cells.graded)
+        if cells.graded is not None:
+            self._grade(name, cells.graded)
 
     def _parts(self, name: str, cells: Cells) -> dict[str, str]:
         """Put the parts of a layer into the draft; the names that they have there."""

@@ -156,7 +156,7 @@ class Membranes:
                 solution = solve(node, shape, charges)
             except Unsupported as reason:
                 with contextlib.suppress(Unsupported):
-                    return unfold(node, shape, charges)
+                    return unfold(node, shape, charges, self.draft)
                 raise reason from None
             cells = Cells(solution.node, tuple(solution.back.items()))
             return Drawn(cells, solution.inputs, solution.constant)

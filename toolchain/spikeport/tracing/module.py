@@ -55,7 +55,7 @@ def capture(
     module_is_ready(module)
     steps = timesteps or _timesteps(module)
     plans = list(_plans(module, _sizes(input_shape), steps, forward, coding, output))
-    tries = [(plan, _drawn(module, plan, fold)) for plan in plans]
+    tries = _drawn(module, plans, fold)
     drawings = [drawing for _, drawing in tries if isinstance(drawing, Drawing)]
     drawings = one_a_network([drawing for drawing in drawings if drawing.timed] or drawings, coding)
     if not drawings:
@@ -156,18 +156,23 @@ def probe_batch(plan: Plan, *more: int) -> int:
     return next(b for b in (2, 3, 5, 7, 11) if b not in (plan.timesteps, *plan.shape, *more))
 
 
-def _drawn(module: nn.Module, plan: Plan, fold: bool) -> Drawing | SpikeportError:
-    """The graph of one reading, or why there is none; where a library's neuron stands in the way, what is inside it."""
+def _drawn(module: nn.Module, plans: list[Plan], fold: bool) -> list[tuple[Plan, Drawing | SpikeportError]]:
+    """The graph of each reading, or why there is none; of what is inside libraries' neurons where all are refused."""
+    tries = [(plan, _tried(module, plan, fold)) for plan in plans]
+    if not any(isinstance(drawn, Drawing) and drawn.timed for _, drawn in tries) and foreign(module):
+        inner = [(plan, _tried(module, replace(plan, inside=True), fold)) for plan in plans]
+        tries = [
+            other if isinstance(other[1], Drawing) and other[1].timed else one
+            for one, other in zip(tries, inner, strict=True)
+        ]
+    return tries
+
+
+def _tried(module: nn.Module, plan: Plan, fold: bool) -> Drawing | SpikeportError:
     try:
         return draw(module, plan, fold)
     except SpikeportError as error:
-        if not foreign(module):
-            return error
-        try:
-            inner = draw(module, replace(plan, inside=True), fold)
-        except SpikeportError:
-            return error
-        return inner if inner.timed else error
+        return error
 
 
 def draw(module: nn.Module, plan: Plan, fold: bool) -> Drawing:

@@ -21,6 +21,7 @@ import numpy as np
 from spikeport.graph import LIF, Array, CubaLIF, Shape
 from spikeport.graph.neurons import Reset
 from spikeport.tracing.charges import ZERO, Charge, one_unit
+from spikeport.tracing.schedules import schedule
 from spikeport.tracing.symbols import Membrane, Out, Unsupported, over, plus, times
 
 FLOAT32 = 1e-6  #: constants that a module in float32 takes for the same
@@ -233,7 +234,7 @@ def _reset(
             raise Unsupported("a spike takes away a part of its membrane only, which no reset of a node does")
         if fed:
             raise Unsupported("is reset and also fed by its spikes of longer ago")
-        value = times(steady(last, "reset", shape), 1 / keep, shape) if last and last[0].any() else ZERO
+        value = times(steady(last, "reset", shape), 1 / keep, shape) if last else ZERO
         rest = np.allclose(over(value, shape), over(start, shape), rtol=FLOAT32, atol=0)
         value = ZERO if rest else plus(value, -start, shape)
         return ("value", value, {}) if value.any() else ("zero", ZERO, {})
@@ -258,10 +259,3 @@ def _gain(inputs: dict[tuple[str, int], Array]) -> tuple[Array, dict[tuple[str, 
     if (first > 0).all() and all(f.shape == first.shape and np.array_equal(f, first) for f in factors):
         return first, {key: np.ones(()) for key in inputs}
     return np.ones(()), inputs
-
-
-def schedule(thresholds: list[Array], shape: Shape) -> Array:
-    """The thresholds of all steps, [T], [T, C] or [T, *shape]."""
-    most = max(value.ndim for value in thresholds)
-    form = {0: (), 1: shape[:1]}.get(most, shape)
-    return np.stack([np.broadcast_to(over(v, shape) if most > 1 else v, form) for v in thresholds])

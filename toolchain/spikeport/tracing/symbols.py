@@ -19,6 +19,8 @@ from spikeport.graph import Array, Shape
 Label = str | int
 Axes = tuple[tuple[Label, ...], ...]
 
+#: why a layer cannot take what is no sum of nodes
+STRANGER = "its input does not come from the network's input, as far as can be followed"
 #: what a block of steps is that no layer sends
 DIFFERENT = "gets values of different layers, or of different features of one, at each step"
 #: the step of a factor that runs along the tensor's time axis
@@ -138,13 +140,6 @@ class Lost:
 
 
 Known = Symbol | Steps | State | Lost
-
-
-def stranger(x: Known | None) -> str:
-    """Why a layer cannot take what is no sum of nodes."""
-    if isinstance(x, Steps):
-        return DIFFERENT
-    return "its input does not come from the network's input, as far as can be followed"
 
 
 def causes_of(known: Iterable[Known | None]) -> frozenset[int]:

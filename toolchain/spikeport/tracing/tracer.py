@@ -26,7 +26,8 @@ from spikeport.tracing.draft import Draft
 from spikeport.tracing.functions import FACTORIES, IDENTITIES, READS, in_type_of, line, name_of, tensors, widened
 from spikeport.tracing.membranes import Membranes
 from spikeport.tracing.registry import Registered, registered
-from spikeport.tracing.symbols import Known, Label, Lost, State, Symbol, Unsupported, causes_of, stranger
+from spikeport.tracing.schedules import as_block
+from spikeport.tracing.symbols import STRANGER, Known, Label, Lost, State, Steps, Symbol, Unsupported, causes_of
 from spikeport.tracing.trains import Trains
 from spikeport.training.norm import TdBatchNorm
 
@@ -136,10 +137,8 @@ class Tracer(TorchFunctionMode):
         return self._follow(name, args, kwargs, out, shape, known)
 
     def _read(self, name: str) -> None:
-        what = f"{READS[name]} (Tensor.{name})"
-        number = self.report(
-            what, "what the module does would depend on the sample.", "compute with tensors only", "SP381"
-        )
+        why = "what the module does would depend on the sample."
+        number = self.report(f"{READS[name]} (Tensor.{name})", why, "compute with tensors only", "SP381")
         if name in ("__bool__", "is_nonzero", "equal", "allclose", "__contains__"):
             self.reads.add(number)
 
@@ -241,9 +240,10 @@ class Tracer(TorchFunctionMode):
         causes = causes_of(known)
         if not any(isinstance(k, Lost) for k in known):
             try:
-                x = known[0] if known else None
+                first = known[0] if known else None
+                x = as_block(self.draft, first, self.place()[0]) if isinstance(first, Steps) else first
                 if not isinstance(x, Symbol):
-                    raise Unsupported(stranger(x))
+                    raise Unsupported(STRANGER)
                 result = [self._norm(module, x)] if kind is None else self._fire(module, kind, x, values, out)
             except Unsupported as reason:
                 code = reason.code if reason.code != "SP380" else "SP383"

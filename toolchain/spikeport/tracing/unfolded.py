@@ -2,40 +2,67 @@
 
     u[k] = d * u[k-1] + m * u[k-1] * s[k-1] + sum of c(j) * s[k-j] + sum of g(n, j) * n[k-j] + b
 
-with letters that are the same at every step (`recurrence`) is a graph of its own: a `Scale` of 1 adds up what is on
-the right, a `Delay` hands it on, a `Gate` multiplies it with the last spikes, and neurons without memory compare it.
-Taps g need not fade: a neuron without memory over the last steps of its input (SlidingPSN) is a `Delay` a tap.
+(the letters of `recurrence`) is a graph of its own: a `Scale` of 1 adds up what is on the right, a `Delay` hands it on,
+a `Gate` multiplies it with the last spikes, and neurons without memory compare it. Taps g need not fade: a neuron over
+the last steps of its input (SlidingPSN) is a `Delay` a tap. Letters that differ from step to step are a `StepAffine`.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
+import contextlib
+from dataclasses import replace
 
 import numpy as np
 
-from spikeport.graph import LIF, Array, Delay, Edge, Gate, Node, Scale, Shape
+from spikeport.graph import LIF, Array, Delay, Edge, Gate, Node, Scale, Shape, StepAffine
 from spikeport.tracing.charges import ZERO, Charge, one_unit
-from spikeport.tracing.draft import Drawn, Inputs
-from spikeport.tracing.recurrence import Letters, letters_of, schedule, steady
+from spikeport.tracing.draft import Draft, Drawn
+from spikeport.tracing.recurrence import letters_of, solve
 from spikeport.tracing.registry import Cells
-from spikeport.tracing.symbols import Unsupported, plus
+from spikeport.tracing.schedules import alike, entering, schedule, without_norms
+from spikeport.tracing.symbols import Out, Symbol, Unsupported
+
+WHOLE = ""  #: stands for all that enters a layer
 
 
-def unfold(name: str, shape: Shape, charges: list[Charge]) -> Drawn:
-    """The nodes of all steps. Raises `Unsupported` where the letters change over time."""
-    charges = one_unit(name, shape, charges)
-    letters = letters_of(name, shape, charges)
-    keep = steady([step.keep for step in letters[1:]], "decay", shape)
-    gate = steady([step.gate for step in letters[1:]], "reset", shape)
+def unfold(name: str, shape: Shape, charges: list[Charge], draft: Draft) -> Drawn:
+    """The nodes of all steps: one, behind what differs from step to step, or several.
+
+    Raises `Unsupported` for what is no sum of products with the last spikes.
+    """
+    plain = [_without_norms(draft, shape, charge) for charge in one_unit(name, shape, charges)]
+    letters = letters_of(name, shape, plain)
+    whole = entering([step.inputs for step in letters], [step.constant for step in letters], shape)
+    with contextlib.suppress(Unsupported):
+        solution = solve(name, shape, [_of_whole(name, k, charge) for k, charge in enumerate(plain)])
+        return whole.drawn(Cells(solution.node, tuple(solution.back.items())))
+    keep, gate = [step.keep for step in letters], [step.gate for step in letters]
     lags = sorted({lag for step in letters for lag in step.back})
-    back = {lag: steady([step.back.get(lag, ZERO) for step in letters[lag:]], "feedback", shape) for lag in lags}
-    constant = steady([step.constant for step in letters], "bias", shape)
-    thresholds = schedule([charge.threshold for charge in charges], shape)
-    node = LIF(shape, np.zeros(()), thresholds, compare=charges[0].compare)
-    return Drawn(_cells(node, keep, gate, back), _taps(letters, shape), constant)
+    back = {lag: [step.back.get(lag, ZERO) for step in letters] for lag in lags}
+    thresholds = schedule([charge.threshold for charge in plain], shape)
+    node = LIF(shape, np.zeros(()), thresholds, compare=plain[0].compare)
+    return whole.drawn(_cells(node, keep, gate, back))
 
 
-def _cells(node: LIF, keep: Array, gate: Array, back: dict[int, Array]) -> Cells:
+def _of_whole(name: str, step: int, charge: Charge) -> Charge:
+    """The charge with one thing entering, whatever it is made of."""
+    own = {p: c for p, c in charge.terms.items() if any(factor.node == name for factor in p)}
+    return replace(charge, terms={**own, frozenset([Out(WHOLE, step)]): np.ones(())}, constant=ZERO)
+
+
+def _without_norms(draft: Draft, shape: Shape, charge: Charge) -> Charge:
+    plain = without_norms(draft, Symbol(charge.terms, shape, (), charge.constant))
+    return replace(charge, terms=plain.terms, constant=plain.constant)
+
+
+def _factor(values: list[Array], shape: Shape, lag: int) -> Node:
+    """A factor of what is ``lag`` steps old, before which there is nothing: a `Scale`, or a `StepAffine`."""
+    if alike(values[lag:], shape):
+        return Scale(values[-1])
+    return StepAffine(gain=schedule(values, shape), bias=np.zeros(len(values)))
+
+
+def _cells(node: LIF, keep: list[Array], gate: list[Array], back: dict[int, list[Array]]) -> Cells:
     """The neurons and what adds up their membrane; neurons alone where nothing comes back."""
     parts: dict[str, Node] = {"membrane": Scale(np.ones(()))}
     wires: list[Edge] = [("membrane", "")]
@@ -48,14 +75,18 @@ def _cells(node: LIF, keep: Array, gate: Array, back: dict[int, Array]) -> Cells
             source = part
         wires.append((source, "membrane"))
 
-    if keep.any():
-        join([("past", Delay(node.shape, 1)), ("keep", Scale(keep))], "membrane")
-    for lag, factor in back.items():
-        if factor.any():
-            join([(f"after{lag}", Delay(node.shape, lag)), (f"back{lag}", Scale(factor))], "")
-    if gate.any():
+    if any(each.any() for each in keep):
+        join([("past", Delay(node.shape, 1)), ("keep", _factor(keep, node.shape, 1))], "membrane")
+    for lag, factors in back.items():
+        if any(each.any() for each in factors):
+            join([(f"after{lag}", Delay(node.shape, lag)), (f"back{lag}", _factor(factors, node.shape, lag))], "")
+    if any(each.any() for each in gate):
         join(
-            [("past", Delay(node.shape, 1)), ("fired", Gate(operands=("past", "after1"))), ("lose", Scale(gate))],
+            [
+                ("past", Delay(node.shape, 1)),
+                ("fired", Gate(operands=("past", "after1"))),
+                ("lose", _factor(gate, node.shape, 1)),
+            ],
             "membrane",
         )
         parts.setdefault("after1", Delay(node.shape, 1))
@@ -63,20 +94,3 @@ def _cells(node: LIF, keep: Array, gate: Array, back: dict[int, Array]) -> Cells
     if len(parts) == 1:
         return Cells(node)
     return Cells(node, parts=parts, wires=tuple(dict.fromkeys(wires)), entry=("membrane",))
-
-
-def _taps(letters: list[Letters], shape: Shape) -> Inputs:
-    """What enters, by node and lag. What is the same at every step enters a further time at each lag."""
-    taps: dict[tuple[str, int], Array] = {}
-    for node in dict.fromkeys(node for step in letters for node, _ in step.inputs):
-        lags = sorted({lag for step in letters for n, lag in step.inputs if n == node and lag is not None})
-        for lag in lags:
-            taps[node, lag] = steady([step.inputs.get((node, lag), ZERO) for step in letters[lag:]], "gain", shape)
-        sums = [step.inputs.get((node, None), ZERO) for step in letters]
-        if any(factor.any() for factor in sums):
-            if lags:
-                raise Unsupported(f"takes {node!r} both as one value and step by step")
-            grown = [sums[0], *(plus(b, -a, shape) for a, b in pairwise(sums))]
-            size = max(float(np.abs(factor).max()) for factor in sums)
-            taps |= {(node, lag): g for lag, g in enumerate(grown) if np.abs(g).max() > 1e-12 * size}
-    return {key: factor for key, factor in taps.items() if factor.any()}
