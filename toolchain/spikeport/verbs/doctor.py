@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
 
 from spikeport import datasets
 from spikeport.target import Availability
 from spikeport.told import Told
+from spikeport.verbs.parameters import Help
 from spikeport.verbs.targets import environments, targets
 
 #: Packages whose versions change results, in the order of the way of the data.
@@ -37,6 +39,7 @@ class Doctor(Told):
     environments: dict[str, str]  #: target -> where its environment lies, or how to make it
     gpu: str  #: its name, or why there is none
     datasets: dict[str, str]  #: name -> where it lies, or how to get it
+    prepared: dict[str, float] = field(default_factory=dict)  #: loops that were compiled now -> seconds it took
 
 
 def machine() -> dict[str, str]:
@@ -55,19 +58,28 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
 
 
-def doctor() -> Doctor:
+def doctor(prepare: Annotated[bool, Help("Compile the engine's loops now, once a machine.")] = False) -> Doctor:
     """Versions, targets, data sets and the GPU: what is here, and how to get what is not.
+
+    Raises SP545 where the loops do not compile.
 
     Examples:
 
         spikeport doctor
+
+        spikeport doctor --prepare
 
         spikeport doctor --json
     """
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none that this torch can use"
-    return Doctor(versions(), targets(), _environments(), gpu, datasets.status())
+    seconds: dict[str, float] = {}
+    if prepare:
+        from spikeport.engine.prepare import prepare as compile_loops
+
+        seconds = compile_loops()
+    return Doctor(versions(), targets(), _environments(), gpu, datasets.status(), seconds)
 
 
 def _environments() -> dict[str, str]:

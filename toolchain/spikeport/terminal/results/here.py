@@ -25,6 +25,8 @@ def _doctor(doctor: Doctor, values: Mapping[str, Any]) -> None:
         show.table("environments", ("target", "where, or how to make it"), list(doctor.environments.items()))
     show.table("data sets", ("name", "where, or how to get it"), list(doctor.datasets.items()))
     show.table("GPU", ("name",), [(doctor.gpu,)])
+    if doctor.prepared:
+        show.table("loops", ("of", "seconds"), [(name, f"{took:.1f}") for name, took in doctor.prepared.items()])
 
 
 def _explain(pages: Page | Mapping[str, Page], values: Mapping[str, Any]) -> None:
