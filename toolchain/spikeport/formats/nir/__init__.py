@@ -27,10 +27,10 @@ from typing import get_args, get_type_hints
 
 from spikeport.findings import Finding, fail, require
 from spikeport.formats import facts
+from spikeport.formats.choices import Thresholds
 from spikeport.formats.nir import file, mean_thresholds, metadata, read_foreign
 from spikeport.formats.nir.conventions import TOOLS, Conventions
 from spikeport.formats.nir.mean_thresholds import Run
-from spikeport.formats.nir.to_nir import Thresholds
 from spikeport.graph import Array, Graph
 
 DT = 1e-4  #: seconds a step; NIR has none, and most tools take this one (snnTorch, SpikingJelly)

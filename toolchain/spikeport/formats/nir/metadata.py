@@ -10,9 +10,10 @@ import numpy as np
 
 from spikeport.findings import Finding, SpikeportError, fail, require
 from spikeport.formats import facts as facts_
+from spikeport.formats.choices import Thresholds
 from spikeport.formats.nir.file import Filled, Packed, Tree, equal_or
 from spikeport.formats.nir.safe_names import safe_names
-from spikeport.formats.nir.to_nir import Context, Lowered, Thresholds, lower, own_word, readable, weight_size
+from spikeport.formats.nir.to_nir import Context, Lowered, lower, own_word, readable, weight_size
 from spikeport.graph import OPERATIONS, Array, Conv, Graph, Node, Readout
 
 KEY = "spikeport"

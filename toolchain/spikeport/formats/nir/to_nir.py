@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from spikeport.formats.choices import Thresholds
 from spikeport.formats.nir.file import Filled, Packed, Tree, equal_or
 from spikeport.graph import (
     ALIF,
@@ -43,7 +44,6 @@ from spikeport.graph import (
     schedule_over_neurons,
 )
 
-Thresholds = Literal["guard", "approx"]
 NEVER_TAU = 2.0**24  #: steps; the time constant written for a decay of 1 among others, which NIR has no word for
 
 

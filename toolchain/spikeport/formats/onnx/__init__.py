@@ -28,11 +28,11 @@ import onnx
 from onnx import inliner
 
 from spikeport.findings import Finding, SpikeportError, fail, require
+from spikeport.formats.choices import Time
 from spikeport.formats.facts import misread
 from spikeport.formats.onnx import file, lift, own_model
-from spikeport.formats.onnx.all_steps import Time
 from spikeport.formats.onnx.number_of_steps import continuation
-from spikeport.graph import LIF, Graph
+from spikeport.graph import LIF, Array, Graph
 
 _INLINED = Finding(
     "SP253",
@@ -51,12 +51,14 @@ RARE = {
 }
 
 
-def build(graph: Graph, time: Time = "scan", portable: bool = False) -> onnx.ModelProto:
-    """The ONNX model of a graph; see `write`."""
+def build(
+    graph: Graph, time: Time = "scan", portable: bool = False, apart: dict[str, Array] | None = None
+) -> onnx.ModelProto:
+    """The ONNX model of a graph; see `write`. ``apart``: where to put the network's arrays, see `own_model.build`."""
     require(time in get_args(Time), "SP206", f"time is {time!r}", mend="use scan, unroll or step")
     if time == "unroll" and graph.recurrent:
         fail("SP206", "a recurrent network cannot be unrolled", mend='use time="scan", or "step" for single steps')
-    return own_model.build(graph, time, portable=portable)
+    return own_model.build(graph, time, portable=portable, apart=apart)
 
 
 def write(
@@ -80,7 +82,8 @@ def write(
     path = Path(path)
     if portable and time == "scan" and not graph.recurrent:
         time = "unroll"
-    model = build(graph, time, portable)
+    apart: dict[str, Array] | None = None if inline or portable else {}
+    model = build(graph, time, portable, apart)
     findings = _fixed(graph) if time == "scan" and continuation(graph) is None else ()
     if inline or portable:
         model = inliner.inline_local_functions(model)
@@ -89,7 +92,7 @@ def write(
         findings = (*findings, _INLINED)
     if portable:
         findings = (*findings, *_rare(model))
-    file.save(model, path)
+    file.save(model, path, apart)
     return findings
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
-from spikeport.formats.onnx import neuron_functions, stateless
+from spikeport.formats.onnx import neuron_functions, stateless, whole_floats
 from spikeport.formats.onnx.builder import DOMAIN
 from spikeport.formats.onnx.layout import Layout, Value
 from spikeport.formats.onnx.operations import operation
@@ -24,14 +25,23 @@ from spikeport.graph import (
     schedule_over_neurons,
 )
 
-Time = Literal["scan", "unroll", "step"]
-
 
 @dataclass
 class Whole(Layout):
     """Every node once, for all timesteps."""
 
     time: Literal["scan", "unroll"] = "scan"
+
+    @cached_property
+    def floats(self) -> np.dtype[Any] | None:
+        """In which floats neurons of whole numbers compute: the type that serves all of them, or none."""
+        profile = self.profile
+        if profile is None or self.old or self.portable:
+            return None
+        layers = self.graph.nodes_of(LIF).items()
+        types = [whole_floats.floats(node, self.entering(name), profile) for name, node in layers]
+        known = [dtype for dtype in types if dtype is not None]
+        return max(known, key=lambda dtype: dtype.itemsize) if known and len(known) == len(types) else None
 
     def run(self) -> Value:
         """Write everything; the value that leaves the graph, [B, ...]."""
@@ -73,7 +83,7 @@ def neuron(self: Whole, name: str, node: LIF, x: Value) -> Value:
     called = neuron_functions.function_name(node, self.time, integers=self.integers)
     if called not in self.builder.functions:
         self.builder.functions[called] = neuron_functions.function(
-            node, self.time, self.builder.dtype, profile=self.profile, old=self.old
+            node, self.time, self.builder.dtype, profile=self.profile, old=self.old, floats=self.floats
         )
     inputs = [self.as_time(x).name, *parameters(self, name, node, self.schedule)]
     return Value(self.builder.op(called, inputs, f"spikes/{name}", domain=DOMAIN, exact=True), "time", node.shape)

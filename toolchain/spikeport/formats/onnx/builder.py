@@ -24,6 +24,7 @@ class Builder:
 
     dtype: np.dtype[Any]  #: of the values between the nodes
     hollow: bool = False  #: leave out the data of the network's own arrays, to compare structures
+    apart: dict[str, Array] | None = None  #: or put them here by initialiser, for `file.save`: a copy less
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     model: onnx.ModelProto = field(default_factory=onnx.ModelProto)  #: filled in place: a copy would double the weights
     functions: dict[str, onnx.FunctionProto] = field(default_factory=dict)
@@ -63,7 +64,9 @@ class Builder:
 
     def array(self, value: Array, wish: str, dtype: np.dtype[Any]) -> tuple[str, str]:
         """An array of the network, to the bit: its initialiser, and the same in another type."""
-        stored = self._store(value, wish, hollow=self.hollow)
+        stored = self._store(value, wish, hollow=self.hollow or self.apart is not None)
+        if self.apart is not None:
+            self.apart[stored] = value
         return stored, stored if value.dtype == dtype else self.cast(stored, dtype, f"{wish}/cast")
 
     def cast(self, name: str, dtype: Any, wish: str) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
@@ -16,15 +17,19 @@ from spikeport.graph import Array
 
 GRAPH = onnx.ModelProto.GRAPH_FIELD_NUMBER
 INITIALIZER = onnx.GraphProto.INITIALIZER_FIELD_NUMBER
+RAW_DATA = onnx.TensorProto.RAW_DATA_FIELD_NUMBER
 LARGEST = 2**31 - 1  #: bytes of a protobuf message
+Buffer = bytes | memoryview
 
 
-def save(model: onnx.ModelProto, path: Path) -> None:
+def save(model: onnx.ModelProto, path: Path, apart: Mapping[str, Array] | None = None) -> None:
     """Write a model whole or not at all. The model's initialisers are gone afterwards.
+
+    ``apart``: the data of initialisers that hold none themselves, by name.
 
     Raises SP201 if the file cannot be written, SP206 if it would be larger than protobuf allows.
     """
-    pieces, size = _serialised(model)
+    pieces, size = _serialised(model, apart or {})
     require(
         size <= LARGEST,
         "SP206",
@@ -35,7 +40,7 @@ def save(model: onnx.ModelProto, path: Path) -> None:
         file.writelines(pieces)
 
 
-def _serialised(model: onnx.ModelProto) -> tuple[Iterator[bytes], int]:
+def _serialised(model: onnx.ModelProto, apart: Mapping[str, Array]) -> tuple[Iterator[Buffer], int]:
     """The message in pieces, and its length: all but the initialisers first, then those one by one.
 
     As protobuf's encoding has it, a field of bytes is its number, its length and its contents, and fields may stand in
@@ -43,20 +48,29 @@ def _serialised(model: onnx.ModelProto) -> tuple[Iterator[bytes], int]:
     """
     tensors = list(model.graph.initializer)
     del model.graph.initializer[:]
-    frames = [_field(INITIALIZER, tensor.ByteSize()) for tensor in tensors]
+    raw = [_raw(apart[tensor.name]) if tensor.name in apart else [] for tensor in tensors]
+    sizes = [tensor.ByteSize() + sum(map(len, data)) for tensor, data in zip(tensors, raw, strict=True)]
+    frames = [_field(INITIALIZER, size) for size in sizes]
     graph = model.graph.SerializeToString()
     model.ClearField("graph")
     rest = model.SerializeToString()
-    inner = len(graph) + sum(len(frame) + tensor.ByteSize() for frame, tensor in zip(frames, tensors, strict=True))
+    inner = len(graph) + sum(sizes) + sum(map(len, frames))
     head = rest + _field(GRAPH, inner) + graph
 
-    def pieces() -> Iterator[bytes]:
+    def pieces() -> Iterator[Buffer]:
         yield head
-        for frame, tensor in zip(frames, tensors, strict=True):
+        for frame, tensor, data in zip(frames, tensors, raw, strict=True):
             yield frame
             yield tensor.SerializeToString()
+            yield from data
 
     return pieces(), len(head) + inner - len(graph)
+
+
+def _raw(array: Array) -> list[Buffer]:
+    """The data of a tensor as its last field: little-endian, where the array lies."""
+    data = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data
+    return [_field(RAW_DATA, len(data)), data]
 
 
 def _field(number: int, length: int) -> bytes:

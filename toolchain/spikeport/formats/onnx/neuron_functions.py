@@ -11,16 +11,18 @@ The single-step forms take x [B, *neurons], threshold without time and the state
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
+from spikeport.formats.onnx import whole_floats
+from spikeport.formats.onnx.body import Body, Names
 from spikeport.formats.onnx.builder import DOMAIN, OPSET
-from spikeport.graph import ALIF, DECAY_ONE, LIF, STATE_SHIFT, CubaLIF, Profile
+from spikeport.graph import ALIF, LIF, CubaLIF, Profile
 
 COMPARISONS = (("Greater", "above"), ("Equal", "equal"))  #: either makes >=
 PARAMETERS = ["decay", "threshold", "gain", "bias", "reset_to"]
@@ -31,49 +33,6 @@ MORE: dict[type[LIF], tuple[str, ...]] = {
     ALIF: ("adaptation", "adaptation_decay"),
 }
 STATES: dict[type[LIF], tuple[str, ...]] = {LIF: ("v",), CubaLIF: ("v", "i"), ALIF: ("v", "a")}
-
-
-@dataclass
-class Body:
-    """Nodes of a function or of a Scan's body."""
-
-    kind: int  #: the element type of x
-    old: bool = False  #: as 0.1 wrote it, which onnxruntime runs from 1.25 on
-    whole: bool = False  #: whether membranes are whole numbers, in int64
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-
-    def op(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        """Append a node and return its output. It has a name: onnxruntime 1.20 makes one name of two that have none."""
-        name = None if self.old else output
-        self.nodes.append(helper.make_node(kind, inputs, [output], name, **attributes))
-        return output
-
-    def of_kind(self, value: str, output: str, like: str) -> str:
-        """A value in the type of x, of which ``like`` is one."""
-        if self.old:
-            return self.op("CastLike", [value, like], output)
-        return self.op("Cast", [value], output, to=self.kind)
-
-    def constant(self, name: str, value: int | list[int]) -> None:
-        """A whole number or a list of them, as a tensor, which more tools know than an attribute."""
-        if self.old:
-            self.op("Constant", [], name, **{"value_int" if isinstance(value, int) else "value_ints": value})
-        else:
-            self.op("Constant", [], name, value=numpy_helper.from_array(np.asarray(value, np.int64), name))
-
-    def integer_constants(self, profile: Profile) -> None:
-        """The constants of Loihi's format."""
-        top, least = profile.state_top, profile.accumulator_least
-        values = {"one": DECAY_ONE, "lift": 1 << STATE_SHIFT, "lowest": -top, "highest": top}
-        values |= {"least": least, "span": -2 * least} if least is not None else {}
-        for name, value in values.items():
-            self.constant(name, value)
-
-    def several_constants(self, most: int) -> None:
-        """Those by which spikes are counted, in the type of membranes."""
-        for name, value in {"nothing": 0, "unit": 1, "most": most}.items():
-            kind = np.int64 if self.whole else helper.tensor_dtype_to_np_dtype(self.kind)
-            self.op("Constant", [], name, value=numpy_helper.from_array(np.asarray(value, kind), name))
 
 
 def function_name(node: LIF, time: str, *, integers: bool = False) -> str:
@@ -87,17 +46,29 @@ def function_name(node: LIF, time: str, *, integers: bool = False) -> str:
 
 
 def function(
-    node: LIF, time: str, dtype: np.dtype[Any], *, profile: Profile | None = None, old: bool = False
+    node: LIF,
+    time: str,
+    dtype: np.dtype[Any],
+    *,
+    profile: Profile | None = None,
+    old: bool = False,
+    floats: np.dtype[Any] | None = None,
 ) -> onnx.FunctionProto:
     """The function that a layer calls; ``dtype`` is that of x, ``profile`` the format of whole numbers, None in real
-    ones; ``old``: as 0.1 wrote it."""
+    ones; ``old``: as 0.1 wrote it; ``floats``: the type in which whole ones are computed (`whole_floats.floats`)."""
     integers = profile is not None
     parameters = [name for name in PARAMETERS if not (integers and name == "gain")]
     parameters += MORE[type(node)]
     states = list(STATES[type(node)])
     body = Body(helper.np_dtype_to_tensor_dtype(dtype), old, integers)
     step = partial(_step, node=node)
-    if profile is not None:
+    state_kind = body.kind if profile is None else TensorProto.INT64
+    threshold = "threshold"
+    if profile is not None and floats is not None:
+        state_kind = helper.np_dtype_to_tensor_dtype(floats)
+        threshold = whole_floats.parameters(body, profile, state_kind, cuba=isinstance(node, CubaLIF))
+        step = partial(whole_floats.step, node=node, kind=state_kind)
+    elif profile is not None:
         body.integer_constants(profile)
         step = partial(_loihi_step, node=node, wraps=profile.accumulator_least is not None, old=old)
     if node.most_spikes > 1:
@@ -107,26 +78,13 @@ def function(
         inputs, outputs = [*inputs, *states], [*outputs, *(f"{state}_out" for state in states)]
         step(body)
     elif time == "scan":
-        _scan(body, step, states, integers)
+        _scan(body, step, states, state_kind, threshold)
     else:
-        _unrolled(body, step, states, integers, node.timesteps)
+        _unrolled(body, step, states, state_kind, threshold, node.timesteps)
     opsets = [helper.make_opsetid("", OPSET)]
     return helper.make_function(
         DOMAIN, function_name(node, time, integers=integers), inputs, outputs, body.nodes, opsets
     )
-
-
-@dataclass(frozen=True)
-class Names:
-    """What one step reads and writes; ``tag`` tells the steps of an unrolled body apart."""
-
-    x: str = "x"
-    threshold: str = "threshold"
-    spikes: str = "spikes"
-    tag: str = ""
-    v: str = "v"
-    i: str = "i"
-    a: str = "a"
 
 
 def _step(body: Body, names: Names = Names(), *, node: LIF) -> None:
@@ -235,21 +193,19 @@ def _several(body: Body, names: Names, node: LIF, u: str, level: str) -> None:
     body.of_kind(count, names.spikes, like=names.x)
 
 
-def _start(body: Body, states: list[str], integers: bool) -> None:
-    """Zero states of the shape of one step of x, in its type or in int64."""
+def _start(body: Body, states: list[str], kind: int) -> None:
+    """Zero states of the shape of one step of x, of an element type."""
     body.op("Shape", ["x"], "shape", start=1)
-    late = body.old and not integers
-    zero = helper.make_tensor(
-        "zero", TensorProto.INT64 if integers else TensorProto.FLOAT if late else body.kind, [1], [0]
-    )
+    late = body.old and kind == body.kind
+    zero = helper.make_tensor("zero", TensorProto.FLOAT if late else kind, [1], [0])
     for state in states:
         start = body.op("ConstantOfShape", ["shape"], f"{state}_zeros" if late else f"{state}_start", value=zero)
         if late:
             body.op("CastLike", [start, "x"], f"{state}_start")
 
 
-def _scan(body: Body, step: Callable[..., None], states: list[str], integers: bool) -> None:
-    _start(body, states, integers)
+def _scan(body: Body, step: Callable[..., None], states: list[str], kind: int, threshold: str) -> None:
+    _start(body, states, kind)
     inner = Body(body.kind, body.old, body.whole)
     step(inner, Names("x_t", "threshold_t", "spikes_t"))
 
@@ -262,19 +218,19 @@ def _scan(body: Body, step: Callable[..., None], states: list[str], integers: bo
         [value(name) for name in (*states, "x_t", "threshold_t")],
         [value(name) for name in (*(f"{state}_out" for state in states), "spikes_t")],
     )
-    inputs = [*(f"{state}_start" for state in states), "x", "threshold"]
+    inputs = [*(f"{state}_start" for state in states), "x", threshold]
     outputs = [*(f"{state}_end" for state in states), "spikes"]
     name = None if body.old else "scan"
     body.nodes.append(helper.make_node("Scan", inputs, outputs, name, body=graph, num_scan_inputs=2))
 
 
-def _unrolled(body: Body, step: Callable[..., None], states: list[str], integers: bool, steps: int) -> None:
-    _start(body, states, integers)
+def _unrolled(body: Body, step: Callable[..., None], states: list[str], kind: int, threshold: str, steps: int) -> None:
+    _start(body, states, kind)
     now = {state: f"{state}_start" for state in states}
     for t in range(steps):
         body.constant(f"t{t}", t)
         body.op("Gather", ["x", f"t{t}"], f"x_{t}", axis=0)
-        body.op("Gather", ["threshold", f"t{t}"], f"threshold_{t}", axis=0)
+        body.op("Gather", [threshold, f"t{t}"], f"threshold_{t}", axis=0)
         step(body, Names(f"x_{t}", f"threshold_{t}", f"spikes_{t}", f"_{t}", **now))
         now = {state: f"{state}_out_{t}" for state in states}
     body.constant("front", [0])

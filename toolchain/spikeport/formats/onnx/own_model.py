@@ -20,7 +20,8 @@ from onnx import helper
 from spikeport import reading
 from spikeport.findings import Finding
 from spikeport.formats import facts as facts_
-from spikeport.formats.onnx.all_steps import Time, Whole
+from spikeport.formats.choices import Time
+from spikeport.formats.onnx.all_steps import Whole
 from spikeport.formats.onnx.builder import DOMAIN, DOMAIN_VERSION, IR_VERSION, OPSET, Builder
 from spikeport.formats.onnx.layout import Layout
 from spikeport.formats.onnx.number_of_steps import STEPS, continuation
@@ -38,15 +39,23 @@ STATE_BITS_0_1 = 24  #: what 0.1 wrote whatever the profile said
 
 
 def build(
-    graph: Graph, time: Time, *, hollow: bool = False, old: bool = False, portable: bool = False
+    graph: Graph,
+    time: Time,
+    *,
+    hollow: bool = False,
+    old: bool = False,
+    portable: bool = False,
+    apart: dict[str, Array] | None = None,
 ) -> onnx.ModelProto:
     """The model of a graph; ``old``: with the operators of 0.1; ``portable``: with those that most tools know.
+
+    ``apart`` gets the network's arrays by initialiser, which then hold none, for `file.save`.
 
     Raises SP125 for an arithmetic it cannot write.
     """
     facts_.require_own(graph, "ONNX")
     dtype = np.dtype(graph.arithmetic.dtype if isinstance(graph.arithmetic, Real) else np.int32)
-    builder = Builder(dtype, hollow)
+    builder = Builder(dtype, hollow, apart)
     if portable:
         graph = shift_each(graph)
     free = None if time == "unroll" else continuation(graph)

@@ -23,7 +23,7 @@ class Looped(Layout):
         """Write everything; the value that leaves the graph, [B, ...]."""
         self.reserve()
         build = self.builder
-        inside = Builder(build.dtype, build.hollow, model=build.model, functions=build.functions)
+        inside = Builder(build.dtype, build.hollow, build.apart, model=build.model, functions=build.functions)
         step = Step(self.graph, inside, free=self.free, old=self.old, portable=self.portable)
         end = step.run()
         self.stored = step.stored

@@ -1,9 +1,9 @@
 """What has no state, in ONNX: synapses, pools and the like, in floats or in exact integers.
 
-Integers run as int32 between nodes. A synapse is ConvInteger or MatMulInteger where its input fits 8 bits (shifted to
-unsigned ones where it can be negative, which ONNX calls the zero point; so are the weights of convolutions, which
-onnxruntime takes signed only from 1.25 on), else a float32 product where every sum stays
-below 2**24 and is exact in any order.
+Integers run as int32 between nodes. A synapse is a float32 product where every sum stays below 2**24 and is exact in
+any order, for which onnxruntime takes a fraction of ConvInteger's time. Else it is ConvInteger or MatMulInteger, where
+its input fits 8 bits (shifted to unsigned ones where it can be negative, which ONNX calls the zero point; so are the
+weights of convolutions, which onnxruntime takes signed only from 1.25 on).
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def _weight(self: Layout, name: str, node: Synapse, dtype: np.dtype[Any]) -> tup
 
 
 def _in_bytes(self: Layout, entering: Range, total: Range) -> bool:
-    """Whether a product runs in whole bytes, which few tools know, and not in float32."""
-    return entering.byte and not (self.portable and total.size <= EXACT)
+    """Whether a product runs in whole bytes, which few tools know and none is fast at, and not in float32."""
+    return entering.byte and (self.old or total.size > EXACT)
 
 
 def _product(
