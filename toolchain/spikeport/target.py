@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import time
+from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from spikeport.findings import Finding, fail
@@ -178,11 +179,36 @@ class Replays(Protocol):
         """Its account of the run that ``record`` holds, with all spike trains; ``seconds`` limit the time it takes."""
 
 
+class Registry(UserDict[str, Target]):
+    """Targets by name; one that was declared is imported when it is first asked for."""
+
+    def __init__(self, declared: Mapping[str, EntryPoint]) -> None:
+        super().__init__()
+        self._declared = {**declared}
+
+    def __getitem__(self, name: str) -> Target:
+        if name in self._declared:
+            self.data[name] = self._declared.pop(name).load()()
+        return self.data[name]
+
+    def __setitem__(self, name: str, target: Target) -> None:
+        self._declared.pop(name, None)
+        self.data[name] = target
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._declared or name in self.data
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*self._declared, *self.data}))
+
+    def __len__(self) -> int:
+        return len(self._declared) + len(self.data)
+
+
 @cache
-def registry() -> dict[str, Target]:
+def registry() -> Registry:
     """All targets by name, built-in and plug-ins, also those whose packages are missing."""
-    targets = {entry.name: entry.load()() for entry in entry_points(group=GROUP)}
-    return dict(sorted(targets.items()))
+    return Registry({entry.name: entry for entry in entry_points(group=GROUP)})
 
 
 def target(name: str) -> Target:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,7 @@ def fashion(split: Split, folder: Path | None = None) -> Arrays:
     """
     place = PLACE.find(folder)
     names = FILES["test" if split == "test" else "train"]
-    images, labels = (read_idx(place / name) for name in names)
+    images, labels = (_latest(place / name) for name in names)
     require(
         images.shape == (len(labels), 28, 28) and labels.ndim == 1 and int(labels.max(initial=0)) < CLASSES,
         "SP362",
@@ -74,12 +75,19 @@ def fashion(split: Split, folder: Path | None = None) -> Arrays:
         where=str(place),
         mend=f"images are 28x28, one label for each, below {CLASSES}; get the files again",
     )
-    x = (images.astype(np.float32) / np.float32(255))[:, None]
     y = labels.astype(np.int64)
-    if split == "test":
-        return x, y
-    chosen = indices_of(y, split, val=1 / 12)
-    return x[chosen], y[chosen]
+    chosen = slice(None) if split == "test" else indices_of(y, split, val=1 / 12)
+    return (images[chosen].astype(np.float32) / np.float32(255))[:, None], y[chosen]
+
+
+def _latest(path: Path) -> NDArray[np.uint8]:
+    """`read_idx`; what was read last is kept, images and labels: training and validation share their files."""
+    return _kept(path, path.stat().st_mtime_ns) if path.is_file() else read_idx(path)
+
+
+@lru_cache(maxsize=2)
+def _kept(path: Path, changed: int) -> NDArray[np.uint8]:
+    return read_idx(path)
 
 
 FASHION_MNIST = Source(fashion, CLASSES, status=PLACE.status, other_names=("fmnist",))

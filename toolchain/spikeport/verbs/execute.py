@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from spikeport.costs import derive
 from spikeport.engine.resume import part_size, run_in_parts
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.graph import Array, Graph
@@ -63,6 +62,8 @@ def _placed(name: str, request: Request) -> tuple[Request, tuple[Finding, ...]]:
 
 def _counted(model: Model, name: str, samples: Array, request: Request) -> Record:
     """A run with the events of its spike trains; without, and SP706 as a note, where they do not say everything."""
+    from spikeport.costs import derive
+
     request.check_layers(model.graph)
     record = execute(model, name, samples, replace(request, events=False, trains=True))
     try:

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 from spikeport import preprocessing
-from spikeport.engine import simulate
 from spikeport.files import output
 from spikeport.findings import Finding, fail
-from spikeport.formats.nir.to_nir import Thresholds
-from spikeport.formats.onnx.all_steps import Time
+from spikeport.formats.choices import Thresholds, Time
 from spikeport.graph import Array, Graph
 from spikeport.record import Record
 from spikeport.target import Request
@@ -83,4 +81,6 @@ def _refuse_idle(path: Path, nir: dict[str, bool], onnx: dict[str, bool]) -> Non
 
 
 def _run(graph: Graph, samples: Array) -> Record:
+    from spikeport.engine import simulate  # torch, which nothing else here needs
+
     return simulate(graph, samples, Request(trains=True))

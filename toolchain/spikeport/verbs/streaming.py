@@ -13,7 +13,6 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport.engine import Stream
 from spikeport.findings import fail
 from spikeport.graph import Array, Graph
 from spikeport.record import Record
@@ -47,6 +46,8 @@ def streamed(
     target = target or model.target
     if target not in ENGINES:
         fail("SP544", f"the target {target!r} runs whole samples", mend="stream on integer or reference")
+    from spikeport.engine import Stream
+
     whole: Record | None = None
     running = Stream(model.graph, request, request.device)
     with ExitStack() as files:
