@@ -118,3 +118,10 @@ def test_the_bounds_of_bytes_are_those_that_a_stream_counts_on():
     graph, x = wide(4).replace({"in": Input((16, 5, 5), "events")}), events(4)
     blocks = list(stream(graph, np.split(x, 2)))
     np.testing.assert_array_equal(sum(b.record.outputs for b in blocks), simulate(graph, x, kernels="plain").outputs)
+
+
+def test_several_spikes_of_a_step_come_out_as_their_number():
+    nodes = {"in": Input((1,), "events"), "lif": LIF((1,), np.float32(0), np.ones(1, np.float32), most_spikes=400)}
+    graph = Graph.chain(nodes, 1).with_(after_end="hold")
+    (block,) = stream(graph, [np.float32([[[300]], [[2]], [[0]]])])
+    assert block.outputs.ravel().tolist() == [300, 2, 0]

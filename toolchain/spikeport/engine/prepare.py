@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -24,24 +25,20 @@ Prepared = dict[str, float]  #: seconds that each part took, by its name
 
 def prepare() -> Prepared:
     """Compile all parts, as many at a time as there are cores. Raises SP545 where one of them fails."""
-    waiting, seconds = [*PARTS], Prepared()
-    running: dict[str, tuple[subprocess.Popen[str], float]] = {}
-    while waiting or running:
-        while waiting and len(running) < (os.cpu_count() or 1):
-            name = waiting.pop(0)
-            words = [sys.executable, "-m", "spikeport.engine.prepare", name]
-            running[name] = (subprocess.Popen(words, stderr=subprocess.PIPE, text=True), time.perf_counter())
-        for name, (child, begun) in [*running.items()]:
-            if child.poll() is None:
-                continue
-            del running[name]
-            seconds[name] = time.perf_counter() - begun
-            if child.returncode:
-                said = (child.communicate()[1] or "").strip().splitlines()
-                what = f"the loops of {name!r} do not compile ({said[-1] if said else child.returncode})"
-                fail("SP545", what, mend="SPIKEPORT_KERNELS=plain runs without them; report it with spikeport doctor")
-        time.sleep(0.02)
-    return seconds
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(pool.map(_in_a_child, PARTS))
+
+
+def _in_a_child(name: str) -> tuple[str, float]:
+    """The name of a part that was compiled, and the seconds it took."""
+    begun = time.perf_counter()
+    words = [sys.executable, "-m", "spikeport.engine.prepare", name]
+    done = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        mend = "SPIKEPORT_KERNELS=plain runs without them; report it with spikeport doctor"
+        fail("SP545", f"the loops of {name!r} do not compile ({last})", mend=mend)
+    return name, time.perf_counter() - begun
 
 
 def networks(kind: str, *, integers: bool) -> Iterator[Graph]:

@@ -33,9 +33,9 @@ class Block:
     """What a network did in some consecutive steps of a stream."""
 
     start: int  #: the first of them, from 0
-    outputs: (
-        Array  #: [steps, B, *output]: spikes, uint8; of a readout what it weighs, ``x[t] + bias`` (x << 6 if Loihi)
-    )
+    #: [steps, B, *output]: spikes, uint8, or int64 where a step may have several; of a readout what it weighs:
+    #: ``x[t] + bias``, in Loihi's integers x << 6
+    outputs: Array
     record: Record  #: spike counts, and what was asked for, of these steps; its outputs are the sum over them
 
 
@@ -110,8 +110,10 @@ class Stream:
 
     def _told(self, output: Tensor, steps: int) -> Array:
         """What goes out of the last node, step by step."""
-        if isinstance(self.graph.nodes[self.graph.output], LIF):
-            return np.ascontiguousarray(output.to(torch.uint8).cpu().numpy())
+        node = self.graph.nodes[self.graph.output]
+        if isinstance(node, LIF):
+            kind = torch.uint8 if node.most_spikes == 1 else torch.int64
+            return np.ascontiguousarray(output.to(kind).cpu().numpy())
         assert self._run is not None
         told = self._run.program.out.told(output)
         return np.ascontiguousarray(told.expand(steps, *told.shape[1:]).cpu().numpy())

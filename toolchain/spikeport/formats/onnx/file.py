@@ -48,8 +48,8 @@ def _serialised(model: onnx.ModelProto, apart: Mapping[str, Array]) -> tuple[Ite
     """
     tensors = list(model.graph.initializer)
     del model.graph.initializer[:]
-    raw = [_raw(apart[tensor.name]) if tensor.name in apart else [] for tensor in tensors]
-    sizes = [tensor.ByteSize() + sum(map(len, data)) for tensor, data in zip(tensors, raw, strict=True)]
+    last = [_last(apart[tensor.name]) if tensor.name in apart else [] for tensor in tensors]
+    sizes = [tensor.ByteSize() + sum(map(len, data)) for tensor, data in zip(tensors, last, strict=True)]
     frames = [_field(INITIALIZER, size) for size in sizes]
     graph = model.graph.SerializeToString()
     model.ClearField("graph")
@@ -59,7 +59,7 @@ def _serialised(model: onnx.ModelProto, apart: Mapping[str, Array]) -> tuple[Ite
 
     def pieces() -> Iterator[Buffer]:
         yield head
-        for frame, tensor, data in zip(frames, tensors, raw, strict=True):
+        for frame, tensor, data in zip(frames, tensors, last, strict=True):
             yield frame
             yield tensor.SerializeToString()
             yield from data
@@ -67,10 +67,15 @@ def _serialised(model: onnx.ModelProto, apart: Mapping[str, Array]) -> tuple[Ite
     return pieces(), len(head) + inner - len(graph)
 
 
-def _raw(array: Array) -> list[Buffer]:
-    """The data of a tensor as its last field: little-endian, where the array lies."""
-    data = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data
+def _last(array: Array) -> list[Buffer]:
+    """The data of a tensor as its last field."""
+    data = raw(array)
     return [_field(RAW_DATA, len(data)), data]
+
+
+def raw(array: Array) -> memoryview:
+    """The data of a tensor, little-endian, where the array lies."""
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data
 
 
 def _field(number: int, length: int) -> bytes:

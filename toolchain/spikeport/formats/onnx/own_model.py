@@ -21,6 +21,7 @@ from spikeport import reading
 from spikeport.findings import Finding
 from spikeport.formats import facts as facts_
 from spikeport.formats.choices import Time
+from spikeport.formats.onnx import file
 from spikeport.formats.onnx.all_steps import Whole
 from spikeport.formats.onnx.builder import DOMAIN, DOMAIN_VERSION, IR_VERSION, OPSET, Builder
 from spikeport.formats.onnx.layout import Layout
@@ -78,16 +79,20 @@ def build(
     model.graph.input.extend(inputs)
     model.graph.output.extend(outputs)
     model.functions.extend(builder.functions.values())
-    facts = _facts(graph, layout, time) | ({} if hollow else {DIGEST: _digest(model)})
+    facts = _facts(graph, layout, time) | ({} if hollow else {DIGEST: _digest(model, apart or {})})
     helper.set_model_props(model, {KEY: facts_.to_json(facts)})
     return model
 
 
-def _digest(model: onnx.ModelProto) -> str:
-    """SHA-256 over the initialisers, as they stand in the file."""
+def _digest(model: onnx.ModelProto, apart: Mapping[str, Array]) -> str:
+    """SHA-256 over the initialisers, as they stand in the file; ``apart`` as for `build`."""
     total = hashlib.sha256()
     for tensor in sorted(model.graph.initializer, key=lambda tensor: tensor.name):
-        total.update(tensor.SerializeToString(deterministic=True))
+        if tensor.name in apart or (tensor.HasField("raw_data") and not tensor.data_location):
+            total.update(repr((tensor.name, tensor.data_type, list(tensor.dims))).encode())
+            total.update(file.raw(apart[tensor.name]) if tensor.name in apart else tensor.raw_data)
+        else:
+            total.update(tensor.SerializeToString(deterministic=True))
     return total.hexdigest()
 
 
@@ -179,7 +184,8 @@ def taken_apart(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> tuple[Gr
     for entry in about["nodes"]:
         values = {key: _placed(place, arrays) for key, place in entry["arrays"].items()}
         nodes[entry["name"]] = facts_.node_from(entry["facts"], values)
-    if DIGEST in about and about[DIGEST] != _digest(model):  # files of 0.1 have none
+    raw = {t.name: arrays[t.name] for t in model.graph.initializer if t.HasField("raw_data") and not t.data_location}
+    if DIGEST in about and about[DIGEST] != _digest(model, raw):  # files of 0.1 have none
         return None
     graph = facts_.graph_from(about, nodes, [(a, b) for a, b in about["edges"]])
     if not _holds_what_it_claims(model, graph, about["time"], arrays):

@@ -1,0 +1,118 @@
+"""An endless stream on the engine beside onnxruntime's single steps, in one process, taking turns; and its memory.
+
+python tests/stream_speed.py --write docs/results/streaming.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import resource
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+
+from onnx_speed import network
+from spikeport.engine import Stream
+from spikeport.files import write_text
+from spikeport.formats import onnx
+from spikeport.graph import Array, Graph
+
+STEPS, ROUNDS = 128, 5
+HEAD = """# Streams
+
+Written by `python tests/stream_speed.py --write docs/results/streaming.md`. One sample, a tenth of its inputs fire at a
+step, integers; microseconds a step, the fastest of {rounds} rounds of {steps} steps that take turns in one process; one
+thread. Blocks say how many frames come together. onnxruntime runs spikeport's single-step export, called once a step,
+which has no blocks. The spikes that come out are the same, step by step. Memory is what the process has grown by in
+20,000 more steps (256 of the convolutions), in MB.
+
+{where}
+
+| network | block | engine, us a step | onnxruntime, us a step | ratio | grown, MB |
+|---|---|---|---|---|---|
+"""
+TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(int32)": np.int32}
+
+
+def streamed(kind: str) -> Graph:
+    """`onnx_speed.network` on events, without end."""
+    graph = network(kind, integers=True)
+    entry = graph.entry.with_(coding="events", low=0, high=1)
+    quick = {name: node.with_(threshold=node.threshold // 40) for name, node in graph.nodes.items() if name[0] == "l"}
+    return graph.replace({"in": entry, **quick}).with_(after_end="hold")
+
+
+def single_steps(graph: Graph, x: Array) -> Iterator[tuple[Array, list[Array]]]:
+    """The output and the spikes of each step from onnxruntime."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 3, 1
+    session = onnxruntime.InferenceSession(onnx.build(graph, "step").SerializeToString(), options)
+    names = [output.name for output in session.get_outputs()]
+    inputs = {entry.name: entry for entry in session.get_inputs()}
+    states = {
+        name: np.zeros([1 if size == "batch" else size for size in entry.shape], TYPES[entry.type])
+        for name, entry in inputs.items()
+        if "/" in name
+    }
+    for step, now in enumerate(x):
+        given = {"input": now.astype(TYPES[inputs["input"].type]), "t": np.asarray(step, np.int64), **states}
+        told = dict(zip(names, session.run(names, {name: given[name] for name in inputs}), strict=True))
+        states = {name: told[name.replace("/", "_out/", 1)] for name in states}
+        yield told["output"], [told[name] for name in names if name.startswith("spikes/")]
+
+
+def row(kind: str, block: int) -> str:
+    """One network, compared, timed and left to run."""
+    graph = streamed(kind)
+    x = (np.random.default_rng(0).random((STEPS, 1, *graph.entry.shape)) < 0.1).astype(np.uint8)
+    pieces = np.split(x, range(block, STEPS, block))
+    running = Stream(graph, most=block)
+    blocks = [done for piece in pieces for done in running.feed(piece)]
+    counts = {n: np.concatenate([done.record.spike_counts[n] for done in blocks]) for n in blocks[0].record.neurons}
+    for step, (_, spikes) in enumerate(single_steps(graph, x)):
+        assert [int(each.sum()) for each in spikes] == [int(each[step]) for each in counts.values()]
+    assert all(each.mean() > 0.01 for each in counts.values())
+    ours, theirs = [], []
+    for _ in range(ROUNDS):
+        begun = time.perf_counter()
+        for piece in pieces:
+            list(running.feed(piece))
+        ours.append(time.perf_counter() - begun)
+        steps = single_steps(graph, x)
+        next(steps)  # makes the session
+        begun = time.perf_counter()
+        list(steps)
+        theirs.append((time.perf_counter() - begun) * STEPS / (STEPS - 1))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(20_000 // STEPS if kind == "784-512-10" else 2):
+        for piece in pieces:
+            list(running.feed(piece))
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    mine, other = (1e6 * min(times) / STEPS for times in (ours, theirs))
+    return f"| {kind} | {block} | {mine:.0f} | {other:.0f} | {other / mine:.1f} | {grown:.1f} |"
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--write", type=Path)
+    order = options.parse_args()
+    torch.set_num_threads(1)
+    facts = Path("/proc/cpuinfo").read_text("utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
+    cpu = next((fact.split(":")[1].strip() for fact in facts if "model name" in fact), platform.machine())
+    rows = []
+    for kind in ("784-512-10", "two convolutions"):
+        for block in (1, 16, 64):
+            rows.append(row(kind, block))
+            print(rows[-1], flush=True)
+    if order.write:
+        where = f"{cpu}, onnxruntime {onnxruntime.__version__}."
+        write_text(order.write, HEAD.format(rounds=ROUNDS, steps=STEPS, where=where) + "\n".join(rows) + "\n")
+
+
+if __name__ == "__main__":
+    main()
