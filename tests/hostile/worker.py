@@ -119,11 +119,11 @@ def warm(names: list[str]) -> None:
 
 
 def main() -> None:
-    """``worker.py``: lines of JSON ``[format, first, count]`` in, a line for each mutant out, then ``null``."""
+    """``python -m hostile.worker``: lines of JSON ``[format, seeds]`` in, a line for each mutant out, then ``null``."""
     for line in sys.stdin:
-        name, first, count = json.loads(line)
+        name, seeds = json.loads(line)
         warm([name])
-        for seed, ended in run(name, list(range(first, first + count))):
+        for seed, ended in run(name, seeds):
             print(json.dumps([seed, ended]), flush=True)
         print("null", flush=True)
 

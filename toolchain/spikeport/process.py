@@ -45,12 +45,16 @@ def _terminated(number: int, frame: object) -> None:
 
 
 def settle() -> None:
-    """Keep freed memory, and let torch's threads sleep while they wait. To be called before torch is imported.
+    """Keep freed memory, and let torch's threads sleep while they wait, and its compiler keep its files in the cache.
+    To be called before torch is imported.
 
     By default torch's threads go on turning for a while after each of its operations, and take a core from the compiled
     loops that follow. ``OMP_WAIT_POLICY`` in the environment has the last word.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if os.access(cache, os.W_OK):  # torch makes torchinductor_USER among the temporary files when it is imported
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(cache, "spikeport", "torchinductor"))
     keep_freed_memory()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -15,6 +16,7 @@ from spikeport.graph.messages import wide_messages
 from spikeport.record import Record, Train, join
 from spikeport.target import Availability, Request, Show, clipped_thresholds, expected_seconds
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before its import: 1.31 else leaves .ses files in the temp folder
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 BATCH = 256  #: samples at once where the caller does not say
 
