@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import typer
@@ -22,6 +23,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from spikeport.findings import fail
 from spikeport.target import Progress as Callback
 from spikeport.target import silent
 
@@ -102,8 +104,20 @@ def say(text: str) -> None:
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """One line of a result."""
-    typer.echo(printable(text), err=err)
+    """One line of a result. Raises SP973 where the output takes no more; a pipe that nobody reads any more stays one."""
+    try:
+        typer.echo(printable(text), err=err)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_output()
+        fail("SP973", f"the output could not be written ({error.strerror})", mend="send it to a place with room")
+
+
+def drop_output() -> None:
+    """Let standard output lead nowhere, so that Python does not try again at its end."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def interactive() -> bool:

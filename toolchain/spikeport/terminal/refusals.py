@@ -6,10 +6,11 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from spikeport.findings import fail
 from spikeport.reading import line
+from spikeport.terminal import console
 
 
 @contextmanager
@@ -51,6 +52,5 @@ def _flush() -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries again at its end
+        console.drop_output()
         fail("SP973", f"the output could not be written ({error.strerror})", mend="send it to a place with room")
