@@ -145,3 +145,27 @@ def test_gates_name_what_is_not_met():
     assert [finding.code for finding in judged.failures(**gates)] == ["SP810", "SP811", "SP812"]
     met = {"max_spike_mismatch": 2 * T, "max_accuracy_drop": 0.25, "min_agreement": 0.75}
     assert list(judged.failures(**met)) == []
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0), (-2,)])
+def test_a_layer_without_neurons_is_no_layer(shape):
+    nodes = {"input": Input(shape), "lif": LIF(shape, np.float32(0.5), np.ones(2, np.float32))}
+    with pytest.raises(SpikeportError, match="gives values of shape") as caught:
+        Graph.chain(nodes, 2)
+    assert caught.value.code == "SP106"
+
+
+@pytest.mark.parametrize(
+    ("node", "code"),
+    [
+        (Linear(np.ones((0, 3), np.float32)), "SP106"),
+        (Conv(np.ones((1, 3, 0, 1), np.float32)), "SP106"),
+        (LIF((3,), np.float32(0.5), np.ones(2, np.float32), unit=np.float32(0)), "SP115"),
+        (Readout((3,), np.ones(2, np.float32), unit=np.float32(-1)), "SP115"),
+    ],
+)
+def test_a_node_without_numbers_or_with_a_unit_of_nothing_is_no_node(node, code):
+    entry = Input((3, 5, 5)) if isinstance(node, Conv) else Input((3,))
+    with pytest.raises(SpikeportError) as caught:
+        Graph.chain({"input": entry, "node": node}, 2)
+    assert code in [finding.code for finding in caught.value.findings]

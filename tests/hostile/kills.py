@@ -17,6 +17,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,6 @@ def commands() -> dict[str, Command]:
     compare = ("compare", "model.nir", "model.onnx", "--data", "x.npy", "--out", "compared")
     quantize = ("quantize", "digits-conv", "--data", "digits", "--limit", "64", "--out", "q.int.nir")
     run = ("run", "plan.toml", "--out", "run")
-    lava = ("simulate", "int.nir", "--input", "few.npy", "--target", "lava", "--out", "lava", "--trains")
     return {
         "export": _same("export", "m.nir"),
         "simulate": Command(simulate, (*simulate, "--resume"), "record", record_facts),
@@ -88,7 +88,6 @@ def commands() -> dict[str, Command]:
         "train": Command(train, (*train, "--resume"), "train", training_facts),
         "quantize": Command(quantize, quantize, "q.int.nir", bytes_of),
         "run": Command(run, run, "run", accuracies),
-        "lava": Command(lava, (*lava, "--resume"), "lava", record_facts),
     }
 
 
@@ -115,8 +114,10 @@ def prepare(place: Path) -> None:
 
 def forked(words: Sequence[str], place: Path) -> int:
     """Begin a command in ``place``; returns its process."""
+    waiting = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until the command has taken them over
     child = os.fork()
     if child:
+        signal.pthread_sigmask(signal.SIG_SETMASK, waiting)
         return child
     os.setsid()
     os.chdir(place)
@@ -131,10 +132,15 @@ def forked(words: Sequence[str], place: Path) -> int:
     sys.argv = ["spikeport", *words]
     code = 1
     try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, waiting)
         main()
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:  # before main
+        code = 130
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

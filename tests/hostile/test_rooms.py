@@ -11,7 +11,6 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from cli.warm import Warm
 from data_files import code
 from format_mutants import original
 from hostile.formats import _checkpoints, _records, small
@@ -19,7 +18,7 @@ from spikeport.findings import SpikeportError
 from spikeport.formats import nir, onnx
 from spikeport.record import Record
 from spikeport.reporting import write
-from spikeport.terminal import console, refusals, show
+from spikeport.terminal import app, console, refusals, show
 from spikeport.training import checkpoint
 from spikeport.training.shipped import load
 
@@ -115,15 +114,14 @@ def test_names_are_text_and_never_control_a_terminal(monkeypatch, capsys):
     assert not set(text) & set("\x1b\r\x9b\u202e\udc80")
 
 
-def test_a_command_whose_name_is_markup_and_no_text(tmp_path):
-    """The whole way: a name with brackets and with bytes that are no text, and standard output closed."""
-    spikeport = Warm()
-    try:
-        name = os.fsdecode(b"m[bold]\xff.nir")
-        nir.write(small(), tmp_path / name)
-        result = spikeport("export", name, "--out", "b[red].onnx", cwd=tmp_path)
-        assert (result.returncode, "wrote b[red].onnx" in result.stderr) == (0, True), result.stderr
-        result = spikeport("inspect", name, cwd=tmp_path)
-        assert (result.returncode, "m[bold]\\udcff.nir" in result.stdout) == (0, True), result.stderr
-    finally:
-        spikeport.close()
+def test_commands_whose_names_are_markup_and_no_text(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    name = os.fsdecode(b"m[bold]\xff.nir")
+    nir.write(small(), tmp_path / name)
+    for words in (["export", name, "--out", "b[red].onnx"], ["inspect", name]):
+        with pytest.raises(SystemExit) as end:
+            app.build(words)(args=words)
+        assert end.value.code == 0
+    said = capsys.readouterr()
+    assert "wrote b[red].onnx" in said.err
+    assert "m[bold]\\udcff.nir" in said.out

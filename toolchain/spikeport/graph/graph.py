@@ -19,7 +19,7 @@ from spikeport.graph.node import Node, Shape
 from spikeport.graph.operation import Operation, named, renamed
 from spikeport.graph.plumbing import Delay, Input
 from spikeport.graph.real import Real
-from spikeport.graph.rules import number_findings, unknown
+from spikeport.graph.rules import number_findings, sized, unknown
 from spikeport.told import Told
 
 N = TypeVar("N", bound=Node)
@@ -279,7 +279,7 @@ class Graph(Told):
             if not all(source in shapes for source in sources) or not (sources or isinstance(node, Input)):
                 continue
             try:
-                shapes[name] = self._shape_of(name, node, shapes)
+                shapes[name] = sized(self._shape_of(name, node, shapes))
             except SpikeportError as error:
                 findings += [replace(finding, where=f"node {name!r}") for finding in error.findings]
         return MappingProxyType(shapes), tuple(findings)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from spikeport.findings import Finding
+from spikeport.findings import Finding, fail
 from spikeport.graph.arrays import Array
 from spikeport.graph.neurons import LIF
-from spikeport.graph.node import Node
+from spikeport.graph.node import Node, Shape
 
 
 def number_findings(node: Node, timesteps: int) -> Iterator[Finding]:
     """Every number of a node that no arithmetic can mean; empty when all is well."""
     yield from _finite(node)
+    yield from _present(node)
     yield from _schedule(node, timesteps)
 
 
@@ -24,6 +26,13 @@ def unknown(node: Node, arithmetic: Any) -> Iterator[Finding]:
     if isinstance(node, LIF) and node.most_spikes > 1 and not getattr(arithmetic, "several_spikes", False):
         what = f"fires several times a step, which the arithmetic {arithmetic.kind!r} does not say it knows"
         yield Finding("SP130", what, mend="several_spikes = True in its class, if it does")
+
+
+def sized(shape: Shape) -> Shape:
+    """The shape of values, of which there is at least one. Raises SP106 for another."""
+    if not shape or any(not isinstance(n, Integral) or isinstance(n, bool) or n < 1 for n in shape):
+        fail("SP106", f"gives values of shape {shape}", mend="a shape has one whole number of at least 1 an axis")
+    return shape
 
 
 def _finite(node: Node) -> Iterator[Finding]:
@@ -36,6 +45,15 @@ def _finite(node: Node) -> Iterator[Finding]:
             )
     if isinstance(node, LIF) and node.threshold.dtype.kind == "f" and np.isnan(node.threshold).any():
         yield Finding("SP114", "threshold holds NaN", mend="the training diverged, or the file is damaged")
+
+
+def _present(node: Node) -> Iterator[Finding]:
+    for name in node.arrays:
+        value = getattr(node, name)
+        if value is not None and value.size == 0 and name not in node.schedules:
+            yield Finding("SP106", f"{name} of shape {value.shape} holds no numbers", mend="leave the node out")
+        elif value is not None and name == "unit" and value.dtype.kind in "biuf" and not (value > 0).all():
+            yield Finding("SP115", f"unit is {value.min():g}", mend="one unit is worth more than nothing")
 
 
 def _schedule(node: Node, timesteps: int) -> Iterator[Finding]:

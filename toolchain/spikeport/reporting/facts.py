@@ -203,6 +203,7 @@ class Compared(Parity):
 
     a: str
     b: str
+    samples: Size
     firing_rate: Rates
     accuracy: dict[Literal["a", "b"], Right] | None = None
     first_divergence: First | None = None

@@ -110,6 +110,9 @@ def main() -> None:
         if end.code == INTERRUPTED:
             print(console.printable(_interrupted(end)), file=sys.stderr)
         raise
+    except KeyboardInterrupt as interrupt:  # before the verb began
+        print(console.printable(_interrupted(interrupt)), file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)

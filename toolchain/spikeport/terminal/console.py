@@ -104,7 +104,7 @@ def say(text: str) -> None:
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """One line of a result. Raises SP973 where the output takes no more; a pipe that nobody reads any more stays one."""
+    """One line of a result. Raises SP973 where the output takes no more; a pipe that is closed stays one."""
     try:
         typer.echo(printable(text), err=err)
     except BrokenPipeError:
