@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow  # begins commands one after another: half a minute
 def test_what_is_ended_midway_leaves_whole_files_and_nothing_else():
     verbs = ("export", "simulate", "report")
     command = [sys.executable, "-m", "hostile.kills", *verbs, "--count", "6", "--seed", "1"]
