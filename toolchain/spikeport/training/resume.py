@@ -58,7 +58,8 @@ def restore(path: Path, training: Training) -> None:
             "SP318", f"is no training that could go on ({error})", where=str(path), mend="start again without --resume"
         )
     now = training.recipe.model_dump()
-    before = {name: field.default for name, field in Recipe.model_fields.items()} | facts["recipe"]  # 0.1 knew fewer
+    defaults = {name: each.get_default(call_default_factory=True) for name, each in Recipe.model_fields.items()}
+    before = defaults | facts["recipe"]  # 0.1 knew fewer
     other = sorted(name for name in now if now[name] != before[name])
     if other:
         fail(
