@@ -19,11 +19,9 @@ from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir
 from spikeport.graph import LIF, Conv, Delay, Graph, Input, Linear, Pool, Scale
-from spikeport.mapping import Mapping, draw, find, latency, shipped, traffic, work
-from spikeport.mapping.chip import parse
+from spikeport.mapping import Mapping, draw, find, latency, traffic, work
 from spikeport.mapping.fit import fit
 from spikeport.mapping.layers import layers
-from spikeport.mapping.pages import limits
 from spikeport.mapping.placement import position
 from spikeport.target import Request
 from spikeport.terminal.app import build
@@ -265,22 +263,6 @@ def test_resnet_19_at_full_width_within_five_seconds():
     assert fitted.bounds["shared"].cores < fitted.bounds["unrolled"].cores
 
 
-def test_bad_chips_are_refused_with_the_line(tmp_path):
-    with pytest.raises(SpikeportError) as caught:
-        find("loihi9")
-    assert caught.value.code == "SP721"
-    assert all(name in str(caught.value) for name in shipped())
-    text = (
-        'title = "x"\nabout = "y"\nweight_bits = 8\nschedules = true\n[limits.neurons]\nvalue = -1\nunit = "per core"\n'
-        'source = "me"\n[mesh]\ncolumns = 1\nrows = 1\ncores_per_tile = 1\nsource = "me"\n'
-    )
-    with pytest.raises(SpikeportError) as caught:
-        parse(text, "x", "x.toml")
-    assert caught.value.findings[0].where == "x.toml:6"
-    with pytest.raises(SpikeportError, match="lacks cores"):
-        parse(text.replace("-1", "1"), "x", "x.toml")
-
-
 def test_the_command_line_draws_the_core_map(tmp_path):
     nir.write(dense(), tmp_path / "m.nir")
     path = tmp_path / "map.svg"
@@ -297,9 +279,3 @@ def test_the_command_line_draws_the_core_map(tmp_path):
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(SpikeportError, match="SP724"):
         draw(Mapping(dense(), fit(dense(), "loihi1")), tmp_path / "map.gif")
-
-
-def test_a_chips_page_has_every_limit_and_every_time():
-    chip = find("loihi1")
-    rows = [row.split("|")[1].strip() for row in limits(chip).splitlines() if row.startswith("| ")]
-    assert set(rows) >= {"limit", "time", "mesh", *chip.limits, *chip.unknown, *chip.timing}
