@@ -98,7 +98,8 @@ def _same(verb: str, out: str) -> Command:
 
 def prepare(place: Path) -> None:
     """The files that commands read."""
-    from hostile.formats import _results, small
+    from hostile.model_files import small
+    from hostile.result_files import results
     from spikeport.formats import nir, onnx
 
     nir.write(small(), place / "model.nir")
@@ -108,7 +109,7 @@ def prepare(place: Path) -> None:
     plan += "architecture = {channels = [4, 8], strides = [1, 2], hidden = 16}\n"
     (place / "plan.toml").write_text(plan)
     (place / "made").mkdir()
-    for name, facts in json.loads(_results(place)[0][1]).items():
+    for name, facts in json.loads(results(place)[0][1]).items():
         (place / "made" / name).write_text(json.dumps(facts))
 
 

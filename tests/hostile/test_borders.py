@@ -14,7 +14,9 @@ import pytest
 
 from data_files import code
 from format_mutants import original
-from hostile.formats import _cifar, _idx, _results, small
+from hostile.data_files import cifar, idx
+from hostile.model_files import small
+from hostile.result_files import results
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.formats import nir, onnx
 from spikeport.reading import json_value, npy, toml_tables
@@ -85,7 +87,7 @@ def test_a_deep_table_is_refused_by_its_depth():
 def test_images_and_labels_of_different_sets(tmp_path):
     from spikeport_models.datasets.idx import FILES, fashion
 
-    (_, images), (_, labels) = _idx(tmp_path)
+    (_, images), (_, labels) = idx(tmp_path)
     fewer = gzip.compress(gzip.decompress(labels)[:4] + (19).to_bytes(4, "big") + bytes(19))
     beyond = gzip.compress(gzip.decompress(labels)[:-1] + b"\x0a")
     for wrong in (fewer, beyond):
@@ -98,7 +100,7 @@ def test_images_and_labels_of_different_sets(tmp_path):
 def test_an_archive_whose_member_is_a_link_to_itself(tmp_path):
     from spikeport_models.datasets.cifar import cifar10
 
-    ((_, good),) = _cifar(tmp_path)
+    ((_, good),) = cifar(tmp_path)
     (tmp_path / "good.tar.gz").write_bytes(good)
     assert cifar10("test", tmp_path / "good.tar.gz")[0].shape == (4, 3, 32, 32)
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
@@ -154,7 +156,7 @@ def test_what_a_message_quotes_is_bounded(tmp_path):
 def test_figures_are_data_and_nothing_of_them_is_markup(evil, tmp_path):
     with pytest.raises(SpikeportError, match="none of ours"):
         drawing(evil)
-    parts = json.loads(_results(tmp_path)[0][1])
+    parts = json.loads(results(tmp_path)[0][1])
     parts["figures.json"]["graph"] = evil
     for name, facts in parts.items():
         (tmp_path / name).write_text(json.dumps(facts))

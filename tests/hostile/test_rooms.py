@@ -13,7 +13,8 @@ import pytest
 
 from data_files import code
 from format_mutants import original
-from hostile.formats import _checkpoints, _records, small
+from hostile.model_files import checkpoints, small
+from hostile.result_files import records
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir, onnx
 from spikeport.record import Record
@@ -36,8 +37,8 @@ def quota(size):
 
 def test_where_a_disk_takes_no_more_the_old_file_stays_and_no_part_is_left(tmp_path):
     (made := tmp_path / "made").mkdir()
-    module, facts = load(made / "a.safetensors") if _checkpoints(made) else None
-    record = Record.load(made / "r.npz") if _records(made) else None
+    module, facts = load(made / "a.safetensors") if checkpoints(made) else None
+    record = Record.load(made / "r.npz") if records(made) else None
     writers = {
         "a.nir": (lambda path: nir.write(original(), path), "SP201"),
         "a.onnx": (lambda path: onnx.write(original(), path), "SP201"),
