@@ -28,7 +28,7 @@ def derive(graph: Graph, samples: Array, record: Record) -> Record:
             events[name] = of_synapse(node, values.into(name), graph.timesteps)
         else:
             assert isinstance(node, LIF)
-            events[name] = of_neurons(node, values.into(name), record.trains[name].unpack(), graph.arithmetic)
+            events[name] = of_neurons(node, values.into(name), values.train(name), graph.arithmetic)
     return replace(record, events=events)
 
 

@@ -69,7 +69,7 @@ class Values:
                 )
             return self.graph.arithmetic.entering(node, self.samples)
         if isinstance(node, LIF):
-            return self._train(name)
+            return self.train(name).astype(np.float64)
         if isinstance(node, Operation):
             return node.compute(*self.operands(name))
         if isinstance(node, Readout):
@@ -78,7 +78,8 @@ class Values:
             return meaning.delayed(node, self.into(name), self.graph.timesteps)
         return meaning.apply(self.summing.nodes[name], self.into(name), self.graph.arithmetic)
 
-    def _train(self, name: str) -> Array:
+    def train(self, name: str) -> Array:
+        """The spikes of a layer, as the record has them. Raises SP704 where it has none."""
         if name not in self.record.trains:
             fail(
                 "SP704",
@@ -86,4 +87,4 @@ class Values:
                 where=f"a record of {self.record.target!r}",
                 mend="run with Request(trains=True)",
             )
-        return self.record.trains[name].unpack().astype(np.float64)
+        return self.record.trains[name].unpack()
