@@ -104,9 +104,12 @@ def _child(name, originals, seeds, folder, pipe) -> None:
 
 
 def warm(names: list[str]) -> None:
-    """Import what reading needs, once."""
+    """Import what reading needs, once. On one thread: a fork would wait for ever for those that torch leaves behind."""
+    import torch
+
     from spikeport.verbs.load import load_data
 
+    torch.set_num_threads(1)
     assert load_data is not None
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
