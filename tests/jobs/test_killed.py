@@ -51,6 +51,15 @@ def test_a_python_that_starts_no_worker_is_said(tmp_path, monkeypatch):
             workers.ended()
 
 
+def test_a_users_file_with_the_name_of_one_of_pythons_stops_no_worker(tmp_path, monkeypatch):
+    (tmp_path / "json.py").write_text("raise RuntimeError('not this one')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    job = Job(job_calls.square, {"number": 3})
+    with Processes(Store.at(tmp_path / "store"), 1) as workers:
+        workers.submit(job)
+        assert workers.ended().findings == ()
+
+
 def test_a_node_with_another_version_is_refused(tmp_path):
     findings, files, _ = perform(b"", {}, "0.0.1", str(tmp_path))
     assert [finding.code for finding in findings] == ["SP958"]

@@ -10,6 +10,9 @@ from spikeport_models.networks.size import size_of
 from spikeport_models.networks.spikformer import spikformer
 
 
+SMALL = {"conv": {}, "mlp": {}, "spikformer": {"channels": 8, "heads": 2}}  #: what makes a network small, else a width
+
+
 def net(name, shape=(3, 32, 32), classes=10, timesteps=2, method="ds-atgo", **options):
     return build(name, input_shape=shape, classes=classes, timesteps=timesteps, train_with=method, options=options)
 
@@ -98,8 +101,8 @@ def test_what_leaves_the_blocks_of_resnet19(residual):
 def test_every_network_learns_in_one_step(name, events):
     """Every parameter gets a gradient, and shapes fit, for direct coding and for event frames."""
     torch.manual_seed(1)
-    width = {} if name in ("conv", "mlp") else {"width": 0.05}
-    module = net(name, (2, 32, 32), 7, timesteps=3, method="mpd-agl", events=events, **width)
+    small = SMALL.get(name, {"width": 0.05})
+    module = net(name, (2, 32, 32), 7, timesteps=3, method="mpd-agl", events=events, **small)
     x = torch.rand(3, 4, 2, 32, 32) if events else torch.rand(4, 2, 32, 32)
     y = module(x)
     assert y.shape == (4, 7)
@@ -132,8 +135,8 @@ def test_what_no_network_has_is_refused(name, options, words):
 def test_schedules_can_be_ordinary_parameters(name):
     """A trained schedule gets a gradient at every step, and training does not overwrite it with the batch's."""
     torch.manual_seed(2)
-    width = {} if name in ("conv", "mlp") else {"width": 0.05}
-    module = net(name, (2, 32, 32), 4, timesteps=3, events=True, train_threshold=True, **width)
+    small = SMALL.get(name, {"width": 0.05})
+    module = net(name, (2, 32, 32), 4, timesteps=3, events=True, train_threshold=True, **small)
     module(torch.rand(3, 4, 2, 32, 32)).square().sum().backward()
     schedules = {n: p for n, p in module.named_parameters() if n.endswith(".threshold")}
     assert schedules

@@ -77,7 +77,7 @@ def replacing(path: Path | str, code: str = "SP970") -> Iterator[Path]:
     """
     path = Path(path)
     _sweep(path)
-    part = path.with_name(f"{path.name}.{HERE}-{os.getpid()}-{uuid4().hex[:8]}.part")
+    part = part_of(path)
     try:
         yield part
         with part.open("rb") as file:
@@ -95,9 +95,20 @@ def _sweep(path: Path) -> None:
     """Take away the parts of ``path`` whose writers, processes of this machine, are no more."""
     with suppress(OSError):
         for part in path.parent.glob(f"{glob.escape(path.name)}.{HERE}-*.part"):
-            writer = part.name.rsplit("-", 2)[-2]
-            if writer.isascii() and writer.isdigit() and not _alive(int(writer)):
+            if left(part):
                 part.unlink(missing_ok=True)
+
+
+def part_of(path: Path) -> Path:
+    """A name beside ``path`` that no other writer has, for what is not whole yet: ``NAME.MACHINE-PID-….part``."""
+    return path.with_name(f"{path.name}.{HERE}-{os.getpid()}-{uuid4().hex[:8]}.part")
+
+
+def left(part: Path) -> bool:
+    """Whether the writer of such a part was a process of this machine that is no more."""
+    machine, _, rest = part.stem.rpartition(".")[2].partition("-")
+    writer = rest.partition("-")[0]
+    return machine == HERE and writer.isascii() and writer.isdigit() and not _alive(int(writer))
 
 
 def _alive(process: int) -> bool:
@@ -107,6 +118,8 @@ def _alive(process: int) -> bool:
         return False
     except OSError:  # somebody else's
         return True
+    with suppress(OSError):  # one that ended, and whose parent has not asked how, writes nothing any more
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
     return True
 
 

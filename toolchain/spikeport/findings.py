@@ -32,8 +32,9 @@ class Finding:
     def __post_init__(self) -> None:
         for name in ("what", "where", "why", "mend"):  # what a file holds may be quoted in any of them
             text = getattr(self, name)
-            if len(text) > LONGEST:
-                object.__setattr__(self, name, f"{text[:LONGEST]} … ({len(text):,} characters)")
+            if len(text) > LONGEST:  # both ends: a name stands first, and what a traceback says last
+                begin, end = text[: LONGEST // 2], text[-LONGEST // 2 :]
+                object.__setattr__(self, name, f"{begin} … ({len(text):,} characters) … {end}")
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what

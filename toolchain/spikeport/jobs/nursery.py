@@ -26,9 +26,14 @@ WATCH = 0.5  #: seconds between two looks of a worker after its nursery
 
 
 def main() -> None:
-    """Serve the driver at the other end of the socket on file descriptor ``argv[1]``; import the modules after it."""
+    """Serve the driver at the other end of the socket on file descriptor ``argv[1]``.
+
+    ``argv[2]`` is where the driver finds modules, and what follows are those to import. Python's own come first, since
+    a folder of the user's may hold a file with the name of one.
+    """
     driver = socket.socket(fileno=int(sys.argv[1]))
-    for name in sys.argv[2:]:
+    sys.path += [place for place in json.loads(sys.argv[2]) if place not in sys.path]
+    for name in sys.argv[3:]:
         import_module(name)
     wake, woken = os.pipe()
     os.set_blocking(woken, False)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Self
 
 from spikeport.findings import Finding, SpikeportError, fail
@@ -26,6 +27,7 @@ from spikeport.jobs.store import Store
 DEATHS = 8  #: of workers at one job, after which it has failed: it takes too much memory, or crashes
 BIRTHS = 3  #: nurseries that end before a worker is born, after which there is no use in another
 TAIL = 1500  #: characters of what workers wrote that an error shows
+ROOT = str(Path(__file__).parents[2])  #: where this package lies
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -148,11 +150,19 @@ class Processes:
             )
         self.control, theirs = socket.socketpair()
         threads = str(max(1, processors() // self.workers))
+        places = [place or os.getcwd() for place in sys.path]
         self.nursery = subprocess.Popen(
-            [sys.executable, "-m", "spikeport.jobs.nursery", str(theirs.fileno()), *self._modules()],
+            [
+                sys.executable,
+                "-m",
+                "spikeport.jobs.nursery",
+                str(theirs.fileno()),
+                json.dumps(places),
+                *self._modules(),
+            ],
             env=os.environ
             | dict.fromkeys(THREADS, threads)
-            | {"PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},
+            | {"PYTHONPATH": os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), ROOT])},
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=self.log,

@@ -27,6 +27,7 @@ from spikeport.jobs.job import Facts, File, Job, Output
 
 RESULT = "result.json"
 UNFINISHED = "unfinished"
+CLOCKS = "clocks"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Store:
     def clean(self) -> None:
         """Remove what dead writers on this machine left half-written."""
         scratch.clean(self.place / UNFINISHED, "*")
+        scratch.clean(self.place / CLOCKS, "*/*")
 
     def folder(self, key: str) -> Path:
         """Where the result of a job lies, or would."""
@@ -99,12 +101,12 @@ class Store:
 
     def clock(self, key: str, about: Mapping[str, Any]) -> None:
         """Note when, where and how long a job ran, beside its result."""
-        write_json(folder(self.place / "clocks" / key[:2]) / f"{key}.json", about)
+        write_json(folder(self.place / CLOCKS / key[:2]) / f"{key}.json", about)
 
     def seconds(self, key: str) -> float:
         """How long a job ran; 0 where nobody noted it."""
         try:
-            text = (self.place / "clocks" / key[:2] / f"{key}.json").read_text(encoding="utf-8")
+            text = (self.place / CLOCKS / key[:2] / f"{key}.json").read_text(encoding="utf-8")
             return float(json.loads(text)["seconds"])
         except (OSError, ValueError, KeyError):
             return 0.0
