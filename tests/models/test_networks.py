@@ -9,7 +9,6 @@ from spikeport.training.networks import Task, build, networks
 from spikeport_models.networks.size import size_of
 from spikeport_models.networks.spikformer import spikformer
 
-
 SMALL = {"conv": {}, "mlp": {}, "spikformer": {"channels": 8, "heads": 2}}  #: what makes a network small, else a width
 
 
