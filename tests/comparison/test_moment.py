@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from spikeport.comparison import Side, first_divergence, with_moments
+from spikeport.comparison.moment import moment as moment_of
 from spikeport.engine import simulate
 from spikeport.engine.margins import margins
 from spikeport.graph import LIF, LOIHI2, Graph, Input, Linear, Loihi, Readout, Real
@@ -89,3 +92,13 @@ def test_a_side_without_a_network_has_no_moment():
     place = with_moments(first_divergence(*(simulate(g, X, TRAINS) for g in (a, b))), None, Side(b, simulate), X)
     assert place.a is None
     assert place.b is not None
+
+
+def test_a_neuron_that_the_layer_of_a_network_has_not_has_no_moment():
+    """As where the other run names a neuron of another shape."""
+    graph = network()
+    place = first_divergence(*(simulate(g, X, TRAINS) for g in (graph, network(bias=0.05))))
+    side = Side(graph, simulate)
+    assert moment_of(side, place, X[:1]) is not None
+    assert moment_of(side, replace(place, neuron=(0, 0)), X[:1]) is None
+    assert moment_of(side, replace(place, layer="fc"), X[:1]) is None

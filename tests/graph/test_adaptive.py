@@ -86,3 +86,8 @@ def test_a_registered_neuron_that_adapts_is_captured_and_proved():
     graph = capture(nn.Sequential(nn.Linear(5, 8), Bellec(), nn.Linear(8, 3)), (5,), timesteps=T, coding="events")
     assert len(graph.nodes_of(ALIF)) == 1
     assert graph.provenance["verified"]
+
+
+def test_adapting_neurons_fire_once_a_step():
+    with pytest.raises(SpikeportError, match="SP102"):
+        network(most_spikes=2)

@@ -13,7 +13,7 @@ from spikeport.engine import simulate
 from spikeport.engine.margins import margins
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir, onnx
-from spikeport.graph import LIF, LOIHI2, CubaLIF, Graph, Input, Linear, Readout
+from spikeport.graph import LIF, LOIHI2, CubaLIF, Graph, Input, Linear, Profile, Readout
 from spikeport.graph.neurons import EVERY_SPIKE
 from spikeport.quantisation import quantize
 from spikeport.record import Record, Train, join
@@ -148,3 +148,13 @@ def test_a_profile_with_several_spikes_holds_the_network(tmp_path):
     real, whole = (simulate(each, x, Request(trains=True)).trains["lif"].unpack() for each in (graph, result.graph))
     assert real.max() > 3
     assert (real != whole).mean() < 0.05
+
+
+def test_every_spike_is_as_far_as_float32_counts():
+    assert np.float32(EVERY_SPIKE) - np.float32(EVERY_SPIKE - 1) == 1
+    assert np.float32(EVERY_SPIKE + 1) == EVERY_SPIKE
+
+
+def test_a_profile_of_0_1_fires_once_a_step():
+    facts = {name: value for name, value in LOIHI2.facts().items() if name != "most_spikes"}
+    assert Profile.from_facts(facts).most_spikes == 1
