@@ -42,6 +42,13 @@ def record(name, against, ratio, seconds, **more):
     print(f"\n{name}: {ratio:.2f} x against {against} ({seconds:.4g} s)", flush=True)
 
 
+def processor() -> str:
+    """The processor's name, as Linux knows it; elsewhere its kind."""
+    known = Path("/proc/cpuinfo")
+    lines = known.read_text("utf-8").splitlines() if known.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
 def machine():
     """What the figures belong to."""
     capability = torch.backends.cpu.get_cpu_capability()

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench_record import processor
 from lava_networks import compare, resnet19, vggsnn
 from spikeport import load_model
 from spikeport.engine import simulate
@@ -135,12 +136,6 @@ def row(name: str) -> str:
     return (
         f"| {name} | {size} | {price} | {few['differences'] + more['differences']} of {few['bits'] + more['bits']:,} |"
     )
-
-
-def processor() -> str:
-    """The processor's name, as Linux knows it."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ python tests/onnx_speed.py --write docs/results/onnx-speed.md
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import onnxruntime
 import torch
 
+from bench_record import processor
 from spikeport.engine.run import Engine
 from spikeport.files import write_text
 from spikeport.formats import onnx
@@ -107,8 +107,7 @@ def main() -> None:
     options.add_argument("--write", type=Path)
     order = options.parse_args()
     torch.set_num_threads(1)
-    facts = Path("/proc/cpuinfo").read_text("utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
-    cpu = next((fact.split(":")[1].strip() for fact in facts if "model name" in fact), platform.machine())
+    cpu = processor()
     rows = []
     for kind in ("784-512-10", "two convolutions"):
         for batch in (1, 16):

@@ -6,7 +6,6 @@ python tests/recurrent_speed.py --write docs/results/recurrent-speed.md
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import numpy as np
 import onnxruntime
 import torch
 
+from bench_record import processor
 from spikeport.engine.run import Engine
 from spikeport.files import write_text
 from spikeport.formats import onnx
@@ -111,8 +111,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--write", type=Path)
     order = options.parse_args()
-    facts = Path("/proc/cpuinfo").read_text("utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
-    cpu = next((fact.split(":")[1].strip() for fact in facts if "model name" in fact), platform.machine())
+    cpu = processor()
     where = f"{cpu}, torch {torch.__version__}, onnxruntime {onnxruntime.__version__}."
     rows = []
     for size in SIZES:

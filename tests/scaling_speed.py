@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import resource
 import subprocess
 import sys
@@ -130,8 +129,9 @@ def main() -> None:
     if order.child:
         child(order.child[0], int(order.child[1]))
         return
-    facts = Path("/proc/cpuinfo").read_text("utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
-    cpu = next((fact.split(":")[1].strip() for fact in facts if "model name" in fact), platform.machine())
+    from bench_record import processor  # imports torch, which the children that are measured do themselves
+
+    cpu = processor()
     rows = []
     for size in SIZES:
         sums = set()

@@ -6,7 +6,6 @@ python tests/stream_speed.py --write docs/results/streaming.md
 from __future__ import annotations
 
 import argparse
-import platform
 import resource
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import numpy as np
 import onnxruntime
 import torch
 
+from bench_record import processor
 from onnx_speed import network
 from spikeport.engine import Stream
 from spikeport.files import write_text
@@ -102,8 +102,7 @@ def main() -> None:
     options.add_argument("--write", type=Path)
     order = options.parse_args()
     torch.set_num_threads(1)
-    facts = Path("/proc/cpuinfo").read_text("utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
-    cpu = next((fact.split(":")[1].strip() for fact in facts if "model name" in fact), platform.machine())
+    cpu = processor()
     rows = []
     for kind in ("784-512-10", "two convolutions"):
         for block in (1, 16, 64):
