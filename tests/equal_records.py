@@ -12,6 +12,9 @@ ALL = Request(trains=True, membranes=True, events=True)
 def same(a, b):
     """Assert that two records hold the same, to the bit."""
     np.testing.assert_array_equal(a.outputs, b.outputs)
+    assert list(a.further) == list(b.further)
+    for name, output in a.further.items():
+        np.testing.assert_array_equal(output, b.further[name])
     assert a.overflows == b.overflows
     for name in a.neurons:
         np.testing.assert_array_equal(a.trains[name].bits, b.trains[name].bits)

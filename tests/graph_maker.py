@@ -65,6 +65,7 @@ class Wish:
     scales: bool = True
     pools: bool = True
     operations: bool = False
+    outputs: bool = False  #: several, now and then
     odd_bits: bool = False
     odd_names: bool = False
     resets: tuple = ("zero", "zero", "subtract", "value", "none")
@@ -83,6 +84,7 @@ class Maker:
     last: str = ""
     seen: list = field(default_factory=list)  # layers of spikes, and their shapes
     beside: list = field(default_factory=list)  # what enters the next node too, and adds there
+    outputs: list = field(default_factory=list)  # of several, the one that decides first
 
     @property
     def rng(self):
@@ -246,6 +248,26 @@ class Maker:
         elif leads_on or (self.wish.readout is False and not isinstance(self.nodes[self.last], LIF)):
             self.synapse()
             self.neurons(4)
+        if self.wish.outputs and n.maybe():
+            self.leave_too()
+
+    def leave_too(self):
+        """Further outputs: what leaves a layer before the last, read out, counted, or into neurons of its own."""
+        n, last = self.numbers, self.last
+        starts = {source for source, _ in self.edges}
+        layers = [(name, shape) for name, shape in self.seen if name in starts]
+        for name, shape in [layers[i] for i in self.rng.permutation(len(layers))[: n.pick(1, 2)]]:
+            self.last, self.beside, self.shape = name, [], shape
+            kind = n.pick("readout", "scale", "neurons")
+            if kind == "readout":
+                self.add("out", Readout(shape, **n.readout(shape)))
+            elif kind == "scale":
+                self.add("out", Scale(np.asarray(1 if n.integers else 1.0)))
+            else:
+                self.neurons(4)
+            self.outputs.append(self.last)
+        self.outputs = [last, *self.outputs] if self.outputs else []
+        self.outputs = [self.outputs[i] for i in self.rng.permutation(len(self.outputs))]
 
     def graph(self):
         names = {name: name for name in self.nodes}
@@ -256,7 +278,8 @@ class Maker:
         arithmetic = Loihi(self.numbers.profile) if self.numbers.integers else Real(self.wish.arithmetic)
         nodes = {names[name]: renamed(node, names) for name, node in self.nodes.items()}
         edges = tuple((names[a], names[b]) for a, b in self.edges)
-        return Graph(nodes, edges, self.numbers.steps, arithmetic, provenance={"drawn": True})
+        outputs = tuple(names[name] for name in self.outputs)
+        return Graph(nodes, edges, self.numbers.steps, arithmetic, provenance={"drawn": True}, named_outputs=outputs)
 
 
 def renamed(node, names):

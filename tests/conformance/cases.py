@@ -87,8 +87,8 @@ def any_(arithmetic: str) -> Callable[[np.random.Generator], Wish]:
 
 
 def operating(arithmetic: str) -> Callable[[np.random.Generator], Wish]:
-    """With nodes that multiply, join and move values."""
-    return lambda rng: Wish(arithmetic, profile=None, timesteps=6, blocks=4, operations=True)
+    """With nodes that multiply, join and move values, and several outputs."""
+    return lambda rng: Wish(arithmetic, profile=None, timesteps=6, blocks=4, operations=True, outputs=True)
 
 
 VOLUMES = ((2, 3, 4, 3), (1, 2, 3, 5), (4, 2, 2, 2))

@@ -87,6 +87,11 @@ def arrays(case: Case, truth: definition.Run, record: Record) -> Iterator[Found]
     """Outputs, spikes and membranes."""
     if not np.array_equal(record.outputs, truth.outputs):
         yield "outputs", "", unequal(record.outputs, truth.outputs)
+    if list(record.further) != list(truth.further):
+        yield "outputs", "", f"has {list(record.further)} instead of {list(truth.further)}"
+    for name, output in truth.further.items():
+        if name in record.further and not np.array_equal(record.further[name], output):
+            yield "outputs", name, unequal(record.further[name], output)
     for name, membranes in truth.after.items():
         spikes = truth.values[name]
         train = record.trains[name].unpack() if name in record.trains else None

@@ -56,6 +56,7 @@ class SingleSteps(OnnxRuntime):
         return Record(
             target=self.name,
             outputs=sum(each["output"] for each in over_time),
+            further={name: sum(each[f"output/{name}"] for each in over_time) for name in graph.outputs[1:]},
             neurons={name: layer.size for name, layer in layers.items()},
             spike_counts={name: v.reshape(len(v), -1).sum(1, dtype=np.int64) for name, v in trains.items()},
             trains={name: Train.pack(train) for name, train in trains.items()},

@@ -11,7 +11,7 @@ from strategies import graphs
 
 
 @settings(max_examples=100)
-@given(graph=graphs(odd_bits=True))
+@given(graph=graphs(odd_bits=True, outputs=True))
 def test_every_graph_comes_back_to_the_bit(graph, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "random.nir"
     nir.write(graph, path)

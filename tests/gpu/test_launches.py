@@ -15,6 +15,7 @@ import torch
 from interpreted import MISSING, interpreted
 from random_graphs import random_graph
 from spikeport.engine.build import build
+from spikeport.engine.readout import Results
 from spikeport.engine.run import Run
 from spikeport.graph import Range, Samples
 from spikeport.target import Request
@@ -60,10 +61,9 @@ def test_a_batch_of_integers_is_launched_without_a_look_at_the_card(seed, monkey
     graph, samples = random_graph(seed, integers=True)
     with launching(monkeypatch, layer, pools, sums, tally) as kernels, torch.inference_mode():
         program = build(graph, "meta", "triton", Range(int(graph.entry.low), int(graph.entry.high)))
-        run = Run(program, EVERYTHING)
-        run.launch(Samples.of(graph, samples), np.zeros(0), 2)
-    assert run.outputs is not None
-    assert run.outputs.device.type == "meta"
+        run = Run(program, EVERYTHING, Results(program.outs, {graph.output: np.zeros(0)}))
+        run.launch(Samples.of(graph, samples), 2)
+    assert run.results.on_card[graph.output].device.type == "meta"
     assert sum(kernel.times for kernel in kernels) >= len(graph.nodes_of(LIF))
 
 

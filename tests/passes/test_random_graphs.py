@@ -44,7 +44,7 @@ def folded(graph, passes):
 
 @few
 @pytest.mark.parametrize("name", PASSES)
-@given(graph=graphs(arithmetic="float64"), seed=st.integers(0, 99))
+@given(graph=graphs(arithmetic="float64", outputs=True), seed=st.integers(0, 99))
 def test_folding_changes_no_spike(name, graph, seed):
     """Where float64's own rounding decides a tie otherwise, the membrane lies within that rounding of its threshold."""
     changed = folded(graph, PASSES[name])
@@ -53,7 +53,9 @@ def test_folding_changes_no_spike(name, graph, seed):
     same = all((before.trains[n].bits == train.bits).all() for n, train in after.trains.items())
     assert set(before.trains) == set(after.trains)
     if same:
-        np.testing.assert_allclose(after.outputs, before.outputs, rtol=1e-9, atol=1e-9)
+        assert list(after.further) == list(before.further)
+        for end in changed.outputs:
+            np.testing.assert_allclose(after.output_of(end), before.output_of(end), rtol=1e-9, atol=1e-9)
         return
     judged = margins(changed, x, before)
     for layer, train in before.trains.items():

@@ -115,7 +115,7 @@ class Record(Told):
     """What a run of `samples` samples did."""
 
     target: str
-    outputs: Array  #: [B, *output]: the readout, or the spike count of each output neuron
+    outputs: Array  #: [B, *output]: the readout, or the spike count of each output neuron; of the first output node
     neurons: Mapping[str, int]  #: size of each spiking layer, in the order of the graph
     spike_counts: Mapping[str, Counts]  #: spikes of each layer at each step, summed over samples and neurons
     trains: Mapping[str, Train] = field(default_factory=dict)
@@ -125,11 +125,16 @@ class Record(Told):
     seconds: float = 0.0  #: wall-clock time of the run, loading and set-up excluded
     findings: tuple[Finding, ...] = ()
     origin: Mapping[str, str] = field(default_factory=dict)  #: files of model and input, and their hashes, where known
+    further: Mapping[str, Array] = field(default_factory=dict)  #: of a graph of several outputs the others, by node
 
     @property
     def samples(self) -> int:
         """How many samples were run."""
         return int(self.outputs.shape[0])
+
+    def output_of(self, name: str) -> Array:
+        """What an output node of a name came to; a node that is none of `further` is the first."""
+        return self.further.get(name, self.outputs)
 
     def rates(self) -> dict[str, NDArray[np.float64]]:
         """Spikes a neuron, a layer and timestep: the share that fires, between 0 and 1, where that is once a step."""
@@ -164,12 +169,12 @@ class Record(Told):
         trains = {name: train.cut(0, count) for name, train in self.trains.items()}
         counts = {name: train.counts() for name, train in trains.items()}
         membranes = {name: value[:, :count] for name, value in self.membranes.items()}
-        return replace(
-            self, outputs=self.outputs[:count], trains=trains, spike_counts=counts, membranes=membranes, events={}
-        )
+        further = {name: value[:count] for name, value in self.further.items()}
+        kept: dict[str, Any] = {"trains": trains, "spike_counts": counts, "membranes": membranes, "further": further}
+        return replace(self, outputs=self.outputs[:count], events={}, **kept)
 
     def save(self, path: Path | str, dt: float = 1e-4) -> None:
-        """Write ``record.npz``: ``output``, ``spikes/<node>``, ``membrane/<node>`` and ``meta`` (JSON).
+        """Write ``record.npz``: ``output``, ``output/<node>``, ``spikes/<node>``, ``membrane/<node>``, ``meta`` (JSON).
 
         A path that ends in .nir gets NIRData instead, for other tools: spikes and voltages of each layer, in steps of
         ``dt`` seconds, and nothing else.
@@ -180,6 +185,7 @@ class Record(Told):
             record_data.save(self, Path(path), dt)
             return
         arrays: dict[str, Array] = {"output": self.outputs}
+        arrays |= {f"output/{name}": value for name, value in self.further.items()}
         arrays |= {f"spikes/{name}": train.unpack() for name, train in self.trains.items()}
         arrays |= {f"membrane/{name}": value for name, value in self.membranes.items()}
         meta = {
@@ -232,6 +238,7 @@ class Record(Told):
             overflows=meta["overflows"],
             seconds=meta["seconds"],
             origin=meta.get("origin", {}),
+            further=under("output/"),
             findings=tuple(Finding(**facts) for facts in meta["findings"]),
         )
 
@@ -261,6 +268,7 @@ def join(records: Sequence[Record]) -> Record:
     return replace(
         first,
         outputs=np.concatenate([record.outputs for record in records]),
+        further={name: np.concatenate([record.further[name] for record in records]) for name in first.further},
         spike_counts={n: np.sum([r.spike_counts[n] for r in records], axis=0) for n in first.spike_counts},
         trains={name: train(name) for name in first.trains},
         membranes={name: stacked("membranes", name) for name in first.membranes},

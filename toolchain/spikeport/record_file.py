@@ -69,7 +69,9 @@ def _fit(meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
             raise ValueError(f"spikes of {name[:60]!r}, and not how many neurons it has")
     for name, array in arrays.items():
         kind, slash, layer = name.partition("/")
-        if not slash:
+        if kind == "output":
+            _require_samples(name, array, samples)
+        if not slash or kind == "output":
             continue
         if kind not in ("spikes", "membrane") or array.ndim < 2 or array.shape[1] != samples:
             raise ValueError(f"{name[:60]!r} of shape {list(array.shape)} beside {samples} samples")
@@ -82,6 +84,11 @@ def _fit(meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
     for name, facts in meta["events"].items():
         if len({len(counts) for counts in facts.values() if isinstance(counts, list)}) > 1:
             raise ValueError(f"events of {name[:60]!r} of different numbers of steps")
+
+
+def _require_samples(name: str, output: Array, samples: int) -> None:
+    if _samples(output) != samples:
+        raise ValueError(f"{name[:60]!r} of shape {list(output.shape)} beside {samples} samples")
 
 
 def _samples(output: Array) -> int:

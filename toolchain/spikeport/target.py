@@ -232,6 +232,16 @@ def several_spikes(graph: Graph, who: str) -> Iterator[Finding]:
             )
 
 
+def one_output(graph: Graph, who: str) -> Iterator[Finding]:
+    """SP132 where a graph has several outputs, for those that read one."""
+    if len(graph.outputs) > 1:
+        yield Finding(
+            "SP132",
+            f"{who} reads one output, the network has {', '.join(map(repr, graph.outputs))}",
+            mend="--target reference, integer or onnxruntime; or export a network of one of them",
+        )
+
+
 def clipped_thresholds(graph: Graph) -> Iterator[Finding]:
     """SP417 for each layer whose infinite thresholds quantisation made finite, as the graph remembers."""
     clipped = dict(graph.provenance.get("quantised", {})).get("thresholds_clipped", {})

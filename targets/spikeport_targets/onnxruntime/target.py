@@ -98,13 +98,16 @@ class OnnxRuntime:
     def _batch(self, session: Any, graph: Graph, samples: Array, request: Request) -> Record:
         layers = graph.nodes_of(LIF)
         begun = time.perf_counter()
-        output, *spikes = session.run(["output", *(f"spikes/{name}" for name in layers)], {"input": samples})
+        leaving = {name: f"output/{name}" for name in graph.outputs} | {graph.output: "output"}
+        results = session.run([*leaving.values(), *(f"spikes/{name}" for name in layers)], {"input": samples})
+        outputs, spikes = dict(zip(leaving, results, strict=False)), results[len(leaving) :]
         seconds = time.perf_counter() - begun
         trains = dict(zip(layers, spikes, strict=True))
         counts = {name: v.reshape(len(v), -1).sum(1).astype(np.int64) for name, v in trains.items()}
         record = Record(
             target=self.name,
-            outputs=output,
+            outputs=outputs.pop(graph.output),
+            further=outputs,
             neurons={name: layer.size for name, layer in layers.items()},
             spike_counts=counts,
             seconds=seconds,

@@ -113,7 +113,7 @@ def parity(
         mismatches_above_rounding=above,
         mismatches_by_rounding=within,
         mismatches_following=following,
-        max_abs_output_difference=_output_difference(a.outputs, b.outputs),
+        max_abs_output_difference=_output_difference(a, b),
         by_layer={name: counts.tolist() for name, counts in by_layer.items()},
         neurons={name: a.neurons[name] for name in common},
         uncompared=tuple(sorted((set(a.neurons) | set(b.neurons)) - set(common))) if both_have else (),
@@ -170,7 +170,9 @@ def _explained(a: Record, b: Record, judged: Record, margins: Mapping[str, Judge
     return within, following
 
 
-def _output_difference(a: Array, b: Array) -> float | None:
-    if a.shape != b.shape or (a.dtype.kind == "f") != (b.dtype.kind == "f"):
+def _output_difference(a: Record, b: Record) -> float | None:
+    """The largest of all outputs that both have; None where shapes or units differ."""
+    pairs = [(a.outputs, b.outputs), *((a.further[name], b.further[name]) for name in a.further if name in b.further)]
+    if any(x.shape != y.shape or (x.dtype.kind == "f") != (y.dtype.kind == "f") for x, y in pairs):
         return None
-    return float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max())
+    return max(float(np.abs(x.astype(np.float64) - y.astype(np.float64)).max()) for x, y in pairs)

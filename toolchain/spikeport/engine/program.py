@@ -68,7 +68,7 @@ class Program:
             done = []
             for source in (source for name in stretch.names for source in graph.sources(name)):
                 pending[source] -= 1
-                if pending[source] == 0 and source != graph.output:
+                if pending[source] == 0 and source not in graph.outputs:
                     done.append(source)
             turns.append((stretch, tuple(done)))
         return tuple(turns)
@@ -84,9 +84,10 @@ class Program:
         return {name: self.graph.operands(name) for name in self.graph.nodes}
 
     @cached_property
-    def out(self) -> Out:
-        """The output node, ready to be read."""
-        return readout.prepare(self.graph, self.entering[self.graph.input], self.device)
+    def outs(self) -> dict[str, Out]:
+        """The output nodes, ready to be read."""
+        dtype = self.entering[self.graph.input]
+        return {name: readout.prepare(self.graph, name, dtype, self.device) for name in self.graph.outputs}
 
     @cached_property
     def integers(self) -> bool:

@@ -1,23 +1,26 @@
-"""What the output node makes of the values that reach it: a readout's weighed sum, or spikes counted."""
+"""What an output node makes of the values that reach it: a readout's weighed sum, or spikes counted."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.graph import STATE_SHIFT, Graph, Loihi, Readout, over_neurons
+from spikeport.engine import cpu
+from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Loihi, Readout, over_neurons
 
 
 @dataclass(frozen=True)
 class Out:
-    """The output node, ready: its parameters are laid out once."""
+    """An output node, ready: its parameters are laid out once."""
 
     dtype: torch.dtype
     weight: Tensor | None  #: [T, 1, *ones], of integers with the shift of what enters; None where values are summed
     bias: Tensor | None  #: broadcasts over [*output]; None where there is none
+    counts: bool = False  #: whether it is neurons, whose spikes are counted
 
     def told(self, x: Tensor) -> Tensor:
         """What it weighs, step by step: ``x[t] + bias``, in Loihi's integers ``(x[t] << 6) + bias``."""
@@ -33,12 +36,41 @@ class Out:
         return (self.weight[start : start + steps] * self.told(x)).sum(0)
 
 
-def prepare(graph: Graph, dtype: torch.dtype, device: str) -> Out:
-    """The output node of a graph; ``dtype``: of real numbers."""
-    node = graph.nodes[graph.output]
+@dataclass
+class Results:
+    """What one batch has come to so far, by output node."""
+
+    outs: Mapping[str, Out]
+    arrays: Mapping[str, Array]  #: [B, *output], where it goes
+    on_card: dict[str, Tensor] = field(default_factory=dict)  #: [B, *output], which a card may still compute
+
+    def add(self, name: str, x: Tensor, start: int, steps: int) -> None:
+        """Add what some steps of an output node, from ``start`` on, give; at step 0 put it there."""
+        out, array = self.outs[name], self.arrays[name]
+        if out.counts and x.device.type == "cpu":
+            counts = array if out.dtype == torch.int64 and start == 0 else np.empty(array.shape, np.int64)
+            cpu.count(x, counts)
+            if counts is not array:
+                array[:] = counts if start == 0 else array + counts
+            return
+        sums = out.summed(x, start, steps)
+        if x.device.type != "cpu":
+            self.on_card[name] = self.on_card[name] + sums if name in self.on_card else sums
+        else:
+            array[:] = sums.numpy() if start == 0 else array + sums.numpy()
+
+    def fetch(self) -> None:
+        """Wait for a card that still computes, and put its results where they go."""
+        for name, sums in self.on_card.items():
+            self.arrays[name][:] = sums.cpu().numpy()
+
+
+def prepare(graph: Graph, name: str, dtype: torch.dtype, device: str) -> Out:
+    """An output node of a graph; ``dtype``: of real numbers."""
+    node = graph.nodes[name]
     dtype = torch.int64 if isinstance(graph.arithmetic, Loihi) else dtype
     if not isinstance(node, Readout):
-        return Out(dtype, None, None)
+        return Out(dtype, None, None, isinstance(node, LIF))
     weight = torch.as_tensor(np.array(node.weight)).to(device, dtype).reshape(-1, *(1,) * (1 + len(node.shape)))
     bias = torch.as_tensor(np.array(over_neurons(node.bias, node.shape))).to(device, dtype)
     idle = dtype == torch.int64 and not node.bias.any()

@@ -131,7 +131,9 @@ def _facts(graph: Graph, samples: Samples, request: Request, size: int) -> dict[
 
 def digest(graph: Graph) -> str:
     """A number for the graph: nodes with every bit of their arrays, edges, steps and arithmetic."""
-    digest = hashlib.sha256(repr((sorted(graph.edges), graph.timesteps, graph.arithmetic, graph.after_end)).encode())
+    named = (graph.named_outputs,) if graph.named_outputs else ()
+    facts = (sorted(graph.edges), graph.timesteps, graph.arithmetic, graph.after_end, *named)
+    digest = hashlib.sha256(repr(facts).encode())
     for name in sorted(graph.nodes):
         node = graph.nodes[name]
         digest.update(f"{name}:{type(node).__name__}".encode())

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeport.engine import build, cpu, enter, events, kept
+from spikeport.engine import build, enter, events, kept
 from spikeport.engine.devices import whole_factors
 from spikeport.engine.neuron import Counted, Fired
 from spikeport.engine.program import Kernels, Program
+from spikeport.engine.readout import Results
 from spikeport.engine.stretches import Stretch
 from spikeport.graph import LIF, Array, Delay, Graph, Input, Node, Operation, Readout, Samples, Synapse
 from spikeport.record import Events, Record, SynapseEvents, Train, join
@@ -58,7 +59,8 @@ class Engine:
         ready = self.ready(ends)
         size = request.batch or ready.samples_at_once(total, request.memory, kept_bytes(self.graph, request))
         steps = self.steps or ready.steps_at_once(size, request.memory)
-        outputs = np.empty((total, *self.graph.shapes[self.graph.output]), ready.leaving)
+        shapes = {name: self.graph.shapes[name] for name in self.graph.outputs}
+        outputs = {name: np.empty((total, *shape), ready.leaving) for name, shape in shapes.items()}
         records: list[Record] = []
         launched: deque[tuple[int, Run]] = deque()
         begun = last = time.perf_counter()
@@ -66,7 +68,7 @@ class Engine:
         def finish() -> None:
             nonlocal last
             start, run = launched.popleft()
-            record = run.record(outputs[start : start + size], whole=size >= total)
+            record = run.record(whole=size >= total)
             now, last = last, time.perf_counter()
             records.append(replace(record, seconds=last - now))
             request.progress(min(start + size, total), total)
@@ -74,14 +76,18 @@ class Engine:
         for start in range(0, total, size):
             request.check_time(begun, start, total)
             with torch.inference_mode(), whole_factors(self.device):
-                run = Run(ready, request)
-                run.launch(entering.cut(start, start + size), outputs[start : start + size], steps)
+                here = {name: array[start : start + size] for name, array in outputs.items()}
+                run = Run(ready, request, Results(ready.outs, here))
+                run.launch(entering.cut(start, start + size), steps)
             launched.append((start, run))
             if len(launched) > ready.ahead:
                 finish()
         while launched:
             finish()
-        return records[0] if len(records) == 1 else replace(join(records), outputs=outputs)
+        if len(records) == 1:
+            return records[0]
+        first = outputs.pop(self.graph.output)
+        return replace(join(records), outputs=first, further=outputs)
 
     def ready(self, entering: Any) -> Program:
         """The program for inputs in a range; made anew only where the range grows."""
@@ -105,10 +111,10 @@ class Run:
 
     program: Program
     request: Request
+    results: Results
     batch: int = 0
     states: dict[str, Any] = field(default_factory=dict)
     pasts: dict[str, Tensor] = field(default_factory=dict)
-    outputs: Tensor | None = None  #: [B, *output] on a card, which may still compute them
     counted: dict[str, list[Callable[[], Counted]]] = field(default_factory=dict)
     spikes: dict[str, list[Tensor]] = field(default_factory=dict)  #: of the steps at hand
     trains: dict[str, list[Callable[[], Train]]] = field(default_factory=dict)
@@ -120,19 +126,17 @@ class Run:
         """What is run."""
         return self.program.graph
 
-    def launch(self, samples: Samples, outputs: Array, most: int) -> None:
-        """Run all steps, at ``most`` so many at a time; outputs go to ``outputs`` [B, *output].
-
-        Those of a card come with `record`: nothing waits for it.
-        """
+    def launch(self, samples: Samples, most: int) -> None:
+        """Run all steps, at ``most`` so many at a time. Outputs of a card come with `record`: nothing waits for it."""
         total = self.graph.timesteps
         steps = -(-total // -(-total // most))
         for start in range(0, total, steps):
             now = min(steps, total - start)
-            self._read_out(self.walk(samples.during(start, start + now), start, now), start, now, outputs)
+            for name, output in self.walk(samples.during(start, start + now), start, now).items():
+                self.results.add(name, output, start, now)
 
-    def walk(self, samples: Samples, start: int, steps: int) -> Tensor:
-        """Steps ``start`` ... ``start + steps - 1`` of every node, stretch by stretch; what leaves the output node.
+    def walk(self, samples: Samples, start: int, steps: int) -> dict[str, Tensor]:
+        """Steps ``start`` ... ``start + steps - 1`` of every node, stretch by stretch; what leaves the output nodes.
 
         ``samples``: the frames of these steps. What a node carries from step to step stays for the next call.
         """
@@ -150,7 +154,7 @@ class Run:
         for name, parts in self.spikes.items():
             self.trains.setdefault(name, []).append(kept.packed(parts, self.graph.nodes[name]))
         self.spikes.clear()
-        return values[self.graph.output]
+        return {name: values[name] for name in self.graph.outputs}
 
     def _at(self, name: str, values: Mapping[str, Tensor], start: int, steps: int) -> Tensor:
         """Steps ``start`` ... ``start + steps - 1`` of a node."""
@@ -252,28 +256,13 @@ class Run:
             self.membranes.setdefault(name, []).append(fired.after)
         return fired.spikes
 
-    def _read_out(self, output: Tensor, start: int, steps: int, outputs: Array) -> None:
-        """Add what some steps of the output node, from ``start`` on, give to the outputs; at step 0 put it there."""
-        neurons = isinstance(self.graph.nodes[self.graph.output], LIF)
-        if neurons and output.device.type == "cpu":
-            counts = outputs if self.program.integers and start == 0 else np.empty(outputs.shape, np.int64)
-            cpu.count(output, counts)
-            if counts is not outputs:
-                outputs[:] = counts if start == 0 else outputs + counts
-            return
-        sums = self.program.out.summed(output, start, steps)
-        if output.device.type != "cpu":
-            self.outputs = sums if self.outputs is None else self.outputs + sums
-        else:
-            outputs[:] = sums.numpy() if start == 0 else outputs + sums.numpy()
+    def record(self, *, whole: bool) -> Record:
+        """What happened; waits for a card that still computes.
 
-    def record(self, outputs: Array, *, whole: bool) -> Record:
-        """What happened; waits for a card that still computes, whose outputs go to ``outputs``.
-
-        The record holds them if these are the ``whole`` run's samples; else whoever joins it does.
+        The record holds the outputs if these are the ``whole`` run's samples; else whoever joins it does.
         """
-        if self.outputs is not None:
-            outputs[:] = self.outputs.cpu().numpy()
+        self.results.fetch()
+        outputs = {name: array if whole else array[:0] for name, array in self.results.arrays.items()}
         layers = self.program.layers
         counted = {name: [read() for read in self.counted[name]] for name in layers}
         watched: dict[str, list[Events]] = {name: [read() for read in parts] for name, parts in self.events.items()}
@@ -284,7 +273,8 @@ class Run:
             }
         return Record(
             target="integer" if self.program.integers else "reference",
-            outputs=outputs if whole else outputs[:0],
+            outputs=outputs.pop(self.graph.output),
+            further=outputs,
             neurons={name: node.size for name, node in layers.items()},
             spike_counts={name: kept.joined_counts(counted[name]) for name in layers},
             trains={name: kept.over_time([read() for read in parts]) for name, parts in self.trains.items()},

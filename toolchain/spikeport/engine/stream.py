@@ -16,13 +16,14 @@ from torch import Tensor
 
 from spikeport.engine.devices import whole_factors
 from spikeport.engine.program import Kernels
+from spikeport.engine.readout import Results
 from spikeport.engine.run import Engine, Run
-from spikeport.findings import fail, require
+from spikeport.findings import fail, raise_errors, require
 from spikeport.graph import LIF, Array, Graph, Loihi, Range, Samples
 from spikeport.graph.inputs import require_within
 from spikeport.passes.extend import extend
 from spikeport.record import Record
-from spikeport.target import Request
+from spikeport.target import Request, one_output
 
 BLOCK = 64  #: steps at once at most
 WHOLE = {"b": (0, 1), "u": (0, 255)}  #: what frames of booleans and bytes may hold
@@ -66,7 +67,8 @@ class Stream:
         kernels: Kernels | None = None,
         most: int = BLOCK,
     ) -> None:
-        """``most``: steps at once. Raises SP541 for a graph that takes one frame a sample."""
+        """``most``: steps at once. Raises SP132 for several outputs, SP541 for a graph of one frame a sample."""
+        raise_errors(one_output(graph, "a stream"))
         if graph.entry.coding != "events":
             why = "the frames of a stream are different at every step."
             where = f"node {graph.input!r}"
@@ -95,13 +97,14 @@ class Stream:
         """Some steps, ``start`` the first of them in the schedules."""
         begun, steps = time.perf_counter(), len(frames)
         if self._run is None:
-            self._run = Run(self._engine.ready(self._range(frames)), self.request)
+            ready = self._engine.ready(self._range(frames))
+            self._run = Run(ready, self.request, Results(ready.outs, {}))
         run = self._run
         with torch.inference_mode(), whole_factors(run.program.device):
-            output = run.walk(Samples(frames, "events"), start, steps)
+            (output,) = run.walk(Samples(frames, "events"), start, steps).values()
             outputs = self._told(output, steps)
-        sums = outputs.sum(0, dtype=run.program.leaving)
-        record = replace(run.record(sums, whole=True), seconds=time.perf_counter() - begun)
+        run.results.arrays = {self.graph.output: outputs.sum(0, dtype=run.program.leaving)}
+        record = replace(run.record(whole=True), seconds=time.perf_counter() - begun)
         for parts in (run.counted, run.trains, run.membranes, run.events):
             parts.clear()
         block = Block(self.done, outputs, record)
@@ -115,7 +118,7 @@ class Stream:
             kind = torch.uint8 if node.most_spikes == 1 else torch.int64
             return np.ascontiguousarray(output.to(kind).cpu().numpy())
         assert self._run is not None
-        told = self._run.program.out.told(output)
+        told = self._run.program.outs[self.graph.output].told(output)
         return np.ascontiguousarray(told.expand(steps, *told.shape[1:]).cpu().numpy())
 
     def _place(self) -> int:

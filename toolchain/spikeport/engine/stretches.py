@@ -26,7 +26,7 @@ def stretches(graph: Graph) -> tuple[Stretch, ...]:
         if cycle is None:
             waiting.append(Stretch((name,), False, frozenset((name,))))
         elif name == next(each for each in graph.order if each in cycle):
-            outside = {each for each in cycle if each == graph.output or not cycle.issuperset(graph.targets(each))}
+            outside = {each for each in cycle if each in graph.outputs or not cycle.issuperset(graph.targets(each))}
             waiting.append(Stretch(tuple(each for each in graph.order if each in cycle), True, frozenset(outside)))
     ready: list[Stretch] = []
     done: set[str] = set()

@@ -65,12 +65,15 @@ def graph_facts(graph: Graph) -> Facts:
         "after_end": graph.after_end,
         "arithmetic": {"kind": graph.arithmetic.kind, **graph.arithmetic.facts()},
         "provenance": dict(graph.provenance),
+        **({"outputs": list(graph.named_outputs)} if graph.named_outputs else {}),
     }
 
 
 def graph_from(facts: Mapping[str, Any], nodes: Mapping[str, Node], edges: Iterable[tuple[str, str]]) -> Graph:
     """The graph that `graph_facts` described. Raises TypeError where a fact is of another type."""
-    require_types(Graph, {name: facts[name] for name in ("timesteps", "after_end", "provenance")})
+    outputs = _value(facts.get("outputs", []))
+    known = {name: facts[name] for name in ("timesteps", "after_end", "provenance")}
+    require_types(Graph, {**known, "named_outputs": outputs})
     return Graph(
         nodes,
         tuple(edges),
@@ -78,6 +81,7 @@ def graph_from(facts: Mapping[str, Any], nodes: Mapping[str, Node], edges: Itera
         arithmetic=arithmetic_from(facts["arithmetic"]),
         after_end=facts["after_end"],
         provenance=facts["provenance"],
+        named_outputs=outputs,
     )
 
 

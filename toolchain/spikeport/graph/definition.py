@@ -27,13 +27,16 @@ from spikeport.graph.shifts import shift_each
 class Run:
     """What a graph did with some samples; arrays are float64 unless said, [T, B, *shape] by node."""
 
-    outputs: Array  #: [B, *shape]: the readout, or the sum over time of what leaves the last node
+    outputs: (
+        Array  #: [B, *shape]: the readout, or the sum over time of what leaves the output node; of several the first
+    )
     values: Mapping[str, Array]  #: what leaves each node; of neurons how often they fire, of a readout what enters it
     membranes: Mapping[str, Array]  #: of each neuron layer before the comparison
     after: Mapping[str, Array]  #: and after the reset
     currents: Mapping[str, Array]  #: and the synaptic current
     active: Mapping[str, Array]  #: int64 [T]: neurons that a chip had to compute
     overflows: Mapping[str, Mapping[str, int]]  #: by neuron layer: numbers that left the format, by what happened
+    further: Mapping[str, Array]  #: outputs of the others, by node
 
     def spikes(self, name: str) -> Array:
         """Which neurons of a layer fire, bool [T, B, *shape]."""
@@ -72,7 +75,7 @@ def run(graph: Graph, samples: Array) -> Run:
     node = graph.nodes[graph.input]
     assert isinstance(node, Input)
     graph = shift_each(graph)
-    arithmetic, frames = graph.arithmetic, graph.arithmetic.entering(node, samples)
+    frames = graph.arithmetic.entering(node, samples)
     batch = frames.shape[1]
     zeros = {name: np.zeros((batch, *layer.shape)) for name, layer in graph.nodes_of(LIF).items()}
     layers = {name: _Layer(zero, zero, zero) for name, zero in zeros.items()}
@@ -81,17 +84,23 @@ def run(graph: Graph, samples: Array) -> Run:
         for name in graph.order:
             values[name].append(_at(graph, name, t, values, frames, layers))
     trains = {name: np.stack(steps) for name, steps in values.items()}
-    last = graph.nodes[graph.output]
-    whole = trains[graph.output]
+    outputs = {name: _read_out(graph, name, trains[name]) for name in graph.outputs}
     return Run(
-        arithmetic.read_out(last, whole) if isinstance(last, Readout) else whole.sum(0),
+        outputs.pop(graph.output),
         trains,
         {name: np.stack(layer.membranes) for name, layer in layers.items()},
         {name: np.stack(layer.after) for name, layer in layers.items()},
         {name: np.stack(layer.currents) for name, layer in layers.items()},
         {name: np.asarray(layer.active, dtype=np.int64) for name, layer in layers.items()},
         {name: dict(layer.overflows) for name, layer in layers.items() if layer.overflows},
+        outputs,
     )
+
+
+def _read_out(graph: Graph, name: str, x: Array) -> Array:
+    """What an output node makes of all steps, [B, *shape]."""
+    node = graph.nodes[name]
+    return graph.arithmetic.read_out(node, x) if isinstance(node, Readout) else np.asarray(x.sum(0))
 
 
 def _at(

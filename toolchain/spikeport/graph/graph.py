@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.graph.adaptive import ALIF, no_adaptation
 from spikeport.graph.arithmetic import Arithmetic
+from spikeport.graph.edges import edge_findings
 from spikeport.graph.inputs import input_findings
 from spikeport.graph.loihi import Loihi
 from spikeport.graph.node import Node, Shape
@@ -32,7 +33,7 @@ class Graph(Told):
     that names its operands.
 
     Layer-synchronous: within a sample all layers see the same t = 0 ... timesteps-1, and state is zero before t = 0.
-    There is one `Input`, and one node without successor: the output.
+    There is one `Input`, and one node without successor, the output; or several, which `named_outputs` puts in order.
 
     Raises `SpikeportError` with every problem at once: SP106 shapes, SP110 edges, SP111 cycles, SP112 input or output,
     SP113 schedule length, SP114 numbers that are not finite, SP115 numbers beyond the arithmetic's format, SP116
@@ -45,12 +46,15 @@ class Graph(Told):
     arithmetic: Arithmetic = field(default_factory=Real)
     after_end: Literal["error", "hold", "cycle"] = "error"  #: how schedules continue past `timesteps`
     provenance: Mapping[str, Any] = field(default_factory=dict)  #: where the graph comes from; JSON values
+    named_outputs: tuple[str, ...] = ()  #: of a graph with two or more: their nodes, the one that decides first
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", MappingProxyType(dict(self.nodes)))
         object.__setattr__(self, "edges", tuple((str(a), str(b)) for a, b in self.edges))
+        object.__setattr__(self, "named_outputs", tuple(map(str, self.named_outputs)))
         object.__setattr__(self, "provenance", MappingProxyType(dict(self.provenance)))
-        findings = [*self._edge_findings(), *self._number_findings()]
+        edges = edge_findings(self.nodes, self.edges, self.named_outputs)
+        findings = [*self._step_findings(), *edges, *self._number_findings()]
         if set(self.nodes).issuperset(end for edge in self.edges for end in edge):  # else nothing can follow the edges
             findings += [*self._cycle_findings(), *self._known_shapes[1], *self._message_findings()]
         if findings:
@@ -61,7 +65,7 @@ class Graph(Told):
         kinds = Counter(type(node).__name__ for node in self.nodes.values() if not isinstance(node, Input))
         yield "input", f"{list(self.entry.shape)} {self.entry.coding}"
         yield "nodes", ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-        yield "output", str(list(self.shapes[self.output]))
+        yield "output", ", ".join(str(list(self.shapes[name])) for name in self.outputs)
         yield "timesteps", str(self.timesteps)
         yield "arithmetic", repr(self.arithmetic)
 
@@ -82,7 +86,7 @@ class Graph(Told):
         """Equal to the bit: nodes, edges (in any order), timesteps and arithmetic. Provenance does not count."""
         if not isinstance(other, Graph):
             return NotImplemented
-        facts = ("timesteps", "arithmetic", "after_end")
+        facts = ("timesteps", "arithmetic", "after_end", "named_outputs")
         return (
             all(getattr(self, name) == getattr(other, name) for name in facts)
             and sorted(self.edges) == sorted(other.edges)
@@ -119,9 +123,14 @@ class Graph(Told):
         return next(node for node in self.nodes.values() if isinstance(node, Input))
 
     @cached_property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the output nodes: of one its own, of several as they are named."""
+        return self.named_outputs or tuple(name for name in self.nodes if not self.targets(name))
+
+    @property
     def output(self) -> str:
-        """Name of the output node: the one without successor."""
-        return next(name for name in self.nodes if not self.targets(name))
+        """Name of the output node, of several the first: by it a sample is decided."""
+        return self.outputs[0]
 
     @cached_property
     def recurrent(self) -> bool:
@@ -157,7 +166,10 @@ class Graph(Told):
         return replace(self, nodes={**self.nodes, **changes})
 
     def bypass(self, name: str) -> Graph:
-        """Take a node out and connect its sources to its targets. SP119 where they would add up to an operand."""
+        """Take a node out and connect its sources to its targets; of an output its source is one then.
+
+        SP119 where they would add up to an operand, SP112 where a named output would be no node without successor.
+        """
         edges: list[Edge] = []
         nodes = {n: node for n, node in self.nodes.items() if n != name}
         for target in self.targets(name):
@@ -169,7 +181,9 @@ class Graph(Told):
                 edges.append(edge)
         once = {name for name, node in nodes.items() if named(node)}  # may name one operand twice, by one edge
         edges = [edge for n, edge in enumerate(edges) if edge[1] not in once or edge not in edges[:n]]
-        return replace(self, nodes=nodes, edges=tuple(edges))
+        sources = self.sources(name)
+        outputs = [end for each in self.named_outputs for end in (sources if each == name else (each,))]
+        return replace(self, nodes=nodes, edges=tuple(edges), named_outputs=tuple(outputs))
 
     def insert(self, name: str, node: Node, edge: Edge) -> Graph:
         """Put a node into an edge."""
@@ -217,47 +231,9 @@ class Graph(Told):
         entering = [shapes[group[0]] if group else () for group in operands]
         return node.output_shape(*entering) if isinstance(node, Operation) else node.output_shape(entering[0])
 
-    def _edge_findings(self) -> Iterable[Finding]:
+    def _step_findings(self) -> Iterable[Finding]:
         if self.timesteps < 1:
             yield Finding("SP113", f"timesteps is {self.timesteps}", mend="a network runs at least one timestep")
-        for edge in self.edges:
-            if edge[0] in self.nodes and edge[1] in self.nodes:
-                continue
-            for end in sorted({end for end in edge if end not in self.nodes}):
-                yield Finding("SP110", f"the edge {edge[0]!r} -> {edge[1]!r} names {end!r}, which is no node")
-        unique = len(set(self.edges)) == len(self.edges)
-        for edge in () if unique else sorted(edge for edge, count in Counter(self.edges).items() if count > 1):
-            yield Finding(
-                "SP110", f"the edge {edge[0]!r} -> {edge[1]!r} is there twice", mend="put a Scale of 2 into one edge"
-            )
-        inputs = [name for name, node in self.nodes.items() if isinstance(node, Input)]
-        if len(inputs) != 1:
-            yield Finding("SP112", f"{len(inputs)} inputs: {inputs}", mend="a graph has exactly one Input")
-        ends = {a for a, _ in self.edges}
-        outputs = [name for name in self.nodes if name not in ends]
-        if len(outputs) != 1:
-            yield Finding("SP112", f"{len(outputs)} nodes lead nowhere: {outputs}", mend="a graph has one output")
-        heads: dict[str, list[str]] = {}
-        for a, b in self.edges:
-            heads.setdefault(b, []).append(a)
-        yield from self._operand_findings(heads)
-        for name, node in self.nodes.items():
-            if isinstance(node, Input) == (name in heads):
-                yield Finding(
-                    "SP112", "an input takes no edge" if name in heads else "nothing enters it", where=f"node {name!r}"
-                )
-
-    def _operand_findings(self, heads: Mapping[str, Sequence[str]]) -> Iterable[Finding]:
-        for name, node in self.nodes.items():
-            if (names := named(node)) and set(names) != set(heads.get(name, ())):
-                entering = sorted(heads.get(name, ()))
-                yield Finding(
-                    "SP119",
-                    f"its operands are {', '.join(map(repr, names))}, its edges come from "
-                    f"{', '.join(map(repr, entering)) or 'nowhere'}",
-                    where=f"node {name!r}",
-                    mend="one edge from each node that is an operand, and no other",
-                )
 
     def _cycle_findings(self) -> Iterable[Finding]:
         stuck = sorted(set(self.nodes) - set(self.order))

@@ -60,7 +60,7 @@ def align_delays(graph: Graph) -> Pipeline:
 
     Requires: nothing. Ensures: the target's run equals the layer-synchronous one, sample after sample without a gap.
     """
-    kept = {name for name, node in graph.nodes.items() if not isinstance(node, Delay) or name == graph.output}
+    kept = {name for name, node in graph.nodes.items() if not isinstance(node, Delay) or name in graph.outputs}
     ways = [(source, name, wait) for name in kept for source, wait in _sources(graph, name)]
     latency = {name: int(isinstance(graph.nodes[name], Synapse)) for name in kept}
     leads = [(source, target, latency[source] - wait) for source, target, wait in ways]

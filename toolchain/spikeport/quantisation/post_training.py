@@ -208,25 +208,34 @@ def _badness(measured: Mapping[str, float]) -> float:
 def measure(plan: Plan, seen: Calibration) -> dict[str, float]:
     """How far a plan's integers are from the real network on the calibration samples.
 
-    `output_error`: root mean square difference of the outputs over their root mean square. `spike_mismatch`: share of
-    all spikes that differ, between 0 and 1. `argmax_agreement`: share of samples with the same largest output.
+    `output_error`: root mean square difference of the outputs over their root mean square, of several outputs the
+    largest. `spike_mismatch`: share of all spikes that differ, between 0 and 1. `argmax_agreement`: share of samples
+    with the same largest output, of several outputs the first.
     """
     integers, _ = plan.build()
     if integers is None:
         return {"output_error": float("inf"), "spike_mismatch": 1.0, "argmax_agreement": 0.0}
     record = seen.run(integers, seen.samples.array, Request(trains=True, batch=batch_size(integers)))
-    node = integers[integers.output]
-    unit = float(node.unit) if isinstance(node, Readout) else 1.0
-    a = seen.reference.outputs.reshape(record.samples, -1).astype(np.float64)
-    b = record.outputs.reshape(record.samples, -1) * unit
-    norm = float(np.sqrt(np.square(a).mean())) or 1.0
+    outputs = {name: _in_real_units(integers, record, name) for name in integers.outputs}
+    wanted = {name: seen.reference.output_of(name).reshape(record.samples, -1).astype(np.float64) for name in outputs}
+    a, b = wanted[integers.output], outputs[integers.output]
     pairs = [(train.unpack(), record.trains[name].unpack()) for name, train in seen.reference.trains.items()]
     differ, compared = sum(mismatches(*pair) for pair in pairs), sum(pair[0].size for pair in pairs)
     return {
-        "output_error": float(np.sqrt(np.square(a - b).mean())) / norm,
+        "output_error": max(_error(wanted[name], outputs[name]) for name in outputs),
         "spike_mismatch": differ / max(compared, 1),
         "argmax_agreement": float(np.mean(a.argmax(1) == b.argmax(1))),
     }
+
+
+def _in_real_units(integers: Graph, record: Record, name: str) -> Array:
+    node = integers[name]
+    unit = float(node.unit) if isinstance(node, Readout) else 1.0
+    return np.asarray(record.output_of(name).reshape(record.samples, -1) * unit)
+
+
+def _error(a: Array, b: Array) -> float:
+    return float(np.sqrt(np.square(a - b).mean())) / (float(np.sqrt(np.square(a).mean())) or 1.0)
 
 
 def silent_layers(record: Record) -> list[Finding]:

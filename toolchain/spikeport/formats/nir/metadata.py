@@ -17,7 +17,7 @@ from spikeport.formats.nir.to_nir import Context, Lowered, lower, own_word, read
 from spikeport.graph import OPERATIONS, Array, Conv, Graph, Node, Readout
 
 KEY = "spikeport"
-NEURONS = ("schedule", "integers", "arithmetic", "decay", "reset-subtract", "reset-none", "several-spikes")
+NEURONS = ("schedule", "integers", "arithmetic", "decay", "reset-subtract", "reset-none", "several-spikes", "outputs")
 OTHERS = ("ALIF", "Conv3d", "Pool3d", "Norm3d")
 FEATURES = frozenset([*NEURONS, *OTHERS, *(kind.__name__ for kind in OPERATIONS)])  #: what this version knows
 SUM = "digest"
@@ -60,11 +60,17 @@ def to_tree(graph: Graph, thresholds: Thresholds, dt: float) -> tuple[Tree, list
         "dt": dt,
         "names": [[safe, name] for name, safe in names.items()],
     }
-    if not isinstance(graph.nodes[graph.output], Readout):
-        end = safe_names(["output"], names.values())["output"]
-        nodes[end] = {"type": "Output", "shape": np.array(graph.shapes[graph.output], dtype=np.int64)}
-        edges.append([names[graph.output], end])
-        about["end"] = end
+    ends = []
+    for output in graph.outputs:
+        if not isinstance(graph.nodes[output], Readout):
+            end = safe_names(["output"], nodes)["output"]
+            nodes[end] = {"type": "Output", "shape": np.array(graph.shapes[output], dtype=np.int64)}
+            edges.append([names[output], end])
+            ends.append(end)
+    if graph.named_outputs:
+        about |= {"requires": sorted({*needs, "outputs"}), "ends": ends}
+    elif ends:
+        about["end"] = ends[0]
     tree: Tree = {"type": "NIRGraph", "nodes": nodes, "edges": edges}
     meta = {"facts": facts_.to_json(about)}
     tree["metadata"] = {KEY: meta}
@@ -148,7 +154,7 @@ def from_tree(tree: Tree, where: str) -> Graph:
         if facts_.digest(_parts(tree)) != tree["metadata"][KEY].get(SUM):
             _altered("its contents and their digest disagree", where)
         nodes = {name: _node(tree["nodes"][safe]) for safe, name in names.items()}
-        edges = [(names[a], names[b]) for a, b in tree["edges"] if b != about.get("end")]
+        edges = [(names[a], names[b]) for a, b in tree["edges"] if b not in _ends(about)]
         graph = facts_.graph_from(about, nodes, edges)
         _same_words(tree, graph, about, where)
     except SpikeportError as error:
@@ -200,9 +206,14 @@ def _complete(tree: Tree, names: Mapping[str, str], about: Mapping[str, Any], wh
             why="another tool rewrote the file and dropped them; running it would give different spikes.",
             mend="export it again from the model that it came from",
         )
-    added = sorted(set(nodes) - set(names) - {about.get("end")})
+    added = sorted(set(nodes) - set(names) - _ends(about))
     if added:
         _altered(f"it holds nodes that its metadata do not know: {', '.join(map(repr, added[:8]))}", where)
+
+
+def _ends(about: Mapping[str, Any]) -> set[str]:
+    """The nodes that only say where an output leaves."""
+    return {about["end"]} if "end" in about else set(about.get("ends", ()))
 
 
 def _altered(what: str, where: str) -> None:

@@ -57,7 +57,10 @@ def convert(work: Draft) -> Graph:
         raise SpikeportError(findings)
     work.edges += [(start, end) for a, b in work.flat.edges for start in work.exits[a] for end in work.entries[b]]
     _break_cycles(work)
-    return _without_idle_end(
+    outputs = tuple(name for name, raw in work.flat.nodes.items() if raw.kind == "Output")
+    if len(outputs) > 1:
+        work.notes.append(_several(outputs))
+    return _without_idle_ends(
         Graph(
             work.nodes,
             tuple(work.edges),
@@ -65,26 +68,38 @@ def convert(work: Draft) -> Graph:
             Real("float64" if work.dtype == "float64" else "float32"),
             after_end="hold",
             provenance={"format": "nir", "dt": work.conventions.dt, "rule": work.conventions.rule},
+            named_outputs=outputs if len(outputs) > 1 else (),
         )
     )
 
 
 def _ends(work: Draft) -> None:
     kinds = [raw.kind for raw in work.flat.nodes.values()]
-    if kinds.count("Input") != 1 or kinds.count("Output") != 1:
+    if kinds.count("Input") != 1 or "Output" not in kinds:
         fail(
             "SP211",
             f"has {kinds.count('Input')} inputs and {kinds.count('Output')} outputs",
-            mend="a network that spikeport runs has one of each",
+            mend="a network that spikeport runs has one input, and an output or several",
         )
 
 
-def _without_idle_end(graph: Graph) -> Graph:
+def _several(outputs: tuple[str, ...]) -> Finding:
+    return Finding(
+        "SP132",
+        f"has the outputs {', '.join(map(repr, outputs))}; the first, {outputs[0]!r}, decides a sample",
+        why="NIR does not say which of them is the answer; they stand in the file's order.",
+        mend="nothing if that is right; else write the one that decides first",
+        severity="note",
+    )
+
+
+def _without_idle_ends(graph: Graph) -> Graph:
     """Take out the factor of 1 that stands for an Output behind a single layer."""
-    end = graph.output
-    sources = graph.sources(end)
-    idle = isinstance(graph.nodes[end], Scale) and len(sources) == 1 and graph.targets(sources[0]) == (end,)
-    return graph.bypass(end) if idle and sources[0] != graph.input else graph
+    for end in graph.outputs:
+        sources = graph.sources(end)
+        idle = isinstance(graph.nodes[end], Scale) and len(sources) == 1 and graph.targets(sources[0]) == (end,)
+        graph = graph.bypass(end) if idle and sources[0] != graph.input else graph
+    return graph
 
 
 def _break_cycles(work: Draft) -> None:

@@ -43,25 +43,24 @@ class Whole(Layout):
         known = [dtype for dtype in types if dtype is not None]
         return max(known, key=lambda dtype: dtype.itemsize) if known and len(known) == len(types) else None
 
-    def run(self) -> Value:
-        """Write everything; the value that leaves the graph, [B, ...]."""
+    def run(self) -> None:
+        """Write everything, the outputs last."""
         self.reserve()
         own: dict[type[Node], Any] = {Input: entering, Delay: delay, Readout: readout}
         own |= dict.fromkeys(neuron_functions.STATES, neuron)
         self.rules = {**stateless.RULES, Operation: operation, **own}
         for name in self.graph.order:
             self.values[name] = self.node(name)
-        end = self.values[self.graph.output]
-        if isinstance(self.graph.nodes[self.graph.output], Readout):
-            return end
-        value = self.as_time(end)
-        summands = self.builder.cast(value.name, np.int64, "output/wide") if self.integers else value.name
-        return self.total(summands, value)
+        for node in self.graph.outputs:
+            if not isinstance(self.graph.nodes[node], Readout):
+                value, to = self.as_time(self.values[node]), self.leaving[node]
+                summands = self.builder.cast(value.name, np.int64, f"{to}/wide") if self.integers else value.name
+                self.total(summands, to, value)
 
-    def total(self, name: str, value: Value) -> Value:
-        """The sum over time, called ``output``."""
+    def total(self, name: str, to: str, value: Value) -> Value:
+        """The sum over time, called ``to``."""
         front = self.builder.constant([0], np.int64, "front")
-        output = self.builder.op("ReduceSum", [name, front], "output", exact=True, keepdims=0)
+        output = self.builder.op("ReduceSum", [name, front], to, exact=True, keepdims=0)
         return Value(output, "still", value.shape)
 
 
@@ -118,7 +117,7 @@ def readout(self: Whole, name: str, node: Readout, x: Value) -> Value:
     """The weighted sum over time."""
     x = self.as_time(x)
     entering, weight = biased(self, name, node, x), self.schedule(readout_weight(self, name, node, leading=1))
-    return self.total(self.builder.op("Mul", [entering, weight], f"{name}/weighted"), x)
+    return self.total(self.builder.op("Mul", [entering, weight], f"{name}/weighted"), self.leaving[name], x)
 
 
 def readout_weight(self: Layout, name: str, node: Readout, *, leading: int) -> str:

@@ -68,10 +68,15 @@ class Layout:
         """How large integers can get in front of a node."""
         return into(self.graph, name, self.ranges)
 
+    @cached_property
+    def leaving(self) -> dict[str, str]:
+        """What the model calls each output node: the first ``output``, further ones ``output/<node>``."""
+        return {name: f"output/{name}" for name in self.graph.outputs} | {self.graph.output: "output"}
+
     def reserve(self) -> None:
         """Keep the names of the model's own inputs and outputs."""
         spiking = self.graph.nodes_of(LIF)
-        self.builder.names |= {"input", "output", "t", STEPS, *(f"spikes/{name}" for name in spiking)}
+        self.builder.names |= {"input", *self.leaving.values(), "t", STEPS, *(f"spikes/{name}" for name in spiking)}
         self.builder.names |= {f"{state}/{name}" for name in self.graph.nodes for state in ("v", "i", "past")}
         self.builder.names |= {f"{state}/{name}" for name in self.graph.nodes_of(ALIF) for state in ("a", "a_out")}
         self.builder.names |= {f"{state}_out/{name}" for name in self.graph.nodes for state in ("v", "i", "past")}

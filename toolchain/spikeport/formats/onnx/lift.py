@@ -6,7 +6,7 @@ What only moves between these leaves no node. Every operator that has no place i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from spikeport.formats.onnx.builder import DOMAIN
 from spikeport.formats.onnx.draft import Draft, Lifted, UnsupportedError, sane
 from spikeport.formats.onnx.lift_constants import FOLDED
 from spikeport.formats.onnx.lift_operators import RULES, neuron
-from spikeport.graph import Array, Graph, Input, Real, Scale
+from spikeport.graph import LIF, Array, Graph, Input, Real, Scale
 
 
 def lift(model: onnx.ModelProto, arrays: Mapping[str, Array], where: str) -> Graph:
@@ -74,13 +74,34 @@ def _run(work: Draft) -> Graph:
 
 
 def _graph(work: Draft) -> Graph:
-    end = work.values[work.model.graph.output[0].name]
-    if len(end.sources) > 1 or any(a == end.sources[0] for a, _ in work.edges):
-        work.nodes["output"] = Scale(np.asarray(1.0, np.float32))
-        work.edges += [(source, "output") for source in end.sources]
+    outputs = tuple(_leaving(work, name, end) for name, end in _ends(work))
     arithmetic = Real("float64" if work.double else "float32")
     facts = {"format": "onnx", "producer": work.model.producer_name}
-    return Graph(work.nodes, tuple(work.edges), work.steps, arithmetic, work.after_end, facts)
+    several = outputs if len(outputs) > 1 else ()
+    return Graph(work.nodes, tuple(work.edges), work.steps, arithmetic, work.after_end, facts, several)
+
+
+def _ends(work: Draft) -> Iterator[tuple[str, Lifted]]:
+    """The outputs of the model: its first, and further ones but for the spikes of layers, which any run records."""
+    for place, info in enumerate(work.model.graph.output):
+        end = work.values.get(info.name)
+        if place == 0 or (end is not None and not _spikes(work, end)):
+            yield info.name if place else "output", work.values[info.name]
+
+
+def _spikes(work: Draft, value: Lifted) -> bool:
+    return value.form == "time" and all(isinstance(work.nodes[source], LIF) for source in value.sources)
+
+
+def _leaving(work: Draft, name: str, end: Lifted) -> str:
+    """The node that an output leaves from; a factor of 1 where that leads on, or where several add up."""
+    if len(end.sources) == 1 and not any(a == end.sources[0] for a, _ in work.edges):
+        return end.sources[0]
+    while name in work.nodes:
+        name += "_"
+    work.nodes[name] = Scale(np.asarray(1.0, np.float32))
+    work.edges += [(source, name) for source in end.sources]
+    return name
 
 
 def _enter(work: Draft) -> None:

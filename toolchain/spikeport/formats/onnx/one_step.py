@@ -3,7 +3,8 @@
 Inputs: ``input`` [B, ...] (this step's frame), ``t`` (which step, int64, from 0; below T unless the schedules say how
 they go on), and the states, zero at the start:
 ``v/<node>`` and ``i/<node>`` [B, *neurons], ``past/<node>`` [steps, B, ...] of a Delay. Outputs: ``output`` (what this
-step adds to the result), ``spikes/<node>`` [B, *neurons], and each state as ``v_out/<node>`` and so on.
+step adds to the result; ``output/<node>`` for further ones), ``spikes/<node>`` [B, *neurons], and each state as
+``v_out/<node>`` and so on.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ class Step(Layout):
 
     states: list[State] = field(default_factory=list)
 
-    def run(self) -> Value:
-        """Write everything; what this step adds to the output."""
+    def run(self) -> None:
+        """Write everything; what this step adds to each output."""
         self.reserve()
         own: dict[type[Node], Any] = {
             Input: _input,
@@ -69,14 +70,14 @@ class Step(Layout):
                 self.values[name] = self.node(name)
         for name, node in delays.items():
             self._shift(name, node)
-        end = self.values[self.graph.output]
-        if isinstance(self.graph.nodes[self.graph.output], Readout):
-            return end
-        if self.integers:
-            return Value(
-                self.builder.op("Cast", [end.name], "output", exact=True, to=onnx.TensorProto.INT64), "still", end.shape
-            )
-        return Value(self.builder.op("Identity", [end.name], "output", exact=True), "still", end.shape)
+        for name, to in self.leaving.items():
+            value = self.values[name].name
+            if isinstance(self.graph.nodes[name], Readout):
+                continue
+            if self.integers:
+                self.builder.op("Cast", [value], to, exact=True, to=onnx.TensorProto.INT64)
+            else:
+                self.builder.op("Identity", [value], to, exact=True)
 
     @cached_property
     def entry(self) -> str:
@@ -137,7 +138,7 @@ def _neuron(self: Step, name: str, node: LIF, x: Value) -> Value:
 def _readout(self: Step, name: str, node: Readout, x: Value) -> Value:
     """This step's share of the output."""
     entering, weight = biased(self, name, node, x), self.now(readout_weight(self, name, node, leading=0))
-    return Value(self.builder.op("Mul", [entering, weight], "output", exact=True), "still", x.shape)
+    return Value(self.builder.op("Mul", [entering, weight], self.leaving[name], exact=True), "still", x.shape)
 
 
 def infos(states: Sequence[State], *, out: bool) -> list[onnx.ValueInfoProto]:

@@ -109,7 +109,7 @@ def _ends(layout: Whole | Looped) -> tuple[Infos, Infos]:
     inputs = [helper.make_tensor_value_info("input", entering, [*lead, *node.shape])]
     if layout.free and node.coding == "direct":
         inputs.append(helper.make_tensor_value_info(layout.count, onnx.TensorProto.INT64, [1]))
-    outputs = [helper.make_tensor_value_info("output", leaving, ["batch", *graph.shapes[graph.output]])]
+    outputs = _outputs(layout, leaving)
     outputs += [
         helper.make_tensor_value_info(f"spikes/{name}", between, [steps, "batch", *layer.shape])
         for name, layer in graph.nodes_of(LIF).items()
@@ -126,12 +126,17 @@ def _step_ends(layout: Step) -> tuple[Infos, Infos]:
         helper.make_tensor_value_info("input", entering, ["batch", *graph.shapes[graph.input]]),
         helper.make_tensor_value_info("t", onnx.TensorProto.INT64, []),
     ]
-    outputs = [helper.make_tensor_value_info("output", leaving, ["batch", *graph.shapes[graph.output]])]
+    outputs = _outputs(layout, leaving)
     outputs += [
         helper.make_tensor_value_info(f"spikes/{name}", between, ["batch", *layer.shape])
         for name, layer in graph.nodes_of(LIF).items()
     ]
     return inputs + infos(layout.states, out=False), outputs + infos(layout.states, out=True)
+
+
+def _outputs(layout: Layout, kind: int) -> Infos:
+    shapes = layout.graph.shapes
+    return [helper.make_tensor_value_info(to, kind, ["batch", *shapes[node]]) for node, to in layout.leaving.items()]
 
 
 def _kinds(graph: Graph, builder: Builder) -> tuple[int, int, int]:

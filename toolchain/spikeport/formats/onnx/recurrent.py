@@ -10,7 +10,7 @@ from onnx import helper
 
 from spikeport.formats.onnx import number_of_steps
 from spikeport.formats.onnx.builder import Builder
-from spikeport.formats.onnx.layout import Layout, Value
+from spikeport.formats.onnx.layout import Layout
 from spikeport.formats.onnx.one_step import State, Step, infos
 from spikeport.graph import LIF
 
@@ -19,13 +19,14 @@ from spikeport.graph import LIF
 class Looped(Layout):
     """The whole network inside one Scan."""
 
-    def run(self) -> Value:
-        """Write everything; the value that leaves the graph, [B, ...]."""
+    def run(self) -> None:
+        """Write everything, the outputs last."""
         self.reserve()
         build = self.builder
         inside = Builder(build.dtype, build.hollow, build.apart, model=build.model, functions=build.functions)
         step = Step(self.graph, inside, free=self.free, old=self.old, portable=self.portable)
-        end = step.run()
+        step.run()
+        leaving = list(self.leaving.values())
         self.stored = step.stored
         build.names |= inside.names
         frames = self.graph.entry.coding == "events"
@@ -35,7 +36,7 @@ class Looped(Layout):
         if frames:
             scanned.append(helper.make_tensor_value_info("input", kind, ["batch", *self.graph.entry.shape]))
         body_outputs = infos(step.states, out=True)
-        body_outputs += [onnx.ValueInfoProto(name=name) for name in (end.name, *spikes)]
+        body_outputs += [onnx.ValueInfoProto(name=name) for name in (*leaving, *spikes)]
         body = helper.make_graph(inside.nodes, "step", [*infos(step.states, out=False), *scanned], body_outputs)
         body = _prefixed(
             body,
@@ -43,7 +44,7 @@ class Looped(Layout):
                 "t",
                 *(["input"] if frames else []),
                 *spikes,
-                "output",
+                *leaving,
                 *(name for state in step.states for name in (state.name, state.out)),
             },
         )
@@ -55,15 +56,14 @@ class Looped(Layout):
         outer = [steps, *(["input"] if frames else [])]
         starts = [self._start(state, frames=frames) for state in step.states]
         ends = [build.name(f"{state.name}/end") for state in step.states]
-        shares = build.name("output/steps")
+        shares = [build.name(f"{to}/steps") for to in leaving]
+        outputs = [*ends, *shares, *spikes]
         build.nodes.append(
-            helper.make_node(
-                "Scan", [*starts, *outer], [*ends, shares, *spikes], name="time", body=body, num_scan_inputs=len(outer)
-            )
+            helper.make_node("Scan", [*starts, *outer], outputs, name="time", body=body, num_scan_inputs=len(outer))
         )
         front = build.constant([0], np.int64, "front")
-        output = build.op("ReduceSum", [shares, front], "output", exact=True, keepdims=0)
-        return Value(output, "still", end.shape)
+        for to, share in zip(leaving, shares, strict=True):
+            build.op("ReduceSum", [share, front], to, exact=True, keepdims=0)
 
     def _start(self, state: State, *, frames: bool) -> str:
         """A state of zeros, as many as there are samples."""
