@@ -76,6 +76,26 @@ def test_a_file_that_ends_the_library_is_one_error(tmp_path, monkeypatch):
         assert caught.value.code == "SP202"
 
 
+def test_how_often_a_neuron_fires_in_a_step_comes_and_goes(tmp_path):
+    """Another tool's counts, as a grid and as events of which several lie in one step; anything else is no spike."""
+    counts = np.random.default_rng(1).integers(0, 5, (2, T, 3))
+    record = Record.load(written(tmp_path / "a.nir", peer.TimeGriddedData(counts.astype("f4"), DT), "lif"))
+    np.testing.assert_array_equal(np.moveaxis(record.trains["lif"].unpack(), 0, 1), counts)
+    assert record.spike_counts["lif"].tolist() == counts.sum((0, 2)).tolist()
+    record.save(tmp_path / "b.nir")
+    np.testing.assert_array_equal(peer.read_data(tmp_path / "b.nir").nodes["lif"].observables["spikes"].data, counts)
+    index, time = np.array([[0, 0, 2, -1]]), np.array([[0.0, 4e-4, 2.1e-3, np.inf]])
+    events = written(tmp_path / "c.h5", peer.EventData(index, time, 3, T * DT), "lif")
+    again = Record.load(events, dt=DT)
+    assert np.argwhere(again.trains["lif"].unpack()).tolist() == [[0, 0, 0], [2, 0, 2]]
+    assert again.trains["lif"].unpack()[0, 0, 0] == 2
+    assert [finding.code for finding in again.findings] == ["SP226"]
+    assert "2 in a step" in spikeport.plot(events, dt=DT, out=tmp_path / "c.png").figure.axes[0].get_title(loc="left")
+    for value in (-1.0, 0.5, np.nan):
+        bad = peer.TimeGriddedData(np.full((1, T, 3), value), DT)
+        assert refused(lambda file=written(tmp_path / "d.nir", bad, "lif"): Record.load(file)) == "SP120"
+
+
 def refused(call):
     with pytest.raises(SpikeportError) as caught:
         call()

@@ -13,6 +13,7 @@ from spikeport.formats import nir
 from spikeport.graph import LIF, Graph, Input, Linear
 from spikeport.record import Record, Train
 from spikeport.reporting.rasters import raster
+from spikeport.reporting.spikes import spikes as on_the_page
 from spikeport.terminal.app import build
 from spikeport.verbs.plot import plot
 from spikeport.verbs.simulate import simulate
@@ -42,6 +43,21 @@ def test_a_raster_has_every_spike_and_tells_two_runs_apart():
         assert shares.shape == (100, T)
         np.testing.assert_allclose(shares[7], spikes[:, 21:24].sum(1) / 3)
         assert shares.sum() * 3 == pytest.approx(spikes.sum())
+
+
+def test_a_neuron_that_fires_more_often_is_darker_and_parts_from_one_that_fires_less():
+    a, b = np.asarray([[4, 0, 1, 2]]), np.asarray([[4, 0, 1, 3]])
+    runs = [
+        Record("x", np.zeros((1, 2)), {"l": 4}, {"l": each.sum(1)}, {"l": Train.pack(each[None])}) for each in (a, b)
+    ]
+    drawn = raster("l", *(run.trains["l"] for run in runs), 0)
+    assert drawn.fires.tolist() == [[1.0], [0.0], [0.25], [0.5]]
+    assert (drawn.only_a.sum(), drawn.only_b[3, 0], drawn.only_b.sum()) == (0, 1, 1)
+    picture = runs[0].plot(runs[1])
+    assert "x fires 2 times, the other 3" in picture.caption
+    assert picture.figure.axes[1].get_ylabel() == "spikes of a neuron"
+    assert picture.figure.axes[1].lines[0].get_ydata().tolist() == [7 / 4]
+    assert "4 in l" in on_the_page(*runs)["caption"]
 
 
 def test_the_last_row_of_a_raster_may_stand_for_fewer_neurons():
@@ -97,7 +113,8 @@ def test_the_command_writes_png_and_svg(files, ending, starts):
         ({"sample": 2}, "SP821"),
         ({"layers": ["lip"]}, "SP821"),
         ({"out": "x.pdf"}, "SP906"),
-        ({"record": "a.nir"}, "SP822"),
+        ({"record": "x.npy"}, "SP822"),
+        ({"record": "a.nir"}, "SP202"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(files, asked, code):

@@ -140,6 +140,12 @@ class Record(Told):
         """Spikes a neuron, a layer and timestep: the share that fires, between 0 and 1, where that is once a step."""
         return {name: counts / (self.samples * self.neurons[name]) for name, counts in self.spike_counts.items()}
 
+    def several(self, layer: str) -> bool:
+        """Whether a neuron of the layer is known to have fired several times in a step."""
+        train, counts = self.trains.get(layer), self.spike_counts.get(layer)
+        often = counts is not None and bool((counts > self.samples * self.neurons[layer]).any())
+        return often or (train is not None and train.several)
+
     def accuracy(self, labels: Array) -> float:
         """Share of samples whose largest output is the label's (first one on ties), between 0 and 1."""
         return float(np.mean(self.outputs.reshape(self.samples, -1).argmax(1) == labels))
@@ -203,16 +209,18 @@ class Record(Told):
         write_bytes(path, data.getbuffer())
 
     @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read what `save` wrote, or the spikes and voltages of another tool's NIRData (.nir, events excepted).
+    def load(cls, path: Path | str, dt: float | None = None) -> Self:
+        """Read what `save` wrote, or the spikes and voltages of another tool's NIRData (.nir, .h5).
+
+        NIRData's events are added up in steps of ``dt`` seconds, which they need (SP226).
 
         Raises SP120 for anything else, SP202 for a .nir file that holds no NIRData.
         """
         path = Path(path)
-        if path.suffix.lower() == ".nir":
+        if path.suffix.lower() in (".nir", ".h5", ".hdf5"):
             from spikeport.formats.nir import record_data
 
-            return cls(**record_data.load(path))
+            return cls(**record_data.load(path, dt))
         try:
             from spikeport import record_file
 

@@ -32,8 +32,8 @@ class Divergence:
     t: int  #: timestep, from 0
     sample: int  #: from 0
     neuron: tuple[int, ...]  #: coordinates within the layer
-    a_fires: bool
-    b_fires: bool
+    a_fires: int  #: whether it fires; how often, in a run whose neurons fire several times in a step
+    b_fires: int
     a_membrane: float | None = None  #: after the reset, in the membrane's unit; None where it was not recorded
     b_membrane: float | None = None
     threshold: float | None = None  #: of B's graph, in the units of its input; None where no graph was given
@@ -46,6 +46,8 @@ class Divergence:
     def told(self, a: str, b: str) -> str:
         """In words, the two networks by name."""
         who = f"{a} fires, {b} does not" if self.a_fires else f"{b} fires, {a} does not"
+        if self.a_fires and self.b_fires:
+            who = f"{a} fires {self.a_fires} times, {b} {self.b_fires}"
         where = ", ".join(map(str, self.neuron))
         moments = "".join(f"; {name}: {moment}" for name, moment in ((a, self.a), (b, self.b)) if moment)
         return f"{self.layer}, t = {self.t}, sample {self.sample}, neuron ({where}): {who}{moments}"
@@ -83,8 +85,8 @@ def _at(a: Record, b: Record, graph: Graph | None, name: str, t: int) -> Iterato
             t,
             sample,
             neuron,
-            bool(x[sample][neuron]),
-            bool(y[sample][neuron]),
+            x[sample][neuron].item(),
+            y[sample][neuron].item(),
             _membrane(a, name, at),
             _membrane(b, name, at),
             None if graph is None else _threshold(graph, name, t, neuron),

@@ -15,7 +15,7 @@ from spikeport.reporting.numbers import plain
 
 WIDTH, HEIGHT = 260, 150  #: of a small plot, in its own units; the page scales it
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 12, 26
-
+NARROW, TINY = 1e-12, 1e-300  #: an interval is none below this share of its ends, and below this
 
 Show = Callable[[float], str]
 
@@ -63,8 +63,9 @@ def line(
     low, high = min(values), max(values)
     if from_zero:
         low = min(low, 0.0)
-    if low == high:
-        low, high = (low - 0.5, high + 0.5) if high else (0.0, 1.0)
+    if high - low <= max(NARROW * max(abs(low), abs(high)), TINY):
+        room = max(0.5, NARROW * abs(high))
+        low, high = (low - room, high + room) if high else (0.0, 1.0)
     marks = ticks(low, high)
     low, high = marks[0], marks[-1]
 

@@ -131,6 +131,15 @@ class Epoch(Known):
     seconds: Amount = 0.0
 
 
+class Told(Known):
+    """One finding."""
+
+    code: str
+    what: str
+    where: str = ""
+    why: str = ""
+
+
 class Result(Known):
     """``result.json``."""
 
@@ -154,7 +163,7 @@ class Result(Known):
     first_divergence: dict[str, str] = Field(default_factory=dict)
     samples_per_second: dict[str, Amount] = Field(default_factory=dict)
     seconds: dict[str, Amount] = Field(default_factory=dict)
-    findings: list[dict[str, str]] = Field(default_factory=list)
+    findings: list[Told] = Field(default_factory=list)
     training: list[Epoch] = Field(default_factory=list)
     provenance: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, Any] = Field(default_factory=dict)
@@ -177,8 +186,8 @@ class First(Known):
     t: Count
     sample: Count
     neuron: list[Count]
-    a_fires: bool
-    b_fires: bool
+    a_fires: bool | Count
+    b_fires: bool | Count
     a_membrane: float | None = None
     b_membrane: float | None = None
     threshold: float | None = None

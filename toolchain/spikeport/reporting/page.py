@@ -53,7 +53,7 @@ def render(result: Mapping[str, Any], figures: Mapping[str, Any] | None = None) 
         "whys": sections.causes(result),
         "mantissas": sections.mantissas(figures.get("histograms", {})),
         "graph": drawing(figures.get("graph", "")),
-        "findings": result.get("findings", []),
+        "findings": [{"where": "", "why": "", **one} for one in result.get("findings", [])],
         "speed": result.get("samples_per_second", {}) or result.get("seconds", {}),
         "rates_a_second": result.get("samples_per_second", {}),
         "seconds": result.get("seconds", {}),

@@ -149,12 +149,13 @@ def _steps(record: Record, layer: str) -> int:
 
 def _raster(axes: Axes, view: View, layer: str) -> None:
     """Spikes over time, a row a neuron; a difference always shows, also where neurons share a row."""
-    axes.set_title(f"{layer}: spikes", loc="left", fontsize=9, color=INK)
     if layer not in view.record.trains:
+        axes.set_title(f"{layer}: spikes", loc="left", fontsize=9, color=INK)
         axes.text(0.5, 0.5, "no spike train in the record", ha="center", transform=axes.transAxes, fontsize=8)
         axes.set_yticks([])
         return
     spikes = raster(layer, view.record.trains[layer], comparable(view.record, view.other, layer), view.sample)
+    axes.set_title(f"{layer}: spikes{spikes.scale}", loc="left", fontsize=9, color=INK)
     rows = len(spikes.fires)
     image = np.ones((rows, spikes.steps, 3))
     for shares, colour, least in ((spikes.fires, INK, 0.25), (spikes.only_b, AMBER, 1.0), (spikes.only_a, BLUE, 1.0)):
@@ -180,10 +181,12 @@ def _rgb(colour: str) -> Array:
 
 def _rates(axes: Axes, view: View, layer: str) -> None:
     axes.set_title("firing rate, mean over all samples", loc="left", fontsize=9, color=INK)
-    rates = [(run, 100 * run.record.rates()[layer]) for run in view.runs if layer in run.record.spike_counts]
+    rates = [(run, run.record.rates()[layer]) for run in view.runs if layer in run.record.spike_counts]
+    several = any(run.record.several(layer) for run, _ in rates)
+    rates = rates if several else [(run, 100 * rate) for run, rate in rates]
     for run, rate in rates:
         axes.plot(rate, color=run.colour, linestyle=run.line, marker="o", markersize=3, label=run.name)
-    axes.set_ylabel("neurons that fire, %", fontsize=8)
+    axes.set_ylabel("spikes of a neuron" if several else "neurons that fire, %", fontsize=8)
     axes.set_ylim(0, 1.1 * max((float(rate.max()) for _, rate in rates), default=0.0) or 1.0)
     axes.grid(axis="y", color=RULE, linewidth=0.6)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport.graph import Array
 from spikeport.record import Record, Train
 
 ROWS = 128  #: of a raster; where a layer has more neurons, neighbours share a row
@@ -16,19 +17,28 @@ Shares = NDArray[np.float64]  #: [rows, T], between 0 and 1
 
 @dataclass(frozen=True)
 class Raster:
-    """One sample's spikes of one layer, of one run or two; a row stands for ``a_row`` neurons, the last for fewer."""
+    """One sample's spikes of one layer, of one run or two; a row stands for ``a_row`` neurons, the last for fewer.
+
+    Where neurons fire several times in a step, a share is one of the ``most`` spikes that a neuron fires in any.
+    """
 
     layer: str
     neurons: int
     a_row: int
-    fires: Shares  #: share of a row's neurons that fire, in both runs where there are two
-    only_a: Shares
+    most: int  #: spikes of a neuron in a step, in either run; at least 1
+    fires: Shares  #: of what a row's neurons could fire, in both runs where there are two
+    only_a: Shares  #: share of a row's neurons that fire in A only, or more often there
     only_b: Shares
 
     @property
     def steps(self) -> int:
         """Timesteps."""
         return int(self.fires.shape[1])
+
+    @property
+    def scale(self) -> str:
+        """What the darkest cell stands for, where neurons fire several times in a step."""
+        return "" if self.most == 1 else f", black: {self.most} in a step"
 
     @property
     def axis(self) -> str:
@@ -41,7 +51,9 @@ def raster(layer: str, a: Train, b: Train | None, sample: int, rows: int = ROWS)
     x = _of(a, sample)
     y = x if b is None else _of(b, sample)
     a_row = -(-x.shape[1] // rows)
-    return Raster(layer, x.shape[1], a_row, *(_shared(each, a_row) for each in (x & y, x & ~y, y & ~x)))
+    most = max(1, int(x.max(initial=0)), int(y.max(initial=0)))
+    both = _shared(np.minimum(x, y), a_row) / most
+    return Raster(layer, x.shape[1], a_row, most, both, _shared(x > y, a_row), _shared(y > x, a_row))
 
 
 def sample_of(train: Train, sample: int) -> Train:
@@ -55,13 +67,13 @@ def comparable(a: Record, b: Record | None, layer: str) -> Train | None:
     return theirs if theirs is not None and theirs.shape == a.trains[layer].shape else None
 
 
-def _of(train: Train, sample: int) -> NDArray[np.bool_]:
-    """[T, neurons]: which fire, how often or not."""
-    return np.asarray(sample_of(train, sample).unpack().reshape(train.shape[0], -1) != 0)
+def _of(train: Train, sample: int) -> Array:
+    """[T, neurons]: how often each fires, bool where that is once at most."""
+    return sample_of(train, sample).unpack().reshape(train.shape[0], -1)
 
 
-def _shared(spikes: NDArray[np.bool_], a_row: int) -> Shares:
-    """[T, neurons] as the share of each row's neurons, [rows, T]."""
+def _shared(spikes: Array, a_row: int) -> Shares:
+    """[T, neurons] as the mean over each row's neurons, [rows, T]."""
     starts = np.arange(0, spikes.shape[1], a_row)
     sizes = np.diff([*starts, spikes.shape[1]])
     return np.asarray(np.add.reduceat(spikes, starts, axis=1, dtype=np.float64) / sizes).T

@@ -38,9 +38,11 @@
     own.forEach((fires, t) => {
       const cell = element("td", undefined, fires === other[t] ? "" : "differs");
       const mark = element("span", undefined, fires ? "cell on" : "cell");
-      cell.dataset.tip = `${title}, t = ${t}: ${fires ? "fires" : "silent"}`;
+      const often = fires > 1 ? `fires ${fires} times` : fires ? "fires" : "silent";
+      cell.dataset.tip = `${title}, t = ${t}: ${often}`;
       mark.setAttribute("role", "img");
-      mark.setAttribute("aria-label", fires ? "fires" : "silent");
+      mark.setAttribute("aria-label", often);
+      if (fires > 1) { mark.textContent = fires; }
       cell.append(mark);
       row.append(cell);
     });

@@ -94,8 +94,9 @@ class Curve:
 
 
 def over_time(layers: Mapping[str, Sequence[float]], what: str, *, from_zero: bool) -> list[Curve]:
-    """A small plot a layer; what starts from zero is a share and shown in percent."""
-    show, tick = (percent, short_percent) if from_zero else (plain, plain)
+    """A small plot a layer; what starts from zero is a share, shown in percent, where a neuron fires once a step."""
+    shares = from_zero and all(value <= 1 for values in layers.values() for value in values)
+    show, tick = (percent, short_percent) if shares else (plain, plain)
     return [
         Curve(
             name,

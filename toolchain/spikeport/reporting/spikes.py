@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,15 +32,22 @@ def spikes(a: Record, b: Record | None = None, names: tuple[str, str] = ("A", "B
     first = None if b is None else first_divergence(a, b, graph)
     sample = 0 if first is None else first.sample
     plots = {}
-    for name in layers:
+    rasters = [raster(name, a.trains[name], comparable(a, b, name), sample, ROWS) for name in layers]
+    for name, one in zip(layers, rasters, strict=True):
         here = first is not None and first.layer == name
         ring = (first.t, int(np.ravel_multi_index(first.neuron, a.trains[name].shape[2:]))) if first and here else None
-        plots[name] = _drawn(raster(name, a.trains[name], comparable(a, b, name), sample, ROWS), ring)
-    return {"plots": plots, "caption": _caption(sample, a.samples, b is not None, names, first)}
+        plots[name] = _drawn(one, ring)
+    return {"plots": plots, "caption": _caption(sample, a.samples, b is not None, names, first, rasters)}
 
 
-def _caption(sample: int, samples: int, two: bool, names: tuple[str, str], first: Divergence | None) -> str:
-    text = f"Sample {sample} of {whole(samples)}; a row is a neuron, or several where a layer has more than {ROWS}"
+def _caption(
+    sample: int, samples: int, two: bool, names: tuple[str, str], first: Divergence | None, drawn: Sequence[Raster]
+) -> str:
+    most = [f"{each.most} in {each.layer}" for each in drawn if each.most > 1]
+    often = f"; the darkest cells stand for several spikes in a step, {', '.join(most)}" if most else ""
+    text = (
+        f"Sample {sample} of {whole(samples)}; a row is a neuron, or several where a layer has more than {ROWS}{often}"
+    )
     if not two:
         return f"{text}."
     if first is None:

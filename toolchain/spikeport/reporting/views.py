@@ -93,5 +93,5 @@ class View:
         if not any(run.record.membranes for run in self.runs):
             parts.append("no membranes in the record: spikeport simulate --membranes keeps them")
         if all(run.graph is None for run in self.runs):
-            parts.append("no thresholds: the network of the record is not known; --model names it")
+            parts.append("no thresholds: the network of the record is not known (--model names it)")
         return "; ".join(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ NESTS = ("net", "state_dict", "model", "model_state_dict")  #: where training sc
 PREFIX = "module."  #: what DataParallel puts before every key
 #: what torch's reader raises on files that are damaged or something else
 DAMAGED: tuple[type[Exception], ...] = (RuntimeError, OSError, EOFError, ValueError, LookupError, AttributeError)
-DAMAGED += (TypeError, MemoryError, OverflowError, zipfile.BadZipFile)
+DAMAGED += (TypeError, MemoryError, OverflowError, zipfile.BadZipFile, struct.error)
 
 
 def read_state(file: Path | str) -> dict[str, Tensor]:

@@ -123,7 +123,13 @@ def _sentence(record: Record, graph: Graph | None, lacks: str) -> str:
     fired = sum(int(counts.sum()) for counts in record.spike_counts.values())
     text = f"{whole(record.samples)} samples on {record.target}"
     if updates and record.samples:
-        text += f": a neuron fires in {percent(fired / (updates * record.samples))} of its steps"
+        rate = fired / (updates * record.samples)
+        several = any(record.several(name) for name in record.neurons)
+        text += (
+            f": a neuron fires {rate:.3g} times a step"
+            if several
+            else f": a neuron fires in {percent(rate)} of its steps"
+        )
     wrapped = sum(sum(kinds.values()) for kinds in record.overflows.values())
     text += f", and {whole(wrapped)} sums or membranes overflowed." if wrapped else "."
     return text if graph is not None else f"{text} Without thresholds: {lacks}."
@@ -149,7 +155,7 @@ def _training(place: Path) -> Facts:
     result: dict[str, Any] = {
         "sentence": f"{right} right{'' if tested is None else f', {percent(tested)} of the test part'}.",
         "training": epochs,
-        "seconds": {"train": sum(epoch["seconds"] for epoch in epochs)},
+        "seconds": {"train": sum(epoch["seconds"] for epoch in epochs)} if all("seconds" in e for e in epochs) else {},
     }
     if recipe is None:
         return {"model": str(place)} | result, {}

@@ -12,12 +12,13 @@ from spikeport.record import Record
 from spikeport.reporting.plots import Picture
 from spikeport.reporting.plots import plot as drawn
 from spikeport.verbs.load import Model
+from spikeport.verbs.own_files import OBSERVED
 from spikeport.verbs.parameters import Dt, Frames, Help, Nir, Timesteps
 from spikeport.verbs.sides import Reading, Side, side
 
 
 def plot(
-    record: Annotated[Path | str | Record, Help("The record.npz of a run.", metavar="RECORD", place=True)],
+    record: Annotated[Path | str | Record, Help("The record.npz of a run, or NIRData.", metavar="RECORD", place=True)],
     against: Annotated[Path | str | Record | None, Help("A second record of the same samples.")] = None,
     out: Annotated[Path | str | None, Help("The picture, .png or .svg; beside the record unless said.")] = None,
     *,
@@ -35,7 +36,8 @@ def plot(
     """Draw a run: spikes over time a layer, firing rates, membranes with their thresholds.
 
     Thresholds come from the model that the record remembers, where that file is still the same, or from the one named.
-    A second record colours the spikes that only one of the two has, and marks where they first part.
+    A second record colours the spikes that only one of the two has, and marks where they first part. A neuron that
+    fires several times in a step is drawn the darker the more often it does. NIRData's events come in steps of ``dt``.
 
     In Python: written to ``out`` where that is given, or beside a record that is a file.
 
@@ -71,7 +73,9 @@ def plot(
 
 
 def _side(named: Path | str | Record, model: Path | str | Model | None, reading: Reading) -> Side:
-    """A record with its network where that is known. Raises SP822 for what is no record."""
+    """A record, or NIRData's spikes, with its network where that is known. Raises SP822 for what is no record."""
+    if not isinstance(named, Record) and Path(named).suffix.lower() in OBSERVED:
+        return replace(side(Record.load(named, reading["dt"]), model, **reading), name=str(named))
     if not isinstance(named, Record) and Path(named).suffix != ".npz":
         fail(
             "SP822",

@@ -76,7 +76,7 @@ def load(path: Path, dt: float | None = None) -> list[Observed]:
     try:
         with h5py.File(path, "r") as file:
             if file.attrs.get("__type__") != "NIRGraphData":
-                mend = "nir.write_data writes NIRData; a NIR graph is a model, not data"
+                mend = "nir.write_data writes NIRData; a NIR graph is a model: spikeport simulate runs it"
                 fail("SP202", "holds no NIRData", where=str(path), mend=mend)
             return list(_Reader(path, ROOM + RATIO * path.stat().st_size, dt).graph(file, "", 0))
     except (OSError, KeyError, ValueError, TypeError, OverflowError, AttributeError, RuntimeError) as error:

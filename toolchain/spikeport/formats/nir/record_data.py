@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.findings import require
+from spikeport.findings import fail, require
 from spikeport.formats.nir import data
 from spikeport.graph import Array
 from spikeport.record import Record, Train
 
 SPIKES, VOLTAGES = "spikes", "voltages"  #: observables, in the words of NIR's documents
+MOST = 2**31  #: spikes of one neuron in one step that a count of a run has room for
 
 
 def save(record: Record, path: Path, dt: float) -> None:
@@ -25,24 +26,36 @@ def save(record: Record, path: Path, dt: float) -> None:
     data.save(path, observables, dt)
 
 
-def load(path: Path) -> dict[str, Any]:
-    """The fields of a Record: outputs are [B, 0], which NIRData has not.
+def load(path: Path, dt: float | None = None) -> dict[str, Any]:
+    """The fields of a Record: outputs are [B, 0], which NIRData has not. ``dt``: seconds a step, which events need.
 
-    Raises SP120 where no layer has spikes, and what `data.load` raises.
+    Spikes are numbers: how often a neuron fired in a step. Raises SP120 where no layer has spikes, or where they are no
+    such numbers, and what `data.load` raises.
     """
     arrays: dict[str, dict[str, Array]] = {SPIKES: {}, VOLTAGES: {}}
-    for each in data.load(path):
+    observed = data.load(path, dt)
+    for each in observed:
         values = np.moveaxis(each.values, 1, 0)
         arrays.setdefault(each.name, {})[each.node] = values.reshape(*values.shape[:2], *each.shape)
-    spikes = arrays[SPIKES]
-    require(bool(spikes), "SP120", "holds no spikes", where=str(path), mend="a Record needs some layer's spikes")
+    require(
+        bool(arrays[SPIKES]), "SP120", "holds no spikes", where=str(path), mend="a Record needs some layer's spikes"
+    )
+    trains = {name: _train(values, f"{path}, {name}") for name, values in arrays[SPIKES].items()}
     return {
         "target": "nir",
-        "outputs": np.zeros((next(iter(spikes.values())).shape[1], 0)),
-        "neurons": {name: int(np.prod(value.shape[2:], dtype=np.int64)) for name, value in spikes.items()},
-        "spike_counts": {
-            name: np.count_nonzero(value.reshape(len(value), -1), axis=1) for name, value in spikes.items()
-        },
-        "trains": {name: Train.pack(value != 0) for name, value in spikes.items()},
+        "outputs": np.zeros((next(iter(trains.values())).shape[1], 0)),
+        "neurons": {name: int(np.prod(train.shape[2:], dtype=np.int64)) for name, train in trains.items()},
+        "spike_counts": {name: train.counts() for name, train in trains.items()},
+        "trains": trains,
         "membranes": arrays[VOLTAGES],
+        "findings": tuple(finding for each in observed for finding in each.findings),
     }
+
+
+def _train(values: Array, where: str) -> Train:
+    """How often each neuron fired [T, B, *neurons]. Raises SP120 where a value is no such number."""
+    numbers = (values >= 0) & (values < MOST) & (values == np.floor(values))
+    if not numbers.all():
+        what = f"spikes of {values[~numbers][0]:g}, which is not how often a neuron fires in a step"
+        fail("SP120", what, where=where, mend="call currents and membranes otherwise: spikes are counts from 0 on")
+    return Train.pack(values.astype(np.int64))

@@ -49,7 +49,8 @@ def _simulate(record: Record, values: Mapping[str, Any]) -> None:
         ("layer", "neurons", "firing rate at each timestep"),
         [(name, record.neurons[name], " ".join(f"{rate:.3f}" for rate in rates[name])) for name in record.neurons],
     )
-    console.say(f"wrote {Path(values['out']) / 'record.npz'}")
+    place = Path(values["out"])
+    console.say(f"wrote {place if place.suffix.lower() == '.nir' else place / 'record.npz'}")
 
 
 def _evaluate(result: Evaluation, values: Mapping[str, Any]) -> None:
