@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from spikeport.findings import fail
 from spikeport.training import options
+from spikeport.training.parts import there
 from spikeport.training.recipe import Recipe
 
 BYTE = 255  #: what AutoAugment's images count to
@@ -26,7 +27,7 @@ def augment(x: Tensor, generator: torch.Generator, recipe: Recipe) -> Tensor:
         height, width = x.shape[-2:]
         x = _picked(x, _along(rows, height) % height, _along(cols, width) % width)
     if recipe.flip:
-        chosen = (torch.rand(x.shape[-4], generator=generator) < 0.5).to(x.device, non_blocking=True)
+        chosen = there(torch.rand(x.shape[-4], generator=generator) < 0.5, x.device)
         x = torch.where(chosen[:, None, None, None], x.flip(-1), x)
     if recipe.policy != "none":
         x = _by_policy(x, recipe.policy, generator)
@@ -39,7 +40,7 @@ def augment(x: Tensor, generator: torch.Generator, recipe: Recipe) -> Tensor:
 
 def _places(x: Tensor, most: int, generator: torch.Generator) -> Tensor:
     """[2, B]: rows and columns from 0 to 2 * most, where the samples lie."""
-    return torch.randint(0, 2 * most + 1, (2, x.shape[-4]), generator=generator).to(x.device, non_blocking=True)
+    return there(torch.randint(0, 2 * most + 1, (2, x.shape[-4]), generator=generator), x.device)
 
 
 def _shifted(x: Tensor, places: Tensor, most: int) -> Tensor:
@@ -63,7 +64,7 @@ def _picked(x: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
 def _cut_out(x: Tensor, side: int, generator: torch.Generator) -> Tensor:
     height, width = x.shape[-2:]
     number = (x.shape[-4], 1, 1, 1)
-    rows, cols = (torch.randint(0, size, number, generator=generator).to(x.device) for size in (height, width))
+    rows, cols = (there(torch.randint(0, size, number, generator=generator), x.device) for size in (height, width))
     before, behind = side // 2, side - side // 2
     down, along = torch.arange(height, device=x.device)[:, None], torch.arange(width, device=x.device)
     row, col = down - rows, along - cols

@@ -12,16 +12,17 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from spikeport.findings import fail
+from spikeport.findings import Finding, fail
 from spikeport.training import objective, options
 from spikeport.training.augment import augment
 from spikeport.training.layers import Readout
 from spikeport.training.losses import listening
 from spikeport.training.neurons import Neuron
 from spikeport.training.parallel import shared
-from spikeport.training.parts import Part, batches
+from spikeport.training.parts import Part, batches, there
 from spikeport.training.recipe import SCHEDULES, Recipe
 from spikeport.training.reduce import rank, ranks
+from spikeport.training.repeated import Repeated
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,11 @@ class Training:
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LambdaLR
     generator: torch.Generator  #: of shuffling and augmentation
-    prepare: Callable[[Tensor], Tensor] = lambda x: x  #: what is done to samples that were augmented, on the CPU
+    prepare: Callable[[Tensor], Tensor] = lambda x: x  #: what is done to samples that were augmented, where they lie
     epochs: list[Epoch] = field(default_factory=list)
     best: Epoch | None = None
     best_state: dict[str, Tensor] = field(default_factory=dict)
+    notes: list[Finding] = field(default_factory=list)  #: what went another way than the fastest
 
     @classmethod
     def begin(
@@ -101,14 +103,14 @@ def predict(module: nn.Module, part: Part, batch: int = 250) -> Tensor:
     device = next(module.parameters()).device
     module.eval()
     picks = torch.split(torch.arange(len(part)), batch)
-    outputs = torch.cat([module(part.pick(index)[0].to(device)).cpu() for index in picks])
+    outputs = torch.cat([module(there(part.pick(index)[0], device)) for index in picks])
     module.train(training)
-    return outputs
+    return outputs.cpu()
 
 
 def accuracy(module: nn.Module, part: Part) -> float:
     """Share of right answers, between 0 and 1."""
-    return float((predict(module, part).argmax(1) == part.y).double().mean())
+    return float((predict(module, part).argmax(1) == part.y.cpu()).double().mean())
 
 
 def fit(training: Training, train: Part, val: Part, watch: Watch = lambda training: None) -> Epoch:
@@ -118,12 +120,16 @@ def fit(training: Training, train: Part, val: Part, watch: Watch = lambda traini
     called after each epoch. Under torch.distributed each rank takes its part of every batch. Raises SP315 when the loss
     is no number.
     """
-    module = training.module
-    parallel = shared(module)
-    while len(training.epochs) < training.recipe.epochs:
-        epoch = _epoch(training, parallel, train, val)
+    module, recipe, optimiser = training.module, training.recipe, training.optimiser
+    parallel, device = shared(module), next(module.parameters()).device
+    step = Repeated.on(device, lambda x, y: train_step(parallel, x, y, optimiser, recipe), optimiser)
+    train, val = train.near(device), val.near(device)
+    while len(training.epochs) < recipe.epochs:
+        epoch = _epoch(training, step, train, val)
+        if step.why and not training.notes:
+            training.notes.append(_launched_one_by_one(step.why))
         training.epochs.append(epoch)
-        last = training.recipe.choose == "last"
+        last = recipe.choose == "last"
         if training.best is None or last or epoch.val_accuracy >= training.best.val_accuracy:
             training.best, training.best_state = epoch, copy.deepcopy(module.state_dict())
         watch(training)
@@ -131,25 +137,29 @@ def fit(training: Training, train: Part, val: Part, watch: Watch = lambda traini
     return training.best
 
 
-def _epoch(training: Training, parallel: nn.Module, train: Part, val: Part) -> Epoch:
+def _launched_one_by_one(why: str) -> Finding:
+    mend = "report it with spikeport doctor; SPIKEPORT_GRAPHS=off asks for it"
+    return Finding("SP527", f"a step of training is launched kernel by kernel: {why}", mend=mend, severity="note")
+
+
+def _epoch(training: Training, step: Repeated, train: Part, val: Part) -> Epoch:
     recipe, module = training.recipe, training.module
     device = next(module.parameters()).device
     number = len(training.epochs) + 1
     start = time.perf_counter()
     lr = float(training.schedule.get_last_lr()[0])
     module.train()
-    train = train.near(device)
     sums = torch.zeros(4, dtype=torch.float64, device=device)  # loss, right answers, samples, steps
     for index in batches(len(train), recipe.batch, training.generator, recipe.last_batch):
         x, y = train.pick(index[: len(index) // ranks() * ranks()])
         x = training.prepare(augment(x, training.generator, recipe))
         mine = slice(rank(), None, ranks())
         x = x[mine] if train.coding == "direct" else x[:, mine]
-        x, y = x.to(device, non_blocking=True), y[mine].to(device, non_blocking=True)
-        told = train_step(parallel, x, y, training.optimiser, recipe)
+        x, y = there(x, device), there(y[mine], device)
+        sums[:2] += step(x, y)
+        sums[2] += len(y)
+        sums[3] += 1
         training.schedule.step()
-        sums[:2] += told
-        sums[2:] += torch.tensor([len(y), 1.0], dtype=torch.float64).to(device, non_blocking=True)
     if ranks() > 1:
         dist.all_reduce(sums)
     sums = sums.cpu()  # the one time in an epoch that anybody waits for a GPU

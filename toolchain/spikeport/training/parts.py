@@ -32,7 +32,7 @@ class Part:
 
     def pick(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """The samples of some numbers."""
-        index = index.to(self.x.device, non_blocking=True)
+        index = there(index, self.x.device)
         x = self.x[index] if self.coding == "direct" else self.x[:, index]
         return x, self.y[index]
 
@@ -43,6 +43,13 @@ class Part:
         fits = self.x.nbytes + self.y.nbytes <= torch.cuda.mem_get_info(device)[0] // 4
         x, y = ((each.to(device) if fits else each.pin_memory()) for each in (self.x, self.y))
         return Part(x, y, self.coding)
+
+
+def there(values: Tensor, device: torch.device) -> Tensor:
+    """``values`` on a device; a GPU gets them from pinned memory, and nobody waits for it."""
+    if device.type != "cuda" or values.is_cuda:
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
 
 
 def batches(

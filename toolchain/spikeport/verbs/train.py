@@ -21,6 +21,7 @@ from spikeport.engine.devices import resolve
 from spikeport.files import folder as make_folder
 from spikeport.files import locked, plain
 from spikeport.findings import fail
+from spikeport.graph import Coding
 from spikeport.preprocessing import KEY, Preprocessing, parse
 from spikeport.terminal import console
 from spikeport.told import Told
@@ -29,7 +30,7 @@ from spikeport.training.grid import to_grid
 from spikeport.training.loop import Epoch, Training, accuracy, fit
 from spikeport.training.networks import network_of
 from spikeport.training.parallel import own_device, together, wait_for_all
-from spikeport.training.parts import Part
+from spikeport.training.parts import Part, there
 from spikeport.training.precision import Precision, fastest
 from spikeport.training.recipe import Recipe, facts_of, parse_overrides, read
 from spikeport.training.reduce import rank
@@ -113,7 +114,7 @@ def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool) -
     how, coding = parse(recipe.normalise, "said by the recipe"), data["train"].coding
     parts = _parts(recipe, data, how)
     module = network_of(recipe, data["train"].input_shape, data["train"].classes)
-    prepare = _nothing if how is None else lambda x: torch.from_numpy(how.apply(x.numpy(), coding))
+    prepare = _nothing if how is None else _normaliser(how, coding)
     training = Training.begin(module.to(device), recipe, len(parts["train"]), prepare)
     if go_on:
         resume.restore(place / folder.RESUME, training)
@@ -132,6 +133,8 @@ def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool) -
                 _write(place, now, facts, judge)
 
         fit(training, parts["train"], judge, watch)
+    for note in training.notes:
+        console.say(f"{note.code} {note.what}")
     with console.progress("the best epoch on the test part") if shown else nullcontext():
         module, best = _best(training, judge)
         seconds = before + time.perf_counter() - start
@@ -157,6 +160,20 @@ def _parts(recipe: Recipe, data: Mapping[str, Dataset], how: Preprocessing | Non
 
 def _nothing(x: torch.Tensor) -> torch.Tensor:
     return x
+
+
+def _normaliser(how: Preprocessing, coding: Coding) -> Callable[[torch.Tensor], torch.Tensor]:
+    """`Preprocessing.apply` of samples wherever they lie, to the bit: a difference, then a quotient."""
+    rows: dict[torch.device, list[torch.Tensor]] = {}
+
+    def normalised(x: torch.Tensor) -> torch.Tensor:
+        shape = (-1, *(1,) * (x.ndim - (3 if coding == "events" else 2)))
+        if x.device not in rows:
+            rows[x.device] = [there(torch.tensor(row, dtype=x.dtype), x.device) for row in (how.mean, how.std)]
+        mean, std = (row.reshape(shape) for row in rows[x.device])
+        return (x - mean) / std
+
+    return normalised
 
 
 def _precision(begun: Path | None, device: str) -> Precision:

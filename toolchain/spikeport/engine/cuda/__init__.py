@@ -2,7 +2,8 @@
 
 `neurons` and `synapse` make layers ready, `pool` sums windows, `reached` counts events. All give the bits of the plain
 definition. Their kernels are Triton's, so they are loaded only when a layer is prepared; `missing` says why they cannot
-be. Then `product`, which needs no kernels, is the way of a synapse. `sent` brings samples.
+be. Then `product`, which needs no kernels, is the way of a synapse. `sent` brings samples; what `recorder_for` gives
+takes down launches that are to be repeated.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from spikeport.engine.cuda.capture import Launch, Recorder, apart, recorder_for
 from spikeport.engine.cuda.here import missing
 from spikeport.engine.cuda.stream import sent
 from spikeport.engine.cuda.tf32 import prepare as product
@@ -22,6 +24,9 @@ from spikeport.graph import LIF, Array, Loihi, Pool, Range, Shape, Synapse
 
 __all__ = [
     "Joined",
+    "Launch",
+    "Recorder",
+    "apart",
     "missing",
     "neurons",
     "pool",
@@ -29,6 +34,7 @@ __all__ = [
     "reached",
     "real_neurons",
     "real_synapse",
+    "recorder_for",
     "sent",
     "synapse",
 ]
