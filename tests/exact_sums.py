@@ -11,7 +11,7 @@ from math import ceil, log2
 
 import numpy as np
 
-from spikeport.graph import ALIF, LIF, CubaLIF, Input, Norm, Operation, Pool, Readout, Scale, StepAffine, Synapse
+from spikeport.graph import ALIF, LIF, CubaLIF, Input, Norm, Operation, Peak, Pool, Readout, Scale, StepAffine, Synapse
 
 SIGNIFICAND = {"float32": 24, "float64": 53}
 PLAIN = [each.name for each in fields(LIF)]  #: what all neurons have
@@ -95,11 +95,12 @@ def membrane(node, f, m, steps):
         high = largest(node.adaptation) * kept(node.adaptation_decay, steps)
         f, m = membrane(LIF(**{name: getattr(node, name) for name in PLAIN}), f, m, steps)
         return max(f, deep + (steps - 1) * places(node.decay)), m + high * (1 + kept(node.decay, steps))
+    theta = np.zeros(1) if isinstance(node, Peak) else node.threshold
     f, m = f + places(node.gain), m * max(1.0, largest(node.gain))
     if isinstance(node, CubaLIF):
         f, m = f + (steps - 1) * places(node.current_decay), m * kept(node.current_decay, steps)
-    f = max(f, places(node.bias, node.reset_value, node.threshold)) + (steps - 1) * places(node.decay)
-    return f, (m + largest(node.bias) + largest(node.reset_value)) * kept(node.decay, steps) + largest(node.threshold)
+    f = max(f, places(node.bias, node.reset_value, theta)) + (steps - 1) * places(node.decay)
+    return f, (m + largest(node.bias) + largest(node.reset_value)) * kept(node.decay, steps) + largest(theta)
 
 
 def kept(decay, steps):

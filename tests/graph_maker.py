@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from operation_maker import operate
+from output_maker import leave_too
 from random_numbers import Numbers
 from spikeport.findings import SpikeportError
 from spikeport.graph import (
@@ -248,26 +249,8 @@ class Maker:
         elif leads_on or (self.wish.readout is False and not isinstance(self.nodes[self.last], LIF)):
             self.synapse()
             self.neurons(4)
-        if self.wish.outputs and n.maybe():
-            self.leave_too()
-
-    def leave_too(self):
-        """Further outputs: what leaves a layer before the last, read out, counted, or into neurons of its own."""
-        n, last = self.numbers, self.last
-        starts = {source for source, _ in self.edges}
-        layers = [(name, shape) for name, shape in self.seen if name in starts]
-        for name, shape in [layers[i] for i in self.rng.permutation(len(layers))[: n.pick(1, 2)]]:
-            self.last, self.beside, self.shape = name, [], shape
-            kind = n.pick("readout", "scale", "neurons")
-            if kind == "readout":
-                self.add("out", Readout(shape, **n.readout(shape)))
-            elif kind == "scale":
-                self.add("out", Scale(np.asarray(1 if n.integers else 1.0)))
-            else:
-                self.neurons(4)
-            self.outputs.append(self.last)
-        self.outputs = [last, *self.outputs] if self.outputs else []
-        self.outputs = [self.outputs[i] for i in self.rng.permutation(len(self.outputs))]
+        if self.wish.outputs:
+            leave_too(self)
 
     def graph(self):
         names = {name: name for name in self.nodes}

@@ -10,7 +10,7 @@ import onnxruntime
 
 from spikeport.findings import raise_errors
 from spikeport.formats import onnx
-from spikeport.graph import LIF, Array, Graph, Samples
+from spikeport.graph import LIF, Array, Graph, Peak, Samples
 from spikeport.record import Record, Train
 from spikeport.target import Request, Show
 from spikeport_targets.onnxruntime import OnnxRuntime
@@ -52,11 +52,16 @@ class SingleSteps(OnnxRuntime):
             over_time.append(dict(zip(names, told, strict=True)))
             states = {name: over_time[-1][name.replace("/", "_out/", 1)] for name in states}
         layers = graph.nodes_of(LIF)
-        trains = {name: np.stack([each[f"spikes/{name}"] for each in over_time]) for name in layers}
+        told = {n: [each.get(f"spikes/{n}", 0 * each[f"v_out/{n}"]) for each in over_time] for n in layers}
+        trains = {name: np.stack(steps) for name, steps in told.items()}
+        ends = {
+            n: [each["output" if n == graph.output else f"output/{n}"] for each in over_time] for n in graph.outputs
+        }
+        read = {n: np.max(e, 0) if isinstance(graph.nodes[n], Peak) else sum(e) for n, e in ends.items()}
         return Record(
             target=self.name,
-            outputs=sum(each["output"] for each in over_time),
-            further={name: sum(each[f"output/{name}"] for each in over_time) for name in graph.outputs[1:]},
+            outputs=read.pop(graph.output),
+            further=read,
             neurons={name: layer.size for name, layer in layers.items()},
             spike_counts={name: v.reshape(len(v), -1).sum(1, dtype=np.int64) for name, v in trains.items()},
             trains={name: Train.pack(train) for name, train in trains.items()},

@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from spikeport.findings import Finding, fail
-from spikeport.graph import LIF, Array, Graph, Samples, Synapse
+from spikeport.graph import LIF, Array, Graph, Peak, Samples, Synapse
 from spikeport.nearest import choose
 from spikeport.record import Record, Train
 
@@ -232,8 +232,12 @@ def several_spikes(graph: Graph, who: str) -> Iterator[Finding]:
             )
 
 
-def one_output(graph: Graph, who: str) -> Iterator[Finding]:
-    """SP132 where a graph has several outputs, for those that read one."""
+def plain_output(graph: Graph, who: str) -> Iterator[Finding]:
+    """SP132 and SP133 where a graph has several outputs, or one that is no sum, for those that read one and add up."""
+    for name in graph.nodes_of(Peak):
+        what = f"the output is the highest membrane over time; {who} adds up over time"
+        mend = "--target reference, integer or onnxruntime; or train a network that reads a mean or the last step"
+        yield Finding("SP133", what, f"node {name!r}", mend=mend)
     if len(graph.outputs) > 1:
         yield Finding(
             "SP132",

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from spikeport.findings import Finding, SpikeportError, fail, raise_errors
-from spikeport.graph import LIF, Array, Conv, Graph, Pool, Real, Samples
+from spikeport.graph import LIF, Array, Conv, Graph, Peak, Pool, Real, Samples
 from spikeport.graph.accumulators import wide_sums
 from spikeport.graph.messages import wide_messages
 from spikeport.record import Record, Train, join
@@ -99,10 +99,13 @@ class OnnxRuntime:
         layers = graph.nodes_of(LIF)
         begun = time.perf_counter()
         leaving = {name: f"output/{name}" for name in graph.outputs} | {graph.output: "output"}
-        results = session.run([*leaving.values(), *(f"spikes/{name}" for name in layers)], {"input": samples})
-        outputs, spikes = dict(zip(leaving, results, strict=False)), results[len(leaving) :]
+        firing = [name for name, node in layers.items() if not isinstance(node, Peak)]
+        results = session.run([*leaving.values(), *(f"spikes/{name}" for name in firing)], {"input": samples})
+        outputs = dict(zip(leaving, results, strict=False))
         seconds = time.perf_counter() - begun
-        trains = dict(zip(layers, spikes, strict=True))
+        never = {n: np.zeros((graph.timesteps, len(outputs[n]), *layers[n].shape), bool) for n in graph.nodes_of(Peak)}
+        spikes = dict(zip(firing, results[len(leaving) :], strict=True)) | never
+        trains = {name: spikes[name] for name in layers}
         counts = {name: v.reshape(len(v), -1).sum(1).astype(np.int64) for name, v in trains.items()}
         record = Record(
             target=self.name,

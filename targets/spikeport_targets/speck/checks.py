@@ -30,7 +30,7 @@ from spikeport.graph.hosted import spikes
 from spikeport.graph.messages import wide_messages
 from spikeport.graph.ranges import into, ranges
 from spikeport.mapping.seating import seats, untold
-from spikeport.target import clipped_thresholds, one_output, several_spikes
+from spikeport.target import clipped_thresholds, plain_output, several_spikes
 
 KNOWN = (Input, Linear, Conv, LIF, Pool, Flatten, Readout)
 CHIP = "speck2f"  #: whose shapes of kernels and pools are checked
@@ -42,7 +42,7 @@ def check(graph: Graph) -> list[Finding]:
     if not isinstance(graph.arithmetic, Loihi):
         mend = "quantise the graph first: spikeport quantize --profile speck"
         return [Finding("SP653", "Speck computes with whole numbers, this graph holds real ones", mend=mend)]
-    unknown = [*_unknown(graph), *one_output(graph, "Speck")]
+    unknown = [*_unknown(graph), *plain_output(graph, "Speck")]
     if unknown:
         return unknown
     findings = [*several_spikes(graph, "Speck"), *_places(graph), *_format(graph), *_neurons(graph)]

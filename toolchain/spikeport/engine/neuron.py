@@ -22,6 +22,7 @@ from spikeport.graph import (
     STATE_SHIFT,
     Array,
     CubaLIF,
+    Peak,
     Profile,
     over_neurons,
     schedule_over_neurons,
@@ -199,6 +200,8 @@ def _decayed(v: Tensor, decay: Tensor) -> Tensor:
 
 def fires(node: LIF, u: Tensor, theta: Tensor) -> Tensor:
     """Which neurons fire, bool; where several spikes a step are let, how often: uint8, or int32 beyond 255."""
+    if isinstance(node, Peak):
+        return torch.zeros_like(u, dtype=torch.bool)
     above = node.compare == ">" or not u.is_floating_point()
     if node.most_spikes == 1:
         return u > theta if above else u >= theta

@@ -15,7 +15,7 @@ from spikeport.engine.neuron import Neurons
 from spikeport.engine.parts import definition, small, stateless
 from spikeport.engine.program import Program
 from spikeport.engine.synapse import Step
-from spikeport.graph import LIF, Conv, CubaLIF, Delay, Flatten, Graph, Linear, Loihi, Node, Pool, Range, Synapse
+from spikeport.graph import LIF, Conv, CubaLIF, Delay, Flatten, Graph, Linear, Loihi, Node, Peak, Pool, Range, Synapse
 from spikeport.graph.ranges import into
 
 
@@ -29,7 +29,7 @@ def triton(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Program:
     neurons: dict[str, Neurons] = {}
     joined: dict[str, str] = {}
     for name, node in graph.nodes_of(LIF).items():
-        if node.most_spikes > 1:  # the kernels write zeros and ones
+        if node.most_spikes > 1 or isinstance(node, Peak):  # the kernels write zeros and ones
             neurons[name] = definition(node, graph)
             continue
         if (own := own_synapse(graph, name)) is not None:

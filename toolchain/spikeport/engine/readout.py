@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spikeport.engine import cpu
-from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Loihi, Readout, over_neurons
+from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Loihi, Peak, Readout, over_neurons
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Out:
     weight: Tensor | None  #: [T, 1, *ones], of integers with the shift of what enters; None where values are summed
     bias: Tensor | None  #: broadcasts over [*output]; None where there is none
     counts: bool = False  #: whether it is neurons, whose spikes are counted
+    highest: bool = False  #: whether it is the highest of all steps
 
     def told(self, x: Tensor) -> Tensor:
         """What it weighs, step by step: ``x[t] + bias``, in Loihi's integers ``(x[t] << 6) + bias``."""
@@ -47,6 +48,13 @@ class Results:
     def add(self, name: str, x: Tensor, start: int, steps: int) -> None:
         """Add what some steps of an output node, from ``start`` on, give; at step 0 put it there."""
         out, array = self.outs[name], self.arrays[name]
+        if out.highest:
+            x = x.amax(0)
+            if x.device.type != "cpu":
+                self.on_card[name] = torch.maximum(self.on_card[name], x) if name in self.on_card else x
+            else:
+                array[:] = x.numpy() if start == 0 else np.maximum(array, x.numpy())
+            return
         if out.counts and x.device.type == "cpu":
             counts = array if out.dtype == torch.int64 and start == 0 else np.empty(array.shape, np.int64)
             cpu.count(x, counts)
@@ -70,7 +78,8 @@ def prepare(graph: Graph, name: str, dtype: torch.dtype, device: str) -> Out:
     node = graph.nodes[name]
     dtype = torch.int64 if isinstance(graph.arithmetic, Loihi) else dtype
     if not isinstance(node, Readout):
-        return Out(dtype, None, None, isinstance(node, LIF))
+        highest = isinstance(node, Peak)
+        return Out(dtype, None, None, isinstance(node, LIF) and not highest, highest)
     weight = torch.as_tensor(np.array(node.weight)).to(device, dtype).reshape(-1, *(1,) * (1 + len(node.shape)))
     bias = torch.as_tensor(np.array(over_neurons(node.bias, node.shape))).to(device, dtype)
     idle = dtype == torch.int64 and not node.bias.any()

@@ -18,7 +18,7 @@ from spikeport.engine.neuron import Counted, Fired
 from spikeport.engine.program import Kernels, Program
 from spikeport.engine.readout import Results
 from spikeport.engine.stretches import Stretch
-from spikeport.graph import LIF, Array, Delay, Graph, Input, Node, Operation, Readout, Samples, Synapse
+from spikeport.graph import LIF, Array, Delay, Graph, Input, Node, Operation, Peak, Readout, Samples, Synapse
 from spikeport.record import Events, Record, SynapseEvents, Train, join
 from spikeport.target import Request
 
@@ -236,7 +236,8 @@ class Run:
 
     def _wishes(self, name: str) -> dict[str, Any]:
         """What is asked of a neuron layer besides its spikes."""
-        return {"keep": self.request.keeps_membrane(name), "watch": self.request.events}
+        keep = self.request.keeps_membrane(name) or isinstance(self.graph.nodes[name], Peak)
+        return {"keep": keep, "watch": self.request.events}
 
     def _neuron(self, name: str, values: Mapping[str, Tensor], start: int, steps: int) -> Tensor:
         own, sources = self.program.joined.get(name), self.graph.sources(name)
@@ -247,13 +248,16 @@ class Run:
         return self._kept(name, self.program.neurons[name](x, self.states.get(name), start, steps, **wishes))
 
     def _kept(self, name: str, fired: Fired) -> Tensor:
-        """The spikes of a neuron layer, whose state, counts and what was asked for are put down."""
+        """The spikes of a neuron layer, of a `Peak` its membranes; state, counts and what was asked for are kept."""
         self.states[name] = fired.state
         self.counted.setdefault(name, []).append(fired.counted)
         if self.request.keeps_train(name):
             self.spikes.setdefault(name, []).append(fired.spikes)
         if self.request.keeps_membrane(name) and fired.after is not None:
             self.membranes.setdefault(name, []).append(fired.after)
+        if isinstance(self.graph.nodes[name], Peak):
+            assert fired.after is not None
+            return fired.after
         return fired.spikes
 
     def record(self, *, whole: bool) -> Record:

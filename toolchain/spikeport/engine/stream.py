@@ -23,7 +23,7 @@ from spikeport.graph import LIF, Array, Graph, Loihi, Range, Samples
 from spikeport.graph.inputs import require_within
 from spikeport.passes.extend import extend
 from spikeport.record import Record
-from spikeport.target import Request, one_output
+from spikeport.target import Request, plain_output
 
 BLOCK = 64  #: steps at once at most
 WHOLE = {"b": (0, 1), "u": (0, 255)}  #: what frames of booleans and bytes may hold
@@ -68,7 +68,7 @@ class Stream:
         most: int = BLOCK,
     ) -> None:
         """``most``: steps at once. Raises SP132 for several outputs, SP541 for a graph of one frame a sample."""
-        raise_errors(one_output(graph, "a stream"))
+        raise_errors(plain_output(graph, "a stream"))
         if graph.entry.coding != "events":
             why = "the frames of a stream are different at every step."
             where = f"node {graph.input!r}"

@@ -27,7 +27,7 @@ NOT_FINITE = ("inf", "-inf", "nan")  #: numbers that JSON cannot say
 Facts = dict[str, Any]
 OWN: dict[str, type[Real] | type[Loihi]] = {kind.kind: kind for kind in (Real, Loihi)}
 STATELESS = (nodes.Input, nodes.Conv, nodes.Linear, nodes.Pool, nodes.Flatten, nodes.Scale, nodes.Norm)
-STATEFUL = (nodes.LIF, nodes.CubaLIF, nodes.ALIF, nodes.Delay, nodes.Readout)
+STATEFUL = (nodes.LIF, nodes.CubaLIF, nodes.ALIF, nodes.Peak, nodes.Delay, nodes.Readout)
 KINDS: dict[str, type[Node]] = {kind.__name__: kind for kind in (*STATELESS, *STATEFUL, *nodes.OPERATIONS)}
 
 

@@ -22,6 +22,7 @@ from spikeport.graph.operations import (
     StepAffine,
     Sum,
 )
+from spikeport.graph.peak import Peak
 from spikeport.graph.plumbing import Coding, Delay, Flatten, Input, Norm, Pool, Readout, Scale
 from spikeport.graph.profile import DECAY_ONE, LOIHI1, LOIHI2, SPECK, STATE_SHIFT, Profile
 from spikeport.graph.real import Real
@@ -57,6 +58,7 @@ __all__ = [
     "Node",
     "Norm",
     "Operation",
+    "Peak",
     "Pool",
     "Profile",
     "Range",

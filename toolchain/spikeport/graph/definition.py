@@ -19,6 +19,7 @@ from spikeport.graph.arrays import Array
 from spikeport.graph.graph import Graph
 from spikeport.graph.neurons import LIF
 from spikeport.graph.operation import Operation
+from spikeport.graph.peak import Peak
 from spikeport.graph.plumbing import Delay, Input, Readout
 from spikeport.graph.shifts import shift_each
 
@@ -84,7 +85,7 @@ def run(graph: Graph, samples: Array) -> Run:
         for name in graph.order:
             values[name].append(_at(graph, name, t, values, frames, layers))
     trains = {name: np.stack(steps) for name, steps in values.items()}
-    outputs = {name: _read_out(graph, name, trains[name]) for name in graph.outputs}
+    outputs = {name: _read_out(graph, name, trains[name], layers) for name in graph.outputs}
     return Run(
         outputs.pop(graph.output),
         trains,
@@ -97,9 +98,11 @@ def run(graph: Graph, samples: Array) -> Run:
     )
 
 
-def _read_out(graph: Graph, name: str, x: Array) -> Array:
+def _read_out(graph: Graph, name: str, x: Array, layers: Mapping[str, _Layer]) -> Array:
     """What an output node makes of all steps, [B, *shape]."""
     node = graph.nodes[name]
+    if isinstance(node, Peak):
+        return np.asarray(np.max(layers[name].membranes, axis=0))
     return graph.arithmetic.read_out(node, x) if isinstance(node, Readout) else np.asarray(x.sum(0))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from spikeport.findings import Finding
 from spikeport.graph.node import Node
 from spikeport.graph.operation import named
+from spikeport.graph.peak import Peak
 from spikeport.graph.plumbing import Input
 
 Edges = Sequence[tuple[str, str]]
@@ -43,6 +44,10 @@ def edge_findings(nodes: Mapping[str, Node], edges: Edges, outputs: Sequence[str
 def _output_findings(nodes: Mapping[str, Node], edges: Edges, outputs: Sequence[str]) -> Iterator[Finding]:
     starts = {a for a, _ in edges}
     ends = [name for name in nodes if name not in starts]
+    for name, node in nodes.items():
+        if isinstance(node, Peak) and name in starts:
+            what = "neurons that are read at their highest lead on, and nothing ever leaves them"
+            yield Finding("SP112", what, f"node {name!r}", mend="put them at the end, beside what goes on")
     if not outputs and len(ends) != 1:
         mend = f"a graph of several outputs names them: named_outputs={tuple(ends)}" if ends else ""
         yield Finding("SP112", f"{len(ends)} nodes lead nowhere: {ends}", mend=mend or "a graph has an output")

@@ -12,6 +12,7 @@ from spikeport.graph.arithmetic import Arithmetic
 from spikeport.graph.arrays import Array, over_neurons
 from spikeport.graph.neurons import LIF
 from spikeport.graph.node import Node
+from spikeport.graph.peak import Peak
 from spikeport.graph.plumbing import Delay, Flatten, Input, Norm, Pool, Readout, Scale
 from spikeport.graph.synapses import Conv, Linear, Synapse
 
@@ -72,6 +73,8 @@ def weighted(node: Readout, x: Array) -> Array:
 
 def fires(node: LIF, u: Array, threshold: Array) -> Array:
     """How often each neuron fires: bool where once at most, else float64; ``threshold`` in the membrane's unit."""
+    if isinstance(node, Peak):
+        return np.zeros(u.shape, bool)
     if node.most_spikes == 1:
         return np.asarray(u > threshold if node.compare == ">" else u >= threshold)
     quotient = u / threshold

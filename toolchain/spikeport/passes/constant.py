@@ -38,7 +38,7 @@ def add_constant(graph: Graph, name: str, value: Array, pass_name: str) -> Graph
         _stuck(name, graph[name], pass_name, "the graph ends here without a Readout, so there is no bias to hold it")
     for target in graph.targets(name):
         node = graph[target]
-        if isinstance(node, CubaLIF):
+        if isinstance(node, CubaLIF) and node.current_decay.any():
             _stuck(target, node, pass_name, "its current filters what arrives, so a constant there is none in u")
         if isinstance(node, LIF | Readout):
             graph = graph.replace({target: _more_bias(graph, target, node, value, pass_name)})

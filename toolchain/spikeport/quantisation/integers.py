@@ -12,6 +12,7 @@ from spikeport.graph import (
     LIF,
     Array,
     CubaLIF,
+    Peak,
     Profile,
     Readout,
     Scale,
@@ -103,10 +104,12 @@ def neuron_integers(
     on_lattice = bool(np.isin(decay, (0, DECAY_ONE)).all() and (bias % SUM_ONE == 0).all())
     several = node.most_spikes > 1  # a threshold that is lowered by a sum would be so for each spike
     threshold = threshold_mantissas(node, unit, coarse=on_lattice and not several)
-    if lost is not None and not on_lattice:
+    if isinstance(node, Peak):
+        threshold = np.full(node.timesteps, 2**profile.threshold_bits - 1)
+    elif lost is not None and not on_lattice:
         bias, threshold = _together(node, unit, profile, lost, (np.maximum(decay, grain) - wanted) / DECAY_ONE)
     top = 2**profile.threshold_bits - 1
-    findings += _threshold_findings(node, threshold, top, where)
+    findings += [] if isinstance(node, Peak) else _threshold_findings(node, threshold, top, where)
     changes: dict[str, Any] = {
         "decay": np.maximum(decay, grain).astype(np.int32),
         "threshold": np.clip(threshold, int(several), top).astype(np.int32),
@@ -232,8 +235,8 @@ def _threshold_findings(node: LIF, mantissas: Array, top: int, where: str) -> li
 
 
 def never_fires(node: LIF) -> int:
-    """How many thresholds are infinite."""
-    return int(np.isinf(node.threshold).sum())
+    """How many thresholds are infinite, of neurons that have any."""
+    return 0 if isinstance(node, Peak) else int(np.isinf(node.threshold).sum())
 
 
 def _bias(node: LIF, unit: Array, profile: Profile, where: str) -> tuple[Array, list[Finding]]:

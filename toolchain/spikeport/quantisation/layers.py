@@ -19,6 +19,7 @@ from spikeport.graph import (
     Maximum,
     Node,
     Operation,
+    Peak,
     Pool,
     Profile,
     Range,
@@ -91,7 +92,7 @@ def find_layers(graph: Graph, grid: Grid, channels: bool = True) -> tuple[Layer,
             Term(name, _entering(graph, name, values), max(areas[s, name][0] for s in sinks if (s, name) in areas))
             for name in names
         )
-        spiking = all(isinstance(graph[sink], LIF) for sink in sinks)
+        spiking = all(isinstance(graph[sink], LIF) and not isinstance(graph[sink], Peak) for sink in sinks)
         flat = any(flat for (sink, _), (_, flat) in areas.items() if sink in sinks)
         layers.append(Layer(sinks[0], sinks, terms, channels and spiking and not flat))
     return tuple(layers)

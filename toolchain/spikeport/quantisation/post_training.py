@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.findings import Finding, fail, raise_errors
-from spikeport.graph import ALIF, LOIHI2, Array, Graph, Profile, Readout, Real, Synapse
+from spikeport.graph import ALIF, LOIHI2, Array, Graph, Peak, Profile, Readout, Real, Synapse
 from spikeport.graph.accumulators import beyond, wide_sums
 from spikeport.graph.adaptive import no_adaptation
 from spikeport.nearest import choose
@@ -97,7 +97,7 @@ def quantize(
     findings += more
     raise_errors([*findings, *plan.build()[1]])
     seen = Calibration.of(run, real, calibration)
-    findings += silent_layers(seen.reference)
+    findings += silent_layers(seen.reference, read=real.nodes_of(Peak))
     findings += _fewer(calibration, seen, real)
     findings += shortened(plan) if "rounding" in steps else []
     raise_errors(findings)
@@ -230,7 +230,7 @@ def measure(plan: Plan, seen: Calibration) -> dict[str, float]:
 
 def _in_real_units(integers: Graph, record: Record, name: str) -> Array:
     node = integers[name]
-    unit = float(node.unit) if isinstance(node, Readout) else 1.0
+    unit = float(node.unit) if isinstance(node, Readout | Peak) else 1.0
     return np.asarray(record.output_of(name).reshape(record.samples, -1) * unit)
 
 
@@ -238,10 +238,11 @@ def _error(a: Array, b: Array) -> float:
     return float(np.sqrt(np.square(a - b).mean())) / (float(np.sqrt(np.square(a).mean())) or 1.0)
 
 
-def silent_layers(record: Record) -> list[Finding]:
-    """Layers of the real network that the calibration data never make fire."""
-    quiet = [name for name, counts in record.spike_counts.items() if not counts.any()]
-    if quiet and len(quiet) == len(record.spike_counts):
+def silent_layers(record: Record, read: Collection[str] = ()) -> list[Finding]:
+    """Layers of the real network that the calibration data never make fire, but for those ``read`` otherwise."""
+    firing = {name: counts for name, counts in record.spike_counts.items() if name not in read}
+    quiet = [name for name, counts in firing.items() if not counts.any()]
+    if quiet and len(quiet) == len(firing):
         return [
             Finding(
                 "SP419",

@@ -6,7 +6,7 @@ from typing import cast
 
 import numpy as np
 
-from spikeport.graph import LIF, Array
+from spikeport.graph import LIF, Array, Peak
 from spikeport.quantisation.layers import Layer
 from spikeport.quantisation.plan import Plan
 from spikeport.quantisation.sweep import Calibration, Sweep
@@ -24,7 +24,8 @@ def thresholds(plan: Plan, calibration: Calibration) -> Plan:
     """
     sweep = Sweep(plan, calibration)
     for layer in sweep.layers():
-        if len(layer.sinks) == 1:  # neurons that share a synapse keep what they have
+        alone = len(layer.sinks) == 1  # neurons that share a synapse keep what they have
+        if alone and not isinstance(plan.real[layer.name], Peak):
             plan = _searched(sweep, plan, layer)
         sweep.settle(plan, layer)
     return plan

@@ -18,7 +18,7 @@ from spikeport.findings import fail, raise_errors
 from spikeport.graph import LIF, Array, Graph, Loihi, Node, Readout, Synapse, over_neurons
 from spikeport.graph.hosted import by_host
 from spikeport.quantisation.mantissa import Mantissa
-from spikeport.target import one_output
+from spikeport.target import plain_output
 from spikeport.training.integer_neurons import SUM_ONE, fire, spread
 
 
@@ -45,7 +45,7 @@ class IntegerNet(nn.Module):
                 why="fine-tuning runs all steps of a layer at once, in integers.",
                 mend="quantise it first" if not graph.recurrent else "fine-tune the real network instead",
             )
-        raise_errors(one_output(graph, "fine-tuning"))
+        raise_errors(plain_output(graph, "fine-tuning"))
         often = [name for name, node in graph.nodes_of(LIF).items() if node.most_spikes > 1]
         if often:
             what = f"neurons of {', '.join(map(repr, often))} fire several times a step"

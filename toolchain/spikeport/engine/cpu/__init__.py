@@ -21,7 +21,7 @@ from spikeport.engine.cpu.tally import reached
 from spikeport.engine.integers import fits
 from spikeport.engine.neuron import Neurons
 from spikeport.engine.synapse import Step
-from spikeport.graph import ALIF, LIF, Linear, Loihi, Range, Real, Shape, Synapse
+from spikeport.graph import ALIF, LIF, Linear, Loihi, Peak, Range, Real, Shape, Synapse
 
 __all__ = ["Joined", "count", "enter", "fed_back", "prepare", "reached"]
 
@@ -54,7 +54,7 @@ def prepare(
     graph's type. Joined, what enters the synapse enters the neurons' call. None where the loops do not serve: where 32
     bits do not hold what neurons compute, they fire several times a step, or a joined synapse's sums need float64.
     """
-    if _several(layer):
+    if _several(layer) or isinstance(layer.neurons if isinstance(layer, Joined) else layer, Peak):
         return None
     if not isinstance(arithmetic, Loihi):
         assert isinstance(layer, LIF)

@@ -18,7 +18,7 @@ from spikeport.graph import OPERATIONS, Array, Conv, Graph, Node, Readout
 
 KEY = "spikeport"
 NEURONS = ("schedule", "integers", "arithmetic", "decay", "reset-subtract", "reset-none", "several-spikes", "outputs")
-OTHERS = ("ALIF", "Conv3d", "Pool3d", "Norm3d")
+OTHERS = ("ALIF", "Peak", "Conv3d", "Pool3d", "Norm3d")
 FEATURES = frozenset([*NEURONS, *OTHERS, *(kind.__name__ for kind in OPERATIONS)])  #: what this version knows
 SUM = "digest"
 LARGEST_WEIGHT = 2**29  #: numbers in one weight of NIR's

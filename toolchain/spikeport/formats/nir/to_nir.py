@@ -35,6 +35,7 @@ from spikeport.graph import (
     Node,
     Norm,
     Operation,
+    Peak,
     Pool,
     Readout,
     Real,
@@ -75,7 +76,7 @@ def lower(node: Node, context: Context) -> Lowered:
 
 def own_word(node: Node, source: Shape) -> str:
     """Our name for what NIR has no word for: operations, neurons that adapt, windows over volumes; else nothing."""
-    if isinstance(node, Operation | ALIF):
+    if isinstance(node, Operation | ALIF | Peak):
         return type(node).__name__
     return f"{type(node).__name__}3d" if isinstance(node, Conv | Pool | Norm) and len(source) == 4 else ""
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from spikeport.formats.onnx import neuron_functions, stateless, whole_floats
 from spikeport.formats.onnx.builder import DOMAIN
-from spikeport.formats.onnx.layout import Layout, Value
+from spikeport.formats.onnx.layout import Layout, Value, spiking
 from spikeport.formats.onnx.operations import operation
 from spikeport.graph import (
     LIF,
@@ -20,6 +20,7 @@ from spikeport.graph import (
     Input,
     Node,
     Operation,
+    Peak,
     Readout,
     over_neurons,
     schedule_over_neurons,
@@ -38,7 +39,7 @@ class Whole(Layout):
         profile = self.profile
         if profile is None or self.old or self.portable:
             return None
-        layers = self.graph.nodes_of(LIF).items()
+        layers = spiking(self.graph).items()
         types = [whole_floats.floats(node, self.entering(name), profile) for name, node in layers]
         known = [dtype for dtype in types if dtype is not None]
         return max(known, key=lambda dtype: dtype.itemsize) if known and len(known) == len(types) else None
@@ -54,6 +55,9 @@ class Whole(Layout):
         for node in self.graph.outputs:
             if not isinstance(self.graph.nodes[node], Readout):
                 value, to = self.as_time(self.values[node]), self.leaving[node]
+                if isinstance(self.graph.nodes[node], Peak):
+                    self.builder.op("ReduceMax", [value.name], to, exact=True, axes=[0], keepdims=0)
+                    continue
                 summands = self.builder.cast(value.name, np.int64, f"{to}/wide") if self.integers else value.name
                 self.total(summands, to, value)
 
@@ -79,13 +83,14 @@ def entering(self: Layout, name: str, node: Input, x: None) -> Value:
 
 def neuron(self: Whole, name: str, node: LIF, x: Value) -> Value:
     """One call to the function of the layer's kind."""
+    floats, to = (None, f"membranes/{name}") if isinstance(node, Peak) else (self.floats, f"spikes/{name}")
     called = neuron_functions.function_name(node, self.time, integers=self.integers)
     if called not in self.builder.functions:
         self.builder.functions[called] = neuron_functions.function(
-            node, self.time, self.builder.dtype, profile=self.profile, old=self.old, floats=self.floats
+            node, self.time, self.builder.dtype, profile=self.profile, old=self.old, floats=floats
         )
     inputs = [self.as_time(x).name, *parameters(self, name, node, self.schedule)]
-    return Value(self.builder.op(called, inputs, f"spikes/{name}", domain=DOMAIN, exact=True), "time", node.shape)
+    return Value(self.builder.op(called, inputs, to, domain=DOMAIN, exact=True), "time", node.shape)
 
 
 def parameters(self: Layout, name: str, node: LIF, at: Callable[[str], str]) -> list[str]:

@@ -13,7 +13,7 @@ from spikeport.formats.onnx import number_of_steps
 from spikeport.formats.onnx.builder import Builder
 from spikeport.formats.onnx.integers import ranges
 from spikeport.formats.onnx.number_of_steps import STEPS, Continuation
-from spikeport.graph import ALIF, LIF, Array, Graph, Loihi, Node, Operation, Profile, Range, Shape
+from spikeport.graph import ALIF, LIF, Array, Graph, Loihi, Node, Operation, Peak, Profile, Range, Shape
 from spikeport.graph.ranges import into
 from spikeport.graph.shifts import shift_each
 
@@ -27,6 +27,11 @@ class Value:
     name: str
     form: Form
     shape: Shape
+
+
+def spiking(graph: Graph) -> dict[str, LIF]:
+    """The neuron layers whose spikes a model shows; a `Peak` has none."""
+    return {name: node for name, node in graph.nodes_of(LIF).items() if not isinstance(node, Peak)}
 
 
 @dataclass
@@ -75,8 +80,8 @@ class Layout:
 
     def reserve(self) -> None:
         """Keep the names of the model's own inputs and outputs."""
-        spiking = self.graph.nodes_of(LIF)
-        self.builder.names |= {"input", *self.leaving.values(), "t", STEPS, *(f"spikes/{name}" for name in spiking)}
+        shown = (f"spikes/{name}" for name in spiking(self.graph))
+        self.builder.names |= {"input", *self.leaving.values(), "t", STEPS, *shown}
         self.builder.names |= {f"{state}/{name}" for name in self.graph.nodes for state in ("v", "i", "past")}
         self.builder.names |= {f"{state}/{name}" for name in self.graph.nodes_of(ALIF) for state in ("a", "a_out")}
         self.builder.names |= {f"{state}_out/{name}" for name in self.graph.nodes for state in ("v", "i", "past")}

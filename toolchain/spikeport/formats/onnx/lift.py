@@ -18,7 +18,7 @@ from spikeport.formats.onnx.builder import DOMAIN
 from spikeport.formats.onnx.draft import Draft, Lifted, UnsupportedError, sane
 from spikeport.formats.onnx.lift_constants import FOLDED
 from spikeport.formats.onnx.lift_operators import RULES, neuron
-from spikeport.graph import LIF, Array, Graph, Input, Real, Scale
+from spikeport.graph import LIF, Array, Graph, Input, Peak, Real, Scale
 
 
 def lift(model: onnx.ModelProto, arrays: Mapping[str, Array], where: str) -> Graph:
@@ -90,7 +90,8 @@ def _ends(work: Draft) -> Iterator[tuple[str, Lifted]]:
 
 
 def _spikes(work: Draft, value: Lifted) -> bool:
-    return value.form == "time" and all(isinstance(work.nodes[source], LIF) for source in value.sources)
+    layers = [work.nodes[source] for source in value.sources]
+    return value.form == "time" and all(isinstance(node, LIF) and not isinstance(node, Peak) for node in layers)
 
 
 def _leaving(work: Draft, name: str, end: Lifted) -> str:

@@ -14,7 +14,7 @@ from spikeport.formats.onnx import neuron_functions
 from spikeport.formats.onnx.builder import DOMAIN
 from spikeport.formats.onnx.draft import Draft, Lifted, UnsupportedError, attributes
 from spikeport.formats.onnx.layout import Form
-from spikeport.graph import LIF, Conv, Delay, Flatten, Linear, Norm, Pool, Readout, Scale
+from spikeport.graph import LIF, Conv, Delay, Flatten, Linear, Norm, Peak, Pool, Readout, Scale
 
 MOST_REPEATED = 2**24  #: numbers of a schedule that is written out from fewer
 
@@ -48,7 +48,7 @@ def neuron(work: Draft, call: onnx.NodeProto) -> None:
     ours = [neuron_functions.function(node, time, dtype, old=old) for old in (False, True)]
     if functions.get(call.op_type) not in ours:
         raise UnsupportedError("the function of that name is not spikeport's, or was changed")
-    name = call.output[0].removeprefix("spikes/") or call.name or "neuron"
+    name = call.output[0].removeprefix("spikes/").removeprefix("membranes/") or call.name or "neuron"
     call = helper.make_node(call.op_type, call.input, call.output, name=name)
     work.put(call, node, x, "time")
 
@@ -269,6 +269,18 @@ def reduce(work: Draft, operator: onnx.NodeProto) -> None:
     work.put(operator, Readout(x.shape, weight, bias), x, "still")
 
 
+def highest(work: Draft, operator: onnx.NodeProto) -> None:
+    """The largest over time: of a `Peak`'s membranes its output, else a `Peak` without memory."""
+    x, a = work.x(operator), attributes(operator)
+    if list(a.get("axes", [])) != [0] or x.form != "time" or a.get("keepdims", 1) or len(operator.input) > 1:
+        raise UnsupportedError("takes a maximum other than over time (axis 0 of [T, B, ...], keepdims 0)")
+    if len(x.sources) == 1 and isinstance(work.nodes[x.sources[0]], Peak):
+        work.values[operator.output[0]] = replace(x, form="still")
+        return
+    dtype = np.float64 if work.double else np.float32
+    work.put(operator, Peak(x.shape, np.asarray(0, dtype), np.full(work.steps, np.inf, dtype)), x, "still")
+
+
 def symmetric(pads: list[int], axes: int) -> tuple[int, ...]:
     """ONNX's padding [begins, ends] as one number an axis."""
     if list(pads[:axes]) != list(pads[axes:]):
@@ -296,4 +308,5 @@ RULES: Mapping[str, Callable[[Draft, onnx.NodeProto], None]] = {
     "Shape": count,
     "ReduceSum": reduce,
     "ReduceMean": reduce,
+    "ReduceMax": highest,
 }

@@ -4,7 +4,8 @@ Inputs of every function, all broadcastable against [B, *neurons] (``threshold``
 
     x [T, B, *neurons]   decay   threshold [T, ...]   gain   bias   reset_to   and what `MORE` names
 
-Output: spikes [T, B, *neurons] in the type of x. In Loihi arithmetic x is int32, all else int64, and there is no gain.
+Output: spikes [T, B, *neurons] in the type of x; of a `Peak` its membranes, in theirs. In Loihi arithmetic x is int32,
+all else int64, and there is no gain.
 The single-step forms take x [B, *neurons], threshold without time and the state, and give the state back.
 """
 
@@ -22,7 +23,7 @@ from onnx import TensorProto, helper
 from spikeport.formats.onnx import whole_floats
 from spikeport.formats.onnx.body import Body, Names
 from spikeport.formats.onnx.builder import DOMAIN, OPSET
-from spikeport.graph import ALIF, LIF, CubaLIF, Profile
+from spikeport.graph import ALIF, LIF, CubaLIF, Peak, Profile
 
 COMPARISONS = (("Greater", "above"), ("Equal", "equal"))  #: either makes >=
 PARAMETERS = ["decay", "threshold", "gain", "bias", "reset_to"]
@@ -31,8 +32,9 @@ MORE: dict[type[LIF], tuple[str, ...]] = {
     LIF: (),
     CubaLIF: ("current_decay",),
     ALIF: ("adaptation", "adaptation_decay"),
+    Peak: ("current_decay",),
 }
-STATES: dict[type[LIF], tuple[str, ...]] = {LIF: ("v",), CubaLIF: ("v", "i"), ALIF: ("v", "a")}
+STATES: dict[type[LIF], tuple[str, ...]] = {LIF: ("v",), CubaLIF: ("v", "i"), ALIF: ("v", "a"), Peak: ("v", "i")}
 
 
 def function_name(node: LIF, time: str, *, integers: bool = False) -> str:
@@ -134,6 +136,10 @@ def _loihi_step(body: Body, names: Names = Names(), *, node: LIF, wraps: bool, o
 
 def _fire(body: Body, names: Names, node: LIF, u: str, level: str) -> None:
     tag = names.tag
+    if isinstance(node, Peak):
+        body.op("Identity", [u], f"v_out{tag}")
+        body.op("Identity", [u], names.spikes)
+        return None
     if node.most_spikes > 1:
         return _several(body, names, node, u, level)
     if node.compare == ">":

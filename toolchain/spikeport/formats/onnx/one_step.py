@@ -3,8 +3,8 @@
 Inputs: ``input`` [B, ...] (this step's frame), ``t`` (which step, int64, from 0; below T unless the schedules say how
 they go on), and the states, zero at the start:
 ``v/<node>`` and ``i/<node>`` [B, *neurons], ``past/<node>`` [steps, B, ...] of a Delay. Outputs: ``output`` (what this
-step adds to the result; ``output/<node>`` for further ones), ``spikes/<node>`` [B, *neurons], and each state as
-``v_out/<node>`` and so on.
+step adds to the result, or of a `Peak` its membranes, the highest of which it is; ``output/<node>`` for further ones),
+``spikes/<node>`` [B, *neurons], and each state as ``v_out/<node>`` and so on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from spikeport.formats.onnx.all_steps import biased, entering, parameters, reado
 from spikeport.formats.onnx.builder import DOMAIN
 from spikeport.formats.onnx.layout import Layout, Value
 from spikeport.formats.onnx.operations import operation
-from spikeport.graph import LIF, Delay, Input, Node, Operation, Readout
+from spikeport.graph import LIF, Delay, Input, Node, Operation, Peak, Readout
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,8 @@ def _neuron(self: Step, name: str, node: LIF, x: Value) -> Value:
     dtype = np.dtype(np.int64) if self.integers else self.builder.dtype
     states = [State(kind, name, ("batch", *node.shape), dtype) for kind in kinds]
     self.states += states
-    outputs = [f"spikes/{name}", *(state.out for state in states)]
+    shown = f"membranes/{name}" if isinstance(node, Peak) else f"spikes/{name}"
+    outputs = [shown, *(state.out for state in states)]
     call = helper.make_node(
         called, [x.name, *inputs, *(state.name for state in states)], outputs, name=outputs[0], domain=DOMAIN
     )

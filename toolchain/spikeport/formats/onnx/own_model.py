@@ -24,12 +24,12 @@ from spikeport.formats.choices import Time
 from spikeport.formats.onnx import file
 from spikeport.formats.onnx.all_steps import Whole
 from spikeport.formats.onnx.builder import DOMAIN, DOMAIN_VERSION, IR_VERSION, OPSET, Builder
-from spikeport.formats.onnx.layout import Layout
+from spikeport.formats.onnx.layout import Layout, spiking
 from spikeport.formats.onnx.number_of_steps import STEPS, continuation
 from spikeport.formats.onnx.one_step import Step, infos
 from spikeport.formats.onnx.recurrent import Looped
 from spikeport.formats.typed import require_type
-from spikeport.graph import LIF, Array, Graph, Loihi, Pool, Profile, Real
+from spikeport.graph import Array, Graph, Loihi, Pool, Profile, Real
 from spikeport.graph.shifts import shift_each
 
 KEY = "spikeport"
@@ -112,7 +112,7 @@ def _ends(layout: Whole | Looped) -> tuple[Infos, Infos]:
     outputs = _outputs(layout, leaving)
     outputs += [
         helper.make_tensor_value_info(f"spikes/{name}", between, [steps, "batch", *layer.shape])
-        for name, layer in graph.nodes_of(LIF).items()
+        for name, layer in spiking(graph).items()
     ]
     return inputs, outputs
 
@@ -129,7 +129,7 @@ def _step_ends(layout: Step) -> tuple[Infos, Infos]:
     outputs = _outputs(layout, leaving)
     outputs += [
         helper.make_tensor_value_info(f"spikes/{name}", between, ["batch", *layer.shape])
-        for name, layer in graph.nodes_of(LIF).items()
+        for name, layer in spiking(graph).items()
     ]
     return inputs + infos(layout.states, out=False), outputs + infos(layout.states, out=True)
 

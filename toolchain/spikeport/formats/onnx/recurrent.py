@@ -10,9 +10,9 @@ from onnx import helper
 
 from spikeport.formats.onnx import number_of_steps
 from spikeport.formats.onnx.builder import Builder
-from spikeport.formats.onnx.layout import Layout
+from spikeport.formats.onnx.layout import Layout, spiking
 from spikeport.formats.onnx.one_step import State, Step, infos
-from spikeport.graph import LIF
+from spikeport.graph import Peak
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Looped(Layout):
         build.names |= inside.names
         frames = self.graph.entry.coding == "events"
         kind = onnx.TensorProto.FLOAT if self.integers else helper.np_dtype_to_tensor_dtype(build.dtype)
-        spikes = [f"spikes/{name}" for name in self.graph.nodes_of(LIF)]
+        spikes = [f"spikes/{name}" for name in spiking(self.graph)]
         scanned = [helper.make_tensor_value_info("t", onnx.TensorProto.INT64, [])]
         if frames:
             scanned.append(helper.make_tensor_value_info("input", kind, ["batch", *self.graph.entry.shape]))
@@ -62,8 +62,11 @@ class Looped(Layout):
             helper.make_node("Scan", [*starts, *outer], outputs, name="time", body=body, num_scan_inputs=len(outer))
         )
         front = build.constant([0], np.int64, "front")
-        for to, share in zip(leaving, shares, strict=True):
-            build.op("ReduceSum", [share, front], to, exact=True, keepdims=0)
+        for (name, to), share in zip(self.leaving.items(), shares, strict=True):
+            if isinstance(self.graph.nodes[name], Peak):
+                build.op("ReduceMax", [share], to, exact=True, axes=[0], keepdims=0)
+            else:
+                build.op("ReduceSum", [share, front], to, exact=True, keepdims=0)
 
     def _start(self, state: State, *, frames: bool) -> str:
         """A state of zeros, as many as there are samples."""
