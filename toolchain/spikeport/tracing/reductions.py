@@ -11,6 +11,7 @@ from spikeport.tracing import operations
 from spikeport.tracing.axes import without_time
 from spikeport.tracing.blocks import weighed
 from spikeport.tracing.call import Call
+from spikeport.tracing.peaks import highest
 from spikeport.tracing.pools import whole_pool
 from spikeport.tracing.symbols import Label, Steps, Symbol, Unsupported
 
@@ -81,4 +82,8 @@ def tensordot(call: Call) -> Symbol:
     return weighed(call, x, weights.detach().double().tolist())
 
 
-HANDLERS: dict[str, Callable[[Call], Any]] = {"mean": reduce("mean"), "sum": reduce("sum"), "tensordot": tensordot}
+HANDLERS: dict[str, Callable[[Call], Any]] = {
+    **{kind: reduce(kind) for kind in ("mean", "sum")},
+    **dict.fromkeys(("max", "amax"), highest),
+    "tensordot": tensordot,
+}

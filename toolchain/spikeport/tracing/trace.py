@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeport.findings import Finding, SpikeportError, fail
-from spikeport.graph import LIF, Array, Graph, Readout
+from spikeport.graph import LIF, Array, Graph, Peak, Readout
 from spikeport.record import Record, Train
 from spikeport.tracing import (
     arithmetic,
@@ -228,7 +228,7 @@ def _finish(tracer: Tracer, module: nn.Module, outcome: Tensor, plan: Plan) -> R
     result = _ordered(tracer, outcome, known, timesteps)
     read = tuple(f for f in tracer.findings if f.code == "SP381")
     timed = plan.reading.way != "sequence" or tracer.timed or (isinstance(known, Symbol) and not known.timed)
-    return Run(graph, tracer, result, read, timed, frozenset(finish.parts))
+    return Run(graph, tracer, result, read, timed, frozenset({*finish.parts, *graph.nodes_of(Peak)}))
 
 
 def _known(tracer: Tracer, outcome: Tensor) -> Symbol | Steps:

@@ -11,7 +11,7 @@ from torch import nn
 from spikeport.engine import simulate
 from spikeport.engine.margins import margins
 from spikeport.findings import Finding, SpikeportError, fail
-from spikeport.graph import LIF, Array, Graph, Readout
+from spikeport.graph import LIF, Array, Graph, Peak, Readout
 from spikeport.record import Record
 from spikeport.target import Request
 from spikeport.tracing.enliven import enlivened
@@ -135,7 +135,7 @@ def compared(seen: Seen) -> Proof:
     ]
     if findings:
         raise SpikeportError(findings)
-    layers = graph.nodes_of(LIF)
+    layers = {name: node for name, node in graph.nodes_of(LIF).items() if not isinstance(node, Peak)}
     total = {name: judged.samples * graph.timesteps * node.size for name, node in layers.items()}
     fired = {name: int(record.spike_counts[name].sum()) for name in layers}
     return Proof(
@@ -199,6 +199,8 @@ def rounding(graph: Graph, samples: Array, judged: Record) -> Array:
     """The largest error of the outputs [B, *shape] that float32 rounding can cause: the bounds of `engine.margins` for
     what enters the readout, and one rounding a step of its sum."""
     node = graph.nodes[graph.output]
+    if isinstance(node, Peak):
+        return np.asarray(2 * margins(graph, samples, judged)[graph.output].bound.max(0))
     if not isinstance(node, Readout):
         return np.zeros(())
     asked = LIF(node.shape, np.zeros((), np.float32), np.zeros(graph.timesteps, np.float32), reset="none")
