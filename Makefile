@@ -27,6 +27,7 @@ $(PEERS): $(STAMP)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[lava,events,dev,peers,sanafe,gpu-tests,cluster,search]'
 	-SPIKEPORT_ENVIRONMENTS=$(VENV)/environments $(BIN)/spikeport targets --install nengo-loihi
 	-SPIKEPORT_ENVIRONMENTS=$(VENV)/environments $(BIN)/spikeport targets --install speck
+	-SPIKEPORT_ENVIRONMENTS=$(VENV)/environments $(BIN)/spikeport targets --install xylo
 	-SPIKEPORT_ENVIRONMENTS=$(VENV)/environments $(BIN)/spikeport targets --install lava
 	touch $@
 

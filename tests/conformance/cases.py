@@ -19,7 +19,23 @@ from graph_maker import Wish
 from random_graphs import draw, samples
 from random_numbers import random_profile
 from spikeport.findings import SpikeportError
-from spikeport.graph import ALIF, LIF, LOIHI2, SPECK, Array, Conv, CubaLIF, Graph, Input, Loihi, Synapse, definition
+from spikeport.graph import (
+    ALIF,
+    LIF,
+    LOIHI2,
+    SPECK,
+    XYLO,
+    Array,
+    Conv,
+    CubaLIF,
+    Delay,
+    Graph,
+    Input,
+    Loihi,
+    Synapse,
+    definition,
+)
+from spikeport.graph.xylo import SHIFTS
 from spikeport.passes.move_bias import move_bias
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "docs" / "examples"))
@@ -152,6 +168,30 @@ def as_speck(graph: Graph, rng: np.random.Generator) -> Graph:
     return graph.with_(nodes={**graph.nodes, **layers}, arithmetic=Loihi(SPECK))
 
 
+def as_xylo(graph: Graph, rng: np.random.Generator) -> Graph:
+    """Constant thresholds, decays that are shifts, biases of whole sums, up to 31 spikes a step, loops of one step."""
+    changes = {name: node.with_(steps=1) for name, node in graph.nodes_of(Delay).items()}
+    changes[graph.input] = graph.entry.with_(low=0, high=int(rng.choice([1, 15])))
+    shift = int(rng.choice([0, 0, 2, 7]))
+    for name, node in graph.nodes_of(Synapse).items():
+        few = node.weight if rng.random() < 0.5 else node.weight // int(rng.integers(1, 9))
+        changes[name] = node.with_(weight=few, exponent=shift if rng.random() < 0.9 else 1)
+    for name, node in graph.nodes_of(LIF).items():
+        places = [(), node.shape[:1], node.shape][rng.integers(3)]
+        scale = min(int(rng.choice([20, 100, 1000, 32767])) << shift // 2, 32767)
+        once = name == graph.output and rng.random() < 0.8
+        changes[name] = node.with_(
+            threshold=np.repeat(rng.integers(1, scale + 1, (1, *places)), graph.timesteps, axis=0),
+            decay=rng.choice(SHIFTS, places),
+            current_decay=rng.choice(SHIFTS[:6], places),
+            bias=rng.integers(-scale, scale + 1, places) * (64 if rng.random() < 0.4 else 0),
+            compare=">=",
+            most_spikes=1 if once else 31,
+            reset_value=np.asarray(0),
+        )
+    return graph.with_(nodes={**graph.nodes, **changes}, arithmetic=Loihi(XYLO))
+
+
 def in_shifts(graph: Graph, rng: np.random.Generator) -> Graph:
     """The worked example's arithmetic: decays are shifts."""
     bits = int(rng.integers(8, 25))
@@ -235,4 +275,18 @@ KINDS = {
     "integers, several spikes": Kind(lambda rng: Wish(profile=None, timesteps=8, blocks=4), firing_often),
     "float32, several spikes": Kind(lambda rng: Wish("float32", timesteps=4, blocks=3), firing_often),
     "lava, several spikes": Kind(lavas, firing_often, samples=1),
+    "xylo": Kind(
+        lambda rng: Wish(
+            profile=replace(LOIHI2, weight_exponent=(0, 0), message_bits=4),
+            timesteps=40 if rng.random() < 0.2 else 8,
+            blocks=3,
+            norms=False,
+            delays=False,
+            readout=bool(rng.random() < 0.4),
+            resets=("subtract",),
+            kinds=(CubaLIF,),
+        ),
+        as_xylo,
+        samples=3,
+    ),
 }

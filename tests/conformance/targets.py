@@ -18,6 +18,7 @@ from spikeport.findings import Finding, SpikeportError
 from spikeport.record import Record
 from spikeport.target import USUAL, Request, Target, target
 from spikeport_targets.speck import Speck
+from spikeport_targets.xylo import Xylo
 
 Outcome = Record | SpikeportError
 
@@ -121,6 +122,7 @@ CONTESTANTS = {
         Together("lava", ("lava", "lava, real"), named("lava"), graphs=15, module="spikeport_targets.lava.target"),
         Together("nengo-loihi", ("nengo-loihi",), named("nengo-loihi"), graphs=8, module=f"{NENGO}.target"),
         Together("speck", ("speck",), Speck, graphs=20, module="spikeport_targets.speck.target"),
+        Together("xylo", ("xylo",), Xylo, graphs=20, module="spikeport_targets.xylo.target"),
         Contestant("sanafe", ("sanafe",), named("sanafe"), graphs=3),
     )
 }

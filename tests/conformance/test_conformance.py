@@ -24,6 +24,7 @@ SEEDS = {
     "sanafe": range(12),
     "nengo-loihi": (*range(18), 24, 1164),
     "speck": (*range(70), 115),
+    "xylo": range(50),
 }
 SEEDS |= dict.fromkeys(("integer, plain", "integer, fast", "integer-cuda"), range(110))
 SEEDS |= dict.fromkeys(("reference, plain", "reference, fast", "reference-cuda"), range(50))

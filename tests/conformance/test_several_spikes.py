@@ -18,8 +18,8 @@ from spikeport.target import registry, target
 SEEDS = range(12)
 INTEGERS, REALS = "integers, several spikes", "float32, several spikes"
 RUNNERS = [
-    Contestant("integer", (INTEGERS,), named("integer"), "plain"),
-    Contestant("integer", (INTEGERS,), named("integer"), "fast"),
+    Contestant("integer", (INTEGERS, "xylo"), named("integer"), "plain"),
+    Contestant("integer", (INTEGERS, "xylo"), named("integer"), "fast"),
     Contestant("integer", (INTEGERS,), named("integer"), "products"),
     Contestant("reference", (REALS,), named("reference"), "plain"),
     Contestant("reference", (REALS,), named("reference"), "fast"),

@@ -61,6 +61,16 @@ def wrapped_and_said(where: str, case: Case, tried: Tried) -> bool:
     return wraps and any(finding.code == "SP637" for finding in tried.findings)
 
 
+def between_events_and_said(where: str, case: Case, tried: Tried) -> bool:
+    """Somewhere in the network, as the record counts it, in a layer that check named."""
+    from spikeport_targets.xylo.records import BETWEEN
+
+    record = tried.outcome
+    said = {finding.where for finding in tried.findings if finding.code == "SP677"}
+    counted = record.overflows.items() if isinstance(record, Record) else ()
+    return any(BETWEEN in kinds and f"node {name!r}" in said for name, kinds in counted)
+
+
 def at_a_synapse(where: str, case: Case, tried: Tried) -> bool:
     """Of findings the suite looks at a synapse for SP513 alone."""
     return isinstance(case.graph.nodes.get(where), Synapse)
@@ -71,6 +81,7 @@ CONDITIONS: dict[str, Callable[[str, Case, Tried], bool]] = {
     "a current beyond 24 bits, and said": beyond_and_said,
     "a membrane that saturates, and said": saturated_and_said,
     "a current that wraps on Loihi 1, and said": wrapped_and_said,
+    "a current that saturates between events, and said": between_events_and_said,
     "a value that is several messages": at_a_synapse,
 }
 

@@ -10,7 +10,7 @@ import pytest
 from quantize_examples import STEPS, convolutional, images
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
-from spikeport.graph import LOIHI1, LOIHI2, SPECK, Conv, Linear
+from spikeport.graph import LOIHI1, LOIHI2, SPECK, XYLO, Conv, Linear
 from spikeport.quantisation import load_profile, mixed_bits, profile_names, quantize, sensitivity
 from spikeport.quantisation.sensitivity import Probe, _path
 from spikeport.verbs.load import Data
@@ -18,10 +18,11 @@ from spikeport.verbs.quantize import quantize as api_quantize
 
 
 def test_the_shipped_profiles_are_the_graphs_constants():
-    assert profile_names() == ("int", "loihi1", "loihi2", "speck")
+    assert profile_names() == ("int", "loihi1", "loihi2", "speck", "xylo")
     assert load_profile("loihi1") == LOIHI1
     assert load_profile("loihi2") == LOIHI2
     assert load_profile("speck") == SPECK
+    assert load_profile("xylo") == XYLO
 
 
 def test_a_users_profile_limits_what_is_made(tmp_path):

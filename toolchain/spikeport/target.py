@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from spikeport.findings import Finding, fail
-from spikeport.graph import LIF, Array, Graph, Peak, Samples, Synapse
+from spikeport.graph import LIF, Array, Graph, Loihi, Peak, Samples, Synapse
 from spikeport.nearest import choose
 from spikeport.record import Record, Train
 
@@ -243,6 +243,18 @@ def plain_output(graph: Graph, who: str) -> Iterator[Finding]:
             "SP132",
             f"{who} reads one output, the network has {', '.join(map(repr, graph.outputs))}",
             mend="--target reference, integer or onnxruntime; or export a network of one of them",
+        )
+
+
+def foreign_neurons(graph: Graph, who: str) -> Iterator[Finding]:
+    """SP616 where the profile has neurons of another chip, for targets whose neurons are Loihi's."""
+    if isinstance(graph.arithmetic, Loihi) and graph.arithmetic.profile.neuron != "loihi":
+        kind = graph.arithmetic.profile.neuron.capitalize()
+        yield Finding(
+            "SP616",
+            f"the profile {graph.arithmetic.profile.name!r} has {kind}'s neurons, {who} others",
+            why="they decay by shifts, add currents late and saturate elsewhere: it would be another network.",
+            mend=f"--target {kind.lower()} or integer, or quantise for another profile",
         )
 
 

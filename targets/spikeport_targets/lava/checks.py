@@ -12,7 +12,7 @@ from spikeport.graph.messages import wide_messages
 from spikeport.graph.ranges import into, ranges
 from spikeport.graph.shifts import shift_each
 from spikeport.passes.align_delays import align_delays
-from spikeport.target import clipped_thresholds, plain_output, several_spikes
+from spikeport.target import clipped_thresholds, foreign_neurons, plain_output, several_spikes
 from spikeport_targets.lava.current import first_synapse, substituted, with_constant_current
 from spikeport_targets.lava.support import PLACE, placements
 
@@ -22,7 +22,7 @@ STATE_BITS = 24  #: of membrane and current (Lava 0.10, proc/lif/models.py; ours
 def check(graph: Graph) -> list[Finding]:
     """Everything that stands in the way, and a note for every node that needs a process of ours."""
     findings = [*_unknown(graph), *_biased_synapses(graph), *_messages(graph), *_state(graph), *_accumulators(graph)]
-    findings += [*several_spikes(graph, "Lava"), *plain_output(graph, "Lava")]
+    findings += [*foreign_neurons(graph, "Lava"), *several_spikes(graph, "Lava"), *plain_output(graph, "Lava")]
     findings += [*_pipelined(graph), *substituted(graph), *_wider(graph), *clipped_thresholds(graph)]
     for name, place in placements(with_constant_current(shift_each(graph))).items():
         if not place.stock and not isinstance(graph.nodes[name], Readout):

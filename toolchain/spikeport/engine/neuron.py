@@ -125,13 +125,13 @@ def real(node: LIF, x: Tensor, state: State | None, start: int, steps: int) -> F
         u = decay * v + arriving + bias
         asked = u if rise is None else u - rise
         fired = fires(node, asked, theta[start + t])
-        v = _reset(node, asked, fired, theta[start + t], reset_value)
+        v = reset(node, asked, fired, theta[start + t], reset_value)
         if rise is not None:
             v = torch.where(fired, v, u) if node.reset != "none" else u
             rise = fade * rise + up * fired
         spikes.append(fired)
         after.append(v)
-    return _fired(spikes, after, active, State(v, current, rise), {})
+    return fired_in(spikes, after, active, State(v, current, rise), {})
 
 
 def loihi(node: LIF, x: Tensor, state: State | None, start: int, steps: int, profile: Profile) -> Fired:
@@ -162,11 +162,11 @@ def loihi(node: LIF, x: Tensor, state: State | None, start: int, steps: int, pro
         u = exact.clamp(-top, top)
         saturated += int((u != exact).sum())
         fired = fires(node, u, theta[start + t])
-        v = _reset(node, u, fired, theta[start + t], reset_value)
+        v = reset(node, u, fired, theta[start + t], reset_value)
         spikes.append(fired)
         after.append(v)
     overflows = {kind: n for kind, n in ((SATURATED, saturated), (BEYOND, beyond), (WRAPPED, wrapped)) if n}
-    return _fired(spikes, after, active, State(v, current), overflows)
+    return fired_in(spikes, after, active, State(v, current), overflows)
 
 
 def _accumulated(arriving: Tensor, profile: Profile) -> Tensor:
@@ -180,9 +180,10 @@ def _accumulated(arriving: Tensor, profile: Profile) -> Tensor:
     return torch.remainder(arriving - least, -2 * least) + least
 
 
-def _fired(
+def fired_in(
     spikes: list[Tensor], after: list[Tensor], active: list[Tensor], state: State, overflows: dict[str, int]
 ) -> Fired:
+    """What some steps did, one list entry a step."""
     fired = torch.stack(spikes)
     counted = Counted(_per_step(fired), _per_step(torch.stack(active)), overflows)
     return Fired(fired, torch.stack(after), state, counted.read)
@@ -202,18 +203,19 @@ def fires(node: LIF, u: Tensor, theta: Tensor) -> Tensor:
     """Which neurons fire, bool; where several spikes a step are let, how often: uint8, or int32 beyond 255."""
     if isinstance(node, Peak):
         return torch.zeros_like(u, dtype=torch.bool)
-    above = node.compare == ">" or not u.is_floating_point()
+    above = node.compare == ">"
     if node.most_spikes == 1:
         return u > theta if above else u >= theta
     counting = torch.uint8 if node.most_spikes <= 255 else torch.int32
     if not u.is_floating_point():  # thresholds below a whole number: those that u - 1 reaches
-        return torch.div(u - 1, theta, rounding_mode="floor").clamp(0, node.most_spikes).to(counting)
+        return torch.div(u - int(above), theta, rounding_mode="floor").clamp(0, node.most_spikes).to(counting)
     quotient = u / theta
     thresholds = torch.ceil(quotient) - 1 if above else torch.floor(quotient)
     return thresholds.clamp(0, node.most_spikes).to(counting)
 
 
-def _reset(node: LIF, u: Tensor, fired: Tensor, theta: Tensor, value: Tensor) -> Tensor:
+def reset(node: LIF, u: Tensor, fired: Tensor, theta: Tensor, value: Tensor) -> Tensor:
+    """The membranes after the reset of those that fired; ``value`` is that of a reset to one."""
     if node.reset == "none":
         return u
     if node.reset == "subtract" and node.most_spikes > 1:

@@ -29,7 +29,8 @@ def triton(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Program:
     neurons: dict[str, Neurons] = {}
     joined: dict[str, str] = {}
     for name, node in graph.nodes_of(LIF).items():
-        if node.most_spikes > 1 or isinstance(node, Peak):  # the kernels write zeros and ones
+        loihi = arithmetic.profile.neuron == "loihi"
+        if node.most_spikes > 1 or isinstance(node, Peak) or not loihi:  # the kernels write Loihi's zeros and ones
             neurons[name] = definition(node, graph)
             continue
         if (own := own_synapse(graph, name)) is not None:

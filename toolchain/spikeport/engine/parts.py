@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ from spikeport.engine import neuron, operations, synapse
 from spikeport.engine.integers import holding
 from spikeport.engine.neuron import Fired, Neurons
 from spikeport.engine.synapse import Step
+from spikeport.engine.xylo import xylo
 from spikeport.graph import (
     LIF,
     Delay,
@@ -38,7 +40,10 @@ def stateless(graph: Graph) -> dict[str, Node]:
 def definition(node: LIF, graph: Graph) -> Neurons:
     """The plain version of a neuron layer."""
     profile = graph.arithmetic.profile if isinstance(graph.arithmetic, Loihi) else None
-    run = neuron.real if profile is None else partial(neuron.loihi, profile=profile)
+    if profile is None:
+        run: Callable[..., Fired] = neuron.real
+    else:
+        run = partial(xylo if profile.neuron == "xylo" else neuron.loihi, profile=profile)
 
     def call(
         x: Tensor, state: Any, start: int, steps: int, *, keep: bool, watch: bool, beside: Tensor | None = None

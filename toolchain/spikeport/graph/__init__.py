@@ -24,7 +24,7 @@ from spikeport.graph.operations import (
 )
 from spikeport.graph.peak import Peak
 from spikeport.graph.plumbing import Coding, Delay, Flatten, Input, Norm, Pool, Readout, Scale
-from spikeport.graph.profile import DECAY_ONE, LOIHI1, LOIHI2, SPECK, STATE_SHIFT, Profile
+from spikeport.graph.profile import DECAY_ONE, LOIHI1, LOIHI2, SPECK, STATE_SHIFT, XYLO, Profile
 from spikeport.graph.real import Real
 from spikeport.graph.samples import Samples
 from spikeport.graph.synapses import Conv, Linear, Synapse
@@ -73,6 +73,7 @@ __all__ = [
     "StepAffine",
     "Sum",
     "Synapse",
+    "XYLO",
     "over_neurons",
     "same_bits",
     "schedule_over_neurons",

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from spikeport.findings import Finding, fail
-from spikeport.graph import meaning
+from spikeport.graph import meaning, xylo
 from spikeport.graph.arithmetic import Charge
 from spikeport.graph.arrays import Array, over_neurons, schedule_over_neurons
 from spikeport.graph.bounds import Range
@@ -67,6 +67,10 @@ class Loihi:
 
         Raises SP122 where a sum leaves the accumulator of a profile that refuses this.
         """
+        if self.profile.neuron == "xylo":
+            charge, numbers = xylo.charge(node, v, current, x, self.profile)
+            pairs = zip((xylo.CURRENT, SATURATED), numbers, strict=True)
+            return charge._replace(overflows={what: n for what, n in pairs if n})
         top = self.profile.state_top
         decay, bias = (over_neurons(value, node.shape).astype(np.float64) for value in (node.decay, node.bias))
         arriving = x * 2**STATE_SHIFT
@@ -96,7 +100,7 @@ class Loihi:
         return np.asarray(schedule_over_neurons(node.threshold, node.shape)[t] * float(2**STATE_SHIFT))
 
     def fires(self, node: LIF, u: Array, t: int) -> Array:
-        """Strictly above: Lava 0.10, proc/lif/models.py."""
+        """Strictly above (Lava 0.10, proc/lif/models.py); Xylo's also at their threshold."""
         return meaning.fires(node, u, self.threshold(node, t))
 
     def after(self, node: LIF, u: Array, fired: Array, t: int) -> Array:

@@ -15,6 +15,7 @@ from spikeport.graph.plumbing import Norm, Pool, Readout, Scale
 from spikeport.graph.profile import DECAY_ONE, STATE_SHIFT, Profile
 from spikeport.graph.rules import between, whole
 from spikeport.graph.synapses import Synapse
+from spikeport.graph.xylo import neuron_findings
 
 FACTOR_TOP = 2**15  #: the largest whole factor of a `Scale`
 
@@ -73,7 +74,9 @@ def _neuron(node: LIF, profile: Profile) -> Iterator[Finding]:
             why="a spike of its neurons is one bit; what a membrane holds beyond one threshold would stay in it.",
             mend="a profile with most_spikes, for --target integer, or neurons that fire once a step",
         )
-    if node.compare != ">":
+    if profile.neuron == "xylo":
+        yield from neuron_findings(node, profile)
+    elif node.compare != ">":
         yield Finding("SP115", "integers compare with > only", mend="lower the threshold by one unit: passes.quantize")
     if (node.gain != 1).any():
         yield Finding("SP115", "integers have no gain", mend="fold it into the weights: passes.fold_gain")

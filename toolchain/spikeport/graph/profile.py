@@ -33,11 +33,17 @@ class Profile:
     fraction_bits: int = STATE_SHIFT  #: of the state's, how many lie below one unit of a sum; 0: it counts in these
     leak: bool = True  #: membranes and currents may decay; else a membrane keeps what it holds, and there is no current
     most_spikes: int = 1  #: a neuron may fire so many times a step
+    neuron: Literal["loihi", "xylo"] = "loihi"  #: whose equations a step has: `loihi` or `xylo` beside this file
 
     @property
     def state_top(self) -> int:
-        """The largest membrane; the smallest is its negative (Lava 0.10, proc/lif/models.py: 24 bits)."""
+        """The largest membrane (Lava 0.10, proc/lif/models.py: 24 bits and symmetric)."""
         return int(2 ** (self.state_bits - 1) - 1) << (STATE_SHIFT - self.fraction_bits)
+
+    @property
+    def state_least(self) -> int:
+        """The smallest membrane: the largest below zero, or in Xylo's neurons two's complement's."""
+        return -self.state_top - (1 << (STATE_SHIFT - self.fraction_bits)) * (self.neuron == "xylo")
 
     @property
     def accumulator_least(self) -> int | None:
@@ -72,6 +78,7 @@ LATER: dict[str, Any] = {
     "fraction_bits": STATE_SHIFT,
     "leak": True,
     "most_spikes": 1,
+    "neuron": "loihi",
 }
 
 LOIHI2 = Profile("loihi2")
@@ -91,4 +98,19 @@ SPECK = Profile(
     channel_thresholds=False,
     fraction_bits=0,
     leak=False,
+)
+#: its own neurons, states, thresholds and biases of 16 bits in whole sums, up to 15 events of an input and 31 spikes a
+#: step (xylosim 0.1.3, src/v2/cpp: XyloIAFNeuron.h, XyloLayer.h); weights are shifted left
+XYLO = Profile(
+    "xylo",
+    weight_exponent=(0, 7),
+    threshold_bits=15,
+    bias_bits=16,
+    bias_exponent=(STATE_SHIFT, STATE_SHIFT),
+    state_bits=16,
+    message_bits=5,
+    schedule=False,
+    fraction_bits=0,
+    most_spikes=31,
+    neuron="xylo",
 )

@@ -26,7 +26,11 @@ RANGES: dict[str, tuple[int, int]] = {
     "fraction_bits": (0, 6),
     "most_spikes": (1, 2**16 - 1),
 }
-WORDS = {"accumulator_overflow": ("wrap", "refuse"), "weight_shift": ("sum", "each")}  #: fields that choose
+WORDS = {  #: fields that choose
+    "accumulator_overflow": ("wrap", "refuse"),
+    "weight_shift": ("sum", "each"),
+    "neuron": ("loihi", "xylo"),
+}
 
 
 def profile_names() -> tuple[str, ...]:

@@ -52,7 +52,8 @@ def prepare(
 
     A synapse alone gives integers, its exponent applied. Neurons alone take integers in int32, or real numbers in the
     graph's type. Joined, what enters the synapse enters the neurons' call. None where the loops do not serve: where 32
-    bits do not hold what neurons compute, they fire several times a step, or a joined synapse's sums need float64.
+    bits do not hold what neurons compute, they fire several times a step or are Xylo's, or a joined synapse's sums
+    need float64.
     """
     if _several(layer) or isinstance(layer.neurons if isinstance(layer, Joined) else layer, Peak):
         return None
@@ -60,6 +61,8 @@ def prepare(
         assert isinstance(layer, LIF)
         return None if isinstance(layer, ALIF) else fused.real(layer, np.dtype(arithmetic.dtype))
     assert entering is not None
+    if arithmetic.profile.neuron != "loihi" and not isinstance(layer, Synapse):
+        return None
     if isinstance(layer, Joined):
         return _joined(layer, entering, shape, arithmetic)
     if isinstance(layer, LIF):
