@@ -41,12 +41,12 @@ def memory(tensor):
 class Tape(TorchDispatchMode):
     """Call it with a launch: what comes back repeats it. ``names``: what was taken down, in its order."""
 
-    def __init__(self, *modules):
+    def __init__(self):
         super().__init__()
-        self.modules, self.calls, self.names, self.before, self.own = modules, [], [], {}, set()
+        self.calls, self.names, self.before, self.own = [], [], {}, set()
 
     def __call__(self, launch):
-        with kernels_of(self.modules, self._launched), self:
+        with kernels_to(self._launched), self:
             launch()
         for tensor, value in self.before.values():  # nothing runs while it is taken down
             tensor.copy_(value)
@@ -119,30 +119,19 @@ class Watch(TorchDispatchMode):
         return out
 
 
-class Kernel:
-    """A kernel whose launches somebody hears of."""
-
-    def __init__(self, name, kernel, hear):
-        self.name, self.kernel, self.hear = name, kernel, hear
-
-    def __getitem__(self, grid):
-        def launch(*args, **named):
-            self.hear(self.name, lambda: self.kernel[grid](*args, **named), (args, named))
-
-        return launch
-
-
 @contextmanager
-def kernels_of(modules, hear):
-    """Within, the launches of kernels that modules name go to ``hear(name, launch, what is given)``."""
-    before = []
-    for module in modules:
-        for name, value in list(vars(module).items()):
-            if hasattr(value, "run") and hasattr(value, "arg_names"):
-                before.append((module, name, value))
-                setattr(module, name, Kernel(name, value, hear))
+def kernels_to(hear):
+    """Within, launches of Triton's kernels go to ``hear(name, launch, what is given)``."""
+    from triton.runtime.jit import KernelInterface
+
+    before = KernelInterface.__getitem__
+
+    def heard(kernel, grid):
+        name = getattr(kernel, "base_fn", getattr(kernel, "fn", kernel)).__name__
+        return lambda *args, **named: hear(name, lambda: before(kernel, grid)(*args, **named), (args, named))
+
+    KernelInterface.__getitem__ = heard
     try:
         yield
     finally:
-        for module, name, value in before:
-            setattr(module, name, value)
+        KernelInterface.__getitem__ = before

@@ -13,7 +13,7 @@ from spikeport.training.catalogue import METHODS
 from spikeport.training.loop import Training, fit, train_step
 from spikeport.training.recipe import parse
 from spikeport.training.repeated import LAUNCHED, Repeated
-from tape import Tape, Watch, kernels_of
+from tape import Tape, Watch, kernels_to
 from tiny_training import TINY, blobs, network
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING or "there")
@@ -25,16 +25,14 @@ def kernels(monkeypatch):
     """The kernels of a card, in Triton's interpreter."""
     monkeypatch.setenv("SPIKEPORT_KERNELS", "triton")
     with interpreted():
-        from spikeport.training.cuda import layer
-
-        yield layer
+        yield
 
 
 @pytest.mark.parametrize(("method", "optimiser"), [("ds-atgo", "sgd"), ("fixed", "adamw")])
 def test_steps_that_are_repeated_train_the_same_network_to_the_bit(kernels, method, optimiser):
     """Whatever Python holds by then: new batches, another rate, a smaller batch in between. 1/8 is a float32."""
     states, part = [], blobs(32)
-    for tape in (None, Tape(kernels)):
+    for tape in (None, Tape()):
         recipe = parse({**SMALL, "method": method, "optimiser": optimiser})
         training = Training.begin(network(recipe), recipe, 32)
         module, optimiser_ = training.module.train(), training.optimiser
@@ -48,7 +46,7 @@ def test_steps_that_are_repeated_train_the_same_network_to_the_bit(kernels, meth
         assert isinstance(optimiser_.param_groups[0]["lr"], float)
         states.append([*told, *module.state_dict().values()])
     assert tape is not None
-    assert tape.names.count("backward_kernel") == 2  # two layers of neurons
+    assert tape.names.count("backward") == 2  # two layers of neurons
     assert all(map(torch.equal, *states))
 
 
@@ -60,7 +58,7 @@ def test_no_step_of_any_method_waits_for_the_card_or_brings_it_a_value(kernels, 
     module = network(recipe).to("meta").train()
     optimiser = torch.optim.SGD(module.parameters(), 0.1, momentum=0.9)  # the fused one has no such device
     x, y = torch.empty(4, 1, 8, 8, device="meta"), torch.zeros(4, dtype=torch.int64, device="meta")
-    with kernels_of([kernels], lambda name, launch, given: None), Watch() as watch:
+    with kernels_to(lambda name, launch, given: None), Watch() as watch:
         train_step(module, x, y, optimiser, recipe)
     assert watch.seen > 100
     assert not watch.moved
@@ -72,7 +70,7 @@ def test_a_step_that_reads_a_value_is_launched_each_time_and_this_is_said(kernel
         return train_step(module, x, y, *rest)
 
     monkeypatch.setattr(loop, "train_step", reading)
-    monkeypatch.setattr("spikeport.training.repeated.recorder_for", lambda device: Tape(kernels))
+    monkeypatch.setattr("spikeport.training.repeated.recorder_for", lambda device: Tape())
     recipe = parse({**SMALL, "epochs": 1, "batch": 4, "shift": 0})
     training = Training.begin(network(recipe), recipe, 20)
     fit(training, blobs(20), blobs(4, 1))

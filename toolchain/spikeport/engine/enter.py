@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,7 +11,7 @@ from torch import Tensor
 from spikeport.engine import cpu, cuda
 from spikeport.engine.program import Program
 from spikeport.findings import fail
-from spikeport.graph import Array, Graph, Loihi, Range, Samples
+from spikeport.graph import Array, Coding, Graph, Loihi, Range, Samples
 from spikeport.graph.inputs import require_within
 
 
@@ -32,15 +34,39 @@ def check(graph: Graph, samples: Array) -> tuple[Samples, Range | None]:
     return entering, Range(*(int(bound) if np.isfinite(bound) else end for bound, end in bounds))
 
 
-def values(program: Program, samples: Samples) -> Tensor:
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """`Samples` that lie on a device."""
+
+    there: Tensor  #: [T or 1, B, *input]
+    coding: Coding
+
+    @property
+    def number(self) -> int:
+        """How many samples there are."""
+        return int(self.there.shape[1])
+
+    def during(self, start: int, stop: int) -> Frames:
+        """Their frames of the steps ``start`` ... ``stop - 1``."""
+        return Frames(self.there[start:stop], self.coding) if self.coding == "events" else self
+
+
+def values(program: Program, samples: Samples | Frames) -> Tensor:
     """The samples as [T or 1, B, *input]: integers in units of the input, or floats of the graph's type."""
-    frames, unit, dtype = samples.frames, float(program.graph.entry.unit), program.entering[program.graph.input]
-    if program.integers and program.device == "cpu":
-        return cpu.enter(frames, unit, dtype)
-    value = torch.from_numpy(_own(frames if frames.dtype.isnative else frames.astype(frames.dtype.newbyteorder("="))))
-    value = cuda.sent(value, program.device)
+    unit, dtype = float(program.graph.entry.unit), program.entering[program.graph.input]
+    if isinstance(samples, Frames):
+        value = samples.there
+    elif program.integers and program.device == "cpu":
+        return cpu.enter(samples.frames, unit, dtype)
+    else:
+        value = cuda.sent(raw(samples.frames), program.device)
     value = (value.double() / unit).round() if program.integers else value
     return value.to(program.device, dtype)
+
+
+def raw(frames: Array) -> Tensor:
+    """Frames as a tensor of their own type."""
+    return torch.from_numpy(_own(frames if frames.dtype.isnative else frames.astype(frames.dtype.newbyteorder("="))))
 
 
 def _own(array: Array) -> Array:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from spikeport.engine import cpu, cuda
+from spikeport.engine.later import Later
 from spikeport.engine.neuron import Counted
 from spikeport.engine.program import Program, Reach
 from spikeport.graph import LIF, Array
@@ -24,10 +25,8 @@ def of_synapse(program: Program, name: str, x: Tensor, steps: int) -> Callable[[
     """
     reach, batch = program.reach(name), x.shape[1]
     constant = program.graph.timesteps > 1 and program.steady.issuperset(program.graph.sources(name))
-    counted = _counted(program, name, x)
 
-    def read() -> SynapseEvents:
-        counts, analog = counted()
+    def told(counts: Array, analog: bool) -> SynapseEvents:
         counts = np.repeat(counts, steps, axis=1) if counts.shape[1] < steps else counts
         (inputs, synops, fanout), (_, _, graded), (payload, _, unary) = counts.transpose(0, 2, 1)
         return SynapseEvents(
@@ -42,7 +41,11 @@ def of_synapse(program: Program, name: str, x: Tensor, steps: int) -> Callable[[
             constant=constant,
         )
 
-    return read
+    counted = _counted(program, name, x)
+    if isinstance(counted, Later):
+        made = counted.made
+        return Later(counted.there, lambda *numbers: told(*made(*numbers)))
+    return lambda: told(*counted())
 
 
 #: [3, T, 3] as `cpu.reached`, and whether the input is analog, so that it has no sizes
@@ -56,7 +59,7 @@ def _counted(program: Program, name: str, x: Tensor) -> Counting:
         if name not in program.tallies:
             program.tallies[name] = cuda.reached(reach.kinds, reach.table, program.device, spikes=spikes)
         sums = program.tallies[name](x)
-        return lambda: (sums.cpu().numpy(), False)
+        return Later((sums,), lambda counts: (counts, False))
     if x.dtype == torch.uint8 and program.kernels == "fast":
         counts = cpu.reached(x, reach.kinds, reach.table, spikes=spikes)
         return lambda: (counts, False)
@@ -65,16 +68,16 @@ def _counted(program: Program, name: str, x: Tensor) -> Counting:
 
 def _reached(x: Tensor, reach: Reach) -> Counting:
     """`cpu.reached` of any numbers on any device: the batch is summed away first, then the places of a kind."""
-    analog = (x != x.round()).any() if x.is_floating_point() else torch.zeros((), dtype=torch.bool)
+    analog = (x != x.round()).any() if x.is_floating_point() else torch.zeros((), dtype=torch.bool, device=x.device)
     size = x.abs().movedim(2, -1).flatten(2)
     sums = ((size != 0).sum(1), ((size != 0) & (size != 1)).sum(1), size.sum(1, dtype=torch.float64))
     by_input = reach.table[:, reach.kinds].reshape(3, -1).T
 
-    def read() -> tuple[Array, bool]:
-        nonzero, graded, total = (part.cpu().numpy().astype(np.int64) @ by_input for part in sums)
+    def made(analog: Array, *sums: Array) -> tuple[Array, bool]:
+        nonzero, graded, total = (part.astype(np.int64) @ by_input for part in sums)
         return np.stack([nonzero, graded, np.zeros_like(total) if analog else total]), bool(analog)
 
-    return read
+    return Later((analog, *sums), made)
 
 
 def of_neurons(node: LIF, counted: Counted, batch: int) -> NeuronEvents:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from spikeport.engine.later import Later
 from spikeport.engine.neuron import Counted
 from spikeport.graph import LIF, Array, Node
 from spikeport.record import Counts, Train
@@ -26,12 +28,14 @@ def joined_counts(parts: list[Counted]) -> Counts:
     return parts[0].spikes if len(parts) == 1 else np.concatenate([part.spikes for part in parts])
 
 
-def packed(parts: list[Tensor], node: Node) -> Callable[[], Train]:
-    """Spikes of consecutive steps, a bit each. A card packs them itself, in its turn; what comes back waits for it."""
+def packed(parts: list[Tensor], node: Node, *, later: bool) -> Callable[[], Train]:
+    """Spikes of consecutive steps, a bit each. A card packs them itself, in its turn, which is ``later``."""
     several = isinstance(node, LIF) and node.most_spikes > 1
-    if parts[0].device.type != "cpu" and not several:
+    if later and several:
+        return Later((torch.cat(parts),), Train.pack)
+    if later:
         shape, bits = (sum(map(len, parts)), *parts[0].shape[1:]), bits_there(torch.cat(parts))
-        return lambda: Train(shape, bits.cpu().numpy())
+        return Later((bits,), partial(Train, shape))
     train = Train.pack(joined(parts) if several else joined(parts).view(bool))
     return lambda: train
 
@@ -58,6 +62,7 @@ def joined(parts: list[Tensor]) -> Array:
     return torch.cat([part.contiguous() for part in parts]).cpu().numpy()
 
 
-def widened(membranes: Array) -> Array:
-    """Integers as int64, whichever kernel made them."""
+def widened(parts: list[Array]) -> Array:
+    """Membranes of consecutive steps; integers as int64, whichever kernel made them."""
+    membranes = parts[0] if len(parts) == 1 else np.concatenate(parts)
     return membranes.astype(np.int64) if membranes.dtype.kind == "i" else membranes

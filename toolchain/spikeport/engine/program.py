@@ -87,7 +87,12 @@ class Program:
     def outs(self) -> dict[str, Out]:
         """The output nodes, ready to be read."""
         dtype = self.entering[self.graph.input]
-        return {name: readout.prepare(self.graph, name, dtype, self.device) for name in self.graph.outputs}
+        return {name: readout.prepare(self.graph, name, dtype, self.device, self.later) for name in self.graph.outputs}
+
+    @cached_property
+    def later(self) -> bool:
+        """Whether what is launched is computed in its turn: on a card, and where its kernels run in an interpreter."""
+        return self.device != "cpu" or self.kernels == "triton"
 
     @cached_property
     def integers(self) -> bool:
@@ -102,7 +107,7 @@ class Program:
     @cached_property
     def ahead(self) -> int:
         """Batches that are launched before the first is read: on a card one, which computes while the next is made."""
-        return int(self.device != "cpu")
+        return int(self.later)
 
     def samples_at_once(self, total: int, memory: int | None, kept: int = 0) -> int:
         """How many of ``total`` samples to run together, so that their values take about ``memory`` bytes.
@@ -111,7 +116,7 @@ class Program:
         size makes oneDNN prepare its products once more.
         """
         budget = self._budget(memory)
-        most = max(1, budget // (self._bytes + (0 if memory is None else kept)))
+        most = max(1, budget // (self.bytes + (0 if memory is None else kept)))
         if self.device != "cpu":
             largest = max(int(np.prod(shape)) for shape in self.graph.shapes.values())
             most = max(1, min(most, (2**31 - 1) // (self.graph.timesteps * largest)))  # kernels count values in 32 bits
@@ -123,13 +128,13 @@ class Program:
         At least `FEWEST` where nobody sets a limit: what does not change from step to step is computed in each block.
         """
         steps, least = self.graph.timesteps, FEWEST if memory is None else 1
-        return min(steps, max(least, steps * self._budget(memory) // (self._bytes * samples)))
+        return min(steps, max(least, steps * self._budget(memory) // (self.bytes * samples)))
 
     def _budget(self, memory: int | None) -> int:
         return _working_set(self.device) if memory is None else memory
 
     @cached_property
-    def _bytes(self) -> int:
+    def bytes(self) -> int:
         """The most bytes that one sample's values take at any node: what enters it, what leaves, what waits."""
         graph, live, most = self.graph, {}, 1
         pending = {name: len(graph.targets(name)) for name in graph.nodes}

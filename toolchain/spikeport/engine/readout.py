@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from spikeport.engine import cpu
+from spikeport.engine.later import Later
 from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Loihi, Peak, Readout, over_neurons
 
 
@@ -22,6 +23,7 @@ class Out:
     bias: Tensor | None  #: broadcasts over [*output]; None where there is none
     counts: bool = False  #: whether it is neurons, whose spikes are counted
     highest: bool = False  #: whether it is the highest of all steps
+    later: bool = False  #: whether a device computes it in its turn
 
     def told(self, x: Tensor) -> Tensor:
         """What it weighs, step by step: ``x[t] + bias``, in Loihi's integers ``(x[t] << 6) + bias``."""
@@ -43,44 +45,48 @@ class Results:
 
     outs: Mapping[str, Out]
     arrays: Mapping[str, Array]  #: [B, *output], where it goes
-    on_card: dict[str, Tensor] = field(default_factory=dict)  #: [B, *output], which a card may still compute
+    on_card: dict[str, Later[Array]] = field(default_factory=dict)  #: [B, *output], which a card may still compute
 
     def add(self, name: str, x: Tensor, start: int, steps: int) -> None:
         """Add what some steps of an output node, from ``start`` on, give; at step 0 put it there."""
-        out, array = self.outs[name], self.arrays[name]
-        if out.highest:
-            x = x.amax(0)
-            if x.device.type != "cpu":
-                self.on_card[name] = torch.maximum(self.on_card[name], x) if name in self.on_card else x
-            else:
-                array[:] = x.numpy() if start == 0 else np.maximum(array, x.numpy())
+        out = self.outs[name]
+        if out.later:
+            self._add_later(name, x.amax(0) if out.highest else out.summed(x, start, steps))
             return
-        if out.counts and x.device.type == "cpu":
+        array = self.arrays[name]
+        if out.highest:
+            highest = x.amax(0).numpy()
+            array[:] = highest if start == 0 else np.maximum(array, highest)
+            return
+        if out.counts:
             counts = array if out.dtype == torch.int64 and start == 0 else np.empty(array.shape, np.int64)
             cpu.count(x, counts)
             if counts is not array:
                 array[:] = counts if start == 0 else array + counts
             return
         sums = out.summed(x, start, steps)
-        if x.device.type != "cpu":
-            self.on_card[name] = self.on_card[name] + sums if name in self.on_card else sums
-        else:
-            array[:] = sums.numpy() if start == 0 else array + sums.numpy()
+        array[:] = sums.numpy() if start == 0 else array + sums.numpy()
+
+    def _add_later(self, name: str, part: Tensor) -> None:
+        if name in self.on_card:
+            (before,) = self.on_card[name].there
+            part = torch.maximum(before, part) if self.outs[name].highest else before + part
+        self.on_card[name] = Later((part,), np.asarray)
 
     def fetch(self) -> None:
         """Wait for a card that still computes, and put its results where they go."""
         for name, sums in self.on_card.items():
-            self.arrays[name][:] = sums.cpu().numpy()
+            self.arrays[name][:] = sums()
 
 
-def prepare(graph: Graph, name: str, dtype: torch.dtype, device: str) -> Out:
-    """An output node of a graph; ``dtype``: of real numbers."""
+def prepare(graph: Graph, name: str, dtype: torch.dtype, device: str, later: bool) -> Out:
+    """An output node of a graph; ``dtype``: of real numbers; ``later``: as `Out`."""
     node = graph.nodes[name]
     dtype = torch.int64 if isinstance(graph.arithmetic, Loihi) else dtype
     if not isinstance(node, Readout):
         highest = isinstance(node, Peak)
-        return Out(dtype, None, None, isinstance(node, LIF) and not highest, highest)
+        return Out(dtype, None, None, isinstance(node, LIF) and not highest, highest, later)
     weight = torch.as_tensor(np.array(node.weight)).to(device, dtype).reshape(-1, *(1,) * (1 + len(node.shape)))
     bias = torch.as_tensor(np.array(over_neurons(node.bias, node.shape))).to(device, dtype)
     idle = dtype == torch.int64 and not node.bias.any()
-    return Out(dtype, weight, None if idle else bias)
+    return Out(dtype, weight, None if idle else bias, later=later)

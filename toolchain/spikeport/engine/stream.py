@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spikeport.engine.batch import Run
 from spikeport.engine.devices import whole_factors
 from spikeport.engine.program import Kernels
 from spikeport.engine.readout import Results
-from spikeport.engine.run import Engine, Run
+from spikeport.engine.run import Engine
 from spikeport.findings import fail, raise_errors, require
 from spikeport.graph import LIF, Array, Graph, Loihi, Range, Samples
 from spikeport.graph.inputs import require_within

@@ -2,8 +2,8 @@
 
 `neurons` and `synapse` make layers ready, `pool` sums windows, `reached` counts events. All give the bits of the plain
 definition. Their kernels are Triton's, so they are loaded only when a layer is prepared; `missing` says why they cannot
-be. Then `product`, which needs no kernels, is the way of a synapse. `sent` brings samples; what `recorder_for` gives
-takes down launches that are to be repeated.
+be. Then `product`, which needs no kernels, is the way of a synapse. `sent` and `put` bring samples; what `recorder_for`
+gives takes down launches that are to be repeated.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from spikeport.engine.cuda.capture import Launch, Recorder, apart, recorder_for
 from spikeport.engine.cuda.here import missing
-from spikeport.engine.cuda.stream import sent
+from spikeport.engine.cuda.stream import put, sent
 from spikeport.engine.cuda.tf32 import prepare as product
 from spikeport.engine.neuron import Neurons
 from spikeport.engine.synapse import Step
@@ -31,6 +31,7 @@ __all__ = [
     "neurons",
     "pool",
     "product",
+    "put",
     "reached",
     "real_neurons",
     "real_synapse",

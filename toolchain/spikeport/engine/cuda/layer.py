@@ -16,6 +16,7 @@ from spikeport.engine.cuda.step import ACTIVE, BEYOND, FIRED, KINDS, SATURATED, 
 from spikeport.engine.cuda.sums import Sums, no_sums, rows, unflat
 from spikeport.engine.cuda.tiles import bucket
 from spikeport.engine.integers import fits, may_overflow
+from spikeport.engine.later import Later
 from spikeport.engine.neuron import Counted, Fired
 from spikeport.graph import LIF, STATE_SHIFT, Array, CubaLIF, Profile, Range, loihi, over_neurons
 from spikeport.graph.loihi import refuse_overflow
@@ -82,7 +83,7 @@ class Layer:
             watch=watch,
         )
         membranes = None if after is None else unflat(after, shape)
-        return Fired(unflat(spikes, shape), membranes, leaving, lambda: self.told(counts.cpu().numpy()))
+        return Fired(unflat(spikes, shape), membranes, leaving, Later((counts,), self.told))
 
 
 def _step(values: Tensor | None) -> int:

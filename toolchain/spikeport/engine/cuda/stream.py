@@ -23,6 +23,17 @@ def sent(values: Tensor, device: torch.device | str) -> Tensor:
     return there
 
 
+def put(values: Tensor, there: Tensor) -> None:
+    """Copy ``values`` to where something reads them that is queued next; `sent` says how. What read them is over."""
+    if not there.is_cuda:
+        there.copy_(values)
+        return
+    side = queue(str(there.device))
+    with torch.cuda.stream(side):
+        there.copy_(values.pin_memory(), non_blocking=True)
+    torch.cuda.current_stream(there.device).wait_stream(side)
+
+
 @cache
 def queue(device: str, what: str = "samples") -> torch.cuda.Stream:
     """A GPU's queue for one purpose."""
