@@ -253,7 +253,7 @@ def test_operators_in_a_circle_are_one_error(kind, tmp_path):
     [
         ("c2", {"auto_pad": "SAME_UPPER", "pads": None}, "auto_pad"),
         ("c2", {"pads": [1, 1, 0, 0]}, "unevenly"),
-        ("n2", {"kind": "MaxPool", "kernel_shape": [1, 1], "epsilon": None}, "no place"),
+        ("n2", {"kind": "LpPool", "kernel_shape": [1, 1], "epsilon": None}, "no place"),
         ("p", {"kind": "AveragePool", "kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}, "out of the average"),
         ("p", {"kind": "AveragePool", "kernel_shape": [6, 6], "ceil_mode": 1}, "ceil_mode"),
         ("mm", {"kind": "Gemm", "alpha": 2.0}, "alpha"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ import onnx
 from onnx import helper
 
 from spikeport.formats.onnx.layout import Form
-from spikeport.graph import Array, Node, Shape
+from spikeport.graph import Array, Node, Operation, Scale, Shape
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,13 @@ class UnsupportedError(Exception):
     """An operator, or a use of one, that has no place in a Graph."""
 
 
+def symmetric(pads: list[int], axes: int) -> tuple[int, ...]:
+    """ONNX's padding [begins, ends] as one number an axis."""
+    if list(pads[:axes]) != list(pads[axes:]):
+        raise UnsupportedError(f"pads {list(pads)} unevenly")
+    return tuple(pads[:axes])
+
+
 def sane(shape: Shape) -> None:
     """Refuse a layer of a size that only a damaged or hostile model claims."""
     if not shape or min(shape) < 1 or math.prod(shape) > LARGEST_LAYER:
@@ -53,6 +61,7 @@ class Draft:
     lengths: set[int] = field(default_factory=set)  #: lengths of all schedules
     done: set[str] = field(default_factory=set)  #: operators that were taken together with another
     weights: dict[str, Array] = field(default_factory=dict)  #: values that a readout weights over time, [T]
+    padded: dict[str, tuple[Lifted, tuple[tuple[int, int], ...]]] = field(default_factory=dict)  #: before `Dilate`
     biases: dict[str, Array] = field(default_factory=dict)  #: nodes that only add a constant
     double: bool = False  #: whether the values are float64
     after_end: Literal["error", "hold", "cycle"] = "error"  #: how schedules go on where the model runs more steps
@@ -83,14 +92,54 @@ class Draft:
 
     def put(self, operator: onnx.NodeProto, node: Node, x: Lifted, form: Form | None = None) -> None:
         """One node, fed by all sources of ``x``."""
-        name = operator.name or operator.output[0]
-        while name in self.nodes:
-            name += "_"
+        name = self.free(operator.name or operator.output[0])
         shape = node.output_shape(x.shape)
         sane(shape)
         self.nodes[name] = node
         self.edges += [(source, name) for source in x.sources]
         self.values[operator.output[0]] = Lifted((name,), form or x.form, shape)
+
+    def join(self, operator: onnx.NodeProto, build: Callable[[tuple[str, ...]], Operation], x: list[Lifted]) -> None:
+        """One node of several operands, each the sum of its sources."""
+        if len({value.form for value in x}) > 1:
+            raise UnsupportedError("joins values of different layouts of time")
+        name = self.free(operator.name or operator.output[0])
+        operands = tuple(self._one(value, f"{name}/{place}") for place, value in enumerate(x))
+        node = build(operands)
+        shape = node.output_shape(*(value.shape for value in x))
+        sane(shape)
+        self.nodes[name] = node
+        self.edges += [(operand, name) for operand in dict.fromkeys(operands)]
+        self.values[operator.output[0]] = Lifted((name,), x[0].form, shape)
+
+    def _one(self, x: Lifted, wish: str) -> str:
+        """The node that a value is; a factor of 1 where several add up to it."""
+        if len(x.sources) == 1:
+            return x.sources[0]
+        name = self.free(wish)
+        self.nodes[name] = Scale(np.asarray(1.0, np.float32))
+        self.edges += [(source, name) for source in x.sources]
+        return name
+
+    def free(self, wish: str) -> str:
+        """A name that no node has."""
+        while wish in self.nodes:
+            wish += "_"
+        return wish
+
+    def front(self, operator: onnx.NodeProto) -> int:
+        """How many axes stand before the features of an operator's first input: batch, or time and batch."""
+        return 2 if self.x(operator).form == "time" else 1
+
+    def scheduled(self, constant: Array, x: Lifted) -> bool:
+        """Whether a constant has an entry for each step of ``x``, [T, 1, ...]."""
+        rank = len(x.shape) + 2
+        return x.form == "time" and constant.ndim == rank and constant.shape[:2] == (self.steps, 1) and self.steps > 1
+
+    def schedule(self, constant: Array, x: Lifted) -> Array:
+        """Such a constant as [T], [T, C] or [T, *shape]."""
+        rows = [self.over_channels(row, x) for row in constant]
+        return np.stack(rows)
 
     def consumers(self, name: str) -> int:
         """How many operators and outputs take a value."""
@@ -112,3 +161,6 @@ class Draft:
         if x.shape and full == (x.shape[0], *(1,) * (len(x.shape) - 1)):
             return trimmed.reshape(x.shape[0])
         return np.broadcast_to(trimmed, x.shape)
+
+
+Rule = Callable[[Draft, onnx.NodeProto], None]  #: one operator on values as nodes of a graph

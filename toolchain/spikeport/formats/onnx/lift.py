@@ -84,8 +84,9 @@ def _graph(work: Draft) -> Graph:
 def _ends(work: Draft) -> Iterator[tuple[str, Lifted]]:
     """The outputs of the model: its first, and further ones but for the spikes of layers, which any run records."""
     for place, info in enumerate(work.model.graph.output):
-        end = work.values.get(info.name)
-        if place == 0 or (end is not None and not _spikes(work, end)):
+        if info.name not in work.values:
+            fail("SP250", f"its output {info.name!r} is no value that follows from the input")
+        if place == 0 or not _spikes(work, work.values[info.name]):
             yield info.name if place else "output", work.values[info.name]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +10,11 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from spikeport.formats.onnx import neuron_functions
+from spikeport.formats.onnx import lift_shapes, lift_time, neuron_functions
 from spikeport.formats.onnx.builder import DOMAIN
-from spikeport.formats.onnx.draft import Draft, Lifted, UnsupportedError, attributes
+from spikeport.formats.onnx.draft import Draft, Lifted, Rule, UnsupportedError, attributes, symmetric
 from spikeport.formats.onnx.layout import Form
-from spikeport.graph import LIF, Conv, Delay, Flatten, Linear, Norm, Peak, Pool, Readout, Scale
+from spikeport.graph import LIF, Array, Conv, Dilate, Gate, Linear, MatMul, Maximum, Norm, Pool, Scale, StepAffine
 
 MOST_REPEATED = 2**24  #: numbers of a schedule that is written out from fewer
 
@@ -73,6 +73,26 @@ def conv(work: Draft, operator: onnx.NodeProto) -> None:
     work.put(operator, node, x)
 
 
+def conv_transpose(work: Draft, operator: onnx.NodeProto) -> None:
+    """Zeros between values and a convolution whose kernel is turned round (`Dilate`)."""
+    x, weight, a = work.x(operator), work.array(operator, 1), attributes(operator)
+    axes, groups = weight.ndim - 2, a.get("group", 1)
+    if a.get("auto_pad", b"NOTSET") != b"NOTSET" or "output_shape" in a:
+        raise UnsupportedError("auto_pad and output_shape are not supported, write the padding as numbers")
+    padding, stride = symmetric(a.get("pads", [0] * 2 * axes), axes), tuple(a.get("strides", [1] * axes))
+    dilation, after = tuple(a.get("dilations", [1] * axes)), tuple(a.get("output_padding", [0] * axes))
+    turned = np.flip(weight.reshape(groups, -1, *weight.shape[1:]), tuple(range(3, axes + 3))).swapaxes(1, 2)
+    kernel = turned.reshape(-1, *turned.shape[2:])
+    around = tuple(d * (k - 1) - p for d, k, p in zip(dilation, weight.shape[2:], padding, strict=True))
+    if min(around) < 0:
+        raise UnsupportedError(f"pads {list(padding)}, more than its kernel reaches")
+    bias = work.array(operator, 2).reshape(-1) if len(operator.input) > 2 and operator.input[2] else None
+    spread = helper.make_node("Dilate", operator.input[:1], [f"{operator.output[0]}/spread"])
+    work.put(spread, Dilate(stride, after), x)
+    node = Conv(kernel, bias, stride=(1,) * axes, padding=around, dilation=dilation, groups=groups)
+    work.put(operator, node, work.values[spread.output[0]])
+
+
 def gemm(work: Draft, operator: onnx.NodeProto) -> None:
     """A matrix product with a bias."""
     x, weight, a = work.x(operator), work.array(operator, 1), attributes(operator)
@@ -85,7 +105,13 @@ def gemm(work: Draft, operator: onnx.NodeProto) -> None:
 
 
 def matmul(work: Draft, operator: onnx.NodeProto) -> None:
-    """A matrix product with a constant matrix behind."""
+    """A matrix product with a constant matrix behind, or of two values."""
+    first, second = operator.input
+    if first in work.values and second in work.values:
+        work.join(operator, lambda names: MatMul(operands=names), [work.values[first], work.values[second]])
+        return
+    if len(work.x(operator).shape) > 1:
+        raise UnsupportedError(f"multiplies values of shape {work.x(operator).shape} by a constant matrix")
     work.put(operator, Linear(work.array(operator, 1).T), work.x(operator))
 
 
@@ -97,6 +123,9 @@ def add(work: Draft, operator: onnx.NodeProto) -> None:
         return
     name, constant = (first, work.constants[second]) if first in work.values else (second, work.constants[first])
     x = work.values[name]
+    if work.scheduled(constant, x):
+        _add_schedule(work, operator, name, work.schedule(constant, x))
+        return
     bias = work.over_channels(constant, x)
     node = work.nodes[x.sources[0]]
     if (
@@ -118,6 +147,17 @@ def add(work: Draft, operator: onnx.NodeProto) -> None:
         work.biases[work.values[operator.output[0]].sources[0]] = bias
 
 
+def _add_schedule(work: Draft, operator: onnx.NodeProto, name: str, bias: Array) -> None:
+    """A bias a timestep; of a gain a timestep before it the same node has both."""
+    x = work.values[name]
+    node = work.nodes[x.sources[0]]
+    if len(x.sources) == 1 and isinstance(node, StepAffine) and not node.bias.any() and work.consumers(name) == 1:
+        work.nodes[x.sources[0]] = node.with_(bias=bias)
+        work.values[operator.output[0]] = x
+        return
+    work.put(operator, StepAffine(np.ones(work.steps, bias.dtype), bias), x)
+
+
 def _sum(work: Draft, operator: onnx.NodeProto, a: Lifted, b: Lifted) -> None:
     if a.shape != b.shape:
         raise UnsupportedError(f"adds values of shapes {a.shape} and {b.shape}")
@@ -134,20 +174,40 @@ def _sum(work: Draft, operator: onnx.NodeProto, a: Lifted, b: Lifted) -> None:
 
 
 def mul(work: Draft, operator: onnx.NodeProto) -> None:
-    """A product with a constant."""
+    """A product with a constant, or of two values."""
     first, second = operator.input
     if first in work.values and second in work.values:
-        raise UnsupportedError("multiplies two values; a Graph adds only")
+        work.join(operator, lambda names: Gate(operands=names), [work.values[first], work.values[second]])
+        return
     name, constant = (first, work.constants[second]) if first in work.values else (second, work.constants[first])
     x = work.values[name]
-    if x.form == "time" and constant.shape == (work.steps, *(1,) * (len(x.shape) + 1)) and work.steps > 1:
-        (taker,) = [node for node in work.model.graph.node if operator.output[0] in node.input] or [operator]
-        if taker.op_type != "ReduceSum":
-            raise UnsupportedError("weights over time; only a readout does")
+    if not work.scheduled(constant, x):
+        work.put(operator, Scale(work.over_channels(constant, x)), x)
+        return
+    takers = [node for node in work.model.graph.node if operator.output[0] in node.input]
+    weighs = len(takers) == 1 and takers[0].op_type == "ReduceSum" and constant.size == work.steps
+    if weighs and work.integers(takers[0], 1) == [0]:
         work.weights[operator.output[0]] = constant.reshape(-1)
         work.values[operator.output[0]] = x
         return
-    work.put(operator, Scale(work.over_channels(constant, x)), x)
+    gain = work.schedule(constant, x)
+    work.put(operator, StepAffine(gain, np.zeros((work.steps,), gain.dtype)), x)
+
+
+def sub(work: Draft, operator: onnx.NodeProto) -> None:
+    """A difference of two values, or less a constant."""
+    first, second = operator.input
+    if first not in work.values:
+        raise UnsupportedError("takes values off a constant")
+    if second in work.constants:
+        work.constants[f"{operator.output[0]}/less"] = -work.constants[second]
+        add(work, helper.make_node("Add", [first, f"{operator.output[0]}/less"], operator.output, name=operator.name))
+        return
+    name = work.free(f"{operator.output[0]}/less")
+    less = work.values[second]
+    work.nodes[name] = Scale(np.asarray(-1.0, np.float32))
+    work.edges += [(source, name) for source in less.sources]
+    _sum(work, operator, work.values[first], replace(less, sources=(name,)))
 
 
 def batch_norm(work: Draft, operator: onnx.NodeProto) -> None:
@@ -173,41 +233,15 @@ def average_pool(work: Draft, operator: onnx.NodeProto) -> None:
     work.put(operator, Pool("average", kernel, stride, padding), x)
 
 
-def flatten(work: Draft, operator: onnx.NodeProto) -> None:
-    """All axes but the batch into one."""
-    x = work.x(operator)
-    if attributes(operator).get("axis", 1) != 1 or x.form == "time":
-        raise UnsupportedError("flattens the batch, too")
-    work.put(operator, Flatten(), x)
-
-
-def reshape(work: Draft, operator: onnx.NodeProto) -> None:
-    """Between forms of time, or all axes into one."""
-    x = work.x(operator)
-    target = work.integers(operator, 1)
-    flat = int(np.prod(x.shape, dtype=np.int64))
-    steps, own = work.steps, list(x.shape)
-    forms: dict[Form, list[list[int]]] = {
-        "time": [[steps, -1, *own], [0, 0, *own]],
-        x.form if x.form != "time" else "flat": [[-1, *own], [0, *own]] if x.form != "time" else [[-1, *own]],
-    }
-    for form, shapes in forms.items():
-        allowed = form != "time" or x.form in ("flat", "time")
-        if target in shapes and allowed:
-            work.values[operator.output[0]] = replace(x, form=form)
-            return
-    if target in ([0, -1], [-1, flat], [0, flat]) and x.form != "time":
-        work.put(operator, Flatten(), x)
-        return
-    raise UnsupportedError(f"gives the shape {target} to values of shape {x.shape}")
-
-
-def unsqueeze(work: Draft, operator: onnx.NodeProto) -> None:
-    """A time axis in front of a still value."""
-    axes = work.integers(operator, 1) if len(operator.input) > 1 else attributes(operator).get("axes", [])
-    if axes != [0] or work.x(operator).form != "still":
-        raise UnsupportedError(f"inserts axes {axes}")
-    work.values[operator.output[0]] = replace(work.x(operator), form="time")
+def max_pool(work: Draft, operator: onnx.NodeProto) -> None:
+    """The largest in each window."""
+    x, a = work.x(operator), attributes(operator)
+    axes = len(x.shape) - 1
+    plain = a.get("auto_pad", b"NOTSET") in (b"NOTSET", b"VALID") and not a.get("storage_order", 0)
+    if not plain or a.get("ceil_mode", 0) or any(n != 1 for n in a.get("dilations", [1])) or len(operator.output) > 1:
+        raise UnsupportedError("ceil_mode, auto_pad, dilations and indices are not supported")
+    stride, padding = tuple(a.get("strides", [1] * axes)), symmetric(a.get("pads", [0] * 2 * axes), axes)
+    work.put(operator, Maximum(tuple(a["kernel_shape"]), stride, padding), x)
 
 
 def same(work: Draft, operator: onnx.NodeProto) -> None:
@@ -222,91 +256,19 @@ def same(work: Draft, operator: onnx.NodeProto) -> None:
     work.values[operator.output[0]] = x
 
 
-def later(work: Draft, operator: onnx.NodeProto) -> None:
-    """Zeros in front, with a Slice behind that takes as many steps from the end: a Delay."""
-    x = work.x(operator)
-    takers = [node for node in work.model.graph.node if operator.output[0] in node.input]
-    if len(takers) != 1 or takers[0].op_type != "Slice" or x.form != "time" or len(operator.input) != 2:
-        raise UnsupportedError("pads values; only a shift in time, with a Slice behind, is a Delay")
-    steps, *rest = work.integers(operator, 1)
-    kept = [work.integers(takers[0], index) for index in range(1, 4)]
-    if (
-        steps < 1
-        or any(rest)
-        or attributes(operator).get("mode", b"constant") != b"constant"
-        or kept != [[0], [-steps], [0]]
-        or len(takers[0].input) != 4
-    ):
-        raise UnsupportedError("pads values other than for a Delay")
-    work.done.add(takers[0].output[0])
-    shifted = helper.make_node("Pad", [operator.input[0]], takers[0].output, name=takers[0].name)
-    work.put(shifted, Delay(x.shape, steps), x)
-
-
-def count(work: Draft, operator: onnx.NodeProto) -> None:
-    """How many timesteps event frames bring along."""
-    a = attributes(operator)
-    if work.x(operator).form != "time" or (a.get("start", 0), a.get("end")) != (0, 1):
-        raise UnsupportedError("measures something else than the number of timesteps")
-    work.constants[operator.output[0]] = np.array([work.steps])
-
-
-def reduce(work: Draft, operator: onnx.NodeProto) -> None:
-    """The sum or mean over time: the readout."""
-    x, a = work.x(operator), attributes(operator)
-    axes = work.integers(operator, 1) if len(operator.input) > 1 else a.get("axes", [])
-    if list(axes) != [0] or x.form != "time" or a.get("keepdims", 1):
-        raise UnsupportedError(f"reduces axes {axes}; a readout sums over time (axis 0 of [T, B, ...], keepdims 0)")
-    scale = 1.0 / work.steps if operator.op_type == "ReduceMean" else 1.0
-    weight = work.weights.get(operator.input[0], np.full(work.steps, scale, np.float32))
-    bias = np.asarray(0.0, np.float32)
-    if len(x.sources) == 1 and x.sources[0] in work.biases:  # a readout has a bias of its own
-        (name,) = x.sources
-        bias = work.biases[name]
-        del work.nodes[name]
-        x = replace(x, sources=tuple(a for a, b in work.edges if b == name))
-        work.edges = [edge for edge in work.edges if edge[1] != name]
-    work.put(operator, Readout(x.shape, weight, bias), x, "still")
-
-
-def highest(work: Draft, operator: onnx.NodeProto) -> None:
-    """The largest over time: of a `Peak`'s membranes its output, else a `Peak` without memory."""
-    x, a = work.x(operator), attributes(operator)
-    if list(a.get("axes", [])) != [0] or x.form != "time" or a.get("keepdims", 1) or len(operator.input) > 1:
-        raise UnsupportedError("takes a maximum other than over time (axis 0 of [T, B, ...], keepdims 0)")
-    if len(x.sources) == 1 and isinstance(work.nodes[x.sources[0]], Peak):
-        work.values[operator.output[0]] = replace(x, form="still")
-        return
-    dtype = np.float64 if work.double else np.float32
-    work.put(operator, Peak(x.shape, np.asarray(0, dtype), np.full(work.steps, np.inf, dtype)), x, "still")
-
-
-def symmetric(pads: list[int], axes: int) -> tuple[int, ...]:
-    """ONNX's padding [begins, ends] as one number an axis."""
-    if list(pads[:axes]) != list(pads[axes:]):
-        raise UnsupportedError(f"pads {list(pads)} unevenly")
-    return tuple(pads[:axes])
-
-
-RULES: Mapping[str, Callable[[Draft, onnx.NodeProto], None]] = {
+RULES: Mapping[str, Rule] = {
     "Conv": conv,
+    "ConvTranspose": conv_transpose,
     "Gemm": gemm,
     "MatMul": matmul,
     "Add": add,
+    "Sub": sub,
     "Mul": mul,
     "BatchNormalization": batch_norm,
     "AveragePool": average_pool,
     "GlobalAveragePool": average_pool,
-    "Flatten": flatten,
-    "Reshape": reshape,
-    "Unsqueeze": unsqueeze,
-    "Identity": same,
-    "Dropout": same,
-    "Cast": same,
-    "Expand": same,
-    "Pad": later,
-    "Shape": count,
-    "ReduceSum": reduce,
-    "ReduceMean": reduce,
-    "ReduceMax": highest,
+    "MaxPool": max_pool,
+    **dict.fromkeys(("Identity", "Dropout", "Cast", "Expand"), same),
+    **lift_shapes.RULES,
+    **lift_time.RULES,
 }
