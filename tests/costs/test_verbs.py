@@ -80,6 +80,13 @@ def test_a_users_own_model_stands_beside_the_others(graph, x, tmp_path):
     assert "mine" in result.verdicts
 
 
+def test_what_a_figure_leaves_out_is_said(graph, x):
+    """A schedule that Loihi 1 is written from outside, and a chip without a published static power."""
+    notes = energy(graph, samples=x).notes
+    assert any("thresholds of 1 layers change with time; on Loihi 1 each change is a write" in note for note in notes)
+    assert any(note.startswith("SpiNNaker 2") and "no static power" in note for note in notes)
+
+
 def test_the_command_line_prints_json_and_the_verdict(graph, x, tmp_path):
     nir.write(graph, tmp_path / "m.nir")
     np.save(tmp_path / "x.npy", x)

@@ -228,6 +228,7 @@ def test_a_step_takes_the_busiest_cores_work_and_the_barrier():
     idle, barrier = 784 * 128 * 3.5e-9 + 128 * 5.3e-9, find("loihi1").timing["barrier"].si  # low: no neuron is active
     assert times.step.low == pytest.approx(idle + barrier.low)
     assert "depth dominates" in times.sentence
+    assert f"and {(T + 2) / T:.3g} times the static and host energy" in times.sentence
 
 
 def test_a_chip_without_published_axons_is_unknown_and_says_why():

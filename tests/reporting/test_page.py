@@ -90,6 +90,18 @@ def test_every_number_behind_a_plot_is_also_in_a_table():
         assert text in parser.cells
 
 
+def test_a_bar_of_dynamic_energy_says_so_and_what_there_is_in_all():
+    energy = result()["energy_joule_per_sample"]["cmos"] | {"label": "a chip"}
+    parser = Wellformed()
+    parser.feed(
+        render(
+            result(energy_joule_per_sample={"chip": energy | {"total": {"low": 2e-8, "nominal": 4e-8, "high": 5e-8}}})
+        )
+    )
+    total = " to ".join([f"{numbers.si(4e-8, 'J')} ({numbers.si(2e-8, 'J')}", f"{numbers.si(5e-8, 'J')})"])
+    assert {"a chip, dynamic", total} <= set(parser.cells)
+
+
 def test_a_run_with_few_facts_still_has_a_page():
     text = render({"model": "bare"})
     assert 'id="energy"' not in text

@@ -42,7 +42,8 @@ class Whole:
         does = "dominate" if self.largest == HOST else "dominates"
         return (
             f"{title}: {', '.join(parts)}; in all {nominal} µJ a sample ({low} to {high}). {most} {does}, "
-            f"{self.share:.0%} of it, at a step of {_micro(self.step.seconds.nominal)} µs ({self.step.origin})."
+            f"{self.share:.0%} of it, at a step of {_micro(self.step.seconds.nominal)} µs ({self.step.origin}) and "
+            "for samples in a row, without a gap."
         )
 
 
@@ -73,9 +74,9 @@ def whole(model: Model, dynamic: Range, timesteps: int, chips: int, step: Step |
 
 
 def unpriced(model: Model) -> str | None:
-    """What to say of a model's powers where no step time is known; None where it has none."""
+    """What to say where a chip's model gives no total: no power is published, or no step time known; else None."""
     if not any(name in model.constants for name in POWERS):
-        return None
+        return "Dynamic energy only: the model states no static power." if model.function == "chip" else None
     return (
         "Static energy and the total are not given, since nothing says how long a step takes: map the network on "
         f"{model.chip or 'a chip with published times'} (--chip), or say it (--step-time)."

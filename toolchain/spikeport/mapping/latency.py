@@ -50,9 +50,9 @@ class Latency:
         total = self.timesteps + self.depth
         text = (
             f"One step is modelled to take {self.step.nominal * 1e6:.3g} µs (bottleneck {self.bottleneck}; a host that "
-            "feeds or reads every step takes longer, and is not in it); a sample takes "
-            f"{self.timesteps} + {self.depth} steps, {self.sample.nominal * 1e6:.3g} µs; pipelined, "
-            f"{self.pipelined.nominal:,.0f} samples per second."
+            "feeds or reads every step takes longer, and is not in it). In a row, "
+            f"{self.pipelined.nominal:,.0f} samples per second; one alone takes {self.timesteps} + {self.depth} steps, "
+            f"{self.sample.nominal * 1e6:.3g} µs, and {total / self.timesteps:.3g} times the static and host energy."
         )
         if self.depth >= self.timesteps:
             text += (

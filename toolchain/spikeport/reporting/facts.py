@@ -74,6 +74,7 @@ class Bound(Known):
     network: str | None = None
     sentence: str | None = None
     static: dict[str, Amount] | None = None
+    total: dict[str, Amount] | None = None
 
 
 class Sentence(Known):

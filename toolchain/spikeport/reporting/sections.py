@@ -162,6 +162,9 @@ class Cost:
     low: str
     nominal: str
     high: str
+    total: (
+        str  #: with static energy, host and I/O, and its range; empty where the model has no more than dynamic energy
+    )
     kind: str
     source: str
 
@@ -186,7 +189,7 @@ def energy(models: Mapping[str, Any]) -> Costs | None:
     rows = []
     for name, entry in models.items():
         least, nominal, most = (float(entry[key]) for key in ("low", "nominal", "high"))
-        label = str(entry.get("label") or entry.get("title") or name)
+        label = str(entry.get("label") or entry.get("title") or name) + (", dynamic" if entry.get("total") else "")
         texts = [si(value, "J") for value in (least, nominal, most)]
         tip = f"{label}: {texts[1]}, between {texts[0]} and {texts[2]}"
         bar = Interval(
@@ -204,6 +207,7 @@ def energy(models: Mapping[str, Any]) -> Costs | None:
                 texts[0],
                 texts[1],
                 texts[2],
+                _total(entry) if entry.get("total") else "",
                 kind=entry.get("kind", "modelled"),
                 source=str(entry.get("source", "")),
             )
@@ -212,6 +216,11 @@ def energy(models: Mapping[str, Any]) -> Costs | None:
     every = max(1, math.ceil(len(powers) / 6))
     marks = tuple((100 * (power - low) / (high - low), si(10.0**power, "J")) for power in powers[::every])
     return Costs(tuple(rows), marks)
+
+
+def _total(entry: Mapping[str, Any]) -> str:
+    least, nominal, most = (si(float(entry["total"][key]), "J") for key in ("low", "nominal", "high"))
+    return f"{nominal} ({least} to {most})"
 
 
 def costs_said(result: Mapping[str, Any]) -> list[str]:
@@ -227,7 +236,7 @@ def costs_said(result: Mapping[str, Any]) -> list[str]:
                 f"between {least} and {most} with the step time."
             )
     if result.get("latency"):
-        said.append(f"On the chip: {result['latency']['sentence']}")
+        said.append(f"Times on the chip: {result['latency']['sentence']}")
     return [*said, *map(str, result.get("energy_notes", ()))]
 
 

@@ -22,6 +22,7 @@ from spikeport.mapping.fit import fit
 from spikeport.target import Request, check_input, silent
 from spikeport.told import Told
 from spikeport.verbs.events import Counted, count, one_of
+from spikeport.verbs.fit import rewritten
 from spikeport.verbs.load import as_long_as, load_data, load_model
 from spikeport.verbs.parameters import (
     ArrayOrFile,
@@ -115,11 +116,11 @@ def energy(
         Sequence[str | Path | CostModel], Help("A further cost model: a name, or your own .toml file.", ("--model",))
     ] = (),
     chip: Annotated[
-        str | Path | Chip | None, Help("Chip of the mapping: loihi1, a .toml file, or none.", read=unless_none)
+        str | Path | Chip | None, Help("Chip of the mapping: loihi1, loihi2, a .toml file, or none.", read=unless_none)
     ] = "loihi1",
-    chips: Annotated[int | None, Help("Chips that draw power.", least=1)] = None,
+    chips: Annotated[int | None, Help("Chips that draw static and host power.", least=1)] = None,
     step_seconds: Annotated[
-        float | None, Help("Seconds a step, else as modelled on the chip.", ("--step-time",))
+        float | None, Help("Seconds a step for static and host energy, else as modelled.", ("--step-time",))
     ] = None,
     gpu: Annotated[bool, Help("Also measure this machine's GPU, about a minute.")] = False,
     sanafe: Annotated[int, Help("Replay N samples through SANA-FE as a check.", least=0)] = 0,
@@ -223,4 +224,5 @@ def mapped(graph: Graph, chip: Chip | None) -> tuple[Mapping | None, tuple[str, 
         return None, (f"No mapping on {chip.title}: {error.findings[0].what}. {alone}",)
     if placement.refused:
         return None, (f"{placement.sentence} {alone}",)
-    return Mapping(graph, placement), (f"Messages, hops and times come from a mapping: {placement.sentence}",)
+    said = f"Messages, hops and times come from a mapping: {placement.sentence}"
+    return Mapping(graph, placement), (said, *rewritten(graph, chip))

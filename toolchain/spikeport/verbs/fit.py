@@ -84,7 +84,7 @@ def fit(
     bounds: dict[str, Fit] = {sharing: tile(loaded.graph, limits, sharing=sharing) for sharing in BOUNDS}
     if to is not None:
         draw(Mapping(loaded.graph, bounds["shared"]), to)
-    return Fits(loaded.name, limits, bounds, tuple(_notes(loaded.graph, limits)), loaded.findings)
+    return Fits(loaded.name, limits, bounds, rewritten(loaded.graph, limits), loaded.findings)
 
 
 def _seated(loaded: Model, chip: Seats, picture: Path | str | None) -> Fits:
@@ -112,11 +112,12 @@ def placed(graph: Graph, chip: str | Chip = "loihi1") -> tuple[dict[str, Any], M
     return fits.as_dict(), Mapping(graph, shared)
 
 
-def _notes(graph: Graph, chip: Chip) -> list[str]:
+def rewritten(graph: Graph, chip: Chip) -> tuple[str, ...]:
+    """What a chip that holds one threshold costs more for a schedule, said where there is one."""
     moving = [name for name, node in graph.nodes_of(LIF).items() if (node.threshold != node.threshold[:1]).any()]
     if not moving or chip.schedules:
-        return []
-    return [
+        return ()
+    return (
         f"The thresholds of {len(moving)} layers change with time; on {chip.title} each change is a write from outside "
-        "the mesh, whose time and energy are not published: not priced here."
-    ]
+        "the mesh, whose time and energy are not published: not priced here.",
+    )

@@ -65,7 +65,7 @@ def _energy(costs: Costs, values: Mapping[str, Any]) -> None:
     rows = [
         (
             name,
-            *(micro(value) for value in (each.low, each.nominal, each.high)),
+            *(micro(value) for value in (each.nominal, each.low, each.high)),
             *(micro(line.nominal) if line else "" for line in (each.static, each.host, each.total)),
             *([each.kind] if several else []),
             each.basis,
@@ -73,22 +73,36 @@ def _energy(costs: Costs, values: Mapping[str, Any]) -> None:
         for name, each in costs.estimates.items()
     ]
     show.table(
-        f"{' and '.join(kinds)} energy of one sample in microjoule ({costs.samples} samples on {costs.target})",
-        ("model", "low", "dynamic", "high", "static", "host, I/O", "total", *(["kind"] if several else []), "basis"),
+        f"{' and '.join(kinds)} energy of one sample in microjoule (mean of {costs.samples}, run on {costs.target})",
+        (
+            "model",
+            "dynamic",
+            "its low",
+            "high",
+            "static",
+            "host, I/O",
+            "in all",
+            *(["kind"] if several else []),
+            "basis",
+        ),
         rows,
     )
-    show.table("counted for each timestep, a sample", *_steps(costs))
+    timed = "" if costs.latency is None else "; µs: modelled"
+    show.table(f"counted for each timestep, mean of a sample{timed}", *_steps(costs))
     for estimate in costs.estimates.values():
         if estimate.sentence:
             console.echo(estimate.sentence)
     for verdict in costs.verdicts.values():
         console.echo(verdict.sentence)
     if costs.latency is not None:
-        console.echo(f"On {costs.chip}: {costs.latency.sentence}")
+        given = any(each.step_from == "given" for each in costs.estimates.values())
+        aside = " The step time that you gave is in the energies above, not in these." if given else ""
+        console.echo(f"Times on {costs.chip}: {costs.latency.sentence}{aside}")
     if costs.counted.fitted_step is not None:
         console.echo(
             f"By times fitted to silicon (SANA-FE's of Loihi 1), a step is modelled to take "
-            f"{micro(costs.counted.fitted_step)} µs; that is of the first sample, its pipeline filled and drained."
+            f"{micro(costs.counted.fitted_step)} µs; that is of the first sample, its pipeline filled and drained. The "
+            "energies above are for the step of the chip's published times."
         )
     if costs.sanafe is not None:
         console.echo(
