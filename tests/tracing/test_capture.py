@@ -108,14 +108,14 @@ def test_the_module_is_left_as_it_was():
 
 
 def test_everything_unsupported_is_named_at_once_with_what_is_supported():
-    module = nn.Sequential(
-        Repeat(T), nn.Sequential(nn.Linear(4, 4), nn.ReLU()), PLIF(method("fixed"), T), nn.Linear(4, 3), nn.Softmax(-1)
-    )
+    first = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    module = nn.Sequential(Repeat(T), first, PLIF(method("fixed"), T), nn.Linear(4, 3), nn.Threshold(0, 0))
     with pytest.raises(SpikeportError) as caught:
         capture(module, (4,))
     text = str(caught.value)
     assert "'1.1' (ReLU)" in text
-    assert "'4' (Softmax)" in text
+    assert "'4' (Threshold)" in text
+    assert "put spiking neurons in its place" in text
     assert len(caught.value.findings) == 2
     assert "BatchNorm2d" in text
     assert caught.value.code == "SP380"

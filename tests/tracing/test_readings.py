@@ -119,7 +119,7 @@ def test_a_lazy_module_that_never_ran_is_one_error(lazy):
     assert caught.value.code == "SP386"
 
 
-def test_time_in_the_shape_of_a_sample_is_told_apart():
+def test_time_in_the_shape_of_a_sample_is_taken_for_time():
     class Frames(nn.Module):
         """[B, T, 6]"""
 
@@ -130,6 +130,11 @@ def test_time_in_the_shape_of_a_sample_is_told_apart():
         def forward(self, x):
             return self.neuron(torch.stack([self.fc(x[:, t]) for t in range(T)])).mean(0)
 
-    with pytest.raises(SpikeportError, match=r"without time: give \(6,\) and timesteps=3"):
-        capture(Frames(), (T, 6), timesteps=T, forward="sample")
-    assert capture(Frames(), (6,), timesteps=T).entry.coding == "events"
+    module = Frames()
+    with pytest.raises(SpikeportError, match=r"\(3, 6\) as 3 timesteps of \(6,\)") as caught:
+        capture(module, (T, 6))  # frames of (3, 6) run as well
+    assert caught.value.code == "SP330"
+    graph = capture(module, (T, 6), forward="sample")  # one sample would be a step
+    assert graph == capture(module, (6,), timesteps=T)
+    assert graph.entry.coding == "events"
+    assert "as 3 timesteps of (6,)" in graph.provenance["notes"][0]

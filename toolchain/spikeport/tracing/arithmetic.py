@@ -45,7 +45,8 @@ def plus_times(call: Call, a: Any, b: Any, factor: Array) -> Any:
 
 def _sum(call: Call, x: Symbol, y: Symbol) -> Symbol:
     resolved = call.tracer.membranes.resolved
-    return summed(resolved(x), resolved(y))
+    x, y = resolved(x), resolved(y)
+    return summed(x, y) if x.shape == y.shape else summed(*operations.spread(call.tracer, x, y))
 
 
 def multiply(call: Call) -> Any:

@@ -15,7 +15,7 @@ from spikeport.tracing.algebra import is_spikes, scaled, shifted, summed
 from spikeport.tracing.arithmetic import spiking
 from spikeport.tracing.axes import with_time
 from spikeport.tracing.blocks import gathered
-from spikeport.tracing.call import Call
+from spikeport.tracing.call import FIXED, Call
 from spikeport.tracing.membranes import rooted
 from spikeport.tracing.operands import operands
 from spikeport.tracing.symbols import ALL, Out, Steps, Symbol, Unsupported, plus
@@ -53,6 +53,11 @@ def equal(turned: bool) -> Callable[[Call], Any]:
         return shifted(scaled(x, MINUS), ONE) if (one == [0.0]) != turned else x.fresh()
 
     return handler
+
+
+def finite(call: Call) -> Any:
+    """Whether values are numbers: those of a graph are, so that it is known beforehand."""
+    return FIXED
 
 
 def between(call: Call, a: Any, b: Any, compare: Compare, turned: bool) -> Any:
@@ -142,4 +147,5 @@ HANDLERS: dict[str, Callable[[Call], Any]] = {
     **dict.fromkeys(("eq", "__eq__"), equal(turned=False)),
     **dict.fromkeys(("ne", "__ne__", "not_equal"), equal(turned=True)),
     "heaviside": heaviside,
+    **dict.fromkeys(("isnan", "isinf", "isneginf", "isposinf", "isfinite"), finite),
 }

@@ -38,6 +38,9 @@ FACTORIES = {
     "linspace",
 }
 
+#: functions that take the values of their first argument, and of the others the form or the type alone
+LIKE = {"to", "type_as", "view_as", "reshape_as", "expand_as"}
+
 #: functions that change nothing about the values
 IDENTITIES = {
     "detach",

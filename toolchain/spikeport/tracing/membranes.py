@@ -7,13 +7,12 @@ timesteps is known, `recurrence.solve` says which neuron all of it is.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from spikeport.graph import LIF, Array, Shape
+from spikeport.graph import LIF, Array, Shape, StepAffine
 from spikeport.graph.neurons import Compare
 from spikeport.tracing.charges import Charge
 from spikeport.tracing.draft import Draft, Drawn, Waiting
@@ -54,6 +53,7 @@ class Membranes:
 
     draft: Draft
     layers: dict[str, Layer] = field(default_factory=dict)
+    over_all: bool = False  #: whether the module made something of all timesteps: it was not called for one
     _names: dict[int, tuple[Symbol, Membrane]] = field(default_factory=dict)  #: tensors that are membranes
     _fired: dict[tuple[int, bytes, Compare], Out] = field(default_factory=dict)
 
@@ -91,6 +91,11 @@ class Membranes:
                     constant = plus(constant, whole, x.shape)
             x = replace(x, terms=terms, constant=constant, before=None)
         return x
+
+    def unrun(self, timesteps: int) -> dict[str, int]:
+        """How many steps the module runs of the layers that it does not run to the end."""
+        counts = {name: len(layer.charges) for name, layer in self.layers.items()}
+        return {name: count for name, count in counts.items() if count < timesteps}
 
     def fire(
         self, x: Symbol, threshold: Array, compare: Compare, name: Callable[[Symbol], str], place: str
@@ -150,16 +155,17 @@ class Membranes:
     def _build(self, node: str, shape: Shape) -> Callable[[int], Drawn]:
         def build(timesteps: int) -> Drawn:
             charges = self.layers[node].charges
-            if len(charges) != timesteps:
+            if len(charges) > timesteps or (len(charges) < timesteps and not self.over_all):
                 raise Unsupported(f"fires at {len(charges)} of {timesteps} timesteps")
             try:
                 solution = solve(node, shape, charges)
+                drawn = Drawn(Cells(solution.node, tuple(solution.back.items())), solution.inputs, solution.constant)
             except Unsupported as reason:
-                with contextlib.suppress(Unsupported):
-                    return unfold(node, shape, charges, self.draft)
-                raise reason from None
-            cells = Cells(solution.node, tuple(solution.back.items()))
-            return Drawn(cells, solution.inputs, solution.constant)
+                try:
+                    drawn = unfold(node, shape, charges, self.draft)
+                except Unsupported:
+                    raise reason from None
+            return lengthened(drawn, timesteps)
 
         return build
 
@@ -175,6 +181,17 @@ class Membranes:
             return Drawn(Cells(LIF(x.shape, np.zeros(()), whole, compare=compare)))
 
         self.draft.add(name, Waiting(place, x.shape, build), names, x.shape, x.causes)
+
+
+def lengthened(drawn: Drawn, timesteps: int) -> Drawn:
+    """Neurons that the module never ran to the end, since the last steps come too late to matter, with all steps."""
+    cells, node = drawn.cells, drawn.cells.node
+    if node.timesteps == timesteps:
+        return drawn
+    if drawn.gains or drawn.biases is not None or any(isinstance(part, StepAffine) for part in cells.parts.values()):
+        raise Unsupported(f"fires at {node.timesteps} of {timesteps} timesteps, with other numbers at each")
+    last = np.repeat(node.threshold[-1:], timesteps - node.timesteps, axis=0)
+    return replace(drawn, cells=replace(cells, node=node.with_(threshold=np.concatenate([node.threshold, last]))))
 
 
 def rooted(x: Symbol, threshold: Array) -> tuple[Symbol, Array, bool, int]:

@@ -228,6 +228,23 @@ def repeated(tracer: Tracer, x: Symbol, counts: Sequence[int]) -> Symbol:
     return _moved(tracer, x, Repeat(tuple(counts[lead:])), x.axes)
 
 
+def spread(tracer: Tracer, x: Symbol, y: Symbol) -> tuple[Symbol, Symbol]:
+    """Two values that only broadcasting makes equal, each repeated along the axes in which it has length 1."""
+    x, y = settled(tracer, x), settled(tracer, y)
+    if lead_of(x) != lead_of(y) or len(x.shape) != len(y.shape):
+        raise Unsupported(f"joins features {x.shape} and {y.shape}, which only broadcasting makes equal")
+    whole = tuple(max(a, b) for a, b in zip(x.shape, y.shape, strict=True))
+    if any(size not in (1, full) for each in (x, y) for size, full in zip(each.shape, whole, strict=True)):
+        raise Unsupported(f"joins features {x.shape} and {y.shape}")
+    ones = (1,) * lead_of(x)
+    counts = [tuple(full // size for size, full in zip(each.shape, whole, strict=True)) for each in (x, y)]
+    parts = [
+        each if set(count) <= {1} else repeated(tracer, each, (*ones, *count))
+        for each, count in zip((x, y), counts, strict=True)
+    ]
+    return parts[0], parts[1]
+
+
 def interpolate(call: Call) -> Symbol:
     """interpolate(x, size, scale_factor, mode) by the nearest value, to a whole multiple of the size."""
     mode = call.get(3, "mode", "nearest")

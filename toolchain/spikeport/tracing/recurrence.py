@@ -53,7 +53,7 @@ def solve(name: str, shape: Shape, charges: list[Charge]) -> Solution:
     """The neuron of all steps. Raises `Unsupported` with what no node can hold."""
     charges = one_unit(name, shape, charges)
     letters = letters_of(name, shape, charges)
-    fade, inputs, constant, biases = _currents(letters, shape)
+    fade, inputs, constant, biases = currents(letters, shape)
     keep = steady([step.keep for step in letters[1:]], "decay", shape)
     gate = steady([step.gate for step in letters[1:]], "reset", shape)
     start, bias = _start(biases, keep, shape)
@@ -143,7 +143,7 @@ def _same(a: Array, b: Array, shape: Shape) -> bool:
     return bool(np.allclose(over(a, shape), over(b, shape), rtol=SAME, atol=0))
 
 
-def _currents(letters: list[Letters], shape: Shape) -> tuple[Array, dict[tuple[str, int], Array], Array, list[Array]]:
+def currents(letters: list[Letters], shape: Shape) -> tuple[Array, dict[tuple[str, int], Array], Array, list[Array]]:
     """The current's decay, the inputs by node and lag, a constant among them, and the bias of each step."""
     fade = _fade(letters, shape)
     inputs: dict[tuple[str, int], Array] = {}

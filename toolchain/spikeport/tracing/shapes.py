@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -100,9 +101,15 @@ def stack(call: Call) -> Any:
         try:
             return _over_time(call, parts, axis)
         except Unsupported:
-            if len(raised) < len(parts):
+            if len(raised) < len(parts) and not _later(parts):
                 raise
-    return operations.concatenated(call, raised, axis)
+    try:
+        if len(raised) == len(parts):
+            return operations.concatenated(call, raised, axis)
+    except Unsupported:
+        if not _later(parts):
+            raise
+    return _over_time(call, parts, axis, _later)
 
 
 def _frame(call: Call, value: Any) -> Symbol | None:
@@ -112,21 +119,33 @@ def _frame(call: Call, value: Any) -> Symbol | None:
     return known
 
 
-def _over_time(call: Call, parts: list[Symbol | None], axis: int) -> Any:
+def _over_time(
+    call: Call, parts: list[Symbol | None], axis: int, ordered: Callable[[Sequence[Symbol | None]], bool] | None = None
+) -> Any:
     known = [p for p in parts if p is not None]
     if any(p.axes != known[0].axes or p.shape != known[0].shape for p in known):
         raise Unsupported("joins values of different layers over time")
     block = Steps(tuple(parts), axis)
     result = gathered(call, block)
-    if isinstance(result, Steps) and not _in_order(result):
+    if isinstance(result, Steps) and not (ordered or _in_order)(result.steps):
         raise Unsupported("joins values of different layers; only the steps of one layer can be joined, over time")
     return result
 
 
-def _in_order(block: Steps) -> bool:
+def _in_order(parts: Sequence[Symbol | None]) -> bool:
     """Whether step by step nothing comes before its time: steps of one thing, not several things of one step."""
-    last = [max((s for s in p.steps() if s is not None), default=None) if p is not None else None for p in block.steps]
-    return all(step is None or t - 1 <= step <= t for t, step in enumerate(last))  # a membrane follows from step t - 1
+    return all(step is None or t - 1 <= step <= t for t, step in enumerate(_last(parts)))  # a membrane: step t - 1
+
+
+def _later(parts: Sequence[Symbol | None]) -> bool:
+    """Whether each part belongs to a later step than the one before: steps of one thing without its first ones."""
+    known = [step for step in _last(parts) if step is not None]
+    return len(known) > 1 and all(a < b for a, b in pairwise(known))
+
+
+def _last(parts: Sequence[Symbol | None]) -> list[int | None]:
+    """The step that each part belongs to; None for what is the same at each."""
+    return [None if p is None else max((s for s in p.steps() if s is not None), default=None) for p in parts]
 
 
 def cat(call: Call) -> Any:
@@ -241,7 +260,7 @@ HANDLERS: dict[str, Callable[[Call], Any]] = {
     **dict.fromkeys(("cat", "concat", "concatenate"), cat),
     **dict.fromkeys(("unbind", "__iter__", "chunk", "split"), unbind),
     **dict.fromkeys(("contiguous", "clone", "detach", "detach_", "get_data", "requires_grad_", "cpu", "cuda"), same),
-    **dict.fromkeys(("identity", "positive", "alias"), same),
+    **dict.fromkeys(("identity", "positive", "alias", "nan_to_num"), same),
     **dict.fromkeys(("to", "type", "float", "double", "type_as", "half", "bfloat16"), cast),
     **dict.fromkeys(("int", "long", "byte", "bool", "short", "char"), whole_numbers),
 }

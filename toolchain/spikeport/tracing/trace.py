@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from spikeport.record import Record, Train
 from spikeport.tracing import (
     arithmetic,
     comparisons,
+    einsum,
     indexing,
     layers,
     operations,
@@ -31,6 +32,7 @@ from spikeport.tracing.blocks import weighted
 from spikeport.tracing.finish import Finish
 from spikeport.tracing.functions import SUPPORTED
 from spikeport.tracing.registry import problems
+from spikeport.tracing.results import chosen, which
 from spikeport.tracing.state import Reading, evaluating
 from spikeport.tracing.symbols import ALL, Axes, Lost, State, Steps, Symbol, Unsupported
 from spikeport.tracing.tracer import Tracer, following
@@ -47,7 +49,11 @@ HANDLERS = {
     **indexing.HANDLERS,
     **operations.HANDLERS,
     **taps.HANDLERS,
+    **einsum.HANDLERS,
 }
+
+#: what a result is that was not followed
+STRANGE = "does not come from its input, as far as can be followed"
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,12 @@ class Plan:
     output: int | str | None = None
     inside: bool = False  #: follow other libraries' neurons line by line
     wide: bool = False  #: a module in float64 whose casts to float32 are taken for casts to float64
+    whole: tuple[int, ...] = ()  #: the ``input_shape`` that was given, where it holds the timesteps as well
+
+    def words(self) -> str:
+        """The reading, as the user would say it."""
+        time = f", input_shape {self.whole} as {self.timesteps} timesteps of {self.shape}" if self.whole else ""
+        return self.reading.words() + time
 
 
 @dataclass(frozen=True)
@@ -78,7 +90,7 @@ class Run:
         """What the module did, in the terms of ``graph``, which is this run's with its norms folded or not."""
         neurons = {name: node for name, node in graph.nodes_of(LIF).items() if name not in self.parts}
         trains = {name: np.asarray(self.tracer.trains.train(name).cpu().numpy()) for name in neurons}
-        trains = {name: np.broadcast_to(t, (graph.timesteps, *t.shape[1:])) for name, t in trains.items()}
+        trains = {name: over_all(t, graph.timesteps) for name, t in trains.items()}
         return Record(
             target="pytorch",
             outputs=read_out(graph, self.result.detach().cpu().numpy()),
@@ -86,6 +98,13 @@ class Run:
             spike_counts={n: t.reshape(len(t), -1).sum(1).astype(np.int64) for n, t in trains.items()},
             trains={name: Train.pack(train) for name, train in trains.items()},
         )
+
+
+def over_all(train: Array, timesteps: int) -> Array:
+    """[T, B, *neurons] of neurons that do the same at each step, or that were not run to the end (silent then)."""
+    if len(train) in (1, timesteps):
+        return np.broadcast_to(train, (timesteps, *train.shape[1:]))
+    return np.concatenate([train, np.zeros((timesteps - len(train), *train.shape[1:]), train.dtype)])
 
 
 def read_out(graph: Graph, result: Array) -> Array:
@@ -114,11 +133,17 @@ def run(module: nn.Module, samples: Tensor, plan: Plan) -> Run:
         except SpikeportError:
             raise
         except Exception as error:
-            what = f"its forward fails on samples of shape {list(samples.shape)}: {type(error).__name__}: {error}"
-            where = type(module).__name__
-            mend = f"check input_shape {plan.shape} and {plan.reading.words()}"
-            _refuse([*tracer.findings, Finding("SP386", what, where, mend=mend)])
+            _refuse([*tracer.findings, _failed(error, module, samples, plan)])
         return _finish(tracer, module, outcome, plan)
+
+
+def _failed(error: Exception, module: nn.Module, samples: Tensor, plan: Plan) -> Finding:
+    """What to say where the module's own forward raises."""
+    what = f"its forward fails on samples of shape {list(samples.shape)}: {type(error).__name__}: {error}"
+    mend = f"check input_shape {plan.shape} and {plan.reading.words()}"
+    if isinstance(error, TypeError) and "required positional argument" in str(error):
+        mend = "one call gives it the samples alone: wrap it in a module whose forward(x) passes the rest"
+    return Finding("SP386", what, type(module).__name__, mend=mend)
 
 
 @contextlib.contextmanager
@@ -175,57 +200,29 @@ def _stateless(module: nn.Module) -> dict[str, None]:
     return {p.name: None for p in parameters[:1] if p.name in ("state", "states", "hidden") and p.default is None}
 
 
-def chosen(outcome: Any, output: int | str | None) -> Tensor:
-    """The one tensor of a result that counts. Raises SP385 where there are several and none is named."""
-    values = _values(outcome)
-    if output is None:
-        if len(values) == 1:
-            return next(iter(values.values()))
-        if not values:
-            fail("SP385", f"the module returns {type(outcome).__name__}, no tensor", mend="return one tensor")
-        names = ", ".join(repr(key) for key in values)
-        fail("SP385", f"the module returns {len(values)} results: {names}", mend=_which(list(values)))
-    if output not in values:
-        names = ", ".join(repr(key) for key in values)
-        fail("SP385", f"the module returns no result {output!r}; it has {names}", mend="name one of them")
-    return values[output]
-
-
-def _which(keys: list[int | str]) -> str:
-    """How to name one: of many numbered results, as a list of steps has them, the last."""
-    key = keys[-1] if len(keys) > 2 else keys[0]
-    verb = f"for a verb the tuple (net, input_shape, {{'output': {key!r}}})"
-    return f"say which result counts: capture(..., output={key!r}), or {verb}"
-
-
-def _values(outcome: Any) -> dict[int | str, Tensor]:
-    if isinstance(outcome, Tensor):
-        return {0: outcome}
-    if isinstance(outcome, Mapping):
-        return {str(key): value for key, value in outcome.items() if isinstance(value, Tensor)}
-    if isinstance(outcome, tuple | list):
-        values: dict[int | str, Tensor] = {n: v for n, v in enumerate(outcome) if isinstance(v, Tensor)}
-        nested = [v for v in outcome if isinstance(v, Mapping | tuple | list)]
-        return values or (_values(nested[0]) if len(nested) == 1 else {})
-    return {}
-
-
 def _finish(tracer: Tracer, module: nn.Module, outcome: Tensor, plan: Plan) -> Run:
     known = _known(tracer, outcome)
     timesteps = _timesteps(tracer)
     symbol = (
         weighted(known, [1 / timesteps] * timesteps, tracer.membranes.resolved) if isinstance(known, Steps) else known
     )
+    features = [label for label in symbol.labels if isinstance(label, int)]
+    if features != sorted(features):
+        symbol = operations.in_order(tracer, symbol)
     finish = Finish(tracer.draft, timesteps)
+    unrun = tracer.membranes.unrun(timesteps)
     provenance: dict[str, Any] = {"source": "pytorch", "module": type(module).__name__, "forward": plan.reading.way}
     if plan.reading.time:
         provenance["time_axis"] = plan.reading.time
     if plan.inside:
         provenance["inside"] = True
+    if unrun:
+        provenance["unrun"] = unrun
     graph = finish.graph(symbol, provenance)
     _refuse([*_named(tracer, finish.causes | tracer.reads), *finish.findings])
     assert graph is not None
-    result = _ordered(tracer, outcome, known, timesteps)
+    values = outcome.sum(known.axis) / timesteps if isinstance(known, Steps) else outcome
+    result = ordered(values, symbol.axes, symbol.shape, tracer.size, timed=symbol.timed)
     read = tuple(f for f in tracer.findings if f.code == "SP381")
     timed = plan.reading.way != "sequence" or tracer.timed or (isinstance(known, Symbol) and not known.timed)
     return Run(graph, tracer, result, read, timed, frozenset({*finish.parts, *graph.nodes_of(Peak)}))
@@ -236,20 +233,11 @@ def _known(tracer: Tracer, outcome: Tensor) -> Symbol | Steps:
     if isinstance(known, Lost):
         _refuse(_named(tracer, known.causes | tracer.reads))
     if isinstance(known, State):
-        fail("SP385", "the result is the membrane of a neuron layer", mend=f"return its spikes, or {_which([0])}")
+        fail("SP385", "the result is the membrane of a neuron layer", mend=f"return its spikes, or {which([0])}")
     if not isinstance(known, Symbol | Steps):
-        what = "the module's result does not come from its input, as far as can be followed"
-        finding = Finding("SP385", what, mend=f"supported are: {SUPPORTED}")
+        finding = Finding("SP385", f"the module's result {STRANGE}", mend=f"supported are: {SUPPORTED}")
         raise SpikeportError([finding, *_named(tracer, tracer.reads)])
     return known
-
-
-def _ordered(tracer: Tracer, outcome: Tensor, known: Symbol | Steps, timesteps: int) -> Tensor:
-    if isinstance(known, Steps):
-        steps = [s for s in known.steps if s is not None]
-        mean = outcome.sum(known.axis) / timesteps
-        return ordered(mean, steps[0].axes, steps[0].shape, tracer.size, timed=False)
-    return ordered(outcome, known.axes, known.shape, tracer.size, timed=known.timed)
 
 
 def _timesteps(tracer: Tracer) -> int:

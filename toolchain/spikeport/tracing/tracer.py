@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from spikeport.findings import Finding
-from spikeport.tracing import operations, views
+from spikeport.tracing import in_place, operations, reasons, views
 from spikeport.tracing.axes import words
 from spikeport.tracing.call import FIXED, Call, Handler
 from spikeport.tracing.calls import NeuronCall, NeuronCalls
 from spikeport.tracing.draft import Draft
-from spikeport.tracing.functions import FACTORIES, IDENTITIES, READS, in_type_of, line, name_of, tensors, widened
+from spikeport.tracing.functions import FACTORIES, IDENTITIES, LIKE, READS, in_type_of, line, name_of, tensors, widened
 from spikeport.tracing.membranes import Membranes
 from spikeport.tracing.registry import Registered, registered
 from spikeport.tracing.schedules import as_block
@@ -88,7 +88,7 @@ class Tracer(TorchFunctionMode):
         """The model runs so many timesteps. Raises `Unsupported` if it was another number before."""
         if self.timesteps not in (None, count):
             raise Unsupported(f"runs {count} timesteps here, {self.timesteps} elsewhere")
-        self.timesteps = count
+        self.timesteps, self.membranes.over_all = count, True
 
     def size(self, shape: tuple[int, ...], label: Label) -> int:
         """How long an axis is."""
@@ -123,18 +123,21 @@ class Tracer(TorchFunctionMode):
         func = torch.Tensor.double if self.wide and name == "float" else func
         values = list(tensors((args, kwargs)))
         known = [k for value in values if (k := self.known_of(value)) is not None]
-        if name in FACTORIES or not known:
+        if name in FACTORIES or not known or (name in LIKE and self.known_of(args[0]) is None):
             out = func(*args, **kwargs)
-            if name in FACTORIES or (values and all(self._free(v) for v in values)):
-                self._fix(out)
+            sources = values[:1] if name in LIKE else values
+            if name in FACTORIES or (sources and all(self._free(v) for v in sources)):
+                self.fix(out)
             return out
         shape = tuple(args[0].shape) if args and isinstance(args[0], Tensor) else ()
+        before = in_place.before(self, name, args)
         out = func(*args, **kwargs)
         if not any(True for _ in tensors(out)) and name not in ("__iter__", "__setitem__"):
             if name in READS:
                 self._read(name)
             return out
-        return self._follow(name, args, kwargs, out, shape, known)
+        in_place.spread(self, name, args)
+        return self._follow(name, before, kwargs, args[0] if name == "__setitem__" else out, shape, known)
 
     def _read(self, name: str) -> None:
         why = "what the module does would depend on the sample."
@@ -145,35 +148,46 @@ class Tracer(TorchFunctionMode):
     def _free(self, value: Tensor) -> bool:
         return id(value) in self._fixed or id(value) in self._own or value.numel() == 1
 
-    def _fix(self, out: Any) -> None:
+    def fix(self, out: Any) -> None:
+        """Note that a tensor comes from factories such as torch.zeros, and from parameters, alone."""
         for value in tensors(out):
             if id(value) not in self._own:
                 self._fixed[id(value)] = self._watched(value, self._fixed)
 
     def is_fixed(self, value: Any) -> bool:
-        """Whether a tensor comes from factories such as torch.zeros, and from parameters, alone."""
+        """Whether a tensor comes from factories and parameters alone."""
         return id(value) in self._fixed
+
+    def unfix(self, value: Tensor) -> None:
+        """Something else was written into a tensor."""
+        del self._fixed[id(value)]
+
+    def fixed(self) -> list[tuple[Tensor, None]]:
+        """The tensors that come from factories and parameters alone."""
+        return [(t, None) for r in self._fixed.values() if (t := r()) is not None]
+
+    def followed(self) -> list[tuple[Tensor, Known]]:
+        """The tensors of which something is known."""
+        return [(t, k) for r, k in self._known.values() if not isinstance(k, Lost) and (t := r()) is not None]
 
     def _follow(self, name: str, args: Any, kwargs: Any, out: Any, shape: Any, known: list[Known]) -> Any:
         result: Any = None
         first = self.known_of(args[0]) if args else None
-        self._views(name, args)
         if isinstance(first, State) and name in IDENTITIES:
             result = first
         elif not any(isinstance(k, Lost) for k in known):
             try:
-                handler = self.handlers.get(name)
-                if handler is None:
-                    raise Unsupported("is no operation that a graph can hold")
+                handler = self.handlers.get(name) or reasons.unknown
                 result = operations.handled(handler, Call(self, name, tuple(args), kwargs, out, shape))
-            except Unsupported as reason:
+            except Exception as error:
+                reason = reasons.of(error)
                 number = self.report(f"{name.strip('_')}: {reason}", mend=reason.mend, code=reason.code)
                 result = self._as_if(args, out, causes_of(known) | {number})
         else:
             result = Lost(causes_of(known))
         if name == "__iter__":
             out = list(out)
-        self._mark(args[0] if name == "__setitem__" else out, result, name.strip("_"), causes_of(known))
+        self._mark(out, result, name.strip("_"), causes_of(known))
         return iter(out) if name == "__iter__" else out
 
     def _as_if(self, args: Any, out: Any, causes: frozenset[int]) -> Known:
@@ -182,28 +196,9 @@ class Tracer(TorchFunctionMode):
         symbol = views.as_if(x, out, self.size) if isinstance(x, Symbol) and isinstance(out, Tensor) else None
         return Lost(causes) if symbol is None else replace(symbol, causes=symbol.causes | causes, before=None)
 
-    def _views(self, name: str, args: Any) -> None:
-        """Where a tensor is changed in place, what is known of its other views is true no longer."""
-        if not views.in_place(name) or not isinstance(args[0], Tensor):
-            return
-        written = args[0] if name != "__setitem__" else views.part(args[0], args[1])
-        followed = [t for r, k in self._known.values() if not isinstance(k, Lost) and (t := r()) is not None]
-        for other in views.overlapping(args[0], written, followed):
-            number = self.report(f"{name.strip('_')}: changes a tensor in place of which another view is in use")
-            known = self._known[id(other)][1]
-            self.know(
-                other,
-                replace(known, causes=known.causes | {number})
-                if isinstance(known, Symbol)
-                else Lost(frozenset([number])),
-            )
-        fixed = [t for r in self._fixed.values() if (t := r()) is not None]
-        for other in views.overlapping(args[0], written, fixed):
-            del self._fixed[id(other)]
-
     def _mark(self, out: Any, result: Any, name: str, causes: frozenset[int]) -> None:
         if result is FIXED:
-            self._fix(out)
+            self.fix(out)
             return
         for index, tensor in enumerate(tensors(out)):
             known = result[index] if isinstance(result, list) else result

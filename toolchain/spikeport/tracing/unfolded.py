@@ -17,10 +17,11 @@ import numpy as np
 from spikeport.graph import LIF, Array, Delay, Edge, Gate, Node, Scale, Shape, StepAffine
 from spikeport.tracing.charges import ZERO, Charge, one_unit
 from spikeport.tracing.draft import Draft, Drawn
-from spikeport.tracing.recurrence import letters_of, solve
+from spikeport.tracing.recurrence import currents, letters_of, solve, steady
 from spikeport.tracing.registry import Cells
 from spikeport.tracing.schedules import alike, entering, schedule, without_norms
-from spikeport.tracing.symbols import Out, Symbol, Unsupported
+from spikeport.tracing.snntorch_states import erased
+from spikeport.tracing.symbols import Factor, Out, Symbol, Unsupported
 
 WHOLE = ""  #: stands for all that enters a layer
 
@@ -31,6 +32,8 @@ def unfold(name: str, shape: Shape, charges: list[Charge], draft: Draft) -> Draw
     Raises `Unsupported` for what is no sum of products with the last spikes.
     """
     plain = [_without_norms(draft, shape, charge) for charge in one_unit(name, shape, charges)]
+    if (kept := _before_erasing(name, plain)) is not None:
+        return _erased(name, shape, kept)
     letters = letters_of(name, shape, plain)
     whole = entering([step.inputs for step in letters], [step.constant for step in letters], shape)
     with contextlib.suppress(Unsupported):
@@ -42,6 +45,32 @@ def unfold(name: str, shape: Shape, charges: list[Charge], draft: Draft) -> Draw
     thresholds = schedule([charge.threshold for charge in plain], shape)
     node = LIF(shape, np.zeros(()), thresholds, compare=plain[0].compare)
     return whole.drawn(_cells(node, keep, gate, back))
+
+
+def _before_erasing(name: str, charges: list[Charge]) -> list[Charge] | None:
+    """The charges u of neurons that lose all of it at the step after a spike, (1 - s[k-1]) u, what enters then too."""
+    kept = []
+    for step, charge in enumerate(charges):
+        own = Out(name, step - 1)
+        lost = {p - {own}: c for p, c in charge.terms.items() if own in p and c.any()}
+        rest = {p: c for p, c in charge.terms.items() if own not in p}
+        whole = {**rest, **({frozenset[Factor](): charge.constant} if charge.constant.any() else {})}
+        opposite = lost.keys() == whole.keys() and all(np.array_equal(-lost[p], whole[p]) for p in lost)
+        if step and not opposite:
+            return None
+        kept.append(replace(charge, terms=rest))
+    return kept if len(kept) > 1 else None
+
+
+def _erased(name: str, shape: Shape, charges: list[Charge]) -> Drawn:
+    """A membrane, behind a current where there is one, that is multiplied by 1 - s[k-1]."""
+    letters = letters_of(name, shape, charges)
+    fade, inputs, constant, biases = currents(letters, shape)
+    if constant.any() or any(bias.any() for bias in biases):
+        raise Unsupported("loses what enters at the step after a spike, and has a bias")
+    keep = steady([step.keep for step in letters[1:]], "decay", shape)
+    node = LIF(shape, np.zeros(()), schedule([c.threshold for c in charges], shape), compare=charges[0].compare)
+    return Drawn(erased(node, keep, np.ones(()), None, fade if fade.any() else None), inputs)
 
 
 def _of_whole(name: str, step: int, charge: Charge) -> Charge:

@@ -1,4 +1,4 @@
-"""What the tracer needs of tensors' forms: a flatten that waited, views in use, stand-ins for what is unsupported."""
+"""What the tracer needs of tensors' forms: a flatten that waited, stand-ins for what is unsupported."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from spikeport.graph import Array, Flatten, Norm
@@ -43,34 +42,6 @@ def as_if(x: Symbol, out: Tensor, size: Callable[[tuple[int, ...], Label], int])
             pass
     axes = (*lead, *((n,) for n in range(len(features))))
     return Symbol(x.terms, features, axes, x.constant if x.constant.ndim == 0 else 0 * x.constant.flat[0], x.causes)
-
-
-def in_place(name: str) -> bool:
-    """Whether a function changes the values of its first argument."""
-    if name == "__setitem__" or (name.startswith("__i") and name not in ("__iter__", "__invert__")):
-        return True
-    return name.endswith("_") and not name.endswith("__") and not name.startswith(("unsqueeze", "squeeze", "requires"))
-
-
-def part(tensor: Tensor, index: Any) -> Tensor:
-    """What an index writes into; the whole tensor where the index makes copies."""
-    with torch._C.DisableTorchFunction():
-        piece = tensor[index]
-    same = piece.untyped_storage().data_ptr() == tensor.untyped_storage().data_ptr()
-    return piece if same else tensor
-
-
-def overlapping(tensor: Tensor, written: Tensor, others: list[Tensor]) -> list[Tensor]:
-    """The tensors that share the memory of what is written into ``tensor``."""
-    place = tensor.untyped_storage().data_ptr()
-
-    def shares(other: Tensor) -> bool:
-        if other is tensor or other.untyped_storage().data_ptr() != place:
-            return False
-        apart = other.numel() <= written.numel() and other.storage_offset() != written.storage_offset()
-        return written is tensor or not apart
-
-    return [other for other in others if shares(other)]
 
 
 def norm_of(module: Any, number: Callable[[Any], Array]) -> Norm:

@@ -1,0 +1,64 @@
+"""What torch's other functions are, and what to do about them: what a graph cannot hold, in the user's terms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spikeport.findings import SpikeportError
+from spikeport.tracing.call import Call
+from spikeport.tracing.symbols import Symbol, Unsupported
+
+ANALOG = "is an analog nonlinearity, where a graph passes spikes and sums of them"
+SPIKE = "put spiking neurons in its place, or take it out"
+GATES = "has gates that multiply analog values"
+LOGITS = "return the values before it: it changes no decision, and the loss can take it"
+RANDOM = "draws random numbers, which are others at each run"
+ENCODE = "encode the input before the network, as a part of the data (coding='events'), and give it frames"
+STATISTICS = "normalises with the statistics of each sample, which are known only when it has come in"
+
+#: name of a function -> what it is, and the mend
+REASONS: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(("softmax", "log_softmax", "log_sigmoid", "logsigmoid"), ("has no place in a graph", LOGITS)),
+    **dict.fromkeys(("argmax", "topk", "sort", "argsort"), ("is a decision about values", LOGITS)),
+    **dict.fromkeys(
+        ("relu", "relu_", "leaky_relu", "elu", "gelu", "silu", "mish", "prelu", "hardtanh", "relu6"), (ANALOG, SPIKE)
+    ),
+    **dict.fromkeys(("sigmoid", "tanh", "softplus", "exp", "log", "sqrt", "abs", "sin", "cos"), (ANALOG, SPIKE)),
+    **dict.fromkeys(("gru", "lstm", "rnn_tanh", "rnn_relu", "gru_cell", "lstm_cell"), (GATES, SPIKE)),
+    **dict.fromkeys(("scaled_dot_product_attention", "multi_head_attention_forward"), (GATES, SPIKE)),
+    **dict.fromkeys(
+        ("layer_norm", "group_norm", "instance_norm", "rms_norm", "std", "var", "norm"),
+        (STATISTICS, "use a batch normalisation, whose running statistics are constants"),
+    ),
+    **dict.fromkeys(
+        ("rand_like", "randn_like", "bernoulli", "bernoulli_", "poisson", "normal_", "uniform_", "multinomial"),
+        (RANDOM, ENCODE),
+    ),
+    **dict.fromkeys(("round", "floor", "ceil", "trunc"), ("rounds analog values", SPIKE)),
+}
+
+
+def unknown(call: Call) -> Any:
+    """Raises `Unsupported` with what the function is."""
+    name = call.name.strip("_")
+    if name in ("clamp", "clip", "clamp_min", "clamp_max"):
+        raise Unsupported(*_clamp(call))
+    what, mend = REASONS.get(call.name, ("is no operation that a graph can hold", ""))
+    raise Unsupported(what, mend=mend)
+
+
+def of(error: Exception) -> Unsupported:
+    """Why a handler did not take a call; one that it does not expect is no fault of the user's module."""
+    if isinstance(error, Unsupported):
+        return error
+    if isinstance(error, SpikeportError):
+        first = error.findings[0]
+        return Unsupported(first.what, mend=first.mend)
+    return Unsupported(f"is called in a way that capture does not know ({type(error).__name__}: {error})")
+
+
+def _clamp(call: Call) -> tuple[str, str, str]:
+    x = call.known(call.get(0, "input"))
+    if isinstance(x, Symbol) and {getattr(f, "node", "") for f in x.factors()} == {"input"}:
+        return "holds the input in a range", "SP380", "do it before the network, as a part of preparing the data"
+    return "holds a value in a range, which no node does", "SP380", "take it out, or train without it"
