@@ -82,6 +82,51 @@ def test_the_advice_for_rounded_weights_helps():
     assert counts[0] > 2 * counts[1] > 2 * counts[2]
 
 
+def counted(graph, x, name, calibration=None, **options):
+    """How many spikes differ after quantising; all of them are of one cause, where there are any."""
+    data = x if calibration is None else calibration
+    made = quantize(graph, data=data, frames=True, calibration=x.shape[1], **options)
+    comparison = compare(graph, made.graph, samples=x, frames=True)
+    assert {cause.name for cause in comparison.causes} <= {name}
+    return comparison.parity.spike_mismatches
+
+
+def test_the_advice_for_truncated_membranes_helps():
+    """Weights and thresholds are integers, the decay 15/16: only the leak rounds; each bit halves what that does."""
+    draw, steps = np.random.default_rng(0), 60
+    nodes = {"input": Input((30,), coding="events")}
+    for name, shape in (("a", (32, 30)), ("b", (10, 32))):
+        weight = np.float32(draw.integers(-1, 2, shape))
+        weight[:, 0] = 1
+        nodes |= {
+            f"{name}.fc": Linear(weight),
+            name: LIF(shape[:1], np.float32(15 / 16), np.full(steps, np.float32(3.5))),
+        }
+    graph, x = Graph.chain(nodes, timesteps=steps), np.float32(draw.random((steps, 50, 30)) < 0.3)
+    skip = ("rounding", "joint", "bias", "thresholds", "normalise", "decay")
+    tried = {bits: counted(graph, x, "truncation", weight_bits=bits, profile="int", skip=skip) for bits in (3, 4, 8)}
+    assert tried[3] > 1.5 * tried[4] > 15 * tried[8]
+    assert counted(graph, x, "truncation", weight_bits=3, profile="loihi2", skip=skip) < tried[3] / 15
+
+
+def test_the_advice_for_saturated_membranes_helps():
+    """Sixteen steps of inhibition go beyond 24 bits, and calibration has not seen them."""
+    draw, steps = np.random.default_rng(0), 36
+    weight = np.float32(draw.uniform(0.5, 1, (4, 200)) * np.repeat([-1, 1], 100))
+    lif = LIF((4,), np.float32(1), np.full(steps, np.float32(10)))
+    nodes = {"input": Input((200,), coding="events"), "fc": Linear(weight), "lif": lif}
+    graph, x = Graph.chain(nodes, timesteps=steps), np.float32(draw.random((steps, 4, 200)) < 0.9)
+    x[:16, :, 100:] = x[16:, :, :100] = 0
+    excited = np.where(np.arange(200) < 100, np.float32(0), x)
+    skip = ("joint", "rounding", "bias")
+
+    def saturated(**options):
+        return counted(graph, x, "saturation", profile="int", skip=skip, **options)
+
+    assert saturated(calibration=excited) > 4
+    assert saturated(calibration=excited, weight_bits=7) == saturated(calibration=x) == 0
+
+
 def test_a_run_against_itself_has_no_cause_and_truncation_parts_no_two_integer_networks():
     def graph(threshold):
         nodes = {

@@ -69,13 +69,14 @@ INPUT = Kind(
 TRUNCATION = Kind(
     "truncation",
     "membranes truncated to integers",
-    "The leak of integer membranes rounds towards zero, by less than a unit a step; what that costs in accuracy "
-    "training takes back (quantize --fine-tune 3).",
+    "The leak of integer membranes rounds towards zero, by less than a unit a step: each weight bit more halves the "
+    "unit (quantize --weight-bits 8), and a profile with exponents makes it finer still (quantize --profile loihi2).",
 )
 SATURATION = Kind(
     "saturation",
     "membranes saturate",
-    "Membranes leave 24 bits and are clipped: fewer bits make smaller sums (quantize --weight-bits 7).",
+    "Membranes leave the profile's state_bits and are clipped: calibrate on samples in which they do "
+    "(quantize --calibration 1000), or take fewer bits, which make smaller sums (quantize --weight-bits 7).",
 )
 WRAP = Kind(
     "wrap",
