@@ -93,3 +93,14 @@ def test_columns_that_cannot_be_told_are_refused(header, order, tmp_path):
 def test_pixels_are_whole_numbers(tmp_path):
     np.save(tmp_path / "a.npy", np.stack([T, X + 0.5, Y, P], 1))
     assert code(read_events, tmp_path / "a.npy") == "SP362"
+
+
+def test_a_column_that_rises_beside_a_counter_that_begins_again_is_not_the_time(tmp_path):
+    times, rows = np.arange(1000, 101_000, 1000), np.arange(100) // 20
+    table = np.stack([(times + 2**32 - 50_000) % 2**32, X[:1].repeat(100), rows, rows % 2], 1)
+    np.save(tmp_path / "a.npy", table)
+    events = read_events(tmp_path / "a.npy")
+    assert (events.t - events.t[0]).tolist() == (times - times[0]).tolist()
+    assert events.y.tolist() == rows.tolist()
+    marked = write(tmp_path / "a.csv", "\ufefft x y p\n", table)  # with the byte order mark of some spreadsheets
+    assert read_events(marked).t.tolist() == events.t.tolist()

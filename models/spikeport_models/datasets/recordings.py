@@ -94,8 +94,16 @@ def _columns(table: NDArray[Any]) -> list[Any]:
 def _in_order(table: NDArray[Any]) -> None:
     """Raises ValueError where another column than the first looks like time: it alone never steps back."""
     rises = [bool((np.diff(column) >= 0).all()) and len(np.unique(column)) > 2 for column in table.T]
-    if len(table) > 2 and not rises[0] and any(rises[1:]):
+    if len(table) > 2 and not rises[0] and any(rises[1:]) and not _goes_on(table[:, 0]):
         raise ValueError(f"columns of which number {rises.index(True) + 1} looks like the time; name them in a header")
+
+
+def _goes_on(times: NDArray[Any]) -> bool:
+    """Whether these are the times of a counter that began again, and never step back otherwise."""
+    try:
+        return bool((np.diff(microseconds(times)) >= 0).all())
+    except ValueError:
+        return False
 
 
 def _bin(path: Path) -> list[NDArray[Any]]:
@@ -116,7 +124,7 @@ def _npz(path: Path) -> list[Any]:
 
 
 def _text(path: Path) -> list[Any]:
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     names = _header(lines[0]) if lines else []
     rows = [_cells(line) for line in lines[bool(names) :] if not line.startswith("#")]
     if not rows:

@@ -13,6 +13,7 @@ from spikeport.files import sha256
 from spikeport.findings import fail
 from spikeport.graph import Array, Graph
 from spikeport.nearest import choose
+from spikeport.passes.extend import extend
 from spikeport.record import Record
 from spikeport.target import Request, shows
 from spikeport.training.shipped import models
@@ -106,7 +107,7 @@ def _of_record(name: str, record: Record, model: Named | None, reading: Reading)
     """A record with the model that the user gives, or with the file it says it is of, if that is still the same."""
     if model is not None:
         assert not isinstance(model, Record)
-        return Side(name, load_model(model, **reading), record=record)
+        return Side(name, _for_steps_of(record, load_model(model, **reading)), record=record)
     known = record.origin.get("model", "")
     if not known:
         return Side(name, None, record=record, lacks="the record does not say of which model it is")
@@ -115,7 +116,13 @@ def _of_record(name: str, record: Record, model: Named | None, reading: Reading)
             return Side(name, None, record=record, lacks=f"its model {known} is not here")
         if sha256(Path(known)) != record.origin.get("model_sha256"):
             return Side(name, None, record=record, lacks=f"its model {known} is another file by now")
-    return Side(name, load_model(known, **reading), record=record)
+    return Side(name, _for_steps_of(record, load_model(known, **reading)), record=record)
+
+
+def _for_steps_of(record: Record, model: Model) -> Model:
+    """The model for as many steps as the record has, where it leaves their number open."""
+    steps = next((len(counts) for counts in record.spike_counts.values()), model.graph.timesteps)
+    return model if model.graph.after_end == "error" else replace(model, graph=extend(model.graph, steps))
 
 
 def remembered(sides: tuple[Side, Side]) -> Array | None:

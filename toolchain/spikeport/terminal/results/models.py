@@ -62,7 +62,9 @@ def _quantize(quantised: Quantised, values: Mapping[str, Any]) -> None:
     title = f"Steps, on {report['calibration_samples']} calibration samples"
     show.table(title, ("step", "kept", "output error", "spikes that differ", "same answer"), rows)
     accuracy = ", ".join(f"{name.replace('_', '-')} {share:.2%}" for name, share in report["accuracy"].items())
-    console.say(f"accuracy on {report['samples']} samples of the {report['split']} split: {accuracy}")
+    unlabelled = any(finding.code == "SP238" for finding in quantised.findings)
+    what = "the real network's answer" if unlabelled else "accuracy"
+    console.say(f"{what} on {report['samples']} samples of the {report['split']} split: {accuracy}")
     if "collapsed" in report:
         only = report["collapsed"]
         told = f"{only['spike_mismatches']:,} of {only['spikes_compared']:,} spikes differ by it"
