@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spikeport.findings import SpikeportError
-from spikeport.jobs.axes import axes_of, check, count, points
+from spikeport.jobs.axes import axes_of, check, count, evenly, points
 from spikeport.jobs.plan import Axis, Plan, parse, read
 from spikeport.verbs.stages import ORDER
 from spikeport.verbs.sweep import sweep
@@ -98,6 +98,31 @@ def test_a_plan_that_cannot_be_run_is_refused_before_anything_runs(change, code,
         sweep(changed(**change), tmp_path)
     assert words in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("lengths", [(7,), (2, 4), (6, 4, 3), (7, 6, 3, 3), (1, 5, 2)])
+def test_a_sweep_that_stops_has_gone_through_its_axes_alike(lengths):
+    """At no point does a value of an axis lead another by more than one."""
+    axes = {f"quantize.{i}": Axis(values=[[j] for j in range(n)]) for i, n in enumerate(lengths)}
+    order = evenly(points(axes))
+    assert sorted(map(str, order)) == sorted(map(str, points(axes)))
+    for name, axis in axes.items():
+        counts = dict.fromkeys(map(str, axis.grid()), 0)
+        for point in order:
+            counts[str(point[name])] += 1
+            assert max(counts.values()) - min(counts.values()) <= 1
+
+
+def test_points_whose_condition_holds_come_by_turns_with_the_others():
+    axes = {"train.a": Axis(values=[1, 2]), "train.b": Axis(values=[1, 2, 3], when={"train.a": 1})}
+    assert [point.get("train.b") for point in evenly(points(axes))] == [1, 2, None, 3]
+
+
+def test_a_plan_that_is_not_there_names_those_beside_it(tmp_path):
+    (tmp_path / "plan.toml").write_text("")
+    with pytest.raises(SpikeportError, match=r"no such file\n.*did you mean plan.toml") as caught:
+        read(tmp_path / "plam.toml", ORDER)
+    assert caught.value.code == "SP960"
 
 
 def test_what_is_no_toml_is_no_plan(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import lcm
 from typing import Any
 
 from spikeport.findings import Finding, SpikeportError, fail
@@ -70,6 +71,36 @@ def points(axes: Mapping[str, Axis]) -> Iterator[Point]:
             yield from below(i + 1, {**point, name: value})
 
     return below(0, {})
+
+
+def evenly(some: Iterable[Point]) -> list[Point]:
+    """The same points in an order of which every beginning has gone through all values of each axis about alike.
+
+    Points with other axes, where conditions hold or not, come by turns, as many of each as there are.
+    """
+    groups: dict[tuple[str, ...], list[Point]] = {}
+    for point in some:
+        groups.setdefault(tuple(point), []).append(point)
+    places = []
+    for number, group in enumerate(groups.values()):
+        values = {name: list(dict.fromkeys(repr(point[name]) for point in group)) for name in group[0]}
+        group.sort(key=lambda point, values=values: _turn(point, values))  # type: ignore[misc]
+        places += [((turn + 0.5) / len(group), number, turn, point) for turn, point in enumerate(group)]
+    return [point for *_, point in sorted(places, key=lambda place: place[:3])]
+
+
+def _turn(point: Point, values: Mapping[str, list[str]]) -> int:
+    """When a point's turn is, if at turn t all axes go on at once: axis by axis to the value t modulo its length n.
+
+    With m combinations of the axes before, t and t + lcm(m, n) would be one point: from there on it is a value further.
+    """
+    turn, before = 0, 1
+    for name, each in values.items():
+        place, n = each.index(repr(point[name])), len(each)
+        turns = (turn + before * again for again in range(n))
+        turn = next(t for t in turns if (t + t // lcm(before, n)) % n == place)
+        before *= n
+    return turn
 
 
 def check(plan: Plan, knows: Callable[[str, str], Iterable[str] | None], metrics: Iterable[str]) -> dict[str, Axis]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.nearest import choose
+from spikeport.reading import line
 
 MOST = 100_000  #: jobs of a plan, unless it says another number
 BOUND = re.compile(r"(<=|>=)\s*([-+0-9.eE]+)")
@@ -125,8 +126,13 @@ def read(path: Path | str, verbs: Collection[str]) -> Plan:
     place = Path(path)
     try:
         fields = tomllib.loads(place.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        beside = sorted(each.name for each in place.parent.glob("*.toml"))
+        mend = choose(place.name, beside) if beside else "write one: docs/howto/sweep.md has an example"
+        fail("SP960", "there is no such file", where=str(path), mend=mend)
     except (OSError, ValueError) as error:
-        fail("SP960", f"is no plan ({error})", where=str(path))
+        mend = "write it in TOML: docs/howto/sweep.md shows every word"
+        fail("SP960", f"is no plan ({line(error)})", where=str(path), mend=mend)
     return parse(fields, verbs, str(path))
 
 
@@ -140,7 +146,7 @@ def parse(fields: Mapping[str, Any], verbs: Collection[str], where: str = "plan"
     except ValidationError as error:
         raise SpikeportError([_finding(one, where, verbs) for one in error.errors()]) from None
     except (TypeError, AttributeError) as error:
-        fail("SP960", f"is no plan ({error})", where=where)
+        fail("SP960", f"is no plan ({error})", where=where, mend="docs/howto/sweep.md shows every word")
 
 
 def _finding(error: Any, where: str, verbs: Collection[str]) -> Finding:

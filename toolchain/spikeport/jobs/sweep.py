@@ -11,7 +11,7 @@ from typing import Any
 
 from spikeport.files import plain, write_json
 from spikeport.findings import Finding, SpikeportError, fail
-from spikeport.jobs.axes import SEED, Point, points
+from spikeport.jobs.axes import SEED, Point, evenly, points
 from spikeport.jobs.executor import executor
 from spikeport.jobs.job import Facts, Job
 from spikeport.jobs.plan import Axis, Plan
@@ -68,7 +68,7 @@ class Sweep:
 
     def _grid(self, run: Run) -> Iterator[Done]:
         self.points = list(points(self.axes))
-        jobs = self._jobs(self.points)
+        jobs = self._jobs(evenly(self.points))
         self.note()
         run.add(jobs)
         yield from run
