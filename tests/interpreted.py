@@ -1,13 +1,16 @@
-"""Triton's interpreter, on which the kernels of a GPU run here, at a speed that a suite can bear."""
+"""Triton's interpreter, on which the kernels of a GPU run here, at a speed that a suite can bear, between `guards`."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 
 import torch
+
+from guards import launch_between_zones, poisoned
 
 #: kernels are made for the interpreter or for a card when they are loaded, so a process has one or the other
 MISSING = (
@@ -38,11 +41,13 @@ def interpreted() -> Iterator[None]:
 
     def launch(self, *args, **kwargs):
         patched.clear()
-        return run(self, *args, **kwargs)
+        assert callable(self.grid) or len(self.grid) == 1, "programs along another axis than the first end at 65,535"
+        launch_between_zones(partial(run, self), args, kwargs)
 
     interpreter._patch_lang, interpreter.GridExecutor.__call__ = once, launch
     try:
-        yield
+        with poisoned():
+            yield
     finally:
         interpreter._patch_lang, interpreter.GridExecutor.__call__ = patch, run
         if before is None:

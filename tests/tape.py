@@ -13,7 +13,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
-POISON = 165
+from guards import POISON, as_bytes
+
 READS = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape)
 
 
@@ -88,14 +89,14 @@ class Tape(TorchDispatchMode):
         """The values of tensors from outside, before the first of them is written."""
         for each in values:
             if memory(each) not in self.own and memory(each) not in self.before:
-                whole = torch.empty(0, dtype=torch.uint8).set_(each.untyped_storage())
+                whole = as_bytes(each.untyped_storage())
                 self.before[memory(each)] = whole, whole.clone()
 
 
 def _repeat(func, args, kwargs, fresh, out):
     if "empty" in func.name():
         for each in fresh:
-            torch.empty(0, dtype=torch.uint8).set_(each.untyped_storage()).fill_(POISON)
+            as_bytes(each.untyped_storage()).fill_(POISON)
         return
     now = tensors(func(*args, **kwargs))
     for old, new in zip(out, now, strict=True):

@@ -164,6 +164,16 @@ def test_the_environment_may_name_the_kernels_and_a_card_takes_what_there_is(mon
     assert kernels_here("cpu") == "triton"
 
 
+@kernels
+def test_no_batch_of_a_card_has_more_places_than_32_bits_count():
+    from spikeport.engine.run import Engine
+
+    graph, _ = layer("many channels")
+    with interpreted():
+        most, places = Engine(graph, kernels="triton").ready(Range(0, 1)).most_samples, graph.timesteps * 4 * 3
+    assert most * places < 2**31 <= (most + 1) * places
+
+
 def test_batches_that_are_launched_ahead_are_read_in_their_order(monkeypatch):
     """On a card the next batch is launched before the one before it is read; here it is as if there were one."""
     from spikeport.engine.program import Program

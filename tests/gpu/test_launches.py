@@ -55,6 +55,19 @@ def test_a_batch_of_integers_is_launched_without_a_look_at_the_card(seed):
     assert names.count("fire") >= 2 * len(graph.nodes_of(LIF))
 
 
+@pytest.mark.parametrize(("size", "beyond"), [(4 * 1024, False), (4 * 1024 + 1, True)])
+def test_a_kernel_that_leaves_its_memory_is_seen(size, beyond):
+    """A sum over windows of one place that is told of one value too many."""
+    with interpreted():
+        from spikeport.engine.cuda.pools import pool
+
+        x, out = torch.ones(4, 1024, dtype=torch.uint8), torch.empty(4, 1024, dtype=torch.uint8)
+        window = (1, 1024, 1, 1024, 1024, 1, 1, 1, 1, 0, 0)
+        with pytest.raises(AssertionError, match="behind") if beyond else nullcontext():
+            pool[(2,)](x, out, size, *window, 1 << 14)
+    assert beyond or (out == 1).all()
+
+
 @pytest.mark.parametrize("method", [DsAtgo(), DsAtgo(per_channel=True), Fixed()])
 @pytest.mark.parametrize("steps", [2, 40])
 def test_a_layer_is_trained_without_a_look_at_the_card(method, steps, monkeypatch):

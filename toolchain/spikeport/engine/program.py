@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -117,10 +118,16 @@ class Program:
         """
         budget = self._budget(memory)
         most = max(1, budget // (self.bytes + (0 if memory is None else kept)))
-        if self.device != "cpu":
-            largest = max(int(np.prod(shape)) for shape in self.graph.shapes.values())
-            most = max(1, min(most, (2**31 - 1) // (self.graph.timesteps * largest)))  # kernels count values in 32 bits
+        most = min(most, self.most_samples)
         return max(1, -(-total // -(-total // most))) if total else 1
+
+    @cached_property
+    def most_samples(self) -> int:
+        """More never run at once: kernels of a card count the places of all samples and steps in 32 bits."""
+        if not self.later:
+            return sys.maxsize
+        places = max(int(np.prod(shape[1:])) for shape in self.graph.shapes.values())
+        return max(1, (2**31 - 1) // (self.graph.timesteps * places))
 
     def steps_at_once(self, samples: int, memory: int | None) -> int:
         """How many steps of so many samples to run together, so that their values take about ``memory`` bytes.

@@ -57,6 +57,7 @@ class Engine:
         ready = self.ready(ends)
         assert self._repeats is not None
         size = request.batch or ready.samples_at_once(total, request.memory, kept_bytes(self.graph, request))
+        size = min(size, ready.most_samples)
         steps = self.steps or ready.steps_at_once(size, request.memory)
         shapes = {name: self.graph.shapes[name] for name in self.graph.outputs}
         outputs = {name: np.empty((total, *shape), ready.leaving) for name, shape in shapes.items()}

@@ -32,17 +32,22 @@ def tally(
     rows_of_table,
     whole,
     samples,
+    steps,
     spikes: tl.constexpr,
     bp: tl.constexpr,
     bs: tl.constexpr,
     bc: tl.constexpr,
 ):
-    """Of step ``program_id(2)``: `cpu.reached`. ``spikes``: there are zeros and ones only."""
-    tiles = tl.cdiv(places, bp)
-    p = tl.program_id(0) % tiles * bp + tl.arange(0, bp)
-    c = tl.program_id(1) * bc + tl.arange(0, bc)
-    t = tl.program_id(2).to(tl.int64)
-    begin = tl.program_id(0) // tiles * samples
+    """One step of some places, samples and channels: `cpu.reached`. ``spikes``: there are zeros and ones only.
+
+    Programs lie along one axis, since the others end at 65,535, and a long run has more steps.
+    """
+    tiles, across = tl.cdiv(places, bp), tl.cdiv(channels, bc)
+    c = tl.program_id(0) % across * bc + tl.arange(0, bc)
+    block = tl.program_id(0) // across
+    p = block % tiles * bp + tl.arange(0, bp)
+    t = (block // tiles % steps).to(tl.int64)
+    begin = block // tiles // steps * samples
     end = tl.minimum(begin + samples, batch)
     known = (p < places)[:, None] & (c < channels)[None, :]
     at = x + t * whole + (p[:, None] * channels + c[None, :])[:, None, :]
@@ -76,8 +81,8 @@ def reached(x: Tensor, kinds: Tensor, table: Tensor, *, spikes: bool) -> Tensor:
     steps, batch, channels, places = len(values), values.shape[1], values.shape[-1], len(kinds)
     bp, bs, bc = INTERPRETED if interpreted() else TILE
     counts = torch.zeros((steps, 3, 3), dtype=torch.int64, device=x.device)
-    programs = -(-places // bp) * -(-batch // SAMPLES)
-    tally[(programs, -(-channels // bc), steps)](
+    programs = -(-places // bp) * -(-batch // SAMPLES) * -(-channels // bc) * steps
+    tally[(programs,)](
         values,
         kinds,
         table,
@@ -88,6 +93,7 @@ def reached(x: Tensor, kinds: Tensor, table: Tensor, *, spikes: bool) -> Tensor:
         table.shape[1],
         values[0].numel(),
         SAMPLES,
+        steps,
         spikes,
         bp,
         bs,
