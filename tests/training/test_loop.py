@@ -68,7 +68,7 @@ def test_a_training_folder_holds_what_it_says_and_goes_on_bit_for_bit(tmp_path, 
     finally:
         folder.write_metrics = real
     torch.manual_seed(99)
-    parts = train(recipe, out=tmp_path / "parts", go_on=True)
+    parts = train(recipe, out=tmp_path / "parts", go_on=True, keep_every=3)
     for name, tensor in whole.module.state_dict().items():
         assert torch.equal(tensor, parts.module.state_dict()[name]), name
     assert [e.loss for e in whole.epochs] == [e.loss for e in parts.epochs]
@@ -84,7 +84,11 @@ def test_a_training_folder_holds_what_it_says_and_goes_on_bit_for_bit(tmp_path, 
         "best.safetensors",
         "last.safetensors",
         "resume.safetensors",
+        "epochs",
     }
+    (kept,) = (tmp_path / "parts" / "epochs").iterdir()
+    assert kept.name == "0003.safetensors"
+    assert kept.read_bytes() == (tmp_path / "parts" / "last.safetensors").read_bytes()
     with pytest.raises(SpikeportError, match="another recipe: lr"):
         train(recipe, out=tmp_path / "parts", overrides={"lr": 0.2}, go_on=True)
     with pytest.raises(SpikeportError, match="SP318"):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from spikeport.verbs.load import load_data as load_data
     from spikeport.verbs.load import load_model as load_model
     from spikeport.verbs.plot import plot as plot
+    from spikeport.verbs.probe import probe as probe
     from spikeport.verbs.quantize import quantize as quantize
     from spikeport.verbs.report import report as report
     from spikeport.verbs.run import run as run
@@ -49,6 +50,7 @@ _VERBS = (
     "import_checkpoint",
     "inspect",
     "plot",
+    "probe",
     "quantize",
     "report",
     "run",

@@ -18,6 +18,7 @@ from spikeport.training.recipe import Recipe, parse, read
 
 RECIPE, METRICS, TABLE, CURVES = "recipe.toml", "metrics.json", "metrics.csv", "curves.png"
 BEST, LAST, RESUME = "best.safetensors", "last.safetensors", "resume.safetensors"
+EPOCHS = "epochs"  #: a folder with the checkpoints of the epochs that were asked to be kept
 FILES = (RECIPE, METRICS, TABLE, CURVES, BEST, LAST, RESUME)
 
 
@@ -63,9 +64,20 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
 
 def begin(folder: Path, recipe: Recipe) -> None:
     """Remove what an earlier training left in ``folder``, and write the recipe of this one."""
-    for name in FILES:
-        (folder / name).unlink(missing_ok=True)
+    for path in (*(folder / name for name in FILES), *kept_epochs(folder)):
+        path.unlink(missing_ok=True)
     write_recipe(folder, recipe)
+
+
+def epoch(number: int) -> str:
+    """Where the checkpoint of an epoch stands in the folder."""
+    return f"{EPOCHS}/{number:04}.safetensors"
+
+
+def kept_epochs(folder: Path) -> tuple[Path, ...]:
+    """The checkpoints of the epochs that the training in ``folder`` kept, in order."""
+    kept = [path for path in (folder / EPOCHS).glob("*.safetensors") if path.stem.isdecimal()]
+    return tuple(sorted(kept, key=lambda path: int(path.stem)))
 
 
 def write_recipe(folder: Path, recipe: Recipe) -> None:

@@ -78,8 +78,12 @@ class Neuron(nn.Module):
     @property
     def adapts(self) -> bool:
         """Whether thresholds follow the batch now."""
-        learned = isinstance(self.threshold, nn.Parameter) or self.level is not None
-        return self.training and self.method.adaptive and not learned
+        return self.training and self.method.adaptive and not self.learns_threshold
+
+    @property
+    def learns_threshold(self) -> bool:
+        """Whether thresholds follow the gradient."""
+        return isinstance(self.threshold, nn.Parameter) or self.level is not None
 
     def _level(self, threshold: float) -> Tensor:
         """What is learned, where the threshold is to start."""

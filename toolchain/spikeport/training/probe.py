@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from spikeport.graph import Coding
 from spikeport.training import stepwise
 from spikeport.training.neurons import Neuron
+from spikeport.training.parts import there
 from spikeport.training.reduce import mean_and_std
 
 
@@ -23,47 +26,65 @@ class Activity:
 
 
 @torch.no_grad()
-def activity(module: nn.Module, x: Tensor) -> dict[str, Activity]:
-    """Activity of each spiking layer in evaluation mode, by name, on the samples ``x``.
+def activity(
+    module: nn.Module,
+    x: Tensor,
+    coding: Coding = "direct",
+    batch: int | None = None,
+    done: Callable[[int], None] = lambda samples: None,
+) -> dict[str, Activity]:
+    """Activity of each spiking layer in evaluation mode, by name, on ``x`` [B, ...], or [T, B, ...] of "events".
 
     Thresholds are the learned table's, which these samples did not set. Where a method's width follows the spread of
-    the membranes, it is the spread on these samples: a checkpoint holds no width.
+    the membranes, it is the spread in each ``batch`` of samples (all at once unless said), as in training: a
+    checkpoint holds no width. ``done`` hears how many samples are through.
     """
-    activities: dict[str, Activity] = {}
+    axis = int(coding == "events")
+    neurons = {name: part for name, part in module.named_modules() if isinstance(part, Neuron)}
+    sums: dict[str, Tensor] = {}
+    count = 0
 
-    def watch(name: str) -> object:
+    def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def hook(part: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             assert isinstance(part, Neuron)
-            activities[name] = _activity(part, inputs[0])
+            now = inputs[0].shape[1] * _activity(part, inputs[0])
+            sums[name] = sums[name] + now if name in sums else now
 
         return hook
 
-    handles = [
-        part.register_forward_pre_hook(watch(name))  # type: ignore[arg-type]
-        for name, part in module.named_modules()
-        if isinstance(part, Neuron)
-    ]
+    handles = [part.register_forward_pre_hook(watch(name)) for name, part in neurons.items()]
     training = module.training
     try:
-        module.eval()(x)
+        module.eval()
+        for samples in torch.split(x, batch or x.shape[axis], axis):
+            module(there(samples, next((part.threshold.device for part in neurons.values()), x.device)))
+            count += samples.shape[axis]
+            done(count)
     finally:
         module.train(training)
         for handle in handles:
             handle.remove()
-    return activities
+    return {name: Activity(*(total / count).tolist()) for name, total in sums.items()}
 
 
-def _activity(part: Neuron, x: Tensor) -> Activity:
+def _activity(part: Neuron, x: Tensor) -> Tensor:
+    """The rows of an `Activity`, [4, T] in float64."""
     theta = part.threshold.detach()
     spikes, u = part.membranes(x)
-    widths = part.surrogate_widths().detach()
-    if part.method.adaptive:
-        spreads = [mean_and_std(one, per_channel=theta.ndim == 2)[1] for one in u]
-        widths = part.method.adapted_width(torch.stack(spreads), theta)
+    widths = _widths(part, u, theta)
     near = [
         (u[t] - stepwise.spread(theta[t], u[t])).abs() < stepwise.spread(widths[t], u[t]) / 2 for t in range(u.shape[0])
     ]
-    rate, inside, threshold, width = (
-        [float(step.float().mean()) for step in steps] for steps in (spikes, near, theta, widths)
-    )
-    return Activity(rate, inside, threshold, width)
+    rows = [[step.count_nonzero().double() / step.numel() for step in steps] for steps in (spikes, near)]
+    rows += [[step.double().mean() for step in steps] for steps in (theta, widths)]
+    return torch.stack([torch.stack(row) for row in rows]).cpu()
+
+
+def _widths(part: Neuron, u: Tensor, theta: Tensor) -> Tensor:
+    """[T] or [T, C]: as training would choose them for these membranes."""
+    if not part.method.adaptive or part.learns_threshold:
+        return part.surrogate_widths().detach()
+    if part.method.watches:
+        return torch.stack([part.method.watch(step, part.decay)[1] for step in u])
+    spreads = [mean_and_std(step, per_channel=theta.ndim == 2)[1] for step in u]
+    return part.method.adapted_width(torch.stack(spreads), theta)

@@ -4,6 +4,7 @@
 VERBS = {
     "run": "The main job, end to end.",
     "train": "Train what a recipe says.",
+    "probe": "What a training did to its neurons.",
     "import_checkpoint": "Take over a checkpoint of the authors' code.",
     "export": "Write a model as NIR or ONNX.",
     "quantize": "Turn a model into Loihi's integers.",

@@ -38,7 +38,7 @@ VERSIONS = ("spikeport", "torch", "numpy", "numba")
 def known(verb: str, option: str) -> list[str] | None:
     """None where a plan may give this option to a verb; else those that it may. ``train`` has its recipe's fields."""
     parameters = list(_parameters(verb)) + (list(Recipe.model_fields) if verb == "train" else [])
-    options = [name for name in parameters if name not in HIDDEN | {"go_on", "overwrite", "overrides"}]
+    options = [name for name in parameters if name not in HIDDEN | {"go_on", "overwrite", "overrides", "keep_every"}]
     head, dot, _ = option.partition(".")
     nested = verb == "train" and head in ("architecture", "method_options")
     return None if head in options and (not dot or nested) else options

@@ -60,6 +60,7 @@ def train(
     *,
     go_on: Annotated[bool, Help("Go on where the training in --out stopped.", flags=("--resume",))] = False,
     overwrite: Annotated[bool, Help("Write over the training of another recipe in --out.")] = False,
+    keep_every: Annotated[int | None, Help("Keep every N-th epoch, for spikeport probe.", metavar="N", least=1)] = None,
     device: Annotated[str, Help("cpu, cuda (under torchrun each process takes its own GPU), cuda:1, …, auto.")] = "cpu",
     progress: bool | None = None,
 ) -> Trained:
@@ -68,9 +69,10 @@ def train(
     In Python: writes into the folder ``out``: ``recipe.toml`` (every field); after each epoch ``metrics.json`` and
     ``.csv``, ``last.safetensors``, and ``resume.safetensors``, from which ``go_on`` continues bit for bit; after each
     epoch that is the best so far on the validation part, ``best.safetensors``, its weights rounded to the recipe's
-    ``weight_bits`` where it names them; ``curves.png`` in the end, also when the training is interrupted. The test part
-    is evaluated once, at the end, and stands in the metadata of the best checkpoint. A folder with another recipe's
-    training is refused, unless ``overwrite``; the same recipe starts over.
+    ``weight_bits`` where it names them; after every ``keep_every``-th ``epochs/NUMBER.safetensors``; ``curves.png``
+    in the end, also when the training is interrupted. The test part is evaluated once, at the end, and stands in the
+    metadata of the best checkpoint. A folder with another recipe's training is refused, unless ``overwrite``; the
+    same recipe starts over.
 
     In Python: ``device``: "cpu", "cuda" or one GPU ("cuda:1"). Under torchrun all processes share the work, "cuda" is
     each one's own GPU, and the first process writes.
@@ -101,10 +103,10 @@ def train(
         folder.refuse_another(place, chosen)
     shown = console.interactive() if progress is None else progress
     with together(here), locked(place, "SP972") if rank() == 0 else nullcontext():
-        return _train(chosen, place, go_on, here, shown and rank() == 0)
+        return _train(chosen, place, go_on, here, shown and rank() == 0, keep_every)
 
 
-def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool) -> Trained:
+def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool, keep_every: int | None) -> Trained:
     start = time.perf_counter()
     torch.manual_seed(recipe.seed)
     data = {
@@ -130,7 +132,7 @@ def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool) -
         def watch(now: Training) -> None:
             show(now.epochs[-1])
             if rank() == 0:
-                _write(place, now, facts, judge)
+                _write(place, now, facts, judge, keep_every)
 
         fit(training, parts["train"], judge, watch)
     for note in training.notes:
@@ -194,10 +196,14 @@ def _begin(place: Path, recipe: Recipe, go_on: bool) -> None:
         folder.begin(place, recipe)
 
 
-def _write(place: Path, now: Training, facts: dict[str, Any], val: Part) -> None:
+def _write(place: Path, now: Training, facts: dict[str, Any], val: Part, keep_every: int | None) -> None:
     """What one more epoch leaves in the folder; `resume` comes last, so that it never is ahead of the others."""
     folder.write_metrics(place, now.epochs)
+    number = now.epochs[-1].epoch
     checkpoint.save(place / folder.LAST, now.module, facts | _at(now.epochs[-1]))
+    if keep_every and number % keep_every == 0:
+        make_folder(place / folder.EPOCHS)
+        checkpoint.save(place / folder.epoch(number), now.module, facts | _at(now.epochs[-1]))
     if now.best is now.epochs[-1]:
         module, best = _best(now, val)
         checkpoint.save(place / folder.BEST, module, facts | _at(best))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from spikeport.terminal import console, show
@@ -12,10 +13,12 @@ from spikeport.terminal.results import Shown
 
 if TYPE_CHECKING:
     from spikeport.quantisation import Quantised
+    from spikeport.training.probe import Activity
     from spikeport.verbs.check import Check
     from spikeport.verbs.export import Exported
     from spikeport.verbs.import_checkpoint import ImportedCheckpoint
     from spikeport.verbs.inspect import Inspection
+    from spikeport.verbs.probe import Probe
     from spikeport.verbs.train import Trained
 
 
@@ -99,6 +102,40 @@ def _check(check: Check, values: Mapping[str, Any]) -> None:
     console.echo("runs" if check.runs else "does not run")
 
 
+LONG = 10  #: timesteps that are written out
+PROBED = (("inside", True), ("rate", True), ("threshold", False), ("width", False))  #: and whether it is a share
+PROBE_HEAD = ("layer", "get a gradient, %", "fire, %", "threshold", "surrogate width")
+
+
+def _over_time(values: Sequence[float], share: bool) -> str:
+    """Each timestep, or one number where they are alike; of long runs the ends and the span."""
+    texts = [f"{100 * value:.1f}" if share else f"{value:.3f}" for value in values]
+    if len(set(texts)) == 1:
+        return texts[0]
+    least, most = texts[values.index(min(values))], texts[values.index(max(values))]
+    return " ".join(texts) if len(texts) <= LONG else f"{texts[0]} … {texts[-1]} (from {least} to {most})"
+
+
+def _mean(layers: Mapping[str, Activity]) -> list[str]:
+    means = [fmean(fmean(getattr(each, kind)) for each in layers.values()) for kind, _ in PROBED]
+    return [_over_time([mean], share) for mean, (_, share) in zip(means, PROBED, strict=True)]
+
+
+def _probe(probe: Probe, values: Mapping[str, Any]) -> None:
+    on = f"{probe.samples} samples of {probe.dataset} ({probe.split})"
+    for run in probe.runs:
+        rows = [
+            (name, *(_over_time(getattr(each, kind), share) for kind, share in PROBED))
+            for name, each in run.layers.items()
+        ]
+        show.table(f"{run.model}, {run.method}: at each timestep, on {on}", PROBE_HEAD, rows)
+        if run.epochs:
+            means = [(number, *_mean(layers)) for number, layers in run.epochs.items()]
+            show.table("epochs: means over layers and timesteps", ("epoch", *PROBE_HEAD[1:]), means)
+    if probe.path is not None:
+        console.say(f"wrote {probe.path}")
+
+
 SHOWN = {
     "train": Shown(_train, plain=None),
     "import_checkpoint": Shown(_import_checkpoint, remarks=True),
@@ -107,5 +144,6 @@ SHOWN = {
         _quantize, lambda quantised, values: {**quantised.report, "out": str(values["out"])}, remarks=True, unit="steps"
     ),
     "inspect": Shown(_inspect, remarks=True),
+    "probe": Shown(_probe, remarks=True),
     "check": Shown(_check, status=lambda check: 0 if check.runs else 1),
 }
