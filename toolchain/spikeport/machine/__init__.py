@@ -43,7 +43,8 @@ def compiled(loop: Any = None, **options: Any) -> Any:
         return lambda other: compiled(other, **options)
     file = Path(loop.__code__.co_filename)
     loop.__qualname__ = f"{loop.__qualname__}_{key(file)}"  # the name under which numba keeps the code
-    options = {"nogil": True, "no_cfunc_wrapper": True, **options}
+    # arrays belong to the caller, so that nothing is counted: that takes time in a loop, and half of what it compiles
+    options = {"nogil": True, "no_cfunc_wrapper": True, "_nrt": False, "error_model": "numpy", **options}
     try:
         return njit(cache=True, **options)(loop)
     except RuntimeError:  # no place on disk that may be written

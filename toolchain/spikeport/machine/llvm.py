@@ -8,7 +8,7 @@ none of this depends on one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numba.extending
@@ -16,6 +16,7 @@ from llvmlite import ir
 from numba import types
 
 UNIT = 16  #: lanes are a multiple of this
+Body = Callable[[Any, int, Any], None]
 WORD, INT, SHORT, BYTE = (ir.IntType(bits) for bits in (64, 32, 16, 8))
 
 
@@ -93,6 +94,43 @@ def only_where(builder: Any, condition: Any, numbers: Callable[[], list[Any]]) -
         result.add_incoming(number, counting)
         result.add_incoming(WORD(0), before)
     return results
+
+
+def chosen(
+    builder: Any,
+    name: str,
+    cases: Sequence[int],
+    case: Any,
+    arguments: list[Any],
+    body: Callable[[Any, int, Any], None],
+) -> None:
+    """Call the function of a ``case``, known when the code runs: each of ``cases`` is one, built by ``body``.
+
+    So vectors of every length stay in registers, and a loop that uses them is compiled once for all lengths. The bodies
+    are in ``body(builder, case, arguments)``; nothing happens for other cases.
+    """
+    done = builder.append_basic_block("chosen")
+    switch = builder.switch(case, done)
+    for number in cases:
+        block = builder.append_basic_block("case")
+        switch.add_case(ir.Constant(case.type, number), block)
+        builder.position_at_end(block)
+        builder.call(_function(builder.module, f"spikeport.{name}.{number}", number, arguments, body), arguments)
+        builder.branch(done)
+    builder.position_at_end(done)
+
+
+def _function(module: Any, name: str, case: int, arguments: list[Any], body: Body) -> Any:
+    """A function of the module, built when it is first asked for."""
+    if name in module.globals:
+        return module.globals[name]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [each.type for each in arguments]), name)
+    function.linkage = "linkonce_odr"
+    function.attributes.add("noinline")
+    inside = ir.IRBuilder(function.append_basic_block("entry"))
+    body(inside, case, function.args)
+    inside.ret_void()
+    return function
 
 
 def carried(builder: Any, begin: Any, end: Any, values: list[Any], body: Callable[[Any, list[Any]], list[Any]]) -> Any:

@@ -20,7 +20,7 @@ from spikeport.machine.llvm import bits_of, float_of
 
 # Sums may be reordered (vector lanes) and multiply-adds contracted; not-a-number keeps its meaning.
 _MATH = {"reassoc", "contract", "nsz"}
-_OPTIONS: dict[str, Any] = {"fastmath": _MATH, "error_model": "numpy", "boundscheck": False}
+_OPTIONS: dict[str, Any] = {"fastmath": _MATH, "_nrt": True}  # they make what they work in
 _jit = compiled(**_OPTIONS)
 
 

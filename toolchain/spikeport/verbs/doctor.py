@@ -71,14 +71,14 @@ def doctor(prepare: Annotated[bool, Help("Compile the engine's loops now, once a
 
         spikeport doctor --json
     """
+    seconds: dict[str, float] = {}
+    if prepare:  # which starts other processes before torch is imported
+        from spikeport.verbs.prepare import prepare as compile_loops
+
+        seconds = compile_loops()
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none that this torch can use"
-    seconds: dict[str, float] = {}
-    if prepare:
-        from spikeport.engine.prepare import prepare as compile_loops
-
-        seconds = compile_loops()
     return Doctor(versions(), targets(), _environments(), gpu, datasets.status(), seconds)
 
 

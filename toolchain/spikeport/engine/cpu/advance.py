@@ -54,11 +54,11 @@ class _Vectors:
         total = b.add(high, low)
         return b.select(below, b.neg(total), total)
 
-    def whole(self, sums: Any, kind: Any) -> Any:
-        """Sums of a type of numba's as int32."""
-        if isinstance(kind, types.Float):
-            return self.builder.fptosi(sums, self.kind)
-        return self.builder.sext(sums, self.kind) if kind.bitwidth < INT.width else sums
+    def whole(self, sums: Any, floats: Any) -> Any:
+        """Sums as int32: what came, or where ``floats`` the numbers that its bits are in float32."""
+        real = self.builder.bitcast(sums, ir.VectorType(ir.FloatType(), self.lanes))
+        seen = self.builder.icmp_signed("!=", floats, self.constant(0))
+        return self.builder.select(seen, self.builder.fptosi(real, self.kind), sums)
 
     def within(self, exact: Any, top: Any) -> Any:
         """``exact`` cut to -top ... top."""
@@ -90,7 +90,7 @@ def advance(
 ) -> Any:
     """One step of [lanes] neurons in Loihi's integers: `neuron.loihi`, to the bit, under the bounds of `integers.fits`.
 
-    ``x``: sums in int16, int32 or float32; ``state``: `State`, int32; ``layer``: `Parameters` of this step, int32;
+    ``x``: sums in int32, or float32 seen as such; ``state``: `State`, and ``layer``: `Parameters` of this step, int32;
     ``spikes``: bytes. ``places``: `Places` in each of the four; all must have [lanes], at most 32, from there on.
     ``constants``: `Constants`. Returns what the first ``live`` lanes did, `Counted`.
     """
@@ -111,9 +111,8 @@ def advance(
             return builder.load(pointer(context, builder, kind, array, at.parameters, vectors.kind), align=4)
 
         bias, theta = parameter("bias"), parameter("threshold")
-        entering = ir.VectorType(context.get_value_type(kinds[0].dtype), lanes)
-        sums = builder.load(pointer(context, builder, kinds[0], arguments[0], at.sums, entering), align=2)
-        arriving = builder.ashr(builder.shl(vectors.whole(sums, kinds[0].dtype), shared.left), shared.right)
+        sums = builder.load(pointer(context, builder, kinds[0], arguments[0], at.sums, vectors.kind), align=4)
+        arriving = builder.ashr(builder.shl(vectors.whole(sums, shared.floats), shared.left), shared.right)
         membrane = neurons(named_kinds(kinds[1]).membrane, state.membrane)
         v = builder.load(membrane, align=4)
         something = builder.or_(builder.or_(arriving, v), bias)

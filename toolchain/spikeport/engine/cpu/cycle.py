@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spikeport.engine.cpu import kernels
 from spikeport.engine.cpu.fused import NOTHING, Layer, added, fired, unflat
-from spikeport.engine.cpu.moves import copy, fill
+from spikeport.engine.cpu.moves import clear, copy
 from spikeport.engine.cpu.structures import KINDS, Block, Bytes, Constants, Floats, Parameters, Rules, Whole
 from spikeport.engine.neuron import Fired, flat
 from spikeport.graph import Array, Linear
@@ -66,7 +66,7 @@ def loihi(
         for t in range(spikes.shape[0] - 1):
             now = x[min(t, x.shape[0] - 1)]
             for a in range(first * size, last * size, size):
-                fill(back, 0)
+                clear(back)
                 _recall(spikes[t], a, weight, who, back)
                 for i in range(size):
                     sums[0, a + i] = now[a + i] + ((back[i] << left) >> right)

@@ -6,7 +6,7 @@ from typing import Any
 
 from spikeport.engine.cpu.advance import advance
 from spikeport.engine.cpu.listing import listed
-from spikeport.engine.cpu.moves import copy, fill
+from spikeport.engine.cpu.moves import clear, copy
 from spikeport.engine.cpu.structures import (
     ACTIVE,
     BEYOND,
@@ -29,27 +29,56 @@ from spikeport.engine.cpu.sums import row
 from spikeport.machine import compiled, part
 from spikeport.machine.llvm import UNIT
 
-
-@part
-def _begin(state: Any, n: int, first: int, leaving: int, lanes: int, now: State) -> None:
-    """The state of sample ``n`` in a row of places from ``first`` on, ``lanes`` channels each; or zeros."""
-    v, current = now
-    if state.shape[0] == 0:
-        fill(v, 0)
-        fill(current, 0)
-        return
-    for j in range(len(v) // lanes):
-        copy(state[0, n, first + j * leaving :][:lanes], v[j * lanes :])
-        copy(state[1, n, first + j * leaving :][:lanes], current[j * lanes :])
+ONE, TWO = (0,), (0, 0)  #: units of the neurons that take a step together
 
 
-@part
-def _end(now: State, state: Any, n: int, first: int, leaving: int, lanes: int) -> None:
+@part(forceinline=True)
+def _take(row: Any, out: Any, first: int, leaving: int, lanes: int) -> None:
+    """What is kept of a map, from ``first`` on ``lanes`` of each ``leaving`` channels, to a row of places."""
+    for j in range(len(row) // lanes):
+        copy(out[first + j * leaving :][:lanes], row[j * lanes :])
+
+
+@part(forceinline=True)
+def _put(row: Any, out: Any, first: int, leaving: int, lanes: int) -> None:
     """The way back."""
-    v, current = now
-    for j in range(len(v) // lanes if state.shape[0] > 0 else 0):
-        copy(v[j * lanes :][:lanes], state[0, n, first + j * leaving :])
-        copy(current[j * lanes :][:lanes], state[1, n, first + j * leaving :])
+    for j in range(len(row) // lanes):
+        copy(row[j * lanes :][:lanes], out[first + j * leaving :])
+
+
+@part(forceinline=True)
+def _step(
+    now: State,
+    sums: Any,
+    constants: Constants,
+    step: Parameters,
+    pattern: int,
+    out: Any,
+    first: int,
+    leaving: int,
+    lanes: int,
+    tile: int,
+    counts: Any,  # [5]: what is counted is added
+) -> None:
+    """A step of a row of neurons."""
+    a = b = c = d = e = 0
+    place, k = first, first % pattern
+    for at in range(0, len(sums), lanes):
+        for lane in range(0, lanes, 2 * UNIT):
+            places = Places(at + lane, at + lane, k + lane, place + lane)
+            if lanes > UNIT:
+                counted = advance(sums, now, step, out, places, 2 * UNIT, constants, TWO)
+            else:
+                counted = advance(sums, now, step, out, places, UNIT, constants, ONE)
+            a, b = a + counted.fired, b + counted.saturated
+            c, d, e = c + counted.beyond, d + counted.active, e + counted.wrapped
+        place += leaving
+        k = k + leaving if k + leaving < pattern else tile * lanes
+    counts[FIRED] += a
+    counts[SATURATED] += b
+    counts[BEYOND] += c
+    counts[ACTIVE] += d
+    counts[WRAPPED] += e
 
 
 @compiled
@@ -60,21 +89,18 @@ def fire(
     constants: Constants,
     layer: Parameters,
     pattern: int,  # after so many neurons the parameters repeat
-    spikes: Bytes,  # [T, B, rows * columns * channels that leave]
-    after: Integers,  # as spikes, or [0, 0, 0] where nobody asks
+    spikes: Bytes,  # [T, B, rows * columns * channels that leave], or [0, 0, 0] where only the sums are asked
+    after: Integers,  # as spikes, or [0, 0, 0] where nobody asks: membranes, or sums
     state: Integers,  # [2, B, as spikes] membrane and current between calls, or [0, 0, 0]
     lists: Lists,  # of all steps of a sample
     scratch: Scratch,
-    units: Any,
-    taps: Any,
-    half: Any,  # units of the neurons that take a step together
     block: Block,  # one row of places
     counts: Whole,  # [T, 5]: what is counted is added
     begin: int,
     end: int,
 ) -> None:
     """Some steps of the samples ``begin`` ... ``end - 1``."""
-    lanes, together, columns, steps = UNIT * len(units), UNIT * len(half), plan.leaving[1], len(x)
+    lanes, steps, alone, carried = plan.lanes, len(x), len(spikes) == 0, len(state) > 0
     leaving, (events, starts) = lanes * len(weight), lists
     v, current, sums, _ = block
     now, (decay, leak, bias, theta, reset_value, gain) = State(v, current), layer
@@ -84,30 +110,20 @@ def fire(
         for tile in range(len(weight)):
             rows = weight[tile]
             for i in range(plan.leaving[0]):
-                first = i * columns * leaving + tile * lanes
-                _begin(state, n, first, leaving, lanes, now)
+                first = i * plan.leaving[1] * leaving + tile * lanes
+                if carried:
+                    _take(v, state[0, n], first, leaving, lanes)
+                    _take(current, state[1, n], first, leaving, lanes)
+                else:
+                    clear(v)
+                    clear(current)
                 for t in range(steps):
-                    if sums.itemsize > 2:
-                        fill(sums, 0)
-                    row(i, plan, rows, Lists(events[t], starts[t]), scratch, sums, 0, lanes, units, taps)
-                    step, out = Parameters(decay, leak, bias, theta[t], reset_value, gain), spikes[t, n]
-                    a = b = c = d = e = 0
-                    place = first
-                    k = place % pattern
-                    for j in range(columns):
-                        for lane in range(0, lanes, together):
-                            at = Places(j * lanes + lane, j * lanes + lane, k + lane, place + lane)
-                            counted = advance(sums, now, step, out, at, together, constants, half)
-                            a, b = a + counted.fired, b + counted.saturated
-                            c, d, e = c + counted.beyond, d + counted.active, e + counted.wrapped
-                        if after.shape[0] > 0:
-                            for lane in range(lanes):
-                                after[t, n, place + lane] = v[j * lanes + lane]
-                        place += leaving
-                        k = k + leaving if k + leaving < pattern else tile * lanes
-                    counts[t, FIRED] += a
-                    counts[t, SATURATED] += b
-                    counts[t, BEYOND] += c
-                    counts[t, ACTIVE] += d
-                    counts[t, WRAPPED] += e
-                _end(now, state, n, first, leaving, lanes)
+                    row(i, plan, rows, Lists(events[t], starts[t]), scratch, sums)
+                    if not alone:
+                        step = Parameters(decay, leak, bias, theta[t], reset_value, gain)
+                        _step(now, sums, constants, step, pattern, spikes[t, n], first, leaving, lanes, tile, counts[t])
+                    if len(after) > 0:
+                        _put(sums if alone else v, after[t, n], first, leaving, lanes)
+                if carried:
+                    _put(v, state[0, n], first, leaving, lanes)
+                    _put(current, state[1, n], first, leaving, lanes)

@@ -57,8 +57,11 @@ class Layer:
         after = np.empty((steps, count) if keep else (NOTHING, NOTHING), dtype)
         if state is None:  # else [2, N], membranes and currents; a call for all steps needs no state beyond them
             state = np.zeros((NOTHING, NOTHING) if steps == self.node.timesteps else (2, count), dtype)
-        parameters = self.of_steps(start, steps)
-        rules, loop = self.watching(watch), kernels.loihi if isinstance(self.rules, Constants) else kernels.real
+        parameters, rules = self.of_steps(start, steps), self.watching(watch)
+        loop: Any = kernels.real
+        if isinstance(rules, Constants):
+            rules, loop = rules._replace(floats=np.int32(values.dtype == np.float32)), kernels.loihi
+            values = values.view(np.int32)
 
         def part(begin: int, end: int) -> Array:
             counts = np.zeros((steps, KINDS), np.int64)
@@ -134,7 +137,7 @@ def _constants(reset: str, exponent: int, profile: Profile, watch: bool) -> Cons
     bits = profile.accumulator_bits
     spare = 0 if bits is None else max(32 - (bits - STATE_SHIFT), 0)
     shifts = max(exponent, 0), max(-exponent, 0)
-    return Constants(*map(np.int32, (*shifts, kept, lost, spare, profile.state_top, watch)))
+    return Constants(*map(np.int32, (*shifts, kept, lost, spare, profile.state_top, 0, watch)))
 
 
 def _rules(node: LIF) -> Rules:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.engine.cpu.advance import advance
-from spikeport.engine.cpu.moves import copy, fill
+from spikeport.engine.cpu.moves import clear, copy
 from spikeport.engine.cpu.structures import (
     ACTIVE,
     FIRED,
@@ -58,7 +58,7 @@ def _active(x: Floats, v: Floats, bias: Floats) -> int:
 
 @compiled
 def loihi(
-    x: Floats,  # [T or 1, N] sums, float32, int32 or int16
+    x: Integers,  # [T or 1, N] sums; where the constants say so float32, seen as int32
     constants: Constants,
     layer: Parameters,  # of [period + LANES]: a vector may begin at the last
     spikes: Bytes,  # [T, N]
@@ -83,8 +83,8 @@ def loihi(
             copy(state[0, a : a + n], v)
             copy(state[1, a : a + n], current)
         else:
-            fill(v, 0)
-            fill(current, 0)
+            clear(v)
+            clear(current)
         for t in range(steps):
             sums, fires = x[min(t, x.shape[0] - 1)], spikes[t]
             step = Parameters(decay, leak, bias, theta[t], reset_value, gain)
@@ -132,8 +132,8 @@ def real(
             copy(state[0, a : a + n], v)
             copy(state[1, a : a + n], current)
         else:
-            fill(v, 0)
-            fill(current, 0)
+            clear(v)
+            clear(current)
         d, b, r, g = (
             layer.decay[k : k + n],
             layer.bias[k : k + n],

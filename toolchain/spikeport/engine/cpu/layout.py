@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spikeport.engine.cpu.moves import clear
 from spikeport.engine.cpu.structures import Bytes, Floats, Whole
 from spikeport.engine.cpu.tally import FULL
 from spikeport.engine.cpu.vectors import LINE, TURNED, turn_bytes
@@ -57,7 +58,12 @@ def over_time(spikes: Tensor, into: Array) -> None:
     channels = spikes.shape[2]
     values = flat(spikes.to(torch.uint8)).reshape(*spikes.shape[:2], -1, channels)
     out = into.reshape(len(into), channels, -1)  # a view: a block of samples lies in one piece
-    over_parts(lambda a, b: count(values, out, a, b), len(out), step=1, weight=values[:, 0].size)
+
+    def part(begin: int, end: int) -> None:
+        total, turned = np.empty((TILE, channels), np.uint8), np.empty((channels, values.shape[2]), np.uint8)
+        count(values, out, total, turned, begin, end)
+
+    over_parts(part, len(out), step=1, weight=values[:, 0].size)
 
 
 @compiled
@@ -96,18 +102,19 @@ def turn(x: Any, out: Any, begin: int, end: int) -> None:
 
 
 @compiled
-def count(spikes: Bytes, out: Whole, begin: int, end: int) -> None:
+def count(spikes: Bytes, out: Whole, total: Bytes, turned: Bytes, begin: int, end: int) -> None:
     """Spikes over time, ``out[b, c, p]`` from ``spikes[t, b, p, c]``, of samples ``begin`` ... ``end - 1``.
+
+    ``total`` [tile, channels] and ``turned`` [channels, places] are what it works in.
 
     Summed in bytes (at most `tally.FULL` steps) and turned as bytes, then made wide in the order of memory.
     """
     steps, places, channels = spikes.shape[0], spikes.shape[2], spikes.shape[3]
-    total, turned = np.zeros((TILE, channels), np.uint8), np.empty((channels, places), np.uint8)
     lines, sums = channels // LINE * LINE, total.reshape(-1)
     for b in range(begin, end):
         for first in range(0, places, TILE):
             n = min(TILE, places - first)
-            sums[:] = 0
+            clear(sums)
             for t in range(steps):
                 fired = spikes[t, b].reshape(-1)[first * channels : (first + n) * channels]
                 for k in range(len(fired)):

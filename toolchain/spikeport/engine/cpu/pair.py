@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from spikeport.engine.cpu import kernels
 from spikeport.engine.cpu.fire import fire
 from spikeport.engine.cpu.fused import NOTHING, Layer, added, fired, unflat
 from spikeport.engine.cpu.products import Product
@@ -21,7 +20,6 @@ from spikeport.engine.cpu.sparse import Rows
 from spikeport.engine.cpu.structures import KINDS
 from spikeport.engine.neuron import Fired
 from spikeport.graph import Array
-from spikeport.machine.llvm import UNIT
 from spikeport.threads import over_parts
 
 LONGEST = 1 << 23  #: events of one sample that a thread may have to list, 4 bytes each
@@ -59,11 +57,10 @@ class Pair:
             state = np.zeros((NOTHING, NOTHING) if whole else (2, spikes[0].size), np.int32)
         told = rows.weight, rows.plan, layer.watching(watch), layer.of_steps(start, steps), layer.pattern
         carried = state.reshape(2, *spikes.shape[1:]) if len(state) else np.zeros((NOTHING,) * 3, np.int32)
-        units = rows.units, rows.taps, rows.units[: len(kernels.UNITS)]
 
         def part(begin: int, end: int) -> Array:
             counts = np.zeros((steps, KINDS), np.int64)
-            fire(words, *told, spikes, after, carried, *rows.memory(steps), *units, rows.block(), counts, begin, end)
+            fire(words, *told, spikes, after, carried, *rows.memory(steps), rows.block(), counts, begin, end)
             return counts
 
         parts = over_parts(part, x.shape[1], step=1, weight=words[:, 0].size * 8)
@@ -74,6 +71,6 @@ class Pair:
 def prepare(product: Product, layer: Layer) -> Pair:
     """The two as one; in one pass where events may be added and vectors fill the layer's channels."""
     rows = product.rows
-    if rows is None or layer.node.shape[0] % (UNIT * len(rows.units)):
+    if rows is None or layer.node.shape[0] % rows.plan.lanes:
         return Pair(product, layer, None)
     return Pair(product, layer, rows)

@@ -16,16 +16,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from spikeport.engine.cpu.fire import fire
 from spikeport.engine.cpu.listing import MARGIN, sizes
-from spikeport.engine.cpu.structures import Block, Lists, Plan, Scratch
-from spikeport.engine.cpu.sums import ONE, add
-from spikeport.engine.cpu.vectors import HALF, LINE
+from spikeport.engine.cpu.structures import KINDS, Block, Constants, Lists, Parameters, Plan, Scratch
+from spikeport.engine.cpu.vectors import EXACT, HALF, LINE, SLOTS
 from spikeport.engine.neuron import flat
 from spikeport.graph import Array, Conv, Linear, Range, Shape, Synapse
 from spikeport.machine.llvm import UNIT
@@ -35,10 +35,14 @@ STEEPEST = 8  #: the largest input size taken as that many events
 SAMPLED = 32  #: one map in so many is looked at to find the share of events
 SMALLEST = 1024  #: weights of a linear layer whose events are worth listing: below, the product takes no longer
 PLACES = 512  #: rows of weights that are turned together, so that both sides stay in the cache
-SLOTS = 5  #: columns of a kernel whose sums stay in registers
 LISTED = 1 << 17  #: events that a thread lists before it adds them, so that a tile of weights serves many maps
 #: events per input up to which adding rows is faster than the dense product of each way ("amx": bytes on tiles)
 SHARES = {"amx": 0.03, "int8": 0.35, "float32": 0.8, "float64": 1.0}
+
+
+NOBODY = Constants(*[np.int32(0)] * len(Constants._fields))
+IDLE = np.empty(0, np.int32)
+PARAMETERS = Parameters(IDLE, None, IDLE, np.empty((0, 0), np.int32), IDLE, None)
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,7 @@ class Rows:
     node: Synapse
     shape: Shape  #: of what enters
     weight: Array
-    units: tuple[int, ...]  #: the lanes of a row of weights (`machine.llvm`)
-    taps: tuple[int, ...]  #: its length: columns of the kernel that an event adds to at once; none of a linear layer
     plan: Plan
-    sums: Literal["int16", "int32"]
 
     def share(self, x: Tensor) -> float:
         """Events per input, judged on one map in `SAMPLED`."""
@@ -62,22 +63,33 @@ class Rows:
     def worth(self, way: str) -> float:
         """Events per input up to which this is faster than the dense product of a way."""
         single = int(np.prod(self.plan.kernel)) == 1  # does not repay the listing
-        short = len(self.units) < 4  # an event costs as much as one of a full vector
+        short = self.plan.lanes < UNIT * 4  # an event costs as much as one of a full vector
         return SHARES[way] / (2 if single or short else 1)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Exact sums [N, *out] of inputs [N, *in] in bytes."""
         words, leaving = self.words(x), self.node.output_shape(self.shape)
-        channels = self.weight.shape[0] * self.weight.shape[2] * 2
-        make = np.empty if self.sums == "int16" else np.zeros
-        out = make((len(words), int(np.prod(self.plan.leaving)) * channels), self.sums)
+        channels, together = len(self.weight) * self.plan.lanes, max(1, LISTED // self.most)
+        out = np.empty((len(words), 1, int(np.prod(self.plan.leaving)) * channels), np.int32)
 
         def part(begin: int, end: int) -> None:
-            memory = self.memory(min(max(1, LISTED // self.most), max(1, end - begin)))
-            add(words, self.weight, self.plan, out, *memory, self.units, self.taps, begin, end)
+            lists, scratch = self.memory(min(together, max(1, end - begin)))
+            for start in range(begin, end, together):
+                some = slice(start, min(start + together, end))
+                self.sums(words[some, None], out[some], lists, scratch)
 
         over_parts(part, len(words), step=1, weight=int(np.prod(self.shape)))
         return torch.from_numpy(out.reshape(len(words), *leaving[1:], channels)[..., : leaving[0]]).movedim(-1, 1)
+
+    def sums(self, words: Array, out: Array, lists: Lists, scratch: Scratch) -> None:
+        """Sums [N, 1, values], int32, of some maps [N, 1, words]: `fire` without neurons."""
+        spikes, state, counts = (
+            np.empty((0, 0, 0), np.uint8),
+            np.empty((0, 0, 0), np.int32),
+            np.empty((0, KINDS), np.int64),
+        )
+        told = words, self.weight, self.plan, NOBODY, PARAMETERS
+        fire(*told, 1, spikes, out, state, lists, scratch, self.block(), counts, 0, 1)
 
     @cached_property
     def most(self) -> int:
@@ -86,18 +98,17 @@ class Rows:
 
     def memory(self, maps: int) -> tuple[Lists, Scratch]:
         """What a loop lists so many maps in, and makes sums in."""
-        plan, lanes = self.plan, UNIT * len(self.units)
+        plan, lanes = self.plan, self.plan.lanes
         (rows, columns, channels), high = plan.size, plan.high
         lists = Lists(np.empty((maps, self.most + MARGIN), np.int32), np.empty((maps, rows * columns + 1), np.int64))
         events = np.empty(columns * plan.kernel[0] * channels * high + MARGIN, np.int32)
-        pairs = np.zeros(len(self.taps or ONE) * lanes, np.int16)
-        return lists, Scratch(events, np.empty(columns + 1, np.int64), pairs, np.empty(lanes, self.sums))
+        pairs = np.zeros(max(1, plan.taps) * lanes, np.int16)
+        return lists, Scratch(events, np.empty(columns + 1, np.int64), pairs)
 
     def block(self) -> Block:
         """What a loop over neurons works in: a row of places, whose sums are made there too."""
-        size = self.plan.leaving[1] * UNIT * len(self.units)
-        state = np.empty((2, size), np.int32)
-        return Block(state[0], state[1], np.zeros(size, self.sums), np.empty(0, np.uint8))
+        v, current, sums = np.empty((3, self.plan.leaving[1] * self.plan.lanes), np.int32)
+        return Block(v, current, sums, np.empty(0, np.uint8))
 
     def words(self, x: Tensor) -> Array:
         """Maps [N, *in] in bytes as [N, places * channels / 8], eight channels a word, with zeros for missing ones."""
@@ -122,17 +133,17 @@ def rows(node: Synapse, x: Range, shape: Shape) -> Rows | None:
         return None
     kernel, stride, padding, dilation = _plane(node)
     size, leaving = _map(shape), _map(node.output_shape(shape))
-    sums: Literal["int16", "int32"] = "int16" if reach.size < 2**15 else "int32"
-    slides = stride[1] == dilation[1] == 1 and sums == "int16" and kernel[1] <= SLOTS
+    together = EXACT if reach.size >= 2**15 else 1 << 62
+    slides = stride[1] == dilation[1] == 1 and together > EXACT and kernel[1] <= SLOTS
     weight = node.weight.reshape(*node.weight.shape[:2], *kernel)
     if missing := -weight.shape[1] % 8:  # padding by nothing copies too
         weight = np.pad(weight, ((0, 0), (0, missing), (0, 0), (0, 0)))
     order = weight[..., ::-1].transpose(2, 1, 3, 0) if slides else weight.transpose(3, 2, 1, 0)
     lanes = _lanes(len(weight))
-    plan = Plan((*size[1:], size[0] + -size[0] % 8), kernel, stride, padding, dilation, leaving[1:], int(x.high))
     taps = 0 if isinstance(node, Linear) else kernel[1] if slides else 1
-    units = (0,) * (lanes // UNIT)
-    return Rows(node, shape, _paired(order.reshape(-1, len(weight)), lanes), units, (0,) * taps, plan, sums)
+    map_ = (*size[1:], size[0] + -size[0] % 8)
+    plan = Plan(map_, kernel, stride, padding, dilation, leaving[1:], int(x.high), lanes, taps, together)
+    return Rows(node, shape, _paired(order.reshape(-1, len(weight)), lanes), plan)
 
 
 def _paired(rows: Array, lanes: int) -> Array:

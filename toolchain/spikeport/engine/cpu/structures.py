@@ -36,6 +36,7 @@ class Constants(NamedTuple):
     lost: Any
     spare: Any  #: bits of 32 that the accumulator of shifted sums lacks: those that wrap it throws away
     top: Any  #: the largest membrane
+    floats: Any  #: whether the sums that come are float32, seen as int32
     watch: Any  #: whether sums beyond the accumulator or the membrane's range and active neurons are counted
 
 
@@ -60,7 +61,7 @@ class Block(NamedTuple):
 
     membrane: Any  #: [block]
     current: Any  #: [block]
-    arriving: Any  #: in the type of the sums: of real numbers [block], of integers a vector's
+    arriving: Any  #: sums: of real numbers [block], of integers a vector's
     fires: Any  #: spikes of one vector of integers; of real numbers nothing
 
 
@@ -97,6 +98,9 @@ class Plan(NamedTuple):
     dilation: tuple[int, int]
     leaving: tuple[int, int]
     high: int  #: the largest input: one of size s is s events
+    lanes: int  #: channels that leave in a row of weights: 16, 32 or 64
+    taps: int  #: columns of the kernel that an event adds to at once; none of a linear layer
+    together: int  #: events after which 16 bits may be full
 
 
 class Lists(NamedTuple):
@@ -112,4 +116,3 @@ class Scratch(NamedTuple):
     events: Any  #: those of the rows that its windows touch, column by column
     at: Any  #: where those of each column begin
     pairs: Any  #: pairs of sums
-    unwanted: Any  #: sums of windows that lie before the first place

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
+from spikeport.engine.cpu.moves import clear
 from spikeport.engine.cpu.structures import Bytes, Whole
 from spikeport.engine.cpu.vectors import LINE, add_lines
 from spikeport.engine.neuron import flat
@@ -80,7 +81,7 @@ def tally(x: Bytes, kinds: Whole, table: Whole, sums: Sums, counts: Whole, begin
     nonzero, graded, total, by_kind, _ = sums
     for t in range(steps):
         filled = 0
-        by_kind[:] = 0
+        clear(by_kind)
         for b in range(begin, end):
             for p in range(x.shape[2]):
                 row, k = x[t, b, p], kinds[p]
@@ -93,7 +94,9 @@ def tally(x: Bytes, kinds: Whole, table: Whole, sums: Sums, counts: Whole, begin
                     _carry(nonzero, by_kind[0])
                     _carry(graded, by_kind[1])
                     _carry(total, by_kind[2])
-                    nonzero[:], graded[:], total[:] = 0, 0, 0
+                    clear(nonzero)
+                    clear(graded)
+                    clear(total)
                     filled = 0
         for what in range(3):
             for column in range(3):
@@ -115,7 +118,8 @@ def tally_spikes(x: Bytes, kinds: Whole, table: Whole, memory: Sums, counts: Who
                     n += 1
                 if filled[k] + n > FULL:
                     _carry(sums[k : k + 1], by_kind[k : k + 1])
-                    sums[k], filled[k] = 0, 0
+                    clear(sums[k])
+                    filled[k] = 0
                 first = ((t * x.shape[1] + b) * places + p) * channels
                 for c in range(0, lines, LINE):
                     add_lines(sums, k * channels + c, values, first + c, channels, n)
@@ -127,4 +131,6 @@ def tally_spikes(x: Bytes, kinds: Whole, table: Whole, memory: Sums, counts: Who
         _carry(sums, by_kind)
         for column in range(3):
             counts[0, t, column] = counts[2, t, column] = _weighed(by_kind, table[column])
-        by_kind[:], sums[:], filled[:] = 0, 0, 0
+        clear(by_kind)
+        clear(sums)
+        clear(filled)

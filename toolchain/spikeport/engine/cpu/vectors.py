@@ -12,10 +12,11 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from spikeport.machine.llvm import BYTE, INT, SHORT, WORD, carried, constant, intrinsic, lanes_of, pointer, spread
+from spikeport.machine.llvm import BYTE, INT, SHORT, UNIT, WORD, carried, chosen, constant, intrinsic, pointer, spread
 
 HALF = 8  #: bits of a weight: `paired` holds two in 16
 EXACT = 256  #: events whose weights, at most 128 large, 16 bits can sum
+SLOTS = 5  #: columns of a kernel whose sums stay in registers
 LINE = 64  #: bytes of a cache line
 TURNED = 8  #: channels that `turn_bytes` turns together
 
@@ -36,75 +37,103 @@ def put(typing: Any, events: Any, at: Any, first: Any, source: Any, index: Any) 
     return signature, generate
 
 
-def _slots(context: Any, builder: Any, kind: Any, array: Any, units: Any, taps: Any) -> list[Any]:
-    """Pointers to the halves of each slot of sums [taps, lanes]."""
-    half = lanes_of(units) // 2
-    words = ir.VectorType(SHORT, half)
-    return [pointer(context, builder, kind, array, WORD(n * half), words) for n in range(2 * len(taps))]
+def _lengths(case: int) -> tuple[int, int]:
+    """Half the lanes and the slots that a case of `add_rows` stands for."""
+    lanes, taps = divmod(case, SLOTS + 1)
+    return UNIT * lanes // 2, taps
+
+
+def _cases(taps: Any) -> list[int]:
+    """Those that may occur, for a number of slots that is known when the loop is compiled, or is not."""
+    slots = [taps.literal_value] if isinstance(taps, types.IntegerLiteral) else range(1, SLOTS + 1)
+    return [lanes * (SLOTS + 1) + taps for lanes in (1, 2, 4) for taps in slots]
+
+
+def _case(builder: Any, lanes: Any, taps: Any) -> Any:
+    """The case of so many lanes and slots."""
+    return builder.add(builder.mul(builder.sdiv(lanes, WORD(UNIT)), WORD(SLOTS + 1)), taps)
+
+
+def _places(builder: Any, sums: Any, half: int, number: int) -> list[Any]:
+    """Pointers to the first so many halves of slots of sums."""
+    words = ir.VectorType(SHORT, half).as_pointer()
+    return [builder.bitcast(builder.gep(sums, [WORD(n * half)]), words) for n in range(number)]
 
 
 @intrinsic
-def add_rows(typing: Any, sums: Any, rows: Any, base: Any, events: Any, run: Any, units: Any, taps: Any) -> Any:
+def add_rows(typing: Any, sums: Any, rows: Any, base: Any, events: Any, run: Any, lanes: Any, taps: Any) -> Any:
     """Add paired weights to both halves of the slots of ``sums`` [taps, lanes], for the events of a run (begin, end).
 
     Event e adds row ``base + e * taps + s`` to slot s. A row holds two weights in each of lanes / 2 words of 16 bits:
     ``256 * second + (first + 128)``, so that shifting it right by 8 leaves the second. A slot is first the sum of the
     words, modulo 2**16, then that of the seconds. So a row costs one load, two additions and one shift: widening bytes
-    to words would take two shuffles.
+    to words would take two shuffles. ``lanes``: 16, 32 or 64; ``taps``: up to `SLOTS`.
     """
-    signature = types.void(sums, rows, base, events, run, units, taps)
+    signature = types.void(sums, rows, base, events, run, lanes, taps)
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kinds, half, number = signature.args, lanes_of(signature.args[5]) // 2, len(signature.args[6])
+    def build(builder: Any, case: int, arguments: Any) -> None:
+        half, number = _lengths(case)
+        sums, origin, listed, begin, end = arguments
         words = ir.VectorType(SHORT, half)
-        eight, places = constant(words, HALF), _slots(context, builder, kinds[0], arguments[0], kinds[5], kinds[6])
-        origin = pointer(context, builder, kinds[1], arguments[1], WORD(0), words)
-        origin = builder.gep(origin, [arguments[2]])
-        listed = context.make_array(kinds[3])(context, builder, arguments[3]).data
+        eight, places = constant(words, HALF), _places(builder, sums, half, 2 * number)
 
         def add(i: Any, sums: list[Any]) -> list[Any]:
             event = builder.sext(builder.load(builder.gep(listed, [i])), WORD)
-            first = builder.gep(origin, [builder.mul(event, WORD(number))])
-            rows = [builder.load(builder.gep(first, [WORD(s)]), align=2) for s in range(number)]
+            first = builder.gep(origin, [builder.mul(event, WORD(number * half))])
+            rows = [
+                builder.load(builder.bitcast(builder.gep(first, [WORD(s * half)]), words.as_pointer()), align=2)
+                for s in range(number)
+            ]
             parts = [part for row in rows for part in (row, builder.ashr(row, eight))]
             return [builder.add(sum_, part) for sum_, part in zip(sums, parts, strict=True)]
 
-        begin, end = (builder.extract_value(arguments[4], i) for i in (0, 1))
         before = [builder.load(place, align=2) for place in places]
-        after = carried(builder, begin, end, before, add)
-        for value, place in zip(after, places, strict=True):
+        for value, place in zip(carried(builder, begin, end, before, add), places, strict=True):
             builder.store(value, place, align=2)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kinds, (_, _, base, _, run, lanes, taps) = signature.args, arguments
+        data = [context.make_array(kinds[i])(context, builder, arguments[i]).data for i in (0, 1, 3)]
+        half = builder.sdiv(lanes, WORD(2))
+        origin = builder.gep(data[1], [builder.mul(base, half)])
+        begin, end = (builder.extract_value(run, i) for i in (0, 1))
+        told = [data[0], origin, data[2], begin, end]
+        chosen(builder, "add_rows", _cases(kinds[6]), _case(builder, lanes, taps), told, build)
         return context.get_dummy_value()
 
     return signature, generate
 
 
 @intrinsic
-def unpair(typing: Any, sums: Any, number: Any, out: Any, at: Any, units: Any, taps: Any) -> Any:
-    """Take the first slot of ``sums`` (`add_rows`), of ``number`` events, to ``out[at : at + lanes]``.
+def unpair(typing: Any, sums: Any, number: Any, out: Any, at: Any, fresh: Any, lanes: Any, taps: Any) -> Any:
+    """Take the first slot of ``sums`` (`add_rows`), of ``number`` events, to ``out[at : at + lanes]``, int32.
 
-    Added if that is int32, else put there, int16. The other slots move up, and the last one is zero.
+    Put there if ``fresh``, else added. The other slots move up, and the last one is zero.
     """
-    signature = types.void(sums, number, out, at, units, taps)
+    signature = types.void(sums, number, out, at, fresh, lanes, taps)
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kinds, half = signature.args, lanes_of(signature.args[4]) // 2
-        words = ir.VectorType(SHORT, half)
-        leaving = ir.VectorType(context.get_value_type(kinds[2].dtype), half)
-        places = _slots(context, builder, kinds[0], arguments[0], kinds[4], kinds[5])
+    def build(builder: Any, case: int, arguments: Any) -> None:
+        half, slots = _lengths(case)
+        sums, count, out, kept = arguments
+        words, leaving = ir.VectorType(SHORT, half), ir.VectorType(INT, half)
+        places = _places(builder, sums, half, 2 * slots)
         total, second, *others = (builder.load(place, align=2) for place in places)
-        count = builder.trunc(builder.shl(arguments[1], WORD(HALF - 1)), SHORT)
         first = builder.sub(total, builder.shl(second, constant(words, HALF)))
         first = builder.sub(first, spread(builder, count, half))
-        align = kinds[2].dtype.bitwidth // 8
         for n, value in enumerate((first, second)):
-            where = builder.add(arguments[3], WORD(n * half))
-            target = pointer(context, builder, kinds[2], arguments[2], where, leaving)
-            if align > 2:
-                value = builder.add(builder.load(target, align=align), builder.sext(value, leaving))
-            builder.store(value, target, align=align)
+            target = builder.bitcast(builder.gep(out, [WORD(n * half)]), leaving.as_pointer())
+            before = builder.and_(builder.load(target, align=4), spread(builder, kept, half))
+            builder.store(builder.add(before, builder.sext(value, leaving)), target, align=4)
         for value, place in zip((*others, *[constant(words, 0)] * 2), places, strict=True):
             builder.store(value, place, align=2)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kinds, (_, number, _, at, fresh, lanes, taps) = signature.args, arguments
+        data = [context.make_array(kinds[i])(context, builder, arguments[i]).data for i in (0, 2)]
+        count = builder.trunc(builder.shl(number, WORD(HALF - 1)), SHORT)
+        kept = builder.select(fresh, INT(0), INT(-1))
+        told = [data[0], count, builder.gep(data[1], [at]), kept]
+        chosen(builder, "unpair", _cases(kinds[6]), _case(builder, lanes, taps), told, build)
         return context.get_dummy_value()
 
     return signature, generate

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from spikeport.engine.cpu.structures import Lists, Plan, Scratch
-from spikeport.engine.cpu.vectors import EXACT, add_rows, put, unpair
+from spikeport.engine.cpu.vectors import add_rows, put, unpair
 from spikeport.machine import part
 
 
-@part
-def window_rows(i: int, plan: Plan, apart: int, lists: Lists, scratch: Scratch) -> None:
+@part(forceinline=True)
+def window_rows(i: int, plan: Plan, apart: Any, lists: Lists, scratch: Scratch) -> None:
     """Events of the rows of a map that the windows of output row ``i`` touch, column by column, to ``scratch``.
 
     Event c of the kernel's row r and column x becomes ``x * apart + r * channels + c``.
@@ -40,66 +40,39 @@ def window_rows(i: int, plan: Plan, apart: int, lists: Lists, scratch: Scratch) 
     scratch.at[width] = k
 
 
-@part
-def sliding(
-    i: int,
-    plan: Plan,
-    weight: Any,  # int16 [rows, lanes / 2], paired
-    lists: Lists,
-    scratch: Scratch,
-    out: Any,  # int16
-    first: int,
-    apart: int,
-    units: Any,
-    taps: Any,
-) -> None:
+@part(forceinline=True)
+def sliding(i: int, plan: Plan, weight: Any, lists: Lists, scratch: Scratch, out: Any) -> None:
     """`sums.row` where windows move by one place: an event adds to all places of its row, one slot each."""
-    window_rows(i, plan, 0, lists, scratch)
-    events, at, pairs, unwanted = scratch
-    width, pad, columns = plan.size[1], plan.padding[1], len(taps)
+    window_rows(i, plan, np.int64(0), lists, scratch)  # a literal would be compiled once more
+    events, at, pairs = scratch
+    width, pad, columns, lanes = plan.size[1], plan.padding[1], plan.taps, plan.lanes
     for x in range(min(0, columns - 1 - pad), width + pad):
         if 0 <= x < width:
-            add_rows(pairs, weight, 0, events, (at[x], at[x + 1]), units, taps)
+            add_rows(pairs, weight, 0, events, (at[x], at[x + 1]), lanes, columns)
         j = x + pad - columns + 1  # the place whose window ends with this column
         count = at[min(max(x + 1, 0), width)] - at[min(max(x + 1 - columns, 0), width)]
-        if j < 0:
-            unpair(pairs, count, unwanted, 0, units, taps)
-        else:
-            unpair(pairs, count, out, first + j * apart, units, taps)
+        unpair(pairs, count, out, max(j, 0) * lanes, True, lanes, columns)  # of windows before the first, overwritten
 
 
-@part
-def by_place(
-    i: int,
-    plan: Plan,
-    weight: Any,  # int16 [rows, lanes / 2], paired
-    lists: Lists,
-    scratch: Scratch,
-    out: Any,  # int16, or int32 and zero
-    first: int,
-    apart: int,
-    units: Any,
-    taps: Any,
-) -> None:
+@part(forceinline=True)
+def by_place(i: int, plan: Plan, weight: Any, lists: Lists, scratch: Scratch, out: Any) -> None:
     """`sums.row`, each place by itself: any stride and dilation, and sums beyond 16 bits."""
     column = plan.kernel[0] * plan.size[2]
     window_rows(i, plan, column, lists, scratch)
-    events, at, pairs, _ = scratch
-    width, columns = plan.size[1], plan.kernel[1]
+    events, at, pairs = scratch
+    width, columns, lanes = plan.size[1], plan.kernel[1], plan.lanes
     span = columns if plan.dilation[1] == 1 else 1
     for j in range(plan.leaving[1]):
-        count = 0
+        count, fresh = 0, True
         for k in range(0, columns, span):
             left = j * plan.stride[1] - plan.padding[1] + k * plan.dilation[1]
-            low, high = at[min(max(left, 0), width)], at[min(max(left + span, 0), width)]
-            base = (k - left) * column
-            if out.itemsize == 2:
-                add_rows(pairs, weight, base, events, (low, high), units, taps)
-                count += high - low
-            else:
-                for e in range(low, high, EXACT):
-                    number = min(EXACT, high - e)
-                    add_rows(pairs, weight, base, events, (e, e + number), units, taps)
-                    unpair(pairs, number, out, first + j * apart, units, taps)
-        if out.itemsize == 2:
-            unpair(pairs, count, out, first + j * apart, units, taps)
+            e, high = at[min(max(left, 0), width)], at[min(max(left + span, 0), width)]
+            while e < high:
+                number = min(plan.together - count, high - e)
+                add_rows(pairs, weight, (k - left) * column, events, (e, e + number), lanes, 1)
+                count, e = count + number, e + number
+                if count == plan.together:
+                    unpair(pairs, count, out, j * lanes, fresh, lanes, 1)
+                    count, fresh = 0, False
+        if count > 0 or fresh:
+            unpair(pairs, count, out, j * lanes, fresh, lanes, 1)

@@ -1,0 +1,167 @@
+"""Compiles the loops that networks usually need, once a machine: `spikeport doctor --prepare`.
+
+What is compiled is kept on disk (`machine`). Each part runs a small network; the parts are dealt out to this process
+and to others beside it, as many as there are cores. A loop for something rarer, say neurons with a synaptic current, is
+compiled where it is first needed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+
+from spikeport.findings import SpikeportError, fail
+from spikeport.graph import LIF, LOIHI2, Array, Conv, Delay, Flatten, Graph, Input, Linear, Loihi, Node, Readout, Real
+from spikeport.target import Request
+
+STEPS = 2
+Prepared = dict[str, float]  #: seconds that each part took, by its name
+EVERYTHING = Request(trains=True, membranes=True, events=True)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A network whose loops are compiled by running it."""
+
+    kind: str  #: "map", "matrix" or "cycle"
+    integers: bool
+    share: float  #: of the inputs that are events: few are added, many are multiplied
+    asked: Request
+    seconds: float  #: about so many, by which parts are dealt out
+
+    def compile(self) -> float:
+        """Run it; the seconds that it took."""
+        from spikeport.engine.run import Engine
+
+        begun, graph = time.perf_counter(), network(self.kind, integers=self.integers)
+        x = (np.random.default_rng(0).random((STEPS, 3, *graph.entry.shape)) < self.share).astype(np.float32)
+        Engine(graph, kernels="fast").simulate(x, self.asked)
+        return time.perf_counter() - begun
+
+
+#: no two of them compile the same, so that none waits for another or does its work again
+PARTS = {
+    "events": Part("map", True, 0.05, Request(), 4.5),
+    "integers": Part("matrix", True, 1.0, EVERYTHING, 1.5),
+    "cycle of integers": Part("cycle", True, 1.0, Request(), 1.0),
+    "real numbers": Part("matrix", False, 1.0, Request(), 1.0),
+    "cycle of real numbers": Part("cycle", False, 1.0, Request(), 1.0),
+}
+
+
+def prepare() -> Prepared:
+    """Compile all parts, as many at a time as there are cores. Raises SP545 where one of them fails."""
+    own, *others = dealt(os.cpu_count() or 1)
+    with ExitStack() as stack:
+        children = [_started(names, stack) for names in others]
+        seconds = {name: _here(name) for name in own}
+        for names, child in zip(others, children, strict=True):
+            seconds |= _read(names, child)
+    return {name: seconds[name] for name in PARTS}
+
+
+def dealt(processes: int) -> list[list[str]]:
+    """The names of the parts, for at most so many processes: each to the one that has least to do."""
+    hands: list[list[str]] = [[] for _ in range(min(processes, len(PARTS)))]
+    for name in sorted(PARTS, key=lambda name: -PARTS[name].seconds):
+        min(hands, key=lambda hand: sum(PARTS[each].seconds for each in hand)).append(name)
+    return hands[::-1]  # the longest in a process of its own, which is started first
+
+
+def _started(names: list[str], stack: ExitStack) -> subprocess.Popen[str]:
+    """A process that compiles some parts, until the stack is left."""
+    words = [sys.executable, "-m", "spikeport.verbs.prepare", *names]
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    stack.enter_context(child)
+    stack.callback(child.kill)
+    return child
+
+
+def _here(name: str) -> float:
+    """A part that is compiled in this process."""
+    try:
+        return PARTS[name].compile()
+    except SpikeportError:
+        raise
+    except Exception as error:
+        _failed(name, str(error))
+
+
+def _read(names: list[str], child: subprocess.Popen[str]) -> Prepared:
+    """What a child says: a line for each part, until one of them fails."""
+    out, errors = child.communicate()
+    seconds = {name: float(took) for took, name in (line.split(" ", 1) for line in out.splitlines())}
+    if child.returncode:
+        why = (errors.strip().splitlines() or [f"status {child.returncode}"])[-1]
+        _failed(next((name for name in names if name not in seconds), names[-1]), why)
+    return seconds
+
+
+def _failed(name: str, why: str) -> NoReturn:
+    mend = "SPIKEPORT_KERNELS=plain runs without them; report it with spikeport doctor"
+    fail("SP545", f"the loops of {name!r} do not compile ({why})", mend=mend)
+
+
+def network(kind: str, *, integers: bool) -> Graph:
+    """A small one: of matrices, of maps, or of neurons that feed back."""
+    if kind == "cycle":
+        return _cycle(integers)
+    nodes: dict[str, Node]
+    if kind == "map":
+        nodes = {
+            "in": _input((2, 6, 6), integers),
+            "a": Conv(_weight((16, 2, 3, 3), integers), padding=(1, 1)),
+            "s": _lif((16, 6, 6), integers),
+            "flat": Flatten(),
+        }
+        width = 16 * 36
+    else:
+        nodes = {"in": _input((8,), integers), "a": Linear(_weight((40, 8), integers)), "s": _lif((40,), integers)}
+        width = 40
+    nodes |= {"c": Linear(_weight((10, width), integers)), "out": _readout(integers)}
+    return Graph.chain(nodes, STEPS, arithmetic=Loihi(LOIHI2) if integers else Real())
+
+
+def _input(shape: tuple[int, ...], integers: bool) -> Input:
+    return Input(shape, "events", low=0, high=1) if integers else Input(shape, "events")
+
+
+def _cycle(integers: bool) -> Graph:
+    nodes: dict[str, Node] = {
+        "in": _input((8,), integers),
+        "a": Linear(_weight((16, 8), integers)),
+        "s": _lif((16,), integers),
+        "past": Delay((16,)),
+        "back": Linear(_weight((16, 16), integers)),
+        "c": Linear(_weight((10, 16), integers)),
+        "out": _readout(integers),
+    }
+    edges = (("in", "a"), ("a", "s"), ("s", "past"), ("past", "back"), ("back", "s"), ("s", "c"), ("c", "out"))
+    return Graph(nodes, edges, STEPS, arithmetic=Loihi(LOIHI2) if integers else Real())
+
+
+def _weight(shape: tuple[int, ...], integers: bool) -> Array:
+    value = np.random.default_rng(0).integers(-9, 12, shape)
+    return value.astype(np.int8) if integers else (value / 8).astype(np.float32)
+
+
+def _lif(shape: tuple[int, ...], integers: bool) -> LIF:
+    if integers:
+        return LIF(shape, np.asarray(3000), np.full(STEPS, 20, np.int64), compare=">", reset="subtract")
+    return LIF(shape, np.asarray(0.75, np.float32), np.ones(STEPS, np.float32))
+
+
+def _readout(integers: bool) -> Readout:
+    return Readout((10,), np.ones(STEPS, np.int64 if integers else np.float32))
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        print(f"{_here(name):.3f} {name}", flush=True)
