@@ -18,7 +18,7 @@ from exact_sums import SIGNIFICAND, significand
 from graph_maker import Wish
 from random_graphs import draw, samples
 from random_numbers import random_profile
-from spikeport.findings import SpikeportError
+from spikeport.findings import SpikeportError, fail
 from spikeport.graph import (
     ALIF,
     LIF,
@@ -32,6 +32,7 @@ from spikeport.graph import (
     Graph,
     Input,
     Loihi,
+    StepAffine,
     Synapse,
     definition,
 )
@@ -215,7 +216,10 @@ def firing_often(graph: Graph, rng: np.random.Generator) -> Graph:
 
 
 def without_synaptic_bias(graph: Graph, rng: np.random.Generator) -> Graph:
-    return move_bias(graph) if any(node.bias is not None for node in graph.nodes_of(Synapse).values()) else graph
+    moved = move_bias(graph) if any(node.bias is not None for node in graph.nodes_of(Synapse).values()) else graph
+    if moved.nodes_of(StepAffine):  # before a current that decays, which Lava's real numbers lack
+        fail("SP351", "a bias that no neuron can hold")
+    return moved
 
 
 PLAIN = {"norms": False, "delays": False, "scales": False, "recurrent": False, "kinds": (LIF,)}

@@ -36,7 +36,7 @@ def test_onnxruntime_fires_the_engines_spikes_from_operators_that_are_well_known
     assert len(model.functions) + len(model.metadata_props) == 0
     used = {node.op_type for node in model.graph.node}
     rare = {finding.what.split()[1].rstrip(",") for finding in findings if finding.code == "SP257"}
-    assert used - KNOWN <= rare | ({"Range", "Squeeze", "Min"} if graph.recurrent else set())
+    assert used - KNOWN <= rare
     x, options = samples(graph, data.draw(st.integers(0, 99))), SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 3, 1
     names = [output.name for output in model.graph.output]

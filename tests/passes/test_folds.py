@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exact_networks import REAL, T, chain, code, grid, image, lif, network, readout, same_spikes
-from spikeport.graph import LIF, LOIHI2, Conv, Flatten, Graph, Input, Linear, Loihi, Pool
+from spikeport.engine import simulate
+from spikeport.graph import LIF, LOIHI2, Conv, Flatten, Graph, Input, Linear, Loihi, Pool, Scale
 from spikeport.passes.fold_gain import fold_gain
 from spikeport.passes.fold_norm import fold_norm
 from spikeport.passes.fold_pool import fold_pool
@@ -52,17 +53,28 @@ def test_an_average_pool_finds_a_place_for_its_factor(seed, where):
     same_spikes(graph, folded, image(rng, shape=(2, 4, 4)))
 
 
-def test_a_pool_whose_factor_has_no_place_is_named():
-    rng = np.random.default_rng(0)
+def pooled_beside_a_synapse(rng, side):
     nodes = {
-        "input": Input((2, 4, 4)),
-        "a": lif(rng, 2, 4, 4),
-        "pool": Pool("average", (2, 2), (2, 2)),
-        "conv": Conv(grid(rng, 2, 2, 2, 2), stride=(2, 2)),
+        "input": Input((2, 2 * side, 2 * side)),
+        "a": lif(rng, 2, 2 * side, 2 * side),
+        "pool": Pool("average", (side, side), (side, side)),
+        "conv": Conv(grid(rng, 2, 2, side, side), stride=(side, side)),
         "b": lif(rng, 2, 2, 2),
     }
     edges = (("input", "a"), ("a", "pool"), ("a", "conv"), ("conv", "b"), ("pool", "b"))
-    assert code(lambda: fold_pool(Graph(nodes, edges, T, REAL))) == "SP352"
+    return Graph(nodes, edges, T, REAL)
+
+
+def test_a_pool_whose_factor_has_no_place_is_named_or_keeps_a_power_of_two_behind_it():
+    """A ninth has no place; a quarter stays behind the sum, to the bit."""
+    rng = np.random.default_rng(0)
+    assert code(lambda: fold_pool(pooled_beside_a_synapse(rng, 3))) == "SP352"
+    graph = pooled_beside_a_synapse(rng, 2)
+    summed = fold_pool(graph)
+    assert [node.kind for node in summed.nodes_of(Pool).values()] == ["sum"]
+    assert [float(node.factor) for node in summed.nodes_of(Scale).values()] == [0.25]
+    x = grid(rng, 3, 2, 4, 4)
+    np.testing.assert_array_equal(simulate(graph, x).outputs, simulate(summed, x).outputs)
 
 
 @settings(max_examples=30)

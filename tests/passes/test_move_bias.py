@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exact_networks import REAL, T, chain, code, grid, image, lif, network, readout, same_spikes
-from spikeport.graph import Conv, CubaLIF, Delay, Graph, Input, Linear, Pool
+from spikeport.engine import simulate
+from spikeport.graph import Conv, CubaLIF, Delay, Graph, Input, Linear, Pool, StepAffine
 from spikeport.passes.fold_norm import fold_norm
 from spikeport.passes.move_bias import move_bias
+from spikeport.target import Request
 
 
 @settings(max_examples=30)
@@ -61,12 +63,24 @@ def test_a_bias_that_feeds_two_layers_goes_to_both(seed):
     same_spikes(graph, move_bias(graph), grid(rng, 4, 3))
 
 
-@pytest.mark.parametrize("kind", ["cuba", "delay", "end"])
+def test_before_a_current_that_decays_a_bias_stays_what_enters():
+    rng = np.random.default_rng(0)
+    nodes = {"input": Input((3,)), "fc": Linear(np.eye(3), np.asarray([0.25, -0.5, 1]))}
+    nodes["lif"] = CubaLIF((3,), np.float64(0.5), np.ones(T), current_decay=np.float64(0.5))
+    moved = move_bias(chain(**nodes))
+    assert moved["fc"].bias is None
+    (step,) = moved.nodes_of(StepAffine).values()
+    assert step.bias.tolist() == [[0.25, -0.5, 1]] * T
+    x = 2 + grid(rng, 4, 3)
+    before, after = (simulate(graph, x, Request(trains=True)).trains["lif"] for graph in (chain(**nodes), moved))
+    assert before.counts().sum() > 0
+    assert not before.apart(after).any()
+
+
+@pytest.mark.parametrize("kind", ["delay", "end"])
 def test_a_bias_that_no_neuron_can_hold_is_named(kind):
     rng = np.random.default_rng(0)
     nodes = {"input": Input((3,)), "fc": Linear(np.eye(3), np.ones(3))}
-    if kind == "cuba":
-        nodes["lif"] = CubaLIF((3,), np.float64(0.5), np.ones(T), current_decay=np.float64(0.5))
     if kind == "delay":
         nodes |= {"wait": Delay((3,), 1), "lif": lif(rng, 3)}
     assert code(lambda: move_bias(chain(**nodes))) == "SP351"

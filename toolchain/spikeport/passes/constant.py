@@ -31,16 +31,16 @@ def add_constant(graph: Graph, name: str, value: Array, pass_name: str) -> Graph
     """Add ``value`` (float64, the shape of what leaves ``name``) to what leaves ``name``, at every step.
 
     It is carried through the linear nodes behind it, borders and paddings included, into the biases of the neurons, the
-    readout and the `StepAffine` that it reaches. Raises SP351 where something on the way keeps it from being a constant
-    of a neuron.
+    readout and the `StepAffine` that it reaches; before a current that decays it becomes one. Raises SP351 where
+    something on the way keeps it from being a constant of a neuron.
     """
     if not graph.targets(name):
         _stuck(name, graph[name], pass_name, "the graph ends here without a Readout, so there is no bias to hold it")
     for target in graph.targets(name):
         node = graph[target]
-        if isinstance(node, CubaLIF) and node.current_decay.any():
-            _stuck(target, node, pass_name, "its current filters what arrives, so a constant there is none in u")
-        if isinstance(node, LIF | Readout):
+        if isinstance(node, CubaLIF) and node.current_decay.any():  # which filters it: it stays what enters
+            graph = graph.insert(_free(graph, f"{name}.bias"), _always(graph, value, pass_name), (name, target))
+        elif isinstance(node, LIF | Readout):
             graph = graph.replace({target: _more_bias(graph, target, node, value, pass_name)})
         elif isinstance(node, StepAffine):
             graph = graph.replace({target: _at_each_step(node, value, real_dtype(graph, pass_name))})
@@ -82,6 +82,19 @@ def _at_each_step(node: StepAffine, value: Array, dtype: np.dtype[np.floating]) 
     whole = np.broadcast_to(bias + gain * value, (len(bias), *value.shape))
     flat = whole.reshape(*whole.shape[:2], -1)
     return node.with_(bias=(flat[..., 0] if (flat == flat[..., :1]).all() else whole).astype(dtype))
+
+
+def _always(graph: Graph, value: Array, pass_name: str) -> StepAffine:
+    """The constant as what each step adds."""
+    dtype = real_dtype(graph, pass_name)
+    bias = np.broadcast_to(compact(value), (graph.timesteps, *compact(value).shape))
+    return StepAffine(np.ones(graph.timesteps, dtype), bias.astype(dtype))
+
+
+def _free(graph: Graph, wish: str) -> str:
+    while wish in graph.nodes:
+        wish += "_"
+    return wish
 
 
 def _stuck(name: str, node: Node, pass_name: str, why: str) -> None:

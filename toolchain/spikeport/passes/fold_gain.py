@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spikeport.findings import Finding, SpikeportError
-from spikeport.graph import LIF, Array, Flatten, Graph, Node, Pool, Scale, Synapse
+from spikeport.graph import LIF, Array, Flatten, Graph, Node, Peak, Pool, Scale, Synapse
 from spikeport.passes.linear import feeders, finding, real_dtype, scaled_outputs
 
 
@@ -16,10 +16,11 @@ def fold_gain(graph: Graph) -> Graph:
        one gain for the layer passes flattens and scales too.
     2. Otherwise, where the gain is positive, the neuron is measured in units of it: threshold, bias and reset value are
        divided by the gain. Decay and comparison are linear, so this changes no spike.
-    3. Otherwise it is a finding.
+    3. Neurons that are read at their highest (`Peak`) are not measured otherwise: a scale before them takes the gain.
+    4. Otherwise it is a finding.
 
     Requires: Real arithmetic. Ensures: gain is 1 everywhere; spikes as before, up to rounding (to the bit for powers of
-    two). Raises SP353 with every neuron of rule 3, SP354 for integers.
+    two). Raises SP353 with every neuron of rule 4, SP354 for integers.
     """
     dtype = real_dtype(graph, "fold_gain")
     findings: list[Finding] = []
@@ -28,6 +29,10 @@ def fold_gain(graph: Graph) -> Graph:
             continue
         if changes := into_synapses(graph, name, node.gain):
             graph = graph.replace({**changes, name: node.with_(gain=np.ones((), dtype))})
+        elif isinstance(node, Peak):
+            for source in graph.sources(name):
+                graph = graph.insert(f"{name}.gain.{source}", Scale(node.gain.astype(dtype)), (source, name))
+            graph = graph.replace({name: node.with_(gain=np.ones((), dtype))})
         elif bool((node.gain > 0).all()):
             graph = graph.replace({name: node.measured_in(node.gain, dtype).with_(gain=np.ones((), dtype))})
         else:

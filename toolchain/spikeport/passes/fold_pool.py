@@ -15,10 +15,11 @@ def fold_pool(graph: Graph) -> Graph:
     1. Forward: into the weights of all synapses, the gain of all neurons and the weights of the readout that it
        reaches through flattens, pools, scales and delays, if nothing else adds to what they get.
     2. Otherwise backward: into the synapses before it, if they feed nothing else.
-    3. Otherwise it is a finding.
+    3. Otherwise, where the area is a power of two, a scale of 1/area stays behind it, on the way to each target.
+    4. Otherwise it is a finding.
 
     Requires: Real arithmetic. Ensures: no average pool is left; spikes as before, and to the bit where the area is a
-    power of two. Raises SP352 with every pool of rule 3, SP354 for integers.
+    power of two. Raises SP352 with every pool of rule 4, SP354 for integers.
     """
     real_dtype(graph, "fold_pool")
     findings: list[Finding] = []
@@ -26,7 +27,7 @@ def fold_pool(graph: Graph) -> Graph:
         if node.kind != "average":
             continue
         factor = 1.0 / node.area
-        moved = _forward(graph, name, factor) or _backward(graph, name, factor)
+        moved = _forward(graph, name, factor) or _backward(graph, name, factor) or _behind(graph, name, node.area)
         if moved is None:
             findings.append(
                 finding(
@@ -67,6 +68,15 @@ def _forward(graph: Graph, name: str, factor: float) -> Graph | None:
         if moved is None:
             return None
         graph = moved
+    return graph
+
+
+def _behind(graph: Graph, name: str, area: int) -> Graph | None:
+    if area & (area - 1) or not graph.targets(name):
+        return None
+    scale = Scale(np.asarray(1 / area, real_dtype(graph, "fold_pool")))
+    for target in graph.targets(name) if area > 1 else ():
+        graph = graph.insert(f"{name}.mean.{target}", scale, (name, target))
     return graph
 
 

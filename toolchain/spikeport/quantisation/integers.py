@@ -275,12 +275,15 @@ def _compact_schedule(value: Array) -> Array:
 
 
 def readout_integers(node: Readout, scale: LayerScale) -> Readout:
-    """A readout's uniform weights become ones, others whole numbers of up to 12 bits; the unit takes what is left."""
+    """A readout's uniform weights become ones (-1 below zero), others whole numbers of up to 12 bits.
+
+    The unit, which is positive, takes what is left.
+    """
     real = node.weight.astype(np.float64)
     largest = float(np.abs(real).max()) or 1.0
     uniform = bool((real == real[0]).all()) and bool(real.any())
-    one = float(real[0]) if uniform else largest / READOUT_ONE
-    weight = np.ones(real.shape) if uniform else np.rint(real / one)
+    one = largest if uniform else largest / READOUT_ONE
+    weight = np.sign(real) if uniform else np.rint(real / one)
     bias = np.rint(node.bias.astype(np.float64) / over_neurons(scale.unit, node.shape))
     return node.with_(
         weight=weight.astype(np.int32), bias=bias.astype(np.int32), unit=np.asarray(scale.unit * one, np.float64)

@@ -30,6 +30,8 @@ from spikeport.graph import (
 )
 from spikeport.quantisation.inputs import Grid
 
+SAME = 1e-6  #: relative: units that factors of float32 leave apart by their rounding are one
+
 
 @dataclass(frozen=True)
 class Value:
@@ -156,7 +158,7 @@ def _leaving(graph: Graph, name: str, values: Mapping[str, Value | None], grid: 
 def _operated(graph: Graph, name: str, node: Operation, operands: list[Value]) -> Value:
     """What an operation makes of messages: its unit is theirs, or the product of theirs."""
     units = [value.unit for value in operands]
-    if len(set(units)) > 1 and not node.multiplies:
+    if not node.multiplies and not np.allclose(units, units[0], rtol=SAME, atol=0):
         _different(name, f"joins integers of different units ({', '.join(f'{unit:g}' for unit in units)})")
     shapes = [graph.shapes[group[0]] for group in graph.operands(name)]
     x = node.reach(shapes, *(Range(value.low, value.high) for value in operands))
@@ -174,11 +176,13 @@ def _scaled(name: str, node: Scale, value: Value) -> Value:
             where=f"node {name!r}",
             mend="fold them into the synapses behind (passes.fold_gain)",
         )
-    return Value(value.unit * float(node.factor), value.low, value.high)
+    factor = float(node.factor)
+    low, high = (value.low, value.high) if factor > 0 else (-value.high, -value.low)
+    return Value(value.unit * abs(factor), low, high)
 
 
 def _added(name: str, values: list[Value]) -> Value:
-    if len({value.unit for value in values}) > 1:
+    if values and not np.allclose([value.unit for value in values], values[0].unit, rtol=SAME, atol=0):
         _different(name, f"adds integers of different units ({', '.join(f'{value.unit:g}' for value in values)})")
     if not values:
         return Value(1.0, 0.0, 0.0)

@@ -161,7 +161,8 @@ class Plan:
         for name, scaling in self.real.nodes_of(Scale).items():
             if name not in integers:  # between messages: whole factors stay, others went into the unit
                 whole = np.array_equal(scaling.factor, np.rint(scaling.factor))
-                integers[name] = scaling.with_(factor=(scaling.factor if whole else np.ones(())).astype(np.int32))
+                factor = scaling.factor if whole else np.sign(scaling.factor)
+                integers[name] = scaling.with_(factor=factor.astype(np.int32))
         most = max((mantissa.bits for mantissa in self.mantissas.values()), default=self.profile.weight_bits)
         arithmetic = Loihi(replace(self.profile, weight_bits=most))
         clipped = {name: count for name, node in self.real.nodes_of(LIF).items() if (count := never_fires(node))}

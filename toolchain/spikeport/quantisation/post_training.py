@@ -21,6 +21,7 @@ from spikeport.passes.fold_pool import fold_pool
 from spikeport.passes.move_bias import move_bias
 from spikeport.quantisation.bias import bias
 from spikeport.quantisation.collapse_schedule import Collapse, collapse_schedule
+from spikeport.quantisation.common_units import common_units
 from spikeport.quantisation.decay import decay
 from spikeport.quantisation.fold_scale import fold_scale
 from spikeport.quantisation.inputs import input_grid
@@ -129,7 +130,7 @@ def prepare(graph: Graph) -> Graph:
     if not isinstance(graph.arithmetic, Real):
         fail("SP400", "the graph holds integers already", mend="quantise the graph of real numbers")
     raise_errors(replace(no_adaptation(node), where=f"node {name!r}") for name, node in graph.nodes_of(ALIF).items())
-    return separate(move_bias(fold_scale(whole_gains(fold_gain(fold_pool(fold_norm(graph)))))))
+    return separate(common_units(move_bias(fold_scale(whole_gains(fold_gain(fold_pool(fold_norm(graph))))))))
 
 
 def first_plan(

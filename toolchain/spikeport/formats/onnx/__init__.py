@@ -45,7 +45,6 @@ _INLINED = Finding(
 
 #: operators that a portable model may need, and why
 RARE = {
-    "Scan": "the network feeds back into itself.",
     "ConvInteger": "its sums may pass 2^24, where float32 is no longer exact.",
     "MatMulInteger": "its sums may pass 2^24, where float32 is no longer exact.",
 }
@@ -56,7 +55,7 @@ def build(
 ) -> onnx.ModelProto:
     """The ONNX model of a graph; see `write`. ``apart``: where to put the network's arrays, see `own_model.build`."""
     require(time in get_args(Time), "SP206", f"time is {time!r}", mend="use scan, unroll or step")
-    if time == "unroll" and graph.recurrent:
+    if time == "unroll" and graph.recurrent and not portable:
         fail("SP206", "a recurrent network cannot be unrolled", mend='use time="scan", or "step" for single steps')
     return own_model.build(graph, time, portable=portable, apart=apart)
 
@@ -70,7 +69,7 @@ def write(
     ``time``: "scan" steps through time with one Scan a layer, "unroll" writes every step out (no subgraphs), "step" is
     one step with its states as inputs and outputs. ``inline`` writes the functions out for consumers that know none;
     such a file cannot be read back. ``portable`` writes standard operators that most tools know: every step written out
-    where time would be "scan" (a loop stays one Scan), products of whole numbers in float32, exact below 2**24; where
+    where time would be "scan", products of whole numbers in float32, exact below 2**24; where
     that does not do, SP257 names the operator.
 
     In "scan", T is free where the graph says how its schedules go on, or where they never change: event frames bring
@@ -80,7 +79,7 @@ def write(
     Raises SP201 if the file cannot be written, SP206 if the graph or an option cannot be.
     """
     path = Path(path)
-    if portable and time == "scan" and not graph.recurrent:
+    if portable and time == "scan":
         time = "unroll"
     apart: dict[str, Array] | None = None if inline or portable else {}
     model = build(graph, time, portable, apart)

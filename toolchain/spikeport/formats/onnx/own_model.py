@@ -27,7 +27,7 @@ from spikeport.formats.onnx.builder import DOMAIN, DOMAIN_VERSION, IR_VERSION, O
 from spikeport.formats.onnx.layout import Layout, spiking
 from spikeport.formats.onnx.number_of_steps import STEPS, continuation
 from spikeport.formats.onnx.one_step import Step, infos
-from spikeport.formats.onnx.recurrent import Looped
+from spikeport.formats.onnx.recurrent import Looped, Recurrent, Unrolled
 from spikeport.formats.typed import require_type
 from spikeport.graph import Array, Graph, Loihi, Pool, Profile, Real
 from spikeport.graph.shifts import shift_each
@@ -65,7 +65,8 @@ def build(
         layout = Step(graph, builder, free=free, old=old, portable=portable)
         inputs, outputs = _step_ends(layout)
     elif graph.recurrent:
-        layout = Looped(graph, builder, free=free, old=old, portable=portable)
+        kind = Unrolled if time == "unroll" else Looped
+        layout = kind(graph, builder, free=free, old=old, portable=portable)
         layout.run()
         inputs, outputs = _ends(layout)
     else:
@@ -99,7 +100,7 @@ def _digest(model: onnx.ModelProto, apart: Mapping[str, Array]) -> str:
 Infos = list[onnx.ValueInfoProto]
 
 
-def _ends(layout: Whole | Looped) -> tuple[Infos, Infos]:
+def _ends(layout: Whole | Recurrent) -> tuple[Infos, Infos]:
     """Inputs and outputs of a model of all timesteps."""
     graph = layout.graph
     node = graph.entry
