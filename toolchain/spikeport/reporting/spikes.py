@@ -51,7 +51,7 @@ def _caption(
     if not two:
         return f"{text}."
     if first is None:
-        return f"{text}. {names[0]} and {names[1]} agree on every spike."
+        return f"{text}. {names[0][:1].upper()}{names[0][1:]} and {names[1]} agree on every spike."
     return (
         f"{text}. Blue: fires only in {names[0]}, amber: only in {names[1]}; the ring is the first difference of all."
     )

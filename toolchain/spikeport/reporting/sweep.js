@@ -23,6 +23,8 @@
     head.addEventListener("click", () => sort(head));
     head.addEventListener("keydown", event => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); sort(head); } });
   }
+  const hint = () => document.querySelectorAll(".wide").forEach(box => box.classList.toggle("scrolls", box.scrollWidth > box.clientWidth + 1));
+  new ResizeObserver(hint).observe(root);
   const tip = document.getElementById("tip");
   const show = event => {
     const mark = event.target.closest("[data-tip]");

@@ -14,12 +14,14 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from spikeport.files import write_text
-from spikeport.jobs.plan import Plan
+from spikeport.jobs.plan import BOUND, Plan
 from spikeport.jobs.table import Bounds, Row, columns
 from spikeport.reporting.charts import BOTTOM, LEFT, RIGHT, TOP, ticks
+from spikeport.reporting.numbers import percent, plain, si, whole
 
 WIDTH, HEIGHT = 420, 260  #: of a plot of two goals, in its own units
-WIDE, TALL = 1000, 300  #: of the parallel coordinates
+WIDE, TALL, HEAD, FOOT = 1000, 320, 56, 28  #: of the parallel coordinates; their names and ends stand above and below
+FEW = 8  #: values of an option that are all written beside its axis
 MANY = 2000  #: lines of the parallel coordinates at most, evenly picked; the front is always whole
 
 
@@ -47,8 +49,7 @@ def write(
         title=plan.name,
         subtitle=f"{len(axes)} axes · goals: {', '.join(plan.goals) or 'none'}",
         sentence=_sentence(plan, rows, best),
-        bounds=", ".join(f"{name} = {text}" for name, text in plan.constraints.items())
-        + (". " if plan.constraints else ""),
+        bounds=_bounds(plan.constraints),
         said="± is the standard deviation over seeds." if "seeds" in head else "",
         head=head,
         best=lines(best),
@@ -59,6 +60,12 @@ def write(
         script=Markup(_text("sweep.js")),
     )
     write_text(place / "report.html", page)
+
+
+def _bounds(constraints: Mapping[str, Any]) -> str:
+    """The constraints in words: ``drop <= 0.5. ``"""
+    told = [f"{name} {text}" if BOUND.match(str(text)) else f"{name}: {text}" for name, text in constraints.items()]
+    return "; ".join(told).replace("<=", "≤").replace(">=", "≥") + ". " * bool(told)
 
 
 def _usual(figures: Sequence[str]) -> list[str]:
@@ -88,19 +95,10 @@ def show(name: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     if name.endswith("accuracy") or name in ("agreement", "firing_rate"):
-        return f"{100 * value:.2f} %"
+        return percent(value)
     if name.startswith("energy.") or name == "latency":
-        return _si(value, "J" if name.startswith("energy.") else "s")
-    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}"
-
-
-def _si(value: float, unit: str) -> str:
-    if value == 0:
-        return f"0 {unit}"
-    power = max(-12, min(0, 3 * math.floor(math.log10(abs(value)) / 3)))
-    return f"{value / 10.0**power:.3g} {dict(zip((-12, -9, -6, -3, 0), 'pnµm ', strict=True))[power]}{unit}".replace(
-        "  ", " "
-    )
+        return si(value, "J" if name.startswith("energy.") else "s")
+    return plain(value) if isinstance(value, float) else whole(value)
 
 
 def _cells(row: Row, axes: Sequence[str], figures: Sequence[str], seeds: bool) -> list[tuple[Any, str, str]]:
@@ -181,18 +179,28 @@ def _parallel(rows: Sequence[Row], axes: Sequence[str], goals: Sequence[str], ki
     parts: list[str] = []
     drawn = [(i, row) for i, row in enumerate(rows) if row.number in kinds or i % every == 0]
     for i, row in sorted(drawn, key=lambda pair: pair[1].number in kinds):
-        line = " ".join(f"{at[n]:.0f},{TALL - 40 - (TALL - 80) * scales[n](values[n][i]):.1f}" for n in names)
+        line = " ".join(f"{at[n]:.0f},{_height(scales[n](values[n][i])):.1f}" for n in names)
         tip = escape(_point(row))
-        kind = "thick" if row.number in kinds else "thin"
+        kind = {"front": "thick", "best": "thick within"}.get(kinds.get(row.number, ""), "thin")
         parts.append(f'<polyline class="{kind}" points="{line}" data-tip="{tip}"/>')
     for number, name in enumerate(names):
-        parts.append(f'<line class="grid" x1="{at[name]:.0f}" x2="{at[name]:.0f}" y1="40" y2="{TALL - 40}"/>')
+        parts.append(f'<line class="grid" x1="{at[name]:.0f}" x2="{at[name]:.0f}" y1="{HEAD}" y2="{TALL - FOOT}"/>')
         known = [value for value in values[name] if value is not None]
         ends = sorted(known) if all(_number(value) for value in known) else sorted(known, key=str)
-        parts.append(_tick(at[name], TALL - 24, show(name, ends[0]), "middle"))
-        parts.append(_tick(at[name], 32, show(name, ends[-1]), "middle"))
-        parts.append(_tick(at[name], 16 if number % 2 else TALL - 6, name, "middle"))
+        parts.append(_tick(at[name], 12 + 14 * (number % 2), name, "middle"))  # neighbours on two lines
+        if name in axes and len(each := dict.fromkeys(ends)) <= FEW:
+            parts += [
+                _tick(at[name] + 6, _height(scales[name](value)) - 3, show(name, value), "start") for value in each
+            ]
+            continue
+        parts.append(_tick(at[name], TALL - FOOT + 16, show(name, ends[0]), "middle"))
+        parts.append(_tick(at[name], HEAD - 8, show(name, ends[-1]), "middle"))
     return _svg(WIDE, TALL, f"Parallel coordinates of {len(rows)} points over {', '.join(names)}", parts)
+
+
+def _height(share: float) -> float:
+    """Where a share of an axis lies, from its lower end."""
+    return TALL - FOOT - (TALL - FOOT - HEAD) * share
 
 
 def _scale(values: Sequence[Any]) -> Callable[[Any], float]:
