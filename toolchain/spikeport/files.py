@@ -68,20 +68,22 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def replacing(path: Path | str, code: str = "SP970") -> Iterator[Path]:
+def replacing(path: Path | str, code: str = "SP970", *, sync: bool = True) -> Iterator[Path]:
     """A name in the folder of ``path`` to write to: what stands there is moved to ``path`` when the block ends well.
 
     Until then ``path`` stays as it was, and an exception leaves nothing behind. Names are never the same, so that two
-    writers of one file do not mix: the last to end has it. What a writer left that was killed is taken away. Raises
-    ``code`` where the folder takes no file, or not all of it.
+    writers of one file do not mix: the last to end has it. What a writer left that was killed is taken away. Without
+    ``sync`` nobody waits for the disk, and a machine that loses power may lose the file. Raises ``code`` where the
+    folder takes no file, or not all of it.
     """
     path = Path(path)
     _sweep(path)
     part = part_of(path)
     try:
         yield part
-        with part.open("rb") as file:
-            os.fsync(file.fileno())  # some systems find out only now that there is no room
+        if sync:
+            with part.open("rb") as file:
+                os.fsync(file.fileno())  # some systems find out only now that there is no room
         os.replace(part, path)
     except OSError as error:
         mend = "is there such a folder, with room, and may you write there? what stood there before is as it was"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -62,10 +63,10 @@ def executor(on: str, store: Store) -> Executor:
     return OnRay(store, count, address)
 
 
-def attempt(job: Job, store: Store) -> tuple[Finding, ...]:
+def attempt(job: Job, perform: Callable[[Job], object]) -> tuple[Finding, ...]:
     """Run a job; why it failed, or nothing."""
     try:
-        store.perform(job)
+        perform(job)
     except SpikeportError as error:
         return error.findings
     except Exception as error:

@@ -30,4 +30,4 @@ class Here:
 
     def ended(self) -> Ended:
         job = self.jobs.popleft()
-        return Ended(job, attempt(job, self.store))
+        return Ended(job, attempt(job, self.store.perform))

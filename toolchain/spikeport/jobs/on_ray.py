@@ -22,7 +22,7 @@ from spikeport.jobs import message, scratch
 from spikeport.jobs.executor import Ended, attempt
 from spikeport.jobs.job import Job
 from spikeport.jobs.processes import DEATHS, processors
-from spikeport.jobs.store import Store
+from spikeport.jobs.store import RESULT, Store
 
 Files = dict[str, bytes]  #: by name
 AHEAD = 4  #: jobs that are handed to the cluster for each of its CPUs
@@ -136,7 +136,10 @@ def shipped() -> dict[str, Any]:
 def perform(
     text: bytes, read: dict[tuple[str, str], bytes], version: str, place: str | None
 ) -> tuple[tuple[Finding, ...], Files, dict[str, Any]]:
-    """On a node: run a job in a store of its own; why it failed, its files, and when and where it ran."""
+    """On a node: run a job in a folder of its own; why it failed, its files, and when and where it ran.
+
+    Nothing of it outlives the job here, so that nothing waits for the node's disk.
+    """
     if version != __version__:
         what = f"the node {socket.gethostname()} has spikeport {__version__}, the driver {version}"
         return (Finding("SP958", what, mend="install the same version on all nodes"),), {}, {}
@@ -147,16 +150,20 @@ def perform(
     home = Path(place or tempfile.gettempdir())
     scratch.clean(home, "spikeport-job.*")
     folder = scratch.part(home / "spikeport-job")
+    store, written = Store(folder), folder / "written"
+    written.mkdir(parents=True)
+
+    def fill(job: Job) -> None:
+        (written / RESULT).write_text(store.fill(job, written), encoding="utf-8")
+
     try:
-        store = Store.at(folder)
         for (key, name), data in read.items():
             path = store.folder(key) / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         begun, clock = time.time(), time.perf_counter()
-        findings = attempt(job, store)
+        findings = attempt(job, fill)
         about = {"begun": begun, "seconds": time.perf_counter() - clock, "host": socket.gethostname()}
-        written = store.folder(job.key)
         files = {str(each.relative_to(written)): each.read_bytes() for each in written.rglob("*") if each.is_file()}
         return findings, files, about
     finally:

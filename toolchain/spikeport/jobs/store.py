@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikeport.files import folder, plain, sha256, write_json, write_text
+from spikeport.files import folder, plain, replacing, sha256, write_text
 from spikeport.findings import fail
 from spikeport.jobs import scratch
 from spikeport.jobs.job import Facts, File, Job, Output
@@ -84,12 +84,15 @@ class Store:
         """Run a job and keep its result, which is there as a whole or not at all. Raises what the job raises."""
         begun, clock = time.time(), time.perf_counter()
         with self.writing(job.key) as place:
-            options = {name: self._there(value) for name, value in job.options.items()}
-            facts = plain(job.call(place, **options, **job.carried))
-            files = {str(path.relative_to(place)): sha256(path) for path in sorted(place.rglob("*")) if path.is_file()}
-            result = {**job.said, "facts": facts, "files": files}
-            write_text(place / RESULT, json.dumps(result, indent=1, sort_keys=True) + "\n")
+            write_text(place / RESULT, self.fill(job, place))
         self.clock(job.key, {"begun": begun, "seconds": time.perf_counter() - clock, "host": socket.gethostname()})
+
+    def fill(self, job: Job, place: Path) -> str:
+        """Run a job in a folder; returns the text of its result file, not yet written. Raises what the job raises."""
+        options = {name: self._there(value) for name, value in job.options.items()}
+        facts = plain(job.call(place, **options, **job.carried))
+        files = {str(path.relative_to(place)): sha256(path) for path in sorted(place.rglob("*")) if path.is_file()}
+        return json.dumps({**job.said, "facts": facts, "files": files}, indent=1, sort_keys=True) + "\n"
 
     def take(self, job: Job, files: Mapping[str, bytes]) -> None:
         """Keep the result of a job that ran elsewhere: all its files, by name."""
@@ -101,7 +104,8 @@ class Store:
 
     def clock(self, key: str, about: Mapping[str, Any]) -> None:
         """Note when, where and how long a job ran, beside its result."""
-        write_json(folder(self.place / CLOCKS / key[:2]) / f"{key}.json", about)
+        with replacing(folder(self.place / CLOCKS / key[:2]) / f"{key}.json", sync=False) as part:
+            part.write_text(json.dumps(about) + "\n", encoding="utf-8")
 
     def seconds(self, key: str) -> float:
         """How long a job ran; 0 where nobody noted it."""

@@ -28,4 +28,4 @@ def _done(text: bytes, store: Store) -> tuple[Finding, ...]:
         job = message.read(text)
     except SpikeportError as error:
         return error.findings
-    return attempt(job, store)
+    return attempt(job, store.perform)
