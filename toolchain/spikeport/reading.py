@@ -217,6 +217,28 @@ def tar_members(data: bytes, names: Sequence[str]) -> list[bytes]:
     return [contents[name] for name in names]
 
 
+def image(path: Path, side: int | None = None, mode: str = "") -> Array:
+    """An image as bytes [C, H, W]: C is 1 for grey ones, else 3; of another ``mode`` of Pillow's where one is named.
+
+    With ``side`` the shorter side is resized to it, and the middle square cut out: torchvision's Resize and CenterCrop.
+    Raises OSError or ValueError for what Pillow cannot read.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as file:
+            picture = file.convert(mode or ("L" if file.mode in ("1", "L") else "RGB"))
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from None
+    if side is not None:
+        width, height = picture.size
+        size = (side, side * height // width) if width <= height else (side * width // height, side)
+        left, top = (round((now - side) / 2) for now in size)
+        picture = picture.resize(size, Image.Resampling.BILINEAR).crop((left, top, left + side, top + side))
+    pixels = np.asarray(picture)
+    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+
+
 def affordable(size: int) -> None:
     """Raise ValueError where ``size`` bytes are more than this process may take, before any of them is made."""
     left = memory_left()

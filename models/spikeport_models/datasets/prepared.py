@@ -78,16 +78,40 @@ def prepared(
     if not recordings:
         rows, columns = size() if callable(size) else size
         return np.zeros((timesteps, 0, 2, rows, columns), np.float32), _labels(recordings)
-    facts = "\n".join(
-        [f"{VERSION} {timesteps} {len(recordings)}", *(f"{each.name} {each.stamp}" for each in (*recordings, *also))]
-    )
-    path = folder() / f"{name}-T{timesteps}-{hashlib.sha256(facts.encode()).hexdigest()[:20]}.npy"
-    frames = _mapped(path)
-    if frames is None:
-        _write(path, recordings, timesteps, size() if callable(size) else size)
-        frames = _mapped(path)
-    assert frames is not None
-    return frames, _labels(recordings)
+    facts = [f"{timesteps} {len(recordings)}", *(f"{each.name} {each.stamp}" for each in (*recordings, *also))]
+
+    def fill(stack: Frames) -> None:
+        grid = (stack.shape[-2], stack.shape[-1])
+        with console.progress(f"preparing {len(recordings):,} recordings in {folder()}, once", "recordings") as at:
+            for number, recording in enumerate(recordings):
+                stack[:, number] = frames(recording.read(), timesteps, grid)
+                at(number + 1, len(recordings))
+
+    def shape() -> tuple[int, ...]:
+        return (timesteps, len(recordings), 2, *(size() if callable(size) else size))
+
+    return kept(f"{name}-T{timesteps}", facts, shape, fill), _labels(recordings)
+
+
+def kept(
+    name: str, facts: Sequence[str], shape: Callable[[], tuple[int, ...]], fill: Callable[[Frames], None]
+) -> Frames:
+    """An array as a memory map of a file in `folder`, made by ``fill`` where no whole one for these ``facts`` is there.
+
+    Raises SP364 where it cannot be written.
+    """
+    known = hashlib.sha256("\n".join([f"{VERSION} {facts[0]}", *facts[1:]]).encode()).hexdigest()[:20]
+    path = folder() / f"{name}-{known}.npy"
+    values = _mapped(path)
+    if values is None:
+        size = shape()
+        with replacing(path) as part:
+            stack = _room(part, size)
+            fill(stack)
+            stack.flush()
+        values = _mapped(path)
+    assert values is not None
+    return values
 
 
 def _mapped(path: Path) -> Frames | None:
@@ -98,16 +122,6 @@ def _mapped(path: Path) -> Frames | None:
     except (OSError, ValueError):
         return None
     return frames
-
-
-def _write(path: Path, recordings: Sequence[Recording], timesteps: int, size: Size) -> None:
-    with replacing(path) as part:
-        stack = _room(part, (timesteps, len(recordings), 2, *size))
-        with console.progress(f"preparing {len(recordings):,} recordings in {path.parent}, once", "recordings") as at:
-            for number, recording in enumerate(recordings):
-                stack[:, number] = frames(recording.read(), timesteps, size)
-                at(number + 1, len(recordings))
-        stack.flush()
 
 
 def _room(part: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.float32]]:

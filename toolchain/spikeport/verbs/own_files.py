@@ -162,12 +162,7 @@ def _said(path: Path, classes: list[str], images: bool) -> tuple[Finding, ...]:
 
 def _image(path: Path) -> Array:
     """[C, H, W] float32 from 0 to 1: C is 1 for grey images, else 3. Raises SP230 where Pillow cannot read it."""
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        return reading.image(path).astype(np.float32) / np.float32(255)
+    except (OSError, ValueError) as error:
         fail("SP230", f"is no image ({error})", where=str(path), mend="write it as .png again")
-    channels = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
-    return channels.astype(np.float32) / np.float32(255)
