@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.findings import Finding, SpikeportError
-from spikeport.graph import LIF, Array, Delay, Edge, Graph, Input, Norm, Operation, Readout, Real, Scale
+from spikeport.graph import LIF, Array, Delay, Edge, Graph, Input, Node, Norm, Operation, Peak, Readout, Real, Scale
 from spikeport.tracing.draft import LATER, Draft, Drawn, Waiting, in_type
 from spikeport.tracing.registry import Cells
 from spikeport.tracing.schedules import Entering, stepped
@@ -29,32 +29,41 @@ class Finish:
     wires: set[Edge] = field(default_factory=set)  #: edges within layers of several nodes
     parts: set[str] = field(default_factory=set)  #: nodes of such layers besides the one that has the layer's name
 
-    def graph(self, output: Symbol, provenance: Mapping[str, Any]) -> Graph | None:
-        """The graph, or None where findings or causes say why there is none."""
-        self.causes |= output.causes
-        try:
-            names, weights, bias = self._ends(output)
-        except Unsupported as reason:
-            self.findings.append(Finding("SP385", f"the module's result {reason}", mend=reason.mend))
-            return None
-        needed = self._needed(names)
+    def graph(self, outputs: Mapping[str, Symbol], provenance: Mapping[str, Any]) -> Graph | None:
+        """The graph, or None where findings or causes say why there is none. Of several ``outputs`` nodes are named so;
+        of one the name is not used."""
+        ends = {}
+        for key, output in outputs.items():
+            self.causes |= output.causes
+            try:
+                ends[key] = self._ends(output)
+            except Unsupported as reason:
+                self.findings.append(Finding("SP385", f"the module's result {reason}", mend=reason.mend))
+                return None
+        needed = self._needed([name for names, _, _ in ends.values() for name in names])
         if self.findings or self.causes:
             return None
         self._weighted_gates()
-        names = [self.graded.get(name, name) for name in names]
         draft = self.draft
         order = [name for name in draft.nodes if name in needed or isinstance(draft.nodes[name], Input)]
         nodes = {name: draft.nodes[name] for name in order}
         edges = [edge for edge in dict.fromkeys(draft.edges) if edge[0] in nodes and edge[1] in nodes]
         leaves = [name for name in nodes if not any(a == name for a, _ in edges)]
-        if not (weights is None and leaves == names and isinstance(nodes[names[0]], LIF) and not bias.any()):
+        read: list[str] = []
+        for key, (names, weights, bias) in ends.items():
+            names = [self.graded.get(name, name) for name in names]
+            counted = weights is None and all(isinstance(nodes[name], LIF) for name in names) and not bias.any()
+            if counted and names == leaves[:1] and (len(ends) == 1 or isinstance(nodes[names[0]], Peak)):
+                read.append(names[0])
+                continue
             share = [1 / self.timesteps] * self.timesteps if weights is None else weights
-            name = draft.name("readout", True, "")
+            read.append(draft.name("readout" if len(ends) == 1 else key, True, ""))
             number = draft.number
-            nodes[name] = Readout(output.shape, number(share), bias=number(bias), unit=number(1.0))
-            edges += [(end, name) for end in names]
-        real = Real(draft.dtype.name)  # type: ignore[arg-type]
-        return Graph(nodes, tuple(edges), self.timesteps, real, provenance=provenance)  # type: ignore[arg-type]
+            out: Node = Readout(outputs[key].shape, number(share), bias=number(bias), unit=number(1.0))
+            nodes[read[-1]] = Scale(number(1.0)) if counted and len(ends) > 1 else out
+            edges += [(end, read[-1]) for end in names]
+        facts = {"provenance": provenance, "named_outputs": tuple(read) if len(read) > 1 else ()}
+        return Graph(nodes, tuple(edges), self.timesteps, Real(draft.dtype.name), **facts)  # type: ignore[arg-type]
 
     # -- the output ---------------------------------------------------------------------------------------------------
 

@@ -51,7 +51,8 @@ def capture(
     next call. Left out, every reading is tried and the one that can be proved is taken (samples, where a module takes
     samples and frames for one network and ``coding`` does not say "events"); the graph's provenance says which.
     ``timesteps`` is needed where the module does not say it. ``coding`` of a "step" module is "direct" (the same
-    input at each step) unless told. ``output`` picks one of several results, by number or key.
+    input at each step) unless told. ``output`` picks one of several results, by number or key;
+    left out, results with keys, and trains of spikes, are all outputs.
 
     With ``fold`` batch normalisations are folded away. With ``verify`` the graph is run against the module in float64
     on samples that make every layer fire and be silent where that can be reached, and every spike must agree. Names of

@@ -16,8 +16,9 @@ from spikeport.graph import LIF, Array, Graph, Samples
 from spikeport.record import Record, Train, join
 from spikeport.target import Request
 from spikeport.tracing.registry import registered
+from spikeport.tracing.results import read_out
 from spikeport.tracing.state import Forward, Reading, evaluating, hinted
-from spikeport.tracing.trace import Plan, called, read_out, run
+from spikeport.tracing.trace import Plan, called, run
 
 
 def observe(
@@ -58,6 +59,7 @@ def watched(module: nn.Module, graph: Graph, x: Tensor, way: Forward, output: in
     paths = {path for path, part in module.named_modules() if registered(part)}
     if (
         graph.provenance.get("inside")
+        or graph.named_outputs
         or graph.provenance.get("time_axis")
         or any(name.partition("#")[0] not in paths for name in graph.nodes_of(LIF))
     ):
@@ -65,7 +67,7 @@ def watched(module: nn.Module, graph: Graph, x: Tensor, way: Forward, output: in
     watch = Watch()
     plan = Plan(Reading(way), graph.entry.shape, graph.timesteps, graph.entry.coding, output)
     with evaluating(module), torch.inference_mode(), watch.on(module):
-        result = called(module, x, plan)
+        (result,) = called(module, x, plan).values()
     return _record(graph, watch, result.detach().cpu().numpy())
 
 
@@ -112,7 +114,7 @@ def _record(graph: Graph, watch: Watch, result: Array) -> Record:
     trains = {name: _train(watch, name, node) for name, node in neurons.items()}
     return Record(
         target="pytorch",
-        outputs=read_out(graph, result),
+        outputs=read_out(graph, graph.output, result),
         neurons={name: node.size for name, node in neurons.items()},
         spike_counts={n: t.reshape(len(t), -1).sum(1).astype(np.int64) for n, t in trains.items()},
         trains={name: Train.pack(train) for name, train in trains.items()},

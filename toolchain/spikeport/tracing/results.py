@@ -1,29 +1,35 @@
-"""Which tensor of what a module returns is its result."""
+"""Which tensors of what a module returns are its results, and what a graph makes of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Never
 
+import numpy as np
 from torch import Tensor
 
-from spikeport.findings import fail
+from spikeport.findings import Finding, SpikeportError, fail
+from spikeport.graph import Array, Graph, Readout
 
 
-def chosen(outcome: Any, output: int | str | None) -> Tensor:
-    """The one tensor of a result that counts. Raises SP385 where there are several and none is named."""
+def chosen(outcome: Any, output: int | str | None) -> dict[int | str, Tensor]:
+    """The tensors of a result that count, by number or key: the one that is named, else all. SP385 where none is."""
     values = _values(outcome)
     if output is None:
-        if len(values) == 1:
-            return next(iter(values.values()))
         if not values:
             fail("SP385", f"the module returns {type(outcome).__name__}, no tensor", mend="return one tensor")
-        names = ", ".join(repr(key) for key in values)
-        fail("SP385", f"the module returns {len(values)} results: {names}", mend=which(list(values)))
+        return values
     if output not in values:
         names = ", ".join(repr(key) for key in values)
         fail("SP385", f"the module returns no result {output!r}; it has {names}", mend="name one of them")
-    return values[output]
+    return {output: values[output]}
+
+
+def several(keys: Iterable[int | str], *reasons: Finding) -> Never:
+    """Refuse results of which not all can be outputs, for ``reasons``. SP385."""
+    names = list(keys)
+    what = f"the module returns {len(names)} results: {', '.join(map(repr, names))}"
+    raise SpikeportError([Finding("SP385", what, mend=which(names)), *reasons])
 
 
 def which(keys: list[int | str]) -> str:
@@ -43,3 +49,20 @@ def _values(outcome: Any) -> dict[int | str, Tensor]:
         nested = [v for v in outcome if isinstance(v, Mapping | tuple | list)]
         return values or (_values(nested[0]) if len(nested) == 1 else {})
     return {}
+
+
+def over_all(train: Array, timesteps: int) -> Array:
+    """[T, B, *neurons] of neurons that do the same at each step, or that were not run to the end (silent then)."""
+    if len(train) in (1, timesteps):
+        return np.broadcast_to(train, (timesteps, *train.shape[1:]))
+    return np.concatenate([train, np.zeros((timesteps - len(train), *train.shape[1:]), train.dtype)])
+
+
+def read_out(graph: Graph, name: str, result: Array) -> Array:
+    """A result of the module as the graph reads it out at a node."""
+    shape = graph.shapes[name]
+    if result.ndim != len(shape) + 2:
+        return result
+    node = graph.nodes[name]
+    weight = node.weight.astype(result.dtype) if isinstance(node, Readout) else np.ones(len(result), result.dtype)
+    return np.asarray(np.tensordot(weight, result, axes=1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeport.findings import Finding, SpikeportError, fail
-from spikeport.graph import LIF, Array, Graph, Peak, Readout
+from spikeport.graph import LIF, Graph, Peak
 from spikeport.record import Record, Train
 from spikeport.tracing import (
     arithmetic,
@@ -29,12 +29,13 @@ from spikeport.tracing import (
     taps,
 )
 from spikeport.tracing.blocks import weighted
+from spikeport.tracing.draft import Waiting
 from spikeport.tracing.finish import Finish
 from spikeport.tracing.functions import SUPPORTED
 from spikeport.tracing.registry import problems
-from spikeport.tracing.results import chosen, which
+from spikeport.tracing.results import chosen, over_all, read_out, several, which
 from spikeport.tracing.state import Reading, evaluating
-from spikeport.tracing.symbols import ALL, Axes, Lost, State, Steps, Symbol, Unsupported
+from spikeport.tracing.symbols import ALL, Axes, Lost, Out, State, Steps, Symbol, Unsupported
 from spikeport.tracing.tracer import Tracer, following
 from spikeport.tracing.trains import ordered
 
@@ -81,7 +82,7 @@ class Run:
 
     graph: Graph
     tracer: Tracer
-    result: Tensor  #: [B, *shape], or [T, B, *shape]
+    results: Mapping[str, Tensor]  #: by output node, [B, *shape] or [T, B, *shape]
     read: tuple[Finding, ...] = field(default=())  #: values that were read into Python
     timed: bool = True  #: whether the module did anything along an axis of time, where there is one
     parts: frozenset[str] = frozenset()  #: nodes within layers of several nodes, whose spikes the module never sends
@@ -91,30 +92,15 @@ class Run:
         neurons = {name: node for name, node in graph.nodes_of(LIF).items() if name not in self.parts}
         trains = {name: np.asarray(self.tracer.trains.train(name).cpu().numpy()) for name in neurons}
         trains = {name: over_all(t, graph.timesteps) for name, t in trains.items()}
+        outputs = {name: read_out(graph, name, x.detach().cpu().numpy()) for name, x in self.results.items()}
         return Record(
             target="pytorch",
-            outputs=read_out(graph, self.result.detach().cpu().numpy()),
+            outputs=outputs.pop(graph.output),
+            further=outputs,
             neurons={name: node.size for name, node in neurons.items()},
             spike_counts={n: t.reshape(len(t), -1).sum(1).astype(np.int64) for n, t in trains.items()},
             trains={name: Train.pack(train) for name, train in trains.items()},
         )
-
-
-def over_all(train: Array, timesteps: int) -> Array:
-    """[T, B, *neurons] of neurons that do the same at each step, or that were not run to the end (silent then)."""
-    if len(train) in (1, timesteps):
-        return np.broadcast_to(train, (timesteps, *train.shape[1:]))
-    return np.concatenate([train, np.zeros((timesteps - len(train), *train.shape[1:]), train.dtype)])
-
-
-def read_out(graph: Graph, result: Array) -> Array:
-    """The module's result as the graph reads it out."""
-    shape = graph.shapes[graph.output]
-    if result.ndim != len(shape) + 2:
-        return result
-    node = graph.nodes[graph.output]
-    weight = node.weight.astype(result.dtype) if isinstance(node, Readout) else np.ones(len(result), result.dtype)
-    return np.asarray(np.tensordot(weight, result, axes=1))
 
 
 def run(module: nn.Module, samples: Tensor, plan: Plan) -> Run:
@@ -157,8 +143,11 @@ def default_type(dtype: torch.dtype) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def _outcome(tracer: Tracer, module: nn.Module, samples: Tensor, plan: Plan) -> Tensor:
-    """The module's result on samples that are followed."""
+Results = dict[int | str, Tensor]
+
+
+def _outcome(tracer: Tracer, module: nn.Module, samples: Tensor, plan: Plan) -> Results:
+    """The module's results on samples that are followed."""
     frames = plan.coding == "events"
     axes: Axes = (("B",), *((n,) for n in range(len(plan.shape))))
     at, way = plan.reading.time, plan.reading.way
@@ -177,8 +166,8 @@ def _as_it_is(x: Tensor, step: int | None) -> Tensor:
 
 def called(
     module: nn.Module, samples: Tensor, plan: Plan, follow: Callable[[Tensor, int | None], Tensor] = _as_it_is
-) -> Tensor:
-    """What a module makes of samples, [B, *shape] or [T, B, *shape], called as the plan says."""
+) -> Results:
+    """What a module makes of samples, each [B, *shape] or [T, B, *shape], called as the plan says."""
     frames, way = plan.coding == "events", plan.reading.way
     if way == "sample":
         return chosen(module(follow(samples.clone(), None)), plan.output)
@@ -191,7 +180,7 @@ def called(
         outcome = module(follow((samples[t] if frames else samples).clone(), t), **state)
         results.append(chosen(outcome, plan.output))
         state = dict.fromkeys(state, outcome[1])
-    return torch.stack(results)
+    return {key: torch.stack([result[key] for result in results]) for key in results[0]}
 
 
 def _stateless(module: nn.Module) -> dict[str, None]:
@@ -200,15 +189,30 @@ def _stateless(module: nn.Module) -> dict[str, None]:
     return {p.name: None for p in parameters[:1] if p.name in ("state", "states", "hidden") and p.default is None}
 
 
-def _finish(tracer: Tracer, module: nn.Module, outcome: Tensor, plan: Plan) -> Run:
-    known = _known(tracer, outcome)
+def _finish(tracer: Tracer, module: nn.Module, outcomes: Results, plan: Plan) -> Run:
+    """Of several results all are outputs where they have keys, or where each is spikes over time."""
+    if len(outcomes) == 1:
+        return _finished(tracer, module, outcomes, plan)
+    if not all(isinstance(key, str) or _spikes(tracer, outcome) for key, outcome in outcomes.items()):
+        several(outcomes)
+    try:
+        return _finished(tracer, module, outcomes, plan)
+    except SpikeportError as error:
+        several(outcomes, *error.findings)
+
+
+def _spikes(tracer: Tracer, outcome: Tensor) -> bool:
+    """Whether a result is the spikes of neurons over time, or a sum of such."""
+    known, nodes = tracer.known_of(outcome), tracer.draft.nodes
+    if not isinstance(known, Symbol) or not known.timed or known.constant.any():
+        return False
+    return all(isinstance(f, Out) and isinstance(nodes[f.node], Waiting) for f in known.factors())
+
+
+def _finished(tracer: Tracer, module: nn.Module, outcomes: Results, plan: Plan) -> Run:
+    knowns = {key: _known(tracer, outcome) for key, outcome in outcomes.items()}
     timesteps = _timesteps(tracer)
-    symbol = (
-        weighted(known, [1 / timesteps] * timesteps, tracer.membranes.resolved) if isinstance(known, Steps) else known
-    )
-    features = [label for label in symbol.labels if isinstance(label, int)]
-    if features != sorted(features):
-        symbol = operations.in_order(tracer, symbol)
+    symbols = {key: _symbol(tracer, known, timesteps) for key, known in knowns.items()}
     finish = Finish(tracer.draft, timesteps)
     unrun = tracer.membranes.unrun(timesteps)
     provenance: dict[str, Any] = {"source": "pytorch", "module": type(module).__name__, "forward": plan.reading.way}
@@ -218,14 +222,28 @@ def _finish(tracer: Tracer, module: nn.Module, outcome: Tensor, plan: Plan) -> R
         provenance["inside"] = True
     if unrun:
         provenance["unrun"] = unrun
-    graph = finish.graph(symbol, provenance)
+    named = {key if isinstance(key, str) else f"output{key}": symbol for key, symbol in symbols.items()}
+    graph = finish.graph(named, provenance)
     _refuse([*_named(tracer, finish.causes | tracer.reads), *finish.findings])
     assert graph is not None
-    values = outcome.sum(known.axis) / timesteps if isinstance(known, Steps) else outcome
-    result = ordered(values, symbol.axes, symbol.shape, tracer.size, timed=symbol.timed)
+    results = {}
+    for name, (key, known) in zip(graph.outputs, knowns.items(), strict=True):
+        values = outcomes[key].sum(known.axis) / timesteps if isinstance(known, Steps) else outcomes[key]
+        symbol = symbols[key]
+        results[name] = ordered(values, symbol.axes, symbol.shape, tracer.size, timed=symbol.timed)
     read = tuple(f for f in tracer.findings if f.code == "SP381")
-    timed = plan.reading.way != "sequence" or tracer.timed or (isinstance(known, Symbol) and not known.timed)
-    return Run(graph, tracer, result, read, timed, frozenset({*finish.parts, *graph.nodes_of(Peak)}))
+    late = all(isinstance(known, Symbol) and not known.timed for known in knowns.values())
+    timed = plan.reading.way != "sequence" or tracer.timed or late
+    return Run(graph, tracer, results, read, timed, frozenset({*finish.parts, *graph.nodes_of(Peak)}))
+
+
+def _symbol(tracer: Tracer, known: Symbol | Steps, timesteps: int) -> Symbol:
+    """What is read out: of a block whose steps differ the mean, the features in their order."""
+    symbol = known
+    if isinstance(symbol, Steps):
+        symbol = weighted(symbol, [1 / timesteps] * timesteps, tracer.membranes.resolved)
+    features = [label for label in symbol.labels if isinstance(label, int)]
+    return symbol if features == sorted(features) else operations.in_order(tracer, symbol)
 
 
 def _known(tracer: Tracer, outcome: Tensor) -> Symbol | Steps:

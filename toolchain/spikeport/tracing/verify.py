@@ -180,14 +180,25 @@ def _spike_findings(graph: Graph, samples: Array, record: Record, judged: Record
 
 
 def _output_findings(graph: Graph, samples: Array, record: Record, judged: Record, plan: Plan) -> Sequence[Finding]:
-    if record.outputs.shape != judged.outputs.shape:
-        what = f"the graph's result has shape {record.outputs.shape}, the module's {judged.outputs.shape}"
+    """The first output that differs."""
+    for name in graph.outputs:
+        if findings := _of_output(graph, name, samples, record, judged, plan):
+            return findings
+    return []
+
+
+def _of_output(
+    graph: Graph, name: str, samples: Array, record: Record, judged: Record, plan: Plan
+) -> Sequence[Finding]:
+    ours, theirs = (each.outputs if name == graph.output else each.further[name] for each in (record, judged))
+    if ours.shape != theirs.shape:
+        what = f"the graph's result has shape {ours.shape}, the module's {theirs.shape}"
         return [Finding("SP382", what, mend="return [B, ...] or [T, B, ...] from the module")]
     if any(record.trains[n].apart(judged.trains[n]).any() for n in record.trains):
         return []
-    difference = np.abs(record.outputs - judged.outputs)
-    scale = float(np.abs(judged.outputs).max(initial=0.0))
-    bound = CLOSE * max(scale, 1e-30) if plan.wide else rounding(graph, samples, judged)
+    difference = np.abs(ours - theirs)
+    scale = float(np.abs(theirs).max(initial=0.0))
+    bound = CLOSE * max(scale, 1e-30) if plan.wide else rounding(graph, name, samples, judged)
     if (difference <= bound).all():
         return []
     largest = float(difference.max(initial=0.0))
@@ -195,22 +206,18 @@ def _output_findings(graph: Graph, samples: Array, record: Record, judged: Recor
     return [Finding("SP382", what, why="what follows the last neurons was captured wrongly.")]
 
 
-def rounding(graph: Graph, samples: Array, judged: Record) -> Array:
-    """The largest error of the outputs [B, *shape] that float32 rounding can cause: the bounds of `engine.margins` for
+def rounding(graph: Graph, output: str, samples: Array, judged: Record) -> Array:
+    """The largest error of an output [B, *shape] that float32 rounding can cause: the bounds of `engine.margins` for
     what enters the readout, and one rounding a step of its sum."""
-    node = graph.nodes[graph.output]
+    node = graph.nodes[output]
     if isinstance(node, Peak):
-        return np.asarray(2 * margins(graph, samples, judged)[graph.output].bound.max(0))
+        return np.asarray(2 * margins(graph, samples, judged)[output].bound.max(0))
     if not isinstance(node, Readout):
         return np.zeros(())
     asked = LIF(node.shape, np.zeros((), np.float32), np.zeros(graph.timesteps, np.float32), reset="none")
-    nodes = {name: asked if name == graph.output else other for name, other in graph.nodes.items()}
     never = np.zeros((graph.timesteps, judged.samples, *node.shape), bool)
-    trains = {**judged.trains, graph.output: type(next(iter(judged.trains.values()))).pack(never)}
-    margin = margins(
-        Graph(nodes, graph.edges, graph.timesteps, graph.arithmetic), samples, replace(judged, trains=trains)
-    )
-    entering = margin[graph.output]
+    trains = {**judged.trains, output: type(next(iter(judged.trains.values()))).pack(never)}
+    entering = margins(graph.replace({output: asked}), samples, replace(judged, trains=trains))[output]
     weight = np.abs(node.weight.astype(np.float64)).reshape(-1, *(1,) * (entering.bound.ndim - 1))
     size = np.abs(entering.distance) + entering.bound
     return np.asarray((weight * (entering.bound + 2.0**-24 * (graph.timesteps + 3) * size)).sum(0) * 2)
