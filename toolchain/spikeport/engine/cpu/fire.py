@@ -58,18 +58,19 @@ def _step(
     leaving: int,
     lanes: int,
     tile: int,
+    live: int,  # of the lanes, those that are channels
     counts: Any,  # [5]: what is counted is added
 ) -> None:
     """A step of a row of neurons."""
     a = b = c = d = e = 0
     place, k = first, first % pattern
     for at in range(0, len(sums), lanes):
-        for lane in range(0, lanes, 2 * UNIT):
-            places = Places(at + lane, at + lane, k + lane, place + lane)
+        for lane in range(0, live, 2 * UNIT):
+            places, some = Places(at + lane, at + lane, k + lane, place + lane), live - lane
             if lanes > UNIT:
-                counted = advance(sums, now, step, out, places, 2 * UNIT, constants, TWO)
+                counted = advance(sums, now, step, out, places, some, constants, TWO)
             else:
-                counted = advance(sums, now, step, out, places, UNIT, constants, ONE)
+                counted = advance(sums, now, step, out, places, some, constants, ONE)
             a, b = a + counted.fired, b + counted.saturated
             c, d, e = c + counted.beyond, d + counted.active, e + counted.wrapped
         place += leaving
@@ -89,7 +90,7 @@ def fire(
     constants: Constants,
     layer: Parameters,
     pattern: int,  # after so many neurons the parameters repeat
-    spikes: Bytes,  # [T, B, rows * columns * channels that leave], or [0, 0, 0] where only the sums are asked
+    spikes: Bytes,  # [T, B, rows * columns * tiles * lanes], or [0, 0, 0] where only the sums are asked
     after: Integers,  # as spikes, or [0, 0, 0] where nobody asks: membranes, or sums
     state: Integers,  # [2, B, as spikes] membrane and current between calls, or [0, 0, 0]
     lists: Lists,  # of all steps of a sample
@@ -121,7 +122,8 @@ def fire(
                     row(i, plan, rows, Lists(events[t], starts[t]), scratch, sums)
                     if not alone:
                         step = Parameters(decay, leak, bias, theta[t], reset_value, gain)
-                        _step(now, sums, constants, step, pattern, spikes[t, n], first, leaving, lanes, tile, counts[t])
+                        told, live = (now, sums, constants, step, pattern), min(lanes, plan.channels - tile * lanes)
+                        _step(*told, spikes[t, n], first, leaving, lanes, tile, live, counts[t])
                     if len(after) > 0:
                         _put(sums if alone else v, after[t, n], first, leaving, lanes)
                 if carried:

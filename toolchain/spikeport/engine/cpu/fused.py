@@ -36,8 +36,8 @@ class Layer:
 
     node: LIF
     parameters: Parameters
-    rules: Constants | Rules  #: of integers or of real numbers; they watch where a sum can leave the membrane's range
     pattern: int  #: after so many neurons the parameters repeat
+    rules: Constants | Rules  #: of integers or of real numbers; they watch where a sum can leave the membrane's range
 
     def __call__(
         self,
@@ -74,9 +74,10 @@ class Layer:
         train = unflat(spikes.reshape(size), shape)
         return fired(train, unflat(after.reshape(size), shape) if keep else None, state, counts)
 
-    def of_steps(self, start: int, steps: int) -> Parameters:
-        """The parameters, with the thresholds of some steps."""
-        return self.parameters._replace(threshold=self.parameters.threshold[start : start + steps])
+    def of_steps(self, start: int, steps: int, parameters: Parameters | None = None) -> Parameters:
+        """The parameters, or others, with the thresholds of some steps."""
+        every = parameters or self.parameters
+        return every._replace(threshold=every.threshold[start : start + steps])
 
     def watching(self, watch: bool) -> Any:
         """The rules, which watch if ``watch`` or in any case."""
@@ -106,30 +107,38 @@ def integer(node: LIF, exponent: int, profile: Profile, x: Range) -> Layer:
 
 
 def _laid_out(node: LIF, dtype: np.dtype[Any], rules: Constants | Rules) -> Layer:
-    integers = isinstance(rules, Constants)
+    return Layer(node, *laid_out(node, dtype, node.shape[0], whole=isinstance(rules, Constants)), rules)
+
+
+def laid_out(node: LIF, dtype: np.dtype[Any], width: int, *, whole: bool) -> tuple[Parameters, int]:
+    """The parameters in the order of memory, and their period: each place is ``width`` channels wide, zeros at its end.
+
+    ``whole``: for integers.
+    """
     per_channel = [node.decay, node.bias, node.gain, node.reset_value, node.threshold[0]]
     per_channel += [node.current_decay] if isinstance(node, CubaLIF) else []
     channels = node.shape[:1]
     narrow = all(value.ndim == 0 or value.shape == channels for value in per_channel)
     shape = channels if narrow else node.shape
-    repeat = -(-kernels.BLOCK // int(np.prod(shape, dtype=np.int64)))
+    period = int(np.prod(shape[1:], dtype=np.int64)) * width
+    repeat = -(-kernels.BLOCK // period)
 
     def laid(value: Array) -> Array:
-        full = np.broadcast_to(over_neurons(value, shape), shape)
-        row = np.tile(np.moveaxis(full, 0, -1).ravel(), repeat)
-        return np.pad(row, (0, kernels.LANES if integers else 0)).astype(dtype)  # a vector may begin at the last
+        full = np.moveaxis(np.broadcast_to(over_neurons(value, shape), shape), 0, -1).reshape(-1, *channels)
+        row = np.tile(np.pad(full, ((0, 0), (0, width - full.shape[1]))).ravel(), repeat)
+        return np.pad(row, (0, kernels.LANES if whole else 0)).astype(dtype)  # a vector may begin at the last
 
-    shift = np.asarray(1 << STATE_SHIFT if integers else 1, dtype)
-    no_current = None if integers else np.empty(NOTHING, dtype)
+    shift = np.asarray(1 << STATE_SHIFT if whole else 1, dtype)
+    no_current = None if whole else np.empty(NOTHING, dtype)
     parameters = Parameters(
         decay=laid(node.decay),
         leak=laid(node.current_decay) if isinstance(node, CubaLIF) else no_current,
         bias=laid(node.bias),
         threshold=np.stack([laid(row) * shift for row in node.threshold]),
         reset_value=laid(node.reset_value if node.reset == "value" else np.zeros(())),
-        gain=None if integers else laid(node.gain),
+        gain=None if whole else laid(node.gain),
     )
-    return Layer(node, parameters, rules, int(np.prod(shape)))
+    return parameters, period
 
 
 def _constants(reset: str, exponent: int, profile: Profile, watch: bool) -> Constants:

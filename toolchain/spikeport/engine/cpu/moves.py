@@ -16,8 +16,8 @@ from spikeport.machine.llvm import intrinsic
 
 @intrinsic
 def copy(typing: Any, row: Any, out: Any) -> Any:
-    """``out[: len(row)] = row``, of one type."""
-    signature = types.void(row, out) if row.dtype == out.dtype else None
+    """``out[: len(row)] = row``, of one type, both in one piece."""
+    signature = types.void(row, out) if row.dtype == out.dtype and row.layout == out.layout == "C" else None
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         source, target = (
@@ -32,8 +32,8 @@ def copy(typing: Any, row: Any, out: Any) -> Any:
 
 @intrinsic
 def clear(typing: Any, row: Any) -> Any:
-    """``row[:] = 0``."""
-    signature = types.void(row)
+    """``row[...] = 0``, in one piece."""
+    signature = types.void(row) if row.layout == "C" else None
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])

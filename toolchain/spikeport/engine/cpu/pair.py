@@ -14,10 +14,10 @@ import numpy as np
 from torch import Tensor
 
 from spikeport.engine.cpu.fire import fire
-from spikeport.engine.cpu.fused import NOTHING, Layer, added, fired, unflat
+from spikeport.engine.cpu.fused import NOTHING, Layer, added, fired, laid_out, unflat
 from spikeport.engine.cpu.products import Product
 from spikeport.engine.cpu.sparse import Rows
-from spikeport.engine.cpu.structures import KINDS
+from spikeport.engine.cpu.structures import KINDS, Parameters
 from spikeport.engine.neuron import Fired
 from spikeport.graph import Array
 from spikeport.threads import over_parts
@@ -32,6 +32,8 @@ class Pair:
     product: Product
     layer: Layer
     rows: Rows | None  #: where few inputs are not zero, both go in one pass over these
+    parameters: Parameters  #: of the layer, as wide as the rows
+    pattern: int  #: after so many the parameters repeat
 
     def __call__(
         self,
@@ -45,32 +47,52 @@ class Pair:
         beside: Tensor | None = None,
     ) -> Fired:
         """Steps ``start`` ... ``start + steps - 1``; membranes if ``keep``, active neurons if ``watch``."""
-        rows, layer, shape = self.rows, self.layer, self.layer.node.shape
+        rows, layer = self.rows, self.layer
         whole = steps == layer.node.timesteps
         joint = beside is None and len(x) == steps and (steps > 1 or whole)
         if rows is None or not joint or steps * rows.most > LONGEST or not self.product.few(x):
             return self.layer(self.product(x), state, start, steps, keep=keep, watch=watch, beside=beside)
-        words = rows.words(x.flatten(0, 1)).reshape(steps, x.shape[1], -1)
-        spikes = np.empty((steps, x.shape[1], layer.node.size), np.uint8)
-        after = np.empty(spikes.shape if keep else (0, 0, 0), np.int32)
-        if state is None:
-            state = np.zeros((NOTHING, NOTHING) if whole else (2, spikes[0].size), np.int32)
-        told = rows.weight, rows.plan, layer.watching(watch), layer.of_steps(start, steps), layer.pattern
-        carried = state.reshape(2, *spikes.shape[1:]) if len(state) else np.zeros((NOTHING,) * 3, np.int32)
+        return self._one_pass(rows, x, state, start, keep=keep, watch=watch)
+
+    def _one_pass(self, rows: Rows, x: Tensor, state: Array | None, start: int, *, keep: bool, watch: bool) -> Fired:
+        """The steps from events to spikes, a place ``width`` channels wide."""
+        layer, (steps, samples), width = self.layer, x.shape[:2], rows.width
+        (channels, *size), places = layer.node.shape, layer.node.size // layer.node.shape[0]
+        words = rows.words(x.flatten(0, 1)).reshape(steps, samples, -1)
+        spikes = np.empty((steps, samples, places * width), np.uint8)
+        after = np.empty(spikes.shape if keep else (NOTHING,) * 3, np.int32)
+        if state is None and steps < layer.node.timesteps:
+            state = np.zeros((2, samples * layer.node.size), np.int32)
+        carried = np.empty((NOTHING,) * 3, np.int32) if state is None else _widened(state, samples, channels, width)
+        parameters = self.layer.of_steps(start, steps, self.parameters)
+        told = rows.weight, rows.plan, layer.watching(watch), parameters, self.pattern, spikes, after
 
         def part(begin: int, end: int) -> Array:
             counts = np.zeros((steps, KINDS), np.int64)
-            fire(words, *told, spikes, after, carried, *rows.memory(steps), rows.block(), counts, begin, end)
+            fire(words, *told, carried, *rows.memory(steps), rows.block(), counts, begin, end)
             return counts
 
-        parts = over_parts(part, x.shape[1], step=1, weight=words[:, 0].size * 8)
-        membranes = unflat(after, shape) if keep else None
-        return fired(unflat(spikes, shape), membranes, state, added(parts))
+        parts = over_parts(part, samples, step=1, weight=words[:, 0].size * 8)
+        if state is not None:
+            state = np.ascontiguousarray(carried.reshape(2, -1, width)[..., :channels]).reshape(2, -1)
+
+        def narrow(values: Array) -> Tensor:
+            cut = values.reshape(steps, samples, places, width)[..., :channels]
+            return unflat(np.ascontiguousarray(cut).reshape(steps, samples, -1), (channels, *size))
+
+        return fired(narrow(spikes), narrow(after) if keep else None, state, added(parts))
+
+
+def _widened(state: Array, samples: int, channels: int, width: int) -> Array:
+    """Values [2, N] of places of so many channels as those of places ``width`` wide, [2, samples, ...]."""
+    if width > channels:
+        state = np.pad(state.reshape(2, -1, channels), ((0, 0), (0, 0), (0, width - channels)))
+    return state.reshape(2, samples, -1)
 
 
 def prepare(product: Product, layer: Layer) -> Pair:
-    """The two as one; in one pass where events may be added and vectors fill the layer's channels."""
-    rows = product.rows
-    if rows is None or layer.node.shape[0] % rows.plan.lanes:
-        return Pair(product, layer, None)
-    return Pair(product, layer, rows)
+    """The two as one; in one pass where events may be added."""
+    rows, channels = product.rows, layer.node.shape[0]
+    if rows is None or rows.width == channels:
+        return Pair(product, layer, rows, layer.parameters, layer.pattern)
+    return Pair(product, layer, rows, *laid_out(layer.node, np.dtype(np.int32), rows.width, whole=True))

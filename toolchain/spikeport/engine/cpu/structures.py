@@ -98,7 +98,8 @@ class Plan(NamedTuple):
     dilation: tuple[int, int]
     leaving: tuple[int, int]
     high: int  #: the largest input: one of size s is s events
-    lanes: int  #: channels that leave in a row of weights: 16, 32 or 64
+    channels: int  #: that leave
+    lanes: int  #: those of them in a row of weights: 16, 32 or 64, the last of which may be none
     taps: int  #: columns of the kernel that an event adds to at once; none of a linear layer
     together: int  #: events after which 16 bits may be full
 
