@@ -12,6 +12,7 @@ from spikeport.training.networks import Cells, Task
 from spikeport.training.neurons import NEURONS, Neuron
 from spikeport.training.norm import TdBatchNorm
 from spikeport.training.options import find
+from spikeport.training.step_norms import norm_of
 from spikeport.training.traces import by_traces
 
 Layers = OrderedDict[str, nn.Module]
@@ -44,14 +45,18 @@ class Blocks:
         return self._neurons(None, channels)
 
     def _neurons(self, norm: TdBatchNorm | None, channels: int) -> Neuron:
-        options = dict(self.cells)
+        options = {name: value for name, value in self.cells.items() if name != "norm"}
         kind = find("neurons", str(options.pop("neuron", "plif")), NEURONS, "SP316")
         cells: Neuron = kind(self.task.method, self.task.timesteps, norm=norm, channels=channels, **options)
         return cells
 
+    def norm(self, channels: int) -> TdBatchNorm:
+        """The normalisation that the network has."""
+        return norm_of(self.cells.get("norm", "tdbn"), channels, self.task.method, self.task.timesteps)
+
     def spiking(self, synapse: nn.Module, channels: int) -> Spiking:
         """A synapse with tdBN and neurons."""
-        norm = TdBatchNorm(channels, self.task.method)
+        norm = self.norm(channels)
         return Spiking(OrderedDict(synapse=synapse, norm=norm, neuron=self.neurons(norm)))
 
     def conv(self, inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> Spiking:

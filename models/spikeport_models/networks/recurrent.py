@@ -13,8 +13,8 @@ from torch import nn
 from spikeport.findings import require
 from spikeport.training.layers import Flatten, Linear, Readout
 from spikeport.training.networks import Cells, Task
-from spikeport.training.norm import TdBatchNorm
 from spikeport.training.recurrent import Recurrent
+from spikeport.training.step_norms import norm_of
 from spikeport_models.networks.blocks import Blocks, Spiking, scaled
 
 
@@ -35,14 +35,14 @@ def recurrent(
     takes a frame a timestep.
     """
     require(0 <= memory <= 1, "SP314", f"memory = {memory}", mend="memory lies between 0 and 1")
-    kind = cells.pop("neuron", "plif")
+    kind, norms = cells.pop("neuron", "plif"), cells.pop("norm", "tdbn")
     require(kind == "plif", "SP314", f"recurrent neurons are plif, not {kind!r}")
     layers = Blocks(task, cells).begin(events)
     layers["flatten"] = Flatten()
     inputs = math.prod(task.input_shape)
     for number, count in enumerate(hidden, 1):
         outputs = scaled(count, width)
-        norm = TdBatchNorm(outputs, task.method)
+        norm = norm_of(norms, outputs, task.method, task.timesteps)
         neuron = Recurrent(task.method, task.timesteps, norm=norm, channels=outputs, decay=decay, **cells)
         synapse = Linear(inputs, outputs, bias=False)
         layers[f"recurrent{number}"] = Spiking(OrderedDict(synapse=synapse, norm=norm, neuron=neuron))

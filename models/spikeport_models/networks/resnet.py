@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from spikeport.findings import require
 from spikeport.training.layers import AvgPool2d, Conv2d, Flatten, GlobalAvgPool2d, Linear
 from spikeport.training.networks import Cells, Task
-from spikeport.training.norm import TdBatchNorm
 from spikeport_models.networks.blocks import Blocks, Layers, scaled
 
 Residual = Literal["sew", "plain"]
@@ -46,11 +45,11 @@ class PlainBlock(nn.Module):
         super().__init__()
         self.conv1 = blocks.conv(inputs, outputs, stride=stride)
         self.conv2 = Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.norm2 = TdBatchNorm(outputs, blocks.task.method)
+        self.norm2 = blocks.norm(outputs)
         self.skip: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
             shortcut = Conv2d(inputs, outputs, 1, stride, bias=False)
-            self.skip = nn.Sequential(OrderedDict(synapse=shortcut, norm=TdBatchNorm(outputs, blocks.task.method)))
+            self.skip = nn.Sequential(OrderedDict(synapse=shortcut, norm=blocks.norm(outputs)))
         self.neuron = blocks.neurons(self.norm2)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from spikeport.findings import require
 from spikeport.training.layers import Readout
 from spikeport.training.neurons import Neuron
 
@@ -46,7 +47,13 @@ def near_threshold(module: nn.Module) -> Tensor:
     Add it to the loss with a factor: fewer membranes near the threshold make a network robust (arXiv 2511.12199, after
     a secondary source; its term for past resets is left out here). Where thresholds adapt, they are the moving
     averages, and the width follows the spread of these same normal distributions. Layers without tdBN do not count.
+    Raises SP316 for a normalisation with numbers of its own at each step, of which this says nothing.
     """
+    norms = {type(part.norm_before[0]).__name__ for part in module.modules() if isinstance(part, Neuron)}
+    other = norms - {"TdBatchNorm", "NoneType"}
+    require(
+        not other, "SP316", f"MPD-SGR is for tdBN, not for {', '.join(sorted(other))}", mend="leave mpd_sgr or norm out"
+    )
     shares = [_share_inside(part) for part in module.modules() if isinstance(part, Neuron) and part.norm_before[0]]
     return torch.stack(shares).mean() if shares else torch.zeros(())
 

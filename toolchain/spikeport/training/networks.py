@@ -19,6 +19,7 @@ from spikeport.training.catalogue import method
 from spikeport.training.methods import Method
 from spikeport.training.recipe import Recipe
 from spikeport.training.rules import Gradient, Reset
+from spikeport.training.step_norms import NormName
 
 GROUP = "spikeport.networks"
 STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True)
@@ -46,6 +47,7 @@ class Cells(TypedDict, total=False):
     detach_reset: bool
     train_threshold: bool | Literal["layer", "tanh"]
     gradient: Gradient
+    norm: NormName  #: before the neurons: tdbn (as a rule), tebn or tab
 
 
 def networks() -> list[str]:

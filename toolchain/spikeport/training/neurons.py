@@ -121,6 +121,7 @@ class Neuron(nn.Module):
         there = cuda.applies(x, self.threshold, rules)
         together = (
             norm.training
+            and type(norm) is TdBatchNorm
             and not _listened(self, norm)
             and (there or fused.applies(x, self.threshold, rules))
             and rows_of_channels(x)
