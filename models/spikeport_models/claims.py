@@ -44,7 +44,7 @@ def claims(recipe: str, seeds: int, out: Path, overrides: Mapping[str, Any] | No
             facts = done.metadata
             data = datasets.load(facts["dataset"], "test", timesteps=facts["timesteps"]).take(SAMPLES)
             x, _ = Part.of(data.x, data.y, data.coding).pick(torch.arange(len(data)))
-            layers = activity(done.module, x)
+            layers = activity(done.module, x, data.coding)
             measured = {
                 kind: {key.removesuffix(".neuron"): getattr(layer, kind) for key, layer in layers.items()}
                 for kind in ("inside", "rate", "threshold", "width")

@@ -68,7 +68,9 @@ def test_inference_is_the_same_network_as_its_graph_and_its_probe(reset):
         spikes = module.recurrent1.neuron(entering)
     assert spikes.any()
     assert torch.equal(spikes, module.recurrent1.neuron(entering))  # one way for training, one for capture
-    assert activity(module, x)["recurrent1.neuron"].rate == pytest.approx(spikes.mean((1, 2)).tolist())
+    assert activity(module, x, "events", batch=4)["recurrent1.neuron"].rate == pytest.approx(
+        spikes.mean((1, 2)).tolist()
+    )
 
 
 def test_the_connections_start_orthogonal():

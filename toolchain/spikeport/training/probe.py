@@ -41,14 +41,16 @@ def activity(
     """
     axis = int(coding == "events")
     neurons = {name: part for name, part in module.named_modules() if isinstance(part, Neuron)}
-    sums: dict[str, Tensor] = {}
-    count = 0
+    sums: dict[str, Tensor | float] = {}
+    counts: dict[str, int] = {}
+    through = 0
 
     def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def hook(part: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             assert isinstance(part, Neuron)
-            now = inputs[0].shape[1] * _activity(part, inputs[0])
-            sums[name] = sums[name] + now if name in sums else now
+            samples = inputs[0].shape[1]
+            counts[name] = counts.get(name, 0) + samples
+            sums[name] = sums.get(name, 0.0) + samples * _activity(part, inputs[0])
 
         return hook
 
@@ -58,13 +60,13 @@ def activity(
         module.eval()
         for samples in torch.split(x, batch or x.shape[axis], axis):
             module(there(samples, next((part.threshold.device for part in neurons.values()), x.device)))
-            count += samples.shape[axis]
-            done(count)
+            through += samples.shape[axis]
+            done(through)
     finally:
         module.train(training)
         for handle in handles:
             handle.remove()
-    return {name: Activity(*(total / count).tolist()) for name, total in sums.items()}
+    return {name: Activity(*(torch.as_tensor(total) / counts[name]).tolist()) for name, total in sums.items()}
 
 
 def _activity(part: Neuron, x: Tensor) -> Tensor:
