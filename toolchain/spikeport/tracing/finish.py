@@ -53,8 +53,13 @@ class Finish:
         for key, (names, weights, bias) in ends.items():
             names = [self.graded.get(name, name) for name in names]
             counted = weights is None and all(isinstance(nodes[name], LIF) for name in names) and not bias.any()
-            if counted and names == leaves[:1] and (len(ends) == 1 or isinstance(nodes[names[0]], Peak)):
+            if counted and len(ends) == 1 and names == leaves:
                 read.append(names[0])
+                continue
+            if len(ends) > 1 and isinstance(nodes[names[0]], Peak):  # which nothing leaves: it is the output itself
+                read.append(draft.name(key, True, ""))
+                nodes[read[-1]] = nodes.pop(names[0])
+                edges = [(a, read[-1] if b == names[0] else b) for a, b in edges]
                 continue
             share = [1 / self.timesteps] * self.timesteps if weights is None else weights
             read.append(draft.name("readout" if len(ends) == 1 else key, True, ""))
