@@ -10,7 +10,7 @@ from torch import nn
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.graph import ALIF, LOIHI2, Graph, Input, Linear, Loihi, Readout, definition
-from spikeport.quantisation.post_training import prepare
+from spikeport.quantisation import prepare
 from spikeport.target import Request, target
 from spikeport.tracing import capture, register_neuron
 

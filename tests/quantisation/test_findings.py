@@ -11,7 +11,7 @@ import spikeport.training.finetune as finetune
 from quantize_examples import STEPS, THETA, chain, normals, uniform
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, LOIHI1, LOIHI2, CubaLIF, Graph, Input, Linear, Scale
+from spikeport.graph import LIF, LOIHI1, LOIHI2, Conv, CubaLIF, Flatten, Graph, Input, Linear, Scale
 from spikeport.quantisation import quantize
 from spikeport.quantisation.integers import neuron_integers
 from spikeport.quantisation.scales import LayerScale
@@ -111,10 +111,12 @@ def test_layers_that_never_fire_are_named_and_a_silent_network_is_refused():
 
 
 def two_in_a_row():
+    """A convolution and a matrix behind it, whose product shares no weights."""
     normal = normals(0)
     return chain(
-        input=Input((6,)),
-        a=Linear(normal(8, 6)),
+        input=Input((1, 4, 4)),
+        a=Conv(normal(2, 1, 3, 3)),
+        flat=Flatten(),
         b=Linear(normal(8, 8)),
         lif=LIF((8,), np.float32(0.5), THETA),
         out=uniform(8),

@@ -8,7 +8,7 @@ import pytest
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, Conv, Flatten, Graph, Input, Linear, Norm, Pool, Readout, StepAffine, definition
-from spikeport.quantisation.post_training import prepare, quantize
+from spikeport.quantisation import prepare, quantize
 from spikeport.target import Request
 
 T, RNG = 4, np.random.default_rng(0)

@@ -1,7 +1,8 @@
 """From real numbers to Loihi's integers, with the loss measured."""
 
 from spikeport.quantisation.mantissa import SIGN_MODES, SignMode
-from spikeport.quantisation.post_training import STEPS, Quantised, prepare, quantize
+from spikeport.quantisation.post_training import STEPS, Quantised, quantize
+from spikeport.quantisation.prepared import prepare
 from spikeport.quantisation.profiles import load_profile, profile_names
 from spikeport.quantisation.ranges import RANGE_METHODS, RangeMethod
 from spikeport.quantisation.sensitivity import TradeOff, mixed_bits, sensitivity

@@ -4,36 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from spikeport.findings import Finding, fail, raise_errors
-from spikeport.graph import ALIF, LOIHI2, Array, Graph, Peak, Profile, Readout, Real, Synapse
+from spikeport.graph import LOIHI2, Array, Graph, Peak, Profile, Readout, Synapse
 from spikeport.graph.accumulators import beyond, wide_sums
-from spikeport.graph.adaptive import no_adaptation
 from spikeport.nearest import choose
-from spikeport.passes.fold_gain import fold_gain
-from spikeport.passes.fold_norm import fold_norm
-from spikeport.passes.fold_pool import fold_pool
-from spikeport.passes.move_bias import move_bias
 from spikeport.quantisation.bias import bias
 from spikeport.quantisation.collapse_schedule import Collapse, collapse_schedule
-from spikeport.quantisation.common_units import common_units
 from spikeport.quantisation.decay import decay
-from spikeport.quantisation.fold_scale import fold_scale
 from spikeport.quantisation.inputs import input_grid
 from spikeport.quantisation.joint import joint
-from spikeport.quantisation.layers import find_layers, message_findings, separate
+from spikeport.quantisation.layers import find_layers, message_findings
 from spikeport.quantisation.mantissa import SIGN_MODES, SignMode, mantissa_for
 from spikeport.quantisation.normalise import normalise
 from spikeport.quantisation.plan import Plan
+from spikeport.quantisation.prepared import merged_synapses, prepare
 from spikeport.quantisation.ranges import RANGE_METHODS, RangeMethod, ranges
 from spikeport.quantisation.rounding import rounding, shortened
 from spikeport.quantisation.split import split
-from spikeport.quantisation.step_affine import whole_gains
 from spikeport.quantisation.sweep import Calibration, Run, batch_size, mismatches
 from spikeport.quantisation.thresholds import thresholds
 from spikeport.record import Record
@@ -98,6 +91,7 @@ def quantize(
     findings += more
     raise_errors([*findings, *plan.build()[1]])
     seen = Calibration.of(run, real, calibration)
+    findings += merged_synapses(graph, real)
     findings += silent_layers(seen.reference, read=real.nodes_of(Peak))
     findings += _fewer(calibration, seen, real)
     findings += shortened(plan) if "rounding" in steps else []
@@ -119,18 +113,6 @@ def quantize(
         "steps": effects,
     }
     return Quantised(integers, tuple(findings), report, plan, seen)
-
-
-def prepare(graph: Graph) -> Graph:
-    """The graph in the form that integers can take: no norm, no average, no gain, biases in the neurons.
-
-    Raises SP400 for a graph that holds integers already, SP131 for neurons that adapt, SP435 for gains a timestep that
-    stand in no whole multiples.
-    """
-    if not isinstance(graph.arithmetic, Real):
-        fail("SP400", "the graph holds integers already", mend="quantise the graph of real numbers")
-    raise_errors(replace(no_adaptation(node), where=f"node {name!r}") for name, node in graph.nodes_of(ALIF).items())
-    return separate(common_units(move_bias(fold_scale(whole_gains(fold_gain(fold_pool(fold_norm(graph))))))))
 
 
 def first_plan(

@@ -1,0 +1,47 @@
+"""Networks in the form that integers can take."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from spikeport.findings import Finding, fail, raise_errors
+from spikeport.graph import ALIF, Graph, Real, Synapse
+from spikeport.graph.adaptive import no_adaptation
+from spikeport.passes.fold_gain import fold_gain
+from spikeport.passes.fold_norm import fold_norm
+from spikeport.passes.fold_pool import fold_pool
+from spikeport.passes.merge_synapses import merge_synapses
+from spikeport.passes.move_bias import move_bias
+from spikeport.quantisation.common_units import common_units
+from spikeport.quantisation.fold_scale import fold_scale
+from spikeport.quantisation.layers import separate
+from spikeport.quantisation.step_affine import whole_gains
+
+
+def prepare(graph: Graph) -> Graph:
+    """The graph in the form that integers can take: no norm, no average, no gain, biases in the neurons.
+
+    Raises SP400 for a graph that holds integers already, SP131 for neurons that adapt, SP435 for gains a timestep that
+    stand in no whole multiples.
+    """
+    if not isinstance(graph.arithmetic, Real):
+        fail("SP400", "the graph holds integers already", mend="quantise the graph of real numbers")
+    raise_errors(replace(no_adaptation(node), where=f"node {name!r}") for name, node in graph.nodes_of(ALIF).items())
+    folded = fold_gain(fold_pool(merge_synapses(fold_norm(graph))))
+    return separate(common_units(move_bias(fold_scale(whole_gains(folded)))))
+
+
+def merged_synapses(graph: Graph, real: Graph) -> list[Finding]:
+    """SP436 for each synapse of ``graph`` that the one behind it took in."""
+    return [
+        Finding(
+            "SP436",
+            "it and the synapse behind it are one in integers",
+            f"node {name!r}",
+            why="a sum is no message between cores: neurons, or nothing, must lie between two synapses.",
+            mend="nothing if its size does not matter: the product may hold more weights than both",
+            severity="note",
+        )
+        for name in graph.nodes_of(Synapse)
+        if name not in real.nodes
+    ]
