@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from spikeport.graph import LIF, LOIHI2, Conv, Flatten, Graph, Input, Linear, Loihi, Pool, Readout, Synapse
+from spikeport.graph import LIF, LOIHI2, Conv, Delay, Flatten, Graph, Input, Linear, Loihi, Pool, Readout, Real, Synapse
 
 RATE = 0.15  # share of input values and, by the choice of thresholds, about that of the neurons that spike
 
@@ -70,11 +70,10 @@ def calibrated(graph):
     return graph.replace({name: graph[name].with_(threshold=theta) for name, theta in layers.items()})
 
 
-def mlp(steps=4):
+def mlp(steps=4, inputs=784, hidden=512):
     """784-512-10."""
-    net = Network((784,), steps, "events")
-    hidden = net.spiking("hidden", Linear(net.weights((512, 784))), "input")
-    return net.graph(10, hidden)
+    net = Network((inputs,), steps, "events")
+    return net.graph(10, net.spiking("hidden", Linear(net.weights((hidden, inputs))), "input"))
 
 
 def two_convolutions(steps=4, channels=64, size=32):
@@ -108,6 +107,29 @@ def resnet19(steps=2, width=128, size=32):
     return net.graph(10, net.spiking("dense", Linear(net.weights((width * 2, width * 4))), flat))
 
 
+def recurrent(steps, hidden, *, integers=True):
+    """40 inputs, and neurons whose spikes come back by a matrix a step later; about an eighth fires at a step."""
+    rng = np.random.default_rng(0)
+
+    def weight(outputs, inputs, scale):
+        value = rng.normal(0, scale * (60 if integers else 1), (outputs, inputs))
+        return value.clip(-128, 127).astype(np.int8 if integers else np.float32)
+
+    theta = np.full(steps, 60) if integers else np.ones(steps, np.float32)
+    decay, bias = (np.int64(3686), np.int64(0)) if integers else (np.float32(0.9), np.float32(0))
+    nodes = {
+        "in": Input((40,), "events", low=0, high=1),
+        "fc": Linear(weight(hidden, 40, 0.25)),
+        "lif": LIF((hidden,), decay, theta, bias=bias, compare=">", reset="subtract"),
+        "past": Delay((hidden,), 1),
+        "back": Linear(weight(hidden, hidden, 0.3 / hidden**0.5)),
+        "last": Linear(weight(10, hidden, 0.1)),
+        "out": Readout((10,), np.ones(steps, np.int64 if integers else np.float32)),
+    }
+    edges = [("in", "fc"), ("fc", "lif"), ("lif", "past"), ("past", "back"), ("back", "lif"), ("lif", "last")]
+    return Graph(nodes, (*edges, ("last", "out")), steps, arithmetic=Loihi(LOIHI2) if integers else Real())
+
+
 def samples(graph, batch, seed=0):
     """Input bytes: spikes at `RATE`, or pixels."""
     rng, node = np.random.default_rng(seed), graph.nodes[graph.input]
@@ -115,7 +137,7 @@ def samples(graph, batch, seed=0):
     return rng.integers(0, 256, size, dtype=np.uint8) if node.high > 1 else (rng.random(size) < RATE).astype(np.uint8)
 
 
-def eager(graph, thresholds=None):
+def eager(graph, thresholds=None, device="cpu"):
     """The same network in eager float32 PyTorch, as one writes it: all steps through a layer, neurons step by step.
 
     ``thresholds(name, node, x)``, where given, chooses the thresholds of a layer when its input is known.
@@ -125,11 +147,11 @@ def eager(graph, thresholds=None):
         node = graph.nodes[name]
         weight = None
         if isinstance(node, Synapse):
-            weight = torch.tensor(node.weight * 2.0**node.exponent, dtype=torch.float32)
+            weight = torch.tensor(node.weight * 2.0**node.exponent, dtype=torch.float32, device=device)
         theta = bias = None
         if isinstance(node, LIF):
-            theta = torch.tensor(np.array(node.threshold), dtype=torch.float32) * 64
-            bias = torch.tensor(np.array(node.bias), dtype=torch.float32)
+            theta = torch.tensor(np.array(node.threshold), dtype=torch.float32, device=device) * 64
+            bias = torch.tensor(np.array(node.bias), dtype=torch.float32, device=device)
             bias = bias.reshape(-1, *(1,) * (len(node.shape) - 1))
         layers.append((name, node, graph.sources(name), weight, theta, bias))
 

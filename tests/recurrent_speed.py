@@ -16,11 +16,12 @@ import numpy as np
 import onnxruntime
 import torch
 
+from bench_networks import recurrent
 from bench_record import processor
 from spikeport.engine.run import Engine
 from spikeport.files import write_text
 from spikeport.formats import onnx
-from spikeport.graph import LIF, LOIHI2, Delay, Graph, Input, Linear, Loihi, Readout, Real
+from spikeport.graph import Graph
 
 SIZES = [(T, hidden, batch) for hidden in (128, 512) for batch in (1, 64) for T in (100, 1000)]
 HEAD = """# The engine on recurrent networks
@@ -36,30 +37,6 @@ to the bit, real ones within 1e-2.
 | steps | neurons | batch | arithmetic | engine | onnxruntime | ratio | torch, eager | ratio |
 |---|---|---|---|---|---|---|---|---|
 """
-
-
-def network(steps: int, hidden: int, integers: bool) -> Graph:
-    """About an eighth of the neurons fire at a step."""
-    rng = np.random.default_rng(0)
-
-    def weight(outputs: int, inputs: int, scale: float) -> np.ndarray:
-        value = rng.normal(0, scale * (60 if integers else 1), (outputs, inputs))
-        return value.clip(-128, 127).astype(np.int8 if integers else np.float32)
-
-    theta = np.full(steps, 60) if integers else np.ones(steps, np.float32)
-    decay, bias = (np.int64(3686), np.int64(0)) if integers else (np.float32(0.9), np.float32(0))
-    nodes = {
-        "in": Input((40,), "events", low=0, high=1),
-        "fc": Linear(weight(hidden, 40, 0.25)),
-        "lif": LIF((hidden,), decay, theta, bias=bias, compare=">", reset="subtract"),
-        "past": Delay((hidden,), 1),
-        "back": Linear(weight(hidden, hidden, 0.3 / hidden**0.5)),
-        "last": Linear(weight(10, hidden, 0.1)),
-        "out": Readout((10,), np.ones(steps, np.int64 if integers else np.float32)),
-    }
-    edges = [("in", "fc"), ("fc", "lif"), ("lif", "past"), ("past", "back"), ("back", "lif"), ("lif", "last")]
-    arithmetic: Any = Loihi(LOIHI2) if integers else Real()
-    return Graph(nodes, (*edges, ("last", "out")), steps, arithmetic=arithmetic)
 
 
 def eager(graph: Graph, x: torch.Tensor) -> torch.Tensor:
@@ -88,7 +65,7 @@ def medians(*runs: Callable[[], Any]) -> list[float]:
 
 def row(steps: int, hidden: int, batch: int, *, integers: bool) -> str:
     """One network, compared and timed."""
-    graph = network(steps, hidden, integers)
+    graph = recurrent(steps, hidden, integers=integers)
     x = (np.random.default_rng(1).random((steps, batch, 40)) < 0.2).astype(np.float32)
     engine, options, there = Engine(graph), onnxruntime.SessionOptions(), torch.as_tensor(x)
     options.log_severity_level, options.intra_op_num_threads = 3, torch.get_num_threads()

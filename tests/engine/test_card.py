@@ -18,7 +18,7 @@ from spikeport.engine.kept import bits_there
 from spikeport.engine.margins import margins
 from spikeport.engine.target import Integer
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, LOIHI2, Conv, CubaLIF, Graph, Input, Linear, Loihi, Range
+from spikeport.graph import LIF, LOIHI2, Conv, CubaLIF, Graph, Input, Linear, Loihi, Range, Real
 from spikeport.record import Record, Train
 
 kernels = pytest.mark.skipif(bool(MISSING), reason=MISSING or "there")
@@ -97,6 +97,59 @@ def test_a_layer_that_alone_reads_a_synapse_makes_its_sums_and_adds_the_others()
         assert set(program.steps) == {"way"}
         samples = rng.integers(0, 2, (2, 3, 4, 5, 5))
         same(simulate(graph, samples, ALL, kernels="triton"), simulate(graph, samples, ALL, kernels="plain"))
+
+
+@kernels
+@pytest.mark.parametrize("integers", [True, False])
+def test_spikes_of_two_layers_are_added_where_the_later_one_writes_its_own(integers):
+    """As in a residual block: what reads the sum gets it from the second layer's kernel."""
+    from spikeport.engine.build import build
+
+    rng = np.random.default_rng(0)
+    number = np.int64 if integers else np.float32
+
+    def neurons(channels=4):
+        theta, decay = np.full(2, 90 if integers else 1.5), np.asarray(2048 if integers else 0.5, number)
+        return LIF((channels, 5, 5), decay, theta.astype(number), compare=">")
+
+    def synapse(outputs, *kernel):
+        node = conv(rng, outputs, 4, *kernel, padding=(1, 1) if kernel[0] == 3 else (0, 0))
+        return node if integers else node.with_(weight=(node.weight / np.float32(128)).astype(np.float32))
+
+    nodes = {
+        "input": Input((4, 5, 5), "events", low=0, high=1),
+        "a": synapse(4, 3, 3),
+        "first": neurons(),
+        "b": synapse(4, 3, 3),
+        "second": neurons(),
+        "c": synapse(6, 1, 1),
+        "d": synapse(6, 3, 3),
+        "lif": neurons(6),
+    }
+    edges = (("input", "a"), ("a", "first"), ("first", "b"), ("b", "second"), ("first", "c"), ("second", "c"))
+    edges += (("second", "d"), ("first", "d"), ("c", "lif"), ("d", "lif"))
+    graph = Graph(nodes, edges, 2, Loihi(LOIHI2) if integers else Real())
+    samples = rng.integers(0, 2, (2, 3, 4, 5, 5)).astype(np.float32)
+    with interpreted():
+        assert build(graph, "cpu", "triton", Range(0, 1) if integers else None).adding == {"second": "first"}
+        there = simulate(graph, samples, ALL, kernels="triton")
+    here = simulate(graph, samples, ALL, kernels="plain")
+    assert 0.05 < here.trains["lif"].unpack().mean() < 0.95
+    assert all(np.array_equal(there.trains[name].bits, train.bits) for name, train in here.trains.items())
+
+
+@kernels
+def test_real_neurons_that_fire_several_times_a_step_do_so_on_a_card_too():
+    nodes = {
+        "input": Input((4,), "events"),
+        "synapse": Linear(np.ones((3, 4), np.float32)),
+        "lif": LIF((3,), np.float32(0.5), np.ones(3, np.float32), reset="subtract", most_spikes=5),
+    }
+    graph, samples = Graph.chain(nodes, 3), np.float32(np.arange(24) % 9 / 8).reshape(3, 2, 4)  # no sum is rounded
+    with interpreted():
+        there = simulate(graph, samples, ALL, kernels="triton")
+    same(there, simulate(graph, samples, ALL, kernels="plain"))
+    assert there.trains["lif"].several
 
 
 @pytest.mark.parametrize("steps", [1, 3])

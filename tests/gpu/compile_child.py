@@ -26,6 +26,8 @@ LAYER = {
     "x": "*u8",
     "weight": "*i8",
     "spikes": "*u8",
+    "onto": "*u8",
+    "summed": "*u8",
     "counts": "*i64",
     "channels": MANY,
     "bm": 128,
@@ -44,6 +46,7 @@ LAYER = {
     "watch": False,
 }
 LEAST = {"beside": None, "leak": None, "reset_value": None, "before": None, "membranes": None, "leaving": None}
+LEAST |= {"onto": None, "summed": None}
 FLOAT = ("correction", "decay", "gain", "bias", "theta", "membranes", "x", "weight")
 REAL = LAYER | LEAST | dict.fromkeys(FLOAT, "*fp32") | {"form": 3, "above": False}
 EVENTS = {"x": "*u8", "kinds": "*i32", "table": "*i64", "counts": "*i64", "spikes": True, "bp": 4, "bs": 16, "bc": 64}

@@ -37,6 +37,7 @@ class Run:
     trains: dict[str, list[Callable[[], Train]]] = field(default_factory=dict)
     membranes: dict[str, list[Later[Array]]] = field(default_factory=dict)
     events: dict[str, list[Callable[[], SynapseEvents]]] = field(default_factory=dict)
+    sums: dict[frozenset[str], Tensor] = field(default_factory=dict)  #: of spikes of two layers, as one of them made it
     parcel: Parcel | None = None  #: of a card, all that is read of it
 
     @property
@@ -82,6 +83,7 @@ class Run:
             train = kept.packed(parts, self.graph.nodes[name], later=self.program.later)
             self.trains.setdefault(name, []).append(train)
         self.spikes.clear()
+        self.sums.clear()
         return {name: values[name] for name in self.graph.outputs}
 
     def _at(self, name: str, values: Mapping[str, Tensor], start: int, steps: int) -> Tensor:
@@ -133,7 +135,10 @@ class Run:
         return [self._sum(group, name, values) for group in self.program.operands[name]]
 
     def _sum(self, sources: Iterable[str], name: str, values: Mapping[str, Tensor]) -> Tensor:
-        dtype = self.program.entering[name]
+        dtype, sources = self.program.entering[name], tuple(sources)
+        known = self.sums.get(frozenset(sources))
+        if known is not None:
+            return known if known.dtype == dtype else known.to(dtype)
         first, *others = (
             value if value.dtype == dtype else value.to(dtype) for value in map(values.__getitem__, sources)
         )
@@ -173,7 +178,13 @@ class Run:
         wishes = self._wishes(name)
         if own and len(sources) > 1:
             wishes["beside"] = self._sum([source for source in sources if source != own], name, values)
-        return self._kept(name, self.program.neurons[name](x, self.states.get(name), start, steps, **wishes))
+        other = self.program.adding.get(name)
+        if other is not None:
+            wishes["onto"] = values[other]
+        fired = self.program.neurons[name](x, self.states.get(name), start, steps, **wishes)
+        if other is not None and fired.summed is not None:
+            self.sums[frozenset((name, other))] = fired.summed
+        return self._kept(name, fired)
 
     def _kept(self, name: str, fired: Fired) -> Tensor:
         """The spikes of a neuron layer, of a `Peak` its membranes; state, counts and what was asked for are kept."""

@@ -61,6 +61,7 @@ class Fired:
     after: Tensor | None  #: the membrane after the reset; None where nobody asked
     state: Any  #: for the next call: `State`, or what a faster kernel keeps
     counted: Callable[[], Counted]  #: waits for a card that still counts
+    summed: Tensor | None = None  #: these spikes and those of another layer, where that was asked
 
 
 class Neurons(Protocol):

@@ -14,8 +14,9 @@ from spikeport.engine.integers import holding
 from spikeport.engine.neuron import Neurons
 from spikeport.engine.parts import definition, small, stateless
 from spikeport.engine.program import Program
+from spikeport.engine.stretches import stretches
 from spikeport.engine.synapse import Step
-from spikeport.graph import LIF, Conv, CubaLIF, Delay, Flatten, Graph, Linear, Loihi, Node, Peak, Pool, Range, Synapse
+from spikeport.graph import LIF, Conv, CubaLIF, Delay, Flatten, Graph, Linear, Loihi, Node, Pool, Range, Synapse
 from spikeport.graph.ranges import into
 
 
@@ -28,9 +29,9 @@ def triton(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Program:
     steps: dict[str, Step] = {}
     neurons: dict[str, Neurons] = {}
     joined: dict[str, str] = {}
+    loihi = arithmetic.profile.neuron == "loihi"
     for name, node in graph.nodes_of(LIF).items():
-        loihi = arithmetic.profile.neuron == "loihi"
-        if node.most_spikes > 1 or isinstance(node, Peak) or not loihi:  # the kernels write Loihi's zeros and ones
+        if not _has_kernel(node) or not loihi:
             neurons[name] = definition(node, graph)
             continue
         if (own := own_synapse(graph, name)) is not None:
@@ -53,7 +54,8 @@ def triton(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Program:
             steps[name] = cuda.pool(other, holding(bounds[name]))
         else:
             steps[name] = small(other, graph.shapes[name], entering[name], bounds[name], device)
-    return Program(graph, device, "triton", steps, neurons, types, entering, joined)
+    sums = adding(graph, types) if loihi else {}
+    return Program(graph, device, "triton", steps, neurons, types, entering, joined, sums)
 
 
 def real(graph: Graph, device: str, bounds: Mapping[str, Range | None]) -> Program:
@@ -64,7 +66,7 @@ def real(graph: Graph, device: str, bounds: Mapping[str, Range | None]) -> Progr
     neurons: dict[str, Neurons] = {}
     joined: dict[str, str] = {}
     for name, node in graph.nodes_of(LIF).items():
-        if type(node) not in (LIF, CubaLIF):
+        if not _has_kernel(node):
             neurons[name] = definition(node, graph)
             continue
         before = graph.nodes.get(own_synapse(graph, name) or "")
@@ -81,7 +83,7 @@ def real(graph: Graph, device: str, bounds: Mapping[str, Range | None]) -> Progr
         else:
             step = synapse.prepare(other, torch.float32, device)
             steps[name] = partial(_widened, step) if isinstance(other, Synapse) else step
-    return Program(graph, device, "triton", steps, neurons, entering, bounds, joined)
+    return Program(graph, device, "triton", steps, neurons, entering, bounds, joined, adding(graph, entering))
 
 
 def _bytes(node: Node, x: Range | None) -> torch.dtype:
@@ -105,6 +107,30 @@ def products(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Program:
     neurons = {name: definition(node, graph) for name, node in graph.nodes_of(LIF).items()}
     ranges: dict[str, Range | None] = {name: into(graph, name, bounds) for name in graph.nodes}
     return Program(graph, device, "products", steps, neurons, dict.fromkeys(graph.nodes, torch.int64), ranges)
+
+
+def adding(graph: Graph, entering: Mapping[str, torch.dtype]) -> dict[str, str]:
+    """Neuron layers, each with one before it whose spikes are added to its own somewhere, in bytes.
+
+    The later one of the two adds as it writes its spikes: no kernel for the sum, and one read of the other's. To add
+    while a window is gathered would read the other nine times, and take the tensor cores' factors through registers,
+    which costs them half their rate (measured with conversions, reference of docs/gpu.md).
+    """
+    place = {s.names[0]: number for number, s in enumerate(stretches(graph)) if not s.feeds_back}
+    kernels = {name for name, node in graph.nodes_of(LIF).items() if name in place and _has_kernel(node)}
+    others: dict[str, str] = {}
+    for name in graph.order:
+        sources = graph.sources(name)
+        if len(sources) == 2 and kernels.issuperset(sources) and len(graph.operands(name)) == 1:
+            first, second = sorted(sources, key=place.__getitem__)
+            if entering[name] == torch.uint8 and graph.shapes[first] == graph.shapes[second]:
+                others.setdefault(second, first)
+    return others
+
+
+def _has_kernel(node: LIF) -> bool:
+    """Whether a kernel computes these neurons: they write zeros and ones."""
+    return type(node) in (LIF, CubaLIF) and node.most_spikes == 1
 
 
 def own_synapse(graph: Graph, name: str) -> str | None:

@@ -50,6 +50,7 @@ class Program:
     entering: Mapping[str, torch.dtype]  #: type in which the edges into each node are added
     incoming: Mapping[str, Range | None]  #: range of what enters each node, where it is known to be whole numbers
     joined: Mapping[str, str] = field(default_factory=dict)  #: neuron layers, and the synapse whose sums each makes
+    adding: Mapping[str, str] = field(default_factory=dict)  #: neuron layers, and those whose spikes they add to theirs
     cycles: Mapping[str, Cycle] = field(default_factory=dict)  #: neuron layers that run all steps of their cycle
     reaches: dict[str, Reach] = field(default_factory=dict)
     tallies: dict[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)  #: of a card, as `cuda.reached`

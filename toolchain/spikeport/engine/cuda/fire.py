@@ -10,7 +10,7 @@ import triton.language as tl
 from triton import jit
 
 from spikeport.engine.cuda.gemm import NONE, Window, tile_of, tile_sums
-from spikeport.engine.cuda.step import FIRED, KINDS, SATURATED, add_counts, after, charge
+from spikeport.engine.cuda.step import FIRED, KINDS, SATURATED, add_counts, after, charge, write
 from spikeport.engine.cuda.tiles import tuned
 
 
@@ -42,6 +42,8 @@ def fire(
     spikes,  # [T, M, outputs] bytes
     membranes,  # [T, M, outputs], or None
     leaving,  # state [2, M, outputs], or None after the last step
+    onto,  # other spikes [T, M, outputs], to which these are added; or None
+    summed,  # [T, M, outputs] bytes, the sums
     counts,  # [T, KINDS], zero
     channels,
     height,
@@ -96,7 +98,7 @@ def fire(
     if each:
         of, known = (m % places)[:, None] * channels.outputs + n[None, :], live
     start = first * channels.outputs
-    spikes += start
+    there = start
     number = tl.int64 if wide else tl.int32
     top = tl.full((1, 1), top, dtype=number)
     v = tl.zeros((bm, bn), dtype=number)
@@ -129,12 +131,9 @@ def fire(
         fires = alive & (u > th)
         add_counts(counts, FIRED, fires, SATURATED, alive & (u != exact))
         v = after(u, fires, th, loaded(reset_value, of, known), reset)
-        tl.store(spikes + at, fires.to(tl.uint8), mask=live)
-        if membranes is not None:
-            tl.store(membranes + start + at, v, mask=live)
-            membranes += whole
+        write(spikes, membranes, onto, summed, there, at, fires, v, live)
+        there += whole
         theta += theta_step
-        spikes += whole
         counts += KINDS
     if leaving is not None:
         leaving += start

@@ -47,8 +47,12 @@ class Layer:
         keep: bool,
         watch: bool,
         beside: Tensor | None = None,
+        onto: Tensor | None = None,
     ) -> Fired:
-        """Steps ``start`` ... ``start + steps - 1``; nothing waits for the card until `Fired.counted` is called."""
+        """Steps ``start`` ... ``start + steps - 1``; nothing waits for the card until `Fired.counted` is called.
+
+        ``onto``: spikes [T, B, *neurons] of another layer; the sum of both is `Fired.summed`.
+        """
         shape, outputs = (steps, x.shape[1], *self.node.shape), self.node.shape[0]
         size = x.shape[1] * self.sums.window.places
         x, beside = (x, beside) if self.sums.makes else (x[:1, :0], x)  # the kernel reads no map
@@ -57,6 +61,7 @@ class Layer:
         after = torch.empty(of_all, dtype=self.number, device=x.device) if keep else None
         whole = steps == self.node.timesteps
         leaving = None if whole else torch.empty((2, size, outputs), dtype=self.number, device=x.device)
+        summed = None if onto is None else torch.empty_like(spikes)
         counts = torch.zeros((steps, KINDS.value), dtype=torch.int64, device=x.device)
         theta, values = self.parameters["theta"], rows(x)
         assert theta is not None
@@ -69,6 +74,8 @@ class Layer:
             spikes=spikes,
             membranes=after,
             leaving=leaving,
+            onto=None if onto is None else rows(onto),
+            summed=summed,
             counts=counts,
             size=size,
             whole=size * outputs,
@@ -83,7 +90,8 @@ class Layer:
             watch=watch,
         )
         membranes = None if after is None else unflat(after, shape)
-        return Fired(unflat(spikes, shape), membranes, leaving, Later((counts,), self.told))
+        total = None if summed is None else unflat(summed, shape)
+        return Fired(unflat(spikes, shape), membranes, leaving, Later((counts,), self.told), total)
 
 
 def _step(values: Tensor | None) -> int:

@@ -15,7 +15,7 @@ from triton import jit
 from spikeport.engine.cuda.fire import loaded
 from spikeport.engine.cuda.gemm import BF16, NONE, REAL, TF32, Window, tile_of, tile_sums
 from spikeport.engine.cuda.layer import RESETS, Layer, each, laid, laid_out
-from spikeport.engine.cuda.step import ACTIVE, FIRED, KINDS, add_count, after
+from spikeport.engine.cuda.step import ACTIVE, FIRED, KINDS, add_count, after, write
 from spikeport.engine.cuda.sums import Sums, no_sums
 from spikeport.engine.cuda.tiles import tuned
 from spikeport.engine.neuron import Counted
@@ -41,6 +41,8 @@ def fire_real(
     spikes,
     membranes,
     leaving,
+    onto,
+    summed,
     counts,
     channels,
     height,
@@ -85,7 +87,7 @@ def fire_real(
     if each:
         of, known = (m % places)[:, None] * channels.outputs + n[None, :], live
     start = first * channels.outputs
-    spikes += start
+    there = start
     v = tl.zeros((bm, bn), dtype=tl.float32)
     current = v
     if before is not None:
@@ -118,12 +120,9 @@ def fire_real(
         fires = alive & (u > th if above else u >= th)
         add_count(counts, FIRED, fires)
         v = after(u, fires, th, loaded(reset_value, of, known), reset)
-        tl.store(spikes + at, fires.to(tl.uint8), mask=live)
-        if membranes is not None:
-            tl.store(membranes + start + at, v, mask=live)
-            membranes += whole
+        write(spikes, membranes, onto, summed, there, at, fires, v, live)
+        there += whole
         theta += theta_step
-        spikes += whole
         counts += KINDS
     if leaving is not None:
         leaving += start

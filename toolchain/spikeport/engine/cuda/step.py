@@ -92,3 +92,13 @@ def after(u, fires, theta, value, reset: tl.constexpr):
     elif reset == VALUE:
         v = tl.where(fires, value, u)
     return v
+
+
+@jit
+def write(spikes, membranes, onto, summed, there, at, fires, v, live):
+    """Of a step, which begins ``there``, the spikes; and what else is asked for: `fire` says what these are."""
+    tl.store(spikes + there + at, fires.to(tl.uint8), mask=live)
+    if onto is not None:
+        tl.store(summed + there + at, fires.to(tl.uint8) + tl.load(onto + there + at, mask=live, other=0), mask=live)
+    if membranes is not None:
+        tl.store(membranes + there + at, v, mask=live)
