@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from spikeport.training.layers import Conv2d, Linear, Readout, Repeat, start_weights
+from spikeport.training.membrane_norm import MembraneNorm
 from spikeport.training.networks import Cells, Task
 from spikeport.training.neurons import NEURONS, Neuron
 from spikeport.training.norm import TdBatchNorm
 from spikeport.training.options import find
 from spikeport.training.step_norms import norm_of
 from spikeport.training.traces import by_traces
+
+KINDS: dict[str, type[Neuron]] = {**NEURONS, "mpbn": MembraneNorm}
 
 Layers = OrderedDict[str, nn.Module]
 
@@ -46,7 +49,7 @@ class Blocks:
 
     def _neurons(self, norm: TdBatchNorm | None, channels: int) -> Neuron:
         options = {name: value for name, value in self.cells.items() if name != "norm"}
-        kind = find("neurons", str(options.pop("neuron", "plif")), NEURONS, "SP316")
+        kind = find("neurons", str(options.pop("neuron", "plif")), KINDS, "SP316")
         cells: Neuron = kind(self.task.method, self.task.timesteps, norm=norm, channels=channels, **options)
         return cells
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from spikeport.findings import require
 from spikeport.training.layers import Readout
+from spikeport.training.membrane_norm import MembraneNorm
 from spikeport.training.neurons import Neuron
 
 
@@ -49,8 +50,9 @@ def near_threshold(module: nn.Module) -> Tensor:
     averages, and the width follows the spread of these same normal distributions. Layers without tdBN do not count.
     Raises SP316 for a normalisation with numbers of its own at each step, of which this says nothing.
     """
-    norms = {type(part.norm_before[0]).__name__ for part in module.modules() if isinstance(part, Neuron)}
-    other = norms - {"TdBatchNorm", "NoneType"}
+    neurons = [part for part in module.modules() if isinstance(part, Neuron)]
+    norms = {type(part.norm_before[0]).__name__ for part in neurons}
+    other = norms - {"TdBatchNorm", "NoneType"} | {"MPBN" for part in neurons if isinstance(part, MembraneNorm)}
     require(
         not other, "SP316", f"MPD-SGR is for tdBN, not for {', '.join(sorted(other))}", mend="leave mpd_sgr or norm out"
     )

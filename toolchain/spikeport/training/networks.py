@@ -42,7 +42,7 @@ class Task:
 class Cells(TypedDict, total=False):
     """Options of every spiking layer of a network, as `Neuron` has them."""
 
-    neuron: str  #: plif (as a rule), lif or if
+    neuron: str  #: plif (as a rule), lif, if or mpbn
     reset: Reset
     detach_reset: bool
     train_threshold: bool | Literal["layer", "tanh"]
