@@ -9,6 +9,8 @@ from spikeport.training.networks import Task, build, networks
 from spikeport_models.networks.size import size_of
 from spikeport_models.networks.spikformer import spikformer
 
+#: synaptic takes events only, and its neurons have one threshold: tests/training/test_synaptic.py
+USUAL = [name for name in networks() if name != "synaptic"]
 SMALL = {"conv": {}, "mlp": {}, "spikformer": {"channels": 8, "heads": 2}}  #: what makes a network small, else a width
 
 
@@ -95,7 +97,7 @@ def test_what_leaves_the_blocks_of_resnet19(residual):
         assert y.max() == limit, name
 
 
-@pytest.mark.parametrize("name", networks())
+@pytest.mark.parametrize("name", USUAL)
 @pytest.mark.parametrize("events", [False, True])
 def test_every_network_learns_in_one_step(name, events):
     """Every parameter gets a gradient, and shapes fit, for direct coding and for event frames."""
@@ -130,7 +132,7 @@ def test_what_no_network_has_is_refused(name, options, words):
     assert error.value.code == "SP314"
 
 
-@pytest.mark.parametrize("name", networks())
+@pytest.mark.parametrize("name", USUAL)
 def test_schedules_can_be_ordinary_parameters(name):
     """A trained schedule gets a gradient at every step, and training does not overwrite it with the batch's."""
     torch.manual_seed(2)

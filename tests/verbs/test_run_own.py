@@ -106,7 +106,8 @@ def test_a_target_gets_the_numbers_that_it_asks_for_or_is_refused_at_once(tmp_pa
     result = run(network(), tmp_path / "a", data=(X, Y), target="peer", target_samples=5)
     assert result["parity"]["peer"]["spike_mismatches"] == 0
     assert result["samples"]["peer"] == 5
-    assert "peer agrees on every spike of 5 of 24 samples" in (tmp_path / "a" / "report.html").read_text()
+    oracle = result["parity"]["peer"]["oracle"]  # what computed, by its version
+    assert f"peer ({oracle}) agrees on every spike of 5 of 24 samples" in (tmp_path / "a" / "report.html").read_text()
     monkeypatch.setitem(registry(), "peer", Peer(True, gets="loihi2"))  # one threshold is not enough here
     result = run(network(1, 0.8, 1.2), tmp_path / "c", data=(X, Y), target="peer", target_samples=5)
     assert "SP243" in {each["code"] for each in result["findings"]}

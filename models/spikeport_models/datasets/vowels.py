@@ -19,6 +19,7 @@ from spikeport_models.datasets.places import Place
 
 LONGEST = 29  #: frames of the longest utterance
 COEFFICIENTS, SPEAKERS = 12, 9
+LEVELS = 16  #: of a coefficient as a number of events: an input channel of Xylo takes 15 a step
 LONGER = f"run {LONGEST} timesteps or more"
 FILES = {"train": "JapaneseVowels_TRAIN.ts", "test": "JapaneseVowels_TEST.ts"}
 
@@ -73,4 +74,17 @@ def vowels(split: Split, folder: Path | None = None, timesteps: int = LONGEST) -
     return x[:, chosen], y[chosen]
 
 
+def counts(split: Split, folder: Path | None = None, timesteps: int = LONGEST) -> Arrays:
+    """The same as numbers of events, 0 ... 15 a coefficient and step, for chips that count: x of `vowels` in LEVELS.
+
+    Each coefficient is rounded to sixteen levels between its least and its largest value of the training utterances;
+    what lies outside takes the first or the last.
+    """
+    x, y = vowels(split, folder, timesteps)
+    rows = np.concatenate(read_ts(place().find(folder) / FILES["train"])[0])
+    low, high = rows.min(0), rows.max(0)
+    return np.clip(np.rint((x - low) / (high - low) * (LEVELS - 1)), 0, LEVELS - 1).astype(np.float32), y
+
+
 SOURCE = Source(vowels, SPEAKERS, "events", status=lambda: place().status(), other_names=("vowels",))
+COUNTS = Source(counts, SPEAKERS, "events", status=lambda: place().status(), other_names=("vowels-counts",))

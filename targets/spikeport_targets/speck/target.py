@@ -30,6 +30,7 @@ class SpeckTarget:
     """Speck's integers by sinabs 3.1 (SynSense): its integrate-and-fire layers, not its chip."""
 
     name = "speck"
+    profile = "speck"  #: the number format that a whole run quantises for
     limits_memory = True
     shows: frozenset[Show] = frozenset({"membranes", "integers"})
     environment: Environment = ENVIRONMENT

@@ -7,31 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from spikeport.findings import Finding
-from spikeport.graph import (
-    LIF,
-    STATE_SHIFT,
-    XYLO,
-    Conv,
-    CubaLIF,
-    Delay,
-    Flatten,
-    Graph,
-    Input,
-    Linear,
-    Loihi,
-    Node,
-    Norm,
-    Pool,
-    Readout,
-    Scale,
-)
+from spikeport.graph import LIF, STATE_SHIFT, XYLO, CubaLIF, Graph, Loihi
 from spikeport.graph.messages import wide_messages
 from spikeport.graph.ranges import into, ranges
 from spikeport.graph.xylo import EVENTS
+from spikeport.mapping.population import Layout, layout
 from spikeport.target import clipped_thresholds, plain_output
-from spikeport_targets.xylo.layout import Layout, layout
-
-KNOWN = (Input, Linear, Conv, LIF, Pool, Flatten, Scale, Delay, Readout)
 
 
 def check(graph: Graph) -> list[Finding]:
@@ -44,7 +25,7 @@ def examined(graph: Graph) -> tuple[Layout | None, list[Finding]]:
     if not isinstance(graph.arithmetic, Loihi):
         mend = "quantise the graph first: spikeport quantize --profile xylo"
         return None, [Finding("SP670", "Xylo computes with whole numbers, this graph holds real ones", mend=mend)]
-    if findings := [*_unknown(graph), *plain_output(graph, "Xylo"), *_format(graph)]:
+    if findings := [*plain_output(graph, "Xylo"), *_format(graph)]:
         return None, findings
     place, findings = layout(graph)
     findings += [*_entering(graph), *_often(graph, place)]
@@ -52,14 +33,6 @@ def examined(graph: Graph) -> tuple[Layout | None, list[Finding]]:
         findings = [*_simulator_only(graph, place), *_saturating(graph), *wide_messages(graph)]
         findings += clipped_thresholds(graph)
     return place, findings
-
-
-def _unknown(graph: Graph) -> Iterator[Finding]:
-    mends: dict[type[Node], str] = {Norm: "fold it first: passes.fold_norm"}
-    for name, node in graph.nodes.items():
-        if not isinstance(node, KNOWN) or (isinstance(node, LIF) and type(node) not in (LIF, CubaLIF)):
-            what = f"Xylo has no {type(node).__name__}"
-            yield Finding("SP671", what, f"node {name!r}", mend=mends.get(type(node), "take it out"))
 
 
 def _format(graph: Graph) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from dataclasses import fields
 import numpy as np
 
 from spikeport.graph import DECAY_ONE, STATE_SHIFT, Array, CubaLIF, Graph, over_neurons, schedule_over_neurons
-from spikeport_targets.xylo.layout import Layout
+from spikeport.mapping.population import Layout
 from spikeport_targets.xylo.plan import Neurons, Plan, Synapses
 
 

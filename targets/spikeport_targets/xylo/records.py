@@ -11,8 +11,8 @@ import numpy as np
 from spikeport.graph import LIF, STATE_SHIFT, Array, Delay, Graph, Readout, meaning
 from spikeport.graph.loihi import SATURATED
 from spikeport.graph.xylo import CURRENT
+from spikeport.mapping.population import Layout
 from spikeport.record import Record, Train
-from spikeport_targets.xylo.layout import Layout
 from spikeport_targets.xylo.plan import Results
 
 BETWEEN = "current saturated between the events of a step"  #: where their order mattered; the engine adds them first

@@ -27,6 +27,7 @@ class XyloTarget:
     """Xylo's integers by xylosim 0.1.3 (SynSense), its simulator, not its chip."""
 
     name = "xylo"
+    profile = "xylo"  #: the number format that a whole run quantises for
     limits_memory = True
     shows: frozenset[Show] = frozenset({"membranes", "integers"})
     environment: Environment = ENVIRONMENT

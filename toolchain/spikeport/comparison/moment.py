@@ -46,17 +46,21 @@ def moment(side: Side, place: Divergence, sample: Array) -> Moment | None:
     node = side.graph.nodes.get(place.layer)
     if not isinstance(node, LIF) or len(place.neuron) != len(node.shape):
         return None
-    record = side.run(
-        side.graph.replace({place.layer: _held(node, place.t, side.graph)}),
-        sample,
-        Request(trains=True, membranes=True),
-    )
+    held = _with_schedules(side.graph).replace({place.layer: _held(node, place.t, side.graph)})
+    record = side.run(held, sample, Request(trains=True, membranes=True))
     at = (place.t, 0, *place.neuron)
     if place.layer not in record.membranes or record.trains[place.layer].unpack()[at]:
         return None
     unit, threshold = unit_of(side.graph, node)[place.neuron], threshold_at(side.graph, node, place.t)[place.neuron]
     membrane = record.membranes[place.layer][at]
     return Moment(float(membrane * unit), float(threshold * unit), float((membrane - threshold) * unit))
+
+
+def _with_schedules(graph: Graph) -> Graph:
+    """The graph in a format whose thresholds may vary over time, which is the same for constant ones."""
+    if not isinstance(graph.arithmetic, Loihi):
+        return graph
+    return graph.with_(arithmetic=Loihi(replace(graph.arithmetic.profile, schedule=True)))
 
 
 def _held(node: LIF, t: int, graph: Graph) -> LIF:

@@ -37,9 +37,13 @@ def as_written(graph: Graph) -> Graph:
     1. Real numbers are only widened.
     2. Loihi: a sum enters a membrane shifted by 6 bits and scaled by 2**exponent, so ``W' = 64 * 2**exponent * W``,
        ``threshold' = 64 * threshold``, ``decay' = decay / 4096``. What truncation and saturation do is left out.
+    3. Xylo's currents decay as they arrive: their gain is their decay.
     """
     integers = isinstance(graph.arithmetic, Loihi)
     nodes = {name: _written(node, integers, feeds_membrane(graph, name)) for name, node in graph.nodes.items()}
+    if isinstance(graph.arithmetic, Loihi) and graph.arithmetic.profile.neuron == "xylo":
+        late = {name: node for name, node in nodes.items() if isinstance(node, CubaLIF)}
+        nodes |= {name: node.with_(gain=node.current_decay) for name, node in late.items()}
     return graph.with_(nodes=nodes, arithmetic=Real("float64"))
 
 

@@ -67,7 +67,7 @@ def worst_current(node: LIF, x: Range, profile: Profile) -> Number:
 
 def wide_currents(graph: Graph) -> Iterator[Finding]:
     """SP644 for each layer whose synaptic current could pass what Loihi's hold, which no field of a profile says."""
-    if not isinstance(graph.arithmetic, Loihi):
+    if not isinstance(graph.arithmetic, Loihi) or graph.arithmetic.profile.neuron != "loihi":
         return
     bounds = ranges(graph)
     for name, node in graph.nodes_of(CubaLIF).items():

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikeport.findings import Finding, fail
+from spikeport.findings import Finding, fail, require
 from spikeport.graph import Array, Input, Profile
+from spikeport.graph.xylo import EVENTS
 
 DIVISORS = 8  #: the smallest difference between two values may be this many steps
 TOLERANCE = 1e-3  #: of a step; float32 data of up to 2**10 steps are within 2**-13 of a whole number
@@ -31,8 +32,9 @@ def input_grid(node: Input, samples: Array, profile: Profile, name: str) -> tupl
     2. Else the largest magnitude becomes the largest message, and values are rounded to the nearest (ties to even).
     3. Messages are unsigned where no sample is negative, else two's complement. A profile whose messages are spikes
        takes graded input of 8 bits all the same, with a finding: a host computes the first layer's sums there.
+    4. Xylo counts up to 15 events a step, and nothing below zero.
 
-    Raises SP401 for data that are not finite or all zero.
+    Raises SP401 for data that are not finite or all zero, SP439 for those of rule 4.
     """
     where = f"input {name!r}"
     values = np.unique(np.asarray(samples, dtype=np.float64))
@@ -54,8 +56,12 @@ def input_grid(node: Input, samples: Array, profile: Profile, name: str) -> tupl
     binary = bool(np.isin(values, (0.0, 1.0)).all())
     bits = profile.message_bits if binary else max(profile.message_bits, 8)
     signed = values[0] < 0
+    if profile.neuron == "xylo":
+        bits = EVENTS.bit_length()
+        what = f"the data reach down to {values[0]:g}, and the chip counts events"
+        require(not signed, "SP439", what, where=where, mend="give counts of 0 ... 15, of each sign in its own channel")
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-    findings = [] if bits == profile.message_bits else [_graded(where, profile)]
+    findings = [] if bits <= profile.message_bits else [_graded(where, profile)]
     unit = exact_unit(values, low, high)
     if unit is not None:
         text = "the data are whole numbers" if unit == 1 else f"the data are whole multiples of {_fraction(unit)}"

@@ -20,6 +20,7 @@ from spikeport.graph import (
     over_neurons,
     schedule_over_neurons,
 )
+from spikeport.quantisation import xylo
 from spikeport.quantisation.scales import SUM_ONE, LayerScale
 from spikeport.quantisation.together import Wanted, rounded_together
 
@@ -82,12 +83,27 @@ def neuron_integers(
     1. Decay is the nearest numerator over 4096 that the format has, unless ``decay`` names another; none is 0.
     2. Thresholds: `threshold_mantissas`.
     3. Biases: the nearest multiple of the smallest power of two with which they fit 13 bits, each by itself.
-    4. With ``lost`` thresholds move with what biases and sums are off by (`rounded_together`), except where membranes
+    4. Xylo's neurons: `xylo.whole`.
+    5. With ``lost`` thresholds move with what biases and sums are off by (`rounded_together`), except where membranes
        only take multiples of 64 and nothing is off.
     """
     unit = over_neurons(scale.unit, node.shape)
     where = f"node {name!r}"
     bias, findings = _bias(node, unit, profile, where)
+    top = 2**profile.threshold_bits - 1
+    often, more = xylo.at_most(node, profile, where)
+    findings += more
+    changes: dict[str, Any] = {
+        "bias": bias.astype(np.int32),
+        "reset_value": np.rint(_compact(over_neurons(node.reset_value, node.shape) / unit)).astype(np.int32),
+        "gain": np.ones((), np.int32),
+        "unit": scale.unit,
+        **often,
+    }
+    if profile.neuron == "xylo":
+        own, more = xylo.whole(node, name, scale.unit * SUM_ONE)
+        findings += [*more, *_threshold_findings(node, own["threshold"], top, where)]
+        return node.with_(**changes, **own), findings
     grain = DECAY_ONE >> profile.decay_bits  # numerators of a format with fewer bits are multiples of it
     wanted = node.decay.astype(np.float64) * DECAY_ONE if decay is None else decay
     decay = np.rint(wanted / grain) * grain
@@ -108,28 +124,12 @@ def neuron_integers(
         threshold = np.full(node.timesteps, 2**profile.threshold_bits - 1)
     elif lost is not None and not on_lattice:
         bias, threshold = _together(node, unit, profile, lost, (np.maximum(decay, grain) - wanted) / DECAY_ONE)
-    top = 2**profile.threshold_bits - 1
     findings += [] if isinstance(node, Peak) else _threshold_findings(node, threshold, top, where)
-    changes: dict[str, Any] = {
+    changes |= {
         "decay": np.maximum(decay, grain).astype(np.int32),
         "threshold": np.clip(threshold, int(several), top).astype(np.int32),
         "bias": bias.astype(np.int32),
-        "reset_value": np.rint(_compact(over_neurons(node.reset_value, node.shape) / unit)).astype(np.int32),
-        "gain": np.ones((), np.int32),
-        "unit": scale.unit,
     }
-    if several and 1 < profile.most_spikes < node.most_spikes:
-        changes["most_spikes"] = profile.most_spikes
-        findings.append(
-            Finding(
-                "SP434",
-                f"fires up to {node.most_spikes} times a step, in the profile {profile.name!r} {profile.most_spikes}",
-                where,
-                why="where more would fire, the rest stays in the membrane.",
-                mend="nothing where no neuron gets that far; else a profile with a larger most_spikes",
-                severity="substituted",
-            )
-        )
     if isinstance(node, CubaLIF):
         current = np.rint(node.current_decay.astype(np.float64) * DECAY_ONE / grain) * grain
         if (current > DECAY_ONE - grain).any():

@@ -81,7 +81,7 @@ def quantize(
     the folding passes raise (SP35x).
     """
     _check(profile, weight_bits, ranges, steps, signs)
-    real = prepare(graph)
+    real = prepare(graph, profile)
     findings: list[Finding] = []
     if collapse_thresholds is not None:
         channels = profile.channel_thresholds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from spikeport.findings import Finding, fail, raise_errors
-from spikeport.graph import ALIF, Graph, Real, Synapse
+from spikeport.graph import ALIF, LOIHI2, Graph, Profile, Real, Synapse
 from spikeport.graph.adaptive import no_adaptation
 from spikeport.passes.fold_gain import fold_gain
 from spikeport.passes.fold_norm import fold_norm
@@ -16,19 +16,22 @@ from spikeport.quantisation.common_units import common_units
 from spikeport.quantisation.fold_scale import fold_scale
 from spikeport.quantisation.layers import separate
 from spikeport.quantisation.step_affine import whole_gains
+from spikeport.quantisation.xylo import late_currents
 
 
-def prepare(graph: Graph) -> Graph:
+def prepare(graph: Graph, profile: Profile = LOIHI2) -> Graph:
     """The graph in the form that integers can take: no norm, no average, no gain, biases in the neurons.
 
-    Raises SP400 for a graph that holds integers already, SP131 for neurons that adapt, SP435 for gains a timestep that
-    stand in no whole multiples.
+    Xylo's neurons have the gain of their currents (`xylo.late_currents`). Raises SP400 for a graph that holds integers
+    already, SP131 for neurons that adapt, SP435 for gains a timestep that stand in no whole multiples, SP134 for
+    neurons that are none of Xylo's.
     """
     if not isinstance(graph.arithmetic, Real):
         fail("SP400", "the graph holds integers already", mend="quantise the graph of real numbers")
     raise_errors(replace(no_adaptation(node), where=f"node {name!r}") for name, node in graph.nodes_of(ALIF).items())
     folded = fold_gain(fold_pool(merge_synapses(fold_norm(graph))))
-    return separate(common_units(move_bias(fold_scale(whole_gains(folded)))))
+    ready = common_units(move_bias(fold_scale(whole_gains(folded))))
+    return separate(late_currents(ready) if profile.neuron == "xylo" else ready)
 
 
 def merged_synapses(graph: Graph, real: Graph) -> list[Finding]:

@@ -167,12 +167,13 @@ class Sweep:
 
     def neurons(self, node: LIF, sums: Array, *, membranes: bool = False) -> Record:
         """A run of integer neurons alone."""
-        constant = sums.shape[0] == 1
+        constant, profile = sums.shape[0] == 1, replace(LOIHI2, most_spikes=node.most_spikes)
+        profile = self.plan.profile if self.plan.profile.neuron == "xylo" else profile
         graph = Graph(
             {"input": Input(node.shape, "direct" if constant else "events"), "neurons": node},
             (("input", "neurons"),),
             node.timesteps,
-            Loihi(replace(LOIHI2, most_spikes=node.most_spikes)),
+            Loihi(profile),
         )
         request = Request(trains=True, membranes=membranes, batch=batch_size(graph))
         return self.calibration.run(graph, sums[0] if constant else sums, request)

@@ -56,7 +56,7 @@ def _searched(sweep: Sweep, plan: Plan, layer: Layer) -> Plan:
 
 
 def _distance(spikes: Array, truth: Array) -> int:
-    return max(int(np.count_nonzero(spikes & ~truth)), int(np.count_nonzero(truth & ~spikes)))
+    return max(int(np.count_nonzero(spikes > truth)), int(np.count_nonzero(truth > spikes)))
 
 
 def _times(node: LIF, factors: Array, top: int) -> LIF:

@@ -47,6 +47,7 @@ class Parity(Known):
     neurons: dict[str, Size] = Field(default_factory=dict)
     uncompared: list[str] | None = None
     quantised: str | None = None
+    oracle: str | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Parity:

@@ -134,7 +134,8 @@ def _good(accuracy: Mapping[str, float], parities: Mapping[str, Any], samples: M
         if entry.get("against") == "integer" and entry.get("spike_mismatches") == 0:
             ran, of = entry.get("samples", 0), samples.get("integer", 0)
             many = f"{whole(ran)} of {whole(of)}" if ran < of else "all"
-            tail = f", and {name_of(stage)} agrees on every spike of {many} samples"
+            oracle = f" ({entry['oracle']})" if entry.get("oracle") else ""
+            tail = f", and {name_of(stage)}{oracle} agrees on every spike of {many} samples"
     return "same", f"Still the trained network: {numbers}{tail}."
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import Any
+
 import numpy as np
 
 from spikeport.findings import fail
-from spikeport.graph import LIF
-from spikeport.tracing.registry import array, register_neuron
+from spikeport.graph import LIF, CubaLIF, Delay, Linear
+from spikeport.tracing.registry import Cells, array, register_neuron
 from spikeport.training.neurons import Neuron
+from spikeport.training.synaptic import Synaptic
 
 
 def convert(module: Neuron, shape: tuple[int, ...], timesteps: int) -> LIF:
@@ -29,3 +33,21 @@ def convert(module: Neuron, shape: tuple[int, ...], timesteps: int) -> LIF:
 
 
 register_neuron(Neuron, convert)
+
+
+def convert_synaptic(module: Synaptic, shape: tuple[int, ...], timesteps: int) -> Cells:
+    """A current that decays as it arrives has a gain of its decay; what feeds back comes a step later."""
+    plain = convert(module, shape, timesteps)
+    fade = np.asarray(module.current, plain.threshold.dtype)
+    node = CubaLIF(**{**_fields(plain), "gain": fade, "most_spikes": module.most}, current_decay=fade)
+    if module.feedback is None:
+        return Cells(node)
+    parts = {"past": Delay(shape, 1), "back": Linear(array(module.feedback.weight))}
+    return Cells(node, parts=parts, wires=(("", "past"), ("past", "back"), ("back", "")))
+
+
+def _fields(node: LIF) -> dict[str, Any]:
+    return {each.name: getattr(node, each.name) for each in fields(node)}
+
+
+register_neuron(Synaptic, convert_synaptic, counts=True)

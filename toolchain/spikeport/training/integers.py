@@ -46,6 +46,9 @@ class IntegerNet(nn.Module):
                 mend="quantise it first" if not graph.recurrent else "fine-tune the real network instead",
             )
         raise_errors(plain_output(graph, "fine-tuning"))
+        if graph.arithmetic.profile.neuron != "loihi":
+            what = f"the profile {graph.arithmetic.profile.name!r} has other neurons than Loihi's"
+            fail("SP430", what, why="they have no surrogate here.", mend="fine-tune the real network instead")
         often = [name for name, node in graph.nodes_of(LIF).items() if node.most_spikes > 1]
         if often:
             what = f"neurons of {', '.join(map(repr, often))} fire several times a step"

@@ -219,7 +219,7 @@ def _causes(
     if isinstance(a.arithmetic, Loihi) and not isinstance(b.arithmetic, Loihi):
         a, b, records = b, a, (records[1], records[0])
     if isinstance(b.arithmetic, Loihi) and not isinstance(a.arithmetic, Loihi):
-        a = prepare(a)
+        a = prepare(a, b.arithmetic.profile)
     answers = None if labels is None else labels[:WHY_SAMPLES]
     ours, theirs = (record.first(WHY_SAMPLES) for record in records)
     try:

@@ -13,6 +13,7 @@ from spikeport.graph import LIF, Graph
 from spikeport.mapping import Chip, Fit, Mapping, draw, find
 from spikeport.mapping.fit import fit as tile
 from spikeport.mapping.seating import Seating, Seats, seat, seats
+from spikeport.mapping.xylo import LIMITS, Filling, Population, fill, populations
 from spikeport.told import Told
 from spikeport.verbs.load import Model, load_model
 from spikeport.verbs.parameters import Dt, Frames, Help, ModelLike, Nir, Timesteps
@@ -24,12 +25,12 @@ BOUNDS: tuple[Literal["shared", "unrolled"], ...] = ("shared", "unrolled")
 class Fits(Told):
     """How a model fits a chip with shared convolutions (fewest cores) and with unrolled ones (most).
 
-    Of a chip whose cores hold one layer each there is one bound, "cores".
+    Of a chip whose cores hold one layer each, or of one population, there is one bound, "cores".
     """
 
     model: str
-    chip: Chip | Seats
-    bounds: Map[str, Fit | Seating]
+    chip: Chip | Seats | Population
+    bounds: Map[str, Fit | Seating | Filling]
     notes: tuple[str, ...]
     findings: tuple[Finding, ...] = ()  #: what the reader of the file chose
 
@@ -44,7 +45,9 @@ class Fits(Told):
         }
 
 
-def _limits(chip: Chip | Seats) -> dict[str, Any]:
+def _limits(chip: Chip | Seats | Population) -> dict[str, Any]:
+    if isinstance(chip, Population):
+        return chip.model_dump(include={*LIMITS})
     if isinstance(chip, Seats):
         return chip.model_dump(include={"cores", "shapes", "destinations"})
     return {name: limit.model_dump() for name, limit in chip.limits.items()}
@@ -53,7 +56,8 @@ def _limits(chip: Chip | Seats) -> dict[str, Any]:
 def fit(
     model: ModelLike,
     chip: Annotated[
-        str | Path | Chip, Help("loihi1, loihi2, speck2f, or your own .toml file.", flags=("--chip",))
+        str | Path | Chip,
+        Help("loihi1, loihi2, speck2f, xylo-audio2, xylo-audio3, xylo-imu, or your own .toml.", flags=("--chip",)),
     ] = "loihi1",
     *,
     dt: Dt = None,
@@ -65,7 +69,8 @@ def fit(
     """Whether a model fits a chip: cores, memory and axons of each layer, how many chips, and what binds.
 
     Both ways to store a convolution are tiled and placed; the picture shows the lower bound. Of a chip whose unlike
-    cores hold one layer each, as speck2f, every layer gets a core where there is a way; there is no picture.
+    cores hold one layer each, as speck2f, every layer gets a core where there is a way; of one with a single population
+    of neurons, as xylo-imu, the neurons and weights are counted. Of both there is no picture.
 
     Raises SP721 for an unknown chip, SP722 for a
     path between layers that has no mapping, SP724 for a picture of another kind.
@@ -76,8 +81,9 @@ def fit(
 
         spikeport fit model.int.nir --chip loihi2 --picture map.svg --json
     """
-    if isinstance(chip, str) and chip in seats():
-        return _seated(load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames), seats()[chip], picture)
+    others: dict[str, Seats | Population] = {**seats(), **populations()}
+    if isinstance(chip, str) and (other := others.get(chip)) is not None:
+        return _seated(load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames), other, picture)
     limits = find(chip)
     to = None if picture is None else output(picture, ".png", ".svg")
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames)
@@ -87,11 +93,12 @@ def fit(
     return Fits(loaded.name, limits, bounds, rewritten(loaded.graph, limits), loaded.findings)
 
 
-def _seated(loaded: Model, chip: Seats, picture: Path | str | None) -> Fits:
+def _seated(loaded: Model, chip: Seats | Population, picture: Path | str | None) -> Fits:
     if picture is not None:
-        what = f"there is no picture of {chip.title}: each layer has a core of its own"
+        what = f"there is no picture of {chip.title}, whose cores are no mesh"
         fail("SP724", what, where=str(picture), mend="leave --picture out")
-    return Fits(loaded.name, chip, {"cores": seat(loaded.graph, chip)}, (), loaded.findings)
+    bound = seat(loaded.graph, chip) if isinstance(chip, Seats) else fill(loaded.graph, chip)
+    return Fits(loaded.name, chip, {"cores": bound}, (), loaded.findings)
 
 
 def placed(graph: Graph, chip: str | Chip = "loihi1") -> tuple[dict[str, Any], Mapping | None]:

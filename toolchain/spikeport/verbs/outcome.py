@@ -12,11 +12,11 @@ from spikeport.engine import simulate
 from spikeport.engine.margins import margins
 from spikeport.files import plain
 from spikeport.findings import Finding
-from spikeport.graph import LIF, Array, Graph, Real, Samples
+from spikeport.graph import LIF, Array, Graph, Loihi, Real, Samples
 from spikeport.mapping import Chip
 from spikeport.quantisation import prepare
 from spikeport.record import Record
-from spikeport.target import Request
+from spikeport.target import Request, target
 from spikeport.verbs.doctor import versions
 from spikeport.verbs.energy import mapped, price
 from spikeport.verbs.events import tally
@@ -86,9 +86,11 @@ def explained(job: Job, subject: Subject, integer: Model) -> dict[str, Any]:
     """Why the integers differ from the real network, one cause at a time, and where they first do."""
     trained, test = subject.model.graph, subject.test
     whole, real = job.records["integer"], job.records["graph"]
+    assert isinstance(integer.graph.arithmetic, Loihi)
+    profile = integer.graph.arithmetic.profile
     with job.stage("causes"):
         reasons = causes(
-            prepare(trained),
+            prepare(trained, profile),
             integer.graph,
             Samples.of(trained, test.x).first(WHY_SAMPLES).array,
             simulate,
@@ -124,13 +126,19 @@ def result_of(job: Job, subject: Subject, parities: Mapping[str, Parity]) -> dic
         "accuracy": {}
         if test.y is None
         else {name: records[name].accuracy(test.y[: records[name].samples]) for name in stages},
-        "parity": {name: parities[name].as_dict(against[name]) for name in against if name in parities},
+        "parity": {name: parities[name].as_dict(against[name]) | _oracle(name) for name in against if name in parities},
         "samples_per_second": {
             name: round(records[name].samples / records[name].seconds, 2) for name in stages if name != "nir"
         },
         "seconds": job.seconds,
         "findings": plain(list(dict.fromkeys(job.findings))),
     }
+
+
+def _oracle(name: str) -> dict[str, str]:
+    """What computed a stage, where that is a target besides our engine and says so: a simulator and its version."""
+    version = "" if name in AGAINST else target(name).availability().version
+    return {"oracle": version} if version else {}
 
 
 def _schedule(node: LIF) -> list[float]:

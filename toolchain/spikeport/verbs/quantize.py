@@ -53,7 +53,7 @@ def quantize(
         Help("1 to 8, or auto: mixed bits.", flags=("--weight-bits", "--bits"), read=read_bits),
     ] = 8,
     max_drop: Annotated[float, Help("Points of accuracy that auto may lose.", least=0)] = 0.5,
-    profile: Annotated[str | Path | Profile, Help("loihi1, loihi2, speck, int, or a .toml file.")] = "loihi2",
+    profile: Annotated[str | Path | Profile, Help("loihi1, loihi2, speck, xylo, int, or a .toml file.")] = "loihi2",
     calibration: Annotated[int, Help("Calibration samples.", least=1)] = CALIBRATION,
     ranges: Annotated[RangeMethod, Help("max, percentile, mse or mismatch.")] = "mse",
     signs: Annotated[SignMode, Help("mixed, auto, excitatory or inhibitory.")] = "mixed",
@@ -110,7 +110,8 @@ def quantize(
     facts: dict[str, Any] = {"samples": judged.samples, "split": judged.split, "accuracy": {"real": accuracy(graph)}}
     if thresholds is not None:
         channels = chosen.channel_thresholds
-        constant, _ = collapse_schedule(prepare(graph), thresholds, samples=few.x, run=simulate, channels=channels)
+        ready = prepare(graph, chosen)
+        constant, _ = collapse_schedule(ready, thresholds, samples=few.x, run=simulate, channels=channels)
         facts["accuracy"]["collapsed"] = accuracy(constant)
         facts["collapsed"] = _flips(graph, constant, judged.x, simulate)
     bits = chosen.weight_bits if isinstance(weight_bits, str) else weight_bits

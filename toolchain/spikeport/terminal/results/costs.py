@@ -13,6 +13,7 @@ from spikeport.terminal.results import Shown
 
 if TYPE_CHECKING:
     from spikeport.mapping.seating import Seating
+    from spikeport.mapping.xylo import Filling
     from spikeport.verbs.energy import Costs
     from spikeport.verbs.events import Counted
     from spikeport.verbs.fit import Fits
@@ -146,10 +147,14 @@ def micro(joule: float) -> str:
 
 def _fit(fits: Fits, values: Mapping[str, Any]) -> None:
     from spikeport.mapping.seating import Seating
+    from spikeport.mapping.xylo import Filling
 
     for bound in fits.bounds.values():
         if isinstance(bound, Seating):
             _seating(bound)
+            continue
+        if isinstance(bound, Filling):
+            _filling(bound)
             continue
         rows = [
             (
@@ -180,6 +185,15 @@ def _seating(seating: Seating) -> None:
         rows.append((name, "x".join(map(str, need.shape)), str(seating.cores.get(name, "none")), *used))
     show.table(f"{seating.chip.title}: of each layer's core", ("layer", "shape", "core", *MEMORIES), rows)
     console.echo(seating.sentence)
+
+
+def _filling(filling: Filling) -> None:
+    from spikeport.mapping.xylo import LIMITS
+
+    limits = filling.as_dict()["limits"].items()
+    rows = [(LIMITS[name], f"{of['needs']:,}", f"{of['has']:,}", f"{of['utilisation']:.0%}") for name, of in limits]
+    show.table(filling.chip.title, ("what", "needed", "there", "used"), rows)
+    console.echo(filling.sentence)
 
 
 SHOWN = {

@@ -1,4 +1,4 @@
-"""Where a graph lies on Xylo: which neurons are hidden and which at its output, what connects them, and when they run.
+"""Where a graph lies in Xylo's one population of neurons: which are hidden and which at its output, and when they run.
 
 The chip has one population of hidden neurons, whatever layers they are. An event of the input reaches it at the same
 step, a spike of its own one step later, and one step later also its output neurons: layers run one after the other,
@@ -13,7 +13,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikeport.findings import Finding
-from spikeport.graph import LIF, Array, Delay, Graph, Input, meaning
+from spikeport.graph import (
+    LIF,
+    Array,
+    Conv,
+    CubaLIF,
+    Delay,
+    Flatten,
+    Graph,
+    Input,
+    Linear,
+    Node,
+    Norm,
+    Pool,
+    Readout,
+    Scale,
+    meaning,
+)
+
+KNOWN = (Input, Linear, Conv, LIF, CubaLIF, Pool, Flatten, Scale, Delay, Readout)
 
 LARGEST = 2**24  #: weights between two layers, unrolled
 SHIFT_TOP = 7  #: bits by which the weights of a population are shifted at most; 16 bits hold them then
@@ -41,7 +59,9 @@ class Layout:
 
 
 def layout(graph: Graph) -> tuple[Layout | None, list[Finding]]:
-    """Where a graph of nodes that Xylo knows lies; None, and why, where it has no place."""
+    """Where a graph of whole numbers lies; None, and why, where it has no place."""
+    if findings := [*_unknown(graph)]:
+        return None, findings
     ways = list(routes(graph))
     if findings := [*_unended(graph), *_too_large(graph, ways)]:
         return None, findings
@@ -60,6 +80,14 @@ def layout(graph: Graph) -> tuple[Layout | None, list[Finding]]:
     shifts = {name: _shift(weight) for name, weight in weights.items()}
     findings += [*_wide(weights, shifts)]
     return (None if findings else Layout(hidden, out, depth, weights, shifts)), findings
+
+
+def _unknown(graph: Graph) -> Iterator[Finding]:
+    mends: dict[type[Node], str] = {Norm: "fold it first: passes.fold_norm"}
+    for name, node in graph.nodes.items():
+        if type(node) not in KNOWN:
+            what = f"Xylo has no {type(node).__name__}"
+            yield Finding("SP671", what, f"node {name!r}", mend=mends.get(type(node), "take it out"))
 
 
 def routes(graph: Graph) -> Iterator[Route]:
@@ -101,11 +129,18 @@ def _too_large(graph: Graph, ways: list[Route]) -> Iterator[Finding]:
 
 
 def _out(graph: Graph, ways: list[Route]) -> str | None:
-    """The layer that may lie at the output neurons: the last one, behind hidden ones, which fires once a step."""
-    node, into = graph.nodes[graph.output], [way.source for way in ways if way.sink == graph.output]
-    if not isinstance(node, LIF) or node.most_spikes > 1 or {graph.output, graph.input}.intersection(into):
+    """The layer that may lie at the output neurons: the last one, behind hidden ones, which fires once a step.
+
+    Whoever reads it may multiply its spikes and add them up over time.
+    """
+    name = graph.output
+    while isinstance(graph.nodes[name], Readout | Scale) and len(graph.sources(name)) == 1:
+        (name,) = graph.sources(name)
+    node, into = graph.nodes[name], [way.source for way in ways if way.sink == name]
+    if not isinstance(node, LIF) or node.most_spikes > 1 or {name, graph.input}.intersection(into):
         return None
-    return graph.output if all(way.source != graph.output for way in ways) else None
+    alone = all(way.source != name for way in ways) and len(graph.targets(name)) <= 1
+    return name if alone else None
 
 
 def _depth(graph: Graph, ways: list[Route]) -> tuple[dict[str, int], list[Finding]]:
