@@ -45,3 +45,7 @@ def test_a_large_result_is_told_by_its_sizes():
     assert len(repr(large)) < 200
     assert "&lt;a&gt;" in large._repr_html_()
     assert len(repr(Large("a", np.zeros(1), {"one": [1] * 9999}, ""))) < 200
+
+
+def test_a_node_is_told_by_the_shapes_of_its_arrays():
+    assert repr(Linear(np.zeros((9, 8), np.float32))) == "Linear(weight=<float32 [9, 8]>, exponent=0)"

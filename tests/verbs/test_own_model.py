@@ -55,6 +55,26 @@ def test_a_module_takes_the_shape_of_the_samples():
     assert code(load_model, 3.5) == "SP397"
 
 
+def test_frames_have_axes_of_steps_and_samples_before_them():
+    """[3, 5, 4] as the module takes it; where nothing says so, the hint stands beside what it was refused for."""
+
+    class Loop(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net, self.neuron = nn.Linear(4, 4), IF(method("fixed"), 3)
+
+        def forward(self, x):
+            return self.neuron(torch.stack([self.net(each) for each in x])).mean(0)
+
+    torch.manual_seed(0)
+    net, x = Loop(), np.random.default_rng(3).random((3, 5, 4), dtype=np.float32)
+    record = simulate(net, x, frames=True)
+    assert np.allclose(record.outputs, net(torch.as_tensor(x)).detach().numpy(), atol=1e-6)
+    assert load_model(net, data=x, frames=True).graph.input_shape("net") == (4,)
+    with pytest.raises(SpikeportError, match="frames=True"):
+        simulate(module(), x[:, :, :3])
+
+
 def test_a_file_makes_a_model(tmp_path):
     (tmp_path / "part_of_a_file_in_a_test.py").write_text("SIZE = 4\n")
     path = tmp_path / "file_that_makes_a_net.py"

@@ -11,12 +11,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from spikeport.graph.arrays import frozen, same_bits
+from spikeport.told import Told
 
 Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Node:
+@dataclass(frozen=True, eq=False, repr=False)
+class Node(Told):
     """One node of a `Graph`: a frozen fact about a network, whose arrays are read-only.
 
     Shapes leave out time and batch: an image map is [C, H, W], a vector [C].
@@ -28,6 +29,11 @@ class Node:
     schedules: ClassVar[tuple[str, ...]] = ()
     #: fields that 0.1 did not know, with what they say where a file is silent; left out of files where they say that
     later: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+
+    def __init_subclass__(cls) -> None:
+        """Arrays are shown by type and shape: `dataclass` leaves a ``__repr__`` alone that a class has."""
+        super().__init_subclass__()
+        cls.__repr__ = Told.__repr__  # type: ignore[method-assign]
 
     def __post_init__(self) -> None:
         for name in self.arrays:

@@ -28,7 +28,7 @@ def chosen(outcome: Any, output: int | str | None) -> dict[int | str, Tensor]:
 def several(keys: Iterable[int | str], *reasons: Finding) -> Never:
     """Refuse results of which not all can be outputs, for ``reasons``. SP385."""
     names = list(keys)
-    what = f"the module returns {len(names)} results: {', '.join(map(repr, names))}"
+    what = f"the module returns {len(names)} results ({', '.join(map(repr, names))}), and not all can be outputs"
     raise SpikeportError([Finding("SP385", what, mend=which(names)), *reasons])
 
 

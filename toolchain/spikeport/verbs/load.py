@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +19,11 @@ from spikeport.told import Told
 from spikeport.verbs import own_files
 from spikeport.verbs.layout import laid_out
 from spikeport.verbs.no_model import no_model
-from spikeport.verbs.own_data import Brought, frame_shape, gather
+from spikeport.verbs.own_data import Brought, gather
 from spikeport.verbs.own_files import is_own
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from spikeport.tracing.code import Named
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,7 +73,7 @@ def load_model(
     given = [*(["dt"] if dt is not None and not timed else []), *(nir or {})]
     if timesteps is not None and not isinstance(model, Model | Graph):
         nir = {**(nir or {}), "timesteps": str(timesteps)}
-    loaded = _loaded(model, dt, nir or {}, data)
+    loaded = _loaded(model, dt, nir or {}, data, frames)
     if given and (loaded.kind != "nir" or loaded is model):
         from spikeport.formats.nir import idle
 
@@ -96,13 +93,15 @@ def as_long_as(model: Model, samples: Brought | Path | str, frames: bool) -> Mod
     return replace(model, graph=extend(model.graph, samples.steps))
 
 
-def _loaded(model: Any, dt: float | None, nir: Mapping[str, str], data: Any) -> Model:
+def _loaded(model: Any, dt: float | None, nir: Mapping[str, str], data: Any, frames: bool) -> Model:
     if isinstance(model, Model):
         return model
     if isinstance(model, Graph):
         return Model("graph", "graph", model)
+    from spikeport.verbs import own_model
+
     if not isinstance(model, str | Path):
-        return _module(model, data, nir.get("timesteps"))
+        return own_model.of_module(model, data, nir.get("timesteps"), frames)
     path = Path(model)
     readers: dict[str, Callable[[Path], Model]] = {
         ".nir": lambda path: _nir(path, dt, nir),
@@ -117,7 +116,7 @@ def _loaded(model: Any, dt: float | None, nir: Mapping[str, str], data: Any) -> 
             fail("SP902", "is a folder", where=str(model), mend="name a file")
         return reader(path)
     if ":" in str(model) and not path.exists():
-        return _code(str(model), _shape_of(data), nir.get("timesteps"))
+        return own_model.of_code(str(model), data, nir.get("timesteps"), frames)
     return _shipped(str(model), path)
 
 
@@ -151,40 +150,6 @@ def _checkpoint(path: Path) -> Model:
 
     module, metadata = load(path)
     return from_module(module, metadata, str(path), path)
-
-
-def _shape_of(data: Any) -> tuple[int, ...] | None:
-    """The shape of one sample; None where only the network tells it, as for recordings of events."""
-    if isinstance(data, str | Path) and not is_own(str(data)):
-        return datasets.load(str(data)).input_shape
-    brought = None if data is None else own_files.bring(data)
-    return None if brought is None or isinstance(brought, str | Path) else frame_shape(brought)
-
-
-def _module(module: Any, data: Any, timesteps: str | None) -> Model:
-    from spikeport.tracing.code import taken
-
-    known = type(module[0] if isinstance(module, tuple) and module else module).__name__
-    return _captured(known, taken(module, known, _shape_of(data)), timesteps)
-
-
-@cache
-def _code(reference: str, shape: tuple[int, ...] | None, timesteps: str | None) -> Model:
-    """``package:function``: the one way to name code, which then runs, once: a second call may draw other weights."""
-    from spikeport.tracing.code import named
-
-    runs = Finding("SP909", "its code was imported and called", where=reference, severity="note")
-    return _captured(reference, named(reference, shape), timesteps, runs)
-
-
-def _captured(name: str, code: Named, timesteps: str | None, *findings: Finding) -> Model:
-    """A module's graph, with what `capture` had to choose."""
-    graph = code.graph(None if timesteps is None else whole(timesteps, "timesteps"))
-    mend = "if that is not meant, return (module, input_shape, options), for instance {'forward': 'step'}"
-    notes = graph.provenance.get("notes", ())
-    read = tuple(Finding("SP242", note, where=name, mend=mend, severity="note") for note in notes)
-    facts = {"model": name, "input_shape": code.input_shape, "options": code.options}
-    return Model(name, "module", graph, code.module, facts, findings=(*findings, *read))
 
 
 def _shipped(name: str, path: Path) -> Model:

@@ -68,10 +68,13 @@ def gather(data: Any, split: str = "test", limit: int | None = None) -> Brought:
     fail("SP230", f"{type(data).__name__} is no data that spikeport reads", mend=f"bring {FORMS}")
 
 
-def frame_shape(brought: Brought) -> tuple[int, ...]:
-    """The shape of one sample, for a module that does not say which input it takes."""
+def frame_shape(brought: Brought, frames: bool = False) -> tuple[int, ...]:
+    """The shape of one sample's frame, for a module that does not say which input it takes.
+
+    ``frames``: each sample has one a step, so that two axes are time's and the samples', unless it is one sample.
+    """
     steps_first = brought.y is not None and not brought.stacked and len(brought.y) != len(brought.x)
-    return tuple(brought.x.shape[2 if steps_first else 1 :])
+    return tuple(brought.x.shape[2 if steps_first or (frames and brought.x.ndim > 2) else 1 :])
 
 
 def class_numbers(y: Any, where: str) -> Array:
