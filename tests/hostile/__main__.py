@@ -3,7 +3,8 @@
     PYTHONPATH=tests python -m hostile run [FORMAT ...] [--count 10000] [--shard 1/10]    goes on where it was
     PYTHONPATH=tests python -m hostile page                                  how many ran, and how they ended
 
-Seeds are numbers from 0: shard k of n has those whose remainder by n is k - 1. States are in build/hostile.
+Seeds are numbers from 0: shard k of n has those whose remainder by n is k - 1. States are in build/hostile,
+shrunk files in build/hostile/shrunk; a seed goes into kept.json when its cause is mended.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 from pathlib import Path
 
+from hostile.shrink import shrunk
 from hostile.worker import TOGETHER, run, warm, wrong
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +34,11 @@ def work(name: str, count: int, shard: str) -> None:
             state["ends"][key] = state["ends"].get(key, 0) + 1
             if wrong(ended):
                 state["wrong"][str(seed)] = ended
-                print(name, seed, ended, flush=True)
+                ending, data = shrunk(name, seed, ended)
+                kept = STATES / "shrunk" / f"{name}-{seed}{ending}"
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                kept.write_bytes(data)
+                print(name, seed, ended, f"({len(data)} bytes: {kept.relative_to(ROOT)})", flush=True)
         state["next"] = seeds[-1] + parts
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(state, indent=1))

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -22,7 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+from hostile.kill_files import prepare
 
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 SHORT = ("--set", "epochs=2", "--set", "architecture.channels=[4, 8]", "--set", "architecture.hidden=16")
@@ -72,14 +73,21 @@ def accuracies(place: Path) -> object:
     return facts["accuracy"], facts["firing_rate"], facts["thresholds"]
 
 
+def said(place: Path) -> object:
+    """What a command last said of an accuracy."""
+    return re.findall(r"[0-9.]+% of [0-9]+ samples", (place.parent / "said.txt").read_text())[-1:]
+
+
 def commands() -> dict[str, Command]:
     """By verb."""
     simulate = ("simulate", "model.nir", "--input", "x.npy", "--out", "record", "--trains")
     report = ("report", "made")
     train = ("train", "digits-conv", *SHORT, "--out", "train")
     compare = ("compare", "model.nir", "model.onnx", "--data", "x.npy", "--out", "compared")
-    quantize = ("quantize", "digits-conv", "--data", "digits", "--limit", "64", "--out", "q.int.nir")
+    quantize = ("quantize", "digits-conv", "--data", "digits", "--calibration", "32", "--out", "q.int.nir")
     run = ("run", "plan.toml", "--out", "run")
+    evaluate = ("evaluate", "model.nir", "--data", "labelled.npz", "--out", "evaluated")
+    sweep = ("sweep", "sweep.toml", "--out", "sweep")
     return {
         "export": _same("export", "m.nir"),
         "simulate": Command(simulate, (*simulate, "--resume"), "record", record_facts),
@@ -87,30 +95,15 @@ def commands() -> dict[str, Command]:
         "compare": Command(compare, compare, "compared", compared),
         "train": Command(train, (*train, "--resume"), "train", training_facts),
         "quantize": Command(quantize, quantize, "q.int.nir", bytes_of),
+        "evaluate": Command(evaluate, (*evaluate, "--resume"), "evaluated", said),
         "run": Command(run, run, "run", accuracies),
+        "sweep": Command(sweep, sweep, "sweep/table.csv", bytes_of),
     }
 
 
 def _same(verb: str, out: str) -> Command:
     words = (verb, "digits-conv", "--out", out)
     return Command(words, words, out, bytes_of)
-
-
-def prepare(place: Path) -> None:
-    """The files that commands read."""
-    from hostile.model_files import small
-    from hostile.result_files import results
-    from spikeport.formats import nir, onnx
-
-    nir.write(small(), place / "model.nir")
-    onnx.write(small(), place / "model.onnx")
-    np.save(place / "x.npy", np.random.default_rng(0).random((3000, 1, 8, 8), np.float32))
-    plan = 'recipe = "digits-conv"\ntarget_samples = 0\nquantize = {calibration = 64}\n[train]\nepochs = 2\n'
-    plan += "architecture = {channels = [4, 8], strides = [1, 2], hidden = 16}\n"
-    (place / "plan.toml").write_text(plan)
-    (place / "made").mkdir()
-    for name, facts in json.loads(results(place)[0][1]).items():
-        (place / "made" / name).write_text(json.dumps(facts))
 
 
 def forked(words: Sequence[str], place: Path) -> int:
@@ -172,7 +165,7 @@ def whole(place: Path) -> list[str]:
         try:
             if path.name in ("best.safetensors", "last.safetensors"):
                 checkpoint.read(path)
-            elif path.suffix in readers:
+            elif path.suffix in readers and path.name != "labelled.npz":
                 readers[path.suffix](path)
         except (SpikeportError, ValueError, OSError) as error:
             broken.append(f"{path.relative_to(place)}: {error}")
@@ -259,7 +252,7 @@ def warm() -> None:
     from spikeport import process
 
     process.settle()
-    for verb in ("export", "simulate", "report", "compare", "train", "quantize", "run"):
+    for verb in ("export", "simulate", "report", "compare", "train", "quantize", "run", "sweep", "evaluate"):
         import_module(f"spikeport.verbs.{verb}")
     for module in ("formats.nir", "formats.onnx", "terminal.app", "terminal.command"):
         import_module(f"spikeport.{module}")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from hostile.formats import FORMATS
+from hostile.shrink import _without, _zeroed, smaller
 from hostile.worker import wrong
 
 HERE = Path(__file__).parent
@@ -42,3 +43,15 @@ def test_each_mutant_is_read_or_ends_in_one_coded_error(name, ends):
     assert [(seed, end) for seed, end in said.items() if wrong(end)] == []
     assert sorted(said) == seeds
     assert len(set(said.values())) > 1, "mutants that all end alike tell little"
+
+
+def test_a_file_is_shrunk_to_what_its_end_needs():
+    """Here a file ends so that has an a before a b: all else goes, or becomes zero where it may not go."""
+    data = bytes(range(32, 127)) * 2
+
+    def same(files):
+        return next((n for n, each in enumerate(files) if 0 <= each.find(b"a") < each.rfind(b"b")), None)
+
+    assert smaller(data, _without, same) == b"ab"
+    zeroed = smaller(data, _zeroed, same)
+    assert (len(zeroed), zeroed.replace(b"\0", b"")) == (len(data), b"ab")

@@ -15,10 +15,11 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hostile.formats import FORMATS, SLOW, mutant
+from hostile.originals import File
 
 SECONDS, MEMORY, PATIENCE = 5, 2**30, 60  #: of the processor; bytes; seconds by the clock, whatever else runs
 LONGEST = 8_000  #: characters of what is said of one file
@@ -50,20 +51,25 @@ def run(name: str, seeds: list[int]) -> Iterator[tuple[int, str]]:
     """How each mutant ended, in order."""
     with tempfile.TemporaryDirectory() as folder:
         originals = TOGETHER[name].originals(Path(folder))
-        done = 0
-        while done < len(seeds):
-            for ended in _fork(name, originals, seeds[done:], Path(folder)):
-                yield seeds[done], ended
-                done += 1
+        yield from judged(name, seeds, lambda seed: mutant(name, originals, seed), Path(folder))
 
 
-def _fork(name, originals, seeds, folder) -> Iterator[str]:
+def judged(name: str, seeds: list[int], make: Callable[[int], File], folder: Path) -> Iterator[tuple[int, str]]:
+    """How each file ended that ``make`` makes of a number, in order."""
+    done = 0
+    while done < len(seeds):
+        for ended in _fork(name, make, seeds[done:], folder):
+            yield seeds[done], ended
+            done += 1
+
+
+def _fork(name, make, seeds, folder) -> Iterator[str]:
     """The ends that one fork says; the last is its own where it does not reach the end of the seeds."""
     here, there = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(here)
-        _child(name, originals, seeds, folder, there)
+        _child(name, make, seeds, folder, there)
     os.close(there)
     said, status = 0, None
     with os.fdopen(here) as lines:
@@ -80,7 +86,7 @@ def _fork(name, originals, seeds, folder) -> Iterator[str]:
         yield f"DIED of signal {-status}" if status != -signal.SIGXCPU else f"TOOK more than {SECONDS} s"
 
 
-def _child(name, originals, seeds, folder, pipe) -> None:
+def _child(name, make, seeds, folder, pipe) -> None:
     """In the fork: does not return."""
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
@@ -90,7 +96,7 @@ def _child(name, originals, seeds, folder, pipe) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     warnings.simplefilter("error")
     for seed in seeds:
-        ending, data = mutant(name, originals, seed)
+        ending, data = make(seed)
         place = folder / f"m{seed}"
         place.mkdir()
         path = place / f"m{ending}"
