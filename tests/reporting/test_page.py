@@ -223,3 +223,10 @@ def test_a_run_of_a_network_that_is_no_module_is_held_against_its_graph():
     assert "in real numbers, and chip agrees on every spike of all samples" in judged.sentence
     judged = verdict(result(accuracy={"graph": 0.98, "integer": 0.96}, samples=counts, parity=parities))
     assert (judged.mood, "2.00 points" in judged.sentence) == ("apart", True)
+
+
+def test_numbers_have_one_style():
+    plain = [numbers.plain(value) for value in (21012.4, 9125.3, 12345, 0.1234567)]
+    assert plain == ["21\u202f010", "9125", "12\u202f345", "0.1235"]
+    told = "1\u202f234\u202f567 of 5\u202f894 are 54\u202f%, 15.89\u202f%; 1,2"
+    assert numbers.typeset("1,234,567 of 5,894 are 54 %, 15.89%; 1,2") == told

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 Counts = NDArray[np.int64]  #: [T], exact
 
 
-@dataclass(frozen=True)
-class Train:
+@dataclass(frozen=True, repr=False)
+class Train(Told):
     """Spikes of one layer [T, B, *neurons]: a bit each, or numbers where a neuron fired several times in a step."""
 
     shape: tuple[int, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}  #: SI brochure, table 7
 
@@ -50,10 +51,16 @@ def seconds(value: float) -> str:
 
 
 def plain(value: float) -> str:
-    """Four significant digits; whole numbers below ten million in full."""
-    if value == round(value) and 1e4 <= abs(value) < 1e7:
-        return whole(value)
+    """Four significant digits, from 10 000 to ten million without an exponent; whole numbers there in full."""
+    if 1e4 <= abs(value) < 1e7:
+        return whole(value if value == round(value) else float(f"{value:.4g}"))
     return f"{value:.4g}"
+
+
+def typeset(text: str) -> str:
+    """A sentence as the page writes numbers: thin spaces between thousands and before percent, for a terminal's own."""
+    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "\u202f", text)
+    return re.sub(r"(?<=\d) ?%", "\u202f%", text)
 
 
 def times(value: float) -> str:

@@ -97,7 +97,7 @@ def _text(name: str) -> str:
 @cache
 def _template() -> Any:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    for name in ("percent", "si", "whole", "seconds", "plain", "points"):
+    for name in ("percent", "si", "whole", "seconds", "plain", "points", "typeset"):
         environment.filters[name] = getattr(numbers, name)
     environment.filters["stage"] = name_of
     return environment.from_string(_text("page.html.j2"))
