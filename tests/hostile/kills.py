@@ -239,6 +239,7 @@ def run(verbs: Sequence[str], count: int, seed: int) -> tuple[dict[str, int], li
             verb = verbs[turn % len(verbs)]
             said = kill(verb, base, *known[verb], draw)
             kills[verb] += 1
+            print(f"{turn + 1} of {count}: {verb}", file=sys.stderr, flush=True)
             wrong += said
             for each in said:
                 print(each, flush=True)

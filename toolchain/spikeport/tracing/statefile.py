@@ -18,6 +18,7 @@ from torch import Tensor
 from spikeport.findings import fail
 
 NESTS = ("net", "state_dict", "model", "model_state_dict")  #: where training scripts put the state_dict
+ROOM, RATIO = 2**24, 64  #: bytes that a file may claim: so many, and so many for each of its own
 PREFIX = "module."  #: what DataParallel puts before every key
 #: what torch's reader raises on files that are damaged or something else
 DAMAGED: tuple[type[Exception], ...] = (RuntimeError, OSError, EOFError, ValueError, LookupError, AttributeError)
@@ -55,6 +56,7 @@ def _safetensors(path: Path) -> dict[str, Any]:
 
 
 def _pickle(path: Path) -> Any:
+    _within_bounds(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # about the pickle's version; what matters becomes an error
@@ -68,6 +70,18 @@ def _pickle(path: Path) -> Any:
     except DAMAGED as error:
         what = f"is no checkpoint, or was cut short ({type(error).__name__})"
         fail("SP390", what, where=str(path), mend="copy it again")
+
+
+def _within_bounds(path: Path) -> None:
+    """Refuse a zip that would be blown up: torch.save stores tensors as they are."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            claimed = sum(entry.file_size for entry in archive.infolist())
+    except (*DAMAGED, NotImplementedError):
+        return  # no zip, or one that torch's reader refuses
+    if claimed > ROOM + RATIO * path.stat().st_size:
+        what = f"claims {claimed:,} bytes, more than a file of this size can hold"
+        fail("SP390", what, where=str(path), mend="the file is damaged or not to be trusted")
 
 
 def _unnested(content: Any) -> dict[str, Tensor]:
