@@ -12,7 +12,7 @@ from torch import nn
 
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
-from spikeport.graph import Concat, Delay, Repeat
+from spikeport.graph import Concat, Conv, CubaLIF, Delay, Gate, Repeat
 from spikeport.tracing import capture
 
 T = 5
@@ -113,7 +113,53 @@ class Late(nn.Module):
         return out
 
 
+class Traces(Recurrent):
+    """Spikes leave a trace that fades, and enter the next layer, which has a bias, as that."""
+
+    def forward(self, x):
+        v = trace = w = 0
+        results = []
+        for step in x:
+            s, v = self.step(self.fc(step), v)
+            trace = 0.7 * trace + s
+            w = 0.5 * w + self.out(trace)
+            s = (w > 0.3).to(x.dtype)
+            w = torch.where(s > 0, torch.full_like(w, -0.2), w)
+            results.append(s)
+        return torch.stack(results).mean(0)
+
+
+class Cut(Recurrent):
+    """Large values of the input count as none: a product of an analog value and a comparison."""
+
+    def forward(self, x):
+        return super().forward(x * (x < 4).to(x))
+
+
+class Copies(Recurrent):
+    def forward(self, x):
+        v, results = self.start(x), []
+        for step in x:
+            spikes, left = self.step(self.fc(step), v)
+            v.copy_(left)
+            results.append(self.out(spikes))
+        return self.read(torch.stack(results))
+
+
+class Padded(Recurrent):
+    """Places beside the features, which the convolution misses; more on one side."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(1, 1, 3)
+
+    def forward(self, x):
+        whole = nn.functional.pad(x.flatten(0, 1).unsqueeze(1), (2, 0))
+        return super().forward(self.conv(whole).view(x.shape))
+
+
 KINDS = [(Recurrent, None, 0), (InPlace, None, 0), (Lateral, Repeat, 0), (BurntIn, None, 0), (Late, Delay, 1)]
+KINDS += [(Traces, CubaLIF, 0), (Cut, Gate, 0), (Copies, None, 0), (Padded, Conv, 0)]
 
 
 @pytest.mark.parametrize(("kind", "node", "time"), KINDS)
@@ -226,3 +272,20 @@ def test_products_by_letters_are_layers_and_products_of_matrices():
     graph = capture(Attention(), (4, 6), timesteps=T, forward="sequence")
     assert not graph.nodes_of(Concat)
     assert graph.shapes[graph.output] == (8, 4)
+
+
+def test_the_square_of_how_often_neurons_fire_is_no_spike():
+    layers = pytest.importorskip("sinabs.layers")
+
+    class Squares(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.fc, self.neurons = nn.Linear(6, 8), layers.IAF()  # as often as the membrane holds thresholds
+
+        def forward(self, x):  # [B, T, 6]
+            spikes = self.neurons(self.fc(x))
+            return (spikes * spikes).sum(1)
+
+    with pytest.raises(SpikeportError, match="neither of which is spikes"):
+        capture(Squares(), (6,), timesteps=T, verify=False)

@@ -82,8 +82,9 @@ def _plain(call: Call, x: Symbol) -> Symbol:
 
 
 def spiking(call: Call) -> set[str]:
-    """The names of all neuron layers."""
-    return {name for name, node in call.tracer.draft.nodes.items() if isinstance(node, Waiting)}
+    """The names of all neuron layers whose neurons fire once a step at most."""
+    nodes = call.tracer.draft.nodes.items()
+    return {name for name, node in nodes if isinstance(node, Waiting) and not node.several}
 
 
 def divide(call: Call) -> Any:

@@ -68,6 +68,11 @@ class Call:
         """How long an axis of the input is."""
         return self.tracer.size(self.input().shape, label)
 
+    def drawn(self, node: Any, x: Symbol) -> bool:
+        """Whether ``apply`` would find the node drawn before."""
+        path, _ = self.tracer.place()
+        return self.tracer.draft.key(node, x, path, self.name.strip("_")) in self.tracer.draft.keys
+
     def apply(self, node: Any, x: Symbol, axes: Axes) -> Symbol:
         """Put a node behind ``x``; ``axes`` are those of the result."""
         path, alone = self.tracer.place()

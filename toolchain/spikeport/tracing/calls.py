@@ -83,7 +83,8 @@ class NeuronCalls:
             self._inputs[name] = [x]
             if not call.every:
                 self._inputs[name].clear()
-            self.draft.add(name, Waiting(call.where, x.shape, self._build(call, name)), [], x.shape, x.causes)
+            layer = Waiting(call.where, x.shape, self._build(call, name), call.kind.several(call.module))
+            self.draft.add(name, layer, [], x.shape, x.causes)
             self.draft.keys[key] = name
         name = self.draft.keys[key]
         self.draft.causes[name] |= x.causes

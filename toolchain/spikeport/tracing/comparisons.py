@@ -87,6 +87,8 @@ def operands_of(call: Call, value: Any, x: Symbol | Steps) -> list[Array]:
 
 def fired(call: Call, x: Symbol | Steps, thresholds: list[Array], compare: Compare, turned: bool) -> Any:
     """The spikes of a step, or of every step of a block, which then are neurons without memory."""
+    if isinstance(x, Symbol) and _between_0_and_1(call, x, thresholds, compare):
+        return shifted(scaled(x, MINUS), ONE) if turned else x.fresh()
     if isinstance(x, Steps):
         whole = thresholds * len(x.steps) if len(thresholds) == 1 else thresholds
         parts = []
@@ -100,6 +102,13 @@ def fired(call: Call, x: Symbol | Steps, thresholds: list[Array], compare: Compa
             raise Unsupported("compares a value that does not depend on the network's input")
         return _step(call, x, thresholds[0], compare, turned, call.out)
     return _block(call, x, thresholds, compare, turned)
+
+
+def _between_0_and_1(call: Call, x: Symbol, thresholds: list[Array], compare: Compare) -> bool:
+    """Whether spikes are asked whether they are spikes: z > 0, z >= 1, z > 0.5."""
+    if not all(theta.ndim == 0 for theta in thresholds) or not is_spikes(x, spiking(call)):
+        return False
+    return all(0 <= theta < 1 if compare == ">" else 0 < theta <= 1 for theta in map(float, thresholds))
 
 
 def _step(call: Call, x: Symbol, theta: Array, compare: Compare, turned: bool, values: Tensor) -> Symbol:

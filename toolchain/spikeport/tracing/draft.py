@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, Array, Delay, Edge, Input, Node, Norm, Operation, Scale, Shape, StepAffine
+from spikeport.graph import LIF, Array, Delay, Edge, Gate, Input, Node, Norm, Operation, Scale, Shape, StepAffine
+from spikeport.tracing.digests import digest
 from spikeport.tracing.registry import Cells
 from spikeport.tracing.symbols import ALL, Axes, Out, Product, Symbol, Unsupported
 from spikeport.tracing.timing import When, timing
@@ -40,6 +40,7 @@ class Waiting:
     where: str  #: the module or line, in words
     shape: Shape
     build: Callable[[int], Drawn]
+    several: bool = False  #: whether its neurons may fire more than once a step
 
 
 @dataclass
@@ -83,7 +84,7 @@ class Draft:
         names, when = self.entering(x, path)
         if isinstance(when, Mapping) and isinstance(node, Norm):
             raise Unsupported("normalises a sum over time; normalise before the sum")
-        key = (path, op, tuple(sorted(names)), digest(node))
+        key = self.key(node, x, path, op)
         if key not in self.keys:
             try:
                 shape = node.output_shape(x.shape)
@@ -94,6 +95,10 @@ class Draft:
             self.keys[key] = name
         name = self.keys[key]
         return Symbol(self.terms(name, when), self.shapes[name], axes, causes=x.causes)
+
+    def key(self, node: Node, x: Symbol, path: str, op: str) -> tuple[Any, ...]:
+        """What a node without state is known by."""
+        return (path, op, tuple(sorted(self.entering(x, path)[0])), digest(node))
 
     def join(
         self,
@@ -229,15 +234,28 @@ class Draft:
             if a.step != b.step:
                 raise Unsupported("multiplies spikes of different steps")
             del left[product]
-            for first, second in ((a, b), (b, a)):
+            for first, second in ((a, b), (b, a)) if self.fire(a.node, b.node) else ():
                 alone = left.get(frozenset([second]))
                 if alone is not None and alone.ndim == factor.ndim and np.array_equal(alone, -factor):
                     del left[frozenset([second])]
                     terms[frozenset([Out(self.gate("iand", first.node, second.node), a.step)])] = -factor
                     break
             else:
-                terms[frozenset([Out(self.gate("and", a.node, b.node), a.step)])] = factor
+                both = self.gate("and", a.node, b.node) if self.fire(a.node, b.node) else self.product(a.node, b.node)
+                terms[frozenset([Out(both, a.step)])] = factor
         return Symbol({**left, **terms}, x.shape, x.axes, x.constant, x.causes) if terms else x
+
+    def fire(self, *names: str) -> bool:
+        """Whether all are neuron layers, of one spike a step."""
+        nodes = [self.nodes[name] for name in names]
+        return all(isinstance(node, Waiting) and not node.several for node in nodes)
+
+    def product(self, a: str, b: str) -> str:
+        """The product of what leaves two nodes, where one of them is no spikes."""
+        if ("product", a, b) not in self.keys:
+            self.keys["product", a, b] = name = self.name(b, False, "gate")
+            self.add(name, Gate(operands=(a, b)), [a, b], self.shapes[b])
+        return self.keys["product", a, b]
 
     def gate(self, kind: str, a: str, b: str) -> str:
         """The neurons without memory that fire where both fire ("and"), or b and not a ("iand")."""
@@ -266,28 +284,3 @@ def memoryless(shape: Shape, threshold: float) -> Waiting:
         return Drawn(Cells(LIF(shape, np.zeros(()), np.full(timesteps, threshold))))
 
     return Waiting("", shape, build)
-
-
-def in_type(node: Node, dtype: np.dtype[Any]) -> Node:
-    """The node with its arrays in one float type."""
-    arrays = {name: getattr(node, name) for name in node.arrays}
-    return node.with_(**{name: value.astype(dtype) for name, value in arrays.items() if value is not None})
-
-
-def digest(node: Node) -> str:
-    """What a node computes, as a short text: equal for equal nodes."""
-    hasher = hashlib.blake2b(type(node).__name__.encode(), digest_size=16)
-    for part in _parts(node):
-        hasher.update(part)
-    return hasher.hexdigest()
-
-
-def _parts(node: Node) -> Iterator[bytes | memoryview]:
-    for item in fields(node):
-        value = getattr(node, item.name)
-        yield item.name.encode()
-        if isinstance(value, np.ndarray):
-            yield str((value.dtype, value.shape)).encode()
-            yield np.ascontiguousarray(value).reshape(-1).view(np.uint8).data
-        else:
-            yield repr(value).encode()

@@ -10,7 +10,8 @@ import numpy as np
 
 from spikeport.findings import Finding, SpikeportError
 from spikeport.graph import LIF, Array, Delay, Edge, Graph, Input, Node, Norm, Operation, Peak, Readout, Real, Scale
-from spikeport.tracing.draft import LATER, Draft, Drawn, Waiting, in_type
+from spikeport.tracing.digests import in_type
+from spikeport.tracing.draft import LATER, Draft, Drawn, Waiting
 from spikeport.tracing.registry import Cells
 from spikeport.tracing.schedules import Entering, stepped
 from spikeport.tracing.symbols import ALL, Out, Symbol, Unsupported

@@ -10,6 +10,7 @@ import numpy as np
 
 from spikeport.graph import Array, Conv, Dilate, Linear, Norm
 from spikeport.tracing import operations, taps, views
+from spikeport.tracing.algebra import shifted
 from spikeport.tracing.axes import words
 from spikeport.tracing.call import Call
 from spikeport.tracing.mixing import is_over_time, mixed
@@ -35,18 +36,20 @@ def spatial(call: Call, x: Symbol, axes: int) -> None:
         )
 
 
-def bias_of(call: Call, value: Any, x: Symbol) -> Array | None:
-    """A bias; behind a sum over time it was added once, in the graph it is added at each step."""
-    bias = call.constant(value)
-    if bias is None:
-        return bias
-    when = timing(call.tracer.draft.gated(x))[2]
-    if not isinstance(when, Mapping):
-        return bias
-    total = math.fsum(when.values())
-    if math.isclose(total, 0.0, abs_tol=1e-12):
-        raise Unsupported("adds a constant to a sum over time whose weights cancel")
-    return call.tracer.draft.number(bias / total)
+def biased(call: Call, build: Callable[[Array | None], Any], x: Symbol, bias: Any, axes: Axes | None = None) -> Symbol:
+    """The node of ``build(bias)`` behind ``x``.
+
+    Behind a sum over time the bias counts once, whatever the steps count together: it is a constant beside the node, or
+    the rest of it where the node was drawn with the bias before, as behind a trace whose first step is no sum yet.
+    """
+    constant, axes = call.constant(bias), x.axes if axes is None else axes
+    when = None if constant is None else timing(call.tracer.draft.gated(x))[2]
+    if constant is None or not isinstance(when, Mapping):
+        return call.apply(build(constant), x, axes)
+    whole = constant.astype(np.float64)
+    if call.drawn(build(constant), x):
+        return shifted(call.apply(build(constant), x, axes), whole * (1 - math.fsum(when.values())))
+    return shifted(call.apply(build(None), x, axes), whole)
 
 
 def conv(axes: int) -> Callable[[Call], Symbol]:
@@ -55,13 +58,13 @@ def conv(axes: int) -> Callable[[Call], Symbol]:
     def handler(call: Call) -> Symbol:
         known = call.known(call.get(0, "input"))
         if known is not None and taps.over_time(known, axes):
-            return taps.convolved(call, known, bias_of)
+            return taps.convolved(call, known)
         x = call.input()
         weight = call.constant(call.get(1, "weight"))
         assert weight is not None
         stride, dilation = (pair(call.get(i, n, 1), axes) for i, n in ((3, "stride"), (5, "dilation")))
         padding = _padding(call.get(4, "padding", 0), weight.shape[2:], dilation)
-        bias = bias_of(call, call.get(2, "bias"), x)
+        bias = call.get(2, "bias")
         groups = int(call.get(6, "groups", 1))
         point = set(weight.shape[2:]) == {1} and set(stride) == {1} and not any(pair(padding, axes))
         if point and groups == 1 and len(x.axes) == axes + 2 and x.axes[1] == (0,):
@@ -69,8 +72,9 @@ def conv(axes: int) -> Callable[[Call], Symbol]:
         if len(x.axes) == axes + 2 and ("T",) in x.axes[2:]:
             raise Unsupported("convolves over time; a graph has delays, not kernels, over time")
         spatial(call, x, axes)
-        node = Conv(weight, bias, stride=stride, padding=pair(padding, axes), dilation=dilation, groups=groups)
-        return call.apply(node, x, x.axes)
+        options: dict[str, Any] = {"stride": stride, "padding": pair(padding, axes), "dilation": dilation}
+        options["groups"] = groups
+        return biased(call, lambda b: Conv(weight, b, **options), x, bias)
 
     return handler
 
@@ -83,7 +87,6 @@ def transposed(axes: int) -> Callable[[Call], Symbol]:
         spatial(call, x, axes)
         weight = call.constant(call.get(1, "weight"))
         assert weight is not None
-        bias = bias_of(call, call.get(2, "bias"), x)
         names = ((3, "stride", 1), (4, "padding", 0), (5, "output_padding", 0), (7, "dilation", 1))
         stride, padding, after, dilation = (pair(call.get(i, n, d), axes) for i, n, d in names)
         border = tuple(d * (k - 1) - p for d, k, p in zip(dilation, weight.shape[2:], padding, strict=True))
@@ -91,8 +94,9 @@ def transposed(axes: int) -> Callable[[Call], Symbol]:
             raise Unsupported("cuts its result by more than the kernel reaches (padding)")
         spread = call.apply(Dilate(stride, after), x, x.axes)
         groups = int(call.get(6, "groups", 1))
-        node = Conv(_turned(weight, groups), bias, stride=(1,) * axes, padding=border, dilation=dilation, groups=groups)
-        return call.apply(node, spread, x.axes)
+        turned = _turned(weight, groups)
+        options: dict[str, Any] = {"stride": (1,) * axes, "padding": border, "dilation": dilation}
+        return biased(call, lambda b: Conv(turned, b, **options, groups=groups), spread, call.get(2, "bias"))
 
     return handler
 
@@ -115,17 +119,17 @@ def _padding(padding: Any, kernel: tuple[int, ...], dilation: tuple[int, ...]) -
     return tuple(n // 2 for n in total)
 
 
-def per_channel(call: Call, x: Symbol, weight: Array, bias: Array | None) -> Symbol:
+def per_channel(call: Call, x: Symbol, weight: Array, bias: Any) -> Symbol:
     """The same matrix [out, in] at every place: a convolution of kernel 1, or a linear layer without places."""
     places = len(x.shape) - 1
     if places > 3:
         raise Unsupported("is over more than three axes of space")
     if not places:
-        return call.apply(Linear(weight, bias), x, x.axes)
+        return biased(call, lambda b: Linear(weight, b), x, bias)
     ones = (1,) * places
     kernel = weight.reshape(*weight.shape, *ones)
-    node = Conv(kernel, bias, stride=ones, padding=(0,) * places, dilation=ones)
-    return call.apply(node, x, x.axes)
+    none = (0,) * places
+    return biased(call, lambda b: Conv(kernel, b, stride=ones, padding=none, dilation=ones), x, bias)
 
 
 def linear(call: Call) -> Symbol:
@@ -140,10 +144,10 @@ def product(call: Call, x: Symbol, weight: Array, bias: Any) -> Symbol:
     last = x.axes[-1]
     rest = [label for group in x.axes[:-1] for label in group if isinstance(label, int)]
     if last == (0,) and rest:
-        return per_channel(call, x, weight, bias_of(call, bias, x))
+        return per_channel(call, x, weight, bias)
     if rest and last:
         x = operations.channels_first(call.tracer, x)
-        return per_channel(call, x, weight, bias_of(call, bias, x))
+        return per_channel(call, x, weight, bias)
     if rest or not last or not all(isinstance(label, int) for label in last):
         raise Unsupported(f"is linear over the last axis of {words(x.axes)}, features {x.shape}; flatten them first")
     ordered: Axes = (*x.axes[:-1], tuple(range(len(x.shape))))
@@ -152,7 +156,7 @@ def product(call: Call, x: Symbol, weight: Array, bias: Any) -> Symbol:
         weight = weight[:, np.argsort(places)]
         x = x.viewed(ordered)
     x = views.flat(call.tracer, x)
-    return call.apply(Linear(weight, bias_of(call, bias, x)), x, (*x.axes[:-1], (0,)))
+    return biased(call, lambda b: Linear(weight, b), x, bias, (*x.axes[:-1], (0,)))
 
 
 def matmul(call: Call) -> Symbol | Steps:

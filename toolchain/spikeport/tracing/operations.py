@@ -146,7 +146,8 @@ def are_moved_spikes(draft: Draft, *parts: Symbol) -> bool:
 
 
 def _fires(draft: Draft, name: str) -> bool:
-    return isinstance(draft.nodes.get(name), Waiting | LIF)
+    node = draft.nodes.get(name)
+    return isinstance(node, LIF) or (isinstance(node, Waiting) and not node.several)
 
 
 def _spikes(draft: Draft, name: str) -> bool:

@@ -10,7 +10,7 @@ from torch import nn
 
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.graph import Coding, Graph, Node
-from spikeport.tracing.draft import digest
+from spikeport.tracing.digests import digest
 from spikeport.tracing.indexing import PARTS
 from spikeport.tracing.state import Forward, Reading, hinted
 from spikeport.tracing.trace import STRANGE, Plan

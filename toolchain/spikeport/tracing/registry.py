@@ -45,6 +45,7 @@ class Registered:
     steps: Callable[[Any], Literal["all", "one"]]  #: whether a call takes [T, B, ...] or one step [B, ...]
     reset: Callable[[Any], None]  #: back to the state before t = 0
     counts: bool = False  #: whether what it returns is how often neurons fire, and not what a spike is worth
+    several: Callable[[Any], bool] = lambda _module: False  #: whether neurons may fire more than once a step
     spikes: Callable[[Any], bool] = lambda _module: (
         True
     )  #: whether a module of the kind, or of one derived from it, is neurons at all
@@ -78,6 +79,7 @@ def register_neuron(
     steps: Literal["all", "one"] | Callable[[Any], Literal["all", "one"]] = "all",
     reset: Callable[[Any], None] = _nothing,
     counts: bool = False,
+    several: Callable[[Any], bool] = lambda _module: False,
     spikes: Callable[[Any], bool] = lambda _module: True,
 ) -> None:
     """Teach `capture` a neuron class.
@@ -86,7 +88,8 @@ def register_neuron(
     module computes; `capture` checks it on a probe batch, spike for spike. ``steps`` says whether one call takes all
     timesteps [T, B, ...] or one [B, ...]; ``reset`` brings a module with a state back to the start of a sample.
     The module's first argument is the input, its first result the spikes, whatever a spike is worth; with ``counts``
-    how often each neuron fired. Modules of the class for which ``spikes`` is false are followed line by line.
+    how often each neuron fired, more than once a step where ``several`` says so. Modules of the class for which
+    ``spikes`` is false are followed line by line.
 
         class MyLIF(nn.Module): ...        # u = 0.9 u + x, fires above 1, resets to zero; [T, B, ...]
 
@@ -98,7 +101,9 @@ def register_neuron(
     Raises SP387 where ``kind`` is no module class.
     """
     require(isinstance(kind, type) and issubclass(kind, nn.Module), "SP387", f"{kind!r} is no nn.Module class")
-    _known[kind] = Registered(converter, steps if callable(steps) else lambda _module: steps, reset, counts, spikes)
+    _known[kind] = Registered(
+        converter, steps if callable(steps) else lambda _module: steps, reset, counts, several, spikes
+    )
 
 
 def registered(module: nn.Module, *, inside: bool = False) -> Registered | None:

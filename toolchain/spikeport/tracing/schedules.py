@@ -13,7 +13,8 @@ import numpy as np
 
 from spikeport.graph import Array, Norm, Shape, StepAffine
 from spikeport.tracing.axes import with_time
-from spikeport.tracing.draft import Draft, Drawn, digest
+from spikeport.tracing.digests import digest
+from spikeport.tracing.draft import Draft, Drawn
 from spikeport.tracing.registry import Cells
 from spikeport.tracing.symbols import ALL, DIFFERENT, Out, Product, Steps, Symbol, Unsupported, over, plus, times
 

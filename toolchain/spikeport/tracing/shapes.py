@@ -226,6 +226,17 @@ def same(call: Call) -> Known:
     return call.known(call.get(0, "input")) or known
 
 
+def copied(call: Call) -> Any:
+    """x.copy_(y): the values of y; x.zero_() and x.fill_(number): a constant."""
+    if call.name == "zero_" or (call.name == "fill_" and not isinstance(call.get(1, "value"), Tensor)):
+        return FIXED
+    source = call.get(1, "src")
+    known = call.known(source)
+    if known is None or tuple(source.shape) != tuple(call.out.shape):
+        raise Unsupported("copies a constant, or values that are broadcast, into values that depend on the input")
+    return known
+
+
 def cast(call: Call) -> Known:
     """to(...), type(...): nothing but the type or the device changes; types that round are refused."""
     kind = call.out.dtype
@@ -260,6 +271,7 @@ HANDLERS: dict[str, Callable[[Call], Any]] = {
     **dict.fromkeys(("cat", "concat", "concatenate"), cat),
     **dict.fromkeys(("unbind", "__iter__", "chunk", "split"), unbind),
     **dict.fromkeys(("contiguous", "clone", "detach", "detach_", "get_data", "requires_grad_", "cpu", "cuda"), same),
+    **dict.fromkeys(("copy_", "zero_", "fill_"), copied),
     **dict.fromkeys(("identity", "positive", "alias", "nan_to_num"), same),
     **dict.fromkeys(("to", "type", "float", "double", "type_as", "half", "bfloat16"), cast),
     **dict.fromkeys(("int", "long", "byte", "bool", "short", "char"), whole_numbers),

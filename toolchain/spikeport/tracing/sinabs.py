@@ -83,5 +83,9 @@ def _spikes(module: Any) -> bool:
     return module.spike_fn is not None
 
 
-register_neuron(sinabs.layers.IAF, integrate, reset=_reset, counts=True, spikes=_spikes)
-register_neuron(sinabs.layers.LIF, leak, reset=_reset, counts=True, spikes=_spikes)
+def _several(module: Any) -> bool:
+    return module.spike_fn is not SingleSpike
+
+
+for kind, convert in ((sinabs.layers.IAF, integrate), (sinabs.layers.LIF, leak)):
+    register_neuron(kind, convert, reset=_reset, counts=True, several=_several, spikes=_spikes)

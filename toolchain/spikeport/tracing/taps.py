@@ -8,21 +8,39 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.graph import Array, Linear
+from spikeport.graph import Array, Conv, Linear
 from spikeport.tracing.algebra import summed
 from spikeport.tracing.blocks import gathered, steps_of
 from spikeport.tracing.call import Call
 from spikeport.tracing.symbols import ALL, Out, Product, Steps, Symbol, Unsupported
 
 
-def pad(call: Call) -> Steps:
-    """pad(x, (steps, 0)) with zeros in front of the last axis, which is time: nothing was there before."""
+def pad(call: Call) -> Symbol | Steps:
+    """pad(x, sides) with zeros: steps before the first, which is nothing, or places around those of each channel."""
     x, sides = call.input(), tuple(call.get(1, "pad"))
-    zero = call.get(2, "mode", "constant") == "constant" and not call.get(3, "value", 0)
-    if x.axes[-1] != ("T",) or not zero or len(sides) != 2 or sides[1] or sides[0] < 0:
-        raise Unsupported("pads with more than zeros before the first step; pad features where they are convolved")
+    if call.get(2, "mode", "constant") != "constant" or call.get(3, "value", 0):
+        raise Unsupported("pads with other values than zeros")
+    if x.axes[-1] != ("T",):
+        return _bordered(call, x, sides)
+    if len(sides) != 2 or sides[1] or sides[0] < 0:
+        raise Unsupported("pads time with more than zeros before the first step")
     block = steps_of(call, x)
     return Steps((None,) * int(sides[0]) + block.steps, block.axis)
+
+
+def _bordered(call: Call, x: Symbol, sides: tuple[int, ...]) -> Symbol:
+    """Zeros around the places: a convolution of each channel by itself, with one 1 in its kernel."""
+    places = len(x.shape) - 1
+    wanted = ((0,), *((n,) for n in range(1, places + 1)))
+    if not places or len(sides) > 2 * places or min(sides) < 0 or x.axes[-places - 1 :] != wanted:
+        raise Unsupported("pads channels, or takes places away")
+    pairs = [(sides[2 * n], sides[2 * n + 1]) if 2 * n < len(sides) else (0, 0) for n in range(places)][::-1]
+    kernel = np.zeros((x.shape[0], 1, *(abs(a - b) + 1 for a, b in pairs)))
+    at: tuple[Any, ...] = (slice(None), 0, *(0 if a > b else b - a for a, b in pairs))
+    kernel[at] = 1
+    ones, border = (1,) * places, tuple(max(pair) for pair in pairs)
+    node = Conv(call.tracer.draft.number(kernel), stride=ones, padding=border, dilation=ones, groups=x.shape[0])
+    return call.apply(node, x, x.axes)
 
 
 def over_time(x: Symbol | Steps | None, axes: int) -> bool:
@@ -32,7 +50,7 @@ def over_time(x: Symbol | Steps | None, axes: int) -> bool:
     return x is not None and axes == 1 and x.axes[1:] == ((0,), ("T",)) and len(x.shape) == 1
 
 
-def convolved(call: Call, known: Symbol | Steps, bias: Callable[[Call, Any, Symbol], Array | None]) -> Symbol:
+def convolved(call: Call, known: Symbol | Steps) -> Symbol:
     """conv1d(input, weight, bias, stride, padding, dilation, groups) over time, of as many steps as there are.
 
     ``y[t] = sum_k weight[:, :, k] x[t - dilation (K - 1 - k)]``: dilation (K - 1) zeros stand before the first step.
@@ -57,7 +75,7 @@ def convolved(call: Call, known: Symbol | Steps, bias: Callable[[Call, Any, Symb
         matrix = _ungrouped(weight[:, :, tap], groups)
         if not matrix.any():
             continue
-        first = bias(call, call.get(2, "bias"), x) if total is None else None
+        first = call.constant(call.get(2, "bias")) if total is None else None
         part = call.apply(Linear(matrix, first), _late(call, x, dilation * (taps - 1 - tap)), x.axes)
         total = part if total is None else summed(total, part)
     if total is None:
