@@ -9,7 +9,7 @@ from torch import nn
 
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, CubaLIF
+from spikeport.graph import ALIF, LIF, CubaLIF
 from spikeport.graph.neurons import EVERY_SPIKE
 from spikeport.target import Request
 from spikeport.tracing import capture
@@ -30,6 +30,33 @@ KINDS = {
     ),
     "one, to zero": (lambda: layers.IAF(spike_fn=SingleSpike, reset_fn=MembraneReset()), LIF, 1, "zero"),
 }
+
+
+ADAPTING = {
+    "subtract": {"tau_mem": 10.0, "tau_adapt": 5.0},
+    "zero, adapting little": {"tau_mem": 8.0, "tau_adapt": 3.0, "norm_input": False, "adapt_scale": 0.7},
+}
+
+
+@pytest.mark.parametrize("kind", ADAPTING)
+def test_thresholds_follow_their_own_spikes_as_in_sinabs(kind):
+    torch.manual_seed(1)
+    reset = {"reset_fn": MembraneReset()} if kind.startswith("zero") else {}
+    module = nn.Sequential(nn.Linear(6, 8), layers.ALIF(**ADAPTING[kind], **reset), nn.Linear(8, 3)).eval()
+    graph = capture(module, (6,), timesteps=9, forward="sequence")
+    assert list(graph.nodes_of(ALIF)) == ["1"]
+    x = np.random.default_rng(2).normal(0, 40, (9, 7, 6)).astype(np.float32)
+    with torch.no_grad():
+        fresh = nn.Sequential(module[0], layers.ALIF(**ADAPTING[kind], **reset)).eval()
+        spikes = fresh(torch.tensor(x).transpose(0, 1)).transpose(0, 1).numpy()
+    assert 20 < spikes.sum() < spikes.size / 2
+    np.testing.assert_array_equal(simulate(graph, x, Request(trains=True)).trains["1"].unpack(), spikes)
+
+
+def test_an_adapting_neuron_with_a_current_is_refused():
+    with pytest.raises(SpikeportError, match="synaptic current") as caught:
+        capture(nn.Sequential(layers.ALIF(10.0, 5.0, tau_syn=3.0)), (6,), timesteps=4, forward="sequence")
+    assert caught.value.code == "SP387"
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -46,13 +46,16 @@ def enlivened(twin: nn.Module, graph: Graph, layers: Iterable[str], samples: Arr
 def before(graph: Graph, layer: str) -> list[str]:
     """The synapses and norms nearest before a layer."""
     sources: list[str] = []
-    waiting = list(graph.sources(layer))
+    waiting, seen = list(graph.sources(layer)), set[str]()
     while waiting:
         name = waiting.pop()
+        if name in seen:  # states go round through their delays
+            continue
+        seen.add(name)
         if isinstance(graph.nodes[name], Synapse | Norm):
             sources.append(name)
         elif not isinstance(graph.nodes[name], LIF):
-            waiting += [n for n in graph.sources(name) if n not in sources]
+            waiting += graph.sources(name)
     return sources
 
 

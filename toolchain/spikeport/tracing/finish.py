@@ -28,6 +28,7 @@ class Finish:
     causes: set[int] = field(default_factory=set)  #: numbers of the tracer's findings about what is needed
     graded: dict[str, str] = field(default_factory=dict)  #: neurons whose spikes leave through a Scale
     wires: set[Edge] = field(default_factory=set)  #: edges within layers of several nodes
+    notes: list[str] = field(default_factory=list)  #: what a layer's converter has to say
     parts: set[str] = field(default_factory=set)  #: nodes of such layers besides the one that has the layer's name
 
     def graph(self, outputs: Mapping[str, Symbol], provenance: Mapping[str, Any]) -> Graph | None:
@@ -68,6 +69,7 @@ class Finish:
             out: Node = Readout(outputs[key].shape, number(share), bias=number(bias), unit=number(1.0))
             nodes[read[-1]] = Scale(number(1.0)) if counted and len(ends) > 1 else out
             edges += [(end, read[-1]) for end in names]
+        provenance = {**provenance, "notes": self.notes} if self.notes else provenance
         facts = {"provenance": provenance, "named_outputs": tuple(read) if len(read) > 1 else ()}
         return Graph(nodes, tuple(edges), self.timesteps, Real(draft.dtype.name), **facts)  # type: ignore[arg-type]
 
@@ -160,6 +162,7 @@ class Finish:
         """Put a layer behind what enters it, and what its spikes do besides leaving it."""
         draft = self.draft
         inner = self._parts(name, cells)
+        self.notes += [f"{name}: {note}" for note in cells.notes]
         draft.edges += [(source, inner[entry]) for source in names for entry in cells.entry]
         for steps, factor in cells.feedback:
             delay, scale = draft.name(name, False, f"after{steps}"), draft.name(name, False, f"back{steps}")

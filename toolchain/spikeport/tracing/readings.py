@@ -133,13 +133,13 @@ def same_node(a: Node, b: Node | None) -> bool:
 
 
 def refusal(module: nn.Module, tries: list[Any], forward: Forward | None) -> SpikeportError:
-    """The error of the reading that is most likely meant: the one hinted at, else the one that came farthest."""
+    """The error of the reading that is most likely meant: one that ran, then the one hinted at."""
     hint = forward or hinted(module)
     errors = [(plan, error) for plan, error in tries if isinstance(error, SpikeportError)]
 
-    def distance(pair: tuple[Plan, SpikeportError]) -> tuple[bool, bool, bool, int]:
+    def distance(pair: tuple[Plan, SpikeportError]) -> tuple[bool, bool, int]:
         plan, error = pair
         misread = any(words in f.what for f in error.findings for words in MISREAD)
-        return plan.reading.way != hint, error.code in ("SP386", "SP384"), misread, len(error.findings)
+        return misread or error.code in ("SP386", "SP384"), plan.reading.way != hint, len(error.findings)
 
     return min(errors, key=distance)[1]

@@ -31,6 +31,7 @@ class Cells:
     parts: Mapping[str, Node] = field(default_factory=dict)
     wires: tuple[Edge, ...] = ()
     entry: tuple[str, ...] = ("",)
+    notes: tuple[str, ...] = ()  #: where the node differs from the module at single values, for the graph's provenance
 
 
 #: converter(module, shape, timesteps): the neurons of ``shape`` [C, ...] without time and batch, for all timesteps
@@ -58,12 +59,15 @@ class Registered:
 
 _known: dict[type[nn.Module], Registered] = {}
 _plugins = {
+    "norse": "spikeport.tracing.norse",
     "sinabs": "spikeport.tracing.sinabs",
     "snntorch": "spikeport.tracing.snntorch",
     "spikingjelly": "spikeport.tracing.spikingjelly",
 }
 
 
+#: methods by which SpikingJelly's neurons say their equations, for classes of users to replace
+EQUATIONS = {"neuronal_charge", "neuronal_fire", "neuronal_reset"}
 _tried: set[str] = set()  #: libraries whose plug-in was imported, or could not be
 problems: list[Finding] = []  #: plug-ins that could not be imported
 
@@ -107,7 +111,7 @@ def register_neuron(
 
 
 def registered(module: nn.Module, *, inside: bool = False) -> Registered | None:
-    """How a module becomes neurons, or None. A subclass that has its own ``forward`` is another kind.
+    """How a module becomes neurons, or None. A subclass that computes otherwise is another kind.
 
     ``inside`` passes over other libraries' neurons, which are then followed line by line.
     """
@@ -120,8 +124,14 @@ def registered(module: nn.Module, *, inside: bool = False) -> Registered | None:
     for kind in type(module).__mro__:
         if kind in _known:
             known = _known[kind]
-            return known if type(module).forward is kind.forward and known.spikes(module) else None
+            return None if _changed(type(module), kind) or not known.spikes(module) else known
     return None
+
+
+def _changed(derived: type[nn.Module], kind: type[nn.Module]) -> bool:
+    """Whether a class has a ``forward`` or a part of the neuron's equations of its own."""
+    own = {name for part in derived.__mro__[: derived.__mro__.index(kind)] for name in vars(part)}
+    return derived.forward is not kind.forward or bool(own & EQUATIONS)
 
 
 def foreign(module: nn.Module) -> bool:

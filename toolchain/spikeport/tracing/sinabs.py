@@ -1,4 +1,4 @@
-"""Sinabs' IAF and LIF as nodes, with one spike a step or several.
+"""Sinabs' IAF, LIF and ALIF as nodes, with one spike a step or several.
 
 A step (``layers/functional/lif.py``, ``activation/spike_generation.py`` and ``reset_mechanism.py``, version 2.0.3), of
 input [B, T, ...]; alpha = exp(-1 / tau), 1 in IAF::
@@ -10,6 +10,9 @@ input [B, T, ...]; alpha = exp(-1 / tau), 1 in IAF::
     MultiSpike    s = trunc(u / threshold) where u > 0          MaxSpike(n): n at most
     MembraneSubtract   v = u - s threshold                      MembraneReset   v = 0 where s > 0
 
+    ALIF    one spike where u >= b0 + adapt_scale b[t-1]; MembraneSubtract takes all of that off
+            b[t] = alpha_adapt b[t-1] + (1 - alpha_adapt) s[t]                  (``layers/functional/alif.py``)
+
 A lower end of the membrane (``min_v_mem``) and a subtraction of another value have no node.
 """
 
@@ -19,10 +22,11 @@ from typing import Any
 
 import numpy as np
 import sinabs.layers
+import torch
 from sinabs.activation import MaxSpike, MembraneReset, MembraneSubtract, MultiSpike, SingleSpike
 
 from spikeport.findings import fail, require
-from spikeport.graph import LIF, CubaLIF
+from spikeport.graph import ALIF, LIF, CubaLIF
 from spikeport.graph.neurons import EVERY_SPIKE, Reset
 from spikeport.tracing.registry import array, register_neuron
 
@@ -38,10 +42,36 @@ def leak(module: Any, shape: tuple[int, ...], timesteps: int) -> LIF:
     return _node(module, shape, timesteps, decay, 1 - decay if module.norm_input else np.ones((), np.float32))
 
 
-def _node(module: Any, shape: tuple[int, ...], timesteps: int, decay: Any, gain: Any) -> LIF:
+def adapt(module: Any, shape: tuple[int, ...], timesteps: int) -> LIF:
+    """`sinabs.layers.ALIF`, whose rise is our a = adapt_scale b."""
+    _unbounded(module)
+    require(
+        module.alpha_syn_calculated is None and module.spike_fn is SingleSpike,
+        "SP387",
+        "a synaptic current or several spikes a step, with a threshold that follows its spikes",
+        mend="build it without tau_syn, with spike_fn=SingleSpike",
+    )
+    decay, fade = array(module.alpha_mem_calculated), array(module.alpha_adapt_calculated)
+    theta = array(torch.as_tensor(module.b0))
+    return ALIF(
+        shape,
+        decay,
+        np.broadcast_to(theta, (timesteps, *theta.shape)).copy(),
+        gain=1 - decay if module.norm_input else np.ones((), np.float32),
+        reset=_reset_of(module),
+        adaptation=np.asarray(array(torch.as_tensor(module.adapt_scale)) * (1 - fade)),
+        adaptation_decay=fade,
+    )
+
+
+def _unbounded(module: Any) -> None:
     require(
         module.min_v_mem is None, "SP387", "min_v_mem holds the membrane from below", mend="train with min_v_mem=None"
     )
+
+
+def _node(module: Any, shape: tuple[int, ...], timesteps: int, decay: Any, gain: Any) -> LIF:
+    _unbounded(module)
     theta = array(module.spike_threshold)
     options: dict[str, Any] = {"gain": gain, "reset": _reset_of(module), "most_spikes": _most(module)}
     threshold = np.broadcast_to(theta, (timesteps, *theta.shape)).copy()
@@ -73,7 +103,7 @@ def _reset_of(module: Any) -> Reset:
 
 def _reset(module: Any) -> None:
     """Empty states, as before the first call."""
-    for state in ("v_mem", "i_syn"):
+    for state in ("v_mem", "i_syn", *(("b", "spike_threshold") if hasattr(module, "b0") else ())):
         if getattr(module, state, None) is not None:
             setattr(module, state, getattr(module, state).detach().new_zeros(0))
 
@@ -87,5 +117,5 @@ def _several(module: Any) -> bool:
     return module.spike_fn is not SingleSpike
 
 
-for kind, convert in ((sinabs.layers.IAF, integrate), (sinabs.layers.LIF, leak)):
+for kind, convert in ((sinabs.layers.IAF, integrate), (sinabs.layers.LIF, leak), (sinabs.layers.ALIF, adapt)):
     register_neuron(kind, convert, reset=_reset, counts=True, several=_several, spikes=_spikes)

@@ -1,4 +1,4 @@
-"""SpikingJelly's IFNode, LIFNode and ParametricLIFNode as nodes, single and multi step.
+"""SpikingJelly's IFNode, LIFNode, ParametricLIFNode and ILIFNode as nodes, single and multi step.
 
     IF    h[t] = v[t-1] + x[t]
     LIF   h[t] = v[t-1] + (x[t] - (v[t-1] - v_reset)) / tau            decay_input=True
@@ -9,6 +9,11 @@
 
 (``_ops/lif/reference.py``, ``_ops/reset.py``, version 2.0.0.) Measured from v_reset, u = h - v_reset starts at zero,
 resets to zero and fires at v_threshold - v_reset: our equations with decay 1 - 1 / tau and gain 1 / tau or 1.
+
+    I-LIF h[t] = (1 - 1 / tau) v[t-1] + x[t]      s[t] = round(clip(h / v_threshold, 0, D))     v = h - s v_threshold
+
+Rounding counts whole thresholds half a threshold higher: u = h + v_threshold / 2 starts there and decays to there.
+``torch.round`` takes halves to the even number, which whole thresholds count upwards: the graph says so in its notes.
 """
 
 from __future__ import annotations
@@ -19,8 +24,8 @@ import numpy as np
 from spikingjelly.activation_based import neuron
 
 from spikeport.findings import require
-from spikeport.graph import LIF, Array
-from spikeport.tracing.registry import array, register_neuron
+from spikeport.graph import LIF, Array, StepAffine
+from spikeport.tracing.registry import Cells, array, register_neuron
 
 
 def integrate(module: Any, shape: tuple[int, ...], timesteps: int) -> LIF:
@@ -36,6 +41,17 @@ def leak(module: Any, shape: tuple[int, ...], timesteps: int) -> LIF:
 def learned_leak(module: Any, shape: tuple[int, ...], timesteps: int) -> LIF:
     """`ParametricLIFNode`."""
     return _leaking(module, shape, timesteps, array(module.w.sigmoid()))
+
+
+def rounded(module: Any, shape: tuple[int, ...], timesteps: int) -> Cells:
+    """`ILIFNode`."""
+    theta, decay, most = float(module.v_threshold), 1.0 - 1.0 / module.tau, module.surrogate_function.max_spike_count
+    bias = np.full(timesteps, theta / 2 * (1 - decay))
+    bias[0] = theta / 2
+    node = LIF(shape, np.asarray(decay), np.full(timesteps, theta), reset="subtract", most_spikes=most)
+    half = StepAffine(gain=np.ones(timesteps), bias=bias)
+    notes = ("at exactly half a threshold it fires once more, where the module rounds to the even number",)
+    return Cells(node, parts={"half": half}, wires=(("half", ""),), entry=("half",), notes=notes)
 
 
 def _leaking(module: Any, shape: tuple[int, ...], timesteps: int, rate: Array) -> LIF:
@@ -64,3 +80,5 @@ def _reset(module: Any) -> None:
 
 for kind, convert in ((neuron.IFNode, integrate), (neuron.LIFNode, leak), (neuron.ParametricLIFNode, learned_leak)):
     register_neuron(kind, convert, steps=_steps, reset=_reset)
+if hasattr(neuron, "ILIFNode"):  # since 2.0
+    register_neuron(neuron.ILIFNode, rounded, steps=_steps, reset=_reset, counts=True, several=lambda _module: True)

@@ -249,7 +249,7 @@ class Tracer(TorchFunctionMode):
         path = self._stack[-1][0]
         self.timed = self.timed or kind.steps(module) == "all"
         x = operations.in_order(self, views.flat(self, x))
-        call = NeuronCall(module, kind, path, x, values[1:], len(list(tensors(out))) - 1, self.where())
+        call = NeuronCall(module, kind, path, x, list(tensors(values[1:])), len(list(tensors(out))) - 1, self.where())
         result = self._calls.fire(call)
         spikes = result[0]
         assert isinstance(spikes, Symbol)

@@ -69,10 +69,13 @@ def prove(module: nn.Module, graph: Graph, plan: Plan, draw: Draw) -> Graph:
         )
     proof, scaled = compared(seen), tuple[str, ...]()
     lacking = tuple(dict.fromkeys((*proof.silent, *proof.always, *proof.rare)))
-    again = probe(graph, LIVELY).astype(samples.dtype)
-    if lacking and enlivened(twin, seen.graph, lacking, again, seen.plan):
+    left = lacking
+    for scales in (LIVELY, SCALES):
+        again = probe(graph, scales).astype(samples.dtype)
+        if not left or not enlivened(twin, seen.graph, left, again, seen.plan):
+            break
         lively = compared(draw(twin, seen.plan, again))
-        left = (*lively.silent, *lively.always)
+        left = tuple(name for name in left if name in lively.silent or name in lively.always)
         scaled = tuple(name for name in lacking if name not in left)
         proof = replace(
             proof,
