@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -76,8 +79,19 @@ def run_file(path: Path | str) -> ModuleType:
 
 def entries(group: str) -> dict[str, Entry]:
     """What there is of a group, in the order of the names; nothing is imported yet."""
-    known: dict[str, Entry] = {entry.name: entry for entry in entry_points(group=group)}
+    known: dict[str, Entry] = {entry.name: entry for entry in _installed(_folders()).select(group=group)}
     return dict(sorted((known | _own.get(group, {})).items()))
+
+
+@lru_cache(maxsize=1)
+def _installed(folders: tuple[tuple[str, float], ...]) -> Any:
+    """All entry points of what is installed: they lie in as many files as there are distributions."""
+    return entry_points()
+
+
+def _folders() -> tuple[tuple[str, float], ...]:
+    """Where distributions lie, and when something was last put there."""
+    return tuple((folder, os.stat(folder or ".").st_mtime) for folder in sys.path if os.path.isdir(folder or "."))
 
 
 def packages(group: str) -> list[ModuleType]:

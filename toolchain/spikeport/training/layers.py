@@ -87,7 +87,10 @@ class Readout(nn.Module):
 
 
 def start_weights(module: nn.Module, how: Literal["kaiming", "torch"] = "kaiming") -> None:
-    """Kaiming-normal, fan-out, for all convolutions (both codes); linear layers keep torch's start."""
+    """Kaiming-normal, fan-out, for all convolutions (both codes); linear layers keep torch's start.
+
+    Weights without memory stay as they are: torch imports its compiler to draw them, which takes seconds.
+    """
     for part in module.modules():
-        if how == "kaiming" and isinstance(part, nn.Conv2d):
+        if how == "kaiming" and isinstance(part, nn.Conv2d) and not part.weight.is_meta:
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from spikeport.reporting.sweep import show as written
 from spikeport.terminal import console, show
 from spikeport.terminal.results import Shown
 
@@ -16,6 +15,8 @@ SHOWN_ROWS = 12  #: best points that are printed
 
 
 def _sweep(result: Swept, values: Mapping[str, Any]) -> None:
+    from spikeport.reporting.sweep import show as written  # every verb imports this file
+
     best = result.best[:SHOWN_ROWS]
     axes = list(dict.fromkeys(name for row in best for name in row.point))
     rows = [
