@@ -7,7 +7,7 @@ A graph's last step may leave none: no step follows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spikeport.engine.later import Later
 from spikeport.graph import (
     ALIF,
     DECAY_ONE,
@@ -148,25 +149,25 @@ def loihi(node: LIF, x: Tensor, state: State | None, start: int, steps: int, pro
     v = torch.zeros_like(x[0]) if state is None else state.v
     current = torch.zeros_like(x[0]) if state is None else state.current
     spikes, after, active = [], [], []
-    saturated = beyond = wrapped = 0
+    saturated = beyond = wrapped = torch.zeros((), dtype=torch.int64, device=x.device)
     for t in range(steps):
         entering = x[min(t, x.shape[0] - 1)]
         active.append((entering != 0) | (v != 0) | (bias != 0))
         exact = entering << STATE_SHIFT
         arriving = _accumulated(exact, profile)
-        wrapped += int((arriving != exact).sum())
+        wrapped = wrapped + (arriving != exact).sum()
         if isinstance(node, CubaLIF):
             current = _decayed(current, parameter(node.current_decay, node, x)) + arriving
             arriving = current
-        beyond += int(((arriving > top + 1) | (arriving <= -top - 1)).sum())
+        beyond = beyond + ((arriving > top + 1) | (arriving <= -top - 1)).sum()
         exact = _decayed(v, decay) + arriving + bias
         u = exact.clamp(-top, top)
-        saturated += int((u != exact).sum())
+        saturated = saturated + (u != exact).sum()
         fired = fires(node, u, theta[start + t])
         v = reset(node, u, fired, theta[start + t], reset_value)
         spikes.append(fired)
         after.append(v)
-    overflows = {kind: n for kind, n in ((SATURATED, saturated), (BEYOND, beyond), (WRAPPED, wrapped)) if n}
+    overflows = {SATURATED: saturated, BEYOND: beyond, WRAPPED: wrapped}
     return fired_in(spikes, after, active, State(v, current), overflows)
 
 
@@ -182,17 +183,21 @@ def _accumulated(arriving: Tensor, profile: Profile) -> Tensor:
 
 
 def fired_in(
-    spikes: list[Tensor], after: list[Tensor], active: list[Tensor], state: State, overflows: dict[str, int]
+    spikes: list[Tensor], after: list[Tensor], active: list[Tensor], state: State, overflows: Mapping[str, Tensor | int]
 ) -> Fired:
-    """What some steps did, one list entry a step."""
-    fired = torch.stack(spikes)
-    counted = Counted(_per_step(fired), _per_step(torch.stack(active)), overflows)
-    return Fired(fired, torch.stack(after), state, counted.read)
+    """What some steps did, one list entry a step; of ``overflows`` those that happened."""
+    fired, kinds = torch.stack(spikes), tuple(overflows)
+
+    def made(spikes: Counts, active: Counts, *numbers: Array) -> Counted:
+        return Counted(spikes, active, {kind: int(n) for kind, n in zip(kinds, numbers, strict=True) if n})
+
+    numbers = (torch.as_tensor(n, device=fired.device) for n in overflows.values())
+    counts = Later((_per_step(fired), _per_step(torch.stack(active)), *numbers), made)
+    return Fired(fired, torch.stack(after), state, counts)
 
 
-def _per_step(mask: Tensor) -> Counts:
-    counts: Counts = mask.flatten(1).sum(1, dtype=torch.int64).cpu().numpy()
-    return counts
+def _per_step(mask: Tensor) -> Tensor:
+    return mask.flatten(1).sum(1, dtype=torch.int64)
 
 
 def _decayed(v: Tensor, decay: Tensor) -> Tensor:

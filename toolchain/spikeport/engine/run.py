@@ -94,7 +94,7 @@ class Engine:
         if self._program is None or (entering is not None and self._entering | entering != self._entering):
             self._entering = entering if self._entering is None else self._entering | entering
             self._program = build.build(self.graph, self.device, self.kernels, self._entering)
-            self._repeats = Repeats(self._program, cuda.recorder_for(self.device))
+            self._repeats = Repeats(self._program, cuda.recorder_for(self.device) if self.kernels == "triton" else None)
         return self._program
 
 

@@ -46,9 +46,11 @@ def prepare(node: Node, dtype: torch.dtype, device: torch.device | str) -> Step:
     if isinstance(node, Flatten):
         return lambda x: x.flatten(2)
     if isinstance(node, Scale):
-        return lambda x: x * spread(node.factor, x)
+        factor = _laid_out(node.factor)
+        return lambda x: x * factor(x)[0]
     if isinstance(node, Norm):
-        return lambda x: _norm(node, x)
+        affine = _laid_out(*node.gain_and_shift())
+        return lambda x: _norm(affine(x), x)
     fail("SP503", f"the engine does not know nodes of type {type(node).__name__}")
 
 
@@ -60,6 +62,19 @@ def tensor(value: Array, like: Tensor) -> Tensor:
 def spread(value: Array, x: Tensor) -> Tensor:
     """An array [], [C] or [*shape] so that it broadcasts over ``x`` [T, B, *shape]."""
     return tensor(over_neurons(value, tuple(x.shape[2:])), x)
+
+
+def _laid_out(*values: Array) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    """Each as `spread` gives it, once for each kind of ``x``: a card gets them with the first batch."""
+    known: dict[tuple[object, ...], tuple[Tensor, ...]] = {}
+
+    def lay(x: Tensor) -> tuple[Tensor, ...]:
+        kind = x.device, x.dtype, x.shape[2:]
+        if kind not in known:
+            known[kind] = tuple(spread(value, x) for value in values)
+        return known[kind]
+
+    return lay
 
 
 def shifted(x: Tensor, exponent: int) -> Tensor:
@@ -121,6 +136,6 @@ def _pool(node: Pool, x: Tensor) -> Tensor:
     return y.reshape(*x.shape[:2], *y.shape[1:])
 
 
-def _norm(node: Norm, x: Tensor) -> Tensor:
-    gain, shift = node.gain_and_shift()
-    return x * spread(gain, x) + spread(shift, x)
+def _norm(affine: tuple[Tensor, ...], x: Tensor) -> Tensor:
+    gain, shift = affine
+    return x * gain + shift
