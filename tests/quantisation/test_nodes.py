@@ -9,7 +9,21 @@ import pytest
 
 from conformance.cases import case
 from spikeport.engine import simulate
-from spikeport.graph import LIF, LOIHI2, OPERATIONS, CubaLIF, Delay, Peak, StepAffine, definition
+from spikeport.findings import SpikeportError
+from spikeport.graph import (
+    LIF,
+    LOIHI2,
+    OPERATIONS,
+    CubaLIF,
+    Delay,
+    Graph,
+    Input,
+    Linear,
+    Peak,
+    Scale,
+    StepAffine,
+    definition,
+)
 from spikeport.quantisation import quantize
 from spikeport.target import Request
 
@@ -22,6 +36,22 @@ DUE = {*OPERATIONS, CubaLIF, Delay, Peak} - {StepAffine}
 def quantised(kind, seed):
     drawn = case(f"float32, {kind}", seed)
     return drawn.samples, quantize(drawn.graph, drawn.samples, PROFILE, run=simulate, steps=()).graph
+
+
+def test_a_membrane_that_stands_over_several_nodes_is_refused_with_how_far_off_it_would_be():
+    """u = u' / 2 + w x by a scale and a delay: after 4 steps up to 1 + 1/2 + 1/4 + 1/8 units."""
+    nodes = {
+        "in": Input((2,)),
+        "fc": Linear(np.eye(2, dtype=np.float32)),
+        "kept": Scale(np.float32(1)),
+        "past": Delay((2,)),
+        "leak": Scale(np.float32(0.5)),
+        "lif": LIF((2,), np.float32(0), np.ones(4, np.float32)),
+    }
+    edges = (("in", "fc"), ("fc", "kept"), ("kept", "past"), ("past", "leak"), ("leak", "kept"), ("kept", "lif"))
+    with pytest.raises(SpikeportError, match=r"up to 1\.88 units") as caught:
+        quantize(Graph(nodes, edges, 4), np.ones((3, 2), np.float32), run=simulate)
+    assert (caught.value.code, caught.value.findings[0].where) == ("SP437", "node 'past'")
 
 
 @pytest.mark.parametrize("kind", FEW)

@@ -15,6 +15,7 @@ from spikeport.passes.move_bias import move_bias
 from spikeport.quantisation.common_units import common_units
 from spikeport.quantisation.fold_scale import fold_scale
 from spikeport.quantisation.layers import separate
+from spikeport.quantisation.loops import loose_states
 from spikeport.quantisation.step_affine import whole_gains
 from spikeport.quantisation.xylo import late_currents
 
@@ -23,11 +24,12 @@ def prepare(graph: Graph, profile: Profile = LOIHI2) -> Graph:
     """The graph in the form that integers can take: no norm, no average, no gain, biases in the neurons.
 
     Xylo's neurons have the gain of their currents (`xylo.late_currents`). Raises SP400 for a graph that holds integers
-    already, SP131 for neurons that adapt, SP435 for gains a timestep that stand in no whole multiples, SP134 for
-    neurons that are none of Xylo's.
+    already, SP131 for neurons that adapt, SP435 for gains a timestep that stand in no whole multiples, SP437 for
+    states outside of neurons, SP134 for neurons that are none of Xylo's.
     """
     if not isinstance(graph.arithmetic, Real):
         fail("SP400", "the graph holds integers already", mend="quantise the graph of real numbers")
+    raise_errors(loose_states(graph))
     raise_errors(replace(no_adaptation(node), where=f"node {name!r}") for name, node in graph.nodes_of(ALIF).items())
     folded = fold_gain(fold_pool(merge_synapses(fold_norm(graph))))
     ready = common_units(move_bias(fold_scale(whole_gains(folded))))
