@@ -14,8 +14,7 @@ Count = Annotated[int, Field(ge=0, lt=2**62)]
 Size = Annotated[int, Field(ge=1, lt=2**62)]
 Number = Annotated[float, Field(ge=-1e30, le=1e30)]
 Amount = Annotated[float, Field(ge=0, le=1e30, allow_inf_nan=False)]
-#: of a quantity over time: any number, also none that is finite
-Values = Annotated[list[float], Field(max_length=2**20)]
+Values = Annotated[list[float], Field(max_length=2**20)]  #: of a quantity over time: any number, infinite ones too
 
 
 def _tiny_is_none(value: float) -> float:

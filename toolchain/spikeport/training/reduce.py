@@ -28,7 +28,7 @@ def mean_and_std(u: Tensor, *, per_channel: bool = False) -> tuple[Tensor, Tenso
     if ranks() == 1 and (per_channel or u.is_cuda):
         var, mean = torch.var_mean(flat, dim=1, correction=1 if count > 1 else 0)
         std = var.sqrt()
-    elif ranks() == 1:  # on a CPU var_mean takes one value after the other: five times as long for 16,384
+    elif ranks() == 1:  # on a CPU var_mean takes one value after the other: 108 µs for 16,384, two passes 20
         mean = flat.mean(1)
         std = ((flat - mean[:, None]).square().sum(1) / max(1, count - 1)).sqrt()
     else:
