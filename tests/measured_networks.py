@@ -13,7 +13,8 @@ import numpy as np
 from spikeport.graph import LIF, Conv, Flatten, Graph, Input, Linear, Pool
 from spikeport.mapping import Mapping
 from spikeport.mapping.fit import fit
-from spikeport.record import Record, Train
+from spikeport.record import Record
+from spikeport.spike_train import Train
 from spikeport.verbs.energy import price
 from spikeport.verbs.events import tally
 from spikeport.verbs.load import load_model

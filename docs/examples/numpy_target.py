@@ -20,7 +20,8 @@ from spikeport.graph import (
     over_neurons,
     schedule_over_neurons,
 )
-from spikeport.record import Record, Train
+from spikeport.record import Record
+from spikeport.spike_train import Train
 from spikeport.target import Availability, Request
 
 KNOWN = (Input, Flatten, Linear, LIF, Readout)

@@ -14,7 +14,8 @@ from spikeport.graph import LIF, Array, CubaLIF, Graph, Input, Node, Norm, Range
 from spikeport.graph.arithmetic import Charge
 from spikeport.graph.arrays import over_neurons, schedule_over_neurons
 from spikeport.graph.bounds import product
-from spikeport.record import Record, Train
+from spikeport.record import Record
+from spikeport.spike_train import Train
 from spikeport.target import Availability, Request, check_input
 
 

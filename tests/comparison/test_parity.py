@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from spikeport.comparison import first_divergence, mcnemar, parity, wilson
 from spikeport.findings import SpikeportError
-from spikeport.record import Record, Train
-from spikeport.spike_train import ones
+from spikeport.record import Record
+from spikeport.spike_train import Train, ones
 
 
 def record(trains, outputs=None, target="a", membranes=None):

@@ -11,7 +11,8 @@ import onnxruntime
 from spikeport.findings import raise_errors
 from spikeport.formats import onnx
 from spikeport.graph import LIF, Array, Graph, Peak, Samples
-from spikeport.record import Record, Train
+from spikeport.record import Record
+from spikeport.spike_train import Train
 from spikeport.target import Request, Show
 from spikeport_targets.onnxruntime import OnnxRuntime
 

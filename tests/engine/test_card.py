@@ -19,7 +19,8 @@ from spikeport.engine.margins import margins
 from spikeport.engine.target import Integer
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, LOIHI2, Conv, CubaLIF, Graph, Input, Linear, Loihi, Range, Real
-from spikeport.record import Record, Train
+from spikeport.record import Record
+from spikeport.spike_train import Train
 
 kernels = pytest.mark.skipif(bool(MISSING), reason=MISSING or "there")
 FORMAT = Loihi(replace(LOIHI2, name="wide messages", message_bits=24, weight_exponent=(-16, 7)))

@@ -14,7 +14,8 @@ from spikeport.engine import simulate
 from spikeport.engine.kept import bits_there
 from spikeport.engine.resume import run_in_parts
 from spikeport.graph import LIF, LOIHI2, Conv, Graph, Input, Linear, Loihi, Pool, Readout
-from spikeport.record import Record, Train, join
+from spikeport.record import Record, join
+from spikeport.spike_train import Train
 from spikeport.target import Request
 
 ALL = Request(trains=True, events=True)

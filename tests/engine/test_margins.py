@@ -18,7 +18,7 @@ from spikeport.engine.margins import margins
 from spikeport.findings import SpikeportError
 from spikeport.graph import ALIF, LIF, Conv, Delay, Flatten, Graph, Input, Linear, Norm, Pool, Readout, Real, Scale
 from spikeport.graph.definition import run
-from spikeport.record import Train
+from spikeport.spike_train import Train
 from spikeport.target import Request
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -16,7 +16,8 @@ from spikeport.formats import nir, onnx
 from spikeport.graph import LIF, LOIHI2, CubaLIF, Graph, Input, Linear, Profile, Readout
 from spikeport.graph.neurons import EVERY_SPIKE
 from spikeport.quantisation import quantize
-from spikeport.record import Record, Train, join
+from spikeport.record import Record, join
+from spikeport.spike_train import Train
 from spikeport.target import Request
 
 Q = np.float32([0.5, 3.75, 0.0, 0.25, 2.5, 0.0, 1.0]).reshape(-1, 1, 1)

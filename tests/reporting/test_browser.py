@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from spikeport.graph import LIF, LOIHI2, Conv, Flatten, Graph, Input, Linear, Loihi, Readout
-from spikeport.record import Record, Train
+from spikeport.record import Record
 from spikeport.reporting import gather, write
+from spikeport.spike_train import Train
 from spikeport.verbs.fit import placed
 
 selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")

@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir
 from spikeport.graph import LIF, Graph, Input, Linear
-from spikeport.record import Record, Train
+from spikeport.record import Record
 from spikeport.reporting.rasters import raster
 from spikeport.reporting.spikes import spikes as on_the_page
+from spikeport.spike_train import Train
 from spikeport.terminal.app import build
 from spikeport.verbs.plot import plot
 from spikeport.verbs.simulate import simulate

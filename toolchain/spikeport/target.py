@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 from spikeport.findings import Finding, fail
 from spikeport.graph import LIF, Array, Graph, Loihi, Peak, Samples, Synapse
 from spikeport.nearest import choose
-from spikeport.record import Record, Train
+from spikeport.record import Record
+from spikeport.spike_train import Train
 
 if TYPE_CHECKING:
     from spikeport.mapping import Mapping as ChipMapping

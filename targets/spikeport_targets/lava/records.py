@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from spikeport.graph import LIF, Array, Graph, Readout
-from spikeport.record import Record, Train
+from spikeport.record import Record
+from spikeport.spike_train import Train
 from spikeport_targets.lava.layout import from_lava
 from spikeport_targets.lava.plan import Plan
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Node, Readout, over_neurons
 from spikeport.graph.loihi import SATURATED, WRAPPED
-from spikeport.record import Record, Train
+from spikeport.record import Record
+from spikeport.spike_train import Train
 from spikeport_targets.nengo_loihi.plan import Results
 
 #: the order in which the worker counts them

@@ -13,7 +13,8 @@ from spikeport.findings import Finding, SpikeportError, fail, raise_errors
 from spikeport.graph import LIF, Array, Conv, Graph, Peak, Pool, Real, Samples
 from spikeport.graph.accumulators import wide_sums
 from spikeport.graph.messages import wide_messages
-from spikeport.record import Record, Train, join
+from spikeport.record import Record, join
+from spikeport.spike_train import Train
 from spikeport.target import Availability, Request, Show, clipped_thresholds, expected_seconds
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before its import: 1.31 else leaves .ses files in the temp folder

@@ -12,7 +12,8 @@ from spikeport.costs.values import Values
 from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import LIF, Array, Graph, Readout
 from spikeport.mapping import Mapping
-from spikeport.record import Record, Train
+from spikeport.record import Record
+from spikeport.spike_train import Train
 from spikeport.target import Availability, Request, Show, check_input
 from spikeport_targets.sanafe import child, functional
 from spikeport_targets.sanafe.child import HOW, Outcome, execute

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Readout
-from spikeport.record import Record, Train
+from spikeport.record import Record
+from spikeport.spike_train import Train
 from spikeport_targets.speck.plan import Results
 
 

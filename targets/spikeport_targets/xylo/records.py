@@ -12,7 +12,8 @@ from spikeport.graph import LIF, STATE_SHIFT, Array, Delay, Graph, Readout, mean
 from spikeport.graph.loihi import SATURATED
 from spikeport.graph.xylo import CURRENT
 from spikeport.mapping.population import Layout
-from spikeport.record import Record, Train
+from spikeport.record import Record
+from spikeport.spike_train import Train
 from spikeport_targets.xylo.plan import Results
 
 BETWEEN = "current saturated between the events of a step"  #: where their order mattered; the engine adds them first

@@ -6,7 +6,8 @@ import numpy as np
 
 from spikeport.findings import Finding, raise_errors
 from spikeport.graph import LIF, Graph, Input, Linear, Readout
-from spikeport.record import Record, Train
+from spikeport.record import Record
+from spikeport.spike_train import Train
 
 try:
     from spikeport.target import Availability, Request, check_input

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from spikeport.findings import fail
 from spikeport.graph import Array
-from spikeport.record import Record, Train
+from spikeport.record import Record
+from spikeport.spike_train import Train
 
 
 class Judgement(Protocol):

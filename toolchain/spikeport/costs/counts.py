@@ -14,8 +14,8 @@ from spikeport.costs.paths import receivers
 from spikeport.findings import fail
 from spikeport.graph import LIF, Array, Conv, Graph, Input, Readout, Synapse
 from spikeport.graph.reach import reach
-from spikeport.record import Counts as Events
 from spikeport.record import NeuronEvents, Record, SynapseEvents
+from spikeport.spike_train import Counts as Events
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from spikeport.costs.paths import senders
 from spikeport.graph import LIF, Array, Conv, Flatten, Graph, Input, Readout, Synapse
 from spikeport.graph.pooled import held
 from spikeport.graph.reach import reach
-from spikeport.record import Counts, Record, SynapseEvents
+from spikeport.record import Record, SynapseEvents
+from spikeport.spike_train import Counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from spikeport.costs.values import Values
 from spikeport.graph import LIF, Arithmetic, Array, Graph, Synapse
 from spikeport.graph.adaptive import settled
 from spikeport.graph.reach import reach
-from spikeport.record import Counts, Events, NeuronEvents, Record, SynapseEvents
+from spikeport.record import Events, NeuronEvents, Record, SynapseEvents
+from spikeport.spike_train import Counts
 
 
 def derive(graph: Graph, samples: Array, record: Record) -> Record:

@@ -12,7 +12,8 @@ from spikeport.costs.paths import senders
 from spikeport.costs.values import Values
 from spikeport.findings import fail
 from spikeport.graph import LIF, Array, Delay, Flatten, Graph, Input, Norm, Operation, Pool, Readout, Scale, StepAffine
-from spikeport.record import Counts, Record
+from spikeport.record import Record
+from spikeport.spike_train import Counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from spikeport.engine.program import Program
 from spikeport.engine.readout import Results
 from spikeport.engine.stretches import Stretch
 from spikeport.graph import LIF, Array, Delay, Graph, Input, Node, Operation, Peak, Readout, Samples, Synapse
-from spikeport.record import Events, Record, SynapseEvents, Train
+from spikeport.record import Events, Record, SynapseEvents
+from spikeport.spike_train import Train
 from spikeport.target import Request
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from spikeport import graph as nodes
 from spikeport.engine.neuron import fires, parameter, schedule
 from spikeport.graph import LIF, Array
-from spikeport.record import Counts, Train
+from spikeport.spike_train import Counts, Train
 
 UNIT = 2.0**-24  #: unit roundoff of float32, round to nearest
 STEP = 6  #: roundings of one membrane update

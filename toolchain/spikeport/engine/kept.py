@@ -12,7 +12,7 @@ from torch import Tensor
 from spikeport.engine.later import Later
 from spikeport.engine.neuron import Counted
 from spikeport.graph import LIF, Array, Node
-from spikeport.record import Counts, Train
+from spikeport.spike_train import Counts, Train
 
 
 def total(parts: list[Counted]) -> dict[str, int]:

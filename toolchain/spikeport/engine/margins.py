@@ -43,7 +43,8 @@ from spikeport.engine import operations, synapse
 from spikeport.engine.decisions import UNIT, Bounded, Margin, gamma, neurons
 from spikeport.findings import fail
 from spikeport.graph import LIF, Array, Graph, Node, Samples, Synapse
-from spikeport.record import Record, Train
+from spikeport.record import Record
+from spikeport.spike_train import Train
 
 FOLDING = 8  #: roundings between a sum and the current: w * g, its g (3), minus mean, times g, plus beta, plus bias
 

@@ -29,7 +29,7 @@ from spikeport.graph import (
     schedule_over_neurons,
 )
 from spikeport.graph.loihi import BEYOND, SATURATED, WRAPPED, refuse_overflow
-from spikeport.record import Counts
+from spikeport.spike_train import Counts
 
 
 @dataclass

@@ -10,7 +10,8 @@ from spikeport.costs.identities import per_position
 from spikeport.graph import LIF, Array, Input, Shape
 from spikeport.mapping.layers import Axis, Layer, Projection, spread_to
 from spikeport.mapping.placement import Mapping
-from spikeport.record import Counts, Record
+from spikeport.record import Record
+from spikeport.spike_train import Counts
 
 Work = NDArray[np.int64]  #: [T, cores of a layer]
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport.graph import Array
-from spikeport.record import Record, Train
+from spikeport.record import Record
+from spikeport.spike_train import Train
 
 ROWS = 128  #: of a raster; where a layer has more neurons, neighbours share a row
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from spikeport.graph import LIF, Array, Graph, Samples
-from spikeport.record import Record, Train, join
+from spikeport.record import Record, join
+from spikeport.spike_train import Train
 from spikeport.target import Request
 from spikeport.tracing.registry import registered
 from spikeport.tracing.results import read_out

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.graph import LIF, Graph, Peak
-from spikeport.record import Record, Train
+from spikeport.record import Record
+from spikeport.spike_train import Train
 from spikeport.tracing import (
     arithmetic,
     comparisons,

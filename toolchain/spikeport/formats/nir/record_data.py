@@ -10,7 +10,8 @@ import numpy as np
 from spikeport.findings import fail, require
 from spikeport.formats.nir import data
 from spikeport.graph import Array
-from spikeport.record import Record, Train
+from spikeport.record import Record
+from spikeport.spike_train import Train
 
 SPIKES, VOLTAGES = "spikes", "voltages"  #: observables, in the words of NIR's documents
 MOST = 2**31  #: spikes of one neuron in one step that a count of a run has room for
