@@ -53,6 +53,7 @@ def machine():
     """What the figures belong to."""
     capability = torch.backends.cpu.get_cpu_capability()
     return {
+        "processor": processor(),
         "torch": torch.__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),

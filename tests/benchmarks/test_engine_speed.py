@@ -70,7 +70,7 @@ def floor(graph, engine, batch):
         x = (torch.rand(shape) < bench_networks.RATE).to(program.entering[name])
         x = x.movedim(2, -1).contiguous().movedim(-1, 2)
         reader = graph.targets(name)[0]
-        step = program.neurons[reader].product if name in program.joined else program.steps[name]
+        step = program.neurons[reader].product if program.joined.get(reader) == name else program.steps[name]
         work.append((step, x, isinstance(graph.nodes[reader], LIF)))
 
     def run():
