@@ -162,9 +162,13 @@ def test_quantize_calibrates_on_arrays_and_says_what_its_accuracies_are():
 
 def test_recordings_are_counted_in_the_frames_that_the_network_takes(tmp_path):
     (tmp_path / "a.csv").write_text("t,x,y,p\n0.000000,1,0,1\n0.000003,2,3,0\n0.000003,2,3,0\n")
-    data = load_data(tmp_path / "a.csv", "test", network((2, 4, 5), "events"))
+    graph = network((2, 4, 5), "events")
+    data = load_data(tmp_path / "a.csv", "test", graph)
     expected = np.zeros((2, 1, 2, 4, 5))
     expected[0, 0, 1, 0, 1], expected[1, 0, 0, 3, 2] = 1, 2
     assert np.array_equal(data.x, expected)
     assert code(load_data, tmp_path / "a.csv", "test", network()) == "SP237"
+    (tmp_path / "empty.csv").write_text("")
+    empty = load_data(tmp_path / "empty.csv", "test", graph)
+    assert "1 of 1 recordings hold no event" in [each.what for each in empty.findings]
     assert code(load_data, tmp_path / "a.csv", "test", network((2, 2, 2), "events")) == "SP362"

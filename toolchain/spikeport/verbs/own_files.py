@@ -45,8 +45,11 @@ def recording(data: Any, graph: Graph) -> Brought | None:
         fail("SP237", what, where=str(data), mend="bring frames as an array, [T, B, ...]")
     x, y = datasets.recordings(path, graph.timesteps, (shape[1], shape[2]))
     what = f"events were counted in {graph.timesteps} equal parts of each recording's time, one a step"
-    note = Finding("SP234", what, where=str(data), mend="for other frames bring arrays", severity="note")
-    return Brought(str(data), np.moveaxis(x, 0, 1), y, stacked=True, findings=(note,))
+    notes = [Finding("SP234", what, where=str(data), mend="for other frames bring arrays", severity="note")]
+    if empty := int((~x.any(axis=(0, *range(2, x.ndim)))).sum()):
+        what = f"{empty} of {x.shape[1]} recordings hold no event"
+        notes.append(Finding("SP234", what, where=str(data), mend="leave them out if they should", severity="note"))
+    return Brought(str(data), np.moveaxis(x, 0, 1), y, stacked=True, findings=tuple(notes))
 
 
 def bring(data: Any, dt: float | None = None) -> Any:
