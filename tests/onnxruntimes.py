@@ -24,7 +24,8 @@ from spikeport.files import write_text
 from spikeport.findings import SpikeportError
 from spikeport.formats import onnx
 from spikeport.formats.onnx.builder import IR_VERSION, OPSET
-from spikeport.graph import LIF, Loihi, definition
+from spikeport.formats.onnx.layout import spiking
+from spikeport.graph import Loihi, definition
 
 VERSIONS = ("1.17.3", "1.20.1", "1.22.1", "1.23.2", "1.25.1", version("onnxruntime"))
 OLD_NUMPY = ("1.17", "1.18")  #: their wheels were built against numpy 1
@@ -60,9 +61,9 @@ def _written(folder, one):
 def expected(graph, samples, truth):
     """The samples, and each output of the model in its order and type, as the definition's run has them."""
     dtype, total = (np.int32, np.int64) if isinstance(graph.arithmetic, Loihi) else (np.float32, np.float32)
-    trains = [truth.spikes(name).astype(dtype) for name in graph.nodes_of(LIF)]
-    outputs = [truth.outputs.astype(total), *trains]
-    return {"input": samples} | {f"output {index}": value for index, value in enumerate(outputs)}
+    trains = [truth.spikes(name).astype(dtype) for name in spiking(graph)]
+    outputs = [value.astype(total) for value in (truth.outputs, *truth.further.values())]
+    return {"input": samples} | {f"output {index}": value for index, value in enumerate((*outputs, *trains))}
 
 
 def environment(folder, release):
