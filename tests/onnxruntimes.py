@@ -93,7 +93,7 @@ def main():
     table = "\n".join(rows(answers))
     print(table)
     if order.write:
-        write_text(order.write, page(table, order.networks))
+        write_text(order.write, page(table, order.networks, answers))
     sys.exit(any(any(answer["results"].values()) for answer in answers))
 
 
@@ -122,8 +122,15 @@ def rows(answers):
         yield f"| {answer['onnxruntime']} | {answer['numpy']} | {' | '.join(cells)} |"
 
 
-def page(table, networks):
+def page(table, networks, answers):
     """The page of the documentation."""
+    wrong = [
+        f"- onnxruntime {answer['onnxruntime']}, {name}: {what}."
+        for answer in answers
+        for name, what in answer["results"].items()
+        if what
+    ]
+    text = "\n".join(["What differs:", "", *wrong]) if wrong else "Nothing differs."
     return f"""# Exported models in old and new onnxruntimes
 
 `python tests/onnxruntimes.py --networks {networks} --write docs/results/onnxruntimes.md`, written with onnx
@@ -134,6 +141,8 @@ bit, what the network's definition gives. Recurrent networks have no unrolled fo
 provider. Models of spikeport 0.1 need onnxruntime 1.25.
 
 {table}
+
+{text}
 """
 
 
