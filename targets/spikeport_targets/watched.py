@@ -16,7 +16,9 @@ from typing import Any
 
 import spikeport
 import spikeport_targets
+from spikeport.environments import Environment
 from spikeport.findings import fail
+from spikeport.target import Availability
 from spikeport_targets.guard import FAILURE
 
 TAIL = 4000  #: characters of a traceback or of stderr that an error shows
@@ -34,6 +36,15 @@ class Errors:
     time: str
     memory: str
     killed: str
+
+
+def available(environment: Environment, software: str, version: str) -> Availability:
+    """Whether software that has a Python of its own is there, and can be looked after; starts nothing."""
+    if not sys.platform.startswith("linux"):
+        return Availability(False, version, "its child process is looked after on Linux only", "use Linux")
+    if environment.interpreter() is None:
+        return Availability(False, why=f"{software} has no environment of its own yet", mend=environment.command)
+    return Availability(True, version)
 
 
 @contextlib.contextmanager

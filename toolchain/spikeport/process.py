@@ -44,6 +44,11 @@ def _terminated(number: int, frame: object) -> None:
     raise SystemExit(128 + number)
 
 
+def most_memory() -> int:
+    """Bytes that all processes of a command may take together unless told: three quarters of this machine's."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
+
+
 def settle() -> None:
     """Keep freed memory, and let torch's threads sleep while they wait, and its compiler keep its files in the cache.
     To be called before torch is imported.

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
+from spikeport.findings import require
 from spikeport.training.layers import Conv2d, Linear, Readout, Repeat, start_weights
 from spikeport.training.membrane_norm import MembraneNorm
 from spikeport.training.networks import Cells, Task
@@ -79,6 +81,13 @@ class Blocks:
         module = nn.Sequential(OrderedDict(**layers, classify=classify, readout=Readout(self.task.timesteps)))
         start_weights(module)
         return module
+
+
+def fade(readout: Readout, memory: float, total: float = 1.0) -> None:
+    """Give the steps the weights ``memory ** (T - 1 - t)``, which add up to ``total``. Raises SP314 outside 0 ... 1."""
+    require(0 <= memory <= 1, "SP314", f"memory = {memory}", mend="memory lies between 0 and 1")
+    weight = memory ** torch.arange(readout.timesteps - 1, -1, -1, dtype=torch.float64)
+    readout.weight.copy_(total * weight / weight.sum())
 
 
 def scaled(channels: int, width: float) -> int:

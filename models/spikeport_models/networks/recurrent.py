@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Unpack
 
-import torch
 from torch import nn
 
 from spikeport.findings import require
@@ -15,7 +14,7 @@ from spikeport.training.layers import Flatten, Linear, Readout
 from spikeport.training.networks import Cells, Task
 from spikeport.training.recurrent import Recurrent
 from spikeport.training.step_norms import norm_of
-from spikeport_models.networks.blocks import Blocks, Spiking, scaled
+from spikeport_models.networks.blocks import Blocks, Spiking, fade, scaled
 
 
 def recurrent(
@@ -34,7 +33,6 @@ def recurrent(
     is the last step alone, 1 the mean over all. ``decay`` is that of the neurons at the start; ``events`` (as a rule)
     takes a frame a timestep.
     """
-    require(0 <= memory <= 1, "SP314", f"memory = {memory}", mend="memory lies between 0 and 1")
     kind, norms = cells.pop("neuron", "plif"), cells.pop("norm", "tdbn")
     require(kind == "plif", "SP314", f"recurrent neurons are plif, not {kind!r}")
     layers = Blocks(task, cells).begin(events)
@@ -48,7 +46,6 @@ def recurrent(
         layers[f"recurrent{number}"] = Spiking(OrderedDict(synapse=synapse, norm=norm, neuron=neuron))
         inputs = outputs
     module = Blocks(task, cells).end(layers, Linear(inputs, task.classes))
-    weight = memory ** torch.arange(task.timesteps - 1, -1, -1, dtype=torch.float64)
     readout: Readout = module.readout  # type: ignore[assignment]
-    readout.weight.copy_(weight / weight.sum())
+    fade(readout, memory)
     return module

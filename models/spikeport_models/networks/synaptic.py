@@ -9,11 +9,10 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from spikeport.findings import require
 from spikeport.training.layers import Flatten, Linear, Readout
 from spikeport.training.networks import Task
 from spikeport.training.synaptic import Synaptic
-from spikeport_models.networks.blocks import scaled
+from spikeport_models.networks.blocks import fade, scaled
 
 EVENTS = 4.0  #: by so much smaller weights of the input start, since a channel brings up to 15 events a step
 SHARPNESS = 10.0  #: the readout's weights add up to this, so that a class that fires at every step is a sure answer
@@ -35,7 +34,6 @@ def synaptic(
     t)``. ``decay`` is the membranes' and ``current`` the currents', 1 - 2^-n as the chip has them; neither is learned.
     There is no bias: on the chip those of later layers would come before their first spikes.
     """
-    require(0 <= memory <= 1, "SP314", f"memory = {memory}", mend="memory lies between 0 and 1")
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=Flatten())
     inputs, start = math.prod(task.input_shape), (1 - decay) / EVENTS
     for number, count in enumerate(hidden, 1):
@@ -57,8 +55,7 @@ def synaptic(
         task.method, task.timesteps, channels=task.classes, decay=decay, current=current, most=1, recurrent=False
     )
     readout = Readout(task.timesteps)
-    weight = memory ** torch.arange(task.timesteps - 1, -1, -1, dtype=torch.float64)
-    readout.weight.copy_(SHARPNESS * weight / weight.sum())
+    fade(readout, memory, SHARPNESS)
     return nn.Sequential(OrderedDict(**layers, readout=readout))
 
 

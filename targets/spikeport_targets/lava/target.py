@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -12,11 +11,11 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from spikeport.costs.events import derive
 from spikeport.environments import Environment
 from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import Array, Graph, Samples
 from spikeport.graph.shifts import shift_each
+from spikeport.process import most_memory
 from spikeport.record import Record, join
 from spikeport.target import Availability, Request, Show, check_input
 from spikeport_targets.entering import entering
@@ -27,6 +26,7 @@ from spikeport_targets.lava.current import constant_current, with_constant_curre
 from spikeport_targets.lava.lowering import lower
 from spikeport_targets.lava.records import recorded
 from spikeport_targets.lava.support import placements
+from spikeport_targets.leaving import wished
 
 INSTALL = (
     f"{ENVIRONMENT.command}; or beside spikeport: pip install 'spikeport[lava]' && "
@@ -122,7 +122,7 @@ def run_all(jobs: Sequence[tuple[Graph, Array]], request: Request) -> list[Recor
     ours = [with_constant_current(shift_each(graph)) for graph, _ in jobs]
     streams = [constant_current(graph, entering(graph, samples)) for graph, samples in jobs]
     plans = [lower(g, stream, membranes=request.keeps_membrane) for g, stream in zip(ours, streams, strict=True)]
-    memory = request.memory or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
+    memory = request.memory or most_memory()
     python = None if target.beside().ready else ENVIRONMENT.interpreter()
     with execute(plans, seconds, memory, request.progress, python) as logs:
         records = [
@@ -133,9 +133,3 @@ def run_all(jobs: Sequence[tuple[Graph, Array]], request: Request) -> list[Recor
         wished(graph, samples, replace(record, findings=(*note, *wide_sums(graph))), request)
         for record, note, (graph, samples) in zip(records, notes, jobs, strict=True)
     ]
-
-
-def wished(graph: Graph, samples: Array, record: Record, request: Request) -> Record:
-    """The record with the events and without the spike trains, as requested."""
-    record = derive(graph, samples, record) if request.events else record
-    return replace(record, trains=request.kept(record.trains))

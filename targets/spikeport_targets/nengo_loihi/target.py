@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from spikeport.costs.events import derive
 from spikeport.environments import Environment
 from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import Array, Graph, Samples
+from spikeport.process import most_memory
 from spikeport.record import Record, join
 from spikeport.target import Availability, Request, Show, check_input
+from spikeport_targets import watched
 from spikeport_targets.entering import entering
+from spikeport_targets.leaving import wished
 from spikeport_targets.nengo_loihi.checks import check
 from spikeport_targets.nengo_loihi.child import ENVIRONMENT, execute
 from spikeport_targets.nengo_loihi.lowering import lower
@@ -41,11 +41,7 @@ class NengoLoihiTarget:
     def availability(self) -> Availability:
         """Looks for the environment; starts nothing."""
         version = ENVIRONMENT.requirements[0].partition("==")[2]
-        if not sys.platform.startswith("linux"):
-            return Availability(False, version, "its child process is looked after on Linux only", "use Linux")
-        if ENVIRONMENT.interpreter() is None:
-            return Availability(False, why="nengo-loihi has no environment of its own yet", mend=ENVIRONMENT.command)
-        return Availability(True, version)
+        return watched.available(ENVIRONMENT, "nengo-loihi", version)
 
     def check(self, graph: Graph) -> list[Finding]:
         """Errors for what Loihi 1 cannot do, findings for what only its emulator can."""
@@ -99,15 +95,9 @@ def run_all(jobs: Sequence[tuple[Graph, Array]], request: Request) -> list[Recor
     counts = [check_input(graph, samples) for graph, samples in jobs]
     plans = [lower(g, entering(g, samples), membranes=request.keeps_membrane) for g, samples in jobs]
     seconds = request.seconds or sum(target.time_limit(job[0], n) for job, n in zip(jobs, counts, strict=True))
-    memory = request.memory or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
+    memory = request.memory or most_memory()
     results = execute(python, plans, seconds, memory, request.progress)
     return [
         wished(graph, samples, replace(recorded(graph, result), findings=note), request)
         for (graph, samples), result, note in zip(jobs, results, notes, strict=True)
     ]
-
-
-def wished(graph: Graph, samples: Array, record: Record, request: Request) -> Record:
-    """The record with the events and without the spike trains, as requested."""
-    record = derive(graph, samples, record) if request.events else record
-    return replace(record, trains=request.kept(record.trains))

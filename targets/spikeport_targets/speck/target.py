@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from spikeport.costs.events import derive
 from spikeport.environments import Environment
 from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import Array, Graph
+from spikeport.process import most_memory
 from spikeport.record import Record
 from spikeport.target import Availability, Request, Show, check_input, expected_seconds
+from spikeport_targets import watched
 from spikeport_targets.entering import entering
+from spikeport_targets.leaving import wished
 from spikeport_targets.speck.checks import check
 from spikeport_targets.speck.child import ENVIRONMENT, execute
 from spikeport_targets.speck.lowering import lower
@@ -38,11 +38,7 @@ class SpeckTarget:
     def availability(self) -> Availability:
         """Looks for the environment; starts nothing."""
         version = f"sinabs {ENVIRONMENT.alone[0].partition('==')[2]}"
-        if not sys.platform.startswith("linux"):
-            return Availability(False, version, "its child process is looked after on Linux only", "use Linux")
-        if ENVIRONMENT.interpreter() is None:
-            return Availability(False, why="sinabs has no environment of its own yet", mend=ENVIRONMENT.command)
-        return Availability(True, version)
+        return watched.available(ENVIRONMENT, "sinabs", version)
 
     def check(self, graph: Graph) -> list[Finding]:
         """Errors for what Speck does not compute, findings for what only a simulator can."""
@@ -82,7 +78,7 @@ def run_all(jobs: Sequence[tuple[Graph, Array]], request: Request) -> list[Recor
     ]
     work = sum(target.seconds_a_sample(job[0]) * count for job, count in zip(jobs, counts, strict=True))
     seconds = request.seconds or START + 20 * work
-    memory = request.memory or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
+    memory = request.memory or most_memory()
     results = execute(python, plans, seconds, memory, request.progress)
     return [
         wished(graph, samples, replace(recorded(graph, result), findings=note), request)
@@ -93,9 +89,3 @@ def run_all(jobs: Sequence[tuple[Graph, Array]], request: Request) -> list[Recor
 def samples_at_once(graph: Graph) -> int:
     """How many samples sinabs takes together."""
     return max(1, VALUES // (graph.timesteps * sum(int(np.prod(shape)) for shape in graph.shapes.values())))
-
-
-def wished(graph: Graph, samples: Array, record: Record, request: Request) -> Record:
-    """The record with the events and without the spike trains, as requested."""
-    record = derive(graph, samples, record) if request.events else record
-    return replace(record, trains=request.kept(record.trains))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from spikeport.costs.events import derive
 from spikeport.environments import Environment
 from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import LIF, Array, Graph
+from spikeport.process import most_memory
 from spikeport.record import Record
 from spikeport.target import Availability, Request, Show, check_input, expected_seconds
+from spikeport_targets import watched
 from spikeport_targets.entering import entering
+from spikeport_targets.leaving import wished
 from spikeport_targets.xylo.checks import check, examined
 from spikeport_targets.xylo.child import ENVIRONMENT, execute
 from spikeport_targets.xylo.lowering import lower
@@ -35,11 +35,7 @@ class XyloTarget:
     def availability(self) -> Availability:
         """Looks for the environment; starts nothing."""
         version = f"xylosim {ENVIRONMENT.requirements[-1].partition('==')[2]}"
-        if not sys.platform.startswith("linux"):
-            return Availability(False, version, "its child process is looked after on Linux only", "use Linux")
-        if ENVIRONMENT.interpreter() is None:
-            return Availability(False, why="xylosim has no environment of its own yet", mend=ENVIRONMENT.command)
-        return Availability(True, version)
+        return watched.available(ENVIRONMENT, "xylosim", version)
 
     def check(self, graph: Graph) -> list[Finding]:
         """Errors for what Xylo does not compute, findings for what only a simulator can."""
@@ -74,7 +70,7 @@ def run_all(jobs: Sequence[tuple[Graph, Array]], request: Request) -> list[Recor
     plans = [lower(graph, place, stream) for (graph, _), place, stream in zip(jobs, places, streams, strict=True)]
     work = sum(target.seconds_a_sample(job[0]) * count for job, count in zip(jobs, counts, strict=True))
     seconds = request.seconds or START + 20 * work
-    memory = request.memory or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
+    memory = request.memory or most_memory()
     results = execute(python, plans, seconds, memory, request.progress)
     records = [
         recorded(graph, place, stream, result, _showing(graph, request))
@@ -88,9 +84,3 @@ def run_all(jobs: Sequence[tuple[Graph, Array]], request: Request) -> list[Recor
 
 def _showing(graph: Graph, request: Request) -> set[str]:
     return {name for name in graph.nodes_of(LIF) if request.keeps_membrane(name)}
-
-
-def wished(graph: Graph, samples: Array, record: Record, request: Request) -> Record:
-    """The record with the events and without the spike trains, as requested."""
-    record = derive(graph, samples, record) if request.events else record
-    return replace(record, trains=request.kept(record.trains))

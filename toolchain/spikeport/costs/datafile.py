@@ -23,6 +23,14 @@ def shipped_texts(package: str, folder: str) -> dict[str, str]:
     return {entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8") for entry in entries}
 
 
+def shipped(kind: type[M], package: str, folder: str) -> dict[str, M]:
+    """The data files in a folder of a package, checked, by name without ending, which is the ``id`` of each."""
+    return {
+        name: checked(kind, {**toml(text, name), "id": name}, text, f"{name}.toml")
+        for name, text in shipped_texts(package, folder).items()
+    }
+
+
 def read(path: Path, code: str, kind: str, known: Iterable[str]) -> str:
     """The text of a user's own file.
 

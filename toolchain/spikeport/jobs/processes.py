@@ -23,6 +23,7 @@ from spikeport.jobs import message
 from spikeport.jobs.executor import Ended
 from spikeport.jobs.job import Job
 from spikeport.jobs.store import Store
+from spikeport.process import most_memory
 
 DEATHS = 8  #: of workers at one job, after which it has failed: it takes too much memory, or crashes
 BIRTHS = 3  #: nurseries that end before a worker is born, after which there is no use in another
@@ -34,11 +35,6 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_
 def processors() -> int:
     """How many of this machine's processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def memory() -> int:
-    """Bytes that jobs may take together: three quarters of this machine's."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
 
 
 @dataclass(eq=False)
@@ -101,7 +97,10 @@ class Processes:
         """Give jobs to idle workers, as long as there is room for what they need."""
         while self.queue and (worker := self._idle()) is not None:
             taken = [each.job.needs for each in self.there if each.job is not None]
-            free = self.workers - sum(needs.cpus for needs in taken), memory() - sum(needs.memory for needs in taken)
+            free = (
+                self.workers - sum(needs.cpus for needs in taken),
+                most_memory() - sum(needs.memory for needs in taken),
+            )
             job = next(
                 (j for j in self.queue if not taken or (j.needs.cpus <= free[0] and j.needs.memory <= free[1])), None
             )

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from spikeport.costs.datafile import checked, shipped_texts, toml
+from spikeport.costs.datafile import shipped
 from spikeport.graph import LIF, Conv, Flatten, Graph, Linear, Pool, Shape, Synapse
 
 MEMORIES = ("kernel", "neurons", "biases")
@@ -62,10 +62,7 @@ class Seats(BaseModel):
 @cache
 def seats() -> dict[str, Seats]:
     """The chips of this kind that come with spikeport, by name."""
-    return {
-        name: checked(Seats, {**toml(text, name), "id": name}, text, f"{name}.toml")
-        for name, text in shipped_texts("spikeport.mapping", "seats").items()
-    }
+    return shipped(Seats, "spikeport.mapping", "seats")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from spikeport.costs.datafile import checked, shipped_texts, toml
+from spikeport.costs.datafile import shipped
 from spikeport.graph import Graph, Loihi
 from spikeport.mapping.population import Layout, layout
 
@@ -47,10 +47,7 @@ class Population(BaseModel):
 @cache
 def populations() -> dict[str, Population]:
     """The chips of this kind that come with spikeport, by name."""
-    return {
-        name: checked(Population, {**toml(text, name), "id": name}, text, f"{name}.toml")
-        for name, text in shipped_texts("spikeport.mapping", "populations").items()
-    }
+    return shipped(Population, "spikeport.mapping", "populations")
 
 
 @dataclass(frozen=True)

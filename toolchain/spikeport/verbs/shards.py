@@ -14,7 +14,7 @@ from spikeport import jobs
 from spikeport.engine.resume import digest
 from spikeport.findings import SpikeportError
 from spikeport.graph import Array, Loihi, Samples
-from spikeport.jobs.processes import memory
+from spikeport.process import most_memory
 from spikeport.record import Record, join
 from spikeport.target import Progress, Request, silent, target
 from spikeport.verbs.doctor import versions
@@ -111,7 +111,7 @@ def _limited(request: Request, name: str, workers: int) -> Request:
     """The request for one of several workers: they share the memory where a target's runs have a limit of it."""
     if name == "pytorch" or request.memory is not None or not getattr(target(name), "limits_memory", False):
         return request
-    return replace(request, memory=memory() // workers)
+    return replace(request, memory=most_memory() // workers)
 
 
 def _run(run: jobs.Run, todo: list[jobs.Job], request: Request, total: int) -> None:
