@@ -1,6 +1,15 @@
-"""``python -m spikeport``."""
+"""``spikeport`` and ``python -m spikeport``: imports nothing before signals end the process as they should."""
 
-from spikeport.terminal.app import main
+from spikeport import ending
+
+
+def main() -> None:
+    """Entry point."""
+    ending.watch()
+    from spikeport.terminal.app import main as command
+
+    command()
+
 
 if __name__ == "__main__":
     main()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -28,7 +26,7 @@ told = Told()
 
 
 def furnish() -> None:
-    """Standard streams where a command was begun without them, and an end by SIGTERM that takes parts of files away."""
+    """Standard streams where a command was begun without them."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
@@ -36,12 +34,6 @@ def furnish() -> None:
             os.open(os.devnull, os.O_RDWR)
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminated)
-
-
-def _terminated(number: int, frame: object) -> None:
-    raise SystemExit(128 + number)
 
 
 def most_memory() -> int:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Collection
 from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from spikeport import __version__, plugins, process
+from spikeport import __version__, ending, plugins, process
 from spikeport.findings import SpikeportError
 from spikeport.terminal import console, refusals
 from spikeport.verbs import VERBS
 
 ABOUT = "From a trained PyTorch spiking network to Loihi arithmetic, with proof that it is still the same network."
-INTERRUPTED = 130  #: exit status after Ctrl-C, as shells have it: 128 and the number of the signal
 COMPLETING = "_SPIKEPORT_COMPLETE"  #: set by a shell that asks how a line may go on
 
 
@@ -85,34 +85,42 @@ def _completed() -> list[str]:
     return " ".join(os.environ.get(name, "") for name in ("_TYPER_COMPLETE_ARGS", "COMP_WORDS")).split()
 
 
-def _interrupted(end: BaseException) -> str:
-    """What is said after an interrupt, which typer turned into an exit: how much of a run in parts is finished."""
+def _interrupted(end: BaseException) -> None:
+    """Say, after an interrupt, which typer turned into an exit, how much of a run in parts is finished."""
     cause: BaseException | None = end
     while cause is not None and not isinstance(cause, KeyboardInterrupt):
         cause = cause.__cause__ or cause.__context__
-    return f"interrupted: {cause}" if str(cause or "") else "interrupted"
+    text = f"interrupted: {cause}" if str(cause or "") else "interrupted"
+    print(console.printable(text), file=sys.stderr)
 
 
 def main() -> None:
     """Entry point. Exit status: 0 done, 1 a gate failed, 2 an error with its code, 130 interrupted, 143 terminated."""
+    if threading.current_thread() is threading.main_thread():
+        ending.watch()
     process.furnish()
     process.settle()
     process.told.compiling = console.compiling
+    sys.exit(ending.of(_command, _interrupted))
+
+
+def _command() -> int:
+    """Run what the command line says; its exit status."""
     words = sys.argv[1:]
     try:
         with refusals.coded():
-            build(_completed() if COMPLETING in os.environ else words)(args=general_first(words))
+            app = build(_completed() if COMPLETING in os.environ else words)
+            ending.moment.running = True
+            app(args=general_first(words))
     except SpikeportError as error:
         for finding in error.findings:
             print(console.printable(str(finding)), file=sys.stderr)
-        sys.exit(2)
+        return 2
     except SystemExit as end:
-        if end.code == INTERRUPTED:
-            print(console.printable(_interrupted(end)), file=sys.stderr)
-        raise
-    except KeyboardInterrupt as interrupt:  # before the verb began
-        print(console.printable(_interrupted(interrupt)), file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        if end.code == ending.INTERRUPTED:
+            raise
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BrokenPipeError:
         sys.stderr.close()
-        sys.exit(141)
+        return 141
+    return 0
