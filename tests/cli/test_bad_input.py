@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import typer
@@ -155,3 +157,19 @@ def test_the_examples_of_a_verb_are_commands_that_it_understands(verb):
     for _, name, *arguments in lines:
         assert name == verb
         command.make_context(verb, arguments)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("evaluate", "digits-conv", "--dta", "digits"), "SP910"),
+        (("compare", "a", "b", "--min-agreement", "nan"), "SP816"),
+        (("evaluate", "digits-conv", "--data", "digits", "--memory", "much"), "SP908"),  # read before the verb begins
+        (("--plugin", "none.py", "doctor"), "SP323"),
+    ],
+)
+def test_under_json_an_error_is_one_object(words, code, tmp_path, spikeport):
+    done = spikeport(*words, "--json", cwd=tmp_path)
+    assert done.returncode == 2
+    assert [error["code"] for error in json.loads(done.stdout)["errors"]] == [code]
+    assert done.stderr.startswith(code)

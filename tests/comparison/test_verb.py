@@ -127,7 +127,7 @@ def test_a_model_that_changed_since_is_not_taken_for_the_records_own(remembered)
     (remembered / "x.npy").unlink()
     nir.write(graph(), remembered / "a.nir")
     named = verb.compare(*sides, model_b=remembered / "a.nir")
-    assert "--input" in named.why_not
+    assert "--data" in named.why_not
 
 
 def test_a_record_of_other_samples_is_refused(remembered):
@@ -164,9 +164,7 @@ def test_gates_set_the_exit_status(files):
 @pytest.mark.parametrize("flag", ["--max-accuracy-drop", "--min-agreement"])
 @pytest.mark.parametrize("share", ["2", "-0.1", "nan"])
 def test_a_gate_that_is_no_share_is_refused_before_anything_runs(files, flag, share):
-    ran = run(files, f"{flag}={share}", "--json")
-    assert ran.exception.code == "SP816"
-    assert json.loads(ran.stdout)["errors"][0]["code"] == "SP816"
+    assert run(files, f"{flag}={share}").exception.code == "SP816"
 
 
 def test_json_carries_the_gates_and_those_not_met(files):

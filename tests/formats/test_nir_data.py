@@ -128,3 +128,32 @@ def test_what_is_no_nirdata_or_damaged_or_unclear_is_one_error(network, tmp_path
     voltages = peer.NIRGraphData({"lif": peer.NIRNodeData({"voltages": grid})})
     peer.write_data(tmp_path / "v.nir", voltages)
     assert refused(lambda: Record.load(tmp_path / "v.nir")) == "SP120"
+
+
+def test_another_tools_spikes_are_a_side_of_a_comparison(network, tmp_path):
+    """Its nodes have the names that NIR allows, its neurons are flat; the planted spike is found, and no answer is."""
+    spikeport.export(network, tmp_path / "model.nir")
+    entering = written(tmp_path / "in.nir", peer.TimeGriddedData(GRID, DT).to_event(T * 3))
+    theirs = GRID.copy()
+    theirs[1, 3, 2] ^= True
+    grid = peer.TimeGriddedData(theirs, DT)
+    for name, observable in (("grid.nir", grid), ("events.h5", grid.to_event(T * 3))):
+        file = written(tmp_path / name, observable, "a_lif")
+        for sides in ((tmp_path / "model.nir", file), (file, tmp_path / "model.nir")):
+            compared = spikeport.compare(*sides, entering, dt=DT, min_agreement=1.0)
+            first = compared.first
+            assert (first.layer, first.t, first.sample, first.neuron) == ("a/lif", 3, 1, (0, 0, 2))
+            assert (compared.parity.spike_mismatches, compared.parity.spikes_compared) == (1, GRID.size)
+            assert compared.parity.mismatches_above_rounding == 1
+            assert compared.parity.argmax_agreement is None
+            assert [gate.code for gate in compared.failed] == ["SP813"]
+            assert not [note for note in compared.findings if note.code == "SP225"]  # dt did say something
+    record = spikeport.simulate(network, samples=entering, dt=DT)
+    assert spikeport.compare(record, file, dt=DT).parity.spike_mismatches == 1
+    same = spikeport.compare(
+        network, written(tmp_path / "same.nir", peer.TimeGriddedData(GRID, DT), "a_lif"), entering, dt=DT
+    )
+    assert same.parity.exact
+    assert spikeport.events(network, entering, dt=DT).record.samples == len(GRID)
+    assert refused(lambda: spikeport.simulate(network, entering, samples=entering, dt=DT)) == "SP707"
+    assert refused(lambda: spikeport.simulate(network)) == "SP707"

@@ -176,7 +176,7 @@ class Record(Told):
 
             return cls._from(*record_file.read(path))
         except FileNotFoundError:
-            fail("SP120", "there is no such file", where=str(path))
+            fail("SP120", "there is no such file", where=str(path), mend="check the path")
         except (OSError, KeyError, ValueError, TypeError) as error:
             fail("SP120", f"is not a Record ({error})", where=str(path), mend="write it with spikeport simulate")
 

@@ -174,7 +174,7 @@ def _has_all_bits(graph: Graph) -> bool:
 def _equal(a: Record, b: Record) -> bool:
     """Whether two runs have every spike and every answer in common: then there is nothing to explain."""
     agreement = parity(a, b)
-    return agreement.exact and agreement.argmax_agreement == 1
+    return agreement.exact and agreement.argmax_agreement in (None, 1)
 
 
 def _integers(a: Graph, b: Graph, view: Graph, samples: Array, run: Run, theirs: Record) -> Iterator[_Effect]:
@@ -207,7 +207,7 @@ def _ranked(effects: list[_Effect], ours: Record, theirs: Record, labels: Array 
         accuracy = None
         if labels is not None:
             accuracy = effect.after.accuracy(labels) - effect.before.accuracy(labels)
-        if not pair.spike_mismatches and not accuracy and pair.argmax_agreement == 1:
+        if not pair.spike_mismatches and not accuracy and pair.argmax_agreement in (None, 1):
             continue
         explained = None
         if apart and effect.before is ours:

@@ -13,7 +13,7 @@ from spikeport.comparison.causes import Cause
 from spikeport.comparison.divergence import Divergence, first_divergence
 from spikeport.comparison.intervals import Share, lost, share
 from spikeport.comparison.mcnemar import mcnemar
-from spikeport.comparison.parity import Judgement, Parity, parity, same_choice
+from spikeport.comparison.parity import Judgement, Parity, answers, parity, same_choice
 from spikeport.files import plain
 from spikeport.findings import Finding, fail
 from spikeport.graph import Array, Graph
@@ -61,11 +61,14 @@ class Comparison(Told):
         elif max_spike_mismatch is not None and agreement.spike_mismatches > max_spike_mismatch:
             yield Finding("SP810", f"{agreement.spike_mismatches} spikes differ, {max_spike_mismatch} are allowed")
         if max_accuracy_drop is not None and self.accuracy_drop is None:
-            yield Finding("SP813", "no labels to hold against --max-accuracy-drop")
+            yield Finding("SP813", "no labels, or no outputs, to hold against --max-accuracy-drop")
         elif max_accuracy_drop is not None and (self.accuracy_drop or 0.0) > max_accuracy_drop:
             yield Finding("SP811", f"accuracy drops by {self.accuracy_drop:.4f}, {max_accuracy_drop:g} is allowed")
-        if min_agreement is not None and agreement.argmax_agreement < min_agreement:
-            yield Finding("SP812", f"{agreement.argmax_agreement:.4f} agree, {min_agreement:g} is asked for")
+        same = agreement.argmax_agreement
+        if min_agreement is not None and same is None:
+            yield Finding("SP813", "no outputs to hold against --min-agreement")
+        elif min_agreement is not None and same is not None and same < min_agreement:
+            yield Finding("SP812", f"{same:.4f} agree, {min_agreement:g} is asked for")
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -95,7 +98,10 @@ class Comparison(Told):
         if self.accuracy is not None:
             parts = (f"{s.value:.2%} ({s.low:.2%} ... {s.high:.2%})" for s in self.accuracy.values())
             yield f"accuracy {' and '.join(parts)}; p = {self.p_value:.3g} that they are equally often right (McNemar)"
-        yield f"same answer on {agreement.argmax_agreement:.2%} of the samples"
+        if agreement.argmax_agreement is None:
+            yield "answers were not compared: a run has no outputs"
+        else:
+            yield f"same answer on {agreement.argmax_agreement:.2%} of the samples"
         if not agreement.spikes_compared:
             yield "spikes were not compared: a run recorded none"
             return
@@ -150,9 +156,10 @@ def comparison(
 
     ``exact``: neither run rounds (`parity`). ``quantised`` names the side that alone runs in integers.
     """
-    apart = np.flatnonzero(~same_choice(a, b)) if a.samples == b.samples else np.zeros(0, dtype=np.int64)
+    both = answers(a) and answers(b)
+    apart = np.flatnonzero(~same_choice(a, b)) if both and a.samples == b.samples else np.zeros(0, dtype=np.int64)
     agreement = parity(a, b, margins, judged=a if judged == "a" else b, exact=exact)
-    right = None if labels is None else {name: _right(record, labels) for name, record in (("a", a), ("b", b))}
+    right = {"a": _right(a, labels), "b": _right(b, labels)} if both and labels is not None else None
     return Comparison(
         a=names[0],
         b=names[1],

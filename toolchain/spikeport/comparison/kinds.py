@@ -89,6 +89,12 @@ ROUNDING = Kind(
     "float rounding (order of the sums)",
     "These are ties: membranes within rounding of their threshold; a gate allows them (compare --max-spike-mismatch).",
 )
+#: of spikes that the same real numbers do not give, whatever the order of their sums
+RUN = Kind(
+    "rounding",
+    "the same numbers, run otherwise",
+    "More than rounding parts them: another reset, another order of the steps, or a defect. Look at the first spike.",
+)
 TARGET = Kind(
     "target",
     "the target itself",

@@ -35,7 +35,7 @@ class Parity:
     """How far ``a`` agrees with ``b``. Counts are exact; a spike compared is one neuron at one step of one sample."""
 
     samples: int
-    argmax_agreement: float  #: share of samples with the same largest output, between 0 and 1
+    argmax_agreement: float | None  #: share of samples with the same largest output; None where a record has no outputs
     spike_mismatches: int
     spikes_compared: int  #: 0 where a record brought no spike trains: then nothing is said about spikes
     mismatches_above_rounding: int | None  #: those that rounding cannot explain; None where no margins were given
@@ -56,7 +56,7 @@ class Parity:
         plain: dict[str, Any] = {"against": against} if against else {}
         plain |= {
             "samples": self.samples,
-            "argmax_agreement": self.argmax_agreement,
+            **({} if self.argmax_agreement is None else {"argmax_agreement": self.argmax_agreement}),
             "spike_mismatches": self.spike_mismatches,
             "spikes_compared": self.spikes_compared,
         }
@@ -108,7 +108,7 @@ def parity(
         within, following = _explained(a, b, own, margins)
     return Parity(
         samples=a.samples,
-        argmax_agreement=float(np.mean(same_choice(a, b))),
+        argmax_agreement=float(np.mean(same_choice(a, b))) if answers(a) and answers(b) else None,
         spike_mismatches=apart,
         spikes_compared=sum(int(np.prod(a.trains[name].shape, dtype=np.int64)) for name in common),
         mismatches_above_rounding=above,
@@ -119,6 +119,11 @@ def parity(
         neurons={name: a.neurons[name] for name in common},
         uncompared=tuple(sorted((set(a.neurons) | set(b.neurons)) - set(common))) if both_have else (),
     )
+
+
+def answers(record: Record) -> bool:
+    """Whether a record has outputs: NIRData has none."""
+    return record.outputs.size > 0
 
 
 def same_choice(a: Record, b: Record) -> NDArray[np.bool_]:
@@ -174,6 +179,7 @@ def _explained(a: Record, b: Record, judged: Record, margins: Mapping[str, Judge
 def _output_difference(a: Record, b: Record) -> float | None:
     """The largest of all outputs that both have; None where shapes or units differ."""
     pairs = [(a.outputs, b.outputs), *((a.further[name], b.further[name]) for name in a.further if name in b.further)]
-    if any(x.shape != y.shape or (x.dtype.kind == "f") != (y.dtype.kind == "f") for x, y in pairs):
+    pairs = [pair for pair in pairs if pair[0].size and pair[1].size]
+    if not pairs or any(x.shape != y.shape or (x.dtype.kind == "f") != (y.dtype.kind == "f") for x, y in pairs):
         return None
     return max(float(np.abs(x.astype(np.float64) - y.astype(np.float64)).max()) for x, y in pairs)

@@ -13,7 +13,8 @@ import typer
 
 from spikeport import __version__, ending, plugins, process
 from spikeport.findings import SpikeportError
-from spikeport.terminal import console, refusals
+from spikeport.terminal import console, refusals, show
+from spikeport.terminal.usage import Verbs
 from spikeport.verbs import VERBS
 
 ABOUT = "From a trained PyTorch spiking network to Loihi arithmetic, with proof that it is still the same network."
@@ -42,6 +43,7 @@ def build(words: Collection[str] | None = None) -> typer.Typer:
     torch takes seconds to import, and the list of verbs needs none of it.
     """
     app = typer.Typer(
+        cls=Verbs,
         help=ABOUT,
         no_args_is_help=True,
         add_completion=True,
@@ -107,12 +109,15 @@ def main() -> None:
 def _command() -> int:
     """Run what the command line says; its exit status."""
     words = sys.argv[1:]
+    console.settings.json = "--json" in words
     try:
         with refusals.coded():
             app = build(_completed() if COMPLETING in os.environ else words)
             ending.moment.running = True
             app(args=general_first(words))
     except SpikeportError as error:
+        if console.settings.json:
+            show.as_json({"errors": error.findings})
         for finding in error.findings:
             print(console.printable(str(finding)), file=sys.stderr)
         return 2

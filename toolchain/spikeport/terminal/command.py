@@ -12,9 +12,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import typer
 
-from spikeport.findings import SpikeportError
 from spikeport.target import silent
-from spikeport.terminal import console, show
+from spikeport.terminal import console
 from spikeport.terminal.results import Shown
 from spikeport.verbs.parameters import Help
 from spikeport.verbs.values import VALUES
@@ -34,13 +33,8 @@ def command(verb: Callable[..., Any], shown: Shown) -> Callable[..., None]:
 
     def run(**written: Any) -> None:
         values = {parameter.name: _value(parameter, help, written) for parameter, help in helps}
-        try:
-            with ExitStack() as bars:
-                result = verb(**values, **_watched(verb, shown, bars))
-        except SpikeportError as error:  # also said on stderr, by the application
-            if written.get("json", False):
-                show.as_json({"errors": error.findings})
-            raise
+        with ExitStack() as bars:
+            result = verb(**values, **_watched(verb, shown, bars))
         raise typer.Exit(shown.show(result, values, as_json=written.get("json", False)))
 
     run.__name__ = verb.__name__

@@ -33,6 +33,7 @@ class Settings:
     """What the user asked of the terminal."""
 
     quiet: bool = False
+    json: bool = False  #: results and errors are JSON
 
 
 #: control characters but tab and new line, marks of direction, halves of pairs

@@ -11,6 +11,7 @@ import numpy as np
 from spikeport import preprocessing
 from spikeport.comparison import Cause, Comparison, check_shares, comparison, with_moments
 from spikeport.comparison import causes as find_causes
+from spikeport.comparison.kinds import ROUNDING, RUN
 from spikeport.engine import devices
 from spikeport.engine.decisions import Margin
 from spikeport.engine.devices import Runner, resolve
@@ -22,10 +23,9 @@ from spikeport.record import Record
 from spikeport.target import Request, begins, shows, silent
 from spikeport.verbs.execute import target_names
 from spikeport.verbs.load import load_data
-from spikeport.verbs.own_data import gather
-from spikeport.verbs.own_files import bring
+from spikeport.verbs.own_data import Brought
+from spikeport.verbs.own_files import bring, one_of
 from spikeport.verbs.parameters import (
-    ArrayOrFile,
     Batch,
     DataName,
     Device,
@@ -37,14 +37,15 @@ from spikeport.verbs.parameters import (
     Nir,
     On,
     Progress,
+    SamplesToo,
     Split,
     Timesteps,
 )
-from spikeport.verbs.sides import Named, Reading, Side, remembered, same_samples, side
+from spikeport.verbs.sides import Named, Reading, Side, in_layers, remembered, same_samples, side
 
 WHY_SAMPLES = 256  #: causes are looked for on at most so many samples: a dozen runs of them
 
-SIDE = "Checkpoint, .nir, .onnx, shipped model (each optionally @target), or a record.npz."
+SIDE = "Checkpoint, .nir, .onnx, shipped model (each optionally @target), a record.npz, or NIRData."
 
 
 def compare(
@@ -54,7 +55,7 @@ def compare(
     split: Split = "test",
     limit: Limit = None,
     *,
-    samples: ArrayOrFile = None,
+    samples: SamplesToo = None,
     labels: Labels = None,
     model_a: Annotated[Named | None, Help("The model of which A is a record.")] = None,
     model_b: Annotated[Named | None, Help("The model of which B is a record.")] = None,
@@ -78,12 +79,12 @@ def compare(
     Exit status 1 if a gate is not met.
 
     In Python: ``a`` and ``b``: a checkpoint, .nir, .onnx, shipped model or graph, each optionally ``@target``, or a
-    Record (also the path of a record.npz). ``data`` names the data set, ``samples`` are an array or a .npy file
-    instead. Where both sides are records neither is needed; margins and causes then come from the model and the input
-    files that the records remember, if these are still here, or from ``model_a`` and ``model_b`` and the samples given.
-    ``why`` looks for the causes, on at most 256 samples, where both networks are known and their spikes differ.
-    ``on`` shares the samples of both runs out, see `execute_on`. ``device`` computes all of it, but for a side that
-    names its own: ``model.int.nir@integer,device=cuda``.
+    Record (also the path of a record.npz, or another tool's NIRData, whose events come in steps of ``dt``). ``data`` is
+    whatever `load_data` takes, and ``samples`` 0.1's word for it. Where both sides are records there need be none;
+    margins and causes then come from the model and the input files that the records remember, if these are still here,
+    or from ``model_a`` and ``model_b`` and the data given. ``why`` looks for the causes, on at most 256 samples, where
+    both networks are known and their spikes differ. ``on`` shares the samples of both runs out, see `execute_on`.
+    ``device`` computes all of it, but for a side that names its own: ``model.int.nir@integer,device=cuda``.
 
     Raises SP816 for a gate that is no share between 0 and 1, SP814 where a model has no samples to run on, SP815 where
     a record ran others than those given, and what loading and running raise.
@@ -95,17 +96,17 @@ def compare(
         spikeport compare model.int.nir model.int.nir@lava --data digits --limit 32 --max-spike-mismatch 0
     """
     check_shares(max_accuracy_drop=max_accuracy_drop, min_agreement=min_agreement)
-    samples = None if samples is None else bring(samples)
-    reading = Reading(dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=samples if data is None else data)
-    sides = (side(a, model_a, **reading), side(b, model_b, **reading))
-    if frames and timesteps is None and samples is not None:
-        sides = (sides[0].as_long_as(samples), sides[1].as_long_as(samples))
+    given = one_of(data, samples)
+    given = None if given is None else bring(given, dt, split, limit)
+    reading = Reading(dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=given)
+    sides = in_layers((side(a, model_a, **reading), side(b, model_b, **reading)))
+    if frames and timesteps is None and given is not None:
+        sides = (sides[0].as_long_as(given), sides[1].as_long_as(given))
     compared = _compared(
         sides,
-        data,
+        given,
         split,
         limit,
-        samples,
         labels,
         why,
         on,
@@ -131,14 +132,13 @@ def _compared(
     data: Any,
     split: str,
     limit: int | None,
-    samples: Any,
     labels: Any,
     why: bool,
     on: str,
     request: Request,
 ) -> Comparison:
     graph = _reader(sides)
-    x, answers = _samples(sides, graph, data, split, limit, samples, labels)
+    x, answers = _samples(sides, graph, data, split, limit, labels)
     for each in sides:
         if x is not None:
             same_samples(each, x)
@@ -147,7 +147,7 @@ def _compared(
                 "SP814",
                 "a model needs samples to run on",
                 where=each.name,
-                mend="name a data set, --data digits, or a file, --input FILE.npy",
+                mend="name them: --data digits, or --data FILE.npy",
             )
     nothing = np.zeros(0)
     left, right = sides
@@ -158,13 +158,14 @@ def _compared(
     run = devices.on(resolve(request.device)[0])
     causes, why_not = _causes(left, right, x, answers, records, run) if why else (None, "not asked for")
     whole = _rounds_not(left, records[0]), _rounds_not(right, records[1])
-    judged: Literal["a", "b"] = "b" if whole == (False, True) else "a"
+    judges_b = whole == (False, True) or (right.graph is None and not any(whole))
+    judged: Literal["a", "b"] = "b" if judges_b else "a"
     result = comparison(
         records[0],
         records[1],
         names=(left.name, right.name),
         labels=answers,
-        margins=None if x is None else _margins(left, right, x, records, whole, request.device),
+        margins=None if x is None else _margins(left, right, x, records[judges_b], whole, request.device),
         judged=judged,
         exact=all(whole),
         quantised="" if whole[0] == whole[1] else left.name if whole[0] else right.name,
@@ -173,6 +174,10 @@ def _compared(
         why_not=why_not,
     )
     result = replace(result, graph=graph if right.graph is None else right.graph)
+    if (result.parity.mismatches_above_rounding or 0) and [cause.name for cause in causes or ()] == [ROUNDING.name]:
+        result = replace(
+            result, causes=tuple(replace(each, title=RUN.title, advice=RUN.advice) for each in causes or ())
+        )
     if result.first is None or x is None:
         return result
     return replace(result, first=with_moments(result.first, left.network, right.network, x))
@@ -191,14 +196,13 @@ def _reader(sides: tuple[Side, Side]) -> Graph | None:
 
 
 def _samples(
-    sides: tuple[Side, Side], graph: Graph | None, data: Any, split: str, limit: int | None, given: Any, labels: Any
+    sides: tuple[Side, Side], graph: Graph | None, data: Any, split: str, limit: int | None, labels: Any
 ) -> tuple[Array | None, Array | None]:
     """The samples of the comparison, and their labels; None where they are not known."""
-    if given is not None and graph is None:
-        return gather(given, split, limit).x, None
-    chosen = data if given is None else given
-    if chosen is not None and graph is not None:
-        labelled = load_data(chosen, split, graph, limit, labels)
+    if isinstance(data, Brought) and graph is None:
+        return data.x, None
+    if data is not None and graph is not None:
+        labelled = load_data(data, split, graph, limit, labels)
         return labelled.x, labelled.y
     return remembered(sides), None
 
@@ -212,7 +216,7 @@ def _causes(
         unknown = [(each, flag) for each, flag in ((left, "--model-a"), (right, "--model-b")) if each.graph is None]
         return None, " ".join(f"{each.name}: {each.lacks}; name it with {flag} to learn why." for each, flag in unknown)
     if samples is None:
-        return None, "the samples of the run are not here: name them with --data or --input to learn why"
+        return None, "the samples of the run are not here: name them with --data to learn why"
     missing = sorted(set(b.nodes_of(LIF)) - set(records[0].trains) & set(records[1].trains))
     if missing or not all(record.trains for record in records):
         return None, f"a run recorded no spike trains of {', '.join(missing) or 'any layer'}"
@@ -242,14 +246,16 @@ def _rounds_not(side: Side, record: Record) -> bool:
 
 
 def _margins(
-    left: Side, right: Side, x: Array, records: tuple[Record, Record], whole: tuple[bool, bool], device: str
+    left: Side, right: Side, x: Array, record: Record, whole: tuple[bool, bool], device: str
 ) -> dict[str, Margin] | None:
-    """A judged by B's numbers on its own spikes; where one of the two is in integers, that one by the real numbers."""
+    """The judged record by the numbers of the other, on its own spikes: A by B's network, B where only A's is known.
+
+    Where one of the two is in integers, it is judged, by the real numbers.
+    """
     if all(whole):
         return None
     real = left if whole[1] else right
     graph = real.graph if any(whole) or real.graph is not None else left.graph
-    record = records[1] if whole[1] else records[0]
     if graph is None or isinstance(graph.arithmetic, Loihi) or set(graph.nodes_of(LIF)) - set(record.trains):
         return None
     return margins(graph, x, record, resolve(device)[0])

@@ -21,11 +21,11 @@ from spikeport.mapping import find as find_chip
 from spikeport.mapping.fit import fit
 from spikeport.target import Request, check_input, silent
 from spikeport.told import Told
-from spikeport.verbs.events import Counted, count, one_of
+from spikeport.verbs.events import Counted, count
 from spikeport.verbs.fit import rewritten
 from spikeport.verbs.load import as_long_as, load_data, load_model
+from spikeport.verbs.own_files import bring, needed
 from spikeport.verbs.parameters import (
-    ArrayOrFile,
     Batch,
     DataName,
     Device,
@@ -36,6 +36,7 @@ from spikeport.verbs.parameters import (
     ModelLike,
     Nir,
     Progress,
+    SamplesToo,
     Seconds,
     Split,
     TargetName,
@@ -101,7 +102,7 @@ def energy(
     model: ModelLike,
     data: DataName = None,
     *,
-    samples: ArrayOrFile = None,
+    samples: SamplesToo = None,
     split: Split = "test",
     target: TargetName = None,
     limit: Limit = None,
@@ -149,9 +150,9 @@ def energy(
     chosen = {each.id: each for each in wanted}
     for each in chosen.values():
         function_of(each)
-    brought = one_of(data, samples)
+    brought = bring(needed(data, samples), dt, split, limit)
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=brought)
-    loaded = as_long_as(loaded, brought, frames and timesteps is None and data is None)
+    loaded = as_long_as(loaded, brought, frames and timesteps is None)
     x = load_data(brought, split, loaded.graph, limit).x
     graph = loaded.graph
     mapping, notes = mapped(graph, chip_)

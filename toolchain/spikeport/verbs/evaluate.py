@@ -13,6 +13,7 @@ from spikeport.target import Request, silent
 from spikeport.told import Told
 from spikeport.verbs.execute import execute, execute_in_parts
 from spikeport.verbs.load import load_data, load_model
+from spikeport.verbs.own_files import timed
 from spikeport.verbs.parameters import (
     Batch,
     DataLike,
@@ -54,7 +55,7 @@ class Evaluation(Told):
 
 def evaluate(
     model: ModelLike,
-    data: Annotated[DataLike, Help("Name of a data set, a .npz or .npy file, or a folder.")],
+    data: Annotated[DataLike, Help("Name of a data set, a .npz, .npy or NIRData file, or a folder.")],
     split: Split = "test",
     target: TargetName = None,
     limit: Limit = None,
@@ -88,6 +89,7 @@ def evaluate(
 
         spikeport evaluate model.int.nir --data digits --target lava --on processes:2
     """
+    data = timed(data, dt)
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=data)
     samples = load_data(data, split, loaded.graph, limit, labels)
     answers = samples.labels  # asked for before anything runs

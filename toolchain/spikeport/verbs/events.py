@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from spikeport.costs import Delivery, Identity, Traffic, deliveries, derive, identities
 from spikeport.files import plain
-from spikeport.findings import Finding, fail
+from spikeport.findings import Finding
 from spikeport.graph import LIF, Array, Graph, Loihi, Real, Samples, Synapse
 from spikeport.mapping import Chip, Work, traffic, work
 from spikeport.mapping import Mapping as Placement
@@ -19,9 +19,8 @@ from spikeport.record import Record, SynapseEvents, join
 from spikeport.target import Request, shows, silent
 from spikeport.told import Told
 from spikeport.verbs.load import Model, as_long_as, load_data, load_model
-from spikeport.verbs.own_files import bring
+from spikeport.verbs.own_files import bring, needed
 from spikeport.verbs.parameters import (
-    ArrayOrFile,
     Batch,
     DataName,
     Device,
@@ -33,6 +32,7 @@ from spikeport.verbs.parameters import (
     Nir,
     On,
     Progress,
+    SamplesToo,
     Seconds,
     Split,
     TargetName,
@@ -101,7 +101,7 @@ def events(
     model: ModelLike,
     data: DataName = None,
     *,
-    samples: ArrayOrFile = None,
+    samples: SamplesToo = None,
     split: Split = "test",
     target: TargetName = None,
     limit: Limit = None,
@@ -121,30 +121,22 @@ def events(
     The engine counts while it runs; for any other target the counts are derived from its spike trains. With a chip
     the messages and hops of a mapping on it are counted too, spike by spike. ``on`` shares the samples of the run out.
 
-    Raises SP721 for an unknown chip, SP722
-    for a graph that has no mapping, SP707 unless exactly one of ``data`` and ``samples`` is given, and what
-    `execute` raises.
+    Raises SP721 for an unknown chip, SP722 for a graph that has no mapping, SP707 unless exactly one of ``data`` and
+    ``samples`` (0.1's word for it) is given, and what `execute` raises.
 
     Examples:
 
         spikeport events digits-conv --data digits
 
-        spikeport events model.int.nir --input digits.npy --target lava --json
+        spikeport events model.int.nir --data digits.npy --target lava --json
     """
-    brought = one_of(data, samples)
+    brought = bring(needed(data, samples), dt, split, limit)
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=brought)
-    loaded = as_long_as(loaded, brought, frames and timesteps is None and data is None)
+    loaded = as_long_as(loaded, brought, frames and timesteps is None)
     x = load_data(brought, split, loaded.graph, limit).x
     placement = None if chip is None else Placement(loaded.graph, fit(loaded.graph, chip))
     request = Request(device=device, batch=batch, seconds=seconds, progress=progress)
     return count(loaded, x, placement, target, request, on)
-
-
-def one_of(data: Any, samples: Any) -> Any:
-    """What was given as either, read where it is no data set. Raises SP707 unless it is one of the two."""
-    if (data is None) == (samples is None):
-        fail("SP707", "give a data set or an input file, one of the two", mend="use --data NAME or --input FILE.npy")
-    return data if data is not None else bring(samples)
 
 
 def count(

@@ -15,6 +15,7 @@ from spikeport.record import Record
 from spikeport.target import Request
 from spikeport.told import Told
 from spikeport.verbs.load import load_data, load_model
+from spikeport.verbs.own_files import timed
 from spikeport.verbs.parameters import DataLike, Dt, Frames, Help, ModelLike, Nir, Timesteps
 
 CALIBRATION = 256  #: samples of the training split on which the cost of `thresholds="approx"` is measured
@@ -61,7 +62,7 @@ def export(
     if path.suffix.lower() == ".nir":
         from spikeport.formats import nir as format_nir
 
-        x = None if data is None else load_data(data, "train", loaded.graph, CALIBRATION).x
+        x = None if data is None else load_data(timed(data, dt), "train", loaded.graph, CALIBRATION).x
         findings = format_nir.write(loaded.graph, path, thresholds, calibration=x, run=_run)
     else:
         from spikeport.formats import onnx

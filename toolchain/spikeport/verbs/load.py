@@ -69,8 +69,7 @@ def load_model(
     Raises SP902 for what is no model, SP113 for a number of steps that it has no thresholds for, and the codes of the
     readers (SP2xx formats, SP3xx checkpoints).
     """
-    timed = any(finding.code == "SP226" for finding in getattr(data, "findings", ()))  # dt says when its events are
-    given = [*(["dt"] if dt is not None and not timed else []), *(nir or {})]
+    given = [*(["dt"] if dt is not None else []), *(nir or {})]
     if timesteps is not None and not isinstance(model, Model | Graph):
         nir = {**(nir or {}), "timesteps": str(timesteps)}
     loaded = _loaded(model, dt, nir or {}, data, frames)
@@ -78,12 +77,22 @@ def load_model(
         from spikeport.formats.nir import idle
 
         loaded = replace(loaded, findings=(*loaded.findings, idle(given, loaded.name)))
+    loaded = dt_was_for(data, loaded)
     graph = loaded.graph
     if frames and graph.entry.coding == "direct":
         graph = graph.replace({graph.input: graph.entry.with_(coding="events")})
     if timesteps is not None:
         graph = extend(graph, timesteps)
     return loaded if graph is loaded.graph else replace(loaded, graph=graph)
+
+
+def dt_was_for(observed: Any, model: Model) -> Model:
+    """A model without the note that ``dt`` changes nothing, where it says how long a step of NIRData's events is."""
+    if not any(finding.code == "SP226" for finding in getattr(observed, "findings", ())):
+        return model
+    from spikeport.formats.nir import idle
+
+    return replace(model, findings=tuple(note for note in model.findings if note != idle(["dt"], model.name)))
 
 
 def as_long_as(model: Model, samples: Brought | Path | str, frames: bool) -> Model:

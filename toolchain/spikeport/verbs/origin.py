@@ -12,16 +12,23 @@ import numpy as np
 from spikeport.files import sha256
 from spikeport.graph import Array
 from spikeport.verbs.load import Model
+from spikeport.verbs.own_files import OBSERVED
 
 
-def origin(model: Model, samples: Array, given: Any) -> Mapping[str, str]:
-    """What a record remembers of its run: the model's file and the input's (where ``given`` is one), with hashes."""
+def origin(model: Model, samples: Array, given: Any, dt: float | None = None) -> Mapping[str, str]:
+    """What a record remembers of its run: the model's file and the input's (where ``given`` is one), with hashes.
+
+    ``dt``: the seconds a step in which NIRData's events were added up.
+    """
     facts = {"samples_sha256": samples_hash(samples)}
     if model.path is not None:
         facts |= {"model": str(model.path), "model_sha256": sha256(model.path)}
     elif model.kind == "checkpoint":
         facts |= {"model": model.name}
-    return facts | {"input": str(given)} if isinstance(given, str | Path) else facts
+    if not isinstance(given, str | Path):
+        return facts
+    observed = Path(given).suffix.lower() in OBSERVED and dt is not None
+    return facts | {"input": str(given)} | ({"input_dt": repr(dt)} if observed else {})
 
 
 def samples_hash(samples: Array) -> str:

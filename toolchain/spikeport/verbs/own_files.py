@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from spikeport import datasets, reading
-from spikeport.findings import Finding, fail
+from spikeport.findings import Finding, fail, require
 from spikeport.graph import Array, Graph
 from spikeport.verbs.own_data import FORMS, Brought, gather, members
 
@@ -52,15 +52,38 @@ def recording(data: Any, graph: Graph) -> Brought | None:
     return Brought(str(data), np.moveaxis(x, 0, 1), y, stacked=True, findings=tuple(notes))
 
 
-def bring(data: Any, dt: float | None = None) -> Any:
-    """Samples of the user's, read; names of data sets and recordings, whose frames depend on the network, stay."""
+def bring(data: Any, dt: float | None = None, split: str = "test", limit: int | None = None) -> Any:
+    """Samples of the user's, read; names of data sets and recordings, whose frames depend on the network, stay.
+
+    ``dt``: seconds a step, which NIRData's events need (SP226).
+    """
+    data = timed(data, dt)
     if isinstance(data, str | Path) and (not is_own(str(data)) or _events(Path(data))):
         return data
-    if isinstance(data, str | Path) and Path(data).suffix.lower() in OBSERVED:
-        return _observed(Path(data), dt)
     if hasattr(data, "x") and hasattr(data, "axis"):  # samples that were loaded before
         return Brought(data.name, np.moveaxis(data.x, data.axis, 0), data.y, stacked=True)
-    return gather(data)
+    return gather(data, split, limit)
+
+
+def timed(data: Any, dt: float | None) -> Any:
+    """NIRData read in steps of ``dt`` seconds; whatever else holds samples stays as it is."""
+    if isinstance(data, str | Path) and Path(data).suffix.lower() in OBSERVED:
+        return _observed(Path(data), dt)
+    return data
+
+
+def one_of(data: Any, samples: Any) -> Any:
+    """The samples, by either of the words for them; None where there are none. Raises SP707 for both."""
+    if data is not None and samples is not None:
+        fail("SP707", "two things to run on", mend="give --data or --input, which are one word, not both")
+    return samples if data is None else data
+
+
+def needed(data: Any, samples: Any) -> Any:
+    """As `one_of`. Raises SP707 where there are none, too."""
+    given = one_of(data, samples)
+    require(given is not None, "SP707", "nothing to run on", mend=f"name it with --data: {FORMS}")
+    return given
 
 
 def _observed(path: Path, dt: float | None) -> Brought:

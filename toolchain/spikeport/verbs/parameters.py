@@ -87,11 +87,10 @@ ModelLike = Annotated[
 ]
 #: anything that holds samples: `load_data` says what
 DataLike = str | Path | Array | Any
-DataName = Annotated[DataLike | None, Help("Name of a data set, a .npz or .npy file, or a folder.")]
+DataName = Annotated[DataLike | None, Help("Name of a data set, a .npz, .npy or NIRData file, or a folder.")]
 Labels = Annotated[DataLike | None, Help("A .npy file with the class numbers, where the data have none.")]
-ArrayOrFile = Annotated[
-    DataLike | None, Help("The same without labels: a .npy file, [B, ...] or [T, B, ...].", flags=("--input",))
-]
+#: 0.1's word for data without labels, in the verbs that had it
+SamplesToo = Annotated[DataLike | None, Help("The same as --data.", flags=("--input",))]
 Split = Annotated[str, Help("train, val or test.")]
 TargetName = Annotated[str | None, Help("Where to run it; `spikeport targets` lists.")]
 Device = Annotated[str, Help("Which processor computes: cpu, cuda, cuda:1, …, or auto.")]

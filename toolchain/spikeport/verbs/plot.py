@@ -81,7 +81,7 @@ def _side(named: Path | str | Record, model: Path | str | Model | None, reading:
             "SP822",
             "is no record",
             where=str(named),
-            mend="run it first: spikeport simulate MODEL --input X.npy --out DIR",
+            mend="run it first: spikeport simulate MODEL --data X.npy --out DIR",
         )
     return side(named, model, **reading)
 

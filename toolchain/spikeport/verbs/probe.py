@@ -25,6 +25,7 @@ from spikeport.training.neurons import Neuron
 from spikeport.training.probe import Activity, activity
 from spikeport.training.shipped import load
 from spikeport.verbs.load import Data, Model, load_data, load_model
+from spikeport.verbs.own_files import timed
 from spikeport.verbs.parameters import DataLike, Device, Help, Progress, Split
 
 Place = str | Path
@@ -81,6 +82,7 @@ def probe(
     against: Annotated[Place | None, Help("A second training, to hold it against.")] = None,
     out: Annotated[Path | str | None, Help("A picture, .png or .svg.")] = None,
     batch: Annotated[int | None, Help("Samples at once; the recipe's batch unless said.", least=2)] = None,
+    dt: Annotated[float | None, Help("Seconds a step, for NIRData's events.")] = None,
     device: Device = "cpu",
     progress: Progress = silent,
 ) -> Probe:
@@ -104,7 +106,7 @@ def probe(
     """
     place = None if out is None else output(out, ".png", ".svg")
     on, notes = resolve(device)
-    sides = [_side(each, data, split, limit) for each in (checkpoint, against) if each is not None]
+    sides = [_side(each, timed(data, dt), split, limit) for each in (checkpoint, against) if each is not None]
     whole, before, runs = sum(side.samples.samples * (1 + len(side.epochs)) for side in sides), 0, []
     size = batch or int(sides[0].model.metadata.get("recipe", {}).get("batch", 100))
     for side in sides:

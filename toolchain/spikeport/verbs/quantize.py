@@ -22,7 +22,7 @@ from spikeport.quantisation.collapse_schedule import Collapse, collapse_schedule
 from spikeport.target import Request, begins, silent
 from spikeport.verbs.export import export
 from spikeport.verbs.load import Data, load_data, load_model
-from spikeport.verbs.own_files import is_own
+from spikeport.verbs.own_files import is_own, timed
 from spikeport.verbs.parameters import (
     DataLike,
     Device,
@@ -97,6 +97,7 @@ def quantize(
         fail("SP400", f"thresholds {thresholds!r}", mend=f"use {', '.join(get_args(Collapse))}")
     here, notes = resolve(device)
     simulate = on(here)
+    data = timed(data, dt)
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=data)
     graph = loaded.graph
     seen = load_data(data, "train", graph, labels=labels)

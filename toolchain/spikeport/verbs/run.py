@@ -20,7 +20,7 @@ from spikeport.verbs.fit import placed
 from spikeport.verbs.job import Bar, Job, Subject, no_bar
 from spikeport.verbs.load import as_long_as, load_data, load_model
 from spikeport.verbs.outcome import compared, energy, explained, result_of
-from spikeport.verbs.own_files import bring, is_own
+from spikeport.verbs.own_files import bring, is_own, timed
 from spikeport.verbs.parameters import DataLike, DataName, Dt, Frames, Help, Labels, Limit, ModelLike, Nir, Timesteps
 from spikeport.verbs.plan import TARGET, Plan
 from spikeport.verbs.plan import read as read_plan
@@ -143,7 +143,7 @@ def _trained(job: Job, plan: Plan) -> Subject:
 
 def _taken(job: Job, plan: Plan) -> Subject:
     """A network that was trained elsewhere, with the samples that were brought."""
-    brought = None if plan.data is None else bring(plan.data)
+    brought = None if plan.data is None else bring(plan.data, plan.dt)
     with job.stage("capture"):
         model = load_model(
             plan.trained, dt=plan.dt, nir=plan.nir, timesteps=plan.timesteps, frames=plan.frames, data=brought
@@ -168,7 +168,9 @@ def _calibration(job: Job, plan: Plan, brought: Any, subject: Subject) -> Any:
     if plan.calibrate is None and isinstance(brought, str | Path) and not is_own(str(brought)):
         return brought
     labels = plan.labels if plan.calibrate is None else None
-    seen = load_data(plan.data if plan.calibrate is None else plan.calibrate, "train", graph, labels=labels)
+    seen = load_data(
+        timed(plan.data if plan.calibrate is None else plan.calibrate, plan.dt), "train", graph, labels=labels
+    )
     whole = load_data(brought, "test", graph) if plan.limit else test
     if seen.x.shape == whole.x.shape and np.array_equal(seen.x, whole.x):
         what = "the samples that judge the integers calibrated them too"

@@ -11,18 +11,20 @@ from spikeport.comparison import Side as Network
 from spikeport.engine import simulate
 from spikeport.files import sha256
 from spikeport.findings import fail
-from spikeport.graph import Array, Graph
+from spikeport.graph import LIF, Array, Graph
 from spikeport.nearest import choose
 from spikeport.passes.extend import extend
 from spikeport.record import Record
 from spikeport.target import Request, shows
 from spikeport.training.shipped import models
 from spikeport.verbs.execute import execute, target_names
-from spikeport.verbs.load import Model, as_long_as, load_data, load_model
+from spikeport.verbs.load import Model, as_long_as, dt_was_for, load_data, load_model
 from spikeport.verbs.origin import samples_hash
 from spikeport.verbs.own_data import Brought
-from spikeport.verbs.own_files import read as read_own
+from spikeport.verbs.own_files import OBSERVED, bring
 from spikeport.verbs.shards import execute_on
+
+NIR_DATA = "nir"  #: what a record that was read from NIRData calls its target
 
 Named = str | Path | Graph | Model | Record | Any  #: or a module, as `load_model` takes it
 
@@ -98,9 +100,41 @@ def side(named: Named, model: Named | None = None, **reading: Unpack[Reading]) -
         if comma and not option.startswith("device="):
             fail("SP525", f"{option!r} says nothing of a side", where=name, mend="write model@integer,device=cuda")
         name, target, device = head, tail, option.removeprefix("device=") or None
+    if _observed(Path(name)):
+        return _of_record(name, Record.load(name, reading.get("dt")), model, reading)
     if Path(name).suffix == ".npz":
         return _of_record(str(named), Record.load(name), model, reading)
     return Side(str(named), load_model(name, **reading), target, device)
+
+
+def _observed(path: Path) -> bool:
+    """Whether a file is NIRData, and no model."""
+    from spikeport.formats.nir import data
+
+    ending = path.suffix.lower()
+    return ending in OBSERVED and (ending != ".nir" or (path.is_file() and data.is_data(path)))
+
+
+def in_layers(sides: tuple[Side, Side]) -> tuple[Side, Side]:
+    """Both, the NIRData among them with the names and shapes of the layers that the other side, or its model, has."""
+    left, right = sides
+    return _in_layers(left, right), _in_layers(right, left)
+
+
+def _in_layers(one: Side, other: Side) -> Side:
+    if one.model is not None and other.record is not None:
+        one = replace(one, model=dt_was_for(other.record, one.model))
+    if one.record is None or one.record.target != NIR_DATA:
+        return one
+    from spikeport.formats.nir.record_data import with_layers
+
+    graph = other.graph if one.graph is None else one.graph
+    if graph is not None:
+        layers = {name: node.shape for name, node in graph.nodes_of(LIF).items()}
+    else:
+        assert other.record is not None
+        layers = {name: train.shape[2:] for name, train in other.record.trains.items()}
+    return replace(one, record=with_layers(one.record, layers))
 
 
 def _of_record(name: str, record: Record, model: Named | None, reading: Reading) -> Side:
@@ -129,7 +163,9 @@ def remembered(sides: tuple[Side, Side]) -> Array | None:
     """The samples that a record says it ran, where that file still holds them; None otherwise."""
     for each in sides:
         if each.record is not None and Path(path := each.record.origin.get("input", "")).is_file():
-            samples = read_own(Path(path), "test").x if each.graph is None else load_data(path, "test", each.graph).x
+            known = each.record.origin.get("input_dt")
+            brought = bring(path, None if known is None else float(known))
+            samples = brought.x if each.graph is None else load_data(brought, "test", each.graph).x
             if samples_hash(samples) == each.record.origin["samples_sha256"]:
                 return samples
     return None
@@ -144,5 +180,5 @@ def same_samples(each: Side, x: Array) -> None:
             "ran other samples than these",
             where=each.name,
             why="margins and causes would be those of another input.",
-            mend="name the data, the split and the limit of the recorded run, or its --input",
+            mend="name the data, the split and the limit of the recorded run",
         )

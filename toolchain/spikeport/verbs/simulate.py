@@ -16,7 +16,7 @@ from spikeport.target import Request, check_input, silent
 from spikeport.verbs.execute import execute, execute_in_parts, part
 from spikeport.verbs.load import Model, as_long_as, load_data, load_model
 from spikeport.verbs.origin import origin
-from spikeport.verbs.own_files import bring
+from spikeport.verbs.own_files import bring, needed
 from spikeport.verbs.parameters import (
     Batch,
     DataLike,
@@ -30,6 +30,7 @@ from spikeport.verbs.parameters import (
     On,
     Progress,
     Resume,
+    SamplesToo,
     Seconds,
     TargetName,
     Timesteps,
@@ -42,13 +43,13 @@ LAYERS = "Of this layer only. May be repeated."
 
 def simulate(
     model: ModelLike,
-    samples: Annotated[
-        DataLike,
-        Help("A .npy file: [B, ...], or [T, B, ...] with --frames; .npz, folder, data set.", flags=("--input",)),
-    ],
+    data: Annotated[
+        DataLike | None, Help("A .npy file: [B, ...], or [T, B, ...] with --frames; .npz, NIRData, folder, data set.")
+    ] = None,
     target: TargetName = None,
     out: Annotated[Path | str | None, Help("Folder for record.npz, or NIRData: spikes.nir.", needed=True)] = None,
     *,
+    samples: SamplesToo = None,
     dt: Dt = None,
     nir: Nir = None,
     timesteps: Timesteps = None,
@@ -68,10 +69,10 @@ def simulate(
     """Run a model on an input file and keep outputs, spike counts, and every spike and event count unless told not to.
 
     In Python: returns the record, and writes ``out/record.npz`` where ``out`` is given, or NIRData where that ends in
-    .nir (`Record.save`). ``samples``: NIRData (events in steps of ``dt``), or whatever
-    `load_data` takes, [B, ...] for direct coding or, with ``frames``, [T, B, ...]. ``dt`` and ``nir`` are for files of
-    other tools, see `load_model`; where such a file leaves the steps open, ``timesteps`` or the frames set it. A run of
-    more than about a minute, or 1024 samples, keeps its finished parts in ``out``; ``resume`` goes on after them.
+    .nir (`Record.save`). ``data`` (``samples`` in 0.1): NIRData (events in steps of ``dt``), or whatever `load_data`
+    takes, [B, ...] for direct coding or, with ``frames``, [T, B, ...]. ``dt`` and ``nir`` are for files of other tools,
+    see `load_model`; where such a file leaves the steps open, ``timesteps`` or the frames set it. A run of more than
+    about a minute, or 1024 samples, keeps its finished parts in ``out``; ``resume`` goes on after them.
 
     In Python: ``trains`` and ``membranes`` (after the reset) are of all layers, of none, or of the layers named; spike
     trains and event counts that are left out are named in the record (SP516). ``batch`` samples run at once, or as many
@@ -79,34 +80,35 @@ def simulate(
 
     With ``stream`` frames come as .npy arrays [steps, *input], one behind the other, from a file or a pipe (``-``), and
     outputs [steps, B, *output] go out in the same form, block by block; memory does not grow, and the last thing said
-    is how many spikes there were. In Python ``samples`` may be an iterator of arrays, and the record holds sums over
+    is how many spikes there were. In Python ``data`` may be an iterator of arrays, and the record holds sums over
     time; `spikeport.engine.stream` gives the blocks themselves.
 
-    Raises SP907 for a file that is no array, SP502 for one of the wrong shape, SP511 for parts without ``resume``,
-    SP515 for layers that there are not.
+    Raises SP707 without ``data``, SP907 for a file that is no array, SP502 for one of the wrong shape, SP511 for parts
+    without ``resume``, SP515 for layers that there are not.
 
     Examples:
 
-        spikeport simulate model.int.nir --input digits.npy --target lava --out build/lava
+        spikeport simulate model.int.nir --data digits.npy --target lava --out build/lava
 
-        spikeport simulate model.int.nir --input many.npy --no-trains --no-events --memory 1GB --out build/many
+        spikeport simulate model.int.nir --data many.npy --no-trains --no-events --memory 1GB --out build/many
 
-        spikeport simulate other.nir --input frames.npy --frames --dt 0.001 --out build/other
+        spikeport simulate other.nir --data frames.npy --frames --dt 0.001 --out build/other
 
-        camera | spikeport simulate model.int.nir --stream --input - --out - | motor
+        camera | spikeport simulate model.int.nir --stream --data - --out - | motor
     """
+    given = needed(data, samples)
     if stream:
         if membranes or resume or on != "here":
             what, mend = "a stream keeps neither membranes nor parts", "leave --membranes, --resume and --on out"
             fail("SP544", what, mend=mend)
         model = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=True)
-        return streamed(model, samples, target, out, Request(device=device), progress)
-    brought = bring(samples, dt)
+        return streamed(model, given, target, out, Request(device=device), progress)
+    brought = bring(given, dt)
     written = None if out is None or Path(out).suffix.lower() != ".nir" else output(out, ".nir")
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=brought)
     loaded = as_long_as(loaded, brought, frames and timesteps is None)
-    data = load_data(brought, "test", loaded.graph)
-    array = data.x
+    entering = load_data(brought, "test", loaded.graph)
+    array = entering.x
     request = Request(
         trains=trains if isinstance(trains, bool) else tuple(trains),
         membranes=membranes if isinstance(membranes, bool) else tuple(membranes),
@@ -117,10 +119,10 @@ def simulate(
         memory=memory,
         progress=progress,
     )
-    remembers = origin(loaded, array, samples)
+    remembers = origin(loaded, array, given, dt)
     if frames or dt or nir or timesteps:  # what the file alone would be is another network
         remembers = {name: value for name, value in remembers.items() if not name.startswith("model")}
-    notes = (*data.findings, *_left_out(loaded.graph, request))
+    notes = (*entering.findings, *_left_out(loaded.graph, request))
     if on != "here":
         record = execute_on(on, loaded, target, array, request, None if written else out)
     elif out is not None and written is None and (resume or check_input(loaded.graph, array) > part(loaded, target)):

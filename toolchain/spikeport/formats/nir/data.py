@@ -63,6 +63,15 @@ def save(path: Path, observables: Mapping[str, Mapping[str, Array]], dt: float) 
     write_bytes(path, image, "SP201")
 
 
+def is_data(path: Path) -> bool:
+    """Whether a .nir file holds NIRData, and no graph. False for what is no such file at all: its reader says that."""
+    try:
+        with h5py.File(path, "r") as file:
+            return "nodes" in file and "node" not in file
+    except OSError:
+        return False
+
+
 def load(path: Path, dt: float | None = None) -> list[Observed]:
     """Every observable of a file. ``dt``: seconds a step, which events need: they are added up step by step.
 

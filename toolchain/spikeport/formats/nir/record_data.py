@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from spikeport.findings import fail, require
 from spikeport.formats.nir import data
+from spikeport.formats.nir.safe_names import safe_names
 from spikeport.graph import Array
 from spikeport.record import Record
 from spikeport.spike_train import Train
+
+T = TypeVar("T")
+Shape = tuple[int, ...]
 
 SPIKES, VOLTAGES = "spikes", "voltages"  #: observables, in the words of NIR's documents
 MOST = 2**31  #: spikes of one neuron in one step that a count of a run has room for
@@ -51,6 +58,38 @@ def load(path: Path, dt: float | None = None) -> dict[str, Any]:
         "membranes": arrays[VOLTAGES],
         "findings": tuple(finding for each in observed for finding in each.findings),
     }
+
+
+def with_layers(record: Record, layers: Mapping[str, Shape]) -> Record:
+    """Another tool's NIRData under the names and shapes of a network's ``layers``, as far as they can be told.
+
+    Neurons of NIRData are flat, in C order, and its nodes have the names of the NIR file that was run: `safe_names`.
+    """
+    own = {safe: name for name, safe in safe_names(layers).items()}
+
+    def named(arrays: Mapping[str, T], shaped: Callable[[T, Shape], T]) -> dict[str, T]:
+        known = {name if name in layers else own.get(name, name): value for name, value in arrays.items()}
+        return {name: shaped(value, layers.get(name, ())) for name, value in known.items()}
+
+    def train(one: Train, shape: Shape) -> Train:
+        return one if not _flat(one.shape, shape) else Train.pack(one.unpack().reshape(*one.shape[:2], *shape))
+
+    def grid(one: Array, shape: Shape) -> Array:
+        return one.reshape(*one.shape[:2], *shape) if _flat(one.shape, shape) else one
+
+    trains = named(record.trains, train)
+    return replace(
+        record,
+        trains=trains,
+        neurons=named(record.neurons, lambda count, _: count),
+        spike_counts=named(record.spike_counts, lambda counts, _: counts),
+        membranes=named(record.membranes, grid),
+    )
+
+
+def _flat(values: Shape, layer: Shape) -> bool:
+    """Whether values [T, B, neurons] are those of a layer."""
+    return len(values) == 3 and values[2] == math.prod(layer) and values[2:] != layer
 
 
 def _train(values: Array, where: str) -> Train:
