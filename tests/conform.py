@@ -2,6 +2,7 @@
 
 python tests/conform.py --graphs 5000 --shard 1/4
 python tests/conform.py --graphs 800 --kind speck --folder build/conformance-speck
+python tests/conform.py --graphs 400 --kind xylo --target onnxruntime --folder build/conformance-onnx
 python tests/conform.py --write docs/results/conformance.md
 """
 
@@ -28,14 +29,15 @@ AT_ONCE = 50  #: networks in one part of a shard, so that Lava starts once for i
 CYCLE = ("integers",) * 8 + ("float32",) * 4 + ("float64",) * 3 + ("linear", "shifts", "lava", "lava, real", "sanafe")
 
 
-def run(first: int, last: int, names: set[str], cycle: Sequence[str] = CYCLE) -> dict[str, object]:
-    """Networks ``first`` ... ``last - 1``, on every target that takes them."""
+def run(first: int, last: int, names: set[str], kind: str | None = None) -> dict[str, object]:
+    """Networks ``first`` ... ``last - 1``, on every target that takes them; those of ``kind`` on what is named."""
+    cycle: Sequence[str] = (kind,) if kind else CYCLE
     part: dict[str, object] = {"first": first, "last": last}
     for name, contestant in contestants().items():
         if (names and name not in names) or contestant.missing:
             continue
         kinds = [(cycle[number % len(cycle)], number) for number in range(first, last)]
-        part[name] = result(contestant, [(kind, number) for kind, number in kinds if kind in contestant.kinds])
+        part[name] = result(contestant, [each for each in kinds if each[0] in contestant.kinds or (kind and names)])
     return part
 
 
@@ -90,7 +92,7 @@ def main() -> int:
     options.add_argument("--graphs", type=int, default=5000)
     options.add_argument("--shard", default="1/1", help="1/4 is the first of four")
     options.add_argument("--target", action="append", default=[], help="only this one; may be given more than once")
-    options.add_argument("--kind", choices=KINDS, help="networks of one kind only, as a target takes them")
+    options.add_argument("--kind", choices=KINDS, help="networks of one kind only, on what takes them or on --target")
     options.add_argument("--folder", type=Path, default=Path("build/conformance"))
     options.add_argument("--write", type=Path, help="put what was run so far into this page, and run nothing")
     order = options.parse_args()
@@ -106,8 +108,7 @@ def main() -> int:
         path = order.folder / f"part-{first:06}.json"
         if path.exists():
             continue
-        cycle = (order.kind,) if order.kind else CYCLE
-        part = run(first, min(first + AT_ONCE, order.graphs), set(order.target), cycle)
+        part = run(first, min(first + AT_ONCE, order.graphs), set(order.target), order.kind)
         write_text(path, json.dumps(part, indent=1))
         differences = [d for each in part.values() if isinstance(each, dict) for d in each["differences"]]
         wrong += len(differences)

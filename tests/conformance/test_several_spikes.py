@@ -23,8 +23,8 @@ RUNNERS = [
     Contestant("integer", (INTEGERS,), named("integer"), "products"),
     Contestant("reference", (REALS,), named("reference"), "plain"),
     Contestant("reference", (REALS,), named("reference"), "fast"),
-    Contestant("onnxruntime", (INTEGERS, REALS), named("onnxruntime")),
-    Contestant("onnxruntime, step by step", (INTEGERS, REALS), SingleSteps),
+    Contestant("onnxruntime", (INTEGERS, REALS, "xylo"), named("onnxruntime")),
+    Contestant("onnxruntime, step by step", (INTEGERS, REALS, "xylo"), SingleSteps),
 ]
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import onnx as peer
 import pytest
 
+from formats.test_onnx_portable import KNOWN
 from quantize_examples import convolutional
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir, onnx
@@ -109,14 +111,25 @@ def test_what_only_the_simulator_does_is_said():
 
 @pytest.mark.parametrize("other", [Lava, NengoLoihi])
 def test_other_chips_refuse_its_neurons(other):
-    """On a profile that says nothing else of Xylo's, too; ONNX has no word for them."""
+    """On a profile that says nothing else of Xylo's, too."""
     free = replace(LOIHI2, neuron="xylo", most_spikes=31)
     for arithmetic in (Loihi(XYLO), Loihi(free)):
         assert "SP616" in [finding.code for finding in other().check(network(arithmetic))]
 
 
-def test_onnx_has_no_words_for_its_neurons_and_nir_keeps_every_number(tmp_path):
-    with pytest.raises(SpikeportError, match="SP206"):
-        onnx.build(network())
-    nir.write(network(), tmp_path / "a.nir")
-    assert nir.read(tmp_path / "a.nir")[0] == network()
+def test_files_keep_every_number_and_a_portable_one_has_only_operators_that_most_tools_know(tmp_path):
+    for path, formats in ((tmp_path / "a.onnx", onnx), (tmp_path / "a.nir", nir)):
+        formats.write(network(), path)
+        assert formats.read(path) == (network(), ())
+    onnx.write(network(), tmp_path / "b.onnx", portable=True)
+    assert {node.op_type for node in peer.load(tmp_path / "b.onnx").graph.node} <= KNOWN
+    with pytest.raises(SpikeportError, match="SP251"):  # what its functions compute is no real numbers'
+        onnx.read(renamed(tmp_path / "a.onnx"))
+
+
+def renamed(path):
+    """The model without our metadata: its operators are what counts."""
+    model = peer.load(path)
+    del model.metadata_props[:]
+    peer.save(model, path)
+    return path

@@ -84,7 +84,7 @@ def entering(self: Layout, name: str, node: Input, x: None) -> Value:
 def neuron(self: Whole, name: str, node: LIF, x: Value) -> Value:
     """One call to the function of the layer's kind."""
     floats, to = (None, f"membranes/{name}") if isinstance(node, Peak) else (self.floats, f"spikes/{name}")
-    called = neuron_functions.function_name(node, self.time, integers=self.integers)
+    called = neuron_functions.function_name(node, self.time, self.profile)
     if called not in self.builder.functions:
         self.builder.functions[called] = neuron_functions.function(
             node, self.time, self.builder.dtype, profile=self.profile, old=self.old, floats=floats

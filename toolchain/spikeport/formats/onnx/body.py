@@ -33,6 +33,13 @@ class Body:
             return self.op("CastLike", [value, like], output)
         return self.op("Cast", [value], output, to=self.kind)
 
+    def within(self, value: str, output: str, tag: str, prefix: str = "") -> str:
+        """A whole number cut to the states' ends, ``lowest`` and ``highest``: Clip fails beyond 32 bits."""
+        below = self.op("Less", [value, "lowest"], f"{prefix}below{tag}")
+        raised = self.op("Where", [below, "lowest", value], f"{prefix}raised{tag}")
+        above = self.op("Greater", [raised, "highest"], f"{prefix}above{tag}")
+        return self.op("Where", [above, "highest", raised], output)
+
     def constant(self, name: str, value: int | list[int]) -> None:
         """A whole number or a list of them, as a tensor, which more tools know than an attribute."""
         if self.old:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 
 from spikeport.findings import fail
-from spikeport.graph import LIF, Graph, Input, Loihi, Range, Readout
+from spikeport.graph import LIF, Graph, Input, Range, Readout
 from spikeport.graph import ranges as analysis
 
 LARGEST = 2**31 - 1  #: integers run as int32 between nodes
 
 
 def ranges(graph: Graph) -> dict[str, Range]:
-    """The range of what leaves each node. Raises SP206 beyond 32 bits, where unknown, and for Xylo's neurons."""
-    if isinstance(graph.arithmetic, Loihi) and graph.arithmetic.profile.neuron != "loihi":
-        what = f"the profile {graph.arithmetic.profile.name!r} has neurons for which ONNX export has no function"
-        fail("SP206", what, mend="write a .nir file, which keeps every number")
+    """The range of what leaves each node. Raises SP206 beyond 32 bits and where unknown."""
     _every_loop_spikes(graph)
     bounds = analysis.ranges(graph)
     for name in graph.order:

@@ -25,7 +25,7 @@ def neuron(work: Draft, call: onnx.NodeProto) -> None:
     kind = next((each for each in neuron_functions.STATES if each.__name__ == parts[0]), LIF)
     time = next((part for part in parts if part in ("unroll", "step")), "scan")
     reset = next((part for part in parts if part in ("subtract", "none")), "value")
-    if "loihi" in parts or time == "step":
+    if {"loihi", "xylo"} & set(parts) or time == "step":
         raise UnsupportedError("only functions of all timesteps in real numbers can be lifted")
     x = work.x(call)
     names = [*neuron_functions.PARAMETERS, *neuron_functions.MORE[kind]]

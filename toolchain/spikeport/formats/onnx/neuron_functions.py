@@ -20,7 +20,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from spikeport.formats.onnx import whole_floats
+from spikeport.formats.onnx import whole_floats, xylo
 from spikeport.formats.onnx.body import Body, Names
 from spikeport.formats.onnx.builder import DOMAIN, OPSET
 from spikeport.graph import ALIF, LIF, CubaLIF, Peak, Profile
@@ -37,10 +37,10 @@ MORE: dict[type[LIF], tuple[str, ...]] = {
 STATES: dict[type[LIF], tuple[str, ...]] = {LIF: ("v",), CubaLIF: ("v", "i"), ALIF: ("v", "a"), Peak: ("v", "i")}
 
 
-def function_name(node: LIF, time: str, *, integers: bool = False) -> str:
+def function_name(node: LIF, time: str, profile: Profile | None = None) -> str:
     """Which function a layer calls: its kind, comparison and reset; ``LIF`` alone fires on >= and resets to a value."""
     parts = [type(node).__name__]
-    parts += ["loihi"] if integers else ["above"] if node.compare == ">" else []
+    parts += [profile.neuron] if profile is not None else ["above"] if node.compare == ">" else []
     parts += [node.reset] if node.reset in ("subtract", "none") else []
     parts += [f"up_to_{node.most_spikes}"] if node.most_spikes > 1 else []
     parts += [time] if time != "scan" else []
@@ -70,6 +70,9 @@ def function(
         state_kind = helper.np_dtype_to_tensor_dtype(floats)
         threshold = whole_floats.parameters(body, profile, state_kind, cuba=isinstance(node, CubaLIF))
         step = partial(whole_floats.step, node=node, kind=state_kind)
+    elif profile is not None and profile.neuron == "xylo":
+        xylo.constants(body, profile)
+        step = partial(_xylo_step, node=node)
     elif profile is not None:
         body.integer_constants(profile)
         step = partial(_loihi_step, node=node, wraps=profile.accumulator_least is not None, old=old)
@@ -84,9 +87,7 @@ def function(
     else:
         _unrolled(body, step, states, state_kind, threshold, node.timesteps)
     opsets = [helper.make_opsetid("", OPSET)]
-    return helper.make_function(
-        DOMAIN, function_name(node, time, integers=integers), inputs, outputs, body.nodes, opsets
-    )
+    return helper.make_function(DOMAIN, function_name(node, time, profile), inputs, outputs, body.nodes, opsets)
 
 
 def _step(body: Body, names: Names = Names(), *, node: LIF) -> None:
@@ -124,14 +125,14 @@ def _loihi_step(body: Body, names: Names = Names(), *, node: LIF, wraps: bool, o
     leaked = body.op("Div", [weighted, "one"], f"leaked{tag}")
     driven = body.op("Add", [leaked, arriving], f"driven{tag}")
     exact = body.op("Add", [driven, "bias"], f"exact{tag}")
-    if old:
-        u = body.op("Clip", [exact, "lowest", "highest"], f"u{tag}")
-    else:
-        below = body.op("Less", [exact, "lowest"], f"below{tag}")
-        raised = body.op("Where", [below, "lowest", exact], f"raised{tag}")
-        u = body.op("Where", [body.op("Greater", [raised, "highest"], f"above{tag}"), "highest", raised], f"u{tag}")
+    u = body.op("Clip", [exact, "lowest", "highest"], f"u{tag}") if old else body.within(exact, f"u{tag}", tag)
     level = body.op("Mul", [names.threshold, "lift"], f"level{tag}")
     _fire(body, names, node, u, level)
+
+
+def _xylo_step(body: Body, names: Names = Names(), *, node: LIF) -> None:
+    u = xylo.charge(body, names)
+    _fire(body, names, node, u, body.op("Mul", [names.threshold, "lift"], f"level{names.tag}"))
 
 
 def _fire(body: Body, names: Names, node: LIF, u: str, level: str) -> None:
@@ -173,10 +174,12 @@ def _adapted(body: Body, names: Names, node: ALIF, u: str) -> None:
 
 
 def _several(body: Body, names: Names, node: LIF, u: str, level: str) -> None:
-    """How many thresholds u reaches, or passes, from 0 to `most_spikes`. Integers: those that u - 1 reaches; that Div
-    truncates towards zero does not matter below zero."""
+    """How many thresholds u reaches, or passes, from 0 to `most_spikes`. Integers: u passes those that u - 1 reaches;
+    that Div truncates towards zero does not matter below zero."""
     tag = names.tag
-    if body.whole:
+    if body.whole and node.compare == ">=":
+        thresholds = body.op("Div", [u, level], f"thresholds{tag}")
+    elif body.whole:
         lowered = body.op("Sub", [u, "unit"], f"lowered{tag}")
         thresholds = body.op("Div", [lowered, level], f"thresholds{tag}")
     else:

@@ -117,7 +117,7 @@ def _input(self: Step, name: str, node: Input, x: None) -> Value:
 
 
 def _neuron(self: Step, name: str, node: LIF, x: Value) -> Value:
-    called = neuron_functions.function_name(node, "step", integers=self.integers)
+    called = neuron_functions.function_name(node, "step", self.profile)
     if called not in self.builder.functions:
         self.builder.functions[called] = neuron_functions.function(
             node, "step", self.builder.dtype, profile=self.profile, old=self.old

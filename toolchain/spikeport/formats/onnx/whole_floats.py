@@ -13,13 +13,15 @@ from spikeport.graph.accumulators import worst_current
 
 
 def floats(node: LIF, x: Range, profile: Profile) -> np.dtype[Any] | None:
-    """The float type that computes a layer of whole numbers exactly, several times as fast as onnxruntime's int64.
+    """The float type that computes a layer of Loihi's exactly, several times as fast as onnxruntime's int64.
 
     Sums in ``x`` enter. No sum of a step leaves the whole numbers that the type holds, and what is truncated fits 32
     bits; None where they do not.
     """
     bias, current = int(np.abs(node.bias).max()), worst_current(node, x, profile)
     membrane = max(profile.state_top, int(np.abs(node.reset_value).max()))
+    if profile.neuron != "loihi":
+        return None
     other = type(node) not in (LIF, CubaLIF) or node.most_spikes > 1 or profile.accumulator_least is not None
     if other or max(membrane, current) >= 2**31:
         return None
