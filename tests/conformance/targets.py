@@ -13,6 +13,7 @@ from shift_arithmetic import ShiftTarget
 
 import interpreted
 from conformance.cases import Case
+from conformance.one_by_one import OneByOne
 from conformance.single_steps import SingleSteps
 from spikeport.findings import Finding, SpikeportError
 from spikeport.record import Record
@@ -109,6 +110,7 @@ CONTESTANTS = {
     for each in (
         Contestant("integer, plain", ("integers",), named("integer"), "plain", 100),
         Contestant("integer, fast", ("integers",), named("integer"), "fast", 100),
+        Contestant("integer, one by one", ("integers",), OneByOne, "fast", 8),
         Contestant("reference, plain", REALS, named("reference"), "plain", 100),
         Contestant("reference, fast", REALS, named("reference"), "fast", 100),
         Contestant("integer, triton", ("integers",), named("integer"), "triton", 20),

@@ -29,6 +29,7 @@ SEEDS = {
 SEEDS |= dict.fromkeys(("integer, plain", "integer, fast", "integer-cuda"), range(110))
 SEEDS |= dict.fromkeys(("reference, plain", "reference, fast", "reference-cuda"), range(50))
 SEEDS |= {"integer, triton": SMALL, "integer, products": range(25)}
+SEEDS["integer, one by one"] = (*range(5), 11, 24, 34, 96)  # the last four are chains
 MARKS = {"lava": pytest.mark.lava}
 
 

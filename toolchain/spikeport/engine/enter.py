@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,10 +29,10 @@ def check(graph: Graph, samples: Array) -> tuple[Samples, Range | None]:
         return entering, None
     node = graph.entry
     unit = float(node.unit)
-    low, high = sorted(int(np.rint(end / unit)) for end in entering.ends)  # rounding keeps the order
+    low, high = sorted([round(end / unit) for end in entering.ends])  # ties to even; rounding keeps the order
     require_within(graph, low, high)
-    bounds = ((node.low, low), (node.high, high))
-    return entering, Range(*(int(bound) if np.isfinite(bound) else end for bound, end in bounds))
+    least, most = (bound if math.isfinite(bound) else end for bound, end in ((node.low, low), (node.high, high)))
+    return entering, Range(int(least), int(most))
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from spikeport.engine import build, cuda, enter
+from spikeport.engine.alone import Alone
 from spikeport.engine.batch import Run
 from spikeport.engine.devices import whole_factors
 from spikeport.engine.program import Kernels, Program
@@ -48,6 +49,7 @@ class Engine:
         self.kernels: Kernels = kernels or build.kernels_here(device)
         self._program: Program | None = None
         self._repeats: Repeats | None = None
+        self._alone: Alone | None = None
         self._entering: Any = None
 
     def simulate(self, samples: Array, request: Request = Request()) -> Record:
@@ -56,6 +58,9 @@ class Engine:
         total = entering.number
         ready = self.ready(ends)
         assert self._repeats is not None
+        if total == 1 and self.steps is None and self._alone and (record := self._alone.record(entering, request)):
+            request.progress(1, 1)
+            return record
         size = request.batch or ready.samples_at_once(total, request.memory, kept_bytes(self.graph, request))
         size = min(size, ready.most_samples)
         steps = self.steps or ready.steps_at_once(size, request.memory)
@@ -91,10 +96,11 @@ class Engine:
 
     def ready(self, entering: Any) -> Program:
         """The program for inputs in a range; made anew only where the range grows."""
-        if self._program is None or (entering is not None and self._entering | entering != self._entering):
+        if self._program is None or (entering != self._entering and self._entering | entering != self._entering):
             self._entering = entering if self._entering is None else self._entering | entering
             self._program = build.build(self.graph, self.device, self.kernels, self._entering)
             self._repeats = Repeats(self._program, cuda.recorder_for(self.device) if self.kernels == "triton" else None)
+            self._alone = Alone(self._program)
         return self._program
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,8 +92,14 @@ def added(parts: list[Array]) -> Array:
 
 def fired(spikes: Tensor, after: Tensor | None, state: Any, counts: Array) -> Fired:
     """What some steps did, from the loops' counts [T, 5]."""
-    overflows = {kind: n for kind, column in OVERFLOWS.items() if (n := int(counts[:, column].sum()))}
-    return Fired(spikes, after, state, Counted(counts[:, FIRED], counts[:, ACTIVE], overflows).read)
+    return Fired(
+        spikes, after, state, Counted(counts[:, FIRED], counts[:, ACTIVE], overflowed(counts.sum(0).tolist())).read
+    )
+
+
+def overflowed(total: Sequence[int]) -> dict[str, int]:
+    """What overflowed how often, from all steps' `structures.Counted`."""
+    return {kind: total[column] for kind, column in OVERFLOWS.items() if total[column]}
 
 
 def real(node: LIF, dtype: np.dtype[Any]) -> Layer:

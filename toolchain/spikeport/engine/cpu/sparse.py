@@ -138,8 +138,8 @@ def rows(node: Synapse, x: Range, shape: Shape) -> Rows | None:
     other = isinstance(node, Conv) and (node.groups > 1 or len(node.kernel) > 2)
     if other or x.low < 0 or not 0 < x.high <= STEEPEST or reach.size >= 2**31 or node.weight.dtype != np.int8:
         return None
-    kernel, stride, padding, dilation = _plane(node)
-    size, leaving = _map(shape), _map(node.output_shape(shape))
+    kernel, stride, padding, dilation = plane(node)
+    size, leaving = map_of(shape), map_of(node.output_shape(shape))
     together = EXACT if reach.size >= 2**15 else 1 << 62
     slides = stride[1] == dilation[1] == 1 and together > EXACT and kernel[1] <= SLOTS
     weight = node.weight.reshape(*node.weight.shape[:2], *kernel)
@@ -190,15 +190,20 @@ def _maps(x: Tensor) -> Array:
     return flat(x[None]).reshape(len(x), -1)
 
 
-def _map(shape: Shape) -> tuple[int, int, int]:
+def map_of(shape: Shape) -> tuple[int, int, int]:
     """Channels, rows and columns: features are a map of one place, a line is a map of one row."""
     return cast(tuple[int, int, int], (shape[0], *(1,) * (3 - len(shape)), *shape[1:]))
 
 
-def _plane(node: Synapse) -> list[tuple[int, int]]:
+def plane(node: Synapse) -> list[tuple[int, int]]:
     """Kernel, stride, padding and dilation over rows and columns."""
     if isinstance(node, Linear):
         return [(1, 1), (1, 1), (0, 0), (1, 1)]
     conv = cast(Conv, node)
-    both = ((1, conv.kernel), (1, conv.stride), (0, conv.padding), (1, conv.dilation))
-    return [(first, value[0]) if len(value) == 1 else (value[0], value[1]) for first, value in both]
+    both = ((conv.kernel, 1), (conv.stride, 1), (conv.padding, 0), (conv.dilation, 1))
+    return [over_both(value, alone) for value, alone in both]
+
+
+def over_both(value: Shape, alone: int) -> tuple[int, int]:
+    """A number for rows and one for columns; a line, which has one, has ``alone`` for rows."""
+    return (alone, value[0]) if len(value) == 1 else (value[0], value[1])

@@ -1,0 +1,57 @@
+"""One sample after the other: what an engine that is asked for a second one does with it."""
+
+from __future__ import annotations
+
+import time
+from threading import Lock
+
+import numpy as np
+
+from spikeport.engine import cpu
+from spikeport.engine.cpu import Chain
+from spikeport.engine.program import Program
+from spikeport.graph import Samples
+from spikeport.record import Record
+from spikeport.target import Request
+
+
+class Alone:
+    """The chain of a program, made for its second sample; one thread at a time goes through it."""
+
+    def __init__(self, program: Program) -> None:
+        self._program, self._asked, self._lock = program, 0, Lock()
+        self._chain: Chain | None = None
+        self._sizes = {name: node.size for name, node in program.layers.items()}
+
+    def record(self, samples: Samples, request: Request) -> Record | None:
+        """What happened to one sample; None where the chain does not serve, or is at work for another thread."""
+        if request.trains or request.membranes or request.events or request.memory is not None:
+            return None
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            chain = self._ready()
+            return None if chain is None else self._through(chain, samples)
+        finally:
+            self._lock.release()
+
+    def _ready(self) -> Chain | None:
+        self._asked += 1
+        program = self._program
+        if self._asked == 2 and program.kernels == "fast" and program.integers:
+            self._chain = cpu.chained(program)
+        return self._chain
+
+    def _through(self, chain: Chain, samples: Samples) -> Record:
+        begun = time.perf_counter()
+        output, counts = chain(samples.frames)
+        spikes = dict(zip(chain.layers, np.ascontiguousarray(counts[:, :, cpu.FIRED]), strict=True))
+        totals = dict(zip(chain.layers, counts.sum(1).tolist(), strict=True))
+        return Record(
+            target="integer",
+            outputs=output[None],
+            neurons=self._sizes,
+            spike_counts={name: spikes[name] for name in self._sizes},
+            overflows={name: kinds for name in self._sizes if (kinds := cpu.overflowed(totals[name]))},
+            seconds=time.perf_counter() - begun,
+        )

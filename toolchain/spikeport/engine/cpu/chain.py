@@ -1,0 +1,258 @@
+"""One sample through a chain of layers: all that is constant is laid out once, then a layer is one compiled call.
+
+Around small layers Python takes longer than they compute. Here every array that a loop reads or writes is there before
+the first sample: what leaves a layer lies where, and as, the next one reads it. The loops are those of any batch, so
+that the bits are, too; two more stand in `small_maps`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spikeport.engine.cpu import kernels, sparse
+from spikeport.engine.cpu.fire import fire
+from spikeport.engine.cpu.fused import Layer, laid_out
+from spikeport.engine.cpu.small_maps import multiplied, pooled
+from spikeport.engine.cpu.structures import KINDS, Plan
+from spikeport.graph import (
+    LIF,
+    STATE_SHIFT,
+    Array,
+    Conv,
+    Flatten,
+    Graph,
+    Linear,
+    Pool,
+    Range,
+    Readout,
+    Shape,
+    Synapse,
+    over_neurons,
+)
+from spikeport.graph.shifts import shift_each
+
+if TYPE_CHECKING:
+    from spikeport.engine.program import Program  # which imports the door
+
+MOST = 1 << 25  #: multiply-adds of one sample, were all its inputs multiplied: beyond, a product may be the faster way
+WORD = 8  #: channels that are listed together
+BYTES = 256  #: values beyond are none
+Call = tuple[Callable[..., Any], tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Wire:
+    """What passes between two layers, bytes with the channels last; zeros beyond the channels of its shape."""
+
+    values: Array  #: uint8 [T or 1, places * width]
+    shape: Shape  #: of the map, also where it was flattened
+    width: int
+
+    @property
+    def whole(self) -> Shape:
+        """The map as it lies there."""
+        return (self.width, *self.shape[1:])
+
+    @property
+    def channels_first(self) -> Array:
+        """A view of the map [T or 1, *shape]."""
+        places = self.values.reshape(len(self.values), *self.shape[1:], self.width)
+        return np.moveaxis(places[..., : self.shape[0]], -1, 1)
+
+    @classmethod
+    def empty(cls, steps: int, shape: Shape, width: int) -> Wire:
+        """A new one."""
+        return cls(np.zeros((steps, math.prod(shape[1:]) * width), np.uint8), shape, width)
+
+
+@dataclass
+class Chain:
+    """A feed-forward graph, ready for one sample at a time. Nobody else may call it meanwhile."""
+
+    entry: Array  #: [T or 1, *input], a view of where a sample goes
+    unit: float
+    layers: tuple[str, ...]  #: the neurons, in the order of ``counts``
+    counts: Array  #: int64 [layers, T, KINDS]
+    calls: list[Call] = field(default_factory=list)
+    read: Callable[[], Array] = field(default=lambda: np.empty(0))  #: [*output], int64
+
+    def __call__(self, frames: Array) -> tuple[Array, Array]:
+        """The output [*output] for frames [T or 1, 1, *input] within their range, and what neurons did."""
+        values = frames[:, 0]
+        if self.unit != 1 or values.dtype.kind == "f":
+            values = np.rint(np.divide(values, self.unit, dtype=np.float64))
+        np.copyto(self.entry, values, casting="unsafe")
+        self.counts.fill(0)
+        for loop, told in self.calls:
+            loop(*told)
+        return self.read(), self.counts.copy()
+
+
+def prepare(program: Program) -> Chain | None:
+    """The chain of a graph in Loihi's integers; None where it is none, or the loops do not serve or are not faster."""
+    graph = shift_each(program.graph)  # the weights that are added
+    names = [name for name in graph.order if name != graph.input]
+    one_way = all(len(graph.sources(name)) == 1 and len(graph.targets(name)) <= 1 for name in names)
+    x = program.incoming[graph.input]
+    if not one_way or graph.outputs != (names[-1],) or x is None or not 0 <= x.low <= x.high < BYTES:
+        return None
+    if _work(graph) > MOST:
+        return None
+    node = graph.entry
+    steps, channels = graph.timesteps if node.coding == "events" else 1, node.shape[0]
+    wire = Wire.empty(steps, node.shape, _padded(channels) if x.high <= sparse.STEEPEST else channels)
+    layers = tuple(name for name in names if isinstance(graph.nodes[name], LIF))
+    counts = np.zeros((len(layers), graph.timesteps, KINDS), np.int64)
+    chain = Chain(wire.channels_first, float(node.unit), layers, counts)
+    return chain if _filled(chain, graph, wire, names, program) else None
+
+
+def _work(graph: Graph) -> int:
+    synapses = graph.nodes_of(Synapse).items()
+    return graph.timesteps * sum(node.weight.size * math.prod(graph.shapes[name][1:]) for name, node in synapses)
+
+
+def _padded(channels: int) -> int:
+    return channels + -channels % WORD
+
+
+def _filled(chain: Chain, graph: Graph, wire: Wire, names: list[str], program: Program) -> bool:
+    """Whether every node has its call, the last one a way to be read."""
+    sums: Sums | None = None  # of a synapse, for what reads it
+    for name in names:
+        node, x = graph.nodes[name], program.incoming[name]
+        if isinstance(node, Synapse) and sums is None and x is not None:
+            sums = _sums(node, x, wire)
+            if sums is None:
+                return False
+        elif isinstance(node, LIF) and sums is not None and name in program.joined:
+            layer = program.neurons[name].layer  # type: ignore[attr-defined]  # joined they are a `Pair`
+            wire, sums = _fired(chain, sums, layer, chain.layers.index(name)), None
+        elif isinstance(node, Pool) and sums is None and len(node.kernel) < 3 and _in_bytes(program, name):
+            wire = _pooled(chain, node, wire)
+        elif isinstance(node, Readout) and sums is not None and len(node.shape) == 1:
+            chain.read = _readout(chain, node, sums)
+            return True
+        elif not isinstance(node, Flatten) or sums is not None:
+            return False
+    live = wire.channels_first
+    chain.read = lambda: live.sum(0, dtype=np.int64)
+    return sums is None and isinstance(graph.nodes[names[-1]], LIF)
+
+
+def _in_bytes(program: Program, name: str) -> bool:
+    """Whether what leaves a node, which one other reads, stays in bytes."""
+    leaving = [program.incoming[target] for target in program.graph.targets(name)]
+    return bool(leaving) and all(x is not None and x.high < BYTES for x in leaving)
+
+
+@dataclass(frozen=True)
+class Sums:
+    """A synapse whose sums are to be made."""
+
+    node: Synapse  #: its weights in the order of the wire's values
+    wire: Wire
+    shape: Shape  #: of what leaves
+    rows: sparse.Rows | None  #: where events are added; else all is multiplied
+
+    @property
+    def width(self) -> int:
+        """Channels of a place that leaves, with those that are missing."""
+        return self.rows.width if self.rows else _padded(self.shape[0])
+
+    def words(self) -> Array:
+        """What enters, [T or 1, 1, words]."""
+        return self.wire.values.view(np.uint64)[:, None]
+
+    def called(self, calls: list[Call]) -> Array:
+        """Where a call more puts the sums: int32 [T or 1, places * width]."""
+        steps = len(self.wire.values)
+        out = np.zeros((steps, math.prod(self.shape[1:]) * self.width), np.int32)
+        if self.rows is None:
+            calls.append((multiplied, (self.wire.values, *_dense(self), out)))
+            return out
+        nothing, nobody = np.empty((0, 0, 0), np.int32), np.empty((0, KINDS), np.int64)
+        told = self.words(), self.rows.weight, self.rows.plan, sparse.NOBODY, sparse.PARAMETERS, 1
+        memory = (*self.rows.memory(steps), self.rows.block())
+        calls.append((fire, (*told, np.empty((0, 0, 0), np.uint8), out[:, None], nothing, *memory, nobody, 0, 1)))
+        return out
+
+
+def _sums(node: Synapse, x: Range, wire: Wire) -> Sums | None:
+    """A synapse on what a wire brings; None where it is over groups or volumes, or 32 bits do not hold its sums."""
+    if node.sums(x).size >= 2**31 or node.bias is not None or not isinstance(node, Linear | Conv):
+        return None
+    laid: Synapse
+    missing, places = wire.width - wire.shape[0], math.prod(wire.shape[1:])
+    if isinstance(node, Conv):
+        if node.groups > 1 or len(node.kernel) > 2:
+            return None
+        laid = node.with_(weight=np.pad(node.weight, ((0, 0), (0, missing), *((0, 0),) * len(node.kernel))))
+        entering, leaving = wire.whole, node.output_shape(wire.shape)
+    else:
+        weight = np.pad(node.weight.reshape(node.channels, wire.shape[0], places), ((0, 0), (0, missing), (0, 0)))
+        laid = node.with_(weight=weight.swapaxes(1, 2).reshape(node.channels, -1))
+        entering, leaving = (places * wire.width,), (node.channels,)
+    rows = sparse.rows(laid, x, entering) if sparse.repays(node) and entering[0] % WORD == 0 else None
+    return Sums(laid, wire, leaving, rows)
+
+
+def _dense(sums: Sums) -> tuple[Array, Plan]:
+    """Weights int32 [kernel rows, kernel columns, channels in, width], and how the windows lie."""
+    node, entering = sums.node, sums.wire.whole
+    entering = entering if isinstance(node, Conv) else (sums.wire.values.shape[1],)
+    kernel, stride, padding, dilation = sparse.plane(node)
+    size, leaving = sparse.map_of(entering), sparse.map_of(sums.shape)
+    weight = node.weight.reshape(*node.weight.shape[:2], *kernel).astype(np.int32)
+    weight = np.pad(weight, ((0, sums.width - len(weight)), (0, 0), (0, 0), (0, 0)))
+    plan = Plan((*size[1:], size[0]), kernel, stride, padding, dilation, leaving[1:], 0, leaving[0], sums.width, 0, 0)
+    return np.ascontiguousarray(weight.transpose(2, 3, 1, 0)), plan
+
+
+def _fired(chain: Chain, sums: Sums, layer: Layer, number: int) -> Wire:
+    """The calls of a synapse and the neurons that read it: one, where events enter at every step."""
+    steps, width = layer.node.timesteps, sums.width
+    wire = Wire.empty(steps, sums.shape, width)
+    parameters, pattern = laid_out(layer.node, np.dtype(np.int32), width, whole=True)
+    rows, idle, counts = sums.rows, np.empty((0, 0, 0), np.int32), chain.counts[number]
+    if rows is not None and len(sums.wire.values) == steps:
+        entering = sums.words(), rows.weight, rows.plan, layer.rules, parameters, pattern
+        memory = (*rows.memory(steps), rows.block())
+        chain.calls.append((fire, (*entering, wire.values[:, None], idle, idle, *memory, counts, 0, 1)))
+        return wire
+    values = sums.called(chain.calls)
+    block, nobody = kernels.block(values, np.dtype(np.int32)), np.empty((0, 0), np.int32)
+    told = values, layer.rules, parameters, wire.values, nobody, nobody, block, counts, 0, values.shape[1]
+    chain.calls.append((kernels.loihi, told))
+    return wire
+
+
+def _pooled(chain: Chain, node: Pool, wire: Wire) -> Wire:
+    into = Wire.empty(len(wire.values), node.output_shape(wire.shape), wire.width)
+    size, leaving = sparse.map_of(wire.whole), sparse.map_of(into.whole)
+    kernel, stride, padding = (
+        sparse.over_both(v, i) for v, i in ((node.kernel, 1), (node.stride, 1), (node.padding, 0))
+    )
+    plan = Plan((*size[1:], size[0]), kernel, stride, padding, (1, 1), leaving[1:], 0, leaving[0], wire.width, 0, 0)
+    chain.calls.append((pooled, (wire.values, plan, into.values)))
+    return into
+
+
+def _readout(chain: Chain, node: Readout, sums: Sums) -> Callable[[], Array]:
+    """`readout.Out` of the sums of a synapse."""
+    x, exponent, channels = sums.called(chain.calls), sums.node.exponent, node.shape[0]
+    weight = np.asarray(node.weight, np.int64)
+    weight = weight if len(x) == len(weight) else weight.sum(keepdims=True)  # the same sums at all steps
+    shift = weight.sum() * np.asarray(over_neurons(node.bias, node.shape), np.int64)
+    live, left, right = x[:, :channels], STATE_SHIFT + max(exponent, 0), max(-exponent, 0)
+
+    def read() -> Array:
+        total: Array = ((weight @ ((live >> right) if right else live)) << left) + shift
+        return total
+
+    return read
