@@ -13,8 +13,9 @@ import argparse
 import json
 from pathlib import Path
 
+from hostile.formats import FORMATS
 from hostile.shrink import shrunk
-from hostile.worker import TOGETHER, run, warm, wrong
+from hostile.worker import run, warm, wrong
 
 ROOT = Path(__file__).parents[2]
 STATES = ROOT / "build" / "hostile"
@@ -47,7 +48,7 @@ def work(name: str, count: int, shard: str) -> None:
 def page() -> str:
     """A table of all that ran."""
     rows = ["| format | mutants | read | one coded error | anything else |", "|---|---|---|---|---|"]
-    for name in TOGETHER:
+    for name in FORMATS:
         ends: dict[str, int] = {}
         for path in sorted(STATES.glob(f"{name}-*-of-*.json")):
             for end, number in json.loads(path.read_text())["ends"].items():
@@ -63,14 +64,14 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("run", "page"))
-    parser.add_argument("formats", nargs="*", choices=[*TOGETHER, []])
+    parser.add_argument("formats", nargs="*", choices=[*FORMATS, []])
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--shard", default="1/1")
     asked = parser.parse_args()
     if asked.what == "page":
         print(page())
         return
-    for name in asked.formats or TOGETHER:
+    for name in asked.formats or FORMATS:
         work(name, asked.count, asked.shard)
 
 

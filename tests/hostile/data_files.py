@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
 import pickle
 import shutil
 import tarfile
@@ -73,7 +72,7 @@ def nmnist(folder):
 def read_nmnist(path):
     from spikeport_models.datasets.nmnist import nmnist
 
-    os.environ["SPIKEPORT_CACHE"] = str(path.parent / "cache")
+    mutate.cache_in(path.parent)
     nmnist("test", path, 2)
     nmnist("val", path, 2)
 
@@ -123,26 +122,5 @@ def read_events(path):
     place.mkdir(parents=True)
     (place.parent.parent / "test" / "a").mkdir(parents=True)
     shutil.copy(path, place.parent.parent / "test" / "a")
-    os.environ["SPIKEPORT_CACHE"] = str(path.parent / "cache")
+    mutate.cache_in(path.parent)
     datasets.load(f"events:{path.parent / 'set'}", "test", timesteps=2)
-
-
-def aedat(folder):
-    from data_files import aedat4
-
-    events = [(10 * n, n % 8, n % 5, n % 2) for n in range(20)]
-    return [(".aedat4", aedat4([events]))]
-
-
-def observed(folder):
-    from spikeport.formats.nir import data
-
-    values = np.random.default_rng(0).random((3, 2, 4)).astype(np.float32)
-    data.save(folder / "d.nir", {"input": {"spikes": values}}, 1e-3)
-    return [(".h5", (folder / "d.nir").read_bytes())]
-
-
-def read_observed(path):
-    from spikeport.formats.nir import data
-
-    data.load(path, 1e-3)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from format_mutants import bytes_mutant
+from hostile import folder_files as folders
 from hostile import mutate
+from hostile import set_files as sets
 from hostile.data_files import (
-    aedat,
     cifar,
     events,
     idx,
     mutated_events,
     nmnist,
-    observed,
     read_cifar,
     read_events,
     read_idx,
     read_nmnist,
-    read_observed,
     read_samples,
     sample_sets,
     samples,
@@ -46,11 +45,15 @@ FORMATS: dict[str, Format] = {
     "zip": Format(nmnist, _plain(mutate.zipped), read_nmnist),
     "tar": Format(cifar, _plain(mutate.tar), read_cifar),
     "events": Format(events, mutated_events, read_events),
-}
-#: read in a child of their own, half a second each: by command alone
-SLOW = {
-    "aedat4": Format(aedat, _plain(bytes_mutant), read_events),
-    "nirdata": Format(observed, lambda ending, data, rng: FORMATS["nir"].mutate(ending, data, rng), read_observed),
+    "aedat4": Format(sets.aedat, sets.mutated_aedat, read_events),
+    "nirdata": Format(sets.observed, sets.mutated_observed, sets.read_observed),
+    "image": Format(sets.images, sets.mutated_image, sets.read_image),
+    "ts": Format(sets.utterances, sets.mutated_utterances, sets.read_utterances),
+    "frames": Format(sets.frames, sets.mutated_frames, sets.read_frames),
+    "plan": Format(folders.plans, _plain(mutate.toml_text), folders.read_plan),
+    "sweep": Format(folders.swept, _plain(mutate.json_text), folders.read_swept),
+    "parts": Format(folders.parts, folders.mutated_part, folders.read_parts),
+    "training": Format(folders.trainings, _plain(mutate.safetensors), folders.read_training),
 }
 
 
@@ -61,6 +64,6 @@ def mutant(name: str, originals: list[File], seed: int) -> File:
     if seed % 2:
         return ending, bytes_mutant(data, rng)
     try:
-        return ending, ({**FORMATS, **SLOW})[name].mutate(ending, data, rng)
+        return ending, FORMATS[name].mutate(ending, data, rng)
     except Exception:  # what cannot be changed so
         return ending, bytes_mutant(data, rng)

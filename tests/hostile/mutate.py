@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import re
 import struct
 import tarfile
@@ -20,6 +21,11 @@ WILD_TOML = ["[" * 500 + "]" * 500, "9" * 6000, "inf", "nan", "-1", "0", "true",
 WILD_TOML += ["9223372036854775808", '""', "1979-05-27", "'x'", "[[1]]", "{a = 1}", '"\\u001b[2J"']
 SHAPES = [(), (0,), (2**40,), (2, 2**62), (-1,), (1,) * 40, (1.5,), (True,), "x", (2**31, 2**31, 4), (3, 1, 8, 8)]
 TYPES = ["<f8", ">f4", "<f16", "|O", "<U3", "|V8", "<c8", "<M8[s]", "|b1", "<i2", "<f2", [("t", "<i8")], "??", "|S0"]
+
+
+def cache_in(folder):
+    """Prepared frames go below a mutant's own folder."""
+    os.environ["SPIKEPORT_CACHE"] = str(folder / "cache")
 
 
 def choose(options, rng):

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from hostile.formats import mutant
+from hostile.formats import FORMATS, mutant
 from hostile.originals import File
-from hostile.worker import TOGETHER, judged
+from hostile.worker import judged
 
 TRIED = 64  #: files tried at once
 PARTS = 256  #: into which a file is cut at most
@@ -18,7 +18,7 @@ PARTS = 256  #: into which a file is cut at most
 def shrunk(name: str, seed: int, ended: str) -> File:
     """The mutant of a number without the parts that its end does not need, the others zeroed where they may be."""
     with tempfile.TemporaryDirectory() as folder:
-        ending, data = mutant(name, TOGETHER[name].originals(Path(folder)), seed)
+        ending, data = mutant(name, FORMATS[name].originals(Path(folder)), seed)
         kind = ended.split(":")[0]
 
         def same(files: list[bytes]) -> int | None:

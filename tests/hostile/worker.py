@@ -11,6 +11,7 @@ import resource
 import select
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -18,12 +19,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from hostile.formats import FORMATS, SLOW, mutant
+from hostile import forks
+from hostile.formats import FORMATS, mutant
 from hostile.originals import File
 
 SECONDS, MEMORY, PATIENCE = 5, 2**30, 60  #: of the processor; bytes; seconds by the clock, whatever else runs
 LONGEST = 8_000  #: characters of what is said of one file
-TOGETHER = {**FORMATS, **SLOW}
 
 
 def outcome(name: str, path: Path) -> str:
@@ -31,7 +32,7 @@ def outcome(name: str, path: Path) -> str:
     from spikeport.findings import SpikeportError
 
     try:
-        TOGETHER[name].read(path)
+        FORMATS[name].read(path)
     except SpikeportError as error:
         text = "".join(str(finding) for finding in error.findings)
         return error.code if len(text) <= LONGEST * len(error.findings) else f"SAYS {len(text)} characters"
@@ -50,7 +51,7 @@ def wrong(ended: str) -> bool:
 def run(name: str, seeds: list[int]) -> Iterator[tuple[int, str]]:
     """How each mutant ended, in order."""
     with tempfile.TemporaryDirectory() as folder:
-        originals = TOGETHER[name].originals(Path(folder))
+        originals = FORMATS[name].originals(Path(folder))
         yield from judged(name, seeds, lambda seed: mutant(name, originals, seed), Path(folder))
 
 
@@ -116,10 +117,11 @@ def warm(names: list[str]) -> None:
     from spikeport.verbs.load import load_data
 
     torch.set_num_threads(1)
+    subprocess.run = forks.run
     assert load_data is not None
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
-            for number, (ending, data) in enumerate(TOGETHER[name].originals(Path(folder))):
+            for number, (ending, data) in enumerate(FORMATS[name].originals(Path(folder))):
                 place = Path(folder) / str(number)
                 place.mkdir()
                 (place / f"m{ending}").write_bytes(data)

@@ -88,6 +88,7 @@ def test_points_are_the_product_where_conditions_hold():
         ({"constraints": {"drop": "small"}}, "SP964", "<= 0.5"),
         ({"constraints": {"fit": "one, two"}}, "SP964", "loihi1, 8 chips"),
         ({"axes": {f"train.{n}": {"from": 1, "to": 216} for n in ("seed", "epochs", "batch")}}, "SP965", "10,077,696"),
+        ({"axes": {"train.lr": {"from": 0, "to": 1e300, "step": 1e-300}}}, "SP965", "train.lr goes through inf values"),
         ({"goal": ["accuracy"]}, "SP960", "goals"),
         ({"axes": {"train.lr": {"from": 0, "to": 1, "scale": "log"}}}, "SP960", "positive"),
         ({"axes": {"train.method": ["fixed", "ds-atgoo"]}}, "SP313", "ds-atgoo"),

@@ -59,7 +59,7 @@ def test_the_table_is_the_same_on_workers_and_after_a_stop(tmp_path):
         tables.append((place / "table.csv").read_bytes())
         assert len(json.loads((place / "table.json").read_text())) == 13
     assert tables[0] == tables[1] == tables[2]
-    assert noted(tmp_path / "hereFalse")["points"][3] == {"square.number": 3}
+    assert noted(tmp_path / "hereFalse").points[3] == {"square.number": 3}
 
 
 def test_a_table_is_parquet_too_with_one_type_a_column(tmp_path):

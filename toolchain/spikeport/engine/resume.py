@@ -63,7 +63,7 @@ def run_in_parts(
         for start in range(0, total, size):
             stop = min(start + size, total)
             path = folder / f"part-{start // size:06d}.npz"
-            record = _readable(path)
+            record = _readable(path, stop - start)
             if record is None:
                 request.check_time(begun, start, total)
                 left = None if request.seconds is None else request.seconds - (time.perf_counter() - begun)
@@ -78,12 +78,13 @@ def run_in_parts(
     return join(records)
 
 
-def _readable(path: Path) -> Record | None:
-    """A finished part; None where it is missing or damaged, so that it is computed again."""
+def _readable(path: Path, samples: int) -> Record | None:
+    """A finished part; None where it is missing, damaged or of other samples, so that it is computed again."""
     try:
-        return Record.load(path)
+        record = Record.load(path)
     except SpikeportError:
         return None
+    return record if record.samples == samples else None
 
 
 def _claim(folder: Path, facts: dict[str, Any], resume: bool) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from math import lcm
+from math import lcm, prod
 from typing import Any
 
 from spikeport.findings import Finding, SpikeportError, fail
@@ -112,6 +112,7 @@ def check(plan: Plan, knows: Callable[[str, str], Iterable[str] | None], metrics
     ``most``; each with all that is wrong.
     """
     axes, known, _ = axes_of(plan), [*metrics], plan.chip
+    _bounded(axes, plan)
     said = [(f"{verb}.{name}", "the plan's tables") for verb, table in plan.verbs.items() for name in table]
     problems = [*_unknown([*said, *((name, "axes") for name in axes)], plan, knows)]
     problems += [Finding("SP962", f"{name} goes through nothing", "axes") for name, a in axes.items() if not a.grid()]
@@ -135,6 +136,17 @@ def check(plan: Plan, knows: Callable[[str, str], Iterable[str] | None], metrics
         what = f"{number:,} points of {len(plan.verbs)} verbs are {jobs:,} jobs, and it may have {plan.most:,}"
         fail("SP965", what, where=plan.name, mend="leave values out, search instead, or set most = …")
     return axes
+
+
+def _bounded(axes: Mapping[str, Axis], plan: Plan) -> None:
+    """Raises SP965 for an axis, or axes that conditions depend on, with more values than there may be jobs."""
+    asked = {name for axis in axes.values() for name in axis.when}
+    combined = prod(max(1.0, axis.size()) for name, axis in axes.items() if name in asked)
+    for what, size in [*((name, axis.size()) for name, axis in axes.items()), ("the axes of conditions", combined)]:
+        if size > plan.most:
+            text = f"{what} have" if what not in axes else f"{what} goes through"
+            text += f" {size:,.0f} values, and the plan may have {plan.most:,} jobs"
+            fail("SP965", text, where=plan.name, mend="leave values out, search instead, or set most = …")
 
 
 def _unknown(

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.nearest import choose
-from spikeport.reading import line
+from spikeport.reading import line, toml_file
 
 MOST = 100_000  #: jobs of a plan, unless it says another number
 BOUND = re.compile(r"(<=|>=)\s*([-+0-9.eE]+)")
 FITS = re.compile(r"\s*([^,\s]+)\s*(?:,\s*(\d+)\s*chips?)?\s*")
 Value = bool | int | float | str | list[Any]
+Number = Annotated[int | float, Field(ge=-1e300, le=1e300, allow_inf_nan=False)]
+Seeds = Annotated[int, Field(le=MOST)] | list[int]
 Options = dict[str, Any]
 
 
@@ -31,9 +32,9 @@ class Axis(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     values: list[Value] | None = None
-    low: int | float | None = Field(default=None, alias="from")
-    high: int | float | None = Field(default=None, alias="to")
-    step: int | float | None = Field(default=None, gt=0)
+    low: Number | None = Field(default=None, alias="from")
+    high: Number | None = Field(default=None, alias="to")
+    step: Annotated[Number, Field(gt=0)] | None = None
     points: int | None = Field(default=None, ge=1)
     scale: Literal["linear", "log"] = "linear"
     when: dict[str, Value] = Field(default_factory=dict)
@@ -51,6 +52,14 @@ class Axis(BaseModel):
     def whole(self) -> bool:
         """Whether it goes through whole numbers."""
         return isinstance(self.low, int) and isinstance(self.high, int) and not isinstance(self.step, float)
+
+    def size(self) -> float:
+        """How many values it has at most, without making any."""
+        if self.values is not None:
+            return len(self.values)
+        assert self.low is not None
+        assert self.high is not None
+        return self.points or max(0.0, (self.high - self.low) / (self.step or 1) + 1)
 
     def grid(self) -> list[Any]:
         """All its values; none where the range is empty."""
@@ -87,7 +96,9 @@ class Plan(BaseModel):
     model: str | None = None  #: a model that is there, where nothing is trained
     verbs: dict[str, Options] = Field(default_factory=dict)  #: in a file each is a table of its own
     axes: dict[str, Axis] = Field(default_factory=dict)
-    seeds: int | list[int] = 1  #: of the training: so many from 0, or these; the spread over them is told
+    seeds: Annotated[int, Field(le=MOST)] | list[int] = (
+        1  #: of the training: so many from 0, or these; the spread over them is told
+    )
     goals: list[str] = Field(default_factory=list)
     constraints: dict[str, str | float] = Field(default_factory=dict)
     search: Search | None = None
@@ -125,7 +136,7 @@ def read(path: Path | str, verbs: Collection[str]) -> Plan:
     """
     place = Path(path)
     try:
-        fields = tomllib.loads(place.read_text(encoding="utf-8"))
+        fields = toml_file(place)
     except FileNotFoundError:
         beside = sorted(each.name for each in place.parent.glob("*.toml"))
         mend = choose(place.name, beside) if beside else "write one: docs/howto/sweep.md has an example"

@@ -20,14 +20,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from spikeport.files import folder, plain, replacing, sha256, write_text
 from spikeport.findings import fail
 from spikeport.jobs import scratch
 from spikeport.jobs.job import Facts, File, Job, Output
+from spikeport.reading import json_file
 
 RESULT = "result.json"
 UNFINISHED = "unfinished"
 CLOCKS = "clocks"
+
+
+class Result(BaseModel):
+    """What is read of a result file; pydantic's ValidationError is a ValueError."""
+
+    files: dict[str, str]  #: hashes by name
+    facts: dict[str, Any]
+
+
+class Clock(BaseModel):
+    """What is read of a clock."""
+
+    seconds: float
+
+
+def _within(place: Path, name: str) -> Path:
+    """A file in a folder. Raises ValueError for what lies elsewhere, or is no file."""
+    path = (place / name).resolve()
+    if not path.is_relative_to(place.resolve()) or not path.is_file():
+        raise ValueError(f"{name[:60]!r} is no file of this result")
+    return path
 
 
 @dataclass(frozen=True)
@@ -59,11 +83,11 @@ class Store:
         """The facts of a result; None where there is none, or where it is damaged."""
         place = self.folder(key)
         try:
-            result: dict[str, Any] = json.loads((place / RESULT).read_text(encoding="utf-8"))
-            whole = all(sha256(place / name) == digest for name, digest in result["files"].items())
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            result = Result.model_validate(json_file(place / RESULT))
+            whole = all(sha256(_within(place, name)) == digest for name, digest in result.files.items())
+        except (OSError, ValueError):
             return None
-        return result["facts"] if whole else None
+        return result.facts if whole else None
 
     def file(self, output: Output) -> Path:
         """A file that a finished job wrote. Raises SP954 where it is not there."""
@@ -110,9 +134,8 @@ class Store:
     def seconds(self, key: str) -> float:
         """How long a job ran; 0 where nobody noted it."""
         try:
-            text = (self.place / CLOCKS / key[:2] / f"{key}.json").read_text(encoding="utf-8")
-            return float(json.loads(text)["seconds"])
-        except (OSError, ValueError, KeyError):
+            return Clock.model_validate(json_file(self.place / CLOCKS / key[:2] / f"{key}.json")).seconds
+        except (OSError, ValueError):
             return 0.0
 
     @contextmanager

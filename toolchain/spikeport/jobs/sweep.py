@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spikeport.files import plain, write_json
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.jobs.axes import SEED, Point, evenly, points
 from spikeport.jobs.executor import executor
 from spikeport.jobs.job import Facts, Job
-from spikeport.jobs.plan import Axis, Plan
+from spikeport.jobs.plan import Axis, Plan, Value
 from spikeport.jobs.run import Done, Run
 from spikeport.jobs.search import Searching
 from spikeport.jobs.store import Store
 from spikeport.jobs.table import Row, over_seeds
+from spikeport.reading import json_file, line
 
 SWEEP = "sweep.json"  #: the plan, its points and what failed
 SHOWN = 5  #: points whose errors are told before anything runs
@@ -142,10 +144,31 @@ class Sweep:
         write_json(self.place / SWEEP, {**known, "failures": self.failures})
 
 
-def noted(place: Path) -> dict[str, Any]:
+class Failure(BaseModel):
+    """A finding of a job that failed."""
+
+    model_config = ConfigDict(extra="allow")
+
+    code: str
+
+
+class Noted(BaseModel):
+    """What `Sweep.note` wrote."""
+
+    model_config = ConfigDict(frozen=True)
+
+    plan: Plan
+    points: list[dict[str, Value | None]]
+    failures: dict[str, Annotated[list[Failure], Field(min_length=1)]]
+
+
+def noted(place: Path) -> Noted:
     """What `Sweep.note` wrote in a folder. Raises SP967 where there is no sweep."""
     try:
-        known: dict[str, Any] = json.loads((place / SWEEP).read_text(encoding="utf-8"))
-        return {name: known[name] for name in ("plan", "points", "failures")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        fail("SP967", f"holds no sweep ({error})", where=str(place), mend="name the folder that spikeport sweep wrote")
+        return Noted.model_validate(json_file(place / SWEEP))
+    except ValidationError as error:
+        one = error.errors()[0]
+        what = f"{'.'.join(map(str, one['loc']))[:100]}: {one['msg'].lower()}"
+    except (OSError, ValueError) as error:
+        what = line(error)
+    fail("SP967", f"holds no sweep ({what})", where=str(place), mend="name the folder that spikeport sweep wrote")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from spikeport import jobs
 from spikeport.files import folder, plain
@@ -16,6 +18,7 @@ from spikeport.jobs import plan as plans
 from spikeport.jobs.axes import Point
 from spikeport.jobs.job import Facts
 from spikeport.jobs.plan import Plan
+from spikeport.jobs.store import Store
 from spikeport.jobs.sweep import Sweep, noted
 from spikeport.jobs.table import Row
 from spikeport.nearest import choose
@@ -29,6 +32,11 @@ from spikeport.verbs import stages
 from spikeport.verbs.load import load_model
 from spikeport.verbs.parameters import Help, On, Progress
 
+#: what verbs tell as jobs (`stages.TELLS`), as it is read again
+FIGURES: TypeAdapter[dict[str, Any]] = TypeAdapter(
+    dict[str, bool | Annotated[int | float, Field(ge=-1e30, le=1e30, allow_inf_nan=False)] | None],
+    config=ConfigDict(strict=True),
+)
 FITS = ("fits", (">=", 1.0))  #: the bound that ``fit = "loihi1, 8 chips"`` stands for
 
 
@@ -101,8 +109,22 @@ def opened(plan: Path | str | Mapping[str, Any] | Plan, out: Path | str | None =
 def reported(place: Path) -> Path:
     """The page of a sweep, by what is there now; returns its path."""
     known = noted(place)
-    again = Sweep(Plan(**known["plan"]), {}, place, chain, tell, stages.LARGEST, known["points"], known["failures"])
-    return written(again, again.there()).place / "report.html"
+    plan, failures = known.plan, {key: [each.model_dump() for each in some] for key, some in known.failures.items()}
+    _complete(plan)
+    here = axes.check(plan, stages.known, [*stages.figures(plan.verbs), "fits"])
+    if plan.model is not None and not isinstance(stages.model_of(plan.model), jobs.File):
+        what, mend = f"is of {plan.model!r}, no file that is there", "run the plan: spikeport sweep PLAN --out FOLDER"
+        fail("SP967", what, where=str(place), mend=mend)  # code would be run
+    again = Sweep(plan, here, place, chain, tell, stages.LARGEST, known.points, failures)
+    return written(again, again.rows(cache(partial(_figures, Store(place))))).place / "report.html"
+
+
+def _figures(store: Store, key: str) -> Facts | None:
+    """The facts of a result; None where there is none, or where they are no figures."""
+    try:
+        return FIGURES.validate_python(store.facts(key))
+    except ValidationError:
+        return None
 
 
 def written(known: Sweep, rows: list[Row], findings: list[Finding] | None = None) -> Swept:
@@ -152,11 +174,11 @@ def tell(known: Plan, facts: Mapping[str, Facts]) -> dict[str, Any]:
         if name not in ("evaluate real", "fits"):
             figures |= each
     if "evaluate real" in facts:
-        figures["real_accuracy"] = facts["evaluate real"]["accuracy"]
-        if "accuracy" in figures:
-            figures["drop"] = round(100 * (figures["real_accuracy"] - figures["accuracy"]), 9)  # points
-    if "fits" in facts and known.chip is not None:
-        figures["fits"] = facts["fits"]["fits"] and facts["fits"]["chips"] <= known.chip[1]
+        figures["real_accuracy"] = facts["evaluate real"].get("accuracy")
+        if (after := figures.get("accuracy")) is not None and (before := figures["real_accuracy"]) is not None:
+            figures["drop"] = round(100 * (before - after), 9)  # points
+    if known.chip is not None and {"fits", "chips"} <= set(facts.get("fits", ())):
+        figures["fits"] = bool(facts["fits"]["fits"]) and facts["fits"]["chips"] <= known.chip[1]
     return {name: value for name, value in figures.items() if name in (*stages.figures(known.verbs), "fits")}
 
 
