@@ -8,7 +8,7 @@ import pytest
 
 from spikeport.comparison.parity import parity
 from spikeport.engine import simulate
-from spikeport.engine.stream import Stream
+from spikeport.engine.endless import Stream
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir, onnx
 from spikeport.graph import LIF, LOIHI2, Graph, Input, Linear, Loihi, Readout, Real, Scale

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from spikeport.engine import simulate
+from spikeport.engine.endless import Stream
 from spikeport.engine.run import Engine
-from spikeport.engine.stream import Stream
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir, onnx
 from spikeport.graph import LIF, LOIHI2, Graph, Input, Linear, Loihi, Peak, Real, Scale, definition

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import spikeport.tracing.ours  # noqa: F401  (registers spikeport's own neurons)
+from spikeport import loops
 from spikeport.findings import SpikeportError, fail
 from spikeport.graph import Array, Coding, Graph
 from spikeport.passes.fold_norm import fold_norm
@@ -27,7 +28,6 @@ from spikeport.tracing.readings import (
 from spikeport.tracing.registry import foreign
 from spikeport.tracing.state import Forward
 from spikeport.tracing.trace import Plan, run
-from spikeport.tracing.verify import Seen, prove
 
 AGAIN = 3.0  #: how much larger the samples of the second run are, which has to give the same graph
 
@@ -160,12 +160,15 @@ def draw(module: nn.Module, plan: Plan, fold: bool, again: bool = False) -> Draw
     batch = probe_batch(plan, batch) if again else batch
     lead = (plan.timesteps or 1, batch) if plan.coding == "events" else (batch,)
     samples = torch.randn(*lead, *plan.shape, generator=torch.Generator().manual_seed(int(again))).to(dtype)
-    followed = run(module, samples * AGAIN if again else samples, plan)
+    with loops.left_out():
+        followed = run(module, samples * AGAIN if again else samples, plan)
     graph = fold_norm(followed.graph) if fold else followed.graph
     return Drawing(plan, graph, followed.read, followed.timed)
 
 
 def _proved(module: nn.Module, drawing: Drawing, fold: bool) -> Drawing | SpikeportError:
+    from spikeport.tracing.verify import Seen, prove  # the engine, which a capture without proof does not need
+
     def again(of: nn.Module, plan: Plan, samples: Array) -> Seen:
         followed = run(of, torch.as_tensor(samples), plan)
         graph = fold_norm(followed.graph) if fold else followed.graph

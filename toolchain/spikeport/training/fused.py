@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from spikeport import loops
 from spikeport.threads import over_parts
-from spikeport.training import kernels
 from spikeport.training.memory import flat, like, ordered, whole
 from spikeport.training.reduce import mean_and_std_of_sums, over_ranks, ranks
 from spikeport.training.rules import Rules
@@ -37,9 +38,18 @@ def applies(x: Tensor, threshold: Tensor, rules: Rules) -> bool:
         and threshold.ndim == 1
         and rules.compiled
         and x.numel() > 0
+        and loops.wanted()
         and not torch.compiler.is_compiling()
         and type(x) in (Tensor, torch.nn.Parameter)
     )
+
+
+@cache
+def _kernels() -> Any:
+    """The loops, when the first of them is needed: most that reads a checkpoint needs none."""
+    from spikeport.training import kernels
+
+    return kernels
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +169,7 @@ def _moments(x: Tensor, channels: int) -> tuple[float, Array, Array]:
 
     def part(lo: int, hi: int) -> Array:
         sums = rows.sums(a.shape[0], 2)
-        kernels.moments(a, rows.mean, sums, lo, hi)
+        _kernels().moments(a, rows.mean, sums, lo, hi)
         return sums
 
     totals = rows.by_channel(over_parts(part, a.shape[1], step=len(rows.mean)))
@@ -187,7 +197,7 @@ def _by_schedule(x: Tensor, rows: _Rows, spikes: Tensor, beta: Tensor, threshold
     a, s = flat(x), flat(spikes)
     decay, theta = beta.numpy()[()], thresholds.numpy()
     over_parts(
-        lambda lo, hi: kernels.forward(a, rows.scale, rows.shift, s, decay, theta, rules.by_zero, lo, hi),
+        lambda lo, hi: _kernels().forward(a, rows.scale, rows.shift, s, decay, theta, rules.by_zero, lo, hi),
         a.shape[1],
         step=len(rows.scale),
     )
@@ -212,7 +222,7 @@ def _adapting(
             near = left * decay + currents[t]  # a membrane of this step: not far from their mean
 
             def step(lo: int, hi: int, t: int = t, below: Any = below, near: Any = near) -> Any:
-                return kernels.step(a, rows.scale, rows.shift, u, s, decay, below, near, rules.by_zero, t, lo, hi)
+                return _kernels().step(a, rows.scale, rows.shift, u, s, decay, below, near, rules.by_zero, t, lo, hi)
 
             total, squares = np.sum(over_parts(step, a.shape[1], step=len(rows.scale)), axis=0)
             moments = mean_and_std_of_sums(a.shape[1], float(total), float(squares), float(near))
@@ -221,7 +231,7 @@ def _adapting(
     if len(s) == 1:
         _by_schedule(x, rows, spikes, beta, schedule[0], rules)
     else:
-        over_parts(lambda lo, hi: kernels.last(u, s, theta[-1], lo, hi), a.shape[1])
+        over_parts(lambda lo, hi: _kernels().last(u, s, theta[-1], lo, hi), a.shape[1])
     return schedule[0], schedule[1]
 
 
@@ -244,7 +254,7 @@ def _backward(
 
     def part(lo: int, hi: int) -> tuple[Array, Array]:
         sums, by_place = np.zeros(1 + len(theta)), rows.sums(2)
-        kernels.backward(
+        _kernels().backward(
             g,
             a,
             rows.scale,
@@ -280,7 +290,7 @@ def _through_norm(g: Tensor, x: Tensor, rows: _Rows, by_channel: Array, spread: 
     own = _Rows.of(-scale * spread**2 * crossed, -scale * plain, scale, rows.scale.dtype)
     a, out = flat(x), flat(g)
     over_parts(
-        lambda lo, hi: kernels.through_norm(a, rows.mean, out, rows.scale, own.scale, own.shift, lo, hi),
+        lambda lo, hi: _kernels().through_norm(a, rows.mean, out, rows.scale, own.scale, own.shift, lo, hi),
         a.shape[1],
         step=len(rows.scale),
     )

@@ -30,7 +30,7 @@ from onnx import inliner
 from spikeport.findings import Finding, SpikeportError, fail, require
 from spikeport.formats.choices import Time
 from spikeport.formats.facts import misread
-from spikeport.formats.onnx import file, lift, own_model
+from spikeport.formats.onnx import file, own_model
 from spikeport.formats.onnx.number_of_steps import continuation
 from spikeport.graph import LIF, Array, Graph
 
@@ -140,6 +140,8 @@ def read(path: Path | str) -> tuple[Graph, tuple[Finding, ...]]:
     if own is not None:
         graph, notes = own
         return graph, tuple(replace(note, where=str(path)) for note in notes)
+    from spikeport.formats.onnx import lift  # half of this room, which our own files do not need
+
     ours = any(prop.key == own_model.KEY for prop in model.metadata_props)
     what = "was changed after spikeport wrote it" if ours else "was not written by spikeport"
     note = Finding(
