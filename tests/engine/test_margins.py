@@ -222,18 +222,25 @@ def test_the_margins_refuse_what_they_cannot_judge():
     integers, x = random_graph(1, integers=True)
     with pytest.raises(SpikeportError, match=r"SP507"):
         margins(integers, x, simulate(integers, x, TRAINS))
+
+
+def test_a_state_outside_of_neurons_is_followed_round_its_circle():
+    """It holds 1, 1.3 and 1.39, whose errors add up from step to step."""
     nodes = {
         "input": Input((2,)),
         "sum": Scale(np.float32(1)),
         "delay": Delay((2,)),
-        "half": Scale(np.float32(0.5)),
-        "lif": LIF((2,), np.float32(0.5), np.ones(2, np.float32)),
+        "fade": Scale(np.float32(0.3)),
+        "lif": LIF((2,), np.float32(0), np.full(3, 1.3 - 2.0**-20, np.float32)),
     }
-    edges = (("input", "sum"), ("sum", "delay"), ("delay", "half"), ("half", "sum"), ("sum", "lif"))
-    loop = Graph(nodes, edges, 2, Real())
+    edges = (("input", "sum"), ("sum", "delay"), ("delay", "fade"), ("fade", "sum"), ("sum", "lif"))
+    loop = Graph(nodes, edges, 3, Real())
     x = np.ones((1, 2), np.float32)
-    with pytest.raises(SpikeportError, match=r"SP508.*'sum'"):
-        margins(loop, x, simulate(loop, x, TRAINS))
+    margin = margins(loop, x, simulate(loop, x, TRAINS))["lif"]
+    np.testing.assert_allclose(margin.distance[:, 0, 0], [-0.3, 0, 0.09], atol=2e-6)
+    assert margin.decisions()[:, 0, 0].tolist() == [False, True, True]
+    assert (np.diff(margin.bound, axis=0) > 0).all()
+    assert (margin.bound < 3e-6).all()
 
 
 def test_the_threads_change_no_bit():

@@ -40,6 +40,7 @@ from torch import Tensor
 
 from spikeport import graph as nodes
 from spikeport.engine import operations, synapse
+from spikeport.engine.circles import groups
 from spikeport.engine.decisions import UNIT, Bounded, Margin, gamma, neurons
 from spikeport.findings import fail
 from spikeport.graph import LIF, Array, Graph, Node, Samples, Synapse
@@ -54,7 +55,7 @@ def margins(graph: Graph, samples: Array, reference: Record, device: str = "cpu"
 
     ``samples`` as for `simulate`; ``reference`` holds the trains of all layers for exactly these samples; ``device``
     computes. Raises SP502 for input of the wrong shape, SP506 without the trains, SP507 for integers (where nothing
-    rounds and every mismatch is a defect), SP508 for feedback that passes through no neuron.
+    rounds and every mismatch is a defect).
     """
     entering = Samples.of(graph, samples)
     if isinstance(graph.arithmetic, nodes.Loihi):
@@ -78,35 +79,25 @@ def _margins(graph: Graph, samples: Samples, trains: Mapping[str, Train], device
         name: Bounded(torch.as_tensor(trains[name].unpack()).to(device).double()) for name in graph.nodes_of(LIF)
     }
     layers: dict[str, Margin] = {}
-    for name in _order(graph):
-        node = graph.nodes[name]
-        if isinstance(node, nodes.Input):
-            values[name] = _enter(samples, device)
-            continue
-        x, *others = (_added([values[source] for source in group]) for group in graph.operands(name))
-        if isinstance(node, nodes.Operation):
-            values[name] = _operation(node, [x, *others])
-        elif isinstance(node, LIF):
-            fired = values[name].value
-            layers[name] = neurons(node, x, fired if node.most_spikes > 1 else fired.bool())
-        else:
-            values[name] = _passed(node, x, graph.timesteps)
+    for group in groups(graph):
+        for name in group.delays:  # nothing yet; each time round one step more is right
+            shape = (graph.timesteps, samples.number, *graph.shapes[name])
+            values[name] = Bounded(torch.zeros(shape, dtype=torch.float64, device=device))
+        for _ in range(graph.timesteps if group.delays else 1):
+            for name in group.names:
+                node = graph.nodes[name]
+                if isinstance(node, nodes.Input):
+                    values[name] = _enter(samples, device)
+                    continue
+                x, *others = (_added([values[source] for source in each]) for each in graph.operands(name))
+                if isinstance(node, LIF):
+                    fired = values[name].value
+                    layers[name] = neurons(node, x, fired if node.most_spikes > 1 else fired.bool())
+                elif isinstance(node, nodes.Operation):
+                    values[name] = _operation(node, [x, *others])
+                else:
+                    values[name] = _passed(node, x, graph.timesteps)
     return {name: layers[name] for name in graph.nodes_of(LIF)}
-
-
-def _order(graph: Graph) -> list[str]:
-    """Every node behind its sources, where neurons, whose spikes are known, count as sources only."""
-    known = set(graph.nodes_of(LIF))
-    waiting = list(graph.nodes)
-    order: list[str] = []
-    while waiting:
-        ready = [name for name in waiting if all(source in known for source in graph.sources(name))]
-        if not ready:
-            fail("SP508", f"feedback without a neuron passes through {', '.join(map(repr, waiting))}")
-        order += ready
-        known.update(ready)
-        waiting = [name for name in waiting if name not in set(ready)]
-    return order
 
 
 def _enter(samples: Samples, device: str) -> Bounded:

@@ -84,7 +84,7 @@ def _plain(call: Call, x: Symbol) -> Symbol:
 def spiking(call: Call) -> set[str]:
     """The names of all neuron layers whose neurons fire once a step at most."""
     nodes = call.tracer.draft.nodes.items()
-    return {name for name, node in nodes if isinstance(node, Waiting) and not node.several}
+    return {name for name, node in nodes if isinstance(node, Waiting) and node.binary}
 
 
 def divide(call: Call) -> Any:

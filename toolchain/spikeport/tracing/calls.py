@@ -83,7 +83,8 @@ class NeuronCalls:
             self._inputs[name] = [x]
             if not call.every:
                 self._inputs[name].clear()
-            layer = Waiting(call.where, x.shape, self._build(call, name), call.kind.several(call.module))
+            several, analog = call.kind.several(call.module), call.kind.analog
+            layer = Waiting(call.where, x.shape, self._build(call, name), several, analog)
             self.draft.add(name, layer, [], x.shape, x.causes)
             self.draft.keys[key] = name
         name = self.draft.keys[key]

@@ -133,7 +133,7 @@ def _block(call: Call, x: Symbol, thresholds: list[Array], compare: Compare, tur
         path, alone, _ = root.place or (*tracer.place(), "")
         draft.keys[key] = name = draft.name(path, alone, "spikes")
         tracer.membranes.fire_all(root, plain, compare, name, tracer.where(), path)
-        tracer.kept.append(root)
+        draft.kept.append(root)
     return _spikes(call, Out(draft.keys[key], ALL), x, turned != flipped, call.out)
 
 

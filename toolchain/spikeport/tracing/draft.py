@@ -41,6 +41,12 @@ class Waiting:
     shape: Shape
     build: Callable[[int], Drawn]
     several: bool = False  #: whether its neurons may fire more than once a step
+    analog: bool = False  #: whether it is no neurons at all, and what leaves it a state
+
+    @property
+    def binary(self) -> bool:
+        """Whether what leaves it is 0 or 1."""
+        return not (self.several or self.analog)
 
 
 @dataclass
@@ -56,6 +62,8 @@ class Draft:
     gates: dict[str, tuple[str, str, str]] = field(default_factory=dict)  #: name -> (and | iand, a, b)
     causes: dict[str, frozenset[int]] = field(default_factory=dict)  #: findings about what a node is
     expand: Callable[[Symbol], Symbol] = lambda x: x  #: membranes as what they were made of
+    leaks: bool = False  #: whether membranes that only leak may stand between layers (`leaks`)
+    kept: list[Symbol] = field(default_factory=list)  #: symbols whose identity counts, so that it stays their own
 
     def number(self, value: Any) -> Array:
         """An array in the graph's float type."""
@@ -248,7 +256,7 @@ class Draft:
     def fire(self, *names: str) -> bool:
         """Whether all are neuron layers, of one spike a step."""
         nodes = [self.nodes[name] for name in names]
-        return all(isinstance(node, Waiting) and not node.several for node in nodes)
+        return all(isinstance(node, Waiting) and node.binary for node in nodes)
 
     def product(self, a: str, b: str) -> str:
         """The product of what leaves two nodes, where one of them is no spikes."""

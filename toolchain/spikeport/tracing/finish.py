@@ -166,7 +166,7 @@ class Finish:
         draft.edges += [(source, inner[entry]) for source in names for entry in cells.entry]
         for steps, factor in cells.feedback:
             delay, scale = draft.name(name, False, f"after{steps}"), draft.name(name, False, f"back{steps}")
-            draft.nodes[delay] = Delay(cells.node.shape, steps)
+            draft.nodes[delay] = Delay(draft.shapes[name], steps)
             draft.nodes[scale] = Scale(draft.number(factor))
             draft.edges += [(name, delay), (delay, scale), (scale, name)]
         if cells.graded is not None:

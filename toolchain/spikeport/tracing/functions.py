@@ -19,6 +19,9 @@ SUPPORTED = (
     "neurons, tdBN, Repeat and Readout of spikeport.training; registered neurons"
 )
 
+#: packages whose lines are not the user's
+LIBRARIES = {"torch", "spikeport", "importlib", "norse", "sinabs", "snntorch", "spikingjelly", "contextlib"}
+
 #: functions whose result does not depend on the values of their arguments
 FACTORIES = {
     "zeros",
@@ -121,7 +124,8 @@ def line() -> str:
     frame = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not any(part in file for part in ("/torch/", "/spikeport/", "<frozen", "importlib")):
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if package not in LIBRARIES and not file.startswith("<frozen"):
             return f", {Path(file).name} line {frame.f_lineno}"
         frame = frame.f_back  # type: ignore[assignment]
     return ""

@@ -186,7 +186,7 @@ class Membranes:
 def lengthened(drawn: Drawn, timesteps: int) -> Drawn:
     """Neurons that the module never ran to the end, since the last steps come too late to matter, with all steps."""
     cells, node = drawn.cells, drawn.cells.node
-    if node.timesteps == timesteps:
+    if not isinstance(node, LIF) or node.timesteps == timesteps:
         return drawn
     if drawn.gains or drawn.biases is not None or any(isinstance(part, StepAffine) for part in cells.parts.values()):
         raise Unsupported(f"fires at {node.timesteps} of {timesteps} timesteps, with other numbers at each")

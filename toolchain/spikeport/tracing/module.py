@@ -75,7 +75,9 @@ def capture(
         timed = [pair for pair in others if isinstance(pair[1], Drawing) and pair[1].timed]
         tries += timed if plain or timed else others
     drawings = [drawing for _, drawing in tries if isinstance(drawing, Drawing)]
-    drawings = one_a_network([drawing for drawing in drawings if drawing.timed] or drawings, coding)
+    over_time = [drawing for drawing in drawings if drawing.timed]
+    refused = forward is None and len(drawings) < len(tries)  # then a state may be what could not be followed
+    drawings = one_a_network(over_time or ([] if refused else drawings), coding)
     if not drawings:
         raise refusal(module, tries, forward)
     if forward is None and steps is None and all(d.graph.timesteps == 1 for d in drawings):
@@ -135,15 +137,21 @@ def _sizes(input_shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def _drawn(module: nn.Module, asked: list[Plan], fold: bool) -> list[tuple[Plan, Drawing | SpikeportError]]:
-    """The graph of each reading, or why there is none; of what is inside libraries' neurons where all are refused."""
+    """The graph of each reading, or why there is none.
+
+    Where all are refused, each is tried with what is inside libraries' neurons, and with states between layers.
+    """
     tries = [(plan, _tried(module, plan, fold)) for plan in asked]
-    if not any(isinstance(drawn, Drawing) and drawn.timed for _, drawn in tries) and foreign(module):
-        inner = [(plan, _tried(module, replace(plan, inside=True), fold)) for plan in asked]
-        tries = [
-            other if isinstance(other[1], Drawing) and other[1].timed else one
-            for one, other in zip(tries, inner, strict=True)
-        ]
+    for leaks, inside in ((False, True), (True, False), (True, True)):
+        if any(_timed(drawn) for _, drawn in tries) or (inside and not foreign(module)):
+            continue
+        others = [(plan, _tried(module, replace(plan, inside=inside, leaks=leaks), fold)) for plan in asked]
+        tries = [other if _timed(other[1]) else one for one, other in zip(tries, others, strict=True)]
     return tries
+
+
+def _timed(drawn: Drawing | SpikeportError) -> bool:
+    return isinstance(drawn, Drawing) and drawn.timed
 
 
 def _tried(module: nn.Module, plan: Plan, fold: bool) -> Drawing | SpikeportError:

@@ -90,7 +90,8 @@ class Watch:
     def on(self, module: nn.Module) -> Iterator[None]:
         """Listen to the neuron modules."""
         parts = [(path, part, kind) for path, part in module.named_modules() if (kind := registered(part))]
-        handles = [part.register_forward_hook(self._hook(path, kind.counts)) for path, part, kind in parts]
+        fire = [(path, part, kind) for path, part, kind in parts if not kind.analog]
+        handles = [part.register_forward_hook(self._hook(path, kind.counts)) for path, part, kind in fire]
         try:
             yield
         finally:

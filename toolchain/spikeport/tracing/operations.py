@@ -147,7 +147,7 @@ def are_moved_spikes(draft: Draft, *parts: Symbol) -> bool:
 
 def _fires(draft: Draft, name: str) -> bool:
     node = draft.nodes.get(name)
-    return isinstance(node, LIF) or (isinstance(node, Waiting) and not node.several)
+    return isinstance(node, LIF) or (isinstance(node, Waiting) and node.binary)
 
 
 def _spikes(draft: Draft, name: str) -> bool:

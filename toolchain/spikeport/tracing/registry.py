@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from spikeport.findings import Finding, require
-from spikeport.graph import LIF, Array, Edge, Node
+from spikeport.graph import LIF, Array, Edge, Node, Scale
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,13 @@ class Cells:
     ``feedback`` holds (steps, factor): ``factor * s[t - steps]`` is added to what enters the node at step t; it becomes
     a `Delay` and a `Scale`. ``graded`` is what each spike is multiplied by on its way out.
 
+    A layer of states that never fire, such as a synapse that fades, has a `Scale` for its node.
+
     A layer that no one node computes has ``parts`` besides, joined by ``wires`` (from, to), where "" is the node;
     operations among them name their operands as the wires do. What enters the layer goes to each of ``entry``.
     """
 
-    node: LIF
+    node: LIF | Scale
     feedback: tuple[tuple[int, Array], ...] = ()
     graded: Array | None = None
     parts: Mapping[str, Node] = field(default_factory=dict)
@@ -50,6 +52,7 @@ class Registered:
     spikes: Callable[[Any], bool] = lambda _module: (
         True
     )  #: whether a module of the kind, or of one derived from it, is neurons at all
+    analog: bool = False  #: whether it never fires, and returns states
 
     @property
     def stateful(self) -> bool:
@@ -85,6 +88,7 @@ def register_neuron(
     counts: bool = False,
     several: Callable[[Any], bool] = lambda _module: False,
     spikes: Callable[[Any], bool] = lambda _module: True,
+    analog: bool = False,
 ) -> None:
     """Teach `capture` a neuron class.
 
@@ -93,7 +97,8 @@ def register_neuron(
     timesteps [T, B, ...] or one [B, ...]; ``reset`` brings a module with a state back to the start of a sample.
     The module's first argument is the input, its first result the spikes, whatever a spike is worth; with ``counts``
     how often each neuron fired, more than once a step where ``several`` says so. Modules of the class for which
-    ``spikes`` is false are followed line by line.
+    ``spikes`` is false are followed line by line. ``analog`` modules return states and never fire: their converter
+    returns `Cells` around a `Scale`, and what the layers behind them do is what is checked.
 
         class MyLIF(nn.Module): ...        # u = 0.9 u + x, fires above 1, resets to zero; [T, B, ...]
 
@@ -106,7 +111,7 @@ def register_neuron(
     """
     require(isinstance(kind, type) and issubclass(kind, nn.Module), "SP387", f"{kind!r} is no nn.Module class")
     _known[kind] = Registered(
-        converter, steps if callable(steps) else lambda _module: steps, reset, counts, several, spikes
+        converter, steps if callable(steps) else lambda _module: steps, reset, counts, several, spikes, analog
     )
 
 
@@ -115,6 +120,12 @@ def registered(module: nn.Module, *, inside: bool = False) -> Registered | None:
 
     ``inside`` passes over other libraries' neurons, which are then followed line by line.
     """
+    known = registered_class(module, inside=inside)
+    return known if known and known.spikes(module) else None
+
+
+def registered_class(module: nn.Module, *, inside: bool = False) -> Registered | None:
+    """As `registered`, whether this module of the class spikes or not."""
     library = type(module).__module__.partition(".")[0]
     plugin = _plugins.get(library)
     if plugin:
@@ -123,8 +134,7 @@ def registered(module: nn.Module, *, inside: bool = False) -> Registered | None:
         _load(library, plugin)
     for kind in type(module).__mro__:
         if kind in _known:
-            known = _known[kind]
-            return None if _changed(type(module), kind) or not known.spikes(module) else known
+            return None if _changed(type(module), kind) else _known[kind]
     return None
 
 

@@ -15,6 +15,7 @@ from spikeport.graph import Array, Norm, Shape, StepAffine
 from spikeport.tracing.axes import with_time
 from spikeport.tracing.digests import digest
 from spikeport.tracing.draft import Draft, Drawn
+from spikeport.tracing.leaks import of_block
 from spikeport.tracing.registry import Cells
 from spikeport.tracing.symbols import ALL, DIFFERENT, Out, Product, Steps, Symbol, Unsupported, over, plus, times
 
@@ -109,6 +110,8 @@ def as_block(draft: Draft, block: Steps, path: str) -> Symbol:
     known = [step for step in block.steps if step is not None]
     if len(known) < len(block.steps):
         raise Unsupported(DIFFERENT)
+    if draft.leaks and any(len(step.terms) > 1 for step in known):
+        return of_block(draft, block, path)
     whole = of_calls(known, draft)
     if any(lag for _, lag in (*whole.inputs, *whole.gains)) or whole.constant.any():
         raise Unsupported(DIFFERENT)

@@ -1,4 +1,4 @@
-"""SpikingJelly's IFNode, LIFNode, ParametricLIFNode and ILIFNode as nodes, single and multi step.
+"""SpikingJelly's IFNode, LIFNode, ParametricLIFNode, ILIFNode and SynapseFilter as nodes, single and multi step.
 
     IF    h[t] = v[t-1] + x[t]
     LIF   h[t] = v[t-1] + (x[t] - (v[t-1] - v_reset)) / tau            decay_input=True
@@ -13,6 +13,10 @@ resets to zero and fires at v_threshold - v_reset: our equations with decay 1 - 
     I-LIF h[t] = (1 - 1 / tau) v[t-1] + x[t]      s[t] = round(clip(h / v_threshold, 0, D))     v = h - s v_threshold
 
 Rounding counts whole thresholds half a threshold higher: u = h + v_threshold / 2 starts there and decays to there.
+SynapseFilter (``functional/layer.py``, `synapse_filter_step`) is a trace that does not fade where it is driven::
+
+    y[t] = y[t-1] - (1 - x[t]) y[t-1] / tau + x[t] = (1 - 1 / tau) y[t-1] + x[t] y[t-1] / tau + x[t]
+
 ``torch.round`` takes halves to the even number, which whole thresholds count upwards: the graph says so in its notes.
 """
 
@@ -21,10 +25,10 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from spikingjelly.activation_based import neuron
+from spikingjelly.activation_based import layer, neuron
 
 from spikeport.findings import require
-from spikeport.graph import LIF, Array, StepAffine
+from spikeport.graph import LIF, Array, Delay, Gate, Scale, StepAffine
 from spikeport.tracing.registry import Cells, array, register_neuron
 
 
@@ -54,6 +58,26 @@ def rounded(module: Any, shape: tuple[int, ...], timesteps: int) -> Cells:
     return Cells(node, parts={"half": half}, wires=(("half", ""),), entry=("half",), notes=notes)
 
 
+def trace(module: Any, shape: tuple[int, ...], timesteps: int) -> Cells:
+    """`SynapseFilter`: a state that is no neuron."""
+    rate = array(module.w.sigmoid()) if module.learnable else np.asarray(1 / module.tau)
+    one = Scale(np.ones(()))
+    parts = {
+        "entering": one,
+        "past": Delay(shape, 1),
+        "keep": Scale(np.asarray(1 - rate)),
+        "driven": Gate(operands=("entering", "past")),
+        "held": Scale(rate),
+    }
+    wires = (
+        ("entering", ""),
+        ("", "past"),
+        *(("past", "keep"), ("keep", "")),
+        *(("entering", "driven"), ("past", "driven"), ("driven", "held"), ("held", "")),
+    )
+    return Cells(one, parts=parts, wires=wires, entry=("entering",))
+
+
 def _leaking(module: Any, shape: tuple[int, ...], timesteps: int, rate: Array) -> LIF:
     return _node(module, shape, timesteps, np.asarray(1 - rate), rate if module.decay_input else np.asarray(1.0))
 
@@ -80,5 +104,6 @@ def _reset(module: Any) -> None:
 
 for kind, convert in ((neuron.IFNode, integrate), (neuron.LIFNode, leak), (neuron.ParametricLIFNode, learned_leak)):
     register_neuron(kind, convert, steps=_steps, reset=_reset)
+register_neuron(layer.SynapseFilter, trace, steps=_steps, reset=_reset, analog=True)
 if hasattr(neuron, "ILIFNode"):  # since 2.0
     register_neuron(neuron.ILIFNode, rounded, steps=_steps, reset=_reset, counts=True, several=lambda _module: True)

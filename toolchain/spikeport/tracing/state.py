@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeport.findings import fail
-from spikeport.tracing.registry import registered
+from spikeport.tracing.registry import registered, registered_class
 from spikeport.training.layers import Repeat
 
 #: sample: [B, ...] goes in and all timesteps lie inside · sequence: [T, B, ...] goes in · step: one call a timestep
@@ -138,7 +138,7 @@ def reset(module: nn.Module) -> None:
     """Bring every neuron that keeps a state back to the start of a sample. Raises SP333 where that changes weights."""
     versions = [(p, p._version) for p in module.parameters() if not nn.parameter.is_lazy(p)]
     for part in module.modules():
-        if kind := registered(part):
+        if kind := registered_class(part):
             kind.reset(part)
         elif method := _reset_of(part):
             with torch.no_grad():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,14 +30,16 @@ from spikeport.tracing import (
     taps,
 )
 from spikeport.tracing.blocks import weighted
+from spikeport.tracing.contexts import default_type, following
 from spikeport.tracing.draft import Waiting
 from spikeport.tracing.finish import Finish
 from spikeport.tracing.functions import SUPPORTED
+from spikeport.tracing.leaks import Key
 from spikeport.tracing.registry import problems
 from spikeport.tracing.results import chosen, over_all, read_out, several, which
 from spikeport.tracing.state import Reading, evaluating
 from spikeport.tracing.symbols import ALL, Axes, Lost, Out, State, Steps, Symbol, Unsupported
-from spikeport.tracing.tracer import Tracer, following
+from spikeport.tracing.tracer import Tracer
 from spikeport.tracing.trains import ordered
 
 HANDLERS = {
@@ -68,6 +70,7 @@ class Plan:
     coding: str
     output: int | str | None = None
     inside: bool = False  #: follow other libraries' neurons line by line
+    leaks: bool = False  #: let membranes that only leak stand between layers
     wide: bool = False  #: a module in float64 whose casts to float32 are taken for casts to float64
     whole: tuple[int, ...] = ()  #: the ``input_shape`` that was given, where it holds the timesteps as well
 
@@ -109,19 +112,34 @@ def run(module: nn.Module, samples: Tensor, plan: Plan) -> Run:
 
     Raises `SpikeportError` with everything that its result depends on and a graph cannot hold.
     """
-    frames = plan.coding == "events"
-    batch = samples.shape[1 if frames else 0]
-    dtype = np.dtype("float64" if samples.dtype == torch.float64 else "float32")
-    tracer = Tracer(module, batch, dtype, HANDLERS, plan.timesteps, inside=plan.inside, wide=plan.wide)
+    leaking = _behind_leaks(module, samples, plan) if plan.leaks else None
     with evaluating(module), torch.no_grad(), default_type(samples.dtype):
+        tracer = _tracer(module, samples, plan, leaking)
         try:
             with following(tracer):
                 outcome = _outcome(tracer, module, samples, plan)
         except SpikeportError:
             raise
         except Exception as error:
+            _refuse(tracer.old.findings(failed=True))
             _refuse([*tracer.findings, _failed(error, module, samples, plan)])
+        _refuse(tracer.old.findings())
         return _finish(tracer, module, outcome, plan)
+
+
+def _tracer(module: nn.Module, samples: Tensor, plan: Plan, leaking: frozenset[Key] | None) -> Tracer:
+    batch = samples.shape[1 if plan.coding == "events" else 0]
+    dtype = np.dtype("float64" if samples.dtype == torch.float64 else "float32")
+    return Tracer(module, batch, dtype, HANDLERS, plan.timesteps, plan.inside, plan.wide, leaking)
+
+
+def _behind_leaks(module: nn.Module, samples: Tensor, plan: Plan) -> frozenset[Key]:
+    """The layers of a module that stand behind a membrane that only leaks, by a run that need not succeed."""
+    with evaluating(module), torch.no_grad(), default_type(samples.dtype):
+        tracer = _tracer(module, samples, plan, frozenset())
+        with contextlib.suppress(Exception), following(tracer):
+            _outcome(tracer, module, samples, plan)
+    return frozenset(tracer.leaks.seen)
 
 
 def _failed(error: Exception, module: nn.Module, samples: Tensor, plan: Plan) -> Finding:
@@ -131,17 +149,6 @@ def _failed(error: Exception, module: nn.Module, samples: Tensor, plan: Plan) ->
     if isinstance(error, TypeError) and "required positional argument" in str(error):
         mend = "one call gives it the samples alone: wrap it in a module whose forward(x) passes the rest"
     return Finding("SP386", what, type(module).__name__, mend=mend)
-
-
-@contextlib.contextmanager
-def default_type(dtype: torch.dtype) -> Iterator[None]:
-    """New tensors are of the type of the samples."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 Results = dict[int | str, Tensor]
@@ -207,7 +214,8 @@ def _spikes(tracer: Tracer, outcome: Tensor) -> bool:
     known, nodes = tracer.known_of(outcome), tracer.draft.nodes
     if not isinstance(known, Symbol) or not known.timed or known.constant.any():
         return False
-    return all(isinstance(f, Out) and isinstance(nodes[f.node], Waiting) for f in known.factors())
+    layers = [nodes[f.node] if isinstance(f, Out) else None for f in known.factors()]
+    return all(isinstance(layer, Waiting) and not layer.analog for layer in layers)
 
 
 def _finished(tracer: Tracer, module: nn.Module, outcomes: Results, plan: Plan) -> Run:

@@ -7,8 +7,9 @@ module and the line that did it, and the run goes on; it is an error where the r
 
 from __future__ import annotations
 
+import contextlib
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,12 +19,14 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from spikeport.findings import Finding
-from spikeport.tracing import in_place, operations, reasons, views
+from spikeport.tracing import in_place, layers, operations, reasons, views
 from spikeport.tracing.axes import words
 from spikeport.tracing.call import FIXED, Call, Handler
 from spikeport.tracing.calls import NeuronCall, NeuronCalls
 from spikeport.tracing.draft import Draft
 from spikeport.tracing.functions import FACTORIES, IDENTITIES, LIKE, READS, in_type_of, line, name_of, tensors, widened
+from spikeport.tracing.leaks import Key, Leaks
+from spikeport.tracing.left_over import LeftOver
 from spikeport.tracing.membranes import Membranes
 from spikeport.tracing.registry import Registered, registered
 from spikeport.tracing.schedules import as_block
@@ -43,21 +46,23 @@ class Tracer(TorchFunctionMode):
     timesteps: int | None = None
     inside: bool = False  #: whether other libraries' neurons are followed line by line instead of taken whole
     wide: bool = False  #: whether the module's casts to float32 are casts to float64: its run in float64
+    leaking: frozenset[Key] | None = None  #: layers behind membranes that only leak; None where there are none
     findings: list[Finding] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__init__()
-        self.draft = Draft(self.dtype)
+        self.draft = Draft(self.dtype, leaks=self.leaking is not None)
+        self.leaks = Leaks(self.draft, self.leaking or frozenset())
         self.membranes = Membranes(self.draft)
         self.draft.expand = self.membranes.expanded
         self.trains = Trains(self.draft, self.size)
         self.reads: set[int] = set()  #: findings about values that were read into Python
         self.timed = False  #: whether anything was done along an axis of time
-        self.kept: list[Symbol] = []  #: symbols whose identity counts, so that it stays their own
+        self.old = LeftOver.of(self.root)
         self._known: dict[int, tuple[weakref.ref[Tensor], Known]] = {}
         self._paths = {id(module): path for path, module in self.root.named_modules(remove_duplicate=True)}
         self._fixed: dict[int, weakref.ref[Tensor]] = {}
-        self._own = {id(t) for t in (*self.root.parameters(), *self.root.buffers())}
+        self._own = {id(t): t for t in (*self.root.parameters(), *self.root.buffers())}
         self._stack: list[tuple[str, nn.Module]] = []
         self._calls = NeuronCalls(self.draft, self.known_of, self.steps)
 
@@ -123,9 +128,11 @@ class Tracer(TorchFunctionMode):
         func = torch.Tensor.double if self.wide and name == "float" else func
         values = list(tensors((args, kwargs)))
         known = [k for value in values if (k := self.known_of(value)) is not None]
+        self.old.enter([] if name in FACTORIES else values, None, follows=bool(known))
         if name in FACTORIES or not known or (name in LIKE and self.known_of(args[0]) is None):
             out = func(*args, **kwargs)
             sources = values[:1] if name in LIKE else values
+            self.old.enter([] if name in FACTORIES else sources, out, follows=False)
             if name in FACTORIES or (sources and all(self._free(v) for v in sources)):
                 self.fix(out)
             return out
@@ -178,7 +185,8 @@ class Tracer(TorchFunctionMode):
         elif not any(isinstance(k, Lost) for k in known):
             try:
                 handler = self.handlers.get(name) or reasons.unknown
-                result = operations.handled(handler, Call(self, name, tuple(args), kwargs, out, shape))
+                with self._behind_leak(name, args):
+                    result = operations.handled(handler, Call(self, name, tuple(args), kwargs, out, shape))
             except Exception as error:
                 reason = reasons.of(error)
                 number = self.report(f"{name.strip('_')}: {reason}", mend=reason.mend, code=reason.code)
@@ -189,6 +197,19 @@ class Tracer(TorchFunctionMode):
             out = list(out)
         self._mark(out, result, name.strip("_"), causes_of(known))
         return iter(out) if name == "__iter__" else out
+
+    @contextlib.contextmanager
+    def _behind_leak(self, name: str, args: Any) -> Iterator[None]:
+        """While open, a layer gets what leaves the state that its input is a step of."""
+        x = self.known_of(args[0]) if args else None
+        if self.leaking is None or name not in layers.HANDLERS or not isinstance(x, Symbol):
+            yield
+            return
+        self.know(args[0], self.leaks.entering((self.where(), name), x, self.place()[0]))
+        try:
+            yield
+        finally:
+            self.know(args[0], x)
 
     def _as_if(self, args: Any, out: Any, causes: frozenset[int]) -> Known:
         """What to take the result of something unsupported for, so that what follows it is examined as well."""
@@ -222,6 +243,7 @@ class Tracer(TorchFunctionMode):
                 out = original(module, *args, **kwargs)
                 out = out if kind is None else in_type_of(args, out)
             followed = any(self.known_of(value) is not None for value in tensors((args, kwargs)))
+            self.old.enter(tensors((args, kwargs)), out, follows=followed)
             if followed or kind is not None:
                 self._whole(module, kind, args, kwargs, out)
             return out
@@ -249,11 +271,13 @@ class Tracer(TorchFunctionMode):
         path = self._stack[-1][0]
         self.timed = self.timed or kind.steps(module) == "all"
         x = operations.in_order(self, views.flat(self, x))
+        x = x if self.leaking is None else self.leaks.entering((path, "neurons"), x, path)
         call = NeuronCall(module, kind, path, x, list(tensors(values[1:])), len(list(tensors(out))) - 1, self.where())
         result = self._calls.fire(call)
         spikes = result[0]
         assert isinstance(spikes, Symbol)
-        self.trains.of(spikes, next(tensors(out)), counts=kind.counts)
+        if not kind.analog:
+            self.trains.of(spikes, next(tensors(out)), counts=kind.counts)
         return result
 
     def _norm(self, module: Any, x: Symbol) -> Symbol:
@@ -271,24 +295,3 @@ class Tracer(TorchFunctionMode):
         if self.timesteps is None and len(counts) == 1:
             self.timesteps = counts.pop()
         return self.timesteps
-
-
-class following:  # noqa: N801  (a context manager, read as a verb)
-    """While open, calls of modules and torch functions go through a tracer."""
-
-    def __init__(self, tracer: Tracer) -> None:
-        self.tracer = tracer
-
-    def __enter__(self) -> None:
-        self.original = nn.Module.__call__
-        tracer, original = self.tracer, self.original
-
-        def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-            return tracer.call(module, original, args, kwargs)
-
-        nn.Module.__call__ = call  # type: ignore[method-assign]
-        tracer.__enter__()  # type: ignore[no-untyped-call]
-
-    def __exit__(self, *error: Any) -> None:
-        nn.Module.__call__ = self.original  # type: ignore[method-assign]
-        self.tracer.__exit__(*error)  # type: ignore[no-untyped-call]

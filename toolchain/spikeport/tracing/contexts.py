@@ -1,0 +1,44 @@
+"""What holds while a module is followed: its calls go through a tracer, new tensors have the type of the samples."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from spikeport.tracing.tracer import Tracer
+
+
+@contextlib.contextmanager
+def default_type(dtype: torch.dtype) -> Iterator[None]:
+    """New tensors are of the type of the samples."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+class following:  # noqa: N801  (a context manager, read as a verb)
+    """While open, calls of modules and torch functions go through a tracer."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self.tracer = tracer
+
+    def __enter__(self) -> None:
+        self.original = nn.Module.__call__
+        tracer, original = self.tracer, self.original
+
+        def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            return tracer.call(module, original, args, kwargs)
+
+        nn.Module.__call__ = call  # type: ignore[method-assign]
+        tracer.__enter__()  # type: ignore[no-untyped-call]
+
+    def __exit__(self, *error: Any) -> None:
+        nn.Module.__call__ = self.original  # type: ignore[method-assign]
+        self.tracer.__exit__(*error)  # type: ignore[no-untyped-call]
