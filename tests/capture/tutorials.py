@@ -51,3 +51,10 @@ class Regression(nn.Module):
             _, last = self.last(self.out(spikes), last)
             membranes.append(last)
         return torch.stack(membranes)
+
+
+class Stacked(nn.Module):
+    """What SpikingJelly's NonSpikingLIFNode returns without a decoder, a list of steps, as one tensor."""
+
+    def forward(self, steps):
+        return torch.stack(steps)
