@@ -52,8 +52,8 @@ once. `check` names the layers whose worst case gets that far (SP677).
 
 ## A trained network
 
-`vowels-xylo`, as `spikeport run vowels-xylo --target xylo` trains and quantises it, on the test utterances of
-JapaneseVowels: the integer engine beside xylosim.
+The shipped `vowels-xylo`, as `spikeport run vowels-xylo --data japanese-vowels-counts --target xylo` quantises it, on
+the test utterances of JapaneseVowels: the integer engine beside xylosim.
 
 | samples | right | places for a spike | spikes that differ | membranes that differ | sums that saturated between |
 |---|---|---|---|---|---|

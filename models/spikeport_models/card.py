@@ -22,14 +22,17 @@ from spikeport.training.shipped import load
 from spikeport_models.datasets.parts import SEED
 from spikeport_models.networks.size import size_of
 
+VOWELS = "JapaneseVowels (Kudo, Toyama and Shimbo 1999; UCI, doi 10.24432/C5NS47), CC BY 4.0; in aeon"
 #: Who owns the data, and under what licence.
 DATA = {
     "digits": "UCI Optical Recognition of Handwritten Digits (Alpaydin, Kaynak 1998), CC BY 4.0; ships in scikit-learn",
     "fashion-mnist": "Fashion-MNIST (Xiao, Rasul and Vollgraf 2017), MIT licence",
-    "japanese-vowels": "JapaneseVowels (Kudo, Toyama and Shimbo 1999; UCI, doi 10.24432/C5NS47), CC BY 4.0; in aeon",
+    "japanese-vowels": VOWELS,
+    "japanese-vowels-counts": f"{VOWELS}; each coefficient as 0 to 15 events a step",
     "n-mnist": "N-MNIST (Orchard et al. 2015, doi 10.3389/fnins.2015.00437), CC BY-SA 4.0",
 }
-OFFICIAL = ("fashion-mnist", "cifar10", "cifar100", "dvs-gesture", "japanese-vowels")  #: with an official test split
+#: with an official test split
+OFFICIAL = ("fashion-mnist", "cifar10", "cifar100", "dvs-gesture", "japanese-vowels", "japanese-vowels-counts")
 SAMPLES = 500  #: on which firing rates are measured
 
 
