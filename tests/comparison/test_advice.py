@@ -16,7 +16,7 @@ from spikeport import compare, quantize
 from spikeport.comparison import causes, kinds
 from spikeport.comparison.kinds import Kind
 from spikeport.engine import simulate
-from spikeport.graph import LIF, LOIHI2, Graph, Input, Linear, Loihi, Readout
+from spikeport.graph import LIF, LOIHI2, SPECK, XYLO, Graph, Input, Linear, Loihi, Readout
 from spikeport.target import Request
 from spikeport.terminal.app import build
 
@@ -25,7 +25,8 @@ ROOT = Path(spikeport.__file__).parents[2]
 OTHERS = {"--no-deps", "--ignore-requires-python", "--disable-pip-version-check", "--nproc-per-node"}
 PLACES = {"--its-name", "--its-name-of"}  #: what stands for any option where options are explained
 ADVICES = {kind.name: kind.advice for kind in vars(kinds).values() if isinstance(kind, Kind)}
-ADVICES["all bits"] = kinds.ALL_BITS
+ADVICES |= {"all bits": kinds.ALL_BITS, "shifts": kinds.SHIFTS}
+ADVICES |= {f"whole sums: {name}": advice for name, advice in kinds.WHOLE_SUMS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,21 @@ def test_each_option_that_a_message_names_is_one_of_some_verb(options):
                 for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+[a-z]", node.value):
                     named.setdefault(flag, path.name)
     assert {flag: place for flag, place in named.items() if flag not in known} == {}
+
+
+@pytest.mark.parametrize("profile", [SPECK, XYLO])
+def test_chips_of_whole_sums_are_not_advised_what_they_lack(profile):
+    """No second kernel beside the first, no thresholds of 64 units, no leak that more bits would make finer."""
+    said = {
+        kind.name: kinds.advised(kind, profile, all_bits=True).advice
+        for kind in vars(kinds).values()
+        if isinstance(kind, Kind)
+    }
+    told = " ".join(said[name] for name in ("weights", "thresholds", "truncation"))
+    assert not re.search(r"--split|64 units|loihi|mantissa", told)
+    assert ("1 - 2^-n" in said["decay"]) == (profile is XYLO)
+    assert kinds.advised(kinds.WEIGHTS, LOIHI2, all_bits=True).advice == kinds.ALL_BITS
+    assert kinds.advised(kinds.WEIGHTS, profile, all_bits=False) == kinds.WEIGHTS
 
 
 def test_the_advice_for_rounded_weights_helps():

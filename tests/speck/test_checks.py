@@ -68,7 +68,9 @@ def test_neurons_that_are_others_are_refused_with_the_way(changes, said):
 
 
 def test_what_has_no_place_or_another_width_is_refused():
-    assert codes(convolutional()) == ["SP653"]
+    trained = Speck().check(convolutional())
+    assert {finding.code for finding in trained} == {"SP653", "SP655"}
+    assert {"leak" in f.what or "vary over time" in f.what for f in trained[1:]} == {True}
     late = network(head=Linear(np.ones((2, 5), int)), later=Delay((2,), 1), out=Readout((2,), np.ones(T, int)))
     assert codes(late) == ["SP654"]
     chip = network()

@@ -268,7 +268,7 @@ def clipped_thresholds(graph: Graph) -> Iterator[Finding]:
                 "SP417",
                 f"{count} thresholds did not fit and are the largest mantissa",
                 f"node {name!r}",
-                why="a membrane passes it by 63 units at most.",
+                why="a membrane passes it by less than one sum.",
                 severity="substituted",
             )
 

@@ -190,7 +190,7 @@ def _emulator_only(graph: Graph, ways: Sequence[Route]) -> Iterator[Finding]:
                 f"{' and '.join(reason for reason, holds in reasons.items() if holds)}: on the emulator only",
                 f"node {name!r}",
                 why="it is written there between two steps, which nobody can do on the chip.",
-                mend="nothing for a comparison; for the chip quantise for the profile loihi1",
+                mend="nothing for a comparison; for the chip binary input, or quantise for the profile loihi1",
                 severity="substituted",
             )
 

@@ -41,7 +41,8 @@ def check(graph: Graph) -> list[Finding]:
     """Errors for what the chip does not compute, each with its mend; what it runs as something else; notes."""
     if not isinstance(graph.arithmetic, Loihi):
         mend = "quantise the graph first: spikeport quantize --profile speck"
-        return [Finding("SP653", "Speck computes with whole numbers, this graph holds real ones", mend=mend)]
+        real = Finding("SP653", "Speck computes with whole numbers, this graph holds real ones", mend=mend)
+        return [real, *_trained(graph)]
     unknown = [*_unknown(graph), *plain_output(graph, "Speck")]
     if unknown:
         return unknown
@@ -130,6 +131,27 @@ def _neurons(graph: Graph) -> Iterator[Finding]:
                 why="its neurons integrate and fire, with one threshold a layer and a bias a channel.",
                 mend='train integrate-and-fire neurons (architecture.neuron = "if", as in the recipe digits-if), and '
                 "quantise with --profile speck --thresholds best",
+            )
+
+
+def _trained(graph: Graph) -> Iterator[Finding]:
+    """What of a trained network's neurons quantisation cannot make Speck's, and schedules, for which it has options."""
+    for name, node in graph.nodes_of(LIF).items():
+        if isinstance(node, CubaLIF) or (node.decay != 1).any() or node.reset not in ("zero", "subtract"):
+            yield Finding(
+                "SP655",
+                "neurons that leak, hold a current, or reset otherwise",
+                f"node {name!r}",
+                why="Speck's integrate and fire; they return to zero or lose a threshold.",
+                mend='train integrate-and-fire neurons (architecture.neuron = "if", as in the recipe digits-if)',
+            )
+        if (node.threshold != node.threshold[:1]).any():
+            yield Finding(
+                "SP655",
+                "thresholds that vary over time",
+                f"node {name!r}",
+                why="a layer of Speck has one threshold.",
+                mend="spikeport quantize --profile speck --thresholds best",
             )
 
 

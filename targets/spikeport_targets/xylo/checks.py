@@ -12,6 +12,7 @@ from spikeport.graph.messages import wide_messages
 from spikeport.graph.ranges import into, ranges
 from spikeport.graph.xylo import EVENTS
 from spikeport.mapping.population import Layout, layout
+from spikeport.quantisation.xylo import other_neurons
 from spikeport.target import clipped_thresholds, plain_output
 
 
@@ -24,7 +25,8 @@ def examined(graph: Graph) -> tuple[Layout | None, list[Finding]]:
     """Where the graph lies on the chip, and what `check` says."""
     if not isinstance(graph.arithmetic, Loihi):
         mend = "quantise the graph first: spikeport quantize --profile xylo"
-        return None, [Finding("SP670", "Xylo computes with whole numbers, this graph holds real ones", mend=mend)]
+        real = Finding("SP670", "Xylo computes with whole numbers, this graph holds real ones", mend=mend)
+        return None, [real, *other_neurons(graph)]
     if findings := [*plain_output(graph, "Xylo"), *_format(graph)]:
         return None, findings
     place, findings = layout(graph)

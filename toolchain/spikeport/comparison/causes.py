@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spikeport.comparison.kinds import (
-    ALL_BITS,
     BIAS,
     DECAY,
     INPUT,
@@ -20,6 +19,7 @@ from spikeport.comparison.kinds import (
     WEIGHTS,
     WRAP,
     Kind,
+    advised,
 )
 from spikeport.comparison.parity import parity
 from spikeport.comparison.switches import SWITCHES, differences, how
@@ -111,11 +111,9 @@ def causes(
     if not isinstance(a.arithmetic, Loihi):
         own = run(a, samples, TRAINS) if a_record is None else a_record
         effects += _floats(b, base, view, ours, own, theirs, lambda graph: run(graph, entering, TRAINS))
-    if isinstance(b.arithmetic, Loihi) and _has_all_bits(b):
-        kinds = {
-            effect.kind: replace(effect.kind, advice=ALL_BITS) for effect in effects if effect.kind.name == "weights"
-        }
-        effects = [replace(effect, kind=kinds.get(effect.kind, effect.kind)) for effect in effects]
+    if isinstance(b.arithmetic, Loihi):
+        profile, full = b.arithmetic.profile, _has_all_bits(b)
+        effects = [replace(effect, kind=advised(effect.kind, profile, all_bits=full)) for effect in effects]
     return _ranked(effects, ours, theirs, labels)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from spikeport.graph import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +102,24 @@ TARGET = Kind(
     "the target itself",
     "The same integers ran differently: that is a defect of the target or of its adapter, not of the quantisation.",
 )
+
+#: where states are whole sums, without a fraction, and each core or population of the chip has its own limits
+WHOLE_SUMS = {
+    "weights": "The weights have all 8 bits, and a second kernel finds no place: calibrate on more samples "
+    "(quantize --calibration 1000), or train a larger network.",
+    "thresholds": "Thresholds are whole sums here, finer ones only with larger weights beside them: more weight bits "
+    "(quantize --weight-bits 8), or training with weight decay on the biases.",
+    "truncation": "States are whole sums here, and what decays loses one at least a step: more weight bits make sums "
+    "larger and the loss smaller (quantize --weight-bits 8).",
+}
+SHIFTS = "Decays are shifts here, 1 - 2^-n: train with one of them, 0.5, 0.75, 0.875 and so on."
+
+
+def advised(kind: Kind, profile: Profile, *, all_bits: bool) -> Kind:
+    """The kind with what helps on a profile; ``all_bits``: whether every synapse has them."""
+    if kind.name == "weights" and not all_bits:
+        return kind
+    if kind.name == "decay" and profile.neuron == "xylo":
+        return replace(kind, advice=SHIFTS)
+    own = WHOLE_SUMS.get(kind.name) if profile.fraction_bits == 0 else ALL_BITS if kind.name == "weights" else None
+    return kind if own is None else replace(kind, advice=own)

@@ -123,7 +123,8 @@ def _graded(where: str, profile: Profile) -> Finding:
         "SP404",
         f"the profile {profile.name!r} sends spikes only, the input holds more than zeros and ones",
         where,
-        why="there the first layer's sums are computed on the host and enter as bias currents.",
-        mend="use a profile with graded messages (loihi2), or event frames of zeros and ones",
+        why="simulators take them; on Loihi 1 the host forms the first layer's sums, which enter as bias currents; "
+        "a chip that is sent events only has no such way.",
+        mend="event frames of zeros and ones, or a profile with graded messages (loihi2)",
         severity="substituted",
     )

@@ -218,7 +218,7 @@ def _threshold_findings(node: LIF, mantissas: Array, top: int, where: str) -> li
         )
     if never := never_fires(node):
         what = f"{never} thresholds are infinite; they become the largest mantissa, {top}"
-        why = "membranes of 24 bits pass it by 63 units at most."
+        why = "a membrane passes it by less than one sum."
         findings.append(Finding("SP417", what, where, why, severity="substituted"))
     beyond = np.isfinite(mantissas) & (mantissas > top)
     if beyond.any():

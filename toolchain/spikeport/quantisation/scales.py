@@ -248,9 +248,11 @@ def _findings(layer: Layer, alive: Array, short: Array, excess: Array, bits: int
             Finding(
                 "SP412",
                 f"in {count} of {alive.size} channels thresholds or biases are so large beside the weights that the "
-                "weights keep fewer bits",
+                "weights keep fewer bits"
+                if layer.channels
+                else "its thresholds or biases are so large beside the weights that the weights keep fewer bits",
                 where,
-                why="threshold, bias and weights of a channel share one unit.",
+                why=f"threshold, bias and weights of a {'channel' if layer.channels else 'layer'} share one unit.",
                 mend="nothing if accuracy holds; else train with weight decay on the biases",
                 severity="substituted",
             )

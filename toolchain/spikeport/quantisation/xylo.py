@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from spikeport.findings import Finding, SpikeportError
+from spikeport.findings import Finding, raise_errors
 from spikeport.graph import DECAY_ONE, LIF, Array, CubaLIF, Graph, Profile, over_neurons, schedule_over_neurons
 from spikeport.graph.xylo import SHIFTS
 
@@ -19,19 +20,24 @@ def late_currents(graph: Graph) -> Graph:
 
     Requires: Real arithmetic, gain 1. Raises SP134 where neurons have no current, or another reset.
     """
-    findings = []
+    raise_errors(other_neurons(graph))
+    for name, node in graph.nodes_of(CubaLIF).items():
+        late = node.measured_in(1 / node.current_decay.astype(np.float64), node.threshold.dtype)
+        graph = graph.replace({name: late.with_(gain=node.current_decay)})
+    return graph
+
+
+def other_neurons(graph: Graph) -> Iterator[Finding]:
+    """SP134 for each layer of a trained network whose neurons do not become Xylo's."""
     for name, node in graph.nodes_of(LIF).items():
         if not isinstance(node, CubaLIF) or not (node.current_decay > 0).all() or node.reset != "subtract":
-            what = f"neurons of {type(node).__name__} with reset {node.reset!r}, where Xylo's hold a current"
-            why = "each of the chip's holds a current that decays, and loses one threshold a spike."
-            mend = 'train such neurons, as the recipe vowels-xylo does: network = "synaptic"'
-            findings.append(Finding("SP134", what, f"node {name!r}", why, mend))
-        else:
-            late = node.measured_in(1 / node.current_decay.astype(np.float64), node.threshold.dtype)
-            graph = graph.replace({name: late.with_(gain=node.current_decay)})
-    if findings:
-        raise SpikeportError(findings)
-    return graph
+            yield Finding(
+                "SP134",
+                f"neurons of {type(node).__name__} with reset {node.reset!r}, where Xylo's hold a current",
+                f"node {name!r}",
+                why="each of the chip's holds a current that decays, and loses one threshold a spike.",
+                mend='train such neurons, as the recipe vowels-xylo does: network = "synaptic"',
+            )
 
 
 def whole(node: LIF, name: str, sum_unit: Array) -> tuple[dict[str, Any], list[Finding]]:

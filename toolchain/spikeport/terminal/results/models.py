@@ -91,11 +91,12 @@ def _inspect(inspection: Inspection, values: Mapping[str, Any]) -> None:
 
 
 def _check(check: Check, values: Mapping[str, Any]) -> None:
-    rows = [
-        (v.node, v.what, v.state, f"{v.origin} {v.process}".strip(), "; ".join(v.remarks), "; ".join(v.mend))
-        for v in check.nodes
-    ]
-    head = ("node", "what", "state", "stock or ours", "remarks", "how to mend it")
+    origins = [f"{v.origin} {v.process}".strip() for v in check.nodes]
+    head, cells = ["node", "what", "state"], [[v.node, v.what, v.state] for v in check.nodes]
+    if any(origins):  # of Lava's processes
+        head, cells = [*head, "stock or ours"], [[*each, origin] for each, origin in zip(cells, origins, strict=True)]
+    head = [*head, "remarks", "how to mend it"]
+    rows = [[*row, "; ".join(v.remarks), "; ".join(v.mend)] for row, v in zip(cells, check.nodes, strict=True)]
     show.table(f"{check.model} on {check.target}", head, rows)
     for other in check.others:
         console.echo(str(other))
