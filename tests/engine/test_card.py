@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from card_layers import LAYERS, conv, layer
 from equal_records import ALL, same
 from interpreted import MISSING, interpreted
 from random_graphs import random_graph
@@ -18,53 +19,11 @@ from spikeport.engine.kept import bits_there
 from spikeport.engine.margins import margins
 from spikeport.engine.target import Integer
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, LOIHI2, Conv, CubaLIF, Graph, Input, Linear, Loihi, Range, Real
+from spikeport.graph import LIF, LOIHI2, CubaLIF, Graph, Input, Linear, Loihi, Range, Real
 from spikeport.record import Record
 from spikeport.spike_train import Train
 
 kernels = pytest.mark.skipif(bool(MISSING), reason=MISSING or "there")
-FORMAT = Loihi(replace(LOIHI2, name="wide messages", message_bits=24, weight_exponent=(-16, 7)))
-BYTES, SIGNED, WIDE = (0, 255), (-128, 127), (-40_000, 1000)
-
-
-def conv(rng, outputs, channels, *kernel, exponent=0, **options):
-    weight = rng.integers(-128, 128, (outputs, channels // options.get("groups", 1), *kernel)).astype(np.int8)
-    ones = (1,) * len(kernel)
-    options = {"stride": ones, "padding": (0,) * len(kernel), "dilation": ones} | options
-    return Conv(weight, exponent=exponent, **options)
-
-
-#: how the layer lies on tensor cores: name, synapse, shape and range that enter
-LAYERS = {
-    "many channels": (lambda rng: conv(rng, 40, 40, 3, 3, padding=(1, 1)), (40, 4, 3), (0, 1)),
-    "bytes": (lambda rng: conv(rng, 5, 40, 2, 3, padding=(2, 1), stride=(2, 1)), (40, 4, 5), BYTES),
-    "few channels": (lambda rng: conv(rng, 17, 3, 3, 2, dilation=(1, 2), padding=(1, 2)), (3, 6, 5), BYTES),
-    "signed": (lambda rng: conv(rng, 4, 2, 3, 3, exponent=-2), (2, 5, 5), SIGNED),
-    "two digits": (lambda rng: conv(rng, 4, 36, 1, 1, stride=(2, 2), exponent=-9), (36, 5, 3), WIDE),
-    "three digits": (lambda rng: conv(rng, 3, 2, 2, 2, exponent=-14), (2, 4, 4), (-9, 70_000)),
-    "groups": (lambda rng: conv(rng, 36, 4, 3, 3, groups=2, padding=(1, 1)), (4, 4, 4), (0, 4)),
-    "depthwise": (lambda rng: conv(rng, 6, 3, 3, 3, groups=3, padding=(1, 0), stride=(1, 2)), (3, 5, 6), WIDE),
-    "one axis": (lambda rng: conv(rng, 6, 4, 5, stride=(2,), padding=(2,), dilation=(2,)), (4, 13), BYTES),
-    "dense": (lambda rng: Linear(rng.integers(-128, 128, (33, 70)).astype(np.int8), exponent=1), (70,), (0, 3)),
-}
-
-
-def layer(name, reset="subtract"):
-    """The synapse of a name, and neurons of which about half fire."""
-    rng = np.random.default_rng(len(name))
-    make, shape, (low, high) = LAYERS[name]
-    synapse = make(rng)
-    out = synapse.output_shape(shape)
-    size = int(np.abs(synapse.weight.astype(int)).sum(axis=tuple(range(1, synapse.weight.ndim))).mean())
-    typical = int(max(high, -low) * size * 2.0**synapse.exponent) // 8 + 1
-    theta = rng.integers(0, min(typical, 2**17), (3, out[0]))
-    nodes = {
-        "input": Input(shape, "events", low=low, high=high),
-        "synapse": synapse,
-        "lif": LIF(out, rng.integers(1, 4097, out), theta, rng.integers(-900, 900, out[:1]), compare=">", reset=reset),
-    }
-    graph = Graph.chain(nodes, timesteps=3, arithmetic=FORMAT)
-    return graph, rng.integers(low, high + 1, (3, 4, *shape)).astype(np.float32)
 
 
 @kernels
@@ -244,20 +203,43 @@ def test_batches_that_are_launched_ahead_are_read_in_their_order(monkeypatch):
 
 
 @kernels
-def test_a_layer_is_left_the_tiles_that_fit_it():
+def test_a_layer_is_left_the_tiles_that_fit_it_and_the_card():
     """Sides no longer than the layer's, registers enough for its state, a program for each processor."""
     with interpreted():
-        from spikeport.engine.cuda.tiles import TILES, TRIED, suited
+        from spikeport.engine.cuda.tiles import TILES, TRIED, Card, suited
 
-    large = suited(TILES, 256 * 32 * 32, 128, 128, 2, 1)
+    card = Card(1, 132, 96 << 10)
+    large = suited(TILES, card, 256 * 32 * 32, 128, 128, 2, 1)
     assert large[0] == TILES[0]
     assert len(large) == TRIED
-    assert all(bm * bn <= 64 * 64 for bm, bn, *_ in suited(TILES, 256 * 32 * 32, 128, 128, 5, 1))  # 64 bits, a current
-    for bm, bn, bk, _, stages in suited(TILES, 256 * 32 * 32, 128, 128, 2, 4):  # float32
-        assert stages * bk * (bm + bn) * 4 <= 96 << 10
-    assert [suited(TILES, 1, 10, 3, 2, 1), suited(TILES, 8192, 10, 512, 2, 1)] == [[TILES[-1]], [TILES[-1]]]
-    (one,) = suited(TILES, 1024, 128, 128, 2, 1)  # a single sample: small tiles, so that all processors compute
+    assert all(bm * bn <= 64 * 64 for bm, bn, *_ in suited(TILES, card, 256 * 32 * 32, 128, 128, 5, 1))  # 64 bits
+    for shared in (96 << 10, 48 << 10):
+        for bm, bn, bk, _, stages in suited(TILES, card._replace(shared=shared), 256 * 32 * 32, 128, 128, 2, 4):
+            assert stages * bk * (bm + bn) * 4 <= shared
+    assert suited(TILES, card, 1, 10, 3, 2, 1) == suited(TILES, card, 8192, 10, 512, 2, 1) == [TILES[-1]]
+    (one,) = suited(TILES, card, 1024, 128, 128, 2, 1)  # a single sample: small tiles, so that all processors compute
     assert one[:2] == (32, 16)
+    (one,) = suited(TILES, card._replace(processors=16), 1024, 128, 128, 2, 1)
+    assert one[:2] == (128, 64)  # sixteen programs
+
+
+@kernels
+def test_what_one_card_found_fastest_is_not_taken_on_another(monkeypatch):
+    """Triton's cache tells capabilities apart, but not two cards of one."""
+    with interpreted():
+        from spikeport.engine.cuda.tiles import bucket, card_of
+
+    def number(name, processors=132):
+        facts = SimpleNamespace(name=name, multi_processor_count=processors, shared_memory_per_block_optin=232448)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: facts)
+        card_of.cache_clear()
+        return bucket(torch.device("cuda"), 4096, 128, 128)
+
+    numbers = [number("NVIDIA H100 PCIe", 114), number("NVIDIA H100", 132), number("NVIDIA H100", 114)]
+    assert len(set(numbers)) == 3
+    assert all(2**61 < each < 2**63 for each in numbers)  # one type, whichever card
+    assert number("NVIDIA H100") == numbers[1]
+    card_of.cache_clear()
 
 
 @kernels

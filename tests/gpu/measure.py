@@ -1,13 +1,13 @@
 """What a GPU takes for the engine and for training: checks, then a table as it comes, in JSON. At most four minutes.
 
     python tests/gpu/measure.py                  on a machine with a card; writes build/gpu.json
-    python tests/gpu/measure.py --only steps     of checks, engine, steps, cell, epoch, comparison; may be repeated
+    python tests/gpu/measure.py --only steps     one of `PARTS`; may be repeated
     python tests/gpu/measure.py --try            small, in Triton's interpreter on the CPU: does the script run?
 
-Every spike is held against the CPU's plain definition before anything is timed; what differs is not timed. A row that
-fails says why, and the others go on. Times are medians, transfers to and from the card included, after calls that
-compile, tune and take down. Eager PyTorch takes part, and SpikingJelly where it is installed. `kit.py` packs all that a
-machine without network needs.
+Kernels are compiled first, by as many processes as there are cores. Every spike is held against the CPU's plain
+definition before anything is timed; what differs is not timed. A row that fails says why, and the others go on. Times
+are medians, transfers to and from the card included, after calls that compile, tune and take down. Eager PyTorch takes
+part, and SpikingJelly where it is installed. `kit.py` packs all that a machine without network needs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import os
 import sys
 from pathlib import Path
 
-PARTS = ("checks", "engine", "steps", "cell", "epoch", "comparison")
+PARTS = ("kernels", "checks", "engine", "steps", "cell", "epoch", "comparison")
 LIMIT = 215.0  #: seconds after which nothing new is begun; four minutes are not to be passed
 
 

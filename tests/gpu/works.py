@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,6 +17,8 @@ import bench_networks as networks
 from equal_records import ALL, same
 from spikeport.engine.run import Engine
 from spikeport.target import Request
+
+COMPILING = 70  #: seconds after which kernels are left to be compiled as they are launched
 
 
 def cases(small):
@@ -23,6 +29,32 @@ def cases(small):
         "ResNet-19, T = 2": (partial(networks.resnet19, **({"width": 2, "size": 4} if small else {})), 256),
         "40-512-10, recurrent, T = 100": (partial(networks.recurrent, *((4, 16) if small else (100, 512))), 128),
     }
+
+
+def kernels(table, small):
+    """Compiles what the parts after it launch, into Triton's cache: one after the other they would take minutes."""
+    if small:
+        return
+    most = max(1, min(16, (os.cpu_count() or 2) - 1))
+    major, minor = torch.cuda.get_device_capability()
+    script = [sys.executable, str(Path(__file__).with_name("compile_all.py")), str(10 * major + minor)]
+    script += ["--only", "networks", "--only", "training", "--share"]
+    begun = time.perf_counter()
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    children = [subprocess.Popen([*script, str(i), str(most)], **pipes) for i in range(most)]
+    texts, facts = [], {"processes": most}
+    try:
+        for child in children:
+            texts.append(child.communicate(timeout=max(1, begun + COMPILING - time.perf_counter()))[0])
+            if child.returncode:
+                facts["failed"] = texts[-1].splitlines()[-1]
+    except subprocess.TimeoutExpired:
+        facts["left_out"] = f"what was not compiled after {COMPILING} s"
+    finally:
+        for child in children:
+            child.kill()
+    forms = [line for text in texts for line in text.splitlines() if line.endswith("shared")]
+    table.add(f"{len(forms)} kernels compiled", took=time.perf_counter() - begun, **facts)
 
 
 def checks(table, small):
@@ -221,18 +253,16 @@ def epoch(table, small):
 
 def comparison(table, small):
     """The whole test part of Fashion-MNIST, if it is here: real numbers against integers, margins and causes too."""
-    from time import perf_counter
-
     from spikeport.verbs.compare import compare
     from spikeport.verbs.quantize import quantize
 
     name, data = ("digits-conv", "digits") if small else ("fmnist-conv", "fashion-mnist")
     with kernels_named("plain") if small else nullcontext():
-        begun = perf_counter()
+        begun = time.perf_counter()
         graph = quantize(name, data=data, device=table.device, calibration=16 if small else 512).graph
-        table.add(f"quantize {name}", took=perf_counter() - begun)
-        begun = perf_counter()
+        table.add(f"quantize {name}", took=time.perf_counter() - begun)
+        begun = time.perf_counter()
         compared = compare(f"{name}@reference", graph, data, limit=4 if small else None, device=table.device)
     samples = compared.parity.samples
     what = f"compare {name} with its integers, causes included, {samples} samples"
-    table.add(what, took=perf_counter() - begun)
+    table.add(what, took=time.perf_counter() - begun)

@@ -85,7 +85,7 @@ class Layer:
             steps=steps,
             **self.fixed,
             **self.sums.told,
-            bucket=bucket(size, outputs, self.sums.depth),
+            bucket=bucket(x.device, size, outputs, self.sums.depth),
             steady=self.sums.makes and len(x) == 1,
             watch=watch,
         )

@@ -66,7 +66,7 @@ class Sums:
         number = torch.int64 if wide else torch.int32
         number = torch.float32 if self.weight.is_floating_point() else number
         out = torch.empty((size, outputs), dtype=number, device=x.device)
-        near = bucket(size, outputs, self.depth)
+        near = bucket(x.device, size, outputs, self.depth)
         shifts = {"left": self.left, "right": self.right}
         kernel[self.grid(size)](values, out=out, size=size, bucket=near, wide=wide, **shifts, **self.told)
         return unflat(out, (*x.shape[:2], *self.shape))

@@ -1,14 +1,18 @@
 """Which tile a kernel takes: those that suit a layer are tried once a card and shape.
 
-Triton keeps the choice on disk, where `TRITON_CACHE_DIR` says. A layer too small to be worth a trial takes the first
-that suits. In Triton's interpreter nothing is tried: one small tile serves.
+Triton keeps the choice on disk, where `TRITON_CACHE_DIR` says; it tells capabilities apart, `bucket` also cards of one.
+A layer too small to be worth a trial takes the first that suits. In Triton's interpreter nothing is tried: one small
+tile serves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import cache
+from hashlib import sha256
+from typing import Any, NamedTuple
 
+import torch
 import triton
 from triton import Config, autotune
 
@@ -30,10 +34,10 @@ TILES = (
     (32, 16, 32, 2, 2),
 )
 TRIED = 4  #: tiles of a layer
-PROCESSORS = 128  #: about as many as a data centre's card has
+PROCESSORS = 128  #: where there is no card to ask: about as many as a data centre's has
 WORTH = 1 << 28  #: products of a step from which a trial pays: some 0.3 microseconds of a card's int8
 HELD = 32 * 160  #: registers that the threads of a warp may hold for what `suited` counts
-SHARED = 96 << 10  #: bytes of factors, of ``width`` each, that a block may hold: every card from 8.0 on has these
+SHARED = 96 << 10  #: bytes of factors that a block may hold at most: every card from 8.0 on has these
 INTERPRETED = (64, 32, 32, 1, 1)
 KEY = ("bucket", "way", "form", "digits", "steady", "wide", "each", "overflows", "watch")
 
@@ -43,17 +47,41 @@ def interpreted() -> bool:
     return bool(triton.knobs.runtime.interpret)
 
 
-def bucket(size: int, outputs: int, depth: int) -> int:
-    """A number that is the same for layers of about the same size."""
-    return sum(max(value - 1, 0).bit_length() << 8 * i for i, value in enumerate((size, outputs, depth)))
+class Card(NamedTuple):
+    """What the choice of tiles asks of a card."""
+
+    number: int  #: of its name, 36 bits
+    processors: int
+    shared: int  #: bytes that a block may hold
 
 
-def suited(tiles: Sequence[Tile], size: int, outputs: int, depth: int, words: int, width: int) -> Sequence[Tile]:
-    """Of ``tiles``, largest first, those that fit ``size`` places, ``outputs`` channels of a group, and the registers.
+@cache
+def card_of(device: torch.device) -> Card:
+    """Asked once."""
+    if device.type != "cuda":
+        return Card(0, PROCESSORS, SHARED)
+    facts = torch.cuda.get_device_properties(device)
+    name = f"{facts.name}, {facts.multi_processor_count} processors"
+    number = int.from_bytes(sha256(name.encode()).digest()[:8]) >> 28
+    return Card(
+        number, facts.multi_processor_count, min(SHARED, getattr(facts, "shared_memory_per_block_optin", SHARED))
+    )
+
+
+def bucket(device: torch.device, size: int, outputs: int, depth: int) -> int:
+    """A number that is the same for layers of about the same size on cards of one kind. It takes 64 bits, always."""
+    sizes = sum(max(value - 1, 0).bit_length() << 8 * i for i, value in enumerate((size, outputs, depth)))
+    return 1 << 61 | card_of(device).number << 24 | sizes
+
+
+def suited(
+    tiles: Sequence[Tile], card: Card, size: int, outputs: int, depth: int, words: int, width: int
+) -> Sequence[Tile]:
+    """Of ``tiles``, largest first, those that fit ``size`` places, ``outputs`` channels of a group, and the card.
 
     ``words`` of 32 bits are held for each place and channel: its sum, membrane and current; ``depth`` are products of a
-    sum, or of one tap. Tiles of which there would be fewer than a card has processors come last; a small layer is left
-    one.
+    sum, or of one tap, of factors of ``width`` bytes. Tiles of which there would be fewer than a card has processors
+    come last; a small layer is left one.
     """
     fitting = [
         tile
@@ -62,9 +90,9 @@ def suited(tiles: Sequence[Tile], size: int, outputs: int, depth: int, words: in
         and tile[1] <= max(16, _power(outputs))
         and tile[2] <= max(32, _power(depth))
         and tile[0] * tile[1] * words <= tile[3] * HELD
-        and tile[4] * tile[2] * (tile[0] + tile[1]) * width <= SHARED
+        and tile[4] * tile[2] * (tile[0] + tile[1]) * width <= card.shared
     ] or tiles[-1:]
-    few = [tile for tile in fitting if -(-size // tile[0]) * -(-outputs // tile[1]) < PROCESSORS]
+    few = [tile for tile in fitting if -(-size // tile[0]) * -(-outputs // tile[1]) < card.processors]
     ordered = [*(tile for tile in fitting if tile not in few), *reversed(few)]
     return ordered[: TRIED if size * outputs * depth >= WORTH else 1]
 
@@ -81,9 +109,8 @@ def _suited(configs: list[Config], _: Any, **given: Any) -> list[Config]:
     outputs = channels.outputs if way == DIRECT.value else channels.group_outputs
     depth = channels.group * (1 if way == TAPS.value else given["taps"])
     words = 1 + (1 + given.get("wide", False)) * (1 + cuba)
-    return [
-        tiles[tile] for tile in suited(tuple(tiles), given["size"], outputs, depth, words, given["weight"].itemsize)
-    ]
+    card, width = card_of(given["weight"].device), given["weight"].itemsize
+    return [tiles[tile] for tile in suited(tuple(tiles), card, given["size"], outputs, depth, words, width)]
 
 
 def _numbers(config: Config) -> Tile:
