@@ -184,7 +184,7 @@ def test_no_batch_of_a_card_has_more_places_than_32_bits_count():
     graph, _ = layer("many channels")
     with interpreted():
         most, places = Engine(graph, kernels="triton").ready(Range(0, 1)).most_samples, graph.timesteps * 4 * 3
-    assert most * places < 2**31 <= (most + 1) * places
+    assert most * places + 128 < 2**31 <= (most + 1) * places + 256  # 128 places is the longest tile
 
 
 def test_batches_that_are_launched_ahead_are_read_in_their_order(monkeypatch):

@@ -29,7 +29,7 @@ def cards(monkeypatch):
     def there(count):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
-        monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"Card of {device}")
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda device="cuda": f"Card of {device}")
 
     return there
 
@@ -112,6 +112,24 @@ def test_a_record_says_on_which_card_it_ran_and_a_file_keeps_it(cards, monkeypat
     read = Record.load(tmp_path / "record.npz")
     assert dict(read.origin) == dict(record.origin)
     assert json.dumps(read.origin["kernels"])
+
+
+def test_a_whole_run_on_a_gpu_keeps_its_record_and_says_where_it_ran(cards, monkeypatch, tmp_path):
+    """The run itself is the CPU's; what it leaves is compared later, where no GPU is."""
+    from importlib import import_module
+
+    from spikeport.engine import target
+
+    cards(1)
+    here, quantize_verb = target.simulate, import_module("spikeport.verbs.quantize")
+    monkeypatch.setattr(target, "simulate", lambda graph, x, request, device: here(graph, x, request, "cpu"))
+    monkeypatch.setattr(quantize_verb, "on", lambda device: devices.on("cpu"))
+    result = run("digits-conv", tmp_path, data="digits", limit=3, target_samples=0, device="cuda")
+    assert result["device"] == "cuda (Card of cuda)"
+    cards(0)
+    compared = compare(str(tmp_path / "model.nir"), str(tmp_path / "record.npz"), "digits", limit=3)
+    assert compared.parity.mismatches_above_rounding == 0
+    assert compared.parity.samples == 3
 
 
 def test_parts_of_a_run_on_a_gpu_are_not_those_of_a_run_here():

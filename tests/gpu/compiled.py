@@ -48,6 +48,7 @@ class Made:
 
     name: str
     constants: dict  #: by argument
+    lined_up: bool  #: whether 16 divides the channels of all groups and of one
     warps: int
     stages: int
     shared: int  #: bytes of a block
@@ -68,10 +69,14 @@ class Made:
             yield f"{self.registers} registers in {self.warps} warps, a processor has {REGISTERS}"
 
 
-def compiled(kernel, name, constants):
-    """What Triton compiled, with its resources."""
-    shared, warps, stages = (getattr(kernel.metadata, each) for each in ("shared", "num_warps", "num_stages"))
-    return Made(name, constants, warps, stages, shared, *_resources(kernel.asm["cubin"]), kernel.asm["ptx"])
+def compiled(kernel, function, constants, divisible):
+    """What Triton compiled, with its resources. ``divisible``: places of arguments, and whether 16 divides them."""
+    given = {each.name: constants[(each.num,)] for each in function.params if (each.num,) in constants}
+    channels = next((each.num for each in function.params if each.name == "channels"), None)
+    lined_up = all(divisible.get((channels, field)) for field in range(4))
+    facts = kernel.metadata
+    taken = facts.shared, *_resources(kernel.asm["cubin"])
+    return Made(function.fn.__name__, given, lined_up, facts.num_warps, facts.num_stages, *taken, kernel.asm["ptx"])
 
 
 def _resources(cubin):
@@ -103,15 +108,14 @@ def compiling(capability, hear, *, tiles=None, share=(0, 1)):
 
         return few
 
-    def made(self, key, signature, device, constants, options, *others):
+    def made(self, key, signature, device, constants, options, divisible, warmup):
         if (self, key) in seen:
             return None
         seen.add((self, key))
         if len(seen) % share[1] != share[0]:
             return None
-        kernel = make(self, key, signature, device, constants, options, *others)
-        given = {each.name: constants[(each.num,)] for each in self.params if (each.num,) in constants}
-        hear(compiled(kernel, self.fn.__name__, given))
+        kernel = make(self, key, signature, device, constants, options, divisible, warmup)
+        hear(compiled(kernel, self, constants, divisible))
         return kernel
 
     with (

@@ -3,7 +3,9 @@
     python tests/gpu/kit.py /somewhere/kit           beside the repository, never in it
     python tests/gpu/kit.py /somewhere/kit --all     wheels of all that spikeport needs too, but torch and Triton
 
-On the machine with the card, with a torch that has CUDA: ``sh /somewhere/kit/run.sh``, which writes gpu.json beside it.
+On the machine with the card, with a torch that has CUDA: ``sh /somewhere/kit/run.sh``, about eight minutes. It writes
+gpu.json, card/ (a network and its record, to be committed as tests/gpu/card) and journey/ (the whole run of a network
+that is trained there) beside itself; what fails leaves the others be.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ PEERS = ("spikingjelly",)
 THERE = ("torch", "triton", "nvidia-", "cuda-")  #: comes with the card's machine
 FILES = [f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
 RUN = """#!/bin/sh
-# The measurement, with the Python that is named, or python3: sh run.sh [PYTHON] [arguments of measure.py]
+# All that is awaited from a card, with the Python that is named, or python3: sh run.sh [PYTHON] [words of measure.py]
+# gpu.json: checks and figures. card/: a network and its record, for tests/gpu/card. journey/: the whole run of a
+# network that is trained here; its last line compares the exported file, on the CPU, with what the card did.
 set -e
 here=$(cd "$(dirname "$0")" && pwd)
 python=${1:-python3}
@@ -30,7 +34,15 @@ python=${1:-python3}
 export PYTHONPATH="$here/spikeport/toolchain:$here/spikeport/targets:$here/spikeport/models:$here/site"
 export SPIKEPORT_DATA="$here/data" TRITON_CACHE_DIR="$here/triton"
 cd "$here/spikeport"
-exec "$python" tests/gpu/measure.py --out "$here/gpu.json" "$@"
+device=${SPIKEPORT_DEVICE:-cuda}
+status=0
+"$python" tests/gpu/measure.py --out "$here/gpu.json" "$@" || status=$?
+"$python" tests/gpu/write_record.py --device "$device" --out "$here/card" || status=$?
+journey="$here/journey"
+"$python" -m spikeport run fmnist-conv --device "$device" --out "$journey" || status=$?
+"$python" -m spikeport compare "$journey/model.nir" "$journey/record.npz" --data fashion-mnist --limit 64 \\
+    --out "$journey/compared" || status=$?
+exit $status
 """
 
 

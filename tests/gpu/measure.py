@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 PARTS = ("kernels", "checks", "engine", "steps", "cell", "epoch", "comparison")
@@ -35,12 +36,14 @@ def main():
     if not order.small and not torch.cuda.is_available():
         print("torch can use no GPU here; --try runs the script on the CPU")
         return 2
+    import trainings
     import works
     from table import Table
 
     table = Table(order.out, "cpu" if order.small else "cuda", 10_000.0 if order.small else LIMIT)
     for name in order.only or PARTS:
-        table.tried(name, lambda name=name: getattr(works, name)(table, order.small))
+        work = getattr(works if hasattr(works, name) else trainings, name)
+        table.tried(name, partial(work, table, order.small))
     table.add("all of it", took=table.seconds)
     print("\n" + table.markdown() + "\n\n" + table.path.read_text(encoding="utf-8"))
     return int(table.failed)

@@ -60,6 +60,11 @@ class Table:
                 torch.cuda.empty_cache()
             return None
 
+    def ratio(self, what, seconds, by):
+        """How many times as long, of two rows that are there."""
+        if seconds and by:
+            self.add(what, times=seconds / by)
+
     def timed(self, what, samples, call, warm=WARM, **facts):
         """Milliseconds of a call that ends when its result is here: a row, or one that says what failed."""
         return self.tried(what, lambda: self._timed(what, samples, call, warm, facts))

@@ -87,3 +87,14 @@ def test_a_layer_is_trained_without_a_look_at_the_card(method, steps, monkeypatc
     assert spikes.device.type == rows.grad.device.type == norm.weight.grad.device.type == "meta"
     assert ("step" if neuron.adapts else "forward") in names
     assert {"moments", "merge", "backward", "through_norm"} <= set(names)
+
+
+@pytest.mark.parametrize(("values", "applies"), [(2**31 - 1, True), (2**31, False)])
+def test_a_layer_of_more_values_than_32_bits_count_is_trained_step_by_step(values, applies, monkeypatch):
+    from spikeport.training import cuda
+    from spikeport.training.rules import Rules
+
+    monkeypatch.setenv("SPIKEPORT_KERNELS", "triton")
+    x, threshold = torch.empty(3, 1, values, device="meta"), torch.ones(3)
+    with interpreted():
+        assert cuda.applies(x, threshold, Rules(Fixed(), "zero", False, "bptt")) == applies

@@ -6,16 +6,21 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 
 import bench_networks as networks
 from equal_records import ALL, same
+from spikeport.engine.batch import Run
+from spikeport.engine.cuda import recorder_for
+from spikeport.engine.devices import whole_factors
+from spikeport.engine.enter import Frames
+from spikeport.engine.readout import Results
 from spikeport.engine.run import Engine
+from spikeport.graph import Range
 from spikeport.target import Request
 
 COMPILING = 70  #: seconds after which kernels are left to be compiled as they are launched
@@ -131,8 +136,9 @@ def _engine(table, name, graph, batch, small):
 
     plain = run(f"{name}, batch {batch}", x, batch)
     counted = run(f"{name}, with events", x, batch, events=True)
-    if plain and counted:
-        table.add(f"{name}, events", times=counted / plain)
+    alone = {events: _alone(table, name, graph, x, batch, events=events) for events in (False, True)}
+    table.ratio(f"{name}, events, with transfers", counted, plain)
+    table.ratio(f"{name}, events", alone[True], alone[False])
     run(f"{name}, batch 1", first, 1)
     if name.startswith("ResNet"):
         run(f"{name}, {len(many) // batch} batches of {batch}", many, batch)
@@ -142,127 +148,43 @@ def _engine(table, name, graph, batch, small):
         run(f"{name}, batch {batch}, no graphs", x, batch)
         del os.environ["SPIKEPORT_GRAPHS"]
     if "recurrent" not in name:
-        _eager(table, name, graph, x, batch)
+        for kind, eager in _eager(table, name, graph, x, batch).items():
+            table.ratio(f"{name}, speed, of eager PyTorch's, {kind}", eager, alone[False] if "there" in kind else plain)
+
+
+def _alone(table, name, graph, x, batch, *, events):
+    """A batch whose samples lie on the card, as they are brought, and of which nothing is brought back."""
+    program = Engine(graph, table.device, "triton").ready(Range(int(graph.entry.low), int(graph.entry.high)))
+    coding, recorder = graph.entry.coding, recorder_for(table.device)
+    frames = Frames(torch.as_tensor(x if coding == "events" else x[None]).to(table.device), coding)
+
+    def launch():
+        Run(program, Request(events=events), Results(program.outs, {})).launch(frames, graph.timesteps)
+
+    def prepared():
+        with torch.inference_mode(), whole_factors(table.device):
+            launch()
+            return recorder(launch) if recorder else launch
+
+    what = f"{name}, {'with events, ' if events else ''}samples there"
+    again = table.tried(what, prepared)
+    return again and table.timed(what, batch, again)
 
 
 def _eager(table, name, graph, x, batch):
-    """The same network in eager PyTorch on the same card, input copied to it, counts copied back."""
-    run = networks.eager(graph, device=table.device)
+    """The same network in eager PyTorch on the same card: input copied to it, counts copied back; or input there."""
+    run, seconds = networks.eager(graph, device=table.device), {}
 
-    def call():
+    def call(x):
         with torch.inference_mode(), torch.device(table.device):
-            return run(torch.as_tensor(x).to(table.device, torch.float32)).sum().cpu()
+            return run(x.to(table.device).float()).sum()
 
+    there = torch.as_tensor(x).to(table.device)
     for tf32 in (False, True):
+        kind = "TF32" if tf32 else "float32"
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
-        table.timed(f"{name}, eager PyTorch, {'TF32' if tf32 else 'float32'}", batch, call)
+        what = f"{name}, eager PyTorch, {kind}"
+        seconds[kind] = table.timed(what, batch, lambda: call(torch.as_tensor(x)).cpu())
+        seconds[f"{kind}, samples there"] = table.timed(f"{what}, samples there", batch, partial(call, there))
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-
-
-def steps(table, small):
-    """One step of DS-ATGO, launched kernel by kernel and as one graph."""
-    for name, shape, timesteps, batch in (("resnet19", (3, 32, 32), 2, 100), ("vggsnn", (2, 48, 48), 10, 32)):
-        if not small or name == "resnet19":
-            work = partial(_step, table, name, shape, timesteps, 2 if small else batch, small)
-            table.tried(f"training step, {name}", work)
-
-
-def _step(table, name, shape, timesteps, batch, small):
-    from spikeport.training.loop import optimiser_for, train_step
-    from spikeport.training.networks import build
-    from spikeport.training.recipe import parse
-    from spikeport.training.repeated import Repeated
-
-    torch.manual_seed(0)
-    device = torch.device(table.device)
-    task = {"input_shape": shape, "classes": 10, "timesteps": timesteps, "train_with": "ds-atgo"}
-    module = build(name, **task, options={"width": 0.02} if small else None).train()
-    module = module.to(device, memory_format=torch.channels_last)
-    lead = (timesteps, batch) if name == "vggsnn" else (batch,)
-    x, y = torch.rand(*lead, *shape, device=device), torch.randint(0, 10, (batch,), device=device)
-    facts = {"model": "b", "dataset": "b", "network": name, "timesteps": timesteps, "epochs": 1, "lr": 0.01}
-    recipe = parse(facts | {"weight_decay": 0.0, "precision": "bf16"})
-    optimiser = optimiser_for(module, recipe)
-
-    def step(x, y):
-        return train_step(module, x, y, optimiser, recipe)
-
-    what = f"training step, {name}, batch {batch}, bf16"
-    table.timed(f"{what}, no graphs", batch, partial(step, x, y), warm=3)
-    repeated = Repeated.on(device, step, optimiser)
-    table.timed(what, batch, partial(repeated, x, y), warm=5)
-    if repeated.why:
-        table.add(what, findings=["SP527"], why=repeated.why)
-
-
-def cell(table, small):
-    """Linear 512 and LIF, B = 16, T = 500, forward and backward: the cell of Open Neuromorphic's benchmark."""
-    from spikeport.training import LIF, Fixed
-
-    timesteps, batch, width = (20, 2, 16) if small else (500, 16, 512)
-    device = table.device
-    linear, neuron = torch.nn.Linear(width, width).to(device), LIF(Fixed(), timesteps).to(device)
-    x = torch.rand(timesteps, batch, width, device=device)
-    name = f"linear {width} and LIF, B = {batch}, T = {timesteps}, both ways"
-    table.timed(name, batch, lambda: neuron(linear(x)).sum().backward())
-    for backend in ("torch",) if small else ("torch", "cupy", "triton"):
-        what = f"{name}, SpikingJelly, {backend}"
-        call = table.tried(what, partial(_theirs, linear, x, device, backend))
-        if call:
-            table.timed(what, batch, call)
-
-
-def _theirs(linear, x, device, backend):
-    from spikingjelly.activation_based import neuron
-
-    other = neuron.LIFNode(step_mode="m").to(device)
-    other.backend = backend
-
-    def call():
-        other.reset()
-        other(linear(x)).sum().backward()
-
-    return call
-
-
-def epoch(table, small):
-    """Epochs of fmnist-conv over 55,000 images as `spikeport train` runs them; of noise, which takes as long."""
-    from spikeport.training.loop import Training, fit
-    from spikeport.training.networks import network_of
-    from spikeport.training.parts import Part
-    from spikeport.training.precision import fastest
-    from spikeport.training.recipe import read
-    from spikeport.training.shipped import find
-
-    number, epochs = (64, 1) if small else (55_000, 4)
-    recipe = read(find("fmnist-conv"), {"epochs": epochs}, lambda: fastest(table.device))
-    torch.manual_seed(0)
-    draw = np.random.default_rng(0)
-    x, y = draw.random((number, 1, 28, 28), np.float32), draw.integers(0, 10, number)
-    part, few = Part.of(x, y, "direct"), Part.of(x[:50], y[:50], "direct")
-    module = network_of(recipe, (1, 28, 28), 10).to(table.device)
-    training = Training.begin(module, recipe, number)
-    with kernels_named("plain") if small else nullcontext():  # too long for the interpreter
-        fit(training, part, few)
-    first, *others = (each.seconds for each in training.epochs)
-    ms = sorted(seconds * 1e3 for seconds in (others or [first]))
-    facts = {"ms": ms[len(ms) // 2], "least": ms[0], "most": ms[-1], "first": first, "runs": len(ms)}
-    facts |= {"a_second": number / ms[len(ms) // 2] * 1e3, "findings": [note.code for note in training.notes]}
-    table.add(f"fmnist-conv, an epoch of {number:,} images, {recipe.precision}", **facts)
-
-
-def comparison(table, small):
-    """The whole test part of Fashion-MNIST, if it is here: real numbers against integers, margins and causes too."""
-    from spikeport.verbs.compare import compare
-    from spikeport.verbs.quantize import quantize
-
-    name, data = ("digits-conv", "digits") if small else ("fmnist-conv", "fashion-mnist")
-    with kernels_named("plain") if small else nullcontext():
-        begun = time.perf_counter()
-        graph = quantize(name, data=data, device=table.device, calibration=16 if small else 512).graph
-        table.add(f"quantize {name}", took=time.perf_counter() - begun)
-        begun = time.perf_counter()
-        compared = compare(f"{name}@reference", graph, data, limit=4 if small else None, device=table.device)
-    samples = compared.parity.samples
-    what = f"compare {name} with its integers, causes included, {samples} samples"
-    table.add(what, took=time.perf_counter() - begun)
+    return seconds

@@ -19,15 +19,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 
 import torch
-from torch import Tensor
 
 from spikeport.engine import cpu, cuda, on_card, synapse
 from spikeport.engine.integers import exact_ranges, holding
 from spikeport.engine.neuron import Cycle, Neurons
-from spikeport.engine.parts import definition, small, stateless
+from spikeport.engine.parts import added_in, definition, small, stateless, widened
 from spikeport.engine.program import Kernels, Program
 from spikeport.engine.stretches import stretches
 from spikeport.engine.synapse import Step
@@ -73,19 +71,10 @@ def _plain(graph: Graph, device: str, dtype: torch.dtype) -> Program:
 
 
 def _fast_real(graph: Graph, device: str, dtype: torch.dtype) -> Program:
-    """Sums of spikes stay bytes until a product or a neuron takes them."""
-    incoming = whole(graph)
-    small = (Synapse, Delay, Flatten)
-    entering = {
-        name: torch.uint8 if isinstance(node, small) and (x := incoming[name]) and holding(x) == torch.uint8 else dtype
-        for name, node in graph.nodes.items()
-    }
-    arithmetic = graph.arithmetic
+    incoming, arithmetic = whole(graph), graph.arithmetic
     assert isinstance(arithmetic, Real)
-    steps: dict[str, Step] = {}
-    for name, node in stateless(graph).items():
-        step = synapse.prepare(node, dtype, device)
-        steps[name] = partial(_widened, step, dtype) if isinstance(node, Synapse) else step
+    entering = added_in(graph, incoming, dtype)
+    steps = {name: widened(node, dtype, device) for name, node in stateless(graph).items()}
     neurons: dict[str, Neurons] = {}
     for name, layer in graph.nodes_of(LIF).items():
         neurons[name] = cpu.prepare(layer, None, layer.shape, arithmetic) or definition(layer, graph)
@@ -112,10 +101,6 @@ def _cycles(graph: Graph, neurons: Mapping[str, Neurons]) -> dict[str, Cycle]:
         if simple and (ready := cpu.fed_back(synapse, neurons[name])):
             cycles[name] = ready
     return cycles
-
-
-def _widened(step: Step, dtype: torch.dtype, x: Tensor) -> Tensor:
-    return step(x.to(dtype))
 
 
 def whole(graph: Graph) -> dict[str, Range | None]:

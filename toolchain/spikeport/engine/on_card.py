@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from math import prod
 
 import torch
@@ -12,11 +11,11 @@ from spikeport.engine import cuda, synapse
 from spikeport.engine.devices import products_asked
 from spikeport.engine.integers import holding
 from spikeport.engine.neuron import Neurons
-from spikeport.engine.parts import definition, small, stateless
+from spikeport.engine.parts import added_in, definition, small, stateless, widened
 from spikeport.engine.program import Program
 from spikeport.engine.stretches import stretches
 from spikeport.engine.synapse import Step
-from spikeport.graph import LIF, Conv, CubaLIF, Delay, Flatten, Graph, Linear, Loihi, Node, Pool, Range, Synapse
+from spikeport.graph import LIF, Conv, CubaLIF, Graph, Linear, Loihi, Pool, Range, Synapse
 from spikeport.graph.ranges import into
 
 
@@ -61,7 +60,7 @@ def triton(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Program:
 def real(graph: Graph, device: str, bounds: Mapping[str, Range | None]) -> Program:
     """Real numbers in float32; ``bounds``: of what enters each node, where that is known to be sums of spikes."""
     multiply = products_asked()
-    entering = {name: _bytes(graph.nodes[name], bounds[name]) for name in graph.nodes}
+    entering = added_in(graph, bounds, torch.float32)
     steps: dict[str, Step] = {}
     neurons: dict[str, Neurons] = {}
     joined: dict[str, str] = {}
@@ -81,19 +80,8 @@ def real(graph: Graph, device: str, bounds: Mapping[str, Range | None]) -> Progr
         if isinstance(other, Linear | Conv) and len(other.weight.shape) < 5:
             steps[name] = cuda.real_synapse(other, graph.input_shape(name), device, multiply)
         else:
-            step = synapse.prepare(other, torch.float32, device)
-            steps[name] = partial(_widened, step) if isinstance(other, Synapse) else step
+            steps[name] = widened(other, torch.float32, device)
     return Program(graph, device, "triton", steps, neurons, entering, bounds, joined, adding(graph, entering))
-
-
-def _bytes(node: Node, x: Range | None) -> torch.dtype:
-    """In what the edges into a node are added: sums of spikes stay bytes until a product or a neuron takes them."""
-    small = isinstance(node, Synapse | Delay | Flatten) and x is not None and holding(x) == torch.uint8
-    return torch.uint8 if small else torch.float32
-
-
-def _widened(step: Step, x: torch.Tensor) -> torch.Tensor:
-    return step(x.to(torch.float32))
 
 
 def products(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Program:

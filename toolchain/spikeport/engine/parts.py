@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from spikeport.engine.xylo import xylo
 from spikeport.graph import (
     LIF,
     Delay,
+    Flatten,
     Graph,
     Input,
     Loihi,
@@ -28,6 +29,7 @@ from spikeport.graph import (
     Readout,
     Scale,
     Shape,
+    Synapse,
     over_neurons,
 )
 
@@ -52,6 +54,24 @@ def definition(node: LIF, graph: Graph) -> Neurons:
         return run(node, x if profile is None else x.long(), state, start, steps)
 
     return call
+
+
+def added_in(graph: Graph, bounds: Mapping[str, Range | None], number: torch.dtype) -> dict[str, torch.dtype]:
+    """In what the edges into each node are added, of real numbers of a type: sums of spikes, ``bounds`` of what enters,
+    stay bytes until a product or a neuron takes them.
+    """
+
+    def of(node: Node, x: Range | None) -> torch.dtype:
+        stays = isinstance(node, Synapse | Delay | Flatten) and x is not None and holding(x) == torch.uint8
+        return torch.uint8 if stays else number
+
+    return {name: of(node, bounds[name]) for name, node in graph.nodes.items()}
+
+
+def widened(node: Node, number: torch.dtype, device: str) -> Step:
+    """The plain version of a node without state, of real numbers; a synapse takes bytes too."""
+    step = synapse.prepare(node, number, device)
+    return (lambda x: step(x.to(number))) if isinstance(node, Synapse) else step
 
 
 def small(node: Node, shape: Shape, entering: Range, leaving: Range, device: str) -> Step:

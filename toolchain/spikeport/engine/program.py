@@ -26,6 +26,7 @@ Kernels = Literal["plain", "fast", "triton", "products"]
 #: bytes of values at once where the caller sets no limit: they stay in a last-level cache, and the memory that one
 #: block of samples gives back the next one takes
 WORKING_SET = 40 << 20
+PLACES = 2**31 - 256  #: a card's kernels count them in 32 bits, and a tile goes beyond the last one
 FEWEST = 16  #: steps in a block of a long sample
 
 
@@ -128,7 +129,7 @@ class Program:
         if not self.later:
             return sys.maxsize
         places = max(int(np.prod(shape[1:])) for shape in self.graph.shapes.values())
-        return max(1, (2**31 - 1) // (self.graph.timesteps * places))
+        return max(1, PLACES // (self.graph.timesteps * places))
 
     def steps_at_once(self, samples: int, memory: int | None) -> int:
         """How many steps of so many samples to run together, so that their values take about ``memory`` bytes.

@@ -77,7 +77,7 @@ class Repeats:
     def _kind(self, samples: Samples, request: Request, most: int) -> object:
         """What two batches have in common of which one can stand for the other."""
         asked = tuple((request.keeps_train(name), request.keeps_membrane(name)) for name in self._program.layers)
-        return samples.array.shape, samples.array.dtype, asked, request.events, most
+        return type(samples), samples.array.shape, samples.array.dtype, asked, request.events, most
 
     def _copy(self, lane: Lane, samples: Samples, request: Request, most: int) -> Copy | None:
         """The copy whose turn it is, taken down where it is the first time; the first batch has none."""
@@ -93,9 +93,10 @@ class Repeats:
 
     def _taken_down(self, recorder: cuda.Recorder, samples: Samples, request: Request, most: int) -> Copy | None:
         frames = torch.empty_like(enter.raw(samples.frames), device=self._program.device)
+        there = Frames(frames, samples.coding, getattr(samples, "inside", None))
         run = Run(self._program, request, Results(self._program.outs, {}))
         try:
-            return Copy(frames, run, recorder(lambda: run.launch(Frames(frames, samples.coding), most)))
+            return Copy(frames, run, recorder(lambda: run.launch(there, most)))
         except RuntimeError as error:  # torch's for a capture that fails, out of memory among them
             self.why, self._recorder = str(error).splitlines()[0], None
             return None

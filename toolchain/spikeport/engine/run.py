@@ -54,7 +54,8 @@ class Engine:
 
     def simulate(self, samples: Array, request: Request = Request()) -> Record:
         """As the function of this name."""
-        entering, ends = enter.check(self.graph, samples)
+        away = self.device != "cpu" or self.kernels == "triton"
+        entering, ends = enter.check(self.graph, samples, pack=away)
         total = entering.number
         ready = self.ready(ends)
         assert self._repeats is not None

@@ -118,7 +118,7 @@ def result_of(job: Job, subject: Subject, parities: Mapping[str, Parity]) -> dic
         "dataset": test.name,
         **{name: value for name, value in known.items() if value is not None},
         "timesteps": subject.model.graph.timesteps,
-        "device": "cpu",
+        "device": records["graph"].origin.get("device", "cpu"),
         "versions": versions(),
         "thresholds": {name: _schedule(node) for name, node in subject.model.graph.nodes_of(LIF).items()},
         "firing_rate": {name: rate.tolist() for name, rate in records[subject.base].rates().items()},

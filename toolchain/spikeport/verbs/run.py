@@ -17,6 +17,7 @@ from spikeport.reporting import gather, write
 from spikeport.target import target as find_target
 from spikeport.verbs.doctor import machine
 from spikeport.verbs.fit import placed
+from spikeport.verbs.folders import RECORD
 from spikeport.verbs.job import Bar, Job, Subject, no_bar
 from spikeport.verbs.load import as_long_as, load_data, load_model
 from spikeport.verbs.outcome import compared, energy, explained, result_of
@@ -25,6 +26,7 @@ from spikeport.verbs.parameters import DataLike, DataName, Dt, Frames, Help, Lab
 from spikeport.verbs.plan import TARGET, Plan
 from spikeport.verbs.plan import read as read_plan
 
+KEPT = 64  #: samples of a GPU's record, with which machines without one compare
 OURS = ("pytorch", "reference", "integer")  #: targets that every whole run takes
 
 
@@ -67,7 +69,8 @@ def run(
     which the other arguments replace what they name. ``method``: ds-atgo, mpd-agl or fixed. The integers are calibrated
     on ``calibrate``, or on the training split of ``data``. They also run on ``target``, and are quantised for the
     number format that it asks for; ``target_samples`` = 0 leaves it out, ``seconds`` limits the time that it may take.
-    Writes model.nir, model.onnx, model.int.nir, result.json and report.html, and model.safetensors of a training.
+    Writes model.nir, model.onnx, model.int.nir, result.json and report.html, model.safetensors of a training, and of a
+    run on a GPU record.npz: what the network did there on the first 64 samples, every spike.
 
     Raises SP239 for a network without data, for one in integers, and for a recipe with data; SP240 for a target that
     cannot run here; SP312 for a file that is no recipe; and whatever a stage refuses.
@@ -106,6 +109,8 @@ def run(
     )
     write_json(job.out / "result.json", result)
     write_json(job.out / "figures.json", figures)
+    if device != "cpu":  # what a machine without the card compares with
+        job.records["graph"].first(KEPT).save(job.out / RECORD)
     write(result, job.out / "report.html", figures)
     return result
 

@@ -1,8 +1,9 @@
 """The compiled loops of the CPU, behind one door: the engine imports nothing of the files in here but what this names.
 
 `prepare` makes a layer ready: a synapse, neurons, or a synapse and the neurons that alone read it. `enter` is the way
-in, `count` the way out, `reached` counts events; `chained` makes a graph ready for one sample at a time. All give the
-bits of the plain definition; where the loops do not serve, `prepare` gives nothing, and the plain definition runs.
+in, `packed` that to a card, `count` the way out, `reached` counts events; `chained` makes a graph ready for one sample
+at a time. All give the bits of the plain definition; where the loops do not serve, `prepare` gives nothing, and the
+plain definition runs.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from spikeport.engine.cpu.chain import prepare as chained
 from spikeport.engine.cpu.fused import overflowed
 from spikeport.engine.cpu.layout import over_time as count
 from spikeport.engine.cpu.layout import whole_numbers as enter
+from spikeport.engine.cpu.pack import packed
 from spikeport.engine.cpu.products import Product
 from spikeport.engine.cpu.structures import FIRED
 from spikeport.engine.cpu.tally import reached
@@ -27,7 +29,19 @@ from spikeport.engine.neuron import Neurons
 from spikeport.engine.synapse import Step
 from spikeport.graph import ALIF, LIF, Linear, Loihi, Peak, Range, Real, Shape, Synapse
 
-__all__ = ["FIRED", "Chain", "Joined", "chained", "count", "enter", "fed_back", "overflowed", "prepare", "reached"]
+__all__ = [
+    "FIRED",
+    "Chain",
+    "Joined",
+    "chained",
+    "count",
+    "enter",
+    "fed_back",
+    "overflowed",
+    "packed",
+    "prepare",
+    "reached",
+]
 
 
 class Joined(NamedTuple):

@@ -79,9 +79,9 @@ def suited(
 ) -> Sequence[Tile]:
     """Of ``tiles``, largest first, those that fit ``size`` places, ``outputs`` channels of a group, and the card.
 
-    ``words`` of 32 bits are held for each place and channel: its sum, membrane and current; ``depth`` are products of a
-    sum, or of one tap, of factors of ``width`` bytes. Tiles of which there would be fewer than a card has processors
-    come last; a small layer is left one.
+    ``words`` of 32 bits are held for each place and channel: its sum, membrane and current, and parameters of its own
+    where it has them; ``depth`` are products of a sum, or of one tap, of factors of ``width`` bytes. Tiles of which
+    there would be fewer than a card has processors come last; a small layer is left one.
     """
     fitting = [
         tile
@@ -108,7 +108,7 @@ def _suited(configs: list[Config], _: Any, **given: Any) -> list[Config]:
     tiles = {_numbers(config): config for config in configs}
     outputs = channels.outputs if way == DIRECT.value else channels.group_outputs
     depth = channels.group * (1 if way == TAPS.value else given["taps"])
-    words = 1 + (1 + given.get("wide", False)) * (1 + cuba)
+    words = 1 + (1 + given.get("wide", False)) * (1 + cuba) + 4 * given.get("each", False)  # three, and their places
     card, width = card_of(given["weight"].device), given["weight"].itemsize
     return [tiles[tile] for tile in suited(tuple(tiles), card, given["size"], outputs, depth, words, width)]
 

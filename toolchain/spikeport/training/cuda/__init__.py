@@ -17,6 +17,7 @@ from spikeport.training.rules import Rules
 
 __all__ = ["applies", "fire", "normalise_and_fire"]
 
+VALUES = 2**31  #: of a step: the kernels count them in 32 bits
 FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
@@ -31,7 +32,7 @@ def applies(x: Tensor, threshold: Tensor, rules: Rules) -> bool:
         and asked != "plain"
         and x.dtype in FLOATS
         and rules.compiled
-        and x.numel() > 0
+        and 0 < x.numel() < VALUES * len(x)
         and (threshold.ndim == 1 or rows_of_channels(x))
         and not torch.compiler.is_compiling()
         and type(x) in (Tensor, torch.nn.Parameter)
