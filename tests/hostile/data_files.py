@@ -34,6 +34,19 @@ def read_samples(path):
     simulate(small(), load_data(path, "test", small()).x)
 
 
+def streams(folder):
+    x = np.random.default_rng(0).random((3, 1, 8, 8), np.float32)
+    return [(".stream", saved(np.save, x) + saved(np.save, x[:2]))]
+
+
+def read_stream(path):
+    from spikeport.verbs.streaming import arrays
+
+    with path.open("rb") as file:
+        for frames in arrays(file, str(path)):
+            assert frames.dtype.kind in "biufU"
+
+
 def idx(folder):
     images = np.random.default_rng(0).integers(0, 255, (20, 28, 28), dtype=np.uint8)
     labels = np.arange(20, dtype=np.uint8) % 10

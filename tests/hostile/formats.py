@@ -19,8 +19,10 @@ from hostile.data_files import (
     read_idx,
     read_nmnist,
     read_samples,
+    read_stream,
     sample_sets,
     samples,
+    streams,
 )
 from hostile.model_files import authors, checkpoints, graph_file, read_authors, read_checkpoint
 from hostile.originals import File, Format
@@ -38,6 +40,7 @@ FORMATS: dict[str, Format] = {
     "pt": Format(authors, _plain(mutate.zipped), read_authors),
     "npy": Format(samples, _plain(mutate.npy), read_samples),
     "npz": Format(sample_sets, _plain(mutate.npz), read_samples),
+    "stream": Format(streams, _plain(mutate.npy), read_stream),
     "record": Format(records, _plain(mutate.record), read_record),
     "json": Format(results, _plain(mutate.json_text), read_results),
     "toml": Format(settings, _plain(mutate.toml_text), read_settings),

@@ -11,6 +11,7 @@ from hostile.folder_files import begun, training_file
 from hostile.model_files import small
 from spikeport.engine import simulate
 from spikeport.engine.resume import run_in_parts
+from spikeport.findings import fail
 from spikeport.jobs.store import Store
 from spikeport.training import resume
 from spikeport.verbs.report import report
@@ -56,3 +57,16 @@ def test_a_training_goes_on_from_its_own_state_alone(tmp_path):
     path.write_bytes(data)
     resume.restore(path, training := begun())
     assert [epoch.epoch for epoch in training.epochs] == [1]
+
+
+def test_a_run_that_is_refused_leaves_no_folder(tmp_path):
+    def refuses(graph, samples, request):
+        fail("SP501", "not here", mend="elsewhere")
+
+    x, place = np.zeros((3, 1, 8, 8), np.float32), tmp_path / "a" / "parts"
+    assert code(run_in_parts, refuses, small(), x, place) == "SP501"
+    assert not list(tmp_path.iterdir())
+    place.mkdir(parents=True)
+    (place / "mine").touch()
+    assert code(run_in_parts, refuses, small(), x, place) == "SP501"
+    assert (place / "mine").exists()

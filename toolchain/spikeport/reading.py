@@ -16,7 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 
@@ -29,6 +29,13 @@ LONGEST_AXIS = 32  #: axes of an array
 BLOCK = 512  #: bytes of a header in a tar archive
 SPARE = 2**26  #: bytes of memory that are left to everything else
 ANY = 2**40  #: bytes, where a system does not say how many it has
+
+
+class Stream(Protocol):
+    """What bytes are read from, one after the other."""
+
+    def read(self, size: int, /) -> bytes:
+        """So many bytes, fewer at the end."""
 
 
 def json_value(text: str | bytes) -> Any:
@@ -95,13 +102,29 @@ def npy(file: IO[bytes], size: int) -> Array:
     affordable(count * dtype.itemsize)
     raw = np.empty(count * dtype.itemsize, np.uint8)
     file.readinto(raw)  # type: ignore[attr-defined]  # of files and of bytes in memory
+    return _array(raw, dtype, shape, fortran)
+
+
+def npy_stream(file: Stream) -> Array:
+    """The next array of a stream that may be a pipe."""
+    dtype, shape, fortran, _ = _header(file)
+    size = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize if shape else dtype.itemsize
+    affordable(2 * size)
+    data = file.read(size)
+    if len(data) != size:
+        raise ValueError(f"claims {size:,} bytes, and {len(data):,} came")
+    return _array(np.frombuffer(bytearray(data), np.uint8), dtype, shape, fortran)
+
+
+def _array(raw: Array, dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool) -> Array:
+    """Bytes as an array in this machine's byte order."""
     if dtype.kind == "b" and raw.max(initial=0) > 1:
         raise ValueError("holds truth values that are neither")
     array = raw.view(dtype).reshape(shape, order="F" if fortran else "C")
     return array.astype(dtype.newbyteorder("="), copy=False)
 
 
-def _header(file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], bool, int]:
+def _header(file: Stream) -> tuple[np.dtype[Any], tuple[int, ...], bool, int]:
     """Type, shape, order, and where the data begin. Format: numpy.lib.format, versions 1 to 3."""
     head = file.read(8)
     if head[:6] != b"\x93NUMPY" or len(head) < 8 or head[6] not in (1, 2, 3):

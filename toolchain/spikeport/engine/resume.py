@@ -11,6 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from spikeport.reading import json_file
 from spikeport.record import Record, join
 from spikeport.target import Request
 
+RUN = "run.json"
 PART = 1024  #: samples in a part at most
 PART_SECONDS = 60.0  #: what an end may cost: a part is expected to take no longer, or is one sample
 
@@ -53,6 +55,7 @@ def run_in_parts(
     ``resume`` was not asked for. An interrupt goes through to the caller as one that says how much is finished:
     each part can be read with `Record.load`.
     """
+    made = [place for place in (Path(folder), *Path(folder).parents) if not place.exists()]
     folder = make_folder(folder)
     entering = Samples.of(graph, samples)
     total = entering.number
@@ -74,8 +77,23 @@ def run_in_parts(
             request.progress(stop, total)
     except KeyboardInterrupt:
         done = sum(record.samples for record in records)
+        if not records:
+            _leave(folder, made)
         raise KeyboardInterrupt(f"{done} of {total} samples finished in {folder}; go on with --resume") from None
+    except BaseException:
+        if not records:
+            _leave(folder, made)
+        raise
     return join(records)
+
+
+def _leave(folder: Path, made: list[Path]) -> None:
+    """Take away what a run has made of a folder that has finished nothing there: a target that refused it, for one."""
+    if folder in made:
+        (folder / RUN).unlink(missing_ok=True)
+    for place in made:
+        with suppress(OSError):  # somebody else's file is there
+            place.rmdir()
 
 
 def _readable(path: Path, samples: int) -> Record | None:
@@ -89,7 +107,7 @@ def _readable(path: Path, samples: int) -> Record | None:
 
 def _claim(folder: Path, facts: dict[str, Any], resume: bool) -> int:
     """Make the folder this run's, or make sure that it is. Returns the size of its parts."""
-    path = folder / "run.json"
+    path = folder / RUN
     if path.exists():
         try:
             there = json_file(path)

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from spikeport import reading
 from spikeport.findings import fail
 from spikeport.graph import Array, Graph
 from spikeport.record import Record
@@ -50,11 +51,14 @@ def streamed(
 
     whole: Record | None = None
     running = Stream(model.graph, request, request.device)
+    if out is not None and str(out) != PIPE and not Path(out).parent.is_dir():
+        fail("SP906", "its folder is not there", where=str(out), mend="name a file or a pipe, or -")
     with ExitStack() as files:
-        leaving = _writing(out, files)
+        leaving: BinaryIO | None = None
         for frames in _read(samples, files):
             for block in running.feed(_side_by_side(frames, model.graph)):
                 whole = block.record if whole is None else _added(whole, block.record)
+                leaving = leaving or _writing(out, files)  # not before: what stood there stays where all is refused
                 if leaving is not None:
                     leaving.write(as_npy(block.outputs))
                     leaving.flush()
@@ -88,7 +92,7 @@ def arrays(file: BinaryIO, name: str) -> Iterator[Array]:
     """The .npy arrays of a file or pipe, one behind the other. Raises SP907 for anything else."""
     while begin := file.read(1):
         try:
-            yield np.lib.format.read_array(_Rest(begin, file), allow_pickle=False)  # type: ignore[no-untyped-call]
+            yield reading.npy_stream(_Rest(begin, file))
         except ValueError as error:
             fail("SP907", f"is no row of .npy arrays ({error})", where=name, mend="write each with numpy.save")
 
