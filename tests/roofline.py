@@ -106,9 +106,10 @@ def tables() -> Iterator[str]:
         numbers = (products / 1e9, moved / 1e6, least * 1e3, expected * 1e3)
         yield "| **all** | {} | {:.1f} · 10^9 | {:.0f} | {:.3f} | {:.3f} |".format(len(rows), *numbers)
         samples = prod(graph.entry.shape) * batch * (graph.timesteps if graph.entry.coding == "events" else 1)
-        brought = samples / PCIE
+        sent = samples / 8 if graph.entry.high == 1 else samples  # spikes go as bits (`engine.enter.Packed`)
+        brought = sent / PCIE
         times = f"{brought * 1e3:.3f} | {brought * 1e3:.3f}"
-        yield f"| samples, meanwhile, over PCIe 5.0 | | | {samples / 1e6:.0f} | {times} |"
+        yield f"| samples, meanwhile, over PCIe 5.0 | | | {sent / 1e6:.0f} | {times} |"
         rates = (batch / max(least, brought), batch / max(expected, brought))
         yield "| samples a second | | | | {:,.0f} | {:,.0f} |".format(*rates)
         yield ""

@@ -14,6 +14,7 @@ import torch
 
 import bench_networks as networks
 from equal_records import ALL, same
+from spikeport.engine import cpu
 from spikeport.engine.batch import Run
 from spikeport.engine.cuda import recorder_for
 from spikeport.engine.devices import whole_factors
@@ -147,6 +148,8 @@ def _engine(table, name, graph, batch, small):
         run(f"{name}, batch 1, no graphs", first, 1)
         run(f"{name}, batch {batch}, no graphs", x, batch)
         del os.environ["SPIKEPORT_GRAPHS"]
+    if cpu.packed(x) is not None:
+        table.timed(f"{name}, spikes packed by the host", batch, partial(cpu.packed, x))
     if "recurrent" not in name:
         for kind, eager in _eager(table, name, graph, x, batch).items():
             table.ratio(f"{name}, speed, of eager PyTorch's, {kind}", eager, alone[False] if "there" in kind else plain)
