@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import unittest.mock
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ from test_parallel import CASES, one_training
 from spikeport.training.parallel import together
 from spikeport.training.reduce import rank
 with together():
-    results = {{name: one_training(*case) for name, case in CASES.items()}}
+    results = {{name: one_training(*CASES[name]) for name in {names!r}}}
     if rank() == 0:
         torch.save(results, {out!r})
 """
@@ -65,17 +66,21 @@ def one_training(method, options, last, stepwise, joined):
     return module.state_dict(), [(e.loss, e.train_accuracy) for e in training.epochs]
 
 
-@pytest.fixture(scope="module")
-def by_two(tmp_path_factory):
-    """What each case gives over two processes (gloo), each with half of every batch."""
-    out = str(tmp_path_factory.mktemp("two") / "two.pt")
+def over_two(out, names, **env):
+    """What cases give over two processes (gloo), each with half of every batch."""
     here = Path(__file__).parent
-    code = WORKER.format(paths=[str(here), str(here.parent)], out=out)
-    shared = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
+    code = WORKER.format(paths=[str(here), str(here.parent)], names=list(names), out=out)
+    shared = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", **env}
     ranks = [{**shared, "RANK": str(k), "LOCAL_RANK": str(k)} for k in range(2)]
     workers = [subprocess.Popen([sys.executable, "-W", "error::FutureWarning", "-c", code], env=env) for env in ranks]
     assert [worker.wait(250) for worker in workers] == [0, 0]
     return torch.load(out, weights_only=True)
+
+
+@pytest.fixture(scope="module")
+def by_two(tmp_path_factory):
+    """All cases."""
+    return over_two(str(tmp_path_factory.mktemp("two") / "two.pt"), CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -87,6 +92,20 @@ def test_two_processes_with_half_the_batch_equal_one_with_the_whole(by_two, name
         torch.testing.assert_close(tensor, two[key], rtol=1e-8, atol=1e-10)
     for epoch, epoch2 in zip(curve, curve2, strict=True):
         assert epoch == pytest.approx(epoch2, rel=1e-10)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("triton") is None, reason="pip install 'spikeport[gpu-tests]'")
+@pytest.mark.timeout(600)
+def test_two_processes_on_a_cards_kernels_equal_one_without(tmp_path):
+    """In Triton's interpreter: statistics are added over both processes there too."""
+    names = ("a threshold a channel", "ds-atgo")
+    two = over_two(str(tmp_path / "two.pt"), names, TRITON_INTERPRET="1", SPIKEPORT_KERNELS="triton")
+    for name in names:
+        one, curve = one_training(*CASES[name])
+        for key, tensor in one.items():
+            torch.testing.assert_close(tensor, two[name][0][key], rtol=1e-8, atol=1e-10)
+        assert [each[1] for each in curve] == [each[1] for each in two[name][1]]
 
 
 def free_port():
