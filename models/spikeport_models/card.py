@@ -40,7 +40,7 @@ def card(path: Path, *, trained_on: str, folds: Path | None = None, note: str = 
     """The card of a checkpoint as Markdown. ``folds`` is what `crossval` wrote."""
     module, facts = load(path)
     data = datasets.load(facts["dataset"], "test", timesteps=facts["timesteps"])
-    part = Part.of(data.x, data.y, data.coding)
+    part = Part.of(data.x, data.y, data.coding, data.lengths)
     right = int((predict(module, part).argmax(1) == part.y).sum())
     low, high = wilson(right, len(part))
     size = size_of(module, tuple(facts["input_shape"]))
@@ -124,7 +124,8 @@ def _layers(module: torch.nn.Module, data: datasets.Dataset, neurons: Mapping[st
             firing = " ".join(f"{value:.1%}" for value in rates[name].rate)
             lines.append(f"| {name} | {neurons[name]:,} | {float(part.decay.detach()):.3f} | {thresholds} | {firing} |")
     mean = statistics.fmean(value for layer in rates.values() for value in layer.rate)
-    return [*lines, "", f"Mean firing rate over layers and timesteps: {mean:.1%}, on {len(few)} test samples."]
+    padded = "" if few.lengths is None else ", steps behind their ends included"
+    return [*lines, "", f"Mean firing rate over layers and timesteps: {mean:.1%}, on {len(few)} test samples{padded}."]
 
 
 def _versions(facts: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from torch import nn
 from spikeport import datasets
 from spikeport.engine import simulate
 from spikeport.files import write_json
+from spikeport.findings import fail
 from spikeport.graph import Samples
 from spikeport.quantisation import quantize
 from spikeport.tracing import capture
@@ -39,6 +40,8 @@ def everything(name: str, folder: str | None = None) -> datasets.Dataset:
     """All samples of a data set's three splits as one, in the order train, val, test."""
     parts = [datasets.load(name, split, folder) for split in ("train", "val", "test")]
     first = parts[0]
+    if any(part.lengths is not None for part in parts):
+        fail("SP246", "cross-validation takes samples of one length", where=name, mend="japanese-vowels has such")
     x = np.concatenate([part.x for part in parts], axis=Samples(first.x, first.coding).axis)
     return datasets.Dataset(x, np.concatenate([part.y for part in parts]), first.coding, first.classes, first.name)
 

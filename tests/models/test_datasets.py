@@ -147,6 +147,11 @@ def test_utterances_end_at_the_last_step(tmp_path):
     assert x[:, 1, 0].tolist() == [100 * f for f in range(29)]
     assert [len(vowels.SOURCE.read(split, tmp_path)[1]) for split in ("train", "val")] == [36, 4]
     assert code(vowels.SOURCE.read, "test", tmp_path, 28) == "SP363"
+    padded, speakers, lengths = vowels.PADDED.read("test", tmp_path)  # the same, each from step 0 on
+    assert (padded.shape, speakers.tolist(), lengths.tolist()) == (x.shape, [0, 8], [4, 29])
+    assert np.array_equal(padded[:4, 0], x[25:, 0])
+    assert not padded[4:, 0].any()
+    assert np.array_equal(padded[:, 1], x[:, 1])
     counts, labels = vowels.COUNTS.read("test", tmp_path)  # 16 levels of 0 ... 2800 and more: 187 a level
     assert counts[:, 1, 0].tolist() == [round(15 * f / 28) for f in range(29)]
     assert (counts.shape, labels.tolist()) == (x.shape, [0, 8])

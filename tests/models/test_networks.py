@@ -124,6 +124,9 @@ def test_width_scales_every_layer():
         ("conv", {"depth": 3}, "no option depth"),
         ("vggsnn", {}, "four 2x2 pools"),
         ("resnet19", {"residual": "and"}, "'sew' or 'plain'"),
+        ("resnet19", {"width": -1.0}, "width -1"),
+        ("mlp", {"hidden": [0]}, "0 channels"),
+        ("conv", {"strides": [1, 0]}, "a stride or a kernel of 0"),
     ],
 )
 def test_what_no_network_has_is_refused(name, options, words):

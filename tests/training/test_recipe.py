@@ -25,6 +25,12 @@ def test_shipped_recipes_are_valid(name):
         ({"batch": 1}, "batch"),
         ({"optimiser": "lion"}, "optimiser"),
         ({"timesteps": 2.5}, "timesteps"),
+        ({"epochs": True}, "epochs"),
+        ({"lr": "0.1"}, "lr"),
+        ({"lr": float("inf")}, "lr"),
+        ({"weight_decay": float("nan")}, "weight_decay"),
+        ({"also": {"im": -1.0}}, "also.im"),
+        ({"loss": "tet", "loss_options": {"share": True}}, "share"),
     ],
 )
 def test_a_field_that_does_not_fit_is_named(fields, words):

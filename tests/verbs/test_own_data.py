@@ -127,7 +127,8 @@ def test_two_readings_that_fit_are_refused():
         (X, Y + 0.5, "SP232"),
         ([X[0], X[1, :, :3]], None, "SP230"),
         (object(), None, "SP230"),
-        ((X, Y, Y), None, "SP230"),
+        ((X, Y, Y, Y), None, "SP230"),
+        ((X, Y, Y), None, "SP244"),
         (np.asarray(["a"]), None, "SP907"),
         ("digits", Y, "SP236"),
         (X * np.nan, None, "SP502"),
@@ -172,3 +173,41 @@ def test_recordings_are_counted_in_the_frames_that_the_network_takes(tmp_path):
     empty = load_data(tmp_path / "empty.csv", "test", graph)
     assert "1 of 1 recordings hold no event" in [each.what for each in empty.findings]
     assert code(load_data, tmp_path / "a.csv", "test", network((2, 2, 2), "events")) == "SP362"
+
+
+SEQUENCES = [np.full((n, 5), n, np.float32) for n in (2, 4, 1)]  #: of unequal length
+BATCH = np.stack([np.pad(each, ((0, 4 - len(each)), (0, 0))) for each in SEQUENCES])  #: [B, T, 5]
+
+
+def unequal(folder):
+    np.savez(folder / "x.npz", x=BATCH.swapaxes(0, 1), lengths=[2, 4, 1], y=[0, 1, 2])
+    for number, each in enumerate(SEQUENCES):
+        (folder / "tree" / "abc"[number]).mkdir(parents=True)
+        np.save(folder / "tree" / "abc"[number] / "0.npy", each)
+    items = list(zip(SEQUENCES, (2, 4, 1), range(3), strict=True))
+    two = [(BATCH[:2, :4], [2, 4], [0, 1]), (BATCH[2:, :1], [1], [2])]  # each padded to its own longest
+    batches = [tuple(torch.as_tensor(each) for each in batch) for batch in two]
+    return {
+        "list": (SEQUENCES, [0, 1, 2]),
+        "pairs": [(x, y) for x, _, y in items],
+        "triples": items,
+        "padded": (BATCH.swapaxes(0, 1), [2, 4, 1], [0, 1, 2]),
+        "loader": type("Loader", (list,), {"dataset": None, "batch_size": 2})(batches),
+        ".npz": folder / "x.npz",
+        "folder": folder / "tree",
+    }
+
+
+def test_sequences_of_unequal_length_keep_their_lengths_however_they_are_brought(tmp_path):
+    """And have as many steps as the network, zeros behind their ends."""
+    graph = network((5,), "events", steps=6)
+    for form, brought in unequal(tmp_path).items():
+        data = load_data(brought, "test", graph)
+        assert (data.lengths.tolist(), data.y.tolist()) == ([2, 4, 1], [0, 1, 2]), form
+        assert np.array_equal(data.x, np.pad(BATCH.swapaxes(0, 1), ((0, 2), (0, 0), (0, 0)))), form
+    assert load_data(SEQUENCES, "test", graph, limit=2).lengths.tolist() == [2, 4]
+    wrong = ([*SEQUENCES, np.ones((3, 4), np.float32)], [(BATCH[0], 5, 0)], [(BATCH[0], 2, 0), (BATCH[1], 0, 1)])
+    codes = [code(load_data, each, "test", graph) for each in wrong]
+    assert codes == ["SP230", "SP244", "SP244"]  # frames of two shapes, a length beyond the steps, one below 1
+    assert code(load_data, SEQUENCES, "test", network((5,))) == "SP244"  # it takes one frame a sample
+    assert code(data.whole, "a probe") == "SP246"

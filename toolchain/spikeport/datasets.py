@@ -20,7 +20,8 @@ GROUP = "spikeport.datasets"
 Split = Literal["train", "val", "test"]
 Frames = NDArray[np.float32]
 Labels = NDArray[np.int64]
-Arrays = tuple[Frames, Labels]  #: x and y of one split, as `Dataset` has them
+#: x and y of one split, as `Dataset` has them; or x, y and lengths
+Arrays = tuple[Frames, Labels] | tuple[Frames, Labels, Labels]
 
 
 @dataclass(frozen=True)
@@ -32,25 +33,33 @@ class Dataset:
     coding: Coding
     classes: int
     name: str
+    lengths: NDArray[np.int64] | None = None  #: [N], 1 ... T: steps of each sequence, where not all have T
 
     def __len__(self) -> int:
         return len(self.y)
 
     @property
+    def samples(self) -> Samples:
+        """x as a network takes it."""
+        return Samples(self.x, self.coding, self.lengths)
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one frame, [C, H, W]."""
-        return Samples(self.x, self.coding).shape
+        return self.samples.shape
 
     def take(self, limit: int | None) -> Dataset:
         """The first ``limit`` samples."""
-        return replace(self, x=Samples(self.x, self.coding).first(limit).array, y=self.y[:limit])
+        samples = self.samples.first(limit)
+        return replace(self, x=samples.array, y=self.y[:limit], lengths=samples.lengths)
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """How a data set is read: what an entry point in the group names.
 
-    ``read(split)`` gives x and y of train, val or test, always the same samples in the same order. It also takes
+    ``read(split)`` gives x and y of train, val or test, always the same samples in the same order; of sequences of
+    unequal length, which begin at step 0 and are padded, also their lengths [N]. It also takes
     ``folder``, where the data lie in place of the usual places, and for events ``timesteps``, the number of frames;
     both are left out where nobody asks for them. It raises SP361 for missing data, SP362 for damaged files.
     """
@@ -90,10 +99,16 @@ def load(name: str, split: str = "test", folder: Path | str | None = None, times
         options["timesteps"] = timesteps
     if callable(count):
         options["folder"] = Path(place)
-        x, y = source.read(split, **options)
-        return Dataset(x, y, source.coding, count(Path(place)), name)
-    x, y = source.read(split, **options)
-    return Dataset(x, y, source.coding, count, known)
+        return _read(source, split, options, count(Path(place)), name)
+    return _read(source, split, options, count, known)
+
+
+def _read(source: Source, split: str, options: dict[str, Any], classes: int, name: str) -> Dataset:
+    x, y, *lengths = source.read(split, **options)
+    samples = Samples(x, source.coding)
+    if lengths:
+        samples = samples.ending(lengths[0], name)
+    return Dataset(samples.array, y, source.coding, classes, name, samples.lengths)
 
 
 def is_name(name: str) -> bool:

@@ -76,6 +76,7 @@ class Record(Told):
     findings: tuple[Finding, ...] = ()
     origin: Mapping[str, str] = field(default_factory=dict)  #: files of model and input, and their hashes, where known
     further: Mapping[str, Array] = field(default_factory=dict)  #: of a graph of several outputs the others, by node
+    lengths: Array | None = None  #: int64 [B], the steps of each sample where not all have T: read out at its last one
 
     @property
     def samples(self) -> int:
@@ -87,8 +88,20 @@ class Record(Told):
         return self.further.get(name, self.outputs)
 
     def rates(self) -> dict[str, NDArray[np.float64]]:
-        """Spikes a neuron, a layer and timestep: the share that fires, between 0 and 1, where that is once a step."""
-        return {name: counts / (self.samples * self.neurons[name]) for name, counts in self.spike_counts.items()}
+        """Spikes a neuron, a layer and timestep: the share that fires, between 0 and 1, where that is once a step.
+
+        Of samples of unequal length those that have the step.
+        """
+        return {
+            name: counts / (self._running(len(counts)) * self.neurons[name])
+            for name, counts in self.spike_counts.items()
+        }
+
+    def _running(self, steps: int) -> Array:
+        """How many samples have each step, [T]; 1 where none has it, for then nothing fires."""
+        if self.lengths is None:
+            return np.full(steps, self.samples)
+        return np.asarray(np.maximum((self.lengths > np.arange(steps)[:, None]).sum(1), 1))
 
     def several(self, layer: str) -> bool:
         """Whether a neuron of the layer is known to have fired several times in a step."""
@@ -127,11 +140,13 @@ class Record(Told):
         membranes = {name: value[:, :count] for name, value in self.membranes.items()}
         further = {name: value[:count] for name, value in self.further.items()}
         kept: dict[str, Any] = {"trains": trains, "spike_counts": counts, "membranes": membranes, "further": further}
+        kept["lengths"] = None if self.lengths is None else self.lengths[:count]
         return replace(self, outputs=self.outputs[:count], events={}, **kept)
 
     def save(self, path: Path | str, dt: float = 1e-4) -> None:
         """Write ``record.npz``: ``output``, ``output/<node>``, ``spikes/<node>``, ``membrane/<node>``, ``meta`` (JSON).
 
+        ``lengths`` stands there where samples have unequal ones.
         A path that ends in .nir gets NIRData instead, for other tools: spikes and voltages of each layer, in steps of
         ``dt`` seconds, and nothing else.
         """
@@ -141,6 +156,7 @@ class Record(Told):
             record_data.save(self, Path(path), dt)
             return
         arrays: dict[str, Array] = {"output": self.outputs}
+        arrays |= {} if self.lengths is None else {"lengths": self.lengths}
         arrays |= {f"output/{name}": value for name, value in self.further.items()}
         arrays |= {f"spikes/{name}": train.unpack() for name, train in self.trains.items()}
         arrays |= {f"membrane/{name}": value for name, value in self.membranes.items()}
@@ -197,6 +213,7 @@ class Record(Told):
             seconds=meta["seconds"],
             origin=meta.get("origin", {}),
             further=under("output/"),
+            lengths=arrays.get("lengths"),
             findings=tuple(Finding(**facts) for facts in meta["findings"]),
         )
 
@@ -227,6 +244,7 @@ def join(records: Sequence[Record]) -> Record:
         first,
         outputs=np.concatenate([record.outputs for record in records]),
         further={name: np.concatenate([record.further[name] for record in records]) for name in first.further},
+        lengths=_lengths(records),
         spike_counts={n: np.sum([r.spike_counts[n] for r in records], axis=0) for n in first.spike_counts},
         trains={name: train(name) for name in first.trains},
         membranes={name: stacked("membranes", name) for name in first.membranes},
@@ -235,6 +253,14 @@ def join(records: Sequence[Record]) -> Record:
         seconds=sum(record.seconds for record in records),
         findings=tuple(dict.fromkeys(finding for record in records for finding in record.findings)),
     )
+
+
+def _lengths(records: Sequence[Record]) -> Array | None:
+    """Those of all samples; None where all have the same number of steps."""
+    if all(record.lengths is None for record in records):
+        return None
+    steps = max(len(counts) for record in records for counts in record.spike_counts.values())
+    return np.concatenate([np.full(r.samples, steps) if r.lengths is None else r.lengths for r in records])
 
 
 def _added(parts: Sequence[Events]) -> Events:

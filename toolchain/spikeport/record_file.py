@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,6 +57,8 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         first = error.errors()[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))[:80]}: {first['msg'][:120]}") from None
     _fit(meta, arrays)
+    if "lengths" in arrays:
+        _require_lengths(arrays["lengths"], len(arrays["output"]), meta["spike_counts"].values())
     return meta, arrays
 
 
@@ -84,6 +86,13 @@ def _fit(meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
     for name, facts in meta["events"].items():
         if len({len(counts) for counts in facts.values() if isinstance(counts, list)}) > 1:
             raise ValueError(f"events of {name[:60]!r} of different numbers of steps")
+
+
+def _require_lengths(lengths: Array, samples: int, counts: Iterable[list[int]]) -> None:
+    steps = max(map(len, counts), default=0)
+    fits = lengths.shape == (samples,) and lengths.dtype.kind in "iu"
+    if not fits or not 1 <= int(lengths.min()) <= int(lengths.max()) <= steps:
+        raise ValueError(f"lengths of shape {list(lengths.shape)} beside {samples} samples of {steps} steps")
 
 
 def _require_samples(name: str, output: Array, samples: int) -> None:

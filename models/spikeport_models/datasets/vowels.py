@@ -54,24 +54,43 @@ def read_ts(path: Path) -> tuple[list[NDArray[np.float32]], NDArray[np.int64]]:
     return sequences, np.array(labels, np.int64)
 
 
-def vowels(split: Split, folder: Path | None = None, timesteps: int = LONGEST) -> Arrays:
-    """x [T, N, 12] and speakers [N]: 270 training and 370 test utterances; a tenth of the 270 is for validation.
+def utterances(
+    split: Split, folder: Path | None, timesteps: int
+) -> tuple[list[NDArray[np.float32]], NDArray[np.int64]]:
+    """The utterances [frames, 12] and speakers of a split: 270 for training, of which a tenth validates, and 370.
 
-    Utterances end at the last step and begin where their length says; until then their first frame is held. So all are
-    complete at the same step, and a readout of the last step reads each at its own end. Raises SP363 for fewer steps
-    than the longest utterance has.
+    Raises SP363 for fewer steps than the longest utterance has.
     """
     if timesteps < LONGEST:
         fail("SP363", f"the longest utterance has {LONGEST} frames, the model runs {timesteps} timesteps", mend=LONGER)
     sequences, y = read_ts(place().find(folder) / FILES["test" if split == "test" else "train"])
+    if split == "test":
+        return sequences, y
+    chosen = indices_of(y, split, val=0.1)
+    return [sequences[number] for number in chosen], y[chosen]
+
+
+def vowels(split: Split, folder: Path | None = None, timesteps: int = LONGEST) -> Arrays:
+    """x [T, N, 12] and speakers [N]; every utterance ends at the last step.
+
+    It begins where its length says; until then its first frame is held. So all are complete at the same step, and a
+    readout of the last step reads each at its own end. Raises SP363 for fewer steps than the longest utterance has.
+    """
+    sequences, y = utterances(split, folder, timesteps)
     x = np.zeros((timesteps, len(sequences), COEFFICIENTS), np.float32)
     for number, sequence in enumerate(sequences):
         x[timesteps - len(sequence) :, number] = sequence
         x[: timesteps - len(sequence), number] = sequence[0]
-    if split == "test":
-        return x, y
-    chosen = indices_of(y, split, val=0.1)
-    return x[:, chosen], y[chosen]
+    return x, y
+
+
+def padded(split: Split, folder: Path | None = None, timesteps: int = LONGEST) -> Arrays:
+    """x, speakers and lengths [N] of 7 to 29; every utterance begins at step 0, with zeros behind its end."""
+    sequences, y = utterances(split, folder, timesteps)
+    x = np.zeros((timesteps, len(sequences), COEFFICIENTS), np.float32)
+    for number, sequence in enumerate(sequences):
+        x[: len(sequence), number] = sequence
+    return x, y, np.array([len(sequence) for sequence in sequences], np.int64)
 
 
 def counts(split: Split, folder: Path | None = None, timesteps: int = LONGEST) -> Arrays:
@@ -80,11 +99,12 @@ def counts(split: Split, folder: Path | None = None, timesteps: int = LONGEST) -
     Each coefficient is rounded to sixteen levels between its least and its largest value of the training utterances;
     what lies outside takes the first or the last.
     """
-    x, y = vowels(split, folder, timesteps)
+    x, y, *_ = vowels(split, folder, timesteps)
     rows = np.concatenate(read_ts(place().find(folder) / FILES["train"])[0])
     low, high = rows.min(0), rows.max(0)
     return np.clip(np.rint((x - low) / (high - low) * (LEVELS - 1)), 0, LEVELS - 1).astype(np.float32), y
 
 
 SOURCE = Source(vowels, SPEAKERS, "events", status=lambda: place().status(), other_names=("vowels",))
+PADDED = Source(padded, SPEAKERS, "events", status=lambda: place().status(), other_names=("vowels-padded",))
 COUNTS = Source(counts, SPEAKERS, "events", status=lambda: place().status(), other_names=("vowels-counts",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -91,5 +92,7 @@ def fade(readout: Readout, memory: float, total: float = 1.0) -> None:
 
 
 def scaled(channels: int, width: float) -> int:
-    """So many channels times ``width``, at least one."""
+    """So many channels times ``width``, at least one. Raises SP314 where one of the two is not above 0."""
+    mend = "channels and neurons are counted from 1, a width is a factor above 0"
+    require(channels >= 1 and 0 < width < math.inf, "SP314", f"{channels} channels, width {width:g}", mend=mend)
     return max(1, round(channels * width))

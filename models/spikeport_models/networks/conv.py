@@ -39,6 +39,8 @@ def conv(
         f"{len(channels)} channels, {len(strides)} strides and {len(kernels)} kernels",
         mend="give one stride and one kernel a convolution",
     )
+    least = min((*strides, *kernels), default=1)
+    require(least >= 1, "SP314", f"a stride or a kernel of {least}", mend="both are pixels, from 1 on")
     blocks = Blocks(task, cells)
     layers = blocks.begin(events)
     inputs, *size = task.input_shape

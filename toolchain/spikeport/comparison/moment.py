@@ -23,7 +23,7 @@ class Side(NamedTuple):
     run: Run
 
 
-def with_moments(place: Divergence, a: Side | None, b: Side | None, samples: Array) -> Divergence:
+def with_moments(place: Divergence, a: Side | None, b: Side | None, samples: Array | Samples) -> Divergence:
     """The divergence with membrane, threshold and margin of each side whose network is known.
 
     ``samples`` are those of the records, [B, *input] or [T, B, *input].

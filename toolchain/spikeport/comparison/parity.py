@@ -110,7 +110,7 @@ def parity(
         samples=a.samples,
         argmax_agreement=float(np.mean(same_choice(a, b))) if answers(a) and answers(b) else None,
         spike_mismatches=apart,
-        spikes_compared=sum(int(np.prod(a.trains[name].shape, dtype=np.int64)) for name in common),
+        spikes_compared=sum(_decisions(a, name) for name in common),
         mismatches_above_rounding=above,
         mismatches_by_rounding=within,
         mismatches_following=following,
@@ -124,6 +124,13 @@ def parity(
 def answers(record: Record) -> bool:
     """Whether a record has outputs: NIRData has none."""
     return record.outputs.size > 0
+
+
+def _decisions(record: Record, layer: str) -> int:
+    """Spikes and silences of a layer: one a step, sample and neuron, as far as each sample goes."""
+    steps, samples, *neurons = record.trains[layer].shape
+    seen = steps * samples if record.lengths is None else int(record.lengths.sum())
+    return seen * int(np.prod(neurons, dtype=np.int64))
 
 
 def same_choice(a: Record, b: Record) -> NDArray[np.bool_]:

@@ -50,7 +50,7 @@ from spikeport.spike_train import Train
 FOLDING = 8  #: roundings between a sum and the current: w * g, its g (3), minus mean, times g, plus beta, plus bias
 
 
-def margins(graph: Graph, samples: Array, reference: Record, device: str = "cpu") -> dict[str, Margin]:
+def margins(graph: Graph, samples: Array | Samples, reference: Record, device: str = "cpu") -> dict[str, Margin]:
     """Distance to the threshold and rounding bound of every spiking layer, on the reference's own spike trains.
 
     ``samples`` as for `simulate`; ``reference`` holds the trains of all layers for exactly these samples; ``device``
@@ -71,7 +71,19 @@ def margins(graph: Graph, samples: Array, reference: Record, device: str = "cpu"
             mend="run with Request(trains=True) on the same samples",
         )
     with torch.inference_mode():
-        return _margins(graph, entering, reference.trains, device)
+        judged = _margins(graph, entering, reference.trains, device)
+    if entering.lengths is None:
+        return judged
+    return {name: _up_to(margin, entering.lengths) for name, margin in judged.items()}
+
+
+def _up_to(margin: Margin, lengths: Array) -> Margin:
+    """Behind its end a sample decides nothing: no spike, and infinitely far from one."""
+    shape = margin.distance.shape
+    behind = (np.arange(shape[0])[:, None] >= lengths).reshape(*shape[:2], *(1,) * (len(shape) - 2))
+    distance = np.where(behind, np.inf, margin.distance)
+    exact = np.where(behind, margin.exact.dtype.type(0), margin.exact)
+    return Margin(distance, np.where(behind, 0.0, margin.bound), exact)
 
 
 def _margins(graph: Graph, samples: Samples, trains: Mapping[str, Train], device: str) -> dict[str, Margin]:

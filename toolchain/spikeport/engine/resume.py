@@ -30,7 +30,7 @@ RUN = "run.json"
 PART = 1024  #: samples in a part at most
 PART_SECONDS = 60.0  #: what an end may cost: a part is expected to take no longer, or is one sample
 
-Run = Callable[[Graph, Array, Request], Record]
+Run = Callable[[Graph, Any, Request], Record]  #: of an array, or of `Samples` where they have lengths
 
 
 def part_size(seconds_a_sample: float) -> int:
@@ -41,7 +41,7 @@ def part_size(seconds_a_sample: float) -> int:
 def run_in_parts(
     run: Run,
     graph: Graph,
-    samples: Array,
+    samples: Array | Samples,
     folder: Path | str,
     request: Request = Request(),
     *,
@@ -71,7 +71,7 @@ def run_in_parts(
                 request.check_time(begun, start, total)
                 left = None if request.seconds is None else request.seconds - (time.perf_counter() - begun)
                 wanted = replace(request, progress=_shifted(request, start, total), seconds=left)
-                record = run(graph, entering.cut(start, stop).array, wanted)
+                record = run(graph, entering.cut(start, stop).given, wanted)
                 record.save(path)
             records.append(record)
             request.progress(stop, total)
@@ -141,6 +141,7 @@ def _facts(graph: Graph, samples: Samples, request: Request, size: int) -> dict[
     return {
         "graph": digest(graph),
         "input": hashlib.sha256(np.ascontiguousarray(samples.array).view(np.uint8).data).hexdigest(),
+        **({} if samples.lengths is None else {"lengths": samples.lengths.tolist()}),
         "samples": samples.number,
         "part": size,
         "asked": {name: getattr(request, name) for name in ("trains", "membranes", "events")},

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
+
+import numpy as np
 
 from spikeport.findings import fail
 from spikeport.graph.arrays import Array
@@ -16,15 +19,22 @@ from spikeport.graph.plumbing import Coding
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Some samples, each with one frame for all timesteps (`direct`) or with a frame a timestep (`events`)."""
+    """Some samples, each with one frame for all timesteps (`direct`) or with a frame a timestep (`events`).
+
+    Sequences of unequal length are padded to one number of steps. Each begins at step 0 and is read out at its own last
+    step; what lies behind is nobody's, and zero (`ending`).
+    """
 
     array: Array  #: direct: [B, *shape]; events: [T, B, *shape]
     coding: Coding
+    lengths: Array | None = None  #: int64 [B], 1 ... T: how many steps each one has, where not all have T
 
     @classmethod
-    def of(cls, graph: Graph, array: Array) -> Samples:
+    def of(cls, graph: Graph, array: Array | Samples) -> Samples:
         """Those that a graph is to run. Raises SP502 for an array that it does not take, or that is not finite."""
-        samples, shape, steps = cls(array, graph.entry.coding), graph.entry.shape, graph.timesteps
+        lengths = array.lengths if isinstance(array, Samples) else None
+        array = array.array if isinstance(array, Samples) else array
+        samples, shape, steps = cls(array, graph.entry.coding, lengths), graph.entry.shape, graph.timesteps
         events = samples.coding == "events"
         fits = array.ndim == len(shape) + 1 + events and samples.shape == shape
         if not fits or (events and len(array) != steps):
@@ -67,17 +77,50 @@ class Samples:
         """[T or 1, B, *shape]: one step where each sample has one frame."""
         return self.array if self.coding == "events" else self.array[None]
 
+    @property
+    def given(self) -> Array | Samples:
+        """As a run takes them: the array alone where all have the same number of steps."""
+        return self.array if self.lengths is None else self
+
+    def ending(self, lengths: Any, where: str) -> Samples:
+        """These sequences with their lengths, and zeros behind each one's end.
+
+        Raises SP244 for what are no lengths [B] between 1 and T, and for samples without a frame a step.
+        """
+        steps, values = len(self.frames), np.asarray(lengths)
+        whole = (
+            values.shape == (self.number,) and values.dtype.kind in "iuf" and bool((values == np.floor(values)).all())
+        )
+        if self.coding != "events" or not whole or (values.size and not 1 <= values.min() <= values.max() <= steps):
+            what = f"lengths of shape {list(values.shape)}"
+            what += f" from {values.min()} to {values.max()}" if values.size and values.dtype.kind in "iuf" else ""
+            mend = f"give one whole number a sample, from 1 to its {steps} steps, and a frame each step"
+            fail("SP244", f"{what} are none of {self.number} samples of {steps} steps", where=where, mend=mend)
+        values = values.astype(np.int64)
+        if (values == steps).all():
+            return self
+        behind = (np.arange(steps)[:, None] >= values).reshape(steps, -1, *(1,) * len(self.shape))
+        return Samples(np.where(behind, self.array.dtype.type(0), self.array), self.coding, values)
+
+    def by_length(self) -> Iterator[tuple[int, Array]]:
+        """Each length that there is, with the numbers of the samples that have it."""
+        assert self.lengths is not None
+        for steps in np.unique(self.lengths):
+            yield int(steps), np.flatnonzero(self.lengths == steps)
+
     def cut(self, start: int, stop: int | None) -> Samples:
         """Those from ``start`` on, up to ``stop`` or the end: a view."""
-        return Samples(self.array[:, start:stop] if self.axis else self.array[start:stop], self.coding)
+        lengths = None if self.lengths is None else self.lengths[start:stop]
+        return Samples(self.array[:, start:stop] if self.axis else self.array[start:stop], self.coding, lengths)
 
     def during(self, start: int, stop: int) -> Samples:
         """Their frames of the steps ``start`` ... ``stop - 1``: a view; one frame for all steps stays."""
-        return Samples(self.array[start:stop], self.coding) if self.coding == "events" else self
+        return replace(self, array=self.array[start:stop]) if self.coding == "events" else self
 
     def take(self, indices: Sequence[int] | Array) -> Samples:
         """Those of some numbers, in their order: a copy."""
-        return Samples(self.array.take(indices, axis=self.axis), self.coding)
+        lengths = None if self.lengths is None else self.lengths[np.asarray(indices)]
+        return Samples(self.array.take(indices, axis=self.axis), self.coding, lengths)
 
     def first(self, count: int | None) -> Samples:
         """The first ``count``, all where there are no more or it is None: a view."""

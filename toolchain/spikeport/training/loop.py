@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from spikeport.findings import Finding, fail
 from spikeport.training import objective, options
 from spikeport.training.augment import augment
+from spikeport.training.ends import check_ends, reading
 from spikeport.training.layers import Readout
 from spikeport.training.losses import listening
 from spikeport.training.neurons import Neuron
@@ -103,9 +104,12 @@ def predict(module: nn.Module, part: Part, batch: int = 250) -> Tensor:
     device = next(module.parameters()).device
     module.eval()
     picks = torch.split(torch.arange(len(part)), batch)
-    outputs = torch.cat([module(there(part.pick(index)[0], device)) for index in picks])
+    outputs = []
+    for index in picks:
+        with reading(module, part.ends(index)):
+            outputs.append(module(there(part.pick(index)[0], device)))
     module.train(training)
-    return outputs.cpu()
+    return torch.cat(outputs).cpu()
 
 
 def accuracy(module: nn.Module, part: Part) -> float:
@@ -122,11 +126,13 @@ def fit(training: Training, train: Part, val: Part, watch: Watch = lambda traini
     """
     module, recipe, optimiser = training.module, training.recipe, training.optimiser
     parallel, device = shared(module), next(module.parameters()).device
-    step = Repeated.on(device, lambda x, y: train_step(parallel, x, y, optimiser, recipe), optimiser)
+    step = Repeated.on(device, lambda x, y, *ends: train_step(parallel, x, y, optimiser, recipe, *ends), optimiser)
+    if train.lengths is not None:
+        training.notes.append(check_ends(module, recipe))
     train, val = train.near(device), val.near(device)
     while len(training.epochs) < recipe.epochs:
         epoch = _epoch(training, step, train, val)
-        if step.why and not training.notes:
+        if step.why and not any(note.code == "SP527" for note in training.notes):
             training.notes.append(_launched_one_by_one(step.why))
         training.epochs.append(epoch)
         last = recipe.choose == "last"
@@ -155,8 +161,9 @@ def _epoch(training: Training, step: Repeated, train: Part, val: Part) -> Epoch:
         x = training.prepare(augment(x, training.generator, recipe))
         mine = slice(rank(), None, ranks())
         x = x[mine] if train.coding == "direct" else x[:, mine]
+        ends = () if train.lengths is None else (there(train.lengths[index][: len(y)][mine], device),)
         x, y = there(x, device), there(y[mine], device)
-        sums[:2] += step(x, y)
+        sums[:2] += step(x, y, *ends)
         sums[2] += len(y)
         sums[3] += 1
         training.schedule.step()
@@ -169,12 +176,23 @@ def _epoch(training: Training, step: Repeated, train: Part, val: Part) -> Epoch:
     return Epoch(number, float(sums[0] / sums[3]), float(sums[1] / sums[2]), accuracy(module, val), lr, seconds)
 
 
-def train_step(module: nn.Module, x: Tensor, y: Tensor, optimiser: torch.optim.Optimizer, recipe: Recipe) -> Tensor:
-    """One step of the optimiser: the loss, and how many answers were right, [2] float64 on the module's device."""
+def train_step(
+    module: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    optimiser: torch.optim.Optimizer,
+    recipe: Recipe,
+    lengths: Tensor | None = None,
+) -> Tensor:
+    """One step of the optimiser: the loss, and how many answers were right, [2] float64 on the module's device.
+
+    Samples with ``lengths`` [B] are read out at their own last steps.
+    """
     optimiser.zero_grad(set_to_none=True)
     wanted = objective.of_recipe(recipe)
     with (
         listening(module) as heard,
+        reading(module, lengths),
         objective.watching(module, wanted) as layers,
         torch.autocast(x.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"),
     ):

@@ -182,6 +182,7 @@ class PLIF(Neuron):
     """Leaky neurons with one learned decay a layer: decay = sigmoid(w), 0.2 at the start (w = -ln(a - 1), a = 5)."""
 
     def __init__(self, method: Method, timesteps: int, *, decay: float = 0.2, **options: object) -> None:
+        require(0 < decay < 1, "SP316", f"a learned decay starts between 0 and 1, not at {decay:g}", mend="decay = 0.2")
         super().__init__(method, timesteps, **options)  # type: ignore[arg-type]
         self.w = nn.Parameter(torch.tensor(math.log(decay / (1 - decay))))
 
@@ -196,6 +197,7 @@ class LIF(Neuron):
     constant: Tensor
 
     def __init__(self, method: Method, timesteps: int, *, decay: float = 0.2, **options: object) -> None:
+        require(0 <= decay <= 1, "SP316", f"a decay lies between 0 and 1, {decay:g} does not", mend="decay = 0.2")
         super().__init__(method, timesteps, **options)  # type: ignore[arg-type]
         self.register_buffer("constant", torch.tensor(float(decay)))
 

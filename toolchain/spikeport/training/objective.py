@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from spikeport.training import losses, options
 from spikeport.training.neurons import Neuron
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Smoothing = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1, strict=True)]
+Smoothing = Annotated[float, Field(ge=0, lt=1, strict=True)]
 
 
 @dataclass(frozen=True)

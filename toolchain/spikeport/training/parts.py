@@ -21,11 +21,13 @@ class Part:
     x: Tensor
     y: Tensor
     coding: Coding
+    lengths: Tensor | None = None  #: [N], the steps of each sample where they differ
 
     @classmethod
-    def of(cls, x: NDArray[Any], y: NDArray[Any], coding: Coding) -> Part:
+    def of(cls, x: NDArray[Any], y: NDArray[Any], coding: Coding, lengths: NDArray[Any] | None = None) -> Part:
         """From arrays, without a copy where torch can do without one."""
-        return cls(torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(np.ascontiguousarray(y)), coding)
+        arrays = [None if each is None else torch.from_numpy(np.ascontiguousarray(each)) for each in (x, y, lengths)]
+        return cls(arrays[0], arrays[1], coding, arrays[2])  # type: ignore[arg-type]  # the first two are arrays
 
     def __len__(self) -> int:
         return len(self.y)
@@ -36,13 +38,17 @@ class Part:
         x = self.x[index] if self.coding == "direct" else self.x[:, index]
         return x, self.y[index]
 
+    def ends(self, index: Tensor) -> Tensor | None:
+        """The lengths of the samples of some numbers; None where all have the same."""
+        return None if self.lengths is None else self.lengths[there(index, self.lengths.device)]
+
     def near(self, device: torch.device) -> Part:
         """The same near a GPU: on it where they fill a quarter at most, else in memory that it copies from."""
         if device.type != "cuda" or self.x.is_cuda:
             return self
         fits = self.x.nbytes + self.y.nbytes <= torch.cuda.mem_get_info(device)[0] // 4
         x, y = ((each.to(device) if fits else each.pin_memory()) for each in (self.x, self.y))
-        return Part(x, y, self.coding)
+        return Part(x, y, self.coding, None if self.lengths is None else self.lengths.to(device))
 
 
 def there(values: Tensor, device: torch.device) -> Tensor:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from spikeport import __version__, reading
+from spikeport import __version__, preprocessing, reading
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.nearest import choose
 from spikeport.training import objective, options
@@ -22,7 +22,7 @@ SCHEDULES = dict.fromkeys(("cosine", "cosine-epoch", "step"))  #: that `loop.rat
 class Recipe(BaseModel):
     """The fields of a recipe; the published codes' defaults where they have one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     model: str  #: name of the trained model
     dataset: str
@@ -37,7 +37,9 @@ class Recipe(BaseModel):
     choose: Literal["val", "test", "last"] = "val"  #: which part says which epoch is the best, or the last one is
     loss: str = "ce"  #: ce, tet, mse, or a plug-in's
     loss_options: dict[str, Any] = Field(default_factory=dict)
-    also: dict[str, float] = Field(default_factory=dict)  #: further losses by name, each with its factor: im, rmp, …
+    also: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict
+    )  #: further losses by name, each with its factor: im, rmp, …
     tet_share: float = Field(default=0.05, ge=0, le=1)  #: of the pull towards 1 in TET
     mpd_sgr: float = Field(default=0.0, ge=0)  #: factor of the share of membranes near their threshold
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
@@ -68,8 +70,8 @@ def parse(fields: Mapping[str, Any], where: str = "", auto: Callable[[], Precisi
     """A recipe from plain values; ``auto`` says which precision "auto" is, by default the CPU's fastest.
 
     Raises SP312 with every field that does not fit and for a loss, a schedule or an augmentation that cannot be, SP313
-    for the method or an option of it that cannot be, SP321 where the part that would choose the best epoch is trained
-    on.
+    for the method or an option of it that cannot be, SP398 and SP908 for a normalisation that is none, SP321 where the
+    part that would choose the best epoch is trained on.
     """
     if fields.get("precision") == "auto":
         fields = {**fields, "precision": auto()}
@@ -78,6 +80,7 @@ def parse(fields: Mapping[str, Any], where: str = "", auto: Callable[[], Precisi
     except ValidationError as error:
         raise SpikeportError([_finding(one, where) for one in error.errors()]) from None
     method(recipe.method, **recipe.method_options)
+    preprocessing.parse(recipe.normalise, "said by the recipe")
     objective.of(recipe.loss, recipe.loss_options, recipe.also)
     options.make("schedules", recipe.schedule, SCHEDULES, recipe.schedule_options, "SP312")
     for name, chosen in recipe.augmentations.items():

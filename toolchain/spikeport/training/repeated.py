@@ -17,7 +17,7 @@ from torch import Tensor
 from spikeport.engine.cuda import Launch, Recorder, apart, recorder_for
 from spikeport.training.reduce import ranks
 
-Step = Callable[[Tensor, Tensor], Tensor]  #: of samples and labels: the loss, and the number of right answers
+Step = Callable[..., Tensor]  #: of samples, labels and maybe lengths: the loss, and the number of right answers
 
 LAUNCHED = 3  #: steps of a size before one is taken down, as PyTorch's notes on CUDA graphs have it
 
@@ -30,34 +30,36 @@ class Repeated:
         self._step, self._optimiser, self._recorder = step, optimiser, recorder
         self._launched: Counter[torch.Size] = Counter()
         self._again: Launch | None = None
-        self._x = self._y = self._told = self._rate = torch.empty(0)
+        self._batch: tuple[Tensor, ...] = ()
+        self._told = self._rate = torch.empty(0)
 
     @classmethod
     def on(cls, device: torch.device, step: Step, optimiser: torch.optim.Optimizer) -> Repeated:
         """Taken down on a GPU that trains alone; processes that train together launch each step."""
         return cls(step, optimiser, recorder_for(device) if ranks() == 1 else None)
 
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+    def __call__(self, *batch: Tensor) -> Tensor:
         """One step; what it tells lies on the device until the next one."""
         if self._recorder is None:
-            return self._step(x, y)
-        if self._again is None and self._launched[x.shape] >= LAUNCHED:
-            self._take_down(self._recorder, x, y)
-        if self._again is None or self._x.shape != x.shape:
-            self._launched[x.shape] += 1
-            with apart(x.device):
-                return self._step(x, y)
-        self._x.copy_(x)
-        self._y.copy_(y)
+            return self._step(*batch)
+        shape = batch[0].shape
+        if self._again is None and self._launched[shape] >= LAUNCHED:
+            self._take_down(self._recorder, batch)
+        if self._again is None or self._batch[0].shape != shape:
+            self._launched[shape] += 1
+            with apart(batch[0].device):
+                return self._step(*batch)
+        for there, each in zip(self._batch, batch, strict=True):
+            there.copy_(each)
         self._rate.fill_(self._optimiser.param_groups[0]["lr"])
         self._again()
         return self._told
 
-    def _take_down(self, recorder: Recorder, x: Tensor, y: Tensor) -> None:
-        self._x, self._y, self._rate = x.clone(), y.clone(), torch.zeros((), device=x.device)
+    def _take_down(self, recorder: Recorder, batch: tuple[Tensor, ...]) -> None:
+        self._batch, self._rate = tuple(each.clone() for each in batch), torch.zeros((), device=batch[0].device)
 
         def launch() -> None:
-            self._told = self._step(self._x, self._y)
+            self._told = self._step(*self._batch)
 
         try:
             with _rate_on_card(self._optimiser, self._rate):

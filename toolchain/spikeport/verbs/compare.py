@@ -15,6 +15,7 @@ from spikeport.comparison.kinds import ROUNDING, RUN
 from spikeport.engine import devices
 from spikeport.engine.decisions import Margin
 from spikeport.engine.devices import Runner, resolve
+from spikeport.engine.lengths import to_ends
 from spikeport.engine.margins import margins
 from spikeport.findings import SpikeportError, fail
 from spikeport.graph import LIF, Array, Graph, Loihi, Samples
@@ -41,6 +42,7 @@ from spikeport.verbs.parameters import (
     Split,
     Timesteps,
 )
+from spikeport.verbs.shards import Given
 from spikeport.verbs.sides import Named, Reading, Side, in_layers, remembered, same_samples, side
 
 WHY_SAMPLES = 256  #: causes are looked for on at most so many samples: a dozen runs of them
@@ -197,18 +199,18 @@ def _reader(sides: tuple[Side, Side]) -> Graph | None:
 
 def _samples(
     sides: tuple[Side, Side], graph: Graph | None, data: Any, split: str, limit: int | None, labels: Any
-) -> tuple[Array | None, Array | None]:
+) -> tuple[Given | None, Array | None]:
     """The samples of the comparison, and their labels; None where they are not known."""
     if isinstance(data, Brought) and graph is None:
         return data.x, None
     if data is not None and graph is not None:
         labelled = load_data(data, split, graph, limit, labels)
-        return labelled.x, labelled.y
+        return labelled.given, labelled.y
     return remembered(sides), None
 
 
 def _causes(
-    left: Side, right: Side, samples: Array | None, labels: Array | None, records: tuple[Record, Record], run: Runner
+    left: Side, right: Side, samples: Given | None, labels: Array | None, records: tuple[Record, Record], run: Runner
 ) -> tuple[tuple[Cause, ...] | None, str]:
     """The causes, or None and what it would take to have them."""
     a, b = left.graph, right.graph
@@ -227,8 +229,9 @@ def _causes(
     answers = None if labels is None else labels[:WHY_SAMPLES]
     ours, theirs = (record.first(WHY_SAMPLES) for record in records)
     try:
-        x = Samples.of(b, samples).first(WHY_SAMPLES).array
-        return tuple(find_causes(a, b, x, run, labels=answers, a_record=ours, b_record=theirs)), ""
+        few = Samples.of(b, samples).first(WHY_SAMPLES)
+        run = to_ends(run, few.lengths)
+        return tuple(find_causes(a, b, few.array, run, labels=answers, a_record=ours, b_record=theirs)), ""
     except SpikeportError as error:
         return None, "; ".join(
             f"{finding.where}: {finding.what}" if finding.where else finding.what for finding in error.findings
@@ -246,7 +249,7 @@ def _rounds_not(side: Side, record: Record) -> bool:
 
 
 def _margins(
-    left: Side, right: Side, x: Array, record: Record, whole: tuple[bool, bool], device: str
+    left: Side, right: Side, x: Given, record: Record, whole: tuple[bool, bool], device: str
 ) -> dict[str, Margin] | None:
     """The judged record by the numbers of the other, on its own spikes: A by B's network, B where only A's is known.
 

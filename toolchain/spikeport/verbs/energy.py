@@ -153,12 +153,14 @@ def energy(
     brought = bring(needed(data, samples), dt, split, limit)
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=brought)
     loaded = as_long_as(loaded, brought, frames and timesteps is None)
-    x = load_data(brought, split, loaded.graph, limit).x
+    entering = load_data(brought, split, loaded.graph, limit)
+    x = entering.whole("--gpu or --sanafe") if gpu or sanafe else entering.x
     graph = loaded.graph
     mapping, notes = mapped(graph, chip_)
     if sanafe and mapping is None:
         fail("SP741", "there is no mapping to replay", where="sanafe", why=notes[0], mend="name a chip that it fits")
-    counted = count(loaded, x, mapping, target, Request(device=device, batch=batch, seconds=seconds, progress=progress))
+    request = Request(device=device, batch=batch, seconds=seconds, progress=progress)
+    counted = count(loaded, entering.given, mapping, target, request)
     costs = price(counted, list(chosen.values()), chips=chips, step_seconds=step_seconds, notes=notes)
     costs = replace(costs, asked=tuple(said for name in models if (said := replaced(name))))
     if counter is not None:

@@ -95,11 +95,11 @@ def evaluate(
     answers = samples.labels  # asked for before anything runs
     request = Request(device=device, batch=batch, memory=memory, seconds=seconds, progress=progress)
     if on != "here":
-        record = execute_on(on, loaded, target, samples.x, request, out)
+        record = execute_on(on, loaded, target, samples.given, request, out)
     elif out is None:
-        record = execute(loaded, target, samples.x, request)
+        record = execute(loaded, target, samples.given, request)
     else:
-        record = execute_in_parts(loaded, target, samples.x, request, folder(out), resume)
+        record = execute_in_parts(loaded, target, samples.given, request, folder(out), resume)
     correct = round(record.accuracy(answers) * samples.samples)
     return Evaluation(
         model=loaded.name,

@@ -38,7 +38,7 @@ from spikeport.verbs.parameters import (
     TargetName,
     Timesteps,
 )
-from spikeport.verbs.shards import runs_on
+from spikeport.verbs.shards import Given, runs_on
 
 PART = 1024  #: samples whose spike trains are held at once
 
@@ -133,22 +133,23 @@ def events(
     brought = bring(needed(data, samples), dt, split, limit)
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=brought)
     loaded = as_long_as(loaded, brought, frames and timesteps is None)
-    x = load_data(brought, split, loaded.graph, limit).x
+    x = load_data(brought, split, loaded.graph, limit).given
     placement = None if chip is None else Placement(loaded.graph, fit(loaded.graph, chip))
     request = Request(device=device, batch=batch, seconds=seconds, progress=progress)
     return count(loaded, x, placement, target, request, on)
 
 
 def count(
-    model: Model, x: Array, mapping: Placement | None, target: str | None, request: Request, on: str = "here"
+    model: Model, x: Given, mapping: Placement | None, target: str | None, request: Request, on: str = "here"
 ) -> Counted:
     """Run and count, part by part, so that the spike trains of a long run are never held at once."""
     graph = model.graph
     name = target or ("integer" if isinstance(graph.arithmetic, Loihi) else "reference")
     counts = "events" in shows(name)  # else they are derived from its spike trains
     wanted = replace(request, events=counts, trains=True)
-    parts = [tally(model, record, part, mapping) for part, record in runs_on(on, model, name, x, wanted, PART)]
-    return _joined(parts, x)
+    runs = runs_on(on, model, name, x, wanted, PART)
+    parts = [tally(model, record, Samples.of(graph, part).array, mapping) for part, record in runs]
+    return _joined(parts, Samples.of(graph, x).array)
 
 
 def tally(model: Model, record: Record, x: Array, mapping: Placement | None) -> Counted:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from spikeport.engine.lengths import in_groups, run_to_ends, up_to
 from spikeport.engine.resume import part_size, run_in_parts
 from spikeport.findings import Finding, SpikeportError, fail
-from spikeport.graph import Array, Graph
+from spikeport.graph import Array, Graph, Samples
 from spikeport.record import Record
 from spikeport.target import SLOW, Request, devices, expected_seconds, registry, shows, target
 from spikeport.verbs.load import Model
@@ -18,15 +19,19 @@ def target_names() -> list[str]:
     return ["pytorch", *registry()]
 
 
-def execute(model: Model, name: str | None, samples: Array, request: Request = Request()) -> Record:
+def execute(model: Model, name: str | None, samples: Array | Samples, request: Request = Request()) -> Record:
     """Run ``samples`` on the target ``name`` (None: the model's own). The record also holds what the reader said.
 
-    Events that are asked for are the target's, or counted from its spike trains where it counts none.
+    Events that are asked for are the target's, or counted from its spike trains where it counts none. Samples of
+    unequal length run to their own ends, see `engine.lengths`.
 
     Raises SP501 for an unknown target, SP502 for input of the wrong shape, SP905 where PyTorch is asked to run what is
-    no module, and what the target refuses.
+    no module, SP246 where it is asked for the end of sequences and its module has no readout of ours, and what the
+    target refuses.
     """
     name = name or model.target
+    if isinstance(samples, Samples):
+        return _to_ends(model, name, samples, request)
     if request.events and "events" not in shows(name):
         return _counted(model, name, samples, request)
     request, notes = _placed(name, request)
@@ -40,6 +45,28 @@ def execute(model: Model, name: str | None, samples: Array, request: Request = R
     else:
         record = target(name).run(model.graph, samples, request)
     return replace(record, findings=tuple(dict.fromkeys((*model.findings, *notes, *record.findings))))
+
+
+def _to_ends(model: Model, name: str, samples: Samples, request: Request) -> Record:
+    """Each sample as far as it goes: targets run the cut network, a module runs all steps and is read before."""
+    if samples.lengths is None:
+        return execute(model, name, samples.array, request)
+    if name != "pytorch" or model.module is None:
+
+        def run(graph: Graph, x: Array, wishes: Request) -> Record:
+            return execute(replace(model, graph=graph), name, x, wishes)
+
+        return run_to_ends(run, model.graph, samples, request)
+    from spikeport.training.ends import reading
+
+    module = model.module
+
+    def watch(steps: int, part: Samples, wishes: Request) -> Record:
+        with reading(module, steps, where=model.name):
+            record = execute(model, name, part.array, wishes)
+        return up_to(record, steps, model.graph.timesteps)
+
+    return in_groups(watch, samples, request)
 
 
 def _placed(name: str, request: Request) -> tuple[Request, tuple[Finding, ...]]:
@@ -86,12 +113,12 @@ def part(model: Model, name: str | None) -> int:
 
 
 def execute_in_parts(
-    model: Model, name: str | None, samples: Array, request: Request, folder: Path, resume: bool
+    model: Model, name: str | None, samples: Array | Samples, request: Request, folder: Path, resume: bool
 ) -> Record:
     """As `execute`, but every finished part of a long run is kept in ``folder``, and ``resume`` goes on after them."""
     name = name or model.target
 
-    def run(graph: Graph, part: Array, wishes: Request) -> Record:
+    def run(graph: Graph, part: Array | Samples, wishes: Request) -> Record:
         return execute(replace(model, graph=graph), name, part, wishes)
 
     return run_in_parts(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeport.findings import Finding
-from spikeport.graph import LIF, Array, Samples
+from spikeport.graph import LIF, Samples
 from spikeport.quantisation import load_profile
 from spikeport.record import Record
 from spikeport.target import Progress as Callback
@@ -18,6 +18,7 @@ from spikeport.target import Request, silent, target
 from spikeport.verbs.execute import execute
 from spikeport.verbs.load import Data, Model, load_model
 from spikeport.verbs.plan import Plan
+from spikeport.verbs.shards import Given
 
 Bar = Callable[[str], AbstractContextManager[Callback]]
 
@@ -64,7 +65,7 @@ class Job:
             yield progress
         self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - begun, 3)
 
-    def run(self, name: str, model: Model, target: str, x: Array, **wishes: Any) -> Record:
+    def run(self, name: str, model: Model, target: str, x: Given, **wishes: Any) -> Record:
         """Run a model and keep its record, with all spike trains."""
         with self.stage(name) as progress:
             device = self.device if target in ENGINE else "cpu"
@@ -113,7 +114,7 @@ class Job:
         self, subject: Subject, reread: Mapping[str, Model], integer: Model, plan: Plan, simulator: str | None
     ) -> None:
         """Every execution of the network; each is warmed up first, so that speeds compare."""
-        trained, x = subject.model, subject.test.x
+        trained, x = subject.model, subject.test.given
         if trained.module is not None:
             self.run("pytorch", trained, "pytorch", x)
         self.run("graph", trained, "reference", x)
@@ -123,7 +124,7 @@ class Job:
         self.run("integer", integer, "integer", x, events=True)
         if simulator is None:
             return
-        first = Samples.of(trained.graph, x).first(plan.target_samples).array
+        first = Samples.of(trained.graph, x).first(plan.target_samples).given
         refused = any(finding.severity == "error" for finding in target(simulator).check(integer.graph))
         takes_real = not any(finding.severity == "error" for finding in target(simulator).check(trained.graph))
         self.against = "graph" if refused and takes_real else "integer"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from spikeport.findings import Finding, fail
 from spikeport.graph import Array, Graph, Samples
 from spikeport.graph.node import Shape
 from spikeport.verbs.own_data import Brought
+from spikeport.verbs.sequences import as_long_as
 
 #: how one frame may lie, in words; whether it fits a network's shape; and how it is turned into that
 FRAMES: tuple[tuple[str, Callable[[Shape, Shape], bool]], ...] = (
@@ -45,6 +46,9 @@ def laid_out(brought: Brought, graph: Graph) -> tuple[Array, tuple[Finding, ...]
     fits or a value is not finite.
     """
     _refuse_bytes(brought, graph)
+    if brought.lengths is not None:
+        x = as_long_as(graph, brought.x, brought.lengths, brought.stacked, brought.name)
+        brought = replace(brought, x=x)
     readings = list(_readings(brought, graph))
     if not readings:
         return Samples.of(graph, brought.x).array, ()

@@ -194,11 +194,27 @@ class Data(Told):
     y: Array | None
     findings: tuple[Finding, ...] = ()  #: what was done to them
     axis: int = 0  #: of ``x``, that counts samples
+    lengths: Array | None = None  #: [B], where not all have all steps
 
     @property
     def samples(self) -> int:
         """How many there are."""
         return int(self.x.shape[self.axis]) if self.y is None else len(self.y)
+
+    @property
+    def given(self) -> Array | Samples:
+        """As a run takes them: with their lengths where they have some."""
+        return self.x if self.lengths is None else Samples(self.x, "events", self.lengths)
+
+    def whole(self, who: str) -> Array:
+        """The samples for those that run all steps of each. Raises SP246 where some end earlier."""
+        if self.lengths is not None:
+            what, mend = (
+                f"{who} takes samples of one length",
+                "bring samples that all have as many steps as the network",
+            )
+            fail("SP246", what, where=self.name, mend=mend)
+        return self.x
 
     @property
     def labels(self) -> Array:
@@ -235,13 +251,16 @@ def load_data(data: Any, split: str, graph: Graph, limit: int | None = None, lab
         brought = brought.labelled(given, "labels")
     x, read = laid_out(brought, graph)
     samples = Samples(x, coding)
+    if brought.lengths is not None:
+        samples = samples.ending(brought.lengths, brought.name)
     _fits(x, samples.number, graph, brought.name)
     if brought.y is not None and len(brought.y) != samples.number:
         what = f"{samples.number} samples have {len(brought.y)} labels"
         fail("SP232", what, where=brought.name, mend="give one label a sample")
     y = None if brought.y is None else brought.y[:limit]
+    samples = samples.first(limit)
     notes = (*brought.findings, *read, *(() if how is None else (how.note(),)))
-    return Data(brought.name, split, samples.first(limit).array, y, notes, samples.axis)
+    return Data(brought.name, split, samples.array, y, notes, samples.axis, samples.lengths)
 
 
 def _fits(x: Array, number: int, graph: Graph, name: str) -> None:
@@ -267,6 +286,6 @@ def prepared(
             f"the data set {name!r} holds {data.coding} samples, the model takes {coding} ones",
             mend="choose the data set that the model was trained on",
         )
-    if how is None:
-        return Data(name, split, data.x, data.y, axis=Samples(data.x, coding).axis)
-    return Data(name, split, how.apply(data.x, coding, name), data.y, (how.note(),), Samples(data.x, coding).axis)
+    x = data.x if how is None else how.apply(data.x, coding, name)
+    notes = () if how is None else (how.note(),)
+    return Data(name, split, x, data.y, notes, data.samples.axis, data.lengths)

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from spikeport.files import sha256
-from spikeport.graph import Array
+from spikeport.graph import Array, Samples
 from spikeport.verbs.load import Model
 from spikeport.verbs.own_files import OBSERVED
 
 
-def origin(model: Model, samples: Array, given: Any, dt: float | None = None) -> Mapping[str, str]:
+def origin(model: Model, samples: Array | Samples, given: Any, dt: float | None = None) -> Mapping[str, str]:
     """What a record remembers of its run: the model's file and the input's (where ``given`` is one), with hashes.
 
     ``dt``: the seconds a step in which NIRData's events were added up.
@@ -31,8 +31,11 @@ def origin(model: Model, samples: Array, given: Any, dt: float | None = None) ->
     return facts | {"input": str(given)} | ({"input_dt": repr(dt)} if observed else {})
 
 
-def samples_hash(samples: Array) -> str:
+def samples_hash(samples: Array | Samples) -> str:
     """SHA-256 of the values as float64 in C order, so that a wider type of the same numbers is the same input."""
+    if isinstance(samples, Samples):
+        lengths = "" if samples.lengths is None else f"ends {samples.lengths.tolist()}"
+        return hashlib.sha256(f"{samples_hash(samples.array)}{lengths}".encode()).hexdigest()
     digest = hashlib.sha256(str(samples.shape).encode())
     for part in samples:
         digest.update(np.ascontiguousarray(part, dtype=np.float64).tobytes())

@@ -9,6 +9,7 @@ import numpy as np
 
 from spikeport.comparison import Parity, Side, causes, first_divergence, parity, with_moments
 from spikeport.engine import simulate
+from spikeport.engine.lengths import to_ends
 from spikeport.engine.margins import margins
 from spikeport.files import plain
 from spikeport.findings import Finding
@@ -22,6 +23,7 @@ from spikeport.verbs.energy import mapped, price
 from spikeport.verbs.events import tally
 from spikeport.verbs.job import Job, Subject
 from spikeport.verbs.load import Model
+from spikeport.verbs.shards import Given
 
 WHY_SAMPLES = 256  #: causes are looked for on so many samples: a dozen runs of them
 
@@ -37,7 +39,7 @@ AGAINST = {
 
 def compared(job: Job, subject: Subject, simulator: str | None) -> dict[str, Parity]:
     """Each execution against the one that it has to equal."""
-    graph, x, records = subject.model.graph, subject.test.x, job.records
+    graph, x, records = subject.model.graph, subject.test.given, job.records
     with job.stage("compare"):
         parities = {
             name: _judged(graph, x, records[name], records["graph"], of="a") for name in ("nir", "onnx", "integer")
@@ -50,11 +52,11 @@ def compared(job: Job, subject: Subject, simulator: str | None) -> dict[str, Par
             if job.against == "integer":
                 parities[simulator] = parity(run, whole, exact=True)
             else:
-                parities[simulator] = _judged(graph, Samples.of(graph, x).first(run.samples).array, run, whole, of="a")
+                parities[simulator] = _judged(graph, Samples.of(graph, x).first(run.samples).given, run, whole, of="a")
     return parities
 
 
-def _judged(graph: Graph, x: Array, a: Record, b: Record, of: str) -> Parity:
+def _judged(graph: Graph, x: Given, a: Record, b: Record, of: str) -> Parity:
     judged = a if of == "a" else b
     return parity(a, b, margins(graph, x, judged), judged=judged)
 
@@ -89,11 +91,12 @@ def explained(job: Job, subject: Subject, integer: Model) -> dict[str, Any]:
     assert isinstance(integer.graph.arithmetic, Loihi)
     profile = integer.graph.arithmetic.profile
     with job.stage("causes"):
+        few = Samples.of(trained, test.given).first(WHY_SAMPLES)
         reasons = causes(
             prepare(trained, profile),
             integer.graph,
-            Samples.of(trained, test.x).first(WHY_SAMPLES).array,
-            simulate,
+            few.array,
+            to_ends(simulate, few.lengths),
             labels=None if test.y is None else test.y[:WHY_SAMPLES],
             b_record=whole.first(WHY_SAMPLES),
         )

@@ -11,9 +11,11 @@ import numpy as np
 
 from spikeport.findings import Finding, fail, require
 from spikeport.graph import Array
+from spikeport.verbs.sequences import longer, stacked
 
 FORMS = (
-    "an array, a tensor, a list, a pair (x, y), a torch Dataset or DataLoader, a .npy or .npz file, NIRData, "
+    "an array, a tensor, a list, a pair (x, y), three of (x, lengths, y), a torch Dataset or DataLoader, "
+    "a .npy or .npz file, NIRData, "
     "a folder of .npy files or images, or the name of a data set"
 )
 
@@ -26,6 +28,7 @@ class Brought:
     x: Array
     y: Array | None = None  #: class numbers [B]
     stacked: bool = False  #: the first axis is known to count samples
+    lengths: Array | None = None  #: [B], where they are sequences of unequal length, padded
     findings: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
@@ -54,17 +57,18 @@ def gather(data: Any, split: str = "test", limit: int | None = None) -> Brought:
 
         return own_files.read(Path(data), split)
     if isinstance(data, tuple):
-        require(len(data) == 2, "SP230", f"a tuple of {len(data)} is no data", mend="bring a pair (x, y)")
-        return Brought("arrays", _array(data[0])).labelled(data[1], "the second of the pair")
+        require(len(data) in (2, 3), "SP230", f"a tuple of {len(data)} is no data", mend="bring a pair (x, y)")
+        x, *lengths, y = data
+        return _sequences("arrays", x, _array(lengths[0]) if lengths else None).labelled(y, "the last of them")
     if isinstance(data, Mapping):
         return members({name: _array(value) for name, value in data.items()}, split, "the mapping")
     if hasattr(data, "dataset") and hasattr(data, "batch_size"):
         return _loader(data, limit)
-    pairs = isinstance(data, list) and bool(data) and all(isinstance(item, tuple) and len(item) == 2 for item in data)
+    pairs = isinstance(data, list) and bool(data) and all(isinstance(item, tuple) and _parted(item) for item in data)
     if pairs or (hasattr(data, "__getitem__") and hasattr(data, "__len__") and not _numbers(data)):
         return _items(data, limit)
     if _numbers(data):
-        return Brought("arrays", _array(data), stacked=isinstance(data, list))
+        return _sequences("arrays", data)
     fail("SP230", f"{type(data).__name__} is no data that spikeport reads", mend=f"bring {FORMS}")
 
 
@@ -90,6 +94,7 @@ def class_numbers(y: Any, where: str) -> Array:
 
 #: names of the samples and of the labels in a .npz file; ``_train``, ``_val`` or ``_test`` may follow
 SAMPLES = ("x", "X", "data", "images", "samples", "inputs", "frames")
+LENGTHS = ("lengths",)
 LABELS = ("y", "Y", "labels", "label", "targets", "target")
 
 
@@ -105,11 +110,14 @@ def members(arrays: Mapping[str, Array], split: str, name: str) -> Brought:
                 return arrays[word]
         return None
 
+    arrays, lengths = dict(arrays), one(LENGTHS)
+    for name in [each for each in arrays if each.partition("_")[0] in LENGTHS]:
+        del arrays[name]
     x = one(SAMPLES) if len(arrays) > 1 else next(iter(arrays.values()), None)
     if x is None:
         mend = "name the samples x and the labels y: numpy.savez(FILE, x=samples, y=labels)"
         fail("SP230", f"holds {', '.join(arrays) or 'nothing'}; which are the samples?", where=name, mend=mend)
-    brought, y = Brought(name, x), one(LABELS)
+    brought, y = Brought(name, x, lengths=lengths), one(LABELS)
     return brought if y is None else brought.labelled(y, name)
 
 
@@ -133,33 +141,43 @@ def _array(value: Any) -> Array:
         fail("SP230", f"makes no array ({error})", mend="samples have to have one shape, all of them")
 
 
-def _stack(items: Sequence[Any]) -> Array:
-    arrays = [_array(item) for item in items]
-    shapes = sorted({array.shape for array in arrays})
-    if len(shapes) > 1:
-        what = f"samples have different shapes: {', '.join(str(list(shape)) for shape in shapes[:4])}"
-        fail("SP230", what, mend="cut or pad them to one shape")
-    return np.stack(arrays)
-
-
 def _items(data: Any, limit: int | None) -> Brought:
-    """The items of a torch ``Dataset``, or of a list of pairs: each is x, or (x, y)."""
+    """The items of a torch ``Dataset``, or of a list of pairs: each is x, or (x, y), or (x, length, y)."""
     count = len(data) if limit is None else min(limit, len(data))
-    require(count > 0, "SP230", "holds no sample", where=type(data).__name__, mend=f"bring {FORMS}")
+    name = type(data).__name__
+    require(count > 0, "SP230", "holds no sample", where=name, mend=f"bring {FORMS}")
     items = [data[number] for number in range(count)]
-    pairs = [item for item in items if isinstance(item, tuple | list) and len(item) == 2]
-    if pairs and len(pairs) == count:
-        x, y = _stack([x for x, _ in pairs]), _stack([y for _, y in pairs])
-        return Brought(type(data).__name__, x, stacked=True).labelled(y, type(data).__name__)
-    return Brought(type(data).__name__, _stack(items), stacked=True)
+    if all(_parted(item) and len(item) == len(items[0]) for item in items):
+        x, *lengths, y = zip(*items, strict=True)
+        brought = _sequences(name, list(x), _array(list(lengths[0])) if lengths else None)
+        return brought.labelled(_array(list(y)), name)
+    return _sequences(name, items)
+
+
+def _parted(item: Any) -> bool:
+    """Whether it is a pair (x, y), or three of (x, length, y)."""
+    return (isinstance(item, tuple | list) and len(item) == 2) or (isinstance(item, tuple) and len(item) == 3)
+
+
+def _sequences(name: str, data: Any, lengths: Array | None = None) -> Brought:
+    """An array, or samples one by one; sequences of unequal length are padded, and their lengths kept."""
+    arrays = isinstance(data, list) and bool(data) and all(hasattr(item, "shape") for item in data)
+    if not arrays:
+        return Brought(name, _array(data), stacked=isinstance(data, list), lengths=lengths)
+    x, unequal = stacked([_array(item) for item in data])
+    return Brought(name, x, stacked=True, lengths=unequal if lengths is None else lengths)
 
 
 def _loader(data: Any, limit: int | None) -> Brought:
-    """The batches of a ``DataLoader``, joined along the axis that counts samples: labels tell which it is."""
-    name, batches, seen = type(data).__name__, [], 0
+    """The batches of a ``DataLoader``, joined along the axis that counts samples: labels tell which it is.
+
+    Batches are x, (x, y) or (x, lengths, y); those with lengths may be padded to different numbers of steps.
+    """
+    name, batches, lengths, seen = type(data).__name__, [], [], 0
     for batch in data:
-        pair = isinstance(batch, tuple | list) and len(batch) == 2
-        x, y = (_array(batch[0]), class_numbers(_array(batch[1]), name)) if pair else (_array(batch), None)
+        pair = isinstance(batch, tuple | list) and len(batch) in (2, 3)
+        x, y = (_array(batch[0]), class_numbers(_array(batch[-1]), name)) if pair else (_array(batch), None)
+        lengths += [_array(batch[1])] if pair and len(batch) == 3 else []
         batches.append((x, y))
         seen += len(x) if y is None else len(y)
         if limit is not None and seen >= limit:
@@ -168,9 +186,16 @@ def _loader(data: Any, limit: int | None) -> Brought:
     axis = next((a for a in (0, 1) if all(_counts(x, y, a) for x, y in batches)), None)
     if axis is None:
         fail("SP230", "gives batches with another number of labels than samples", where=name, mend=f"bring {FORMS}")
-    x = np.concatenate([np.moveaxis(x, axis, 0) for x, _ in batches])
+    parts = [np.moveaxis(x, axis, 0) for x, _ in batches]
+    if lengths:
+        longest = max(part.shape[1] if part.ndim > 1 else 0 for part in parts)
+        parts = [longer(part, longest, 1) if part.ndim > 1 else part for part in parts]
+    if len({part.shape[1:] for part in parts}) > 1:
+        mend = "give lengths too: (x, lengths, y), or pad all of them to one number of steps"
+        fail("SP230", "gives batches of different shapes", where=name, mend=mend)
     labels = [y for _, y in batches if y is not None]
-    return Brought(name, x, np.concatenate(labels) if labels else None, stacked=True)
+    ends = np.concatenate(lengths) if lengths else None
+    return Brought(name, np.concatenate(parts), np.concatenate(labels) if labels else None, True, ends)
 
 
 def _counts(x: Array, y: Array | None, axis: int) -> bool:

@@ -12,6 +12,7 @@ from spikeport import datasets, reading
 from spikeport.findings import Finding, fail, require
 from spikeport.graph import Array, Graph
 from spikeport.verbs.own_data import FORMS, Brought, gather, members
+from spikeport.verbs.sequences import stacked
 
 T = TypeVar("T")
 
@@ -61,7 +62,7 @@ def bring(data: Any, dt: float | None = None, split: str = "test", limit: int | 
     if isinstance(data, str | Path) and (not is_own(str(data)) or _events(Path(data))):
         return data
     if hasattr(data, "x") and hasattr(data, "axis"):  # samples that were loaded before
-        return Brought(data.name, np.moveaxis(data.x, data.axis, 0), data.y, stacked=True)
+        return Brought(data.name, np.moveaxis(data.x, data.axis, 0), data.y, stacked=True, lengths=data.lengths)
     return gather(data, split, limit)
 
 
@@ -167,13 +168,13 @@ def _folder(path: Path) -> Brought:
         fail("SP230", "holds no .npy file and no image", where=str(path), mend=f"bring {FORMS}")
     images = any(file.suffix.lower() in IMAGES for file, _ in labelled)
     arrays = [_image(file) if file.suffix.lower() in IMAGES else read_array(file) for file, _ in labelled]
-    odd = next((number for number, array in enumerate(arrays) if array.shape != arrays[0].shape), None)
+    odd = next((number for number, array in enumerate(arrays) if array.shape[1:] != arrays[0].shape[1:]), None)
     if odd is not None:
         what = f"has shape {list(arrays[odd].shape)}, {labelled[0][0].name} has {list(arrays[0].shape)}"
         fail("SP230", what, where=str(labelled[odd][0]), mend="cut or pad the samples to one shape")
     y = np.asarray([number for _, number in labelled], np.int64) if classes else None
-    x = np.stack(arrays)
-    return Brought(str(path), x, y, stacked=True, findings=_said(path, classes, images))
+    x, lengths = stacked(arrays)
+    return Brought(str(path), x, y, True, lengths, findings=_said(path, classes, images))
 
 
 def _said(path: Path, classes: list[str], images: bool) -> tuple[Finding, ...]:

@@ -110,7 +110,7 @@ def probe(
     whole, before, runs = sum(side.samples.samples * (1 + len(side.epochs)) for side in sides), 0, []
     size = batch or int(sides[0].model.metadata.get("recipe", {}).get("batch", 100))
     for side in sides:
-        x = torch.from_numpy(side.samples.x)
+        x = torch.from_numpy(side.samples.whole("probe"))
         layers: dict[int, Map[str, Activity]] = {}
         for number, module in side.modules():
             tell = partial(_further, progress, before, whole)

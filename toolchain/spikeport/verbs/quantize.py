@@ -12,6 +12,7 @@ import numpy as np
 
 from spikeport.comparison import first_divergence, parity
 from spikeport.engine.devices import Runner, on, resolve
+from spikeport.engine.lengths import to_ends
 from spikeport.files import output, plain, replacing, write_json
 from spikeport.findings import Finding, fail
 from spikeport.graph import Array, Graph, Profile, Samples
@@ -102,19 +103,21 @@ def quantize(
     graph = loaded.graph
     seen = load_data(data, "train", graph, labels=labels)
     judged, few = _judged(data, seen, graph), _spread(seen, calibration, graph)
-    answers, asked = _answers(judged, graph, simulate)
+    calibrate, judge = to_ends(simulate, few.lengths), to_ends(simulate, judged.lengths)
+    answers, asked = _answers(judged, graph, judge)
     chosen = load_profile(profile)
 
     def accuracy(candidate: Graph) -> float:
-        return simulate(candidate, judged.x, Request()).accuracy(answers)
+        return judge(candidate, judged.x, Request()).accuracy(answers)
 
     facts: dict[str, Any] = {"samples": judged.samples, "split": judged.split, "accuracy": {"real": accuracy(graph)}}
     if thresholds is not None:
         channels = chosen.channel_thresholds
-        ready = prepare(graph, chosen)
-        constant, _ = collapse_schedule(ready, thresholds, samples=few.x, run=simulate, channels=channels)
+        constant, _ = collapse_schedule(
+            prepare(graph, chosen), thresholds, samples=few.x, run=calibrate, channels=channels
+        )
         facts["accuracy"]["collapsed"] = accuracy(constant)
-        facts["collapsed"] = _flips(graph, constant, judged.x, simulate)
+        facts["collapsed"] = _flips(graph, constant, judged.x, judge)
     bits = chosen.weight_bits if isinstance(weight_bits, str) else weight_bits
 
     def make(bits: int | Mapping[str, int]) -> Quantised:
@@ -123,7 +126,7 @@ def quantize(
             few.x,
             chosen,
             bits,
-            run=simulate,
+            run=calibrate,
             ranges=ranges,
             signs=signs,
             steps=steps,
@@ -146,7 +149,7 @@ def quantize(
         from spikeport.training.finetune import fine_tune as tune
 
         begins(progress, "fine-tuning")
-        tuned = tune(quantised, seen.x, seen.labels, epochs=fine_tune, progress=progress)
+        tuned = tune(quantised, seen.whole("fine-tuning"), seen.labels, epochs=fine_tune, progress=progress)
         facts["fine_tune"] = {"epochs": fine_tune, "losses": tuned.losses, "accuracies": tuned.accuracies}
         facts["accuracy"]["fine_tuned"] = accuracy(tuned.graph)
         if facts["accuracy"]["fine_tuned"] >= facts["accuracy"]["integer"]:
@@ -279,4 +282,5 @@ def _spread(data: Data, count: int, graph: Graph) -> Data:
     """At most ``count`` samples, evenly spread, for data sets are often sorted by class."""
     count = min(count, data.samples)
     index = np.arange(count) * data.samples // count
-    return replace(data, x=Samples.of(graph, data.x).take(index).array, y=None if data.y is None else data.y[index])
+    few = Samples.of(graph, data.given).take(index)
+    return replace(data, x=few.array, y=None if data.y is None else data.y[index], lengths=few.lengths)

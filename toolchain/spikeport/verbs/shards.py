@@ -21,13 +21,14 @@ from spikeport.verbs.doctor import versions
 from spikeport.verbs.execute import execute, part
 from spikeport.verbs.load import Model
 
+Given = Array | Samples  #: the latter where they have lengths
 SHARDS = "shards"  #: folder of finished shards in the folder that a run keeps
 RECORD = "record.npz"
 BLOCK = 64  #: samples: a shard of real numbers is a multiple of it, since products of single samples round otherwise
 
 
 def execute_on(
-    on: str, model: Model, name: str | None, samples: Array, request: Request, out: Path | str | None = None
+    on: str, model: Model, name: str | None, samples: Given, request: Request, out: Path | str | None = None
 ) -> Record:
     """As `execute`, the samples shared out among the workers that ``on`` names; ``here`` runs them as one.
 
@@ -47,22 +48,22 @@ def runs_on(
     on: str,
     model: Model,
     name: str | None,
-    samples: Array,
+    samples: Given,
     request: Request,
     size: int | None = None,
     out: Path | str | None = None,
-) -> Iterator[tuple[Array, Record]]:
+) -> Iterator[tuple[Given, Record]]:
     """The samples and the record of each shard, in order, at most ``size`` samples; where ``on`` is here one by one."""
     entering = Samples.of(model.graph, samples)
     if on == "here":
         for start in range(0, entering.number, size or entering.number):
-            x = entering.cut(start, start + (size or entering.number)).array
+            x = entering.cut(start, start + (size or entering.number)).given
             yield x, execute(model, name, x, replace(request, progress=_from(request.progress, start, entering.number)))
         return
     name = name or model.target
     with _store(out) as store, jobs.executor(on, store) as workers:
         most = part(model, name) if size is None else min(size, part(model, name))
-        shards = [entering.cut(a, b).array for a, b in cuts(model, entering.number, workers.workers, most)]
+        shards = [entering.cut(a, b).given for a, b in cuts(model, entering.number, workers.workers, most)]
         todo = [_job(model, name, x, _limited(request, name, workers.workers)) for x in shards]
         _run(jobs.Run(store, workers), todo, request, entering.number)
         for job, x in zip(todo, shards, strict=True):
@@ -78,7 +79,7 @@ def cuts(model: Model, total: int, workers: int, most: int) -> list[tuple[int, i
 
 
 def shard(
-    place: Path, target: str, asked: Mapping[str, Any], *, model: Model, samples: Array, limits: Mapping[str, Any]
+    place: Path, target: str, asked: Mapping[str, Any], *, model: Model, samples: Given, limits: Mapping[str, Any]
 ) -> dict[str, int]:
     """The job: run some samples and keep their record."""
     record = execute(model, target, samples, Request(**asked, **limits))
@@ -86,11 +87,14 @@ def shard(
     return {"samples": record.samples}
 
 
-def _job(model: Model, name: str, x: Array, request: Request) -> jobs.Job:
+def _job(model: Model, name: str, x: Given, request: Request) -> jobs.Job:
     asked = {each: getattr(request, each) for each in ("trains", "membranes", "events", "batch", "device")}
     limits = {each: getattr(request, each) for each in ("seconds", "memory")}
     module = model.module if name == "pytorch" else None
-    content = {"model": digest(model.graph), "kind": model.kind, "samples": x, "versions": versions_of(name)}
+    content: dict[str, Any] = {"model": digest(model.graph), "kind": model.kind, "samples": x}
+    content["versions"] = versions_of(name)
+    if isinstance(x, Samples):
+        content |= {"samples": x.array, "lengths": x.lengths}
     return jobs.Job(
         shard,
         {"target": name, "asked": asked},

@@ -22,7 +22,7 @@ from spikeport.verbs.load import Model, as_long_as, dt_was_for, load_data, load_
 from spikeport.verbs.origin import samples_hash
 from spikeport.verbs.own_data import Brought
 from spikeport.verbs.own_files import OBSERVED, bring
-from spikeport.verbs.shards import execute_on
+from spikeport.verbs.shards import Given, execute_on
 
 NIR_DATA = "nir"  #: what a record that was read from NIRData calls its target
 
@@ -49,7 +49,7 @@ class Side:
         """Its model for as many steps as the samples have frames, where it leaves their number open."""
         return self if self.model is None else replace(self, model=as_long_as(self.model, samples, True))
 
-    def run(self, x: Array, request: Request, on: str) -> Record:
+    def run(self, x: Given, request: Request, on: str) -> Record:
         """The record, or the model run on those machines."""
         if self.record is not None:
             return self.record
@@ -159,19 +159,19 @@ def _for_steps_of(record: Record, model: Model) -> Model:
     return model if model.graph.after_end == "error" else replace(model, graph=extend(model.graph, steps))
 
 
-def remembered(sides: tuple[Side, Side]) -> Array | None:
+def remembered(sides: tuple[Side, Side]) -> Given | None:
     """The samples that a record says it ran, where that file still holds them; None otherwise."""
     for each in sides:
         if each.record is not None and Path(path := each.record.origin.get("input", "")).is_file():
             known = each.record.origin.get("input_dt")
             brought = bring(path, None if known is None else float(known))
-            samples = brought.x if each.graph is None else load_data(brought, "test", each.graph).x
+            samples = brought.x if each.graph is None else load_data(brought, "test", each.graph).given
             if samples_hash(samples) == each.record.origin["samples_sha256"]:
                 return samples
     return None
 
 
-def same_samples(each: Side, x: Array) -> None:
+def same_samples(each: Side, x: Given) -> None:
     """Raise SP815 if a record says that it ran other samples than ``x``."""
     ran = "" if each.record is None else each.record.origin.get("samples_sha256", "")
     if ran and ran != samples_hash(x):

@@ -12,7 +12,7 @@ from spikeport.files import folder, output
 from spikeport.findings import Finding, fail
 from spikeport.graph import LIF, Graph
 from spikeport.record import Record
-from spikeport.target import Request, check_input, silent
+from spikeport.target import Request, silent
 from spikeport.verbs.execute import execute, execute_in_parts, part
 from spikeport.verbs.load import Model, as_long_as, load_data, load_model
 from spikeport.verbs.origin import origin
@@ -108,7 +108,7 @@ def simulate(
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=brought)
     loaded = as_long_as(loaded, brought, frames and timesteps is None)
     entering = load_data(brought, "test", loaded.graph)
-    array = entering.x
+    array = entering.given
     request = Request(
         trains=trains if isinstance(trains, bool) else tuple(trains),
         membranes=membranes if isinstance(membranes, bool) else tuple(membranes),
@@ -125,7 +125,7 @@ def simulate(
     notes = (*entering.findings, *_left_out(loaded.graph, request))
     if on != "here":
         record = execute_on(on, loaded, target, array, request, None if written else out)
-    elif out is not None and written is None and (resume or check_input(loaded.graph, array) > part(loaded, target)):
+    elif out is not None and written is None and (resume or entering.samples > part(loaded, target)):
         record = execute_in_parts(loaded, target, array, request, folder(out), resume)
     else:
         record = execute(loaded, target, array, request)

@@ -171,7 +171,8 @@ TELLS: dict[str, Callable[[Any], dict[str, Any]]] = {
 def data_hash(name: str, split: str, steps: int | None) -> dict[str, Any]:
     """The content of a split of a data set."""
     data = datasets.load(name, split, timesteps=steps)
-    return {"x": content(data.x), "y": content(data.y)}
+    ends = {} if data.lengths is None else {"lengths": content(data.lengths)}
+    return {"x": content(data.x), "y": content(data.y), **ends}
 
 
 def _by_content(option: str, value: Any) -> Any:

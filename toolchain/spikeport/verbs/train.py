@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import nn
 
@@ -150,14 +151,23 @@ def _parts(recipe: Recipe, data: Mapping[str, Dataset], how: Preprocessing | Non
     """The splits as tensors: what is trained on as the data set gives it, what judges as it enters the network."""
     parts = {}
     for split, part in data.items():
-        x, y, coding = part.x, part.y, part.coding
+        x, y, coding, ends = part.x, part.y, part.coding, part.lengths
         if split == "train" and recipe.train_on == "all":
             x = np.concatenate([x, data["val"].x], axis=int(coding == "events"))
             y = np.concatenate([y, data["val"].y])
+            ends = _ends(part, data["val"])
         elif split != "train" and how is not None:
             x = how.apply(x, coding, recipe.dataset)
-        parts[split] = Part.of(x, y, coding)
+        parts[split] = Part.of(x, y, coding, ends)
     return parts
+
+
+def _ends(*parts: Dataset) -> NDArray[np.int64] | None:
+    """Lengths of the samples of several parts; None where all samples have all steps."""
+    if all(part.lengths is None for part in parts):
+        return None
+    each = [np.full(len(part), len(part.x)) if part.lengths is None else part.lengths for part in parts]
+    return np.asarray(np.concatenate(each))
 
 
 def _nothing(x: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,69 @@
+"""Sequences of unequal length in a training: the readout of each sample at its own last step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikeport.findings import Finding, fail
+from spikeport.training.layers import Readout
+from spikeport.training.neurons import Neuron
+from spikeport.training.recipe import Recipe
+
+
+def at_ends(weight: Tensor, x: Tensor, lengths: Tensor) -> Tensor:
+    """``sum_{t < L} weight[T - L + t] * x[t]`` of each sample, L its length: the last weight meets its last step.
+
+    ``weight`` [T], ``x`` [T, B, ...], ``lengths`` [B] from 1 to T; the result is [B, ...].
+    """
+    steps = len(weight)
+    at = torch.arange(steps, device=x.device)[:, None] + steps - lengths
+    chosen = torch.where(at < steps, weight.to(x.dtype)[at.clamp(max=steps - 1)], x.new_zeros(()))
+    return (chosen.reshape(*chosen.shape, *(1,) * (x.ndim - 2)) * x).sum(0)
+
+
+def check_ends(module: nn.Module, recipe: Recipe) -> Finding:
+    """SP325: what sees the steps behind samples' ends. Raises SP324 for a loss or a readout that sees every step."""
+    every = [f"the loss {recipe.loss!r}"] if recipe.loss not in ("ce", "mse") else []
+    every += [f"the loss {name!r}" for name in recipe.also if name != "mpd-sgr"]
+    every += [
+        f"the method {recipe.method!r}, whose readout learns a weight a step"
+        for part in module.modules()
+        if isinstance(part, Neuron) and part.method.learns_readout
+    ][:1]
+    if every:
+        mend = "use the losses ce or mse, which see what is read out at each sample's own last step"
+        fail("SP324", f"{every[0]} looks at all steps, and samples end at different ones", mend=mend)
+    what = "statistics of normalisations, and thresholds that adapt, also see the zeros behind samples' ends"
+    return Finding("SP325", what, mend='leave norms out, or take method = "fixed"', severity="note")
+
+
+@contextmanager
+def reading(module: nn.Module, lengths: Tensor | int | None, where: str = "") -> Iterator[None]:
+    """While this is open, the module's readout reads each sample at its own last step; ``lengths`` [B], or of all.
+
+    Raises SP246 for a module without exactly one `Readout`.
+    """
+    if lengths is None:
+        yield
+        return
+    readouts = [part for part in module.modules() if isinstance(part, Readout)]
+    if len(readouts) != 1:
+        mend = "--target reference, which runs the captured graph as far as each sample goes"
+        fail("SP246", "its module has no readout that can be read before the last step", where=where, mend=mend)
+    (readout,) = readouts
+
+    def read(part: nn.Module, inputs: tuple[Tensor, ...], _: Any) -> Tensor:
+        assert isinstance(part, Readout)
+        ends = torch.as_tensor(lengths, device=inputs[0].device).expand(inputs[0].shape[1])
+        return at_ends(part.weight, inputs[0], ends)
+
+    handle = readout.register_forward_hook(read)
+    try:
+        yield
+    finally:
+        handle.remove()
