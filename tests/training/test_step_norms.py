@@ -1,5 +1,7 @@
 """TEBN and TAB in float64 against torch's own batch normalisations, one a step where that is the method; as graphs."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from spikeport import simulate
 from spikeport.formats import nir
 from spikeport.graph import StepAffine
 from spikeport.tracing import capture
-from spikeport.training import Fixed, MpdAgl, losses
+from spikeport.training import PLIF, DsAtgo, Fixed, MpdAgl, fused_steps, losses
 from spikeport.training.networks import build
 from spikeport.training.recipe import parse
 from spikeport.training.step_norms import Tab, Tebn
@@ -85,6 +87,31 @@ def test_tab_normalises_each_step_by_all_up_to_it(shape):
     for each in theirs:
         each.eval()
     close(norm(x), by_hand())
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=["dense", "conv"])
+@pytest.mark.parametrize("kind", [Tebn, Tab])
+@pytest.mark.parametrize("method", [MpdAgl(threshold=0.5), DsAtgo()], ids=lambda each: each.name)
+def test_compiled_loops_train_as_the_norm_and_the_neurons_one_after_the_other(kind, shape, method, monkeypatch):
+    """Spikes, thresholds, running estimates, and the gradients of samples and of every parameter."""
+    norm, x = drawn(kind(CHANNELS, method, STEPS), shape)
+    x = x.detach() if len(shape) == 3 else x.detach().movedim(2, -1).contiguous().movedim(-1, 2)  # channels-last
+    cells = PLIF(method, STEPS, norm=norm, reset="subtract").double()
+    other = copy.deepcopy(cells)
+    weights, runs = torch.randn(shape, dtype=torch.float64), []
+    run = fused_steps.normalise_and_fire
+    monkeypatch.setattr(fused_steps, "normalise_and_fire", lambda *a: runs.append(1) or run(*a))
+    results = []
+    for each, together in ((cells, True), (other, False)):
+        own, entering = each.norm_before[0], x.clone().requires_grad_()
+        spikes = each.normalised(entering, own) if together else each(own(entering))
+        (spikes * weights).sum().backward()
+        grads = {name: part.grad for part in (each, own) for name, part in part.named_parameters()}
+        results.append((spikes, each.threshold, own.running_mean, own.running_var, entering.grad, *grads.values()))
+    assert runs == [1]
+    assert results[0][0].any()
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("norm", ["tebn", "tab"])

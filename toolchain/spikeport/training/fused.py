@@ -22,12 +22,12 @@ from spikeport import loops
 from spikeport.threads import over_parts
 from spikeport.training.memory import flat, like, ordered, whole
 from spikeport.training.reduce import mean_and_std_of_sums, over_ranks, ranks
+from spikeport.training.rows import Rows
 from spikeport.training.rules import Rules
 
 Array = NDArray[Any]
 
 FLOATS = (torch.float32, torch.float64, torch.bfloat16)
-BLOCK = 1024  #: elements that stay in the first cache levels through all timesteps
 
 
 def applies(x: Tensor, threshold: Tensor, rules: Rules) -> bool:
@@ -78,33 +78,6 @@ def normalise_and_fire(
     return spikes, used, mean, var
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """What belongs to a channel, repeated to one block of memory: the neurons get ``x * scale + shift``."""
-
-    channels: int
-    scale: Array
-    shift: Array
-    mean: Array
-
-    @classmethod
-    def of(cls, scale: Array | float, shift: Array | float, mean: Array, dtype: Any) -> _Rows:
-        """From one number a channel; one channel serves every order of memory."""
-        rows = np.empty((3, max(1, BLOCK // len(mean)), len(mean)), dtype)
-        rows[0], rows[1], rows[2] = scale, shift, mean
-        return cls(len(mean), *rows.reshape(3, -1))
-
-    def sums(self, *shape: int) -> Array:
-        """Zeros to add to, place by place of a block: few numbers meet in one, so single precision keeps its digits."""
-        return np.zeros((*shape, len(self.scale)), self.scale.dtype)
-
-    def by_channel(self, parts: list[Array]) -> Array:
-        """The sums [..., block] of all threads as sums of each channel [..., C], float64."""
-        total = np.add.reduce(parts, axis=0, dtype=np.float64)
-        sums: Array = total.reshape(*total.shape[:-1], -1, self.channels).sum(-2)
-        return sums
-
-
 class _Fire(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -122,9 +95,9 @@ class _Fire(torch.autograd.Function):
         beta, used, widths = decay.to(state), threshold.to(state).clone(), width.to(state)
         x = x if whole(x) else x.contiguous()
         mean, unbiased, spread, start = np.zeros(1), np.ones(1), np.ones(1), (0.0, 0.0)
-        rows = _Rows.of(1.0, 0.0, mean, beta.numpy().dtype)
+        rows = Rows.of(1.0, 0.0, mean, beta.numpy().dtype)
         if norm is not None or rules.adapt:
-            count, means, squares = _moments(x if norm else x[:1], x.shape[2] if norm else 1)
+            count, means, squares = moments(x if norm else x[:1], x.shape[2] if norm else 1)
             if norm is not None:
                 assert weight is not None
                 assert bias is not None
@@ -133,13 +106,13 @@ class _Fire(torch.autograd.Function):
                 unbiased = var * (count * len(means) / (count * len(means) - 1))
                 spread = 1 / np.sqrt(var + norm.eps)
                 scale = weight.detach().numpy() * (norm.factor * spread)
-                rows = _Rows.of(scale, bias.detach().numpy() - mean * scale, mean, beta.numpy().dtype)
-            start = _first_membranes(rows, count, means[0], squares[0])
+                rows = Rows.of(scale, bias.detach().numpy() - mean * scale, mean, beta.numpy().dtype)
+            start = first_membranes(rows, count, means[0], squares[0])
         spikes = like(x, x.dtype)
         if rules.adapt:
-            used, widths = _adapting(x, rows, spikes, beta, start, rules)
+            used, widths = adapting(x, rows, spikes, beta, start, rules)
         else:
-            _by_schedule(x, rows, spikes, beta, used, rules)
+            by_schedule(x, rows, spikes, beta, used, rules)
         ctx.save_for_backward(x, beta, used, widths)
         ctx.rules, ctx.norm, ctx.rows, ctx.spread = rules, norm, rows, spread
         statistics = torch.from_numpy(mean), torch.from_numpy(unbiased)
@@ -151,28 +124,29 @@ class _Fire(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, beta, thresholds, widths = ctx.saved_tensors
         rules, norm, rows = ctx.rules, ctx.norm, ctx.rows
-        g_x, g_schedule, by_channel = _backward(grad, x, rows, beta, thresholds, widths, rules, normed=norm is not None)
+        normed = norm is not None
+        g_x, g_schedule, by_channel = backward_of(grad, x, rows, beta, thresholds, widths, rules, normed=normed)
         g_weight = g_bias = None
         if norm is not None:
-            g_bias = torch.from_numpy(by_channel[0]).to(beta.dtype)
-            g_weight = torch.from_numpy(by_channel[1] * (norm.factor * ctx.spread)).to(beta.dtype)
-            _through_norm(g_x, x, rows, by_channel, ctx.spread)
+            g_bias = torch.from_numpy(by_channel[0, 0]).to(beta.dtype)
+            g_weight = torch.from_numpy(by_channel[0, 1] * (norm.factor * ctx.spread)).to(beta.dtype)
+            _through_norm(g_x, x, rows, by_channel[0], ctx.spread)
         return g_x, g_schedule[0], None if rules.adapt else g_schedule[1:], None, g_weight, g_bias, None, None
 
 
-def _moments(x: Tensor, channels: int) -> tuple[float, Array, Array]:
+def moments(x: Tensor, channels: int) -> tuple[float, Array, Array]:
     """Values in a step of a channel; mean and biased variance of each step and channel [T, C], over all ranks."""
     a = flat(x)
     state = torch.promote_types(x.dtype, torch.float32)
     near = x.detach().as_strided((channels,), (1,)).to(state).numpy()  # values of these channels, near their mean
-    rows = _Rows.of(1.0, 0.0, near, near.dtype)
+    rows = Rows.of(1.0, 0.0, near, near.dtype)
 
     def part(lo: int, hi: int) -> Array:
         sums = rows.sums(a.shape[0], 2)
         _kernels().moments(a, rows.mean, sums, lo, hi)
         return sums
 
-    totals = rows.by_channel(over_parts(part, a.shape[1], step=len(rows.mean)))
+    totals = rows.by_channel(over_parts(part, a.shape[1], step=rows.block))
     count, centre = a.shape[1] / channels, near.astype(np.float64)
     if ranks() > 1:
         total = totals[:, 0] + count * centre
@@ -183,28 +157,28 @@ def _moments(x: Tensor, channels: int) -> tuple[float, Array, Array]:
     return count, apart + centre, np.maximum(totals[:, 1] / count - apart**2, 0)
 
 
-def _first_membranes(rows: _Rows, count: float, means: Array, var: Array) -> tuple[float, float]:
+def first_membranes(rows: Rows, count: float, means: Array, var: Array) -> tuple[float, float]:
     """Mean and unbiased standard deviation of the membranes of the first step, from those of each channel's input."""
-    scale, shift = (row[: rows.channels].astype(np.float64) for row in (rows.scale, rows.shift))
+    scale, shift = (row[0, : rows.channels].astype(np.float64) for row in (rows.scale, rows.shift))
     centres = scale * means + shift
     mean = centres.mean()
     total = count * (scale**2 * var + (centres - mean) ** 2).sum()
     return float(mean), math.sqrt(total / max(count * rows.channels - 1, 1))
 
 
-def _by_schedule(x: Tensor, rows: _Rows, spikes: Tensor, beta: Tensor, thresholds: Tensor, rules: Rules) -> None:
+def by_schedule(x: Tensor, rows: Rows, spikes: Tensor, beta: Tensor, thresholds: Tensor, rules: Rules) -> None:
     """Spikes for given thresholds [T]."""
     a, s = flat(x), flat(spikes)
     decay, theta = beta.numpy()[()], thresholds.numpy()
     over_parts(
         lambda lo, hi: _kernels().forward(a, rows.scale, rows.shift, s, decay, theta, rules.by_zero, lo, hi),
         a.shape[1],
-        step=len(rows.scale),
+        step=rows.block,
     )
 
 
-def _adapting(
-    x: Tensor, rows: _Rows, spikes: Tensor, beta: Tensor, start: tuple[float, float], rules: Rules
+def adapting(
+    x: Tensor, rows: Rows, spikes: Tensor, beta: Tensor, start: tuple[float, float], rules: Rules
 ) -> tuple[Tensor, Tensor]:
     """Spikes, and the thresholds and widths that `method.adapt` set, [T] each; ``start``: mean and std of step 0."""
     a, s = flat(x), flat(spikes)
@@ -213,7 +187,7 @@ def _adapting(
     schedule = torch.empty(2, len(s), dtype=beta.dtype)
     theta = schedule[0].numpy()
     firsts = x.detach().as_strided((len(s),), (x.stride(0) if len(s) > 1 else 1,)).to(beta.dtype).numpy()
-    currents = firsts * rows.scale[0] + rows.shift[0]  # [T], what the first neuron gets
+    currents = firsts * rows.scale[:, 0] + rows.shift[:, 0]  # [T], what the first neuron gets
     mean, std = (torch.tensor(value, dtype=beta.dtype) for value in start)
     for t in range(len(s)):
         if t > 0:
@@ -224,36 +198,28 @@ def _adapting(
             def step(lo: int, hi: int, t: int = t, below: Any = below, near: Any = near) -> Any:
                 return _kernels().step(a, rows.scale, rows.shift, u, s, decay, below, near, rules.by_zero, t, lo, hi)
 
-            total, squares = np.sum(over_parts(step, a.shape[1], step=len(rows.scale)), axis=0)
+            total, squares = np.sum(over_parts(step, a.shape[1], step=rows.block), axis=0)
             moments = mean_and_std_of_sums(a.shape[1], float(total), float(squares), float(near))
             mean, std = (value.to(beta.dtype) for value in moments)
         schedule[0, t], schedule[1, t] = rules.method.adapt(mean, std, beta)
     if len(s) == 1:
-        _by_schedule(x, rows, spikes, beta, schedule[0], rules)
+        by_schedule(x, rows, spikes, beta, schedule[0], rules)
     else:
         over_parts(lambda lo, hi: _kernels().last(u, s, theta[-1], lo, hi), a.shape[1])
     return schedule[0], schedule[1]
 
 
-def _backward(
-    grad: Tensor,
-    x: Tensor,
-    rows: _Rows,
-    beta: Tensor,
-    thresholds: Tensor,
-    widths: Tensor,
-    rules: Rules,
-    *,
-    normed: bool,
+def backward_of(
+    grad: Tensor, x: Tensor, rows: Rows, beta: Tensor, thresholds: Tensor, widths: Tensor, rules: Rules, *, normed: bool
 ) -> tuple[Tensor, Tensor, Array]:
-    """Gradients of what the neurons get; of the decay and the thresholds [1 + T]; sums of each channel [2, C]."""
+    """Gradients of what the neurons get; of the decay and the thresholds [1 + T]; sums [T or 1, 2, C]."""
     grad = ordered(grad, x)
     g_x = like(x, grad.dtype)
     g, a, out = flat(grad), flat(x), flat(g_x)
     decay, theta, width = beta.numpy()[()], thresholds.numpy(), widths.numpy()
 
     def part(lo: int, hi: int) -> tuple[Array, Array]:
-        sums, by_place = np.zeros(1 + len(theta)), rows.sums(2)
+        sums, by_place = np.zeros(1 + len(theta)), rows.sums(len(rows.scale), 2)
         _kernels().backward(
             g,
             a,
@@ -274,23 +240,28 @@ def _backward(
         )
         return sums, by_place
 
-    parts = over_parts(part, a.shape[1], step=len(rows.scale))
+    parts = over_parts(part, a.shape[1], step=rows.block)
     total = torch.from_numpy(np.sum([sums for sums, _ in parts], axis=0)).to(beta.dtype)
     return g_x, total, rows.by_channel([by_place for _, by_place in parts])
 
 
-def _through_norm(g: Tensor, x: Tensor, rows: _Rows, by_channel: Array, spread: Array) -> None:
+def _through_norm(g: Tensor, x: Tensor, rows: Rows, by_channel: Array, spread: Array) -> None:
     """Turn ``g``, the gradient of what the neurons get, into that of ``x``. In place.
 
     scale * (g - mean(g) - z mean(g z)),  z = (x - mean) / sqrt(var + eps), means over all values of a channel and rank.
     """
     sums, count = over_ranks(by_channel, x.numel() / rows.channels)
     plain, crossed = sums / count
-    scale = rows.scale[: rows.channels].astype(np.float64)
-    own = _Rows.of(-scale * spread**2 * crossed, -scale * plain, scale, rows.scale.dtype)
+    scale = rows.scale[0, : rows.channels].astype(np.float64)
+    through(g, x, rows, -scale * spread**2 * crossed, -scale * plain)
+
+
+def through(g: Tensor, x: Tensor, rows: Rows, slope: Array, offset: Array) -> None:
+    """In place: ``g`` becomes ``scale * g + slope * (x - mean) + offset``, [C] or [T, C] each."""
+    own = Rows.of(slope, offset, rows.mean[: rows.channels], rows.scale.dtype)
     a, out = flat(x), flat(g)
     over_parts(
         lambda lo, hi: _kernels().through_norm(a, rows.mean, out, rows.scale, own.scale, own.shift, lo, hi),
         a.shape[1],
-        step=len(rows.scale),
+        step=rows.block,
     )

@@ -1,10 +1,10 @@
 """The loops of tdBN and neurons on the CPU, compiled by numba: as few walks over the memory as the equations allow.
 
 Arrays are [T, n] views of one layer, n = batch x neurons in memory order; x is [1, n] where all steps share their
-input. ``scale``, ``shift`` and ``mean`` are rows of one block's length: what belongs to a channel repeats along the
-memory (channels-last), and the blocks of n start where a row starts. `start` and `stop` bound the part of n that one
-thread takes. float32 and float64 are plain; uint16 stands for bfloat16, which numba does not know: loads widen it to
-float32, stores round to nearest even. The equations are in `dynamics`.
+input. ``scale`` and ``shift`` [T or 1, block] and ``mean`` [block] have rows of one block's length: what belongs to a
+channel repeats along the memory (channels-last), and the blocks of n start where a row starts. `start` and `stop`
+bound the part of n that one thread takes. float32 and float64 are plain; uint16 stands for bfloat16, which numba does
+not know: loads widen it to float32, stores round to nearest even. The equations are in `dynamics`.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ def forward(
     x: Any, scale: Any, shift: Any, spikes: Any, beta: Any, theta: Any, by_zero: bool, start: int, stop: int
 ) -> None:
     """All timesteps with given thresholds ``theta`` [T]."""
-    block = scale.shape[0]
-    v = np.empty_like(scale)
+    rows, block = scale.shape
+    v = np.empty_like(scale[0])
     zero = scale.dtype.type(0)
     for lo in range(start, stop, block):
         hi = min(lo + block, stop)
@@ -105,8 +105,9 @@ def forward(
             th = theta[t]
             drop = zero if by_zero else th
             xs, fires = x[min(t, x.shape[0] - 1), lo:hi], spikes[t, lo:hi]
+            times, plus = scale[min(t, rows - 1)], shift[min(t, rows - 1)]
             for i in range(hi - lo):
-                u = v[i] * beta + (_load(xs, i) * scale[i] + shift[i])
+                u = v[i] * beta + (_load(xs, i) * times[i] + plus[i])
                 fired = u >= th
                 _spike(fires, i, fired)
                 low = zero if by_zero else u - drop
@@ -133,25 +134,26 @@ def step(
     ``u`` held those of step t - 1, but for t = 1, where they follow from x. Returns the sum of (membrane - centre) and
     of its square: a ``centre`` near the mean keeps the digits that a difference of large sums would lose.
     """
-    block = scale.shape[0]
+    rows, block = scale.shape
     zero = scale.dtype.type(0)
     drop = zero if by_zero else below
+    times, plus = scale[min(t, rows - 1)], shift[min(t, rows - 1)]
     total, squares = 0.0, 0.0
     for lo in range(start, stop, block):
         hi = min(lo + block, stop)
         count = hi - lo
         xs, us, fires = x[min(t, x.shape[0] - 1), lo:hi], u[lo:hi], spikes[t - 1, lo:hi]
         if t == 1:
-            firsts = x[0, lo:hi]
+            firsts, first_times, first_plus = x[0, lo:hi], scale[0], shift[0]
             for i in range(count):
-                us[i] = _load(firsts, i) * scale[i] + shift[i]
+                us[i] = _load(firsts, i) * first_times[i] + first_plus[i]
         part, square = zero, zero
         for i in range(count):
             past = us[i]
             fired = past >= below
             _spike(fires, i, fired)
             low = zero if by_zero else past - drop
-            now = (low if fired else past) * beta + (_load(xs, i) * scale[i] + shift[i])
+            now = (low if fired else past) * beta + (_load(xs, i) * times[i] + plus[i])
             us[i] = now
             apart = now - centre
             part += apart
@@ -175,14 +177,16 @@ def _membranes(
 ) -> None:
     """Membranes before the reset of one block, all steps, into ``u`` [T * block]: cheaper than to read them."""
     zero = scale.dtype.type(0)
-    block, count = scale.shape[0], hi - lo
+    rows, block = scale.shape
+    count = hi - lo
     v[:] = zero
     for t in range(theta.shape[0]):
         th = theta[t]
         drop = zero if by_zero else th
         xs, us = x[min(t, x.shape[0] - 1), lo:hi], u[t * block : t * block + count]
+        times, plus = scale[min(t, rows - 1)], shift[min(t, rows - 1)]
         for i in range(count):
-            now = v[i] * beta + (_load(xs, i) * scale[i] + shift[i])
+            now = v[i] * beta + (_load(xs, i) * times[i] + plus[i])
             us[i] = now
             low = zero if by_zero else now - drop
             v[i] = low if now >= th else now
@@ -209,17 +213,16 @@ def backward(
 ) -> None:
     """Gradients ``g_y`` [T, n] of what the neurons get, for the rectangular surrogate.
 
-    Adds to ``sums`` [1 + T]: the gradient of the decay, then of each threshold; to ``by_place`` [2, block]: the sum of
-    g_y and of g_y * (x - mean). ``grad`` is [T, n], or [1, n] where every step has the same gradient.
+    Adds to ``sums`` [1 + T]: the gradient of the decay, then of each threshold; to ``by_place`` [T or 1, 2, block]: the
+    sum of g_y and of g_y * (x - mean). ``grad`` is [T, n], or [1, n] where every step has the same gradient.
     """
-    steps, block = g_y.shape[0], scale.shape[0]
+    steps, block = g_y.shape[0], scale.shape[1]
     zero = scale.dtype.type(0)
     one = scale.dtype.type(1)
     u = np.empty(steps * block, scale.dtype)  # one axis: so LLVM sees that its parts do not overlap the rest
-    v = np.empty_like(scale)
-    carried = np.empty_like(scale)  # beta * g_u[t + 1]
-    g_us = np.empty_like(scale)
-    plain, crossed = by_place[0], by_place[1]
+    v = np.empty_like(scale[0])
+    carried = np.empty_like(v)  # beta * g_u[t + 1]
+    g_us = np.empty_like(v)
     for lo in range(start, stop, block):
         hi = min(lo + block, stop)
         count = hi - lo
@@ -258,6 +261,8 @@ def backward(
                     part += g_us[i] * (low if past >= under else past)
                 sums[0] += part
             if normed:
+                sums_at = min(t, by_place.shape[0] - 1)
+                plain, crossed = by_place[sums_at, 0], by_place[sums_at, 1]
                 for i in range(count):
                     plain[i] += g_us[i]
                 for i in range(count):
@@ -266,11 +271,12 @@ def backward(
 
 @_jit
 def through_norm(x: Any, mean: Any, g: Any, scale: Any, slope: Any, offset: Any, start: int, stop: int) -> None:
-    """In place: ``g`` [T, n] becomes ``scale * g + slope * (x - mean) + offset``."""
-    block = scale.shape[0]
+    """In place: ``g`` [T, n] becomes ``scale * g + slope * (x - mean) + offset``; all but the mean [T or 1, block]."""
+    rows, block = scale.shape
     for lo in range(start, stop, block):
         hi = min(lo + block, stop)
         for t in range(g.shape[0]):
-            xs, gs = x[t, lo:hi], g[t, lo:hi]
+            xs, gs, row = x[t, lo:hi], g[t, lo:hi], min(t, rows - 1)
+            times, tilt, plus = scale[row], slope[row], offset[row]
             for i in range(hi - lo):
-                _store(gs, i, scale[i] * _load(gs, i) + (slope[i] * (_load(xs, i) - mean[i]) + offset[i]))
+                _store(gs, i, times[i] * _load(gs, i) + (tilt[i] * (_load(xs, i) - mean[i]) + plus[i]))

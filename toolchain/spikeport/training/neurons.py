@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from spikeport.findings import require
 from spikeport.nearest import choose
-from spikeport.training import cuda, fused, stepwise
+from spikeport.training import cuda, fused, fused_steps, stepwise
 from spikeport.training.dynamics import fire
 from spikeport.training.memory import rows_of_channels
 from spikeport.training.methods import Method
 from spikeport.training.norm import TdBatchNorm
 from spikeport.training.rules import Gradient, Reset, Rules
+from spikeport.training.step_norms import StepNorm
 
 
 class Neuron(nn.Module):
@@ -118,16 +119,19 @@ class Neuron(nn.Module):
     def normalised(self, x: Tensor, norm: TdBatchNorm) -> Tensor:
         """``self(norm(x))``: in training in one operation, which never writes the normalised current."""
         rules, widths = self._prepare(x)
-        there = cuda.applies(x, self.threshold, rules)
+        there, here = cuda.applies(x, self.threshold, rules), fused.applies(x, self.threshold, rules)
         together = (
             norm.training
-            and type(norm) is TdBatchNorm
             and not _listened(self, norm)
-            and (there or fused.applies(x, self.threshold, rules))
+            and (there or here)
             and rows_of_channels(x)
             and x.numel() > x.shape[2]  # one value a channel has no variance: torch's error for that
         )
-        if not together:
+        if together and here and isinstance(norm, StepNorm) and norm.compiled(x):
+            spikes, used = fused_steps.normalise_and_fire(x, norm, self.decay, self.thresholds(), widths, rules)
+            self._follow(used, rules)
+            return spikes
+        if not together or type(norm) is not TdBatchNorm:
             return self(norm(x))  # type: ignore[no-any-return]
         run = cuda.normalise_and_fire if there else fused.normalise_and_fire
         spikes, used, mean, var = run(

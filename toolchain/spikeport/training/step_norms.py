@@ -15,7 +15,32 @@ from spikeport.training.reduce import ranks
 NormName = Literal["tdbn", "tebn", "tab"]
 
 
-class Tebn(TdBatchNorm):
+class StepNorm(TdBatchNorm):
+    """A normalisation whose gain and shift [T, C] follow from mean and biased variance [T, C] of a batch's steps."""
+
+    @property
+    def timesteps(self) -> int:
+        """How many steps it has numbers for."""
+        return len(self.learned()[-1])
+
+    def compiled(self, x: Tensor) -> bool:
+        """Whether the loops of `fused_steps` take ``x``: one process, its steps, a variance at each of them."""
+        return ranks() == 1 and self.timesteps == len(x) and x[0].numel() > x.shape[2]
+
+    def learned(self) -> tuple[Tensor, ...]:
+        """The parameters that `affine` takes, the last one [T]."""
+        raise NotImplementedError
+
+    def affine(self, mean: Tensor, var: Tensor, *learned: Tensor) -> tuple[Tensor, Tensor]:
+        """Gain and shift of each step and channel."""
+        raise NotImplementedError
+
+    def follow_steps(self, mean: Tensor, var: Tensor, values: int) -> None:
+        """Move the running estimates towards a batch's, which had so many ``values`` a step and channel."""
+        raise NotImplementedError
+
+
+class Tebn(StepNorm):
     """TEBN over [T, B, C, ...]: tdBN, then a learned factor a timestep, ``y[t] = factor[t] * tdBN(x)[t]``.
 
     Factors start at 1. Source: Duan et al., NeurIPS 2022, and their code (models.py). Raises SP310 for another T.
@@ -29,8 +54,23 @@ class Tebn(TdBatchNorm):
         _require_steps(x, self.factor)
         return super().forward(x) * _a_step(self.factor, x)
 
+    def learned(self) -> tuple[Tensor, ...]:
+        return self.weight, self.bias, self.factor
 
-class Tab(TdBatchNorm):
+    def affine(self, mean: Tensor, var: Tensor, *learned: Tensor) -> tuple[Tensor, Tensor]:
+        weight, bias, factor = learned
+        centre, spread = _over_steps(mean, var)
+        gain = weight * self.scale * torch.rsqrt(spread + self.eps)
+        return factor[:, None] * gain, factor[:, None] * (bias - centre * gain)
+
+    @torch.no_grad()
+    def follow_steps(self, mean: Tensor, var: Tensor, values: int) -> None:
+        centre, spread = _over_steps(mean, var)
+        count = values * len(mean)
+        self.follow(centre, spread * (count / (count - 1)))
+
+
+class Tab(StepNorm):
     """TAB over [T, B, C, ...]: each step is normalised by the statistics of all steps up to it.
 
         y[t] = p[t]**2 * (weight[t] * scale * (x[t] - mean[t]) / sqrt(var[t] + eps) + bias[t])
@@ -51,25 +91,47 @@ class Tab(TdBatchNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         _require_steps(x, self.p)
-        mean, var = self._accumulated(x) if self.training else (self.running_mean, self.running_var)
-        factor = self.p.square()[:, None]
-        gain = factor * self.weight * self.scale * torch.rsqrt(var + self.eps)
-        return x * _a_step(gain, x) + _a_step(factor * self.bias - mean * gain, x)
+        if not self.training:
+            gain, shift = self._affine(self.running_mean, self.running_var, *self.learned())
+        else:
+            require(ranks() == 1, "SP316", "TAB trains in one process", mend='norm = "tebn", or leave torchrun out')
+            var, mean = torch.var_mean(x, (1, *range(3, x.ndim)), correction=0)
+            gain, shift = self.affine(mean, var, *self.learned())
+            self.follow_steps(mean, var, x[0].numel() // x.shape[2])
+        return x * _a_step(gain, x) + _a_step(shift, x)
 
-    def _accumulated(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and biased variance [T, C] of the steps up to each; the running estimates follow them."""
-        require(ranks() == 1, "SP316", "TAB trains in one process", mend='norm = "tebn", or leave torchrun out')
-        over = (1, *range(3, x.ndim))
-        var, mean = torch.var_mean(x, over, correction=0)
-        steps = torch.arange(1, len(x) + 1, device=x.device, dtype=x.dtype)[:, None]
-        apart = mean - mean[:1].detach()  # so that squares of large means do not cancel
-        shift = apart.cumsum(0) / steps
-        so_far = (var + apart.square()).cumsum(0) / steps - shift.square()
-        values = steps * (x[0].numel() // x.shape[2])
-        with torch.no_grad():
-            self.running_mean.lerp_((shift + mean[:1]).to(self.running_mean.dtype), self.momentum)
-            self.running_var.lerp_((so_far * values / (values - 1)).to(self.running_var.dtype), self.momentum)
-        return shift + mean[:1].detach(), so_far
+    def learned(self) -> tuple[Tensor, ...]:
+        return self.weight, self.bias, self.p
+
+    def affine(self, mean: Tensor, var: Tensor, *learned: Tensor) -> tuple[Tensor, Tensor]:
+        return self._affine(*_so_far(mean, var), *learned)
+
+    def _affine(self, mean: Tensor, var: Tensor, *learned: Tensor) -> tuple[Tensor, Tensor]:
+        weight, bias, p = learned
+        factor = p.square()[:, None]
+        gain = factor * weight * self.scale * torch.rsqrt(var + self.eps)
+        return gain, factor * bias - mean * gain
+
+    @torch.no_grad()
+    def follow_steps(self, mean: Tensor, var: Tensor, values: int) -> None:
+        so_far, spread = _so_far(mean, var)
+        counts = values * torch.arange(1, len(mean) + 1, device=mean.device, dtype=mean.dtype)[:, None]
+        self.running_mean.lerp_(so_far.to(self.running_mean.dtype), self.momentum)
+        self.running_var.lerp_((spread * counts / (counts - 1)).to(self.running_var.dtype), self.momentum)
+
+
+def _over_steps(mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance [C] over all steps, from those of each step [T, C]."""
+    centre = mean.mean(0)
+    return centre, (var + (mean - centre).square()).mean(0)
+
+
+def _so_far(mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance [T, C] of all steps up to each, from those of each step."""
+    steps = torch.arange(1, len(mean) + 1, device=mean.device, dtype=mean.dtype)[:, None]
+    apart = mean - mean[:1].detach()  # so that squares of large means do not cancel
+    shift = apart.cumsum(0) / steps
+    return shift + mean[:1].detach(), (var + apart.square()).cumsum(0) / steps - shift.square()
 
 
 def norm_of(name: NormName, channels: int, method: Method, timesteps: int) -> TdBatchNorm:
