@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
+from data_files import code
 from spikeport import datasets
 from spikeport.findings import SpikeportError
 from spikeport.terminal.app import build
@@ -151,3 +152,12 @@ def test_the_verb_says_what_it_did(long_trained, tmp_path):
     assert told["accuracy"] == accuracy(long_trained)
     assert told["samples"] == 360
     assert out.exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"timesteps": 0}, {"timesteps": True}, {"decay": 1.0}, {"decay": "0.5"}, {"input_shape": (0, 8, 8)}],
+    ids=str,
+)
+def test_numbers_that_no_checkpoint_has_are_refused_before_it_is_read(wrong):
+    assert code(import_checkpoint, "no-file.pth", "ds-atgo", "mlp", **{"timesteps": 4, **wrong}) == "SP391"

@@ -86,10 +86,7 @@ def import_checkpoint(
             f"cannot read layout {layout!r}, architecture {arch!r}, comparison {compare!r}",
             mend="layout: mpd-agl, ds-atgo; arch: resnet19, vggsnn, mlp; compare: >=, >",
         )
-    if timesteps < 1:
-        fail("SP391", f"{timesteps} timesteps", mend="give the number that the network was trained with")
-    if decay is not None and not 0 <= decay < 1:
-        fail("SP391", f"a decay of {decay:g}", mend="give the factor of the membrane a step: 0 or more, less than 1")
+    _check(timesteps, decay, input_shape)
     place = None if out is None else output(out, ".safetensors")
     name = calibrate or data
     state = read_state(file)
@@ -100,6 +97,10 @@ def import_checkpoint(
     shape = input_shape or (None if test is None else Samples(test.x, coding).shape)
     facts = Facts(layout, arch, timesteps, compare, v_threshold, decay, f_c, shape, normalise)
     converted = convert(state, facts, str(file), tableless=calibrate is not None)
+    channels = converted.metadata["input_shape"][0]
+    if how is not None and len(how.mean) not in (0, channels):
+        mend = "give one mean and one deviation a channel"
+        fail("SP398", f"{len(how.mean)} means for samples of {channels} channels", where=str(file), mend=mend)
     metadata, findings = dict(converted.metadata), [*converted.findings, *([] if how is None else [how.note()])]
     if name:
         metadata["dataset"] = name
@@ -126,6 +127,16 @@ def import_checkpoint(
     return ImportedCheckpoint(
         converted.module, metadata, tables, before, after, samples, batches, tuple(findings), place
     )
+
+
+def _check(timesteps: int, decay: float | None, shape: tuple[int, ...] | None) -> None:
+    """Raises SP391 for numbers that no checkpoint has."""
+    if type(timesteps) is not int or timesteps < 1:
+        fail("SP391", f"{timesteps!r} timesteps", mend="give the number that the network was trained with")
+    if decay is not None and (type(decay) not in (int, float) or not 0 <= decay < 1):
+        fail("SP391", f"a decay of {decay!r}", mend="give the factor of the membrane a step: 0 or more, less than 1")
+    if shape is not None and (not 1 <= len(shape) <= 3 or any(type(n) is not int or n < 1 for n in shape)):
+        fail("SP391", f"an input of shape {shape!r}", mend="give channels, rows and columns, from 1 on: 3,32,32")
 
 
 def _accuracy(module: nn.Module, test: Data | None, coding: Coding) -> float | None:
