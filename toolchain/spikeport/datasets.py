@@ -41,7 +41,7 @@ class Dataset:
     @property
     def samples(self) -> Samples:
         """x as a network takes it."""
-        return Samples(self.x, self.coding, self.lengths)
+        return Samples(self.x, self.coding, lengths=self.lengths)
 
     @property
     def input_shape(self) -> tuple[int, ...]:

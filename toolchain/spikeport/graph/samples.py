@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,14 +27,15 @@ class Samples:
 
     array: Array  #: direct: [B, *shape]; events: [T, B, *shape]
     coding: Coding
-    lengths: Array | None = None  #: int64 [B], 1 ... T: how many steps each one has, where not all have T
+    #: int64 [B], 1 ... T: how many steps each one has, where not all have T
+    lengths: Array | None = field(default=None, kw_only=True)
 
     @classmethod
     def of(cls, graph: Graph, array: Array | Samples) -> Samples:
         """Those that a graph is to run. Raises SP502 for an array that it does not take, or that is not finite."""
         lengths = array.lengths if isinstance(array, Samples) else None
         array = array.array if isinstance(array, Samples) else array
-        samples, shape, steps = cls(array, graph.entry.coding, lengths), graph.entry.shape, graph.timesteps
+        samples, shape, steps = cls(array, graph.entry.coding, lengths=lengths), graph.entry.shape, graph.timesteps
         events = samples.coding == "events"
         fits = array.ndim == len(shape) + 1 + events and samples.shape == shape
         if not fits or (events and len(array) != steps):
@@ -100,7 +101,7 @@ class Samples:
         if (values == steps).all():
             return self
         behind = (np.arange(steps)[:, None] >= values).reshape(steps, -1, *(1,) * len(self.shape))
-        return Samples(np.where(behind, self.array.dtype.type(0), self.array), self.coding, values)
+        return Samples(np.where(behind, self.array.dtype.type(0), self.array), self.coding, lengths=values)
 
     def by_length(self) -> Iterator[tuple[int, Array]]:
         """Each length that there is, with the numbers of the samples that have it."""
@@ -111,7 +112,7 @@ class Samples:
     def cut(self, start: int, stop: int | None) -> Samples:
         """Those from ``start`` on, up to ``stop`` or the end: a view."""
         lengths = None if self.lengths is None else self.lengths[start:stop]
-        return Samples(self.array[:, start:stop] if self.axis else self.array[start:stop], self.coding, lengths)
+        return Samples(self.array[:, start:stop] if self.axis else self.array[start:stop], self.coding, lengths=lengths)
 
     def during(self, start: int, stop: int) -> Samples:
         """Their frames of the steps ``start`` ... ``stop - 1``: a view; one frame for all steps stays."""
@@ -120,7 +121,7 @@ class Samples:
     def take(self, indices: Sequence[int] | Array) -> Samples:
         """Those of some numbers, in their order: a copy."""
         lengths = None if self.lengths is None else self.lengths[np.asarray(indices)]
-        return Samples(self.array.take(indices, axis=self.axis), self.coding, lengths)
+        return Samples(self.array.take(indices, axis=self.axis), self.coding, lengths=lengths)
 
     def first(self, count: int | None) -> Samples:
         """The first ``count``, all where there are no more or it is None: a view."""

@@ -204,7 +204,7 @@ class Data(Told):
     @property
     def given(self) -> Array | Samples:
         """As a run takes them: with their lengths where they have some."""
-        return self.x if self.lengths is None else Samples(self.x, "events", self.lengths)
+        return self.x if self.lengths is None else Samples(self.x, "events", lengths=self.lengths)
 
     def whole(self, who: str) -> Array:
         """The samples for those that run all steps of each. Raises SP246 where some end earlier."""
