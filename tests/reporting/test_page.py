@@ -223,6 +223,11 @@ def test_a_run_of_a_network_that_is_no_module_is_held_against_its_graph():
     assert "in real numbers, and chip agrees on every spike of all samples" in judged.sentence
     judged = verdict(result(accuracy={"graph": 0.98, "integer": 0.96}, samples=counts, parity=parities))
     assert (judged.mood, "2.00 points" in judged.sentence) == ("apart", True)
+    assert judged.sentence.endswith("; chip agrees on every spike of all samples.")
+    parities["chip"]["oracle"] = "sinabs 3.1.3"
+    parted = parities | {"chip": parities["chip"] | {"spike_mismatches": 1, "mismatches_above_rounding": 1}}
+    judged = verdict(result(accuracy={"graph": 0.98, "integer": 0.98}, samples=counts, parity=parted))
+    assert judged.sentence == "Not the same network: chip (sinabs 3.1.3) parts from its reference."
 
 
 def test_numbers_have_one_style():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,8 @@ from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, LOIHI2, SPECK, Conv, Delay, Flatten, Graph, Input, Linear, Loihi, Pool, Readout
 from spikeport.quantisation import quantize
 from spikeport_targets.speck import Speck
-from spikeport_targets.speck.reorder import reorder
+from spikeport_targets.speck.orders import orders
+from spikeport_targets.speck.reorder import _matrix, _sample, asynchronous, reorder
 
 T = 4
 OTHER = Loihi(replace(SPECK, name="other", schedule=True, channel_thresholds=True, leak=True, fraction_bits=0))
@@ -118,6 +120,41 @@ def test_order_decides_where_weights_of_both_signs_meet_and_nowhere_else():
     assert moved.spikes == T
     assert 0 < sum(moved.differ) < 8 * T
     assert 0 < moved.worst <= 1
+    assert moved.decided == 0
+    assert moved.most >= T  # one a step at least, since either may come first
     assert reorder(one_neuron([1, 2], "subtract"), both, seeds=range(3)).differ == (0, 0, 0)
     alone = np.eye(2, dtype=int)[np.arange(T) % 2][:, None]
-    assert reorder(one_neuron([5, -5]), alone, seeds=range(3)).differ == (0, 0, 0)
+    steady = reorder(one_neuron([5, -5]), alone, seeds=range(3))
+    assert (steady.differ, steady.decided, steady.most) == ((0, 0, 0), T, 0)
+
+
+def test_a_run_says_what_the_order_changes_on_its_first_samples():
+    """With 5 before -5 the neuron fires where the sum of both does not."""
+    said = asynchronous(one_neuron([5, -5]), np.ones((T, 6, 2), int))
+    assert re.search(r"in 3 seeded orders .* up to \d+\.\d% of the spikes of 4 samples differ", said.what)
+    assert "Proved for every order: 0.0% of them are the same" in said.why
+    calm = asynchronous(one_neuron([1, 1]), np.ones((T, 6, 2), int))
+    assert "up to 0.0% of the spikes" in calm.what
+
+
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+def test_no_order_leaves_what_was_proved_of_all_orders(reset):
+    """Every count of seeded orders lies in its interval, and some intervals are as narrow as one count."""
+    rng, moved, narrow = np.random.default_rng(3), 0, 0
+    for seed in range(6):
+        weights = {name: network()[name].weight // int(rng.integers(1, 6)) for name in ("conv", "fc")}
+        layers = {"one": neurons((3, 6, 6), 50, reset=reset, bias=np.array([0, 64, -128])), "two": neurons((5,), 60)}
+        graph = network(conv=Conv(weights["conv"], padding=(1, 1)), fc=Linear(weights["fc"]), **layers)
+        x = (rng.random((2, T, 2, 6, 6)) < 0.05).astype(int)
+        bounds = orders(graph, x)
+        matrices = {name: _matrix(graph, name, graph[name]) for name in ("conv", "fc")}
+        for number, sample in enumerate(x):
+            counts, _ = _sample(graph, sample, matrices, np.random.default_rng(seed))
+            for name, train in counts.items():
+                low, high = bounds[name].low[:, number], bounds[name].high[:, number]
+                assert (low <= train).all()
+                assert (train <= high).all()
+                moved += int((low < high).sum())
+                narrow += int((low == high).sum())
+    assert moved > 0
+    assert narrow > 0

@@ -57,7 +57,7 @@ ASYNCHRONOUS = Finding(
     "SP658",
     "the chip has no steps: a neuron fires as soon as an event takes it to its threshold",
     why="here all events of a step arrive before a neuron is asked; where weights of both signs meet, order decides.",
-    mend="see how much of it there is: spikeport_targets.speck.reorder",
+    mend="a run says how much of it there is, on its first samples; for more spikeport_targets.speck.reorder",
     severity="note",
 )
 

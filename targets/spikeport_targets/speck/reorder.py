@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spikeport.findings import raise_errors, require
-from spikeport.graph import LIF, Array, Graph, Input, Readout, Synapse, definition, meaning
+from spikeport.findings import Finding, raise_errors, require
+from spikeport.graph import LIF, Array, Graph, Input, Readout, Samples, Synapse, definition, meaning
 from spikeport_targets.entering import entering
-from spikeport_targets.speck.checks import check
+from spikeport_targets.speck.checks import ASYNCHRONOUS, check
+from spikeport_targets.speck.orders import orders
 
 LARGEST = 2**24  #: weights of one layer, unrolled
+FEW, SEEDS = 4, 3  #: samples and orders of which a run tells
+WORK = 2**30  #: additions that this may take at most, some seconds
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Reordered:
     spikes: int  #: neurons times steps times samples, of each run
     differ: tuple[int, ...]  #: of those the ones that fired another number of times, one number a seed
     answers: tuple[float, ...]  #: share of samples whose largest output is the same, one number a seed
+    decided: int  #: of the spikes those that no order changes, proved
+    most: int  #: by how many spikes any order may part from the run at most, proved
 
     @property
     def worst(self) -> float:
@@ -37,8 +42,10 @@ def reorder(graph: Graph, samples: Array, seeds: Sequence[int] = range(5)) -> Re
        have lost to a later event it does not lose.
     2. Layers follow one another within a step: what a layer sent is what enters the next.
 
-    An estimate, not a bound for all orders: on the chip events of several layers also meet. For small networks: raises
-    SP639 where a layer has more than `LARGEST` weights unrolled, and the errors of `check`.
+    3. What holds for every order, and not for the seeds alone, is proved by intervals (`orders`).
+
+    On the chip events of several layers also meet, which neither says anything of. For small networks: raises SP639
+    where a layer has more than `LARGEST` weights unrolled, and the errors of `check`.
     """
     raise_errors(check(graph))
     truth = definition.run(graph, samples)
@@ -55,7 +62,35 @@ def reorder(graph: Graph, samples: Array, seeds: Sequence[int] = range(5)) -> Re
         same = np.stack(outputs).reshape(len(stream), -1).argmax(1) == truth.outputs.reshape(len(stream), -1).argmax(1)
         differ.append(wrong)
         answers.append(float(same.mean()))
-    return Reordered(sum(train.size for train in expected.values()), tuple(differ), tuple(answers))
+    spikes, bounds = sum(train.size for train in expected.values()), orders(graph, stream)
+    apart = [np.maximum(bounds[n].high - train, train - bounds[n].low) for n, train in expected.items()]
+    decided, most = sum(int((each == 0).sum()) for each in apart), int(sum(each.sum() for each in apart))
+    return Reordered(spikes, tuple(differ), tuple(answers), decided, most)
+
+
+def asynchronous(graph: Graph, samples: Array) -> Finding:
+    """SP658 with what it comes to for these samples: the first `FEW` in `SEEDS` orders, unless that is long work."""
+    few = Samples.of(graph, samples).first(FEW).array
+    stream = entering(graph, few)
+    sizes = {
+        name: (int(np.prod(graph.input_shape(name))), int(np.prod(graph.shapes[name])))
+        for name in graph.nodes_of(Synapse)
+    }
+    work = sum(
+        outputs
+        * (np.abs(stream).sum() if graph.input in graph.sources(name) else inputs * graph.timesteps * len(stream))
+        for name, (inputs, outputs) in sizes.items()
+    )
+    if work * SEEDS > WORK or max(a * b for a, b in sizes.values()) > LARGEST or not len(stream):
+        return ASYNCHRONOUS
+    moved = reorder(graph, few, range(SEEDS))
+    return replace(
+        ASYNCHRONOUS,
+        what=f"{ASYNCHRONOUS.what}: in {SEEDS} seeded orders of a step's events up to {moved.worst:.1%} of the spikes "
+        f"of {len(stream)} samples differ, and {min(moved.answers):.0%} of the answers at least stay",
+        why=f"{ASYNCHRONOUS.why} Proved for every order: {moved.decided / moved.spikes:.1%} of them are the same.",
+        mend="nothing where the answers stay; for more samples and orders: spikeport_targets.speck.reorder",
+    )
 
 
 def _matrix(graph: Graph, name: str, node: Synapse) -> Array:
@@ -105,17 +140,23 @@ def _layer(node: LIF, t: int, v: Array, matrix: Array, into: Array, rng: np.rand
     threshold = float(node.threshold[t].flat[0])
     spread = np.broadcast_to(node.bias.reshape(node.bias.shape + (1,) * (len(node.shape) - node.bias.ndim)), node.shape)
     v += spread.ravel() / 64
-    counts += _fire(node, v, threshold)
+    counts += _fire(node, v, threshold).astype(np.int64)
     for event in _events(into, rng):
         v += np.sign(into[event]) * matrix[event]
-        counts += _fire(node, v, threshold)
+        counts += _fire(node, v, threshold).astype(np.int64)
     return counts
 
 
 def _fire(node: LIF, v: Array, threshold: float) -> Array:
+    """How often neurons fire on what they hold now: once where they return to zero, else as often as it fits."""
     fired = v > threshold
-    v[fired] = 0 if node.reset == "zero" else v[fired] - threshold
-    return fired
+    if node.reset == "zero":
+        v[fired] = 0
+        return fired
+    taken = max(threshold, 1.0)
+    times = np.where(fired, np.ceil((v - threshold) / taken), 0)
+    v -= times * taken
+    return times
 
 
 def _events(into: Array, rng: np.random.Generator) -> Iterator[int]:

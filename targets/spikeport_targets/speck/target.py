@@ -16,10 +16,11 @@ from spikeport.target import Availability, Request, Show, check_input, expected_
 from spikeport_targets import watched
 from spikeport_targets.entering import entering
 from spikeport_targets.leaving import wished
-from spikeport_targets.speck.checks import check
+from spikeport_targets.speck.checks import ASYNCHRONOUS, check
 from spikeport_targets.speck.child import ENVIRONMENT, execute
 from spikeport_targets.speck.lowering import lower
 from spikeport_targets.speck.records import recorded
+from spikeport_targets.speck.reorder import asynchronous
 
 START = 120.0  #: seconds for the child's imports (measured 4 to 10 on a busy machine)
 RATE = 1e8  #: multiply-adds a second of float64 products, one thread (a tenth of what was measured)
@@ -54,7 +55,9 @@ class SpeckTarget:
         Raises the errors of `check`, SP663 where sinabs is not available, SP659 to SP662 where the run fails. The
         Record's seconds are those of the layers: the child's start is not in them.
         """
-        return run_all([(graph, samples)], request)[0]
+        record = run_all([(graph, samples)], request)[0]
+        order = {ASYNCHRONOUS: asynchronous(graph, samples)}
+        return replace(record, findings=tuple(order.get(finding, finding) for finding in record.findings))
 
 
 def run_all(jobs: Sequence[tuple[Graph, Array]], request: Request) -> list[Record]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -74,22 +74,24 @@ def verdict(result: Mapping[str, Any]) -> Verdict:
         return Verdict(*_of_comparison(parities, moods, result.get("causes", {}), accuracy), tuple(details))
     broken = [stage for stage, mood in moods.items() if mood == "apart" and stage != "integer"]
     if broken:
-        names = " and ".join(name_of(stage) for stage in broken)
+        names = " and ".join(f"{name_of(stage)}{_oracle(parities[stage])}" for stage in broken)
         return Verdict("apart", f"Not the same network: {names} parts from its reference.", tuple(details))
+    told = "; ".join(_witnesses(parities, result.get("samples", {})))
     base = base_of(accuracy)
     drop = lost(accuracy[base], accuracy["integer"]) if {base, "integer"} <= set(accuracy) else 0.0
     if drop > POINTS:
         against = "PyTorch" if base == "pytorch" else "the network in real numbers"
-        sentence = f"The integer network loses {100 * drop:.2f} points of accuracy against {against}."
-        return Verdict("apart", sentence, tuple(details))
+        sentence = f"The integer network loses {100 * drop:.2f} points of accuracy against {against}"
+        return Verdict("apart", f"{sentence}{told and f'; {told}'}.", tuple(details))
     if "integer" in parities and not accuracy:
         same = percent(parities["integer"].get("argmax_agreement", 0.0))
-        sentence = f"Every file is still the network, and its integers give the same answer on {same} of the samples. "
-        return Verdict("close", f"{sentence}Labels would say whether they are as often right.", tuple(details))
+        sentence = f"Every file is still the network, and its integers give the same answer on {same} of the samples"
+        labels = "Labels would say whether they are as often right."
+        return Verdict("close", f"{sentence}{told and f'; {told}'}. {labels}", tuple(details))
     if "close" in moods.values():
         names = " and ".join(name_of(stage) for stage, mood in moods.items() if mood == "close")
         return Verdict("close", f"Nothing parts, but {names} cannot be judged in full.", tuple(details))
-    return Verdict(*_good(accuracy, parities, result.get("samples", {})), tuple(details))
+    return Verdict(*_good(accuracy, told), tuple(details))
 
 
 def _of_comparison(
@@ -120,7 +122,7 @@ def _of_comparison(
     return mood, f"{still}: {shares} right. {text}."
 
 
-def _good(accuracy: Mapping[str, float], parities: Mapping[str, Any], samples: Mapping[str, int]) -> tuple[Mood, str]:
+def _good(accuracy: Mapping[str, float], told: str) -> tuple[Mood, str]:
     """A whole run in which every stage holds."""
     if "integer" not in accuracy:
         return "same", "Every stage that was run is still the trained network."
@@ -129,14 +131,21 @@ def _good(accuracy: Mapping[str, float], parities: Mapping[str, Any], samples: M
         numbers += f", {percent(accuracy['pytorch'])} in PyTorch"
     elif "graph" in accuracy:
         numbers += f", {percent(accuracy['graph'])} in real numbers"
-    tail = ""
+    return "same", f"Still the trained network: {numbers}{told and f', and {told}'}."
+
+
+def _witnesses(parities: Mapping[str, Any], samples: Mapping[str, int]) -> Iterator[str]:
+    """For each target that ran the integers and has all their spikes: its name, whose version, on how many samples."""
     for stage, entry in parities.items():
         if entry.get("against") == "integer" and entry.get("spike_mismatches") == 0:
             ran, of = entry.get("samples", 0), samples.get("integer", 0)
             many = f"{whole(ran)} of {whole(of)}" if ran < of else "all"
-            oracle = f" ({entry['oracle']})" if entry.get("oracle") else ""
-            tail = f", and {name_of(stage)}{oracle} agrees on every spike of {many} samples"
-    return "same", f"Still the trained network: {numbers}{tail}."
+            yield f"{name_of(stage)}{_oracle(entry)} agrees on every spike of {many} samples"
+
+
+def _oracle(entry: Mapping[str, Any]) -> str:
+    """Whose software a target is, and of which version."""
+    return f" ({entry['oracle']})" if entry.get("oracle") else ""
 
 
 def _stage(stage: str, entry: Mapping[str, Any]) -> str:
