@@ -1,7 +1,9 @@
-"""What each witness keeps of one large sum: one neuron, one step, no threshold that it could pass."""
+"""What each witness keeps of one large sum: one neuron, one step, no threshold that it could pass; or, with
+``--currents``, of a current that outlasts its steps."""
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import numpy as np
 import brian2_oracle
 from loihi1_graphs import CHIP
 from spikeport.engine import simulate
-from spikeport.graph import LIF, LOIHI2, Graph, Input, Linear, Loihi
+from spikeport.graph import LIF, LOIHI2, CubaLIF, Graph, Input, Linear, Loihi
 from spikeport.target import Request
 from spikeport_targets.lava.target import run_all as on_lava
 from spikeport_targets.nengo_loihi.target import run_all as on_nengo
@@ -61,6 +63,30 @@ def rows():
         yield case, kept(lambda profile, m=mantissa, e=exponent: one_neuron([m] * 100, e, profile))
 
 
+def currents(steps=6):
+    """A current that loses 1/4096 a step while nearly 2^21 arrive in each: every witness's membrane over time."""
+    weights, exponent = weights_of((2**21 - 64) // 64)
+    numbers = {"decay": np.asarray(1), "current_decay": np.asarray(4095), "threshold": np.full(steps, 2**17 - 1)}
+
+    def job(profile):
+        graph, _ = one_neuron(weights, exponent, profile)
+        neuron = CubaLIF((1,), bias=np.asarray(0), compare=">", **numbers)
+        chain = {**graph.nodes, "neuron": neuron}
+        return Graph.chain(chain, steps, arithmetic=Loihi(profile)), np.ones((steps, 1, len(weights)))
+
+    lava, nengo = on_lava([job(LOIHI2)], EVERYTHING), on_nengo([job(CHIP)], EVERYTHING)
+    with tempfile.TemporaryDirectory() as folder:
+        brian = brian2_oracle.run_all([job(CHIP)], Path(folder))
+    records = {
+        "Lava": lava[0],
+        "nengo-loihi": nengo[0],
+        "Brian2Loihi": brian[0],
+        "ours": simulate(*job(CHIP), EVERYTHING),
+    }
+    for name, record in records.items():
+        yield name, [int(value) for value in record.membranes["neuron"].ravel()]
+
+
 if __name__ == "__main__":
-    for case, values in rows():
+    for case, values in currents() if "--currents" in sys.argv else rows():
         print(case, *(f"{value:,}" for value in values), sep=" | ", flush=True)
