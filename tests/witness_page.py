@@ -139,9 +139,9 @@ ENDING = """\
 - Brian2Loihi has no accumulator: its sums are floating-point numbers of any size. It clips single weights at
   2^21 - 64, which no weight of 8 bits reaches. So two of three say that each weight is shifted, and one alone, the
   one whose tests run on chips, that sums wrap.
-- A current that outlasts its step (CubaLIF) wraps at 24 bits in nengo-loihi, as its sum with the bias does, and in Lava:
-  where 2,097,088 arrive in each of six steps and 1/4096 decays, both hold 8,386,815 after four and -6,294,849 after five
-  (`python tests/witness_limits.py --currents`). Brian2Loihi and the engine go on, so that the neuron fires. No profile
-  has a switch for that: the engine counts such sums, the target counts what wrapped, and `check` says it, of the
-  integer engine (SP644), of Lava (SP624) and of nengo-loihi (SP637).
+- A current that outlasts its step (CubaLIF) wraps at 24 bits in nengo-loihi, as its sum with the bias does, and in
+  Lava: where 2,097,088 arrive in each of six steps and 1/4096 decays, both hold 8,386,815 after four and -6,294,849
+  after five (`python tests/witness_limits.py --currents`). Brian2Loihi and the engine go on, so that the neuron
+  fires. No profile has a switch for that: the engine counts such sums, the target counts what wrapped, and `check`
+  says it, of the integer engine (SP644), of Lava (SP624) and of nengo-loihi (SP637).
 """

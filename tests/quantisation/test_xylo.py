@@ -21,10 +21,10 @@ from spikeport_targets.xylo import Xylo
 T = 6
 
 
-def trained(seed=0):
+def trained(seed=0, hidden=(12,)):
     """A small network of its neurons, not trained: hidden ones that feed back, and three classes."""
     torch.manual_seed(seed)
-    module = synaptic(Task((5,), 3, T, method("fixed", threshold=0.2)), hidden=[12], memory=1.0).eval()
+    module = synaptic(Task((5,), 3, T, method("fixed", threshold=0.2)), hidden=hidden, memory=1.0).eval()
     return capture(module, (5,))
 
 
@@ -90,3 +90,25 @@ def test_a_network_of_its_neurons_becomes_integers_that_the_chip_takes_and_that_
     last = made.report["steps"][-1]
     assert last["spike_mismatch"] < 0.1
     assert last["argmax_agreement"] > 0.8
+
+
+def test_several_hidden_layers_share_one_shift_whatever_their_weights():
+    """By themselves the layers take exponents of 1 to 3: the chip has one for all weights among hidden neurons."""
+    made = quantize(trained(hidden=(16, 12, 8)), events(), XYLO, run=simulate)
+    assert not [finding for finding in Xylo().check(made.graph) if finding.severity == "error"]
+    among = [name for name in made.graph.nodes_of(Linear) if "back" in name or name in ("synapse2", "synapse3")]
+    assert len(among) == 5
+    assert len({made.graph[name].exponent for name in among}) == 1
+    assert all(np.abs(made.graph[name].weight).max() >= 64 for name in among if "back" not in name)
+    assert made.report["steps"][-1]["spike_mismatch"] < 0.05
+
+
+def test_weights_that_are_finer_than_the_shift_keep_fewer_bits_which_is_said():
+    graph = trained(hidden=(12, 10))
+    fine = graph.replace({"neuron2.back": graph["neuron2.back"].with_(weight=graph["neuron2.back"].weight / 16)})
+    made = quantize(fine, events(), XYLO, run=simulate, steps=())
+    (finding,) = [finding for finding in made.findings if finding.code == "SP429"]
+    assert finding.where == "node 'neuron2.back'"
+    assert "one shift" in finding.why
+    assert np.abs(made.graph["neuron2.back"].weight).max() < 32
+    assert not [finding for finding in Xylo().check(made.graph) if finding.severity == "error"]

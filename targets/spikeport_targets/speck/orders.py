@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikeport.graph import LIF, SPECK, STATE_SHIFT, Array, Graph, Input, Readout, Synapse, meaning, over_neurons
+from spikeport.graph import LIF, SPECK, STATE_SHIFT, Array, Graph, Input, Node, Readout, Synapse, meaning, over_neurons
 
 LEAST = -(SPECK.state_top >> STATE_SHIFT)  #: the chip's low threshold, at which a membrane stops
 
@@ -60,10 +60,11 @@ def orders(graph: Graph, stream: Array) -> dict[str, Between]:
 
 
 def _sum(values: list[Between]) -> Between:
-    return Between(sum(each.low for each in values) + 0, sum(each.high for each in values) + 0)
+    first, *others = values
+    return Between(sum((each.low for each in others), first.low), sum((each.high for each in others), first.high))
 
 
-def _plain(graph: Graph, node: object, x: Array) -> Array:
+def _plain(graph: Graph, node: Node, x: Array) -> Array:
     """Pools and flattens, which add and move: monotone."""
     return np.asarray(meaning.apply(node, np.asarray(x, np.float64)[None], graph.arithmetic)[0])
 

@@ -28,6 +28,7 @@ from spikeport.graph import (
     Pool,
     Readout,
     Scale,
+    Synapse,
     meaning,
 )
 
@@ -96,6 +97,17 @@ def routes(graph: Graph) -> Iterator[Route]:
         for source, between in _back(graph, name, ()):
             steps = sum(node.steps for each in between if isinstance(node := graph.nodes[each], Delay))
             yield Route(source, name, between, steps)
+
+
+def populations(graph: Graph) -> dict[str, str]:
+    """For each synapse where its weights are on the chip: from the "input", among "hidden" neurons, or into "out"."""
+    ways = list(routes(graph))
+    out = _out(graph, ways)
+    names: dict[str, str] = {}
+    for way in ways:
+        into = "out" if way.sink == out else "input" if way.source == graph.input else "hidden"
+        names |= {name: into for name in way.between if isinstance(graph.nodes[name], Synapse)}
+    return names
 
 
 def _back(graph: Graph, name: str, between: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -200,7 +212,7 @@ def _wide(weights: Mapping[str, Array], shifts: Mapping[str, int]) -> Iterator[F
                 f"the weights {whither[name]} reach from {weight.min()} to {weight.max()}, shifted by {shifts[name]} "
                 "bits all of them: 8 bits do not hold them",
                 why="one shift holds for all weights of a population; pools and scales are in them.",
-                mend="fewer weight bits in the layers with larger exponents, or one hidden layer",
+                mend="quantise for the profile xylo, which chooses one shift; or one hidden layer",
             )
 
 

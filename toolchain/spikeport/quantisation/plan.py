@@ -11,6 +11,7 @@ import numpy as np
 from spikeport import __version__
 from spikeport.findings import Finding
 from spikeport.graph import LIF, Array, Graph, Loihi, Node, Profile, Readout, Scale, StepAffine, Synapse
+from spikeport.quantisation import xylo
 from spikeport.quantisation.inputs import Grid
 from spikeport.quantisation.integers import (
     factor_integers,
@@ -76,12 +77,21 @@ class Plan:
         return replace(self, limits={**self.limits, layer.name: limits})
 
     def scale(self, layer: Layer) -> tuple[LayerScale, tuple[Finding, ...]]:
-        """The unit and the exponents of one layer."""
+        """The unit and the exponents of one layer; of Xylo's with regard to the others (`xylo.one_shift`)."""
+        if self.profile.neuron != "xylo":
+            return self._scale(layer)
+        own = {each.name: self._scale(each)[0].exponents for each in self.layers}
+        coarser, least = xylo.one_shift(self.real, own)
+        return self._scale(layer, coarser[layer.name], least)
+
+    def _scale(
+        self, layer: Layer, coarser: int = 0, least: Mapping[str, int] | None = None
+    ) -> tuple[LayerScale, tuple[Finding, ...]]:
         limits = self.limits[layer.name]
         if not self.free:
             limits = {name: _power_of_two(limit, self.mantissas.get(name)) for name, limit in limits.items()}
-        spare = self.spare.get(layer.name, 0)
-        return layer_scale(self.real, layer, limits, self.mantissas, self.profile, self.grid, spare)
+        spare = self.spare.get(layer.name, 0) + coarser
+        return layer_scale(self.real, layer, limits, self.mantissas, self.profile, self.grid, spare, least)
 
     def nodes(self, layer: Layer) -> tuple[dict[str, Node], tuple[Finding, ...]]:
         """The integer nodes of one layer."""

@@ -54,6 +54,7 @@ def layer_scale(
     profile: Profile,
     grid: Grid,
     spare: int = 0,
+    least: Mapping[str, int] | None = None,
 ) -> tuple[LayerScale, tuple[Finding, ...]]:
     """The unit in which the layer's limits become its largest mantissas.
 
@@ -63,7 +64,8 @@ def layer_scale(
        their mantissa and biases theirs, and not more than thresholds of ENOUGH bits need. It is negative only where
        thresholds keep ENOUGH bits (a first layer with graded input), or by ``spare`` bits where sums were seen to
        overflow.
-    3. Where even that does not fit, channels whose thresholds or biases ask for more get a coarser unit (they lose
+    3. Exponents below the format's, or ``least``, are raised: these weights lose bits, which is said.
+    4. Where even that does not fit, channels whose thresholds or biases ask for more get a coarser unit (they lose
        weight bits, which is said), and sums that could overflow in the worst case alone are said to.
     """
     products = {}
@@ -93,9 +95,13 @@ def layer_scale(
     findings = _findings(layer, alive, short, needed.soft / unit, profile.state_bits)
     low, high = profile.weight_exponent
     lowest = {term.name: low if _may_shift(graph, term, profile, grid) else max(low, 0) for term in layer.terms}
+    shared = {name: shift for name, shift in (least or {}).items() if shift > lowest.get(name, shift)}
+    lowest |= shared
     clipped = {name: int(np.clip(exponent + below, lowest[name], high)) for name, below in exponents.items()}
     fewer = {name: lowest[name] - exponent - below for name, below in exponents.items()} if low < 0 else {}
     findings += tuple(_fewer_bits(name, bits) for name, bits in fewer.items() if bits > 0 and lowest[name] == 0)
+    finer = {name: shift - exponent - exponents[name] for name, shift in shared.items()}
+    findings += tuple(_one_shift(name, bits) for name, bits in finer.items() if bits > 0)
     return LayerScale(unit / SUM_ONE, clipped, mantissas), findings
 
 
@@ -225,6 +231,17 @@ def _fewer_bits(name: str, bits: int) -> Finding:
         f"node {name!r}",
         why="the profile shifts each weight by a negative exponent, which would drop as many bits; it is 0 instead.",
         mend="nothing if accuracy holds; a profile that shifts sums keeps them",
+        severity="substituted",
+    )
+
+
+def _one_shift(name: str, bits: int) -> Finding:
+    return Finding(
+        "SP429",
+        f"its weights keep {bits} bits fewer",
+        f"node {name!r}",
+        why="all weights of a population of the chip have one shift, and others in it are coarser.",
+        mend="nothing if accuracy holds; else train weights of one size in the layers that meet",
         severity="substituted",
     )
 

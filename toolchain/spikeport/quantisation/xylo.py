@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from spikeport.findings import Finding, raise_errors
 from spikeport.graph import DECAY_ONE, LIF, Array, CubaLIF, Graph, Profile, over_neurons, schedule_over_neurons
 from spikeport.graph.xylo import SHIFTS
+from spikeport.mapping.population import populations
 
 
 def late_currents(graph: Graph) -> Graph:
@@ -38,6 +39,36 @@ def other_neurons(graph: Graph) -> Iterator[Finding]:
                 why="each of the chip's holds a current that decays, and loses one threshold a spike.",
                 mend='train such neurons, as the recipe vowels-xylo does: network = "synaptic"',
             )
+
+
+def one_shift(graph: Graph, exponents: Mapping[str, Mapping[str, int]]) -> tuple[dict[str, int], dict[str, int]]:
+    """What makes layers share one shift for all weights of a population of the chip.
+
+    ``exponents``: of each layer's synapses by themselves. Gives by how many bits each layer's unit is to be coarser,
+    and the smallest exponent of each synapse; what is finer than that keeps fewer bits.
+
+    1. Among hidden neurons, and into the output: the smallest of the layers' leading exponents. Layers with larger ones
+       take a coarser unit, which costs no weight a bit.
+    2. From the input: the largest of those that (1) settled, or else the smallest.
+    """
+    of = populations(graph)
+    coarser, least = dict.fromkeys(exponents, 0), dict[str, int]()
+    settled: set[str] = set()
+    for population in ("hidden", "out", "input"):
+        mine = {
+            layer: {name: e - coarser[layer] for name, e in each.items() if of.get(name) == population}
+            for layer, each in exponents.items()
+        }
+        leading = {layer: max(each.values()) for layer, each in mine.items() if each}
+        if not leading:
+            continue
+        bound = [leading[layer] for layer in leading if layer in settled]
+        shift = max(0, max(bound) if bound else min(leading.values()))
+        for layer, lead in leading.items():
+            coarser[layer] += max(0, lead - shift) if layer not in settled else 0
+            least |= dict.fromkeys(mine[layer], shift)
+        settled |= set(leading)
+    return coarser, least
 
 
 def whole(node: LIF, name: str, sum_unit: Array) -> tuple[dict[str, Any], list[Finding]]:
