@@ -9,7 +9,7 @@ from typing import get_type_hints
 import numpy as np
 import pytest
 
-from spikeport.graph import Flatten, Graph, Input, Linear
+from spikeport.graph import LIF, Flatten, Graph, Input, Linear
 from spikeport.told import Told
 from spikeport.verbs import VERBS
 
@@ -49,3 +49,5 @@ def test_a_large_result_is_told_by_its_sizes():
 
 def test_a_node_is_told_by_the_shapes_of_its_arrays():
     assert repr(Linear(np.zeros((9, 8), np.float32))) == "Linear(weight=<float32 [9, 8]>, exponent=0)"
+    neurons = LIF((3,), np.float32(0.1), np.ones(4, np.float32))
+    assert repr(neurons).startswith("LIF(shape=(3,), decay=0.1, threshold=<float32 [4]>")

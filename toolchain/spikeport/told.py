@@ -17,7 +17,7 @@ class Told:
         """Each field that ``repr`` shows, with its value or its size; those that are empty are left out."""
         for item in fields(self):  # type: ignore[arg-type]
             value = getattr(self, item.name)
-            if item.repr and not (value is None or (isinstance(value, Collection) and len(value) == 0)):
+            if item.repr and not (value is None or _empty(value)):
                 yield item.name, _short(value)
 
     def __repr__(self) -> str:
@@ -29,7 +29,14 @@ class Told:
         return f"<p><b>{type(self).__name__}</b></p><table>{rows}</table>"
 
 
+def _empty(value: Any) -> bool:
+    """Whether a collection holds nothing; an array of no axes holds one number."""
+    return isinstance(value, Collection) and getattr(value, "shape", None) != () and len(value) == 0
+
+
 def _short(value: Any) -> str:
+    if getattr(value, "shape", None) == () and hasattr(value, "dtype"):
+        return str(value)  # one number
     if hasattr(value, "shape") and hasattr(value, "dtype") and value.shape:
         return f"<{value.dtype} {list(value.shape)}>"
     if isinstance(value, Collection) and not isinstance(value, str | bytes) and len(value) > 3:
