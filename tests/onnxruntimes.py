@@ -31,6 +31,14 @@ VERSIONS = ("1.17.3", "1.20.1", "1.22.1", "1.23.2", "1.25.1", version("onnxrunti
 OLD_NUMPY = ("1.17", "1.18")  #: their wheels were built against numpy 1
 FORMS = {"scan": {"time": "scan"}, "unroll": {"time": "unroll"}, "portable": {"portable": True}}
 KINDS = {"integers": "integers", "float32": "real numbers"}
+PATTERN = """
+The one is onnxruntime's pattern of memory (`enable_mem_pattern`, on by default): from the third step of the Scan on a
+buffer of the layer's comparison is overwritten while it is in use (its sums are right, its spikes are not). With
+optimisation off, with `enable_mem_reuse` or `enable_mem_pattern` off, or with one more output every bit is. Nothing in the
+model decides it but which buffers 1.17 happens to share, so that a writer cannot avoid it: set
+`SessionOptions.enable_mem_pattern = False` there, as `--target onnxruntime` does everywhere (others met the same in
+[1.15 and 1.16](https://github.com/microsoft/onnxruntime/issues/18672)).
+"""
 CHILD = Path(__file__).with_name("onnxruntimes_child.py")
 
 
@@ -143,7 +151,7 @@ provider. Models of spikeport 0.1 need onnxruntime 1.25.
 {table}
 
 {text}
-"""
+{PATTERN if wrong else ""}"""
 
 
 if __name__ == "__main__":

@@ -142,6 +142,7 @@ def _session(graph: Graph, provider: str, number: int) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
+    options.enable_mem_pattern = False  # 1.17 shares a buffer that is still in use (docs/results/onnxruntimes.md)
     data = onnx.build(graph).SerializeToString()
     try:
         session = onnxruntime.InferenceSession(data, options, providers=_providers(provider, number))
