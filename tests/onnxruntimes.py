@@ -34,8 +34,8 @@ KINDS = {"integers": "integers", "float32": "real numbers"}
 PATTERN = """
 The one is onnxruntime's pattern of memory (`enable_mem_pattern`, on by default): from the third step of the Scan on a
 buffer of the layer's comparison is overwritten while it is in use (its sums are right, its spikes are not). With
-optimisation off, with `enable_mem_reuse` or `enable_mem_pattern` off, or with one more output every bit is. Nothing in the
-model decides it but which buffers 1.17 happens to share, so that a writer cannot avoid it: set
+optimisation off, or `enable_mem_reuse` or `enable_mem_pattern`, every bit is, and with some more outputs, too. Nothing
+in the model decides it but which buffers 1.17 happens to share, so that a writer cannot avoid it: set
 `SessionOptions.enable_mem_pattern = False` there, as `--target onnxruntime` does everywhere (others met the same in
 [1.15 and 1.16](https://github.com/microsoft/onnxruntime/issues/18672)).
 """

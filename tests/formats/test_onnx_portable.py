@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import onnx as peer
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from onnxruntime import InferenceSession, SessionOptions
 
 from spikeport.engine import simulate
 from spikeport.formats import onnx
 from spikeport.graph import LIF, LOIHI2, Graph, Input, Linear, Loihi, Readout
+from spikeport.graph.shifts import shift_each
 from spikeport.target import Request
 from strategies import graphs, samples
 
@@ -33,7 +34,8 @@ def test_onnxruntime_fires_the_engines_spikes_from_operators_that_are_well_known
     model = peer.load(path)
     peer.checker.check_model(model, full_check=True)
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 17)]
-    assert len(model.functions) + len(model.metadata_props) == 0
+    assert not model.functions
+    assert onnx.read(path)[0] == shift_each(graph)  # the weights that a chip of few bits adds up
     used = {node.op_type for node in model.graph.node}
     rare = {finding.what.split()[1].rstrip(",") for finding in findings if finding.code == "SP257"}
     assert used - KNOWN <= rare
@@ -61,3 +63,14 @@ def test_sums_beyond_float32_keep_their_integer_operator_and_it_is_named(tmp_pat
     run = InferenceSession(str(tmp_path / "a.onnx")).run
     (output,) = run(["output"], {"input": np.full((1, inputs), 128, np.float32)})
     assert output.tolist() == [[inputs * 127 * 128 * 64]]
+
+
+@pytest.mark.parametrize("time", ["scan", "unroll", "step"])
+@settings(max_examples=8)
+@given(graph=graphs())
+def test_what_is_written_out_for_others_is_read_back_to_the_bit(graph, time, tmp_path_factory):
+    assume(time != "unroll" or not graph.recurrent)
+    path = tmp_path_factory.getbasetemp() / "inline.onnx"
+    onnx.write(graph, path, time, inline=True)
+    assert not peer.load(path).functions
+    assert onnx.read(path)[0] == graph

@@ -2,7 +2,7 @@
 
 Writing, in order:
 
-1. ``own_model.py``: the whole model, with what ONNX cannot say in its metadata.
+1. ``own_model.py``: the whole model, with what ONNX cannot say in its metadata; where arrays are: ``places.py``.
 2. ``layout.py``: the values between nodes, and how time lies in them. Of three layouts one writes the nodes:
    ``all_steps.py``, ``one_step.py``, or for recurrent networks ``recurrent.py``.
 3. ``stateless.py``: nodes without state as operators; ``neuron_functions.py``: neuron layers as functions;
@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import get_args
 
 import onnx
-from onnx import inliner
 
 from spikeport.findings import Finding, SpikeportError, fail, require
 from spikeport.formats.choices import Time
@@ -37,7 +36,7 @@ from spikeport.graph import LIF, Array, Graph
 _INLINED = Finding(
     "SP253",
     "the neuron layers are written out as single operators",
-    why="spikeport cannot read such a file back.",
+    why="spikeport reads it back as long as nobody rewrites it; then no layer is found again.",
     mend="keep a file without inline, too",
     severity="note",
 )
@@ -51,13 +50,17 @@ RARE = {
 
 
 def build(
-    graph: Graph, time: Time = "scan", portable: bool = False, apart: dict[str, Array] | None = None
+    graph: Graph,
+    time: Time = "scan",
+    portable: bool = False,
+    apart: dict[str, Array] | None = None,
+    inline: bool = False,
 ) -> onnx.ModelProto:
     """The ONNX model of a graph; see `write`. ``apart``: where to put the network's arrays, see `own_model.build`."""
     require(time in get_args(Time), "SP206", f"time is {time!r}", mend="use scan, unroll or step")
     if time == "unroll" and graph.recurrent and not portable:
         fail("SP206", "a recurrent network cannot be unrolled", mend='use time="scan", or "step" for single steps')
-    return own_model.build(graph, time, portable=portable, apart=apart)
+    return own_model.build(graph, time, portable=portable, inline=inline, apart=apart)
 
 
 def write(
@@ -67,10 +70,10 @@ def write(
     [B, ...] (the readout) and for each neuron layer ``spikes/<node>`` [T, B, ...].
 
     ``time``: "scan" steps through time with one Scan a layer, "unroll" writes every step out (no subgraphs), "step" is
-    one step with its states as inputs and outputs. ``inline`` writes the functions out for consumers that know none;
-    such a file cannot be read back. ``portable`` writes standard operators that most tools know: every step written out
-    where time would be "scan", products of whole numbers in float32, exact below 2**24; where
-    that does not do, SP257 names the operator.
+    one step with its states as inputs and outputs. ``inline`` writes the functions out for consumers that know none.
+    ``portable`` writes standard operators that most tools know: every step written out where time would be "scan",
+    products of whole numbers in float32, exact below 2**24; where that does not do, SP257 names the operator. Both are
+    read back as long as nobody rewrites them.
 
     In "scan", T is free where the graph says how its schedules go on, or where they never change: event frames bring
     their own, direct coding takes an input ``timesteps`` int64 [1] whose default is the graph's T. What such a model
@@ -82,12 +85,9 @@ def write(
     if portable and time == "scan":
         time = "unroll"
     apart: dict[str, Array] | None = None if inline or portable else {}
-    model = build(graph, time, portable, apart)
+    model = build(graph, time, portable, apart, inline or portable)
     findings = _fixed(graph) if time == "scan" and continuation(graph) is None else ()
     if inline or portable:
-        model = inliner.inline_local_functions(model)
-        del model.metadata_props[:]
-        del model.opset_import[1:]  # our domain, which nothing uses any more
         findings = (*findings, _INLINED)
     if portable:
         findings = (*findings, *_rare(model))
@@ -152,5 +152,5 @@ def read(path: Path | str) -> tuple[Graph, tuple[Finding, ...]]:
         why="names, units and provenance are those of the operators.",
     )
     graph = lift.lift(model, arrays, str(path))
-    silent = [] if graph.nodes_of(LIF) else [replace(lift.silent("note"), where=str(path))]
+    silent = [] if graph.nodes_of(LIF) else [replace(lift.silent(model, "note"), where=str(path))]
     return graph, (note, *silent)

@@ -6,7 +6,7 @@ What only moves between these leaves no node. Every operator that has no place i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +20,8 @@ from spikeport.formats.onnx.lift_constants import FOLDED
 from spikeport.formats.onnx.lift_operators import RULES, neuron
 from spikeport.graph import LIF, Array, Graph, Input, Peak, Real, Scale
 
+STANDARD = ("", "ai.onnx")  #: the domain of ONNX's own operators
+
 
 def lift(model: onnx.ModelProto, arrays: Mapping[str, Array], where: str) -> Graph:
     """The graph of a model. Raises SP251 with every operator that it cannot hold, SP250 for what makes no sense."""
@@ -32,14 +34,29 @@ def lift(model: onnx.ModelProto, arrays: Mapping[str, Array], where: str) -> Gra
                 replace(finding, where=f"{where}, {finding.where}" if finding.where else where)
                 for finding in error.findings
             ) from None
-        fail("SP250", f"its operators do not make a network ({error.findings[0].what})", where=where)
+        wrong = Finding("SP250", f"its operators do not make a network ({error.findings[0].what})", where)
+        spiking = any(operator.domain == DOMAIN for operator in model.graph.node)
+        raise SpikeportError([wrong, *([] if spiking else [replace(silent(model, "error"), where=where)])]) from None
     except (KeyError, IndexError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError) as error:
         fail("SP250", f"its operators do not fit together ({type(error).__name__}: {error})", where=where)
     return graph
 
 
-def silent(severity: Severity) -> Finding:
-    """That a model has no spiking neuron."""
+COMPARISONS = ("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Sign")  #: what a threshold is written with
+
+
+def silent(model: onnx.ModelProto, severity: Severity) -> Finding:
+    """That a model has no spiking neuron, or none that is one operator."""
+    thresholds = list(_comparisons(model.graph.node)) + [name for f in model.functions for name in _comparisons(f.node)]
+    if thresholds:
+        names = ", ".join(map(repr, thresholds[:4])) + (", …" if len(thresholds) > 4 else "")
+        return Finding(
+            "SP258",
+            f"{len(thresholds)} operators compare, {names}: neurons there are written as plain operators",
+            severity=severity,
+            why="what such operators keep from step to step, and how they reset, is not read off with certainty.",
+            mend="bring what it was exported from: the module (spikeport export my.py:net), or its .nir",
+        )
     return Finding(
         "SP258",
         "no operator is a spiking neuron: nothing in it spikes",
@@ -47,6 +64,15 @@ def silent(severity: Severity) -> Finding:
         why="spikeport knows neurons as functions of the domain spikeport.snn; ReLUs and the like are not spikes.",
         mend="export a spiking network, or train or convert this one first",
     )
+
+
+def _comparisons(operators: Iterable[onnx.NodeProto]) -> Iterator[str]:
+    """The comparisons among operators, and in the bodies of loops."""
+    for operator in operators:
+        if operator.op_type in COMPARISONS and operator.domain in STANDARD:
+            yield operator.name or operator.output[0]
+        for attribute in operator.attribute:
+            yield from _comparisons(attribute.g.node)
 
 
 def _run(work: Draft) -> Graph:
@@ -58,19 +84,25 @@ def _run(work: Draft) -> Graph:
     work.lengths |= {len(work.constants[name]) for name in schedules if name in work.constants}
     if len(work.lengths) > 1:
         fail("SP250", f"its schedules have different lengths: {sorted(work.lengths)}")
-    findings = []
-    for operator in work.model.graph.node:
+    refused: dict[str, list[str]] = {}  #: what is wrong, and of which operators
+    for operator in operators:
         try:
             _lift(work, operator)
         except UnsupportedError as error:
             kind = f"{operator.domain}.{operator.op_type}" if operator.domain else operator.op_type
-            where = f"operator {operator.name or operator.output[0]!r}"
-            mend = f"use spikeport.snn functions and {', '.join(sorted(RULES))}"
-            findings.append(Finding("SP251", f"{kind}: {error}", where, mend=mend))
+            refused.setdefault(f"{kind}: {error}", []).append(repr(operator.name or operator.output[0]))
+    mend = f"use spikeport.snn functions and {', '.join(sorted(RULES))}"
+    findings = [Finding("SP251", what, _operators(names), mend=mend) for what, names in refused.items()]
     spiking = any(operator.domain == DOMAIN for operator in operators)
     if findings:
-        raise SpikeportError([*findings, *([] if spiking else [silent("error")])])
+        raise SpikeportError([*findings, *([] if spiking else [silent(work.model, "error")])])
     return _graph(work)
+
+
+def _operators(names: list[str]) -> str:
+    if len(names) == 1:
+        return f"operator {names[0]}"
+    return f"{len(names)} operators, {', '.join(names[:4])}{', …' if len(names) > 4 else ''}"
 
 
 def _graph(work: Draft) -> Graph:
@@ -138,7 +170,7 @@ def _lift(work: Draft, operator: onnx.NodeProto) -> None:
         return
     constant = all(name in work.constants for name in operator.input if name)
     table = FOLDED if constant else RULES
-    if operator.domain not in ("", "ai.onnx") or operator.op_type not in table:
+    if operator.domain not in STANDARD or operator.op_type not in table:
         raise UnsupportedError("has no place in a spiking graph")
     missing = [name for name in operator.input if name and name not in work.constants and name not in work.values]
     if missing:

@@ -6,7 +6,6 @@ model that they describe, built again, is the model in the file; otherwise the o
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import math
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, inliner
 
 from spikeport import reading
 from spikeport.findings import Finding
@@ -27,6 +26,7 @@ from spikeport.formats.onnx.builder import DOMAIN, DOMAIN_VERSION, IR_VERSION, O
 from spikeport.formats.onnx.layout import Layout, spiking
 from spikeport.formats.onnx.number_of_steps import STEPS, continuation
 from spikeport.formats.onnx.one_step import Step, infos
+from spikeport.formats.onnx.places import array_of, placed
 from spikeport.formats.onnx.recurrent import Looped, Recurrent, Unrolled
 from spikeport.formats.typed import require_type
 from spikeport.graph import Array, Graph, Loihi, Pool, Profile, Real
@@ -46,9 +46,11 @@ def build(
     hollow: bool = False,
     old: bool = False,
     portable: bool = False,
+    inline: bool = False,
     apart: dict[str, Array] | None = None,
 ) -> onnx.ModelProto:
-    """The model of a graph; ``old``: with the operators of 0.1; ``portable``: with those that most tools know.
+    """The model of a graph; ``old``: with the operators of 0.1; ``portable``: with those that most tools know;
+    ``inline``: with the functions written out.
 
     ``apart`` gets the network's arrays by initialiser, which then hold none, for `file.save`.
 
@@ -80,8 +82,12 @@ def build(
     model.graph.input.extend(inputs)
     model.graph.output.extend(outputs)
     model.functions.extend(builder.functions.values())
-    facts = _facts(graph, layout, time) | ({} if hollow else {DIGEST: _digest(model, apart or {})})
+    forms = {name: True for name, chosen in {"portable": portable, "inline": inline}.items() if chosen}
+    facts = _facts(graph, layout, time) | forms | ({} if hollow else {DIGEST: _digest(model, apart or {})})
     helper.set_model_props(model, {KEY: facts_.to_json(facts)})
+    if inline:
+        model = inliner.inline_local_functions(model)
+        del model.opset_import[1:]  # our domain, which nothing uses any more
     return model
 
 
@@ -150,13 +156,10 @@ def _kinds(graph: Graph, builder: Builder) -> tuple[int, int, int]:
 
 def _facts(graph: Graph, layout: Layout, time: Time) -> facts_.Facts:
     nodes = []
+    types = {tensor.name: tensor.data_type for tensor in layout.builder.model.graph.initializer}
     for name, node in graph.nodes.items():
         facts, arrays = facts_.node_facts(node)
-        stored = layout.stored[name]
-        places = {}
-        for key, value in arrays.items():
-            place = {"initializer": stored[key], "shape": list(value.shape)} if key in stored else _written_out(value)
-            places[key] = place
+        places = placed(arrays, layout.stored[name], types)
         nodes.append({"name": name, "facts": facts, "arrays": places})
     return facts_.graph_facts(graph) | {
         "version": facts_.VERSION,
@@ -164,12 +167,6 @@ def _facts(graph: Graph, layout: Layout, time: Time) -> facts_.Facts:
         "nodes": nodes,
         "edges": [list(edge) for edge in graph.edges],
     }
-
-
-def _written_out(value: Array) -> facts_.Facts:
-    """An array that no operator uses, as JSON: its type, shape and bytes (little-endian, base64)."""
-    small = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
-    return {"dtype": value.dtype.name, "shape": list(value.shape), "base64": base64.b64encode(small.tobytes()).decode()}
 
 
 def taken_apart(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> tuple[Graph, tuple[Finding, ...]] | None:
@@ -188,7 +185,7 @@ def taken_apart(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> tuple[Gr
         require_type(name, about[name], hint)
     nodes = {}
     for entry in about["nodes"]:
-        values = {key: _placed(place, arrays) for key, place in entry["arrays"].items()}
+        values = {key: array_of(place, arrays) for key, place in entry["arrays"].items()}
         nodes[entry["name"]] = facts_.node_from(entry["facts"], values)
     raw = {t.name: arrays[t.name] for t in model.graph.initializer if t.HasField("raw_data") and not t.data_location}
     if DIGEST in about and about[DIGEST] != _digest(model, raw):  # files of 0.1 have none
@@ -196,8 +193,9 @@ def taken_apart(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> tuple[Gr
     graph = facts_.graph_from(about, nodes, [(a, b) for a, b in about["edges"]])
     if not _holds_what_it_claims(model, graph, about["time"], arrays):
         return None
+    portable, inline = about.get("portable") is True, about.get("inline") is True
     for written, old, findings in _habits(graph):
-        if _same(model, build(written, about["time"], hollow=True, old=old)):
+        if _same(model, build(written, about["time"], hollow=True, old=old, portable=portable, inline=inline)):
             return graph, findings
     return None
 
@@ -242,23 +240,8 @@ def _holds_what_it_claims(model: onnx.ModelProto, graph: Graph, time: str, array
         if node.kind == "sum"
     ]
     sizes = sum(array.size for array in arrays.values())
-    steps = sum(len(function.node) for function in model.functions)
+    steps = len(model.graph.node) + sum(len(function.node) for function in model.functions)
     return max(ones, default=0) <= sizes and (time != "unroll" or graph.timesteps <= steps)
-
-
-def _placed(place: Mapping[str, Any], arrays: Mapping[str, Array]) -> Array:
-    require_type("a shape", place["shape"], list[int])
-    if min(place["shape"], default=0) < 0:
-        raise ValueError(f"an array of shape {place['shape']}")
-    if "initializer" in place:
-        return arrays[place["initializer"]].reshape(place["shape"])
-    require_type("the type of an array", place["dtype"], str)
-    dtype = np.dtype(place["dtype"])
-    if dtype.kind not in "biuf":
-        raise ValueError(f"an array of {dtype}")
-    return (
-        np.frombuffer(base64.b64decode(place["base64"]), dtype.newbyteorder("<")).astype(dtype).reshape(place["shape"])
-    )
 
 
 def _same(model: onnx.ModelProto, again: onnx.ModelProto) -> bool:
