@@ -167,16 +167,6 @@ def test_what_no_neuron_of_a_graph_computes_is_refused_by_name(charge, word):
     assert "test_hand_written.py line" in str(caught.value)
 
 
-def test_a_threshold_that_follows_the_neurons_own_spikes_is_never_taken_for_a_constant_one():
-    def charge(v, x, s, a, t):
-        a = 0.8 * a + 0.2 * s
-        return 0.5 * v + x, 0.3 + a, a
-
-    torch.manual_seed(0)
-    with pytest.raises(SpikeportError):
-        capture(Odd(charge).eval(), (5,), timesteps=4, forward="sequence")
-
-
 def test_two_layers_over_one_current_stay_two_layers():
     class Two(nn.Module):
         def __init__(self):

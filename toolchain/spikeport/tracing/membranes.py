@@ -14,6 +14,7 @@ import numpy as np
 
 from spikeport.graph import LIF, Array, Shape, StepAffine
 from spikeport.graph.neurons import Compare
+from spikeport.tracing.adaptation import adapted, follows_itself
 from spikeport.tracing.charges import Charge
 from spikeport.tracing.draft import Draft, Drawn, Waiting
 from spikeport.tracing.recurrence import solve
@@ -21,7 +22,13 @@ from spikeport.tracing.registry import Cells
 from spikeport.tracing.symbols import Membrane, Out, Product, Symbol, Unsupported, over, plus, times
 from spikeport.tracing.unfolded import unfold
 
-ONE = np.ones(())
+TWICE = "compares one membrane at two thresholds, as neurons do that fire -1, 0 and 1; those of a node fire 0 and 1"
+ONE_SIGN = (
+    "train neurons of one threshold and one sign, with a layer of its own and so a membrane of its own for each sign; "
+    "for several levels of one sign, spikes that are counted (SpikingJelly's ILIFNode, Sinabs' MultiSpike)"
+)
+
+ONE, NOTHING = np.ones(()), np.zeros(())
 
 
 @dataclass
@@ -64,9 +71,38 @@ class Membranes:
             if entry := self._names.get(id(at)):
                 return replace(x, terms={frozenset([entry[1]]): slope}, constant=offset, before=None)
             if at.before is None:
-                return x
+                beside = self._beside(at)
+                if beside is None:
+                    return x
+                whole = {p: times(c, slope, x.shape) for p, c in beside.terms.items()}
+                constant = plus(times(beside.constant, slope, x.shape), offset, x.shape)
+                return replace(x, terms=whole, constant=constant, before=None)
             at, a, b = at.before
             slope, offset = times(slope, a, x.shape), plus(times(slope, b, x.shape), offset, x.shape)
+
+    def _beside(self, x: Symbol) -> Symbol | None:
+        """``x`` as the membrane that its layer compared last, where it lacks only what the layer's own spikes add.
+
+        So a membrane is known again of which a threshold was taken away that follows the spikes.
+        """
+        steps = {(f.node, f.step + 1) for f in x.factors() if isinstance(f, Membrane)}
+        if len(steps) != 1:
+            return None
+        ((node, step),) = steps
+        charges = self.layers[node].charges
+        if step != len(charges) - 1:
+            return None
+        terms: dict[Product, Array] = {}
+        for product in {**x.terms, **charges[step].terms}:
+            here, there = (terms_of.get(product, NOTHING) for terms_of in (x.terms, charges[step].terms))
+            share = plus(here, -there, x.shape)
+            if np.allclose(share, 0, rtol=0, atol=1e-12 * float(np.abs(here).max() + np.abs(there).max())):
+                continue
+            if not all(isinstance(factor, Out) and factor.node == node for factor in product):
+                return None
+            terms[product] = share
+        terms[frozenset([Membrane(node, step)])] = ONE
+        return replace(x, terms=terms, constant=plus(x.constant, -charges[step].constant, x.shape), before=None)
 
     def expanded(self, x: Symbol) -> Symbol:
         """``x`` with each membrane replaced by what it was made of, as far as the loop tells."""
@@ -110,6 +146,8 @@ class Membranes:
         return self._fired[key], turned
 
     def _next(self, root: Symbol, asked: Asked, name: Callable[[Symbol], str], place: str) -> Out:
+        if id(root) in self._names and not _decayed(asked.symbol, root):
+            raise Unsupported(TWICE, mend=ONE_SIGN, whole=True)
         plain = self.resolved(root)
         node = self._layer(plain, place)
         if node is None:
@@ -132,7 +170,7 @@ class Membranes:
             (node,) = layers
             count = len(self.layers[node].charges)
             if max(f.step for f in before) != count - 1:
-                raise Unsupported("compares one membrane with several thresholds, or takes it up at another step")
+                raise Unsupported(TWICE, mend=ONE_SIGN, whole=True)
             return node
         if layers:
             raise Unsupported(f"compares a sum of the membranes of several layers ({', '.join(sorted(layers))})")
@@ -157,17 +195,30 @@ class Membranes:
             charges = self.layers[node].charges
             if len(charges) > timesteps or (len(charges) < timesteps and not self.over_all):
                 raise Unsupported(f"fires at {len(charges)} of {timesteps} timesteps")
-            try:
-                solution = solve(node, shape, charges)
-                drawn = Drawn(Cells(solution.node, tuple(solution.back.items())), solution.inputs, solution.constant)
-            except Unsupported as reason:
-                try:
-                    drawn = unfold(node, shape, charges, self.draft)
-                except Unsupported:
-                    raise reason from None
-            return lengthened(drawn, timesteps)
+            return lengthened(self._drawn(node, shape, charges), timesteps)
 
         return build
+
+    def _drawn(self, node: str, shape: Shape, charges: list[Charge]) -> Drawn:
+        """The first of the forms that a layer can take; the reason of the first where it takes none."""
+
+        def alone() -> Drawn:
+            solution = solve(node, shape, charges)
+            return Drawn(Cells(solution.node, tuple(solution.back.items())), solution.inputs, solution.constant)
+
+        def adaptive() -> Drawn:
+            return adapted(node, shape, charges)
+
+        def several() -> Drawn:
+            return unfold(node, shape, charges, self.draft)
+
+        reasons: list[Unsupported] = []
+        for form in (adaptive, alone, several) if follows_itself(node, charges) else (alone, several):
+            try:
+                return form()
+            except Unsupported as reason:
+                reasons.append(reason)
+        raise reasons[0]
 
     def fire_all(self, x: Symbol, thresholds: list[Array], compare: Compare, name: str, place: str, path: str) -> None:
         """Neurons without memory over a whole block, with the threshold of each step (or one for all)."""
@@ -208,6 +259,15 @@ def rooted(x: Symbol, threshold: Array) -> tuple[Symbol, Array, bool, int]:
         turned ^= bool((slope < 0).all())
         x, hops = root, hops + 1
     return x, threshold, turned, hops
+
+
+def _decayed(x: Symbol, root: Symbol) -> bool:
+    """Whether ``x`` is less of ``root`` than all of it, as a membrane is a step later into which nothing came."""
+    slope = ONE
+    while x is not root and x.before is not None:
+        x, factor, _ = x.before
+        slope = times(slope, factor, x.shape)
+    return bool((slope >= 0).all() and (slope < 1).all())
 
 
 def _add(terms: dict[Product, Array], product: Product, factor: Array, shape: Shape) -> None:

@@ -34,6 +34,7 @@ REASONS: dict[str, tuple[str, str]] = {
         ("rand_like", "randn_like", "bernoulli", "bernoulli_", "poisson", "normal_", "uniform_", "multinomial"),
         (RANDOM, ENCODE),
     ),
+    **dict.fromkeys(("sign", "sgn"), ("gives -1, 0 and 1, where neurons fire 0 and 1", SPIKE)),
     **dict.fromkeys(("round", "floor", "ceil", "trunc"), ("rounds analog values", SPIKE)),
 }
 

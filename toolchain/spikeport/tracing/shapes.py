@@ -16,6 +16,7 @@ from spikeport.tracing.arithmetic import spiking
 from spikeport.tracing.axes import regrouped
 from spikeport.tracing.blocks import gathered, steps_of
 from spikeport.tracing.call import FIXED, Call
+from spikeport.tracing.operands import operand
 from spikeport.tracing.symbols import Known, State, Steps, Symbol, Unsupported
 
 
@@ -94,7 +95,9 @@ def movedim(call: Call) -> Any:
 
 def stack(call: Call) -> Any:
     """Frames of all steps to a block, or several values along a new axis."""
-    parts = [_frame(call, part) for part in call.get(0, "tensors")]
+    known = (call.symbol(part) for part in call.get(0, "tensors"))
+    first = next((part for part in known if part is not None), None)
+    parts = [_frame(call, part, first) for part in call.get(0, "tensors")]
     axis = call.get(1, "dim", 0) % call.out.ndim
     raised = [part.viewed((*part.axes[:axis], (), *part.axes[axis:])) for part in parts if part is not None]
     if len(parts) == 1 and raised and call.tracer.timesteps not in (None, 1):
@@ -114,11 +117,17 @@ def stack(call: Call) -> Any:
     return _over_time(call, parts, axis, _later)
 
 
-def _frame(call: Call, value: Any) -> Symbol | None:
+def _frame(call: Call, value: Any, beside: Symbol | None) -> Symbol | None:
+    """One of several values: None where it is zeros; another constant is one of the form of a value beside it."""
     known = call.symbol(value)
-    if known is None and not (isinstance(value, Tensor) and call.tracer.is_fixed(value) and not value.any()):
+    if known is not None:
+        return known
+    fixed = isinstance(value, Tensor) and call.tracer.is_fixed(value)
+    if fixed and not value.any():
+        return None
+    if not fixed or beside is None or beside.timed:
         raise Unsupported("joins values that depend on the input with constants")
-    return known
+    return Symbol({}, beside.shape, beside.axes, operand(call, value, beside))
 
 
 def _over_time(

@@ -30,9 +30,10 @@ ALL = -1
 class Unsupported(Exception):  # noqa: N818  (a reason on its way to a finding, never seen outside)
     """Why an operation cannot become part of a graph."""
 
-    def __init__(self, reason: str, code: str = "SP380", mend: str = "") -> None:
+    def __init__(self, reason: str, code: str = "SP380", mend: str = "", *, whole: bool = False) -> None:
         super().__init__(reason)
         self.code, self.mend = code, mend
+        self.whole = whole  #: whether it says all there is to say, so that what follows need not be examined
 
 
 @dataclass(frozen=True, order=True)

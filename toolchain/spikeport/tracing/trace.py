@@ -165,7 +165,9 @@ def _outcome(tracer: Tracer, module: nn.Module, samples: Tensor, plan: Plan) -> 
         tracer.know(x, tracer.draft.source("input", plan.shape, plan.coding, whole, step if frames else None))
         return x
 
-    return called(module, samples, plan, follow)
+    results = called(module, samples, plan, follow)
+    tracer.membranes.over_all |= way == "step"  # as often as there are timesteps
+    return results
 
 
 def _as_it_is(x: Tensor, step: int | None) -> Tensor:

@@ -190,7 +190,8 @@ class Tracer(TorchFunctionMode):
             except Exception as error:
                 reason = reasons.of(error)
                 number = self.report(f"{name.strip('_')}: {reason}", mend=reason.mend, code=reason.code)
-                result = self._as_if(args, out, causes_of(known) | {number})
+                causes = causes_of(known) | {number}
+                result = Lost(causes) if reason.whole else self._as_if(args, out, causes)
         else:
             result = Lost(causes_of(known))
         if name == "__iter__":
