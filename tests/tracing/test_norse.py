@@ -64,6 +64,6 @@ def test_a_state_that_is_not_the_last_steps_is_refused():
     assert caught.value.code == "SP383"
 
 
-def test_a_membrane_that_leaks_to_elsewhere_is_refused():
-    with pytest.raises(SpikeportError, match="v_leak"):
-        capture(Loop(norse.LSNNParameters(v_leak=torch.tensor(0.1))), (6,), timesteps=T)
+def test_a_membrane_that_leaks_to_elsewhere_is_followed_line_by_line():
+    graph = capture(Loop(norse.LSNNParameters(v_leak=torch.tensor(0.1))), (6,), timesteps=T)
+    assert graph.provenance["inside"]

@@ -53,10 +53,13 @@ def test_thresholds_follow_their_own_spikes_as_in_sinabs(kind):
     np.testing.assert_array_equal(simulate(graph, x, Request(trains=True)).trains["1"].unpack(), spikes)
 
 
-def test_an_adapting_neuron_with_a_current_is_refused():
-    with pytest.raises(SpikeportError, match="synaptic current") as caught:
-        capture(nn.Sequential(layers.ALIF(10.0, 5.0, tau_syn=3.0)), (6,), timesteps=4, forward="sequence")
-    assert caught.value.code == "SP387"
+def test_an_adapting_neuron_with_a_current_is_followed_line_by_line():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 8), layers.ALIF(10.0, 5.0, tau_syn=3.0), nn.Linear(8, 3))
+    net[0].weight.data *= 4
+    graph = capture(net.eval(), (6,), timesteps=5, forward="sequence")
+    assert len(graph.nodes_of(ALIF)) == 1
+    assert float(graph["1.current.keep"].factor) == pytest.approx(np.exp(-1 / 3) * (1 - np.exp(-0.1)))  # norm_input
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -228,7 +228,7 @@ def _taps(x: Symbol, timesteps: int) -> tuple[dict[str, Array], list[int], Any] 
     steady: dict[str, float] = {}
     for product, factor in x.terms.items():
         (out,) = product
-        if not isinstance(out, Out) or out.step == ALL or factor.ndim:
+        if not isinstance(out, Out) or out.step == ALL or factor.ndim or (out.step or 0) >= timesteps:
             return None
         if out.step is None:
             steady[out.node] = float(factor)
