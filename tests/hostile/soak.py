@@ -25,9 +25,10 @@ FIRST = 5  #: rounds that fill caches
 
 def held(temporary: Path) -> dict[str, int]:
     """What this process holds now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    anonymous = (int(status[name].split()[0]) for name in ("RssAnon", "VmSwap"))  # what is not a file's, also put aside
     return {
-        "memory": pages * os.sysconf("SC_PAGE_SIZE"),
+        "memory": 1024 * sum(anonymous),
         "files": len(os.listdir("/proc/self/fd")),
         "threads": threading.active_count(),
         "tasks": len(os.listdir("/proc/self/task")),
