@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from spikeport.process import keep_freed_memory
-from spikeport.training import Neuron, TdBatchNorm
+from spikeport.training import Neuron, TdBatchNorm, objective
 from spikeport.training.layers import Conv2d
 from spikeport.training.loop import optimiser_for, train_step
 from spikeport.training.networks import build
@@ -154,7 +154,8 @@ def prepared(network, variant):
         if variant.startswith("convolutions"):
             return convolutions(module, x, variant.endswith("bf16"))
         optimiser = optimiser_for(module, recipe)
-    return lambda: train_step(module, x, y, optimiser, recipe)
+    wanted = objective.of_recipe(recipe)  # once a training
+    return lambda: train_step(module, x, y, optimiser, recipe, wanted=wanted)
 
 
 def main(network, variant):

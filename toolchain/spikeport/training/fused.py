@@ -185,10 +185,10 @@ def adapting(
     u = np.empty(a.shape[1], rows.scale.dtype)
     decay = beta.numpy()[()]
     schedule = torch.empty(2, len(s), dtype=beta.dtype)
-    theta = schedule[0].numpy()
+    theta, width = schedule.numpy()
     firsts = x.detach().as_strided((len(s),), (x.stride(0) if len(s) > 1 else 1,)).to(beta.dtype).numpy()
     currents = firsts * rows.scale[:, 0] + rows.shift[:, 0]  # [T], what the first neuron gets
-    mean, std = (torch.tensor(value, dtype=beta.dtype) for value in start)
+    moments = start
     for t in range(len(s)):
         if t > 0:
             below, past = theta[t - 1], currents[0] if t == 1 else u[0]
@@ -198,10 +198,10 @@ def adapting(
             def step(lo: int, hi: int, t: int = t, below: Any = below, near: Any = near) -> Any:
                 return _kernels().step(a, rows.scale, rows.shift, u, s, decay, below, near, rules.by_zero, t, lo, hi)
 
-            total, squares = np.sum(over_parts(step, a.shape[1], step=rows.block), axis=0)
+            total, squares = map(sum, zip(*over_parts(step, a.shape[1], step=rows.block), strict=True))
             moments = mean_and_std_of_sums(a.shape[1], float(total), float(squares), float(near))
-            mean, std = (value.to(beta.dtype) for value in moments)
-        schedule[0, t], schedule[1, t] = rules.method.adapt(mean, std, beta)
+        mean, std = torch.tensor(moments, dtype=beta.dtype)
+        theta[t], width[t] = rules.method.adapt(mean, std, beta)
     if len(s) == 1:
         by_schedule(x, rows, spikes, beta, schedule[0], rules)
     else:

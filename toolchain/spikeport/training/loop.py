@@ -125,8 +125,12 @@ def fit(training: Training, train: Part, val: Part, watch: Watch = lambda traini
     is no number.
     """
     module, recipe, optimiser = training.module, training.recipe, training.optimiser
-    parallel, device = shared(module), next(module.parameters()).device
-    step = Repeated.on(device, lambda x, y, *ends: train_step(parallel, x, y, optimiser, recipe, *ends), optimiser)
+    parallel, wanted, device = shared(module), objective.of_recipe(recipe), next(module.parameters()).device
+
+    def begun(x: Tensor, y: Tensor, *ends: Tensor) -> Tensor:
+        return train_step(parallel, x, y, optimiser, recipe, *ends, wanted=wanted)
+
+    step = Repeated.on(device, begun, optimiser)
     if train.lengths is not None:
         training.notes.append(check_ends(module, recipe))
     train, val = train.near(device), val.near(device)
@@ -183,13 +187,16 @@ def train_step(
     optimiser: torch.optim.Optimizer,
     recipe: Recipe,
     lengths: Tensor | None = None,
+    *,
+    wanted: objective.Objective | None = None,
 ) -> Tensor:
     """One step of the optimiser: the loss, and how many answers were right, [2] float64 on the module's device.
 
-    Samples with ``lengths`` [B] are read out at their own last steps.
+    Samples with ``lengths`` [B] are read out at their own last steps. ``wanted``: the recipe's objective, where it was
+    made already.
     """
     optimiser.zero_grad(set_to_none=True)
-    wanted = objective.of_recipe(recipe)
+    wanted = wanted or objective.of_recipe(recipe)
     with (
         listening(module) as heard,
         reading(module, lengths),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -39,10 +40,15 @@ def mean_and_std(u: Tensor, *, per_channel: bool = False) -> tuple[Tensor, Tenso
     return mean.to(u.dtype), std.to(u.dtype)
 
 
-def mean_and_std_of_sums(count: int, total: float, squares: float, shift: float) -> tuple[Tensor, Tensor]:
-    """The same, [] each and in float64, from this rank's count, sum and sum of squares of (value - shift)."""
+def mean_and_std_of_sums(count: float, total: float, squares: float, shift: float) -> tuple[float, float]:
+    """The same, as numbers, from this rank's count, sum and sum of squares of (value - shift)."""
     total, squares = total + count * shift, squares + 2 * shift * total + count * shift * shift
-    return _merged(torch.tensor([count, total, squares], dtype=torch.float64))
+    if ranks() > 1:
+        sums = torch.tensor([count, total, squares], dtype=torch.float64)
+        dist.all_reduce(sums)
+        count, total, squares = sums.tolist()
+    mean = total / count
+    return mean, math.sqrt(max((squares - count * mean * mean) / max(count - 1, 1), 0))
 
 
 def over_ranks(sums: NDArray[np.float64], count: float) -> tuple[NDArray[np.float64], float]:
