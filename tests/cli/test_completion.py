@@ -21,6 +21,7 @@ def commands():
         ("evaluate", "data", "dig", {"digits"}),
         ("evaluate", "model", "fmn", {"fmnist-conv"}),
         ("evaluate", "split", "", {"train", "val", "test"}),
+        ("train", "method", "", {"ds-atgo", "mpd-agl", "fixed"}),
         ("fit", "chip", "loihi", {"loihi1", "loihi2"}),
         ("quantize", "profile", "loihi", {"loihi1", "loihi2"}),
         ("quantize", "ranges", "m", {"max", "mse", "mismatch"}),

@@ -38,6 +38,14 @@ def recipes() -> Iterable[str]:
     return recipes()
 
 
+def methods() -> Iterable[str]:
+    """Training methods, also those of installed plug-ins."""
+    from spikeport.training.catalogue import METHODS
+    from spikeport.training.options import names
+
+    return names("methods", METHODS)
+
+
 def chips() -> Iterable[str]:
     """Shipped chips."""
     from spikeport.mapping.chip import shipped
@@ -73,6 +81,7 @@ VALUES = {
     "chip": chips,
     "code": codes,
     "data": data,
+    "method": methods,
     "model": models,
     "models": costs,
     "network": recipes,
