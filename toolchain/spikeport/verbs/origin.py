@@ -34,8 +34,9 @@ def origin(model: Model, samples: Array | Samples, given: Any, dt: float | None 
 def samples_hash(samples: Array | Samples) -> str:
     """SHA-256 of the values as float64 in C order, so that a wider type of the same numbers is the same input."""
     if isinstance(samples, Samples):
-        lengths = "" if samples.lengths is None else f"ends {samples.lengths.tolist()}"
-        return hashlib.sha256(f"{samples_hash(samples.array)}{lengths}".encode()).hexdigest()
+        values = samples_hash(samples.array)
+        ends = None if samples.lengths is None else samples.lengths.tolist()
+        return values if ends is None else hashlib.sha256(f"{values} ends {ends}".encode()).hexdigest()
     digest = hashlib.sha256(str(samples.shape).encode())
     for part in samples:
         digest.update(np.ascontiguousarray(part, dtype=np.float64).tobytes())
