@@ -65,9 +65,9 @@ def test_no_step_of_any_method_waits_for_the_card_or_brings_it_a_value(kernels, 
 
 
 def test_a_step_that_reads_a_value_is_launched_each_time_and_this_is_said(kernels, monkeypatch):
-    def reading(module, x, y, *rest):
+    def reading(module, x, y, *rest, **wanted):
         assert float(y.sum()) >= 0
-        return train_step(module, x, y, *rest)
+        return train_step(module, x, y, *rest, **wanted)
 
     monkeypatch.setattr(loop, "train_step", reading)
     monkeypatch.setattr("spikeport.training.repeated.recorder_for", lambda device: Tape())
