@@ -79,6 +79,27 @@ def test_a_state_of_other_decays_is_no_proof(monkeypatch):
     assert caught.value.code == "SP382"
 
 
+def test_spikes_are_not_below_zero_so_that_relu_leaves_them():
+    """As Norse's MNIST example has it; a membrane is another thing."""
+    for what, refused in ((lambda v, s: torch.relu(s), False), (lambda v, s: torch.relu(v), True)):
+
+        class Rectified(ByHand):
+            def forward(self, x):
+                v, total = 0.0, 0
+                for _ in range(T):
+                    v = 0.9 * v + self.first(x)
+                    spikes = (v > 1).float()
+                    v = v * (1 - spikes)
+                    total = total + self.third(self.second(what(v, spikes)))  # noqa: B023
+                return total / T
+
+        if refused:
+            with pytest.raises(SpikeportError, match="relu"):
+                captured(Rectified)
+        else:
+            assert len(captured(Rectified).nodes) == 6
+
+
 class Spiking(ByHand):
     """The membrane of neurons that fire, and are reset, enters the next layer."""
 

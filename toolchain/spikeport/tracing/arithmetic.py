@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from spikeport.graph import Array
-from spikeport.tracing import operations
+from spikeport.tracing import operations, reasons
 from spikeport.tracing.algebra import product, scaled, shifted, summed
 from spikeport.tracing.blocks import each, joined
 from spikeport.tracing.call import FIXED, Call
@@ -165,6 +165,14 @@ def _part(call: Call, mask: Symbol, value: Any) -> Symbol | None:
     return scaled(mask, factor) if factor.any() else None
 
 
+def rectified(call: Call) -> Any:
+    """relu of spikes, and of sums of spikes that nothing takes away from, is what it was."""
+    x = call.input()
+    names, numbers = spiking(call), [x.constant, *x.terms.values()]
+    spikes = all(isinstance(f, Out) and f.node in names for f in x.factors())
+    return x.fresh() if spikes and all((number >= 0).all() for number in numbers) else reasons.unknown(call)
+
+
 def logical(kind: str) -> Callable[[Call], Any]:
     """and, or, xor of spikes: a b, a + b - a b, a + b - 2 a b."""
 
@@ -194,6 +202,7 @@ HANDLERS: dict[str, Callable[[Call], Any]] = {
     "__rsub__": add(-1.0, swapped=True),
     **dict.fromkeys(("mul", "mul_", "multiply", "__mul__", "__imul__", "__rmul__"), multiply),
     **dict.fromkeys(("div", "div_", "divide", "true_divide", "__truediv__", "__itruediv__", "__div__"), divide),
+    "relu": rectified,
     "neg": negate,
     "__neg__": negate,
     "addcmul": addcmul,
