@@ -108,10 +108,14 @@ def test_a_training_that_goes_on_keeps_its_precision_and_says_so_elsewhere(proce
     processor(True)
     train("digits", out=tmp_path, overrides=AUTO)
     train("digits", out=tmp_path, overrides=AUTO, go_on=True)
-    assert "precision = auto" not in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "precision = auto" not in err
+    assert "SP326" not in err
     processor(False)
     train("digits", out=tmp_path, overrides=AUTO, go_on=True)
-    assert "goes on in bf16, as it began; begun on this machine it would be float32" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "goes on in bf16, as it began; begun on this machine it would be float32" in err
+    assert "SP326 precision = bf16 on cpu, which has no instructions" in err
     assert '\nprecision = "bf16"\n' in (tmp_path / "recipe.toml").read_text()
     with pytest.raises(SpikeportError, match="another recipe: precision") as error:
         train("digits", out=tmp_path, overrides={**AUTO, "precision": "float32"}, go_on=True)

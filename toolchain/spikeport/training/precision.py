@@ -8,6 +8,8 @@ from typing import Literal
 
 import torch
 
+from spikeport.findings import Finding
+
 Precision = Literal["float32", "bf16"]
 
 
@@ -18,6 +20,15 @@ def fastest(device: str = "cpu") -> Precision:
     Elsewhere bfloat16 gives the same numbers, more slowly than float32.
     """
     return "bf16" if (_cuda(device) if device.startswith("cuda") else _cpu()) else "float32"
+
+
+def emulated(precision: Precision, device: str) -> list[Finding]:
+    """SP326 where ``device`` has no instructions for ``precision``; nothing else changes."""
+    if precision == "float32" or fastest(device) == "bf16":
+        return []
+    slow = f"precision = bf16 on {device}, which has no instructions for its products: the numbers of bf16, more slowly"
+    what = f"{slow}; precision=auto is float32 here"
+    return [Finding("SP326", what, mend="--set precision=auto", severity="note")]
 
 
 def _cuda(device: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from spikeport.datasets import Dataset
 from spikeport.engine.devices import resolve
 from spikeport.files import folder as make_folder
 from spikeport.files import locked, plain
-from spikeport.findings import fail
+from spikeport.findings import Finding, fail
 from spikeport.graph import Coding
 from spikeport.preprocessing import KEY, Preprocessing, parse
 from spikeport.terminal import console
@@ -32,7 +32,7 @@ from spikeport.training.loop import Epoch, Training, accuracy, fit
 from spikeport.training.networks import network_of
 from spikeport.training.parallel import own_device, together, wait_for_all
 from spikeport.training.parts import Part, there
-from spikeport.training.precision import Precision, fastest
+from spikeport.training.precision import Precision, emulated, fastest
 from spikeport.training.recipe import Recipe, facts_of, parse_overrides, read
 from spikeport.training.reduce import rank
 from spikeport.training.shipped import find
@@ -93,8 +93,7 @@ def train(
     """
     if device == "auto":
         device, notes = resolve(device)
-        for note in notes:
-            console.say(f"{note.code} {note.what}")
+        _say(notes)
     place, here = Path(out), own_device(device)
     fields = {**(overrides or {}), **({"method": method} if method else {})}
     chosen = read(find(recipe), fields, lambda: _precision(place if go_on else None, here))
@@ -109,6 +108,7 @@ def train(
 
 def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool, keep_every: int | None) -> Trained:
     start = time.perf_counter()
+    _say(emulated(recipe.precision, device))
     torch.manual_seed(recipe.seed)
     data = {
         split: datasets.load(recipe.dataset, split, recipe.folder, recipe.timesteps)
@@ -136,8 +136,7 @@ def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool, k
                 _write(place, now, facts, judge, keep_every)
 
         fit(training, parts["train"], judge, watch)
-    for note in training.notes:
-        console.say(f"{note.code} {note.what}")
+    _say(training.notes)
     with console.progress("the best epoch on the test part") if shown else nullcontext():
         module, best = _best(training, judge)
         seconds = before + time.perf_counter() - start
@@ -145,6 +144,11 @@ def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool, k
     if rank() == 0:
         checkpoint.save(place / folder.BEST, module, metadata)
     return Trained(module, place / folder.BEST, metadata, training.epochs, seconds)
+
+
+def _say(notes: Iterable[Finding]) -> None:
+    for note in notes:
+        console.say(f"{note.code} {note.what}")
 
 
 def _parts(recipe: Recipe, data: Mapping[str, Dataset], how: Preprocessing | None) -> dict[str, Part]:
