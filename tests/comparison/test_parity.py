@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -76,6 +76,11 @@ def test_every_mismatch_is_rounding_beyond_it_or_follows():
     agreement = parity(record({"lif": ~judged}), record({"lif": judged}), margins)
     kinds = [getattr(agreement, f"mismatches_{kind}") for kind in ("by_rounding", "above_rounding", "following")]
     assert (agreement.spike_mismatches, kinds) == (5, [1, 2, 2])
+    by_samples = [record({"lif": each.reshape(1, 5, 1)}) for each in (~judged, judged)]
+    cuts = [(0, 2), (2, 5)]
+    parts = [{"lif": Judged(margin.reshape(1, 5, 1)[:, i:j], np.full((1, j - i, 1), 1e-6))} for i, j in cuts]
+    blocks = [(*cut, part) for cut, part in zip(cuts, parts, strict=True)]
+    assert replace(parity(*by_samples, blocks), samples=1, neurons={"lif": 5}) == agreement
     exact = parity(record({"lif": ~judged}), record({"lif": judged}), exact=True)
     assert (exact.mismatches_by_rounding, exact.mismatches_above_rounding, exact.mismatches_following) == (0, 5, 0)
 

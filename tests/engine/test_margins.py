@@ -14,7 +14,7 @@ from graph_maker import Wish
 from random_graphs import draw, random_graph
 from random_graphs import samples as drawn
 from spikeport.engine import simulate
-from spikeport.engine.margins import margins
+from spikeport.engine.margins import margins, margins_by_samples
 from spikeport.findings import SpikeportError
 from spikeport.graph import ALIF, LIF, Conv, Delay, Flatten, Graph, Input, Linear, Norm, Pool, Readout, Real, Scale
 from spikeport.graph.definition import run
@@ -115,6 +115,22 @@ def test_thresholds_that_rose_are_part_of_the_distance(reset):
             assert set(above(graph, x, record).values()) == {0}
             layers = {} if odd else margins(graph, x, record)
             assert all(np.array_equal(m.decisions(), record.trains[n].unpack()) for n, m in layers.items())
+
+
+def test_blocks_of_samples_have_the_numbers_of_all_at_once():
+    """Also where one sample alone has the largest input, and where a synapse stands behind another: 4 of 6, then 2."""
+    graph, samples = network(7)
+    samples[5] *= 8
+    graph = graph.replace({"norm2": Conv(np.full((16, 16, 1, 1), 0.3, np.float32))})
+    record = simulate(graph, samples, TRAINS)
+    whole = margins(graph, samples, record)
+    values = graph.timesteps * sum(int(np.prod(shape)) for shape in graph.shapes.values())
+    blocks = list(margins_by_samples(graph, samples, record, memory=4 * 64 * values))
+    assert [(start, stop) for start, stop, _ in blocks] == [(0, 4), (4, 6)]
+    for name, margin in whole.items():
+        for part in ("distance", "bound", "exact"):
+            joined = np.concatenate([getattr(layers[name], part) for _, _, layers in blocks], axis=1)
+            np.testing.assert_array_equal(joined, getattr(margin, part))
 
 
 @pytest.mark.parametrize("seed", range(6))

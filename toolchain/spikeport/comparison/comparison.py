@@ -13,7 +13,7 @@ from spikeport.comparison.causes import Cause
 from spikeport.comparison.divergence import Divergence, first_divergence
 from spikeport.comparison.intervals import Share, lost, share
 from spikeport.comparison.mcnemar import mcnemar
-from spikeport.comparison.parity import Judgement, Parity, answers, parity, same_choice
+from spikeport.comparison.parity import Margins, Parity, answers, parity, same_choice
 from spikeport.files import plain
 from spikeport.findings import Finding, fail
 from spikeport.graph import Array, Graph
@@ -144,7 +144,7 @@ def comparison(
     *,
     names: tuple[str, str] = ("A", "B"),
     labels: Array | None = None,
-    margins: Mapping[str, Judgement] | None = None,
+    margins: Margins | None = None,
     graph: Graph | None = None,
     causes: tuple[Cause, ...] | None = None,
     why_not: str = "",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -28,6 +28,10 @@ class Judgement(Protocol):
 
     def decisions(self) -> Array:
         """Whether each neuron fires in exact arithmetic."""
+
+
+#: of all samples, or of samples ``start`` ... ``stop - 1``, block by block
+Margins = Mapping[str, Judgement] | Iterable[tuple[int, int, Mapping[str, Judgement]]]
 
 
 @dataclass(frozen=True)
@@ -71,20 +75,16 @@ class Parity:
 
 
 def parity(
-    a: Record,
-    b: Record,
-    margins: Mapping[str, Judgement] | None = None,
-    *,
-    judged: Record | None = None,
-    exact: bool = False,
+    a: Record, b: Record, margins: Margins | None = None, *, judged: Record | None = None, exact: bool = False
 ) -> Parity:
     """Compare ``a`` with ``b``, the same samples in the same order.
 
-    ``margins`` come from `spikeport.engine.margins.margins(graph, samples, judged)`: every layer of the one network is
-    run in exact arithmetic on the spikes that ``judged`` (``b`` unless said) sent into it, so that one flip is not
-    counted again in all layers behind it. A spike of ``judged`` that contradicts its margin by more than the bound is
-    a mismatch above rounding; other mismatches contradict theirs within the bound, or follow from earlier flips. Where
-    spikes agree though ``judged`` contradicts its margin, the three are more than the mismatches.
+    ``margins`` come from `spikeport.engine.margins`: ``margins(graph, samples, judged)``, or block by block of samples.
+    Every layer of the one network is run in exact arithmetic on the spikes that ``judged`` (``b`` unless said) sent
+    into it, so that one flip is not counted again in all layers behind it. A spike of ``judged`` that contradicts its
+    margin by more than the bound is a mismatch above rounding; other mismatches contradict theirs within the bound, or
+    follow from earlier flips. Where spikes agree though ``judged`` contradicts its margin, the three are more than the
+    mismatches.
     ``exact`` says that neither run may round, as integers do not: every mismatch then counts.
 
     Raises SP801 for other sample numbers, SP803 for layers of other shape, SP804 where no layer is in both.
@@ -104,8 +104,9 @@ def parity(
     above, within, following = (apart, 0, 0) if exact and both_have else (None, None, None)
     if margins is not None:
         own = b if judged is None else judged
-        above = above_rounding(own, margins)
-        within, following = _explained(a, b, own, margins)
+        blocks = [(0, own.samples, margins)] if isinstance(margins, Mapping) else margins
+        counts = [(0, 0, 0), *(_explained(a, b, own, *block) for block in blocks)]
+        above, within, following = (sum(column) for column in zip(*counts, strict=True))
     return Parity(
         samples=a.samples,
         argmax_agreement=float(np.mean(same_choice(a, b))) if answers(a) and answers(b) else None,
@@ -151,14 +152,18 @@ def mismatches(a: Train, b: Train, layer: str = "") -> NDArray[np.int64]:
     return a.apart(b)
 
 
-def above_rounding(judged: Record, margins: Mapping[str, Judgement]) -> int:
-    """Spikes of ``judged`` that contradict their own margin by more than rounding can explain."""
+def _explained(
+    a: Record, b: Record, judged: Record, start: int, stop: int, margins: Mapping[str, Judgement]
+) -> tuple[int, int, int]:
+    """Of samples ``start`` ... ``stop - 1`` the spikes of ``judged`` that contradict their margin by more than rounding
+    can explain; mismatches of ``a`` and ``b`` where it contradicts it within the bound; those where it does not.
+    """
     missing = sorted(set(margins) - set(judged.trains))
     if missing:
         fail("SP804", f"margins for {', '.join(missing)}, whose spikes {judged.target} did not record")
-    count = 0
+    above = within = following = 0
     for name, layer in margins.items():
-        spikes = judged.trains[name].unpack()
+        spikes = judged.trains[name].cut(start, stop).unpack()
         if spikes.shape != layer.distance.shape:
             fail(
                 "SP803",
@@ -166,21 +171,13 @@ def above_rounding(judged: Record, margins: Mapping[str, Judgement]) -> int:
                 where=f"node {name!r}",
                 mend="compute the margins from the record that they judge",
             )
-        wrong = (spikes != layer.decisions()) & (np.abs(layer.distance) > layer.bound)
-        count += int(np.count_nonzero(wrong))
-    return count
-
-
-def _explained(a: Record, b: Record, judged: Record, margins: Mapping[str, Judgement]) -> tuple[int, int]:
-    """Mismatches of ``a`` and ``b`` where ``judged`` is wrong within its bound, and where it is right."""
-    within = following = 0
-    for name, layer in margins.items():
+        wrong, away = spikes != layer.decisions(), np.abs(layer.distance)
+        above += int(np.count_nonzero(wrong & (away > layer.bound)))
         if name in a.trains and name in b.trains:
-            apart = a.trains[name].unpack() != b.trains[name].unpack()
-            wrong = judged.trains[name].unpack() != layer.decisions()
-            within += int(np.count_nonzero(apart & wrong & (np.abs(layer.distance) <= layer.bound)))
+            apart = a.trains[name].cut(start, stop).unpack() != b.trains[name].cut(start, stop).unpack()
+            within += int(np.count_nonzero(apart & wrong & (away <= layer.bound)))
             following += int(np.count_nonzero(apart & ~wrong))
-    return within, following
+    return above, within, following
 
 
 def _output_difference(a: Record, b: Record) -> float | None:

@@ -32,7 +32,7 @@ a folded mean that is far larger than S: at some 94 times it the roundings of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 
 import numpy as np
 import torch
@@ -48,6 +48,10 @@ from spikeport.record import Record
 from spikeport.spike_train import Train
 
 FOLDING = 8  #: roundings between a sum and the current: w * g, its g (3), minus mean, times g, plus beta, plus bias
+MEMORY = 1 << 30  #: bytes of one block's margins and of what is computed on the way
+BYTES = 64  #: of each value of a graph, a step: value, error and size, their sums, and of neurons distance and bound
+
+Block = tuple[Samples, Mapping[str, Train]]  #: some samples, and the trains of all layers for them
 
 
 def margins(graph: Graph, samples: Array | Samples, reference: Record, device: str = "cpu") -> dict[str, Margin]:
@@ -57,6 +61,37 @@ def margins(graph: Graph, samples: Array | Samples, reference: Record, device: s
     computes. Raises SP502 for input of the wrong shape, SP506 without the trains, SP507 for integers (where nothing
     rounds and every mismatch is a defect).
     """
+    entering = _judgeable(graph, samples, reference)
+    with torch.inference_mode():
+        return _margins(graph, entering, reference.trains, device, {})
+
+
+def margins_by_samples(
+    graph: Graph, samples: Array | Samples, reference: Record, device: str = "cpu", memory: int = MEMORY
+) -> Iterator[tuple[int, int, dict[str, Margin]]]:
+    """The `margins` of samples ``start`` ... ``stop - 1``, block by block, in about ``memory`` bytes: the same numbers.
+
+    All at once they take tens of bytes a value, step and sample: more than a machine has for a test split of an
+    ordinary network. Only a graph with feedback without a neuron is judged at once. Raises as `margins`.
+    """
+    entering, total = _judgeable(graph, samples, reference), reference.samples
+    round_about = any(group.delays for group in groups(graph))
+    values = graph.timesteps * sum(int(np.prod(shape)) for shape in graph.shapes.values())
+    size = total if round_about else max(1, memory // (BYTES * values))
+    cuts = [(start, min(start + size, total)) for start in range(0, total, max(1, size))]
+
+    def block(start: int, stop: int) -> Block:
+        return entering.cut(start, stop), {name: train.cut(start, stop) for name, train in reference.trains.items()}
+
+    with torch.inference_mode():
+        largest = _largest(graph, lambda: (block(*cut) for cut in cuts), device) if len(cuts) > 1 else {}
+    for start, stop in cuts:
+        with torch.inference_mode():
+            layers = _margins(graph, *block(start, stop), device, largest)
+        yield start, stop, layers
+
+
+def _judgeable(graph: Graph, samples: Array | Samples, reference: Record) -> Samples:
     entering = Samples.of(graph, samples)
     if isinstance(graph.arithmetic, nodes.Loihi):
         fail("SP507", "margins are about rounding, and integers do not round", mend="count every mismatch as a defect")
@@ -70,11 +105,21 @@ def margins(graph: Graph, samples: Array | Samples, reference: Record, device: s
             + ("" if missing else f" for these {entering.number} samples"),
             mend="run with Request(trains=True) on the same samples",
         )
-    with torch.inference_mode():
-        judged = _margins(graph, entering, reference.trains, device)
-    if entering.lengths is None:
+    return entering
+
+
+def _margins(
+    graph: Graph, samples: Samples, trains: Mapping[str, Train], device: str, largest: Mapping[str, float]
+) -> dict[str, Margin]:
+    layers: dict[str, Margin] = {}
+    for name, x, fired in _entering(graph, (samples, trains), device, set(graph.nodes), largest):
+        node = graph.nodes[name]
+        if isinstance(node, LIF):
+            layers[name] = neurons(node, x, fired if node.most_spikes > 1 else fired.bool())
+    judged = {name: layers[name] for name in graph.nodes_of(LIF)}
+    if samples.lengths is None:
         return judged
-    return {name: _up_to(margin, entering.lengths) for name, margin in judged.items()}
+    return {name: _up_to(margin, samples.lengths) for name, margin in judged.items()}
 
 
 def _up_to(margin: Margin, lengths: Array) -> Margin:
@@ -86,30 +131,58 @@ def _up_to(margin: Margin, lengths: Array) -> Margin:
     return Margin(distance, np.where(behind, 0.0, margin.bound), exact)
 
 
-def _margins(graph: Graph, samples: Samples, trains: Mapping[str, Train], device: str) -> dict[str, Margin]:
+def _entering(
+    graph: Graph, block: Block, device: str, needed: Set[str], largest: Mapping[str, float]
+) -> Iterator[tuple[str, Bounded, Tensor]]:
+    """Each of the ``needed`` nodes behind the input, what enters it first, and of neurons their spikes."""
+    samples, trains = block
     values: dict[str, Bounded] = {
         name: Bounded(torch.as_tensor(trains[name].unpack()).to(device).double()) for name in graph.nodes_of(LIF)
     }
-    layers: dict[str, Margin] = {}
     for group in groups(graph):
         for name in group.delays:  # nothing yet; each time round one step more is right
             shape = (graph.timesteps, samples.number, *graph.shapes[name])
             values[name] = Bounded(torch.zeros(shape, dtype=torch.float64, device=device))
-        for _ in range(graph.timesteps if group.delays else 1):
-            for name in group.names:
-                node = graph.nodes[name]
-                if isinstance(node, nodes.Input):
-                    values[name] = _enter(samples, device)
-                    continue
-                x, *others = (_added([values[source] for source in each]) for each in graph.operands(name))
-                if isinstance(node, LIF):
-                    fired = values[name].value
-                    layers[name] = neurons(node, x, fired if node.most_spikes > 1 else fired.bool())
-                elif isinstance(node, nodes.Operation):
-                    values[name] = _operation(node, [x, *others])
-                else:
-                    values[name] = _passed(node, x, graph.timesteps)
-    return {name: layers[name] for name in graph.nodes_of(LIF)}
+        for name in [name for name in group.names if name in needed] * (graph.timesteps if group.delays else 1):
+            node = graph.nodes[name]
+            if isinstance(node, nodes.Input):
+                values[name] = _enter(samples, device)
+                continue
+            x, *others = (_added([values[source] for source in each]) for each in graph.operands(name))
+            yield name, x, values[name].value if isinstance(node, LIF) else x.value
+            if isinstance(node, nodes.Operation):
+                values[name] = _operation(node, [x, *others])
+            elif not isinstance(node, LIF):
+                values[name] = _passed(node, x, graph.timesteps, largest.get(name))
+
+
+def _largest(graph: Graph, blocks: Callable[[], Iterable[Block]], device: str) -> dict[str, float]:
+    """The largest magnitude that enters each synapse, over all samples: what the bound takes a folded mean for.
+
+    Spikes are known, so that only what lies between neurons and synapses is computed: all blocks once, and once more
+    for synapses behind other synapses.
+    """
+    before = _before(graph)
+    synapses = {name for name in before if isinstance(graph.nodes[name], Synapse)}
+    known: dict[str, float] = {}
+    while known.keys() != synapses:
+        due = {name for name in synapses - known.keys() if before[name] & synapses <= known.keys()}
+        most, needed = dict.fromkeys(due, 0.0), due.union(*(before[name] for name in due))
+        for block in blocks():
+            for name, x, _ in _entering(graph, block, device, needed, known):
+                if name in due and x.size.numel():
+                    most[name] = max(most[name], float(x.size.max()))
+        known |= most
+    return known
+
+
+def _before(graph: Graph) -> dict[str, set[str]]:
+    """All nodes before each one, up to the neurons, whose spikes are known."""
+    before: dict[str, set[str]] = {}
+    for name in (name for group in groups(graph) for name in group.names):
+        near = [source for source in graph.sources(name) if not isinstance(graph.nodes[source], LIF)]
+        before[name] = set(near).union(*(before[source] for source in near))
+    return before
 
 
 def _enter(samples: Samples, device: str) -> Bounded:
@@ -128,9 +201,9 @@ def _added(parts: list[Bounded]) -> Bounded:
     return total
 
 
-def _passed(node: Node, x: Bounded, steps: int) -> Bounded:
+def _passed(node: Node, x: Bounded, steps: int, largest: float | None) -> Bounded:
     if isinstance(node, Synapse):
-        return _synapse(node, x)
+        return _synapse(node, x, largest)
     if isinstance(node, nodes.Delay):
         value = _delayed(x.value, node.steps, steps)
         return Bounded(value, None if x.error is None else _delayed(x.error, node.steps, steps))
@@ -183,12 +256,13 @@ def _delayed(x: Tensor, by: int, steps: int) -> Tensor:
     return torch.cat([x.new_zeros((by, *x.shape[1:])), x])[:steps]
 
 
-def _synapse(node: Synapse, x: Bounded) -> Bounded:
+def _synapse(node: Synapse, x: Bounded, largest: float | None) -> Bounded:
+    """``largest`` is what enters at most, of these samples where None."""
     value = synapse.apply(node, x.value)
     weight = np.abs(node.weight.astype(np.float64))
     bare = node.with_(weight=weight, bias=None)
     size = synapse.apply(bare, x.size)
-    largest = float(x.size.max()) if x.size.numel() else 0.0
+    largest = (float(x.size.max()) if x.size.numel() else 0.0) if largest is None else largest
     most = weight.reshape(len(weight), -1).sum(1) * largest + 0.5 * np.abs(0.0 if node.bias is None else node.bias)
     rest = synapse.spread(2.0 * most, value)
     error = gamma(_terms(node, x.size) + FOLDING) * size + gamma(float(FOLDING)) * rest

@@ -12,11 +12,11 @@ from spikeport import preprocessing
 from spikeport.comparison import Cause, Comparison, check_shares, comparison, with_moments
 from spikeport.comparison import causes as find_causes
 from spikeport.comparison.kinds import ROUNDING, RUN
+from spikeport.comparison.parity import Margins
 from spikeport.engine import devices
-from spikeport.engine.decisions import Margin
 from spikeport.engine.devices import Runner, resolve
 from spikeport.engine.lengths import to_ends
-from spikeport.engine.margins import margins
+from spikeport.engine.margins import margins_by_samples
 from spikeport.findings import SpikeportError, fail
 from spikeport.graph import LIF, Array, Graph, Loihi, Samples
 from spikeport.quantisation import prepare
@@ -250,7 +250,7 @@ def _rounds_not(side: Side, record: Record) -> bool:
 
 def _margins(
     left: Side, right: Side, x: Given, record: Record, whole: tuple[bool, bool], device: str
-) -> dict[str, Margin] | None:
+) -> Margins | None:
     """The judged record by the numbers of the other, on its own spikes: A by B's network, B where only A's is known.
 
     Where one of the two is in integers, it is judged, by the real numbers.
@@ -261,4 +261,4 @@ def _margins(
     graph = real.graph if any(whole) or real.graph is not None else left.graph
     if graph is None or isinstance(graph.arithmetic, Loihi) or set(graph.nodes_of(LIF)) - set(record.trains):
         return None
-    return margins(graph, x, record, resolve(device)[0])
+    return margins_by_samples(graph, x, record, resolve(device)[0])

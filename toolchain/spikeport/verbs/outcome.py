@@ -10,7 +10,7 @@ import numpy as np
 from spikeport.comparison import Parity, Side, causes, first_divergence, parity, with_moments
 from spikeport.engine import simulate
 from spikeport.engine.lengths import to_ends
-from spikeport.engine.margins import margins
+from spikeport.engine.margins import margins_by_samples
 from spikeport.files import plain
 from spikeport.findings import Finding
 from spikeport.graph import LIF, Array, Graph, Loihi, Real, Samples
@@ -58,7 +58,7 @@ def compared(job: Job, subject: Subject, simulator: str | None) -> dict[str, Par
 
 def _judged(graph: Graph, x: Given, a: Record, b: Record, of: str) -> Parity:
     judged = a if of == "a" else b
-    return parity(a, b, margins(graph, x, judged), judged=judged)
+    return parity(a, b, margins_by_samples(graph, x, judged), judged=judged)
 
 
 def _float64(job: Job, subject: Subject) -> dict[str, Parity]:
