@@ -18,10 +18,17 @@ MODELS = shipped.models()
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 #: On another processor sums are taken in another order, and a membrane at its threshold may fall to the other side.
 #: Of 360 or 200 answers none is that undecided; of 10,000 a few are.
-UNDECIDED = {"digits-conv": 0, "nmnist-conv": 0, "fmnist-conv": 5, "vowels-recurrent": 1, "vowels-xylo": 1}
+UNDECIDED = {"fmnist-conv": 5, "fmnist-spikformer": 10, "vowels-recurrent": 1, "vowels-xylo": 1}
 
 #: accuracy on the test part, at least
-ASKED = {"digits-conv": 0.97, "fmnist-conv": 0.92, "nmnist-conv": 0.93, "vowels-recurrent": 0.95, "vowels-xylo": 0.91}
+ASKED = {
+    "digits-conv": 0.97,
+    "fmnist-conv": 0.92,
+    "fmnist-spikformer": 0.90,
+    "nmnist-conv": 0.93,
+    "vowels-recurrent": 0.95,
+    "vowels-xylo": 0.91,
+}
 
 
 def text(name):
@@ -39,7 +46,8 @@ def data_or_skip(name):
         pytest.skip(known)
 
 
-OFFICIAL = {"fmnist-conv", "vowels-recurrent", "vowels-xylo"}  #: tested on the data's own test split
+#: tested on the data's own test split
+OFFICIAL = {"fmnist-conv", "fmnist-spikformer", "vowels-recurrent", "vowels-xylo"}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -97,7 +105,7 @@ def test_evaluate_measures_what_the_card_says(name):
     right, n = map(int, re.search(r"(\d+) of (\d+),", fields(name)["Accuracy"]).groups())
     evaluation = evaluate(name, read(shipped.find(name)).dataset, "test")
     assert evaluation.samples == n
-    assert abs(evaluation.correct - right) <= UNDECIDED[name]
+    assert abs(evaluation.correct - right) <= UNDECIDED.get(name, 0)
     assert evaluation.accuracy >= ASKED[name]
 
 

@@ -1,4 +1,4 @@
-"""Spikformer: spiking self-attention without softmax, on patches that two strided convolutions make."""
+"""Spikformer: spiking self-attention without softmax, on patches that three convolutions make."""
 
 from __future__ import annotations
 
@@ -39,6 +39,18 @@ class Attention(nn.Module):
         return x.reshape(*x.shape[:2], self.heads, x.shape[2] // self.heads, -1)
 
 
+class Position(nn.Module):
+    """``x + conv(x)``: where a token lies, told by its neighbours (Zhou et al., ICLR 2023, eq. 3: RPE)."""
+
+    def __init__(self, channels: int, blocks: Blocks) -> None:
+        super().__init__()
+        self.near = blocks.conv(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x + self.near(x)
+        return y
+
+
 class Encoder(nn.Module):
     """``y = x + attention(x)``, then ``y + mlp(y)``: sums of spikes."""
 
@@ -64,7 +76,7 @@ def spikformer(
     width: float = 1.0,
     **cells: Unpack[Cells],
 ) -> nn.Module:
-    """Two 3x3 convolutions of stride 2, ``depth`` encoders of ``channels``, and the mean over the tokens.
+    """Three 3x3 convolutions, two of stride 2; ``depth`` encoders of ``channels``, and the mean over the tokens.
 
     ``ratio`` is how much wider the hidden layer of an encoder is; ``width`` multiplies ``channels``; ``events`` takes
     [T, B, C, H, W] instead of [B, C, H, W]. Raises SP314 where the channels do not divide into heads.
@@ -73,8 +85,10 @@ def spikformer(
     require(channels % (2 * heads) == 0, "SP314", f"{channels} channels do not divide into {heads} heads and by 2")
     blocks = Blocks(task, cells)
     layers = blocks.begin(events)
-    layers["patch1"] = blocks.conv(task.input_shape[0], channels // 2, stride=2)
+    layers["patch1"] = blocks.conv(task.input_shape[0], channels // 2)
     layers["patch2"] = blocks.conv(channels // 2, channels, stride=2)
+    layers["patch3"] = blocks.conv(channels, channels, stride=2)
+    layers["position"] = Position(channels, blocks)
     for number in range(1, depth + 1):
         layers[f"encoder{number}"] = Encoder(channels, heads, ratio, blocks)
     layers |= OrderedDict(pool=GlobalAvgPool2d(), flatten=Flatten())
