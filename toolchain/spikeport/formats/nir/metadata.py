@@ -28,6 +28,7 @@ def to_tree(graph: Graph, thresholds: Thresholds, dt: float) -> tuple[Tree, list
     """A graph in NIR's words with our metadata, and what others should know of it."""
     names = _names(graph)
     findings: list[Finding] = []
+    no_word: dict[str, list[str]] = {}
     nodes: Tree = {}
     needs: dict[str, list[str]] = {}
     for name, node in graph.nodes.items():
@@ -48,9 +49,10 @@ def to_tree(graph: Graph, thresholds: Thresholds, dt: float) -> tuple[Tree, list
         meta: Tree = {"facts": facts_.to_json(facts), **extra}
         nodes[names[name]] = {**lowered.fields, "metadata": {KEY: meta}}
         if own := own_word(node, graph.input_shape(name)):
-            findings.append(_no_word(name, own))
+            no_word.setdefault(own, []).append(name)
         elif isinstance(node, Conv) and not readable(node):
             findings.append(_unreadable(name, node))
+    findings += [_no_word(own, among) for own, among in no_word.items()]
     edges = [[names[a], names[b]] for a, b in graph.edges]
     about = facts_.graph_facts(graph) | {
         "version": facts_.VERSION,
@@ -102,11 +104,12 @@ def _unreadable(name: str, node: Conv) -> Finding:
     )
 
 
-def _no_word(name: str, own: str) -> Finding:
+def _no_word(own: str, names: list[str]) -> Finding:
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     return Finding(
         "SP219",
         f"NIR has no {own}; spikeport reads it, other tools refuse the file",
-        where=f"node {name!r}",
+        where=f"node {names[0]!r}{more}",
         why="NIR's nodes add what enters them, its windows have one axis or two, its thresholds stay.",
         mend="nothing if spikeport reads the file; ONNX says it with standard operators",
         severity="note",
