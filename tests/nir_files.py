@@ -44,9 +44,9 @@ def published(clones):
     """Repository, path and bytes of each distinct .nir file in any commit."""
     known = set()
     for repository in REPOSITORIES:
-        (place,) = [path for path in (clones / repository.replace("/", "+")).rglob("*") if (path / "HEAD").is_file()][
-            :1
-        ]
+        place = next((path.parent for path in (clones / repository.replace("/", "+")).rglob("HEAD")), None)
+        if place is None:
+            raise SystemExit(f"no clone of {repository} in {clones}: git clone --mirror it there, / written +")
         git = ["git", "-C", str(place)]
         log = [*git, "log", "--all", "-m", "--raw", "--no-abbrev", "--no-renames", "--format=", "--", "*.nir"]
         for line in subprocess.run(log, capture_output=True, text=True, check=True).stdout.splitlines():
