@@ -267,7 +267,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     warm()
-    kills, wrong = run(asked.verbs or ["export", "simulate", "report", "compare", "train"], asked.count, asked.seed)
+    kills, wrong = run(asked.verbs or [*commands()], asked.count, asked.seed)
     print(json.dumps({"kills": kills, "wrong": len(wrong)}))
     sys.exit(bool(wrong))
 
