@@ -70,13 +70,14 @@ def _fork(name, make, seeds, folder) -> Iterator[str]:
     child = os.fork()
     if child == 0:
         os.close(here)
+        os.setsid()  # a codec's child that hangs ends with it, and does not keep the pipe open
         _child(name, make, seeds, folder, there)
     os.close(there)
     said, status = 0, None
     with os.fdopen(here) as lines:
         while said < len(seeds):
             if not select.select([lines], [], [], PATIENCE)[0]:
-                os.kill(child, signal.SIGKILL)
+                os.killpg(child, signal.SIGKILL)
             line = lines.readline()
             if not line:
                 break
@@ -89,11 +90,12 @@ def _fork(name, make, seeds, folder) -> Iterator[str]:
 
 def _child(name, make, seeds, folder, pipe) -> None:
     """In the fork: does not return."""
+    from spikeport.memory import taken
+
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (taken() + MEMORY, taken() + MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     warnings.simplefilter("error")
     for seed in seeds:

@@ -99,16 +99,16 @@ def load(name: str, split: str = "test", folder: Path | str | None = None, times
         options["timesteps"] = timesteps
     if callable(count):
         options["folder"] = Path(place)
-        return _read(source, split, options, count(Path(place)), name)
-    return _read(source, split, options, count, known)
+        return _read(source, split, options, lambda: count(Path(place)), name)
+    return _read(source, split, options, lambda: count, known)
 
 
-def _read(source: Source, split: str, options: dict[str, Any], classes: int, name: str) -> Dataset:
+def _read(source: Source, split: str, options: dict[str, Any], classes: Callable[[], int], name: str) -> Dataset:
     x, y, *lengths = source.read(split, **options)
     samples = Samples(x, source.coding)
     if lengths:
         samples = samples.ending(lengths[0], name)
-    return Dataset(samples.array, y, source.coding, classes, name, samples.lengths)
+    return Dataset(samples.array, y, source.coding, classes(), name, samples.lengths)
 
 
 def is_name(name: str) -> bool:

@@ -20,6 +20,7 @@ from typing import IO, Any, Protocol
 
 import numpy as np
 
+from spikeport import memory
 from spikeport.graph.arrays import Array
 
 DEEPEST = 64  #: tables and lists within each other, in JSON and TOML
@@ -27,8 +28,6 @@ LONGEST_TOML = 2**20  #: characters
 LONGEST_HEADER = 2**16  #: bytes in which an array says its type and shape; fields of records have long names
 LONGEST_AXIS = 32  #: axes of an array
 BLOCK = 512  #: bytes of a header in a tar archive
-SPARE = 2**26  #: bytes of memory that are left to everything else
-ANY = 2**40  #: bytes, where a system does not say how many it has
 
 
 class Stream(Protocol):
@@ -264,24 +263,9 @@ def image(path: Path, side: int | None = None, mode: str = "") -> Array:
 
 def affordable(size: int) -> None:
     """Raise ValueError where ``size`` bytes are more than this process may take, before any of them is made."""
-    left = memory_left()
+    left = memory.left()
     if size > left:
         raise ValueError(f"claims {size:,} bytes; {left:,} are free")
-
-
-def memory_left() -> int:
-    """Bytes that this process may still take: of the machine's free ones, and of its own limit."""
-    try:
-        import resource
-
-        available = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-        left = int(available[1]) * 1024 if available else ANY
-        soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-        if soft != resource.RLIM_INFINITY:
-            left = min(left, soft - int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize())
-    except (ImportError, OSError):  # another system than Linux does not say
-        return ANY
-    return max(0, left - SPARE)
 
 
 def _told(shape: tuple[int, ...]) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spikeport import reading
+from spikeport import memory, reading
 
 SECONDS = 600  #: in which a recording is read that can be read
 NAMES = ("t", "x", "y", "on")
@@ -42,7 +42,7 @@ def main(path: str) -> None:
     from aedat import Decoder
 
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (reading.memory_left(), hard))
+    resource.setrlimit(resource.RLIMIT_AS, (memory.taken() + memory.left(), hard))
     decoder = Decoder(path)
     streams = sorted(number for number, stream in decoder.id_to_stream().items() if stream["type"] == "events")
     if not streams:

@@ -38,8 +38,8 @@ def applies(x: Tensor, threshold: Tensor, rules: Rules) -> bool:
         and threshold.ndim == 1
         and rules.compiled
         and x.numel() > 0
+        and not torch.compiler.is_compiling()  # before what its tracer does not know
         and loops.wanted()
-        and not torch.compiler.is_compiling()
         and type(x) in (Tensor, torch.nn.Parameter)
     )
 
