@@ -95,21 +95,24 @@ def _child(name, make, seeds, folder, pipe) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
-    resource.setrlimit(resource.RLIMIT_AS, (taken() + MEMORY, taken() + MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     warnings.simplefilter("error")
-    for seed in seeds:
-        ending, data = make(seed)
-        place = folder / f"m{seed}"
-        place.mkdir()
-        path = place / f"m{ending}"
-        path.write_bytes(data)
-        spent = resource.getrusage(resource.RUSAGE_SELF)
-        resource.setrlimit(resource.RLIMIT_CPU, (int(spent.ru_utime + spent.ru_stime) + 1 + SECONDS, -1))
-        ended = outcome(name, path)
-        shutil.rmtree(place)
-        os.write(pipe, (json.dumps(ended) + "\n").encode())
-    os._exit(0)
+    try:
+        for seed in seeds:
+            ending, data = make(seed)
+            place = folder / f"m{seed}"
+            place.mkdir()
+            path = place / f"m{ending}"
+            path.write_bytes(data)
+            spent = resource.getrusage(resource.RUSAGE_SELF)
+            resource.setrlimit(resource.RLIMIT_CPU, (int(spent.ru_utime + spent.ru_stime) + 1 + SECONDS, -1))
+            resource.setrlimit(resource.RLIMIT_AS, (taken() + MEMORY, -1))
+            ended = outcome(name, path)
+            resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+            shutil.rmtree(place)
+            os.write(pipe, (json.dumps(ended) + "\n").encode())
+    finally:
+        os._exit(0)  # also here: what unwinds in a fork takes its parent's folder away
 
 
 def warm(names: list[str]) -> None:
