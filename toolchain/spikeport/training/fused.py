@@ -28,6 +28,8 @@ from spikeport.training.rules import Rules
 Array = NDArray[Any]
 
 FLOATS = (torch.float32, torch.float64, torch.bfloat16)
+#: Numbers that overflow are infinite without a word, as torch has them; the loop ends a training that diverges.
+QUIET = np.errstate(over="ignore", invalid="ignore")
 
 
 def applies(x: Tensor, threshold: Tensor, rules: Rules) -> bool:
@@ -80,6 +82,7 @@ def normalise_and_fire(
 
 class _Fire(torch.autograd.Function):
     @staticmethod
+    @QUIET
     def forward(
         ctx: Any,
         x: Tensor,
@@ -121,6 +124,7 @@ class _Fire(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @QUIET
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, beta, thresholds, widths = ctx.saved_tensors
         rules, norm, rows = ctx.rules, ctx.norm, ctx.rows

@@ -28,8 +28,7 @@ class Rows:
         repeated = max(1, BLOCK // len(mean))
 
         def row(values: Array | float) -> Array:
-            with np.errstate(over="ignore"):  # infinite, as torch has it; the loop ends a training that diverges
-                each = np.atleast_2d(np.asarray(values, dtype))
+            each = np.atleast_2d(np.asarray(values, dtype))
             return np.tile(np.broadcast_to(each, (len(each), len(mean))), (1, repeated))
 
         return cls(len(mean), row(scale), row(shift), row(mean)[0])
