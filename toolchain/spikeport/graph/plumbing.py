@@ -115,6 +115,12 @@ class Norm(Node):
 
     def output_shape(self, source: Shape) -> Shape:
         require(
+            bool((self.var + self.eps > 0).all()),
+            "SP114",
+            "a variance and its eps are not above zero together: no root of them divides",
+            mend="check the running variances of the checkpoint",
+        )
+        require(
             self.gamma.shape == source[:1],
             "SP106",
             f"normalises {self.gamma.shape[0]} channels, gets input of shape {source}",

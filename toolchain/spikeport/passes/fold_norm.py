@@ -9,6 +9,7 @@ from spikeport.passes.constant import add_constant
 from spikeport.passes.linear import feeders, real_dtype, scaled_inputs, scaled_outputs
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a number that overflows is infinite, and no graph holds it (SP114)
 def fold_norm(graph: Graph) -> Graph:
     """Merge every batch normalisation into the synapses before it, or else into what follows.
 

@@ -22,7 +22,7 @@ ROOM, RATIO = 2**24, 64  #: bytes that a file may claim: so many, and so many fo
 PREFIX = "module."  #: what DataParallel puts before every key
 #: what torch's reader raises on files that are damaged or something else
 DAMAGED: tuple[type[Exception], ...] = (RuntimeError, OSError, EOFError, ValueError, LookupError, AttributeError)
-DAMAGED += (TypeError, MemoryError, OverflowError, zipfile.BadZipFile, struct.error)
+DAMAGED += (AssertionError, TypeError, MemoryError, OverflowError, zipfile.BadZipFile, struct.error)
 
 
 def read_state(file: Path | str) -> dict[str, Tensor]:
