@@ -124,6 +124,8 @@ class _Reader:
             self.count += 1
             if self.count > MOST:
                 fail("SP202", f"holds more than {MOST} entries", where=str(self.path))
+            if isinstance(name, bytes):  # h5py's, where they are no UTF-8
+                fail("SP202", f"{group.name} holds a name that is no text: {name[:60]!r}", where=str(self.path))
             key = name.encode("utf-8", "surrogateescape")
             if group.id.links.get_info(key).type != h5py.h5l.TYPE_HARD:
                 fail(
