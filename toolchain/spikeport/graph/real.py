@@ -48,6 +48,8 @@ class Real:
             yield from between("decay", node.decay, 0.0, 1.0)
         if isinstance(node, ALIF):
             yield from between("adaptation_decay", node.adaptation_decay, 0.0, 1.0)
+        if isinstance(node, Synapse) and node.exponent:
+            yield Finding("SP115", f"real weights have no exponent, here {node.exponent}", mend="scale the weights")
 
     def entering(self, node: Input, samples: Array) -> Array:
         return meaning.frames(node, samples)

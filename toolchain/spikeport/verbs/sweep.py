@@ -178,7 +178,8 @@ def tell(known: Plan, facts: Mapping[str, Facts]) -> dict[str, Any]:
         if (after := figures.get("accuracy")) is not None and (before := figures["real_accuracy"]) is not None:
             figures["drop"] = round(100 * (before - after), 9)  # points
     if known.chip is not None and {"fits", "chips"} <= set(facts.get("fits", ())):
-        figures["fits"] = bool(facts["fits"]["fits"]) and facts["fits"]["chips"] <= known.chip[1]
+        chips = facts["fits"]["chips"]
+        figures["fits"] = bool(facts["fits"]["fits"]) and isinstance(chips, int) and chips <= known.chip[1]
     return {name: value for name, value in figures.items() if name in (*stages.figures(known.verbs), "fits")}
 
 
