@@ -13,6 +13,7 @@ from spikeport.graph import StepAffine
 from spikeport.tracing import capture
 from spikeport.training import PLIF, DsAtgo, Fixed, MpdAgl, fused_steps, losses
 from spikeport.training.networks import build
+from spikeport.training.norm import TdBatchNorm
 from spikeport.training.recipe import parse
 from spikeport.training.step_norms import Tab, Tebn
 from tiny_training import TINY, network
@@ -112,6 +113,17 @@ def test_compiled_loops_train_as_the_norm_and_the_neurons_one_after_the_other(ki
     assert results[0][0].any()
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("kind", [TdBatchNorm, Tebn, Tab])
+def test_gains_that_overflow_are_infinite_without_a_warning(kind):
+    """As torch's operations have them: the loop says itself where a loss is no number."""
+    method = MpdAgl(threshold=0.5)
+    norm = kind(CHANNELS, method) if kind is TdBatchNorm else kind(CHANNELS, method, STEPS)
+    torch.nn.init.constant_(norm.weight, 3e38)
+    x = (torch.randn(SHAPES[0]) * 1e-3).requires_grad_()
+    PLIF(method, STEPS, norm=norm).normalised(x, norm).sum().backward()
+    assert not x.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("norm", ["tebn", "tab"])

@@ -224,26 +224,21 @@ def _exponent(lead: Array, alive: Array, needed: Needed, profile: Profile) -> in
     return int(max(min(0.0, enough), min(fits, max(0.0, enough))))
 
 
-def _fewer_bits(name: str, bits: int) -> Finding:
+def _coarser(name: str, bits: int, why: str, mend: str) -> Finding:
+    what = f"its weights keep {bits} bits fewer"
     return Finding(
-        "SP429",
-        f"its weights keep {bits} bits fewer",
-        f"node {name!r}",
-        why="the profile shifts each weight by a negative exponent, which would drop as many bits; it is 0 instead.",
-        mend="nothing if accuracy holds; a profile that shifts sums keeps them",
-        severity="substituted",
+        "SP429", what, f"node {name!r}", why=why, mend=f"nothing if accuracy holds; {mend}", severity="substituted"
     )
+
+
+def _fewer_bits(name: str, bits: int) -> Finding:
+    why = "the profile shifts each weight by a negative exponent, which would drop as many bits; it is 0 instead."
+    return _coarser(name, bits, why, "a profile that shifts sums keeps them")
 
 
 def _one_shift(name: str, bits: int) -> Finding:
-    return Finding(
-        "SP429",
-        f"its weights keep {bits} bits fewer",
-        f"node {name!r}",
-        why="all weights of a population of the chip have one shift, and others in it are coarser.",
-        mend="nothing if accuracy holds; else train weights of one size in the layers that meet",
-        severity="substituted",
-    )
+    why = "all weights of a population of the chip have one shift, and others in it are coarser."
+    return _coarser(name, bits, why, "else train weights of one size in the layers that meet")
 
 
 def _findings(layer: Layer, alive: Array, short: Array, excess: Array, bits: int) -> tuple[Finding, ...]:

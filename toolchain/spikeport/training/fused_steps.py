@@ -35,6 +35,7 @@ def normalise_and_fire(
 
 class _Fire(torch.autograd.Function):
     @staticmethod
+    @fused.QUIET
     def forward(
         ctx: Any,
         x: Tensor,
@@ -68,6 +69,7 @@ class _Fire(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @fused.QUIET
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, beta, used, widths = ctx.saved_tensors
         rows, rules = ctx.rows, ctx.rules
