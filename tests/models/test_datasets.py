@@ -36,6 +36,7 @@ def test_digits_are_whole_sixteenths_in_disjoint_stratified_splits():
 def test_unknown_names_and_splits_are_refused():
     assert code(datasets.load, "digit", "test") == "SP360"
     assert code(datasets.load, "digits", "validation") == "SP363"
+    assert code(datasets.load, "digits", "test", "somewhere") == "SP361"
 
 
 @pytest.mark.parametrize("name", [name for name in datasets.status() if name != "digits"])

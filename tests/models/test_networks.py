@@ -1,11 +1,14 @@
 """The networks have the sizes of the published ones."""
 
+import math
+
 import pytest
 import torch
 
 from spikeport.findings import SpikeportError
 from spikeport.training import DsAtgo
 from spikeport.training.networks import Task, build, networks
+from spikeport.training.recipe import parse
 from spikeport_models.networks.size import size_of
 from spikeport_models.networks.spikformer import spikformer
 
@@ -121,18 +124,41 @@ def test_width_scales_every_layer():
     ("name", "options", "words"),
     [
         ("resnet20", {}, "resnet19"),
-        ("conv", {"depth": 3}, "no option depth"),
+        ("conv", {"depth": 3}, "no option 'depth'"),
         ("vggsnn", {}, "four 2x2 pools"),
         ("resnet19", {"residual": "and"}, "'sew' or 'plain'"),
-        ("resnet19", {"width": -1.0}, "width -1"),
-        ("mlp", {"hidden": [0]}, "0 channels"),
-        ("conv", {"strides": [1, 0]}, "a stride or a kernel of 0"),
+        ("resnet19", {"width": -1.0}, "width = -1.0: input should be greater than 0"),
+        ("sew-resnet34", {"depth": 50}, "depth = 50: input should be 18 or 34"),
+        ("mlp", {"hidden": [0]}, r"hidden\[0\] = 0: input should be greater than or equal to 1"),
+        ("mlp", {"hidden": []}, "at least 1 item"),
+        ("conv", {"strides": [1, 0]}, r"strides\[1\] = 0"),
+        ("conv", {"pool": 9}, "no pixel of"),
+        ("conv", {"width": math.inf}, "finite"),
+        ("recurrent", {"decay": 1.0}, "decay = 1.0: input should be less than 1"),
+        ("recurrent", {"memory": 1.5}, "memory = 1.5: input should be less than or equal to 1"),
+        ("synaptic", {"current": 0.0}, "current = 0.0: input should be greater than 0"),
+        ("spikformer", {"depth": 0}, "depth = 0"),
+        ("spikformer", {"heads": -1}, "heads = -1"),
+        ("spikformer", {"ratio": 0}, "ratio = 0"),
     ],
 )
 def test_what_no_network_has_is_refused(name, options, words):
     with pytest.raises(SpikeportError, match=words) as error:
         net(name, (3, 8, 8), **options)
     assert error.value.code == "SP314"
+
+
+def test_every_option_that_cannot_be_is_named_before_any_data_are_read():
+    fields = {"model": "m", "dataset": "nowhere", "network": "spikformer", "timesteps": 1, "epochs": 1}
+    with pytest.raises(SpikeportError) as error:
+        parse({**fields, "architecture": {"depth": -1, "heads": 0, "ratoi": 2}})
+    assert [finding.code for finding in error.value.findings] == ["SP314"] * 3
+    assert "did you mean ratio" in error.value.findings[2].mend
+
+
+def test_even_kernels_fit_too():
+    """A convolution of 4 pixels padded by 1 makes 7 of 8, one of 2 pixels makes 6 of these."""
+    assert net("conv", (1, 8, 8), kernels=[4, 2], strides=[1, 1])(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
 
 
 @pytest.mark.parametrize("name", USUAL)

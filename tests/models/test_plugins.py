@@ -67,7 +67,7 @@ def test_the_page_s_package_trains_and_ships_a_model(bars, tmp_path):
         (lambda name: networks.build(name, input_shape=(1, 8, 8), classes=2, timesteps=2), "SP314.*\n.*bars-net, conv"),
         (
             lambda _: networks.build("bars-net", input_shape=(1,), classes=2, timesteps=2, options={"width": 2}),
-            "SP314.*no option width\n.*choose one of: hidden",
+            "SP314.*no option 'width'\n.*choose one of: hidden",
         ),
     ],
 )

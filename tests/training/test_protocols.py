@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from data_files import cifar_folder
+from data_files import cifar_folder, code
 from spikeport.findings import SpikeportError
 from spikeport.preprocessing import of
-from spikeport.training import DsAtgo, shipped
-from spikeport.training.augment import augment
+from spikeport.training import DsAtgo, augment, shipped
 from spikeport.training.loop import Training, fit, rate_at
 from spikeport.training.losses import mean_square
+from spikeport.training.networks import try_out
 from spikeport.training.parts import batches
 from spikeport.training.recipe import parse, read
 from spikeport.verbs.train import train
@@ -62,7 +62,7 @@ def test_a_batch_that_is_not_full(last, sizes):
 
 def test_what_rolls_out_comes_in_again_in_all_frames_alike():
     x = torch.arange(2 * 40 * 49.0).reshape(2, 40, 1, 7, 7)
-    rolled = augment(x, torch.Generator().manual_seed(1), recipe(roll=2))
+    rolled = augment.augment(x, torch.Generator().manual_seed(1), recipe(roll=2))
     places = set()
     for before, after in zip(x.unbind(1), rolled.unbind(1), strict=True):
         (place,) = [
@@ -74,7 +74,7 @@ def test_what_rolls_out_comes_in_again_in_all_frames_alike():
 
 def test_a_square_is_cut_out_of_each_sample():
     x = torch.ones(60, 2, 9, 9)
-    cut = augment(x, torch.Generator().manual_seed(1), recipe(cutout=4)) == 0
+    cut = augment.augment(x, torch.Generator().manual_seed(1), recipe(cutout=4)) == 0
     assert torch.equal(cut[:, 0], cut[:, 1])
     for hole in cut[:, 0]:
         rows, cols = hole.any(1).nonzero().ravel(), hole.any(0).nonzero().ravel()
@@ -84,11 +84,32 @@ def test_a_square_is_cut_out_of_each_sample():
     assert int(cut[:, 0].sum((1, 2)).max()) == 16
 
 
+@pytest.mark.parametrize(
+    ("fields", "shape"),
+    [
+        ({"shift": 8, "roll": 9}, (1, 8, 12)),
+        ({"cutout": 8, "flip": True}, (12, 1, 1)),
+        ({"shift": 1, "cutout": 2}, (16,)),
+    ],
+)
+def test_what_leaves_nothing_of_a_frame_is_refused(fields, shape):
+    with pytest.raises(SpikeportError) as error:
+        augment.check(recipe(**fields), shape)
+    assert [finding.code for finding in error.value.findings] == ["SP312"] * 2
+    augment.check(recipe(shift=7, roll=7, cutout=7, flip=True), (1, 8, 12))
+
+
+def test_a_network_that_does_not_take_the_samples_is_told_before_the_training(tmp_path):
+    fields = {"architecture.events": True, "timesteps": 2}
+    assert code(train, "digits-conv", out=tmp_path, overrides=fields) == "SP314"
+    assert code(try_out, torch.nn.Flatten(), torch.zeros(1, 1, 8, 8), 10) == "SP314"
+
+
 def test_a_policy_needs_torchvision(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchvision", None)
     monkeypatch.setitem(sys.modules, "torchvision.transforms", None)
     with pytest.raises(SpikeportError, match="SP322"):
-        augment(torch.rand(2, 3, 8, 8), torch.Generator(), recipe(policy="cifar10"))
+        augment.augment(torch.rand(2, 3, 8, 8), torch.Generator(), recipe(policy="cifar10"))
 
 
 def test_a_policy_draws_from_the_trainings_generator_alone():
@@ -98,14 +119,14 @@ def test_a_policy_draws_from_the_trainings_generator_alone():
         pytest.skip(f"torchvision cannot be imported: {error}")
     x, before = torch.rand(6, 3, 32, 32), torch.get_rng_state()
     one, again, other = (
-        augment(x, torch.Generator().manual_seed(seed), recipe(policy="cifar10")) for seed in (1, 1, 2)
+        augment.augment(x, torch.Generator().manual_seed(seed), recipe(policy="cifar10")) for seed in (1, 1, 2)
     )
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
     assert torch.equal(torch.get_rng_state(), before)
     assert 0 <= float(one.min()) < float(one.max()) <= 1
     with pytest.raises(SpikeportError, match="SP322"):
-        augment(x - 1, torch.Generator(), recipe(policy="cifar10"))
+        augment.augment(x - 1, torch.Generator(), recipe(policy="cifar10"))
 
 
 def test_ablations_keep_one_half_of_ds_atgo():

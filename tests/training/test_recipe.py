@@ -31,6 +31,10 @@ def test_shipped_recipes_are_valid(name):
         ({"weight_decay": float("nan")}, "weight_decay"),
         ({"also": {"im": -1.0}}, "also.im"),
         ({"loss": "tet", "loss_options": {"share": True}}, "share"),
+        ({"loss": "tte"}, "no loss 'tte'"),
+        ({"loss": "im", "label_smoothing": 0.1}, "label_smoothing = 0.1 does nothing with loss = 'im'"),
+        ({"step_epochs": 3}, "does nothing with schedule = 'cosine'"),
+        ({"optimiser": "adam", "momentum": 0.5}, "does nothing with optimiser = 'adam'"),
     ],
 )
 def test_a_field_that_does_not_fit_is_named(fields, words):
@@ -75,14 +79,19 @@ def test_missing_and_broken_files_are_refused(tmp_path):
         Recipe,
         model=st.text(min_size=1),
         dataset=st.text(),
-        network=st.text(),
+        network=st.just("mlp"),
         timesteps=st.integers(1, 99),
         epochs=st.integers(1, 999),
         lr=st.floats(1e-9, 10),
         flip=st.booleans(),
-        architecture=st.dictionaries(
-            st.from_regex(r"[a-z_]{1,9}", fullmatch=True),
-            st.one_of(st.booleans(), st.integers(-99, 99), st.text(), st.lists(st.integers(0, 9), max_size=3)),
+        architecture=st.fixed_dictionaries(
+            {},
+            optional={
+                "events": st.booleans(),
+                "neuron": st.text(),
+                "width": st.floats(1e-9, 9),
+                "hidden": st.lists(st.integers(1, 99), min_size=1, max_size=3),
+            },
         ),
     )
 )

@@ -47,6 +47,11 @@ class Own:
 _own: dict[str, dict[str, Own]] = {}
 
 
+def one(kind: str) -> str:
+    """A kind's word for one of it: losses, a loss."""
+    return kind.removesuffix("es") if kind.endswith("sses") else kind.removesuffix("s")
+
+
 def plugin(kind: str, name: str) -> Callable[[Thing], Thing]:
     """Make what follows known under a name, in this process: ``@plugin("methods", "mine")`` above a class or function.
 

@@ -7,14 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from spikeport.datasets import Arrays, Source, Split
+from spikeport.findings import require
 from spikeport_models.datasets.parts import indices_of
 
 
 def digits(split: Split, folder: Path | None = None) -> Arrays:
     """x [N, 1, 8, 8] in exact sixteenths between 0 and 1. 80/20 stratified; a tenth of the 80 % is for validation.
 
-    ``folder`` is not used: the data come with the package.
+    Raises SP361 for a ``folder``: the data come with the package.
     """
+    require(
+        folder is None, "SP361", "comes with scikit-learn, not in a folder", where="digits", mend="leave folder out"
+    )
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

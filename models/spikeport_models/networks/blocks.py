@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from spikeport.findings import require
 from spikeport.training.layers import Conv2d, Linear, Readout, Repeat, start_weights
 from spikeport.training.membrane_norm import MembraneNorm
 from spikeport.training.networks import Cells, Task
@@ -85,14 +83,11 @@ class Blocks:
 
 
 def fade(readout: Readout, memory: float, total: float = 1.0) -> None:
-    """Give the steps the weights ``memory ** (T - 1 - t)``, which add up to ``total``. Raises SP314 outside 0 ... 1."""
-    require(0 <= memory <= 1, "SP314", f"memory = {memory}", mend="memory lies between 0 and 1")
+    """Give the steps the weights ``memory ** (T - 1 - t)``, 0 ... 1, which add up to ``total``."""
     weight = memory ** torch.arange(readout.timesteps - 1, -1, -1, dtype=torch.float64)
     readout.weight.copy_(total * weight / weight.sum())
 
 
 def scaled(channels: int, width: float) -> int:
-    """So many channels times ``width``, at least one. Raises SP314 where one of the two is not above 0."""
-    mend = "channels and neurons are counted from 1, a width is a factor above 0"
-    require(channels >= 1 and 0 < width < math.inf, "SP314", f"{channels} channels, width {width:g}", mend=mend)
+    """So many channels times ``width``, at least one."""
     return max(1, round(channels * width))

@@ -10,20 +10,20 @@ from torch import nn
 
 from spikeport.findings import require
 from spikeport.training.layers import AvgPool2d, Flatten, Linear
-from spikeport.training.networks import Cells, Task
+from spikeport.training.networks import Cells, Count, Task, Width
 from spikeport_models.networks.blocks import Blocks, scaled
 
 
 def conv(
     task: Task,
     *,
-    channels: Sequence[int] = (16, 32),
-    strides: Sequence[int] = (1, 2),
-    kernels: Sequence[int] | None = None,
-    hidden: int = 64,
-    pool: int = 1,
+    channels: Sequence[Count] = (16, 32),
+    strides: Sequence[Count] = (1, 2),
+    kernels: Sequence[Count] | None = None,
+    hidden: Count = 64,
+    pool: Count = 1,
     events: bool = False,
-    width: float = 1.0,
+    width: Width = 1.0,
     **cells: Unpack[Cells],
 ) -> nn.Module:
     """Convolutions with tdBN and neurons, then Linear-tdBN-neurons, then Linear and the mean over time.
@@ -39,18 +39,18 @@ def conv(
         f"{len(channels)} channels, {len(strides)} strides and {len(kernels)} kernels",
         mend="give one stride and one kernel a convolution",
     )
-    least = min((*strides, *kernels), default=1)
-    require(least >= 1, "SP314", f"a stride or a kernel of {least}", mend="both are pixels, from 1 on")
     blocks = Blocks(task, cells)
     layers = blocks.begin(events)
     inputs, *size = task.input_shape
     for number, (count, stride, kernel) in enumerate(zip(channels, strides, kernels, strict=True), 1):
         outputs = scaled(count, width)
         layers[f"conv{number}"] = blocks.conv(inputs, outputs, kernel=kernel, stride=stride)
-        inputs, size = outputs, [(n - 1) // stride + 1 for n in size]
+        inputs, size = outputs, [(n + (kernel - 1) // 2 * 2 - kernel) // stride + 1 for n in size]
     if pool > 1:
         layers["pool"] = AvgPool2d(pool)
         size = [n // pool for n in size]
+    mend = "smaller kernels, strides or pool"
+    require(min(size) >= 1, "SP314", f"no pixel of {list(task.input_shape)} is left for the dense layer", mend=mend)
     dense = scaled(hidden, width)
     layers["flatten"] = Flatten()
     layers["dense"] = blocks.linear(inputs * math.prod(size), dense)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Unpack
 
 from torch import nn
 
 from spikeport.training.layers import Flatten, Linear
-from spikeport.training.networks import Cells, Task
+from spikeport.training.networks import Cells, Counts, Task, Width
 from spikeport_models.networks.blocks import Blocks, scaled
 
 
 def mlp(
-    task: Task, *, hidden: Sequence[int] = (256, 256), width: float = 1.0, events: bool = False, **cells: Unpack[Cells]
+    task: Task, *, hidden: Counts = (256, 256), width: Width = 1.0, events: bool = False, **cells: Unpack[Cells]
 ) -> nn.Module:
     """Linear-tdBN-neurons for each of ``hidden``, then Linear and the mean over time."""
     blocks = Blocks(task, cells)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Unpack
+from typing import Annotated, Unpack
 
+from pydantic import Field
 from torch import nn
 
 from spikeport.findings import require
 from spikeport.training.layers import Flatten, Linear, Readout
-from spikeport.training.networks import Cells, Task
+from spikeport.training.networks import Cells, Counts, Share, Task, Width
 from spikeport.training.recurrent import Recurrent
 from spikeport.training.step_norms import norm_of
 from spikeport_models.networks.blocks import Blocks, Spiking, fade, scaled
@@ -20,11 +20,11 @@ from spikeport_models.networks.blocks import Blocks, Spiking, fade, scaled
 def recurrent(
     task: Task,
     *,
-    hidden: Sequence[int] = (64,),
-    decay: float = 0.8,
-    memory: float = 0.9,
+    hidden: Counts = (64,),
+    decay: Annotated[float, Field(gt=0, lt=1)] = 0.8,
+    memory: Share = 0.9,
     events: bool = True,
-    width: float = 1.0,
+    width: Width = 1.0,
     **cells: Unpack[Cells],
 ) -> nn.Module:
     """Linear-tdBN and neurons that are connected among themselves, for each of ``hidden``, then Linear and a readout.
@@ -34,7 +34,7 @@ def recurrent(
     takes a frame a timestep.
     """
     kind, norms = cells.pop("neuron", "plif"), cells.pop("norm", "tdbn")
-    require(kind == "plif", "SP314", f"recurrent neurons are plif, not {kind!r}")
+    require(kind == "plif", "SP314", f"recurrent neurons are plif, not {kind!r}", mend="leave neuron out")
     layers = Blocks(task, cells).begin(events)
     layers["flatten"] = Flatten()
     inputs = math.prod(task.input_shape)

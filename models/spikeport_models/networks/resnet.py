@@ -9,9 +9,8 @@ from typing import Literal, Unpack
 
 from torch import Tensor, nn
 
-from spikeport.findings import require
 from spikeport.training.layers import AvgPool2d, Conv2d, Flatten, GlobalAvgPool2d, Linear
-from spikeport.training.networks import Cells, Task
+from spikeport.training.networks import Cells, Task, Width
 from spikeport_models.networks.blocks import Blocks, Layers, scaled
 
 Residual = Literal["sew", "plain"]
@@ -63,7 +62,7 @@ def resnet19(
     task: Task,
     *,
     residual: Residual = "sew",
-    width: float = 1.0,
+    width: Width = 1.0,
     events: bool = False,
     readout_bias: bool = False,
     **cells: Unpack[Cells],
@@ -86,9 +85,9 @@ def resnet19(
 def sew_resnet(
     task: Task,
     *,
-    depth: int = 18,
+    depth: Literal[18, 34] = 18,
     residual: Residual = "sew",
-    width: float = 1.0,
+    width: Width = 1.0,
     stem: Literal["imagenet", "small"] = "imagenet",
     events: bool = False,
     **cells: Unpack[Cells],
@@ -98,7 +97,6 @@ def sew_resnet(
     The 3x3 pool of the stem is an average, not a maximum: a sum of spikes is something that hardware computes.
     """
     counts = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
-    require(depth in counts, "SP314", f"there is no ResNet-{depth}", mend="depth is 18 or 34")
     blocks = Blocks(task, cells)
     channels = [scaled(count, width) for count in (64, 128, 256, 512)]
     layers = blocks.begin(events)
@@ -118,7 +116,6 @@ def _add_stages(
     layers: Layers, blocks: Blocks, channels: Sequence[int], counts: Sequence[int], residual: Residual
 ) -> None:
     """Add ``counts`` blocks a stage, each but the first stage halving the image, and the mean over space."""
-    require(residual in BLOCKS, "SP314", f"there is no residual {residual!r}", mend="residual is sew or plain")
     inputs = channels[0]
     for stage, (outputs, count) in enumerate(zip(channels, counts, strict=True), 1):
         for number in range(1, count + 1):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from spikeport.findings import require
 from spikeport.training.layers import Flatten, GlobalAvgPool2d, Linear
-from spikeport.training.networks import Cells, Task
+from spikeport.training.networks import Cells, Count, Task, Width
 from spikeport.training.neurons import Neuron
 from spikeport_models.networks.blocks import Blocks, scaled
 
@@ -68,12 +68,12 @@ class Encoder(nn.Module):
 def spikformer(
     task: Task,
     *,
-    channels: int = 64,
-    depth: int = 2,
-    heads: int = 4,
-    ratio: int = 2,
+    channels: Count = 64,
+    depth: Count = 2,
+    heads: Count = 4,
+    ratio: Count = 2,
     events: bool = False,
-    width: float = 1.0,
+    width: Width = 1.0,
     **cells: Unpack[Cells],
 ) -> nn.Module:
     """Three 3x3 convolutions, two of stride 2; ``depth`` encoders of ``channels``, and the mean over the tokens.
@@ -82,7 +82,8 @@ def spikformer(
     [T, B, C, H, W] instead of [B, C, H, W]. Raises SP314 where the channels do not divide into heads.
     """
     channels = scaled(channels, width)
-    require(channels % (2 * heads) == 0, "SP314", f"{channels} channels do not divide into {heads} heads and by 2")
+    what = f"{channels} channels do not divide into {heads} heads and by 2"
+    require(channels % (2 * heads) == 0, "SP314", what, mend=f"channels (times width) in steps of {2 * heads}")
     blocks = Blocks(task, cells)
     layers = blocks.begin(events)
     layers["patch1"] = blocks.conv(task.input_shape[0], channels // 2)

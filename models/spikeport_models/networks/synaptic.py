@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from spikeport.training.layers import Flatten, Linear, Readout
-from spikeport.training.networks import Task
+from spikeport.training.networks import Count, Share, Task, Width
 from spikeport.training.synaptic import Synaptic
 from spikeport_models.networks.blocks import fade, scaled
+
+Kept = Annotated[float, Field(gt=0, lt=1)]  #: a share of what is held
 
 EVENTS = 4.0  #: by so much smaller weights of the input start, since a channel brings up to 15 events a step
 SHARPNESS = 10.0  #: the readout's weights add up to this, so that a class that fires at every step is a sure answer
@@ -21,12 +25,12 @@ SHARPNESS = 10.0  #: the readout's weights add up to this, so that a class that 
 def synaptic(
     task: Task,
     *,
-    hidden: Sequence[int] = (48,),
-    decay: float = 0.875,
-    current: float = 0.5,
+    hidden: Sequence[Count] = (48,),
+    decay: Kept = 0.875,
+    current: Kept = 0.5,
     recurrent: bool = True,
-    memory: float = 0.9,
-    width: float = 1.0,
+    memory: Share = 0.9,
+    width: Width = 1.0,
 ) -> nn.Module:
     """Linear and neurons with a current, connected among themselves, for each of ``hidden``; a neuron a class behind.
 

@@ -8,13 +8,13 @@ from torch import nn
 
 from spikeport.findings import require
 from spikeport.training.layers import AvgPool2d, Flatten, Linear
-from spikeport.training.networks import Cells, Task
+from spikeport.training.networks import Cells, Task, Width
 from spikeport_models.networks.blocks import Blocks, scaled
 
 PLAN = ((64, 128), (256, 256), (512, 512), (512, 512))  #: channels between the pools; models/VGGSNN.py:22-83
 
 
-def vggsnn(task: Task, *, width: float = 1.0, events: bool = True, **cells: Unpack[Cells]) -> nn.Module:
+def vggsnn(task: Task, *, width: Width = 1.0, events: bool = True, **cells: Unpack[Cells]) -> nn.Module:
     """Eight spiking 3x3 convolutions with 2x2 average pools between, then one linear layer with bias.
 
     9,268,754 parameters for 2x48x48 and 10 classes. Raises SP314 for images smaller than 16x16.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from spikeport.findings import fail
+from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.training import options
 from spikeport.training.parts import there
 from spikeport.training.recipe import Recipe
@@ -36,6 +36,21 @@ def augment(x: Tensor, generator: torch.Generator, recipe: Recipe) -> Tensor:
     for name, own in recipe.augmentations.items():
         x = options.make("augmentations", name, {}, own, "SP312")(x, generator)
     return x
+
+
+def check(recipe: Recipe, shape: tuple[int, ...]) -> None:
+    """Raises SP312 for what moves or cuts frames of ``shape`` away as a whole, or needs rows and columns of pixels."""
+    sides = {name: getattr(recipe, name) for name in ("shift", "roll", "cutout")} | {"flip": int(recipe.flip)}
+    pixels = min(shape[1:]) if len(shape) == 3 else 1
+    findings = [
+        Finding("SP312", f"{name} = {getattr(recipe, name)!r}: frames are {list(shape)}", mend=f"leave {name} out")
+        if pixels == 1
+        else Finding("SP312", f"{name} = {side}: frames are {list(shape)}", mend=f"fewer than {pixels} pixels")
+        for name, side in sides.items()
+        if side >= pixels
+    ]
+    if findings:
+        raise SpikeportError(findings)
 
 
 def _places(x: Tensor, most: int, generator: torch.Generator) -> Tensor:

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, get_type_hints
 
 import torch
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from torch import nn
 
 from spikeport import plugins
-from spikeport.findings import fail
+from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.nearest import choose
 from spikeport.reading import line
 from spikeport.training.catalogue import method
 from spikeport.training.methods import Method
-from spikeport.training.recipe import Recipe
 from spikeport.training.rules import Gradient, Reset
 from spikeport.training.step_norms import NormName
 
+if TYPE_CHECKING:
+    from spikeport.training.recipe import Recipe
+
 GROUP = "spikeport.networks"
-STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True)
+STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True, allow_inf_nan=False)
+
+Count = Annotated[int, Field(ge=1)]  #: of channels, neurons, layers, pixels
+Counts = Annotated[Sequence[Count], Field(min_length=1)]
+Width = Annotated[float, Field(gt=0)]  #: what counts of channels and neurons are multiplied by
+Share = Annotated[float, Field(ge=0, le=1)]  #: of what a membrane, a current or a readout keeps a step
 
 #: What an entry point names: ``(task, **options) -> nn.Module``. The parameters behind the first are the network's
-#: options; one with ``**cells: Unpack[Cells]`` has those of its neurons too.
+#: options, each checked by its annotation; one with ``**cells: Unpack[Cells]`` has those of its neurons too.
 Network = Callable[..., nn.Module]
 
 
@@ -66,19 +73,10 @@ def build(
 ) -> nn.Module:
     """A fresh network. ``input_shape`` is [C, H, W].
 
-    Raises SP314 for an unknown network or option, and for values with which there is no such network.
+    Raises SP314 as `check` does, and for values with which there is no such network.
     """
-    entries = plugins.entries(GROUP)
-    if network not in entries:
-        fail("SP314", f"there is no network {network!r}", mend=choose(network, entries))
-    make: Network = entries[network].load()
-    known = _options(make)
-    unknown = sorted(set(options or {}) - known)
-    if unknown:
-        mend = choose(unknown[0], sorted(known))
-        fail("SP314", f"the network {network!r} has no option {', '.join(unknown)}", mend=mend)
+    make = check(network, options or {})
     by = method(train_with) if isinstance(train_with, str) else train_with
-    _typed(network, make, options or {})
     try:
         return make(Task(tuple(input_shape), classes, timesteps, by), **(options or {}))
     except (TypeError, ValueError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:
@@ -86,15 +84,42 @@ def build(
         fail("SP314", what, mend="mend its options, or what enters it")
 
 
-def _typed(network: str, make: Network, options: Mapping[str, Any]) -> None:
-    """Raises SP314 for an option of another type than the network's signature has."""
-    hints = get_type_hints(Cells) | get_type_hints(getattr(make, "func", make))
+def check(network: str, options: Mapping[str, Any]) -> Network:
+    """The network of a name, whose options these can be.
+
+    Raises SP314 for an unknown name, and for every option that is unknown, of the wrong type or out of its range.
+    """
+    entries = plugins.entries(GROUP)
+    if network not in entries:
+        fail("SP314", f"there is no network {network!r}", mend=choose(network, entries))
+    make: Network = entries[network].load()
+    known, where = _options(make), f"network {network!r}"
+    hints, findings = _hints(make, where), []
     for name, value in options.items():
+        if name not in known:
+            mend = choose(name, sorted(known)) if known else "it has no options"
+            findings.append(Finding("SP314", f"has no option {name!r}", where, mend=mend))
+            continue
         try:
             TypeAdapter(hints.get(name, Any), config=STRICT).validate_python(value)
         except ValidationError as error:
-            what = f"{name} of the network {network!r}: {error.errors()[0]['msg'].lower()}"
-            fail("SP314", what, mend="give it as the network has it")
+            findings += [_unfit(name, one, where) for one in error.errors()]
+    if findings:
+        raise SpikeportError(findings)
+    return make
+
+
+def _hints(make: Network, where: str) -> dict[str, Any]:
+    """The annotation of each option. Raises SP314 where Python cannot look them up."""
+    try:
+        return get_type_hints(Cells) | get_type_hints(getattr(make, "func", make), include_extras=True)
+    except (NameError, TypeError, AttributeError) as error:
+        fail("SP314", f"its annotations cannot be read: {error}", where=where, mend="import what they name")
+
+
+def _unfit(name: str, error: Any, where: str) -> Finding:
+    place = "".join(f"[{step}]" for step in error["loc"] if isinstance(step, int))
+    return Finding("SP314", f"{name}{place} = {error['input']!r}: {error['msg'].lower()}", where)
 
 
 def network_of(recipe: Recipe, input_shape: tuple[int, ...], classes: int) -> nn.Module:
@@ -108,6 +133,22 @@ def network_of(recipe: Recipe, input_shape: tuple[int, ...], classes: int) -> nn
         options=recipe.architecture,
     ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub knows tensors' formats only
     return module
+
+
+@torch.no_grad()
+def try_out(module: nn.Module, x: torch.Tensor, classes: int) -> None:
+    """Run a network on a sample or two before it is trained on all. Raises SP314 where it does not take them."""
+    training = module.training
+    try:
+        y = module.eval()(x)
+    except (TypeError, ValueError, LookupError, RuntimeError) as error:
+        what = f"the network does not take samples {list(x.shape)}: {line(error)}"
+        fail("SP314", what, mend="architecture.events says whether it gets a frame a timestep; see its other options")
+    finally:
+        module.train(training)
+    if y.ndim != 2 or y.shape[1] != classes:
+        what = f"the network makes {list(y.shape)} of samples {list(x.shape)}, not {classes} classes of each"
+        fail("SP314", what, mend="end it with Linear(…, task.classes) and Readout(task.timesteps)")
 
 
 def _options(make: Network) -> set[str]:

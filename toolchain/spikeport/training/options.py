@@ -24,7 +24,7 @@ def find(kind: str, name: str, own: Mapping[str, Any], code: str) -> Any:
     if name in others:
         return others[name].load()
     if name not in own:
-        fail(code, f"there is no {kind[:-1]} {name!r}", mend=choose(name, names(kind, own)))
+        fail(code, f"there is no {plugins.one(kind)} {name!r}", mend=choose(name, names(kind, own)))
     return own[name]
 
 
@@ -33,7 +33,7 @@ def make(kind: str, name: str, own: Mapping[str, Any], options: Mapping[str, Any
 
     Raises ``code`` for an unknown name, and for every option that is unknown, of the wrong type or out of its range.
     """
-    what, where = find(kind, name, own, code), f"{kind[:-1]} {name!r}"
+    what, where = find(kind, name, own, code), f"{plugins.one(kind)} {name!r}"
     known = [field.name for field in fields(what)] if is_dataclass(what) else []
     if unknown := [option for option in options if option not in known]:
         mend = choose(unknown[0], known) if known else "it has no options"

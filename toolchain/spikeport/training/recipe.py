@@ -12,10 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from spikeport import __version__, preprocessing, reading
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.nearest import choose
-from spikeport.training import objective, options
+from spikeport.training import networks, objective, options
 from spikeport.training.catalogue import facts, method
 from spikeport.training.precision import Precision, fastest
 
+#: fields that count only where another field has one of these values
+ONLY_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
+    "label_smoothing": ("loss", ("ce", "tet", "mse")),
+    "tet_share": ("loss", ("tet",)),
+    "step_epochs": ("schedule", ("step",)),
+    "step_factor": ("schedule", ("step",)),
+    "momentum": ("optimiser", ("sgd",)),
+}
 SCHEDULES = dict.fromkeys(("cosine", "cosine-epoch", "step"))  #: that `loop.rate_at` knows itself
 
 
@@ -70,8 +78,8 @@ def parse(fields: Mapping[str, Any], where: str = "", auto: Callable[[], Precisi
     """A recipe from plain values; ``auto`` says which precision "auto" is, by default the CPU's fastest.
 
     Raises SP312 with every field that does not fit and for a loss, a schedule or an augmentation that cannot be, SP313
-    for the method or an option of it that cannot be, SP398 and SP908 for a normalisation that is none, SP321 where the
-    part that would choose the best epoch is trained on.
+    for the method or an option of it that cannot be, SP314 for the network, SP398 and SP908 for a normalisation that is
+    none, SP321 where the part that would choose the best epoch is trained on.
     """
     if fields.get("precision") == "auto":
         fields = {**fields, "precision": auto()}
@@ -80,15 +88,29 @@ def parse(fields: Mapping[str, Any], where: str = "", auto: Callable[[], Precisi
     except ValidationError as error:
         raise SpikeportError([_finding(one, where) for one in error.errors()]) from None
     method(recipe.method, **recipe.method_options)
+    networks.check(recipe.network, recipe.architecture)
     preprocessing.parse(recipe.normalise, "said by the recipe")
     objective.of(recipe.loss, recipe.loss_options, recipe.also)
     options.make("schedules", recipe.schedule, SCHEDULES, recipe.schedule_options, "SP312")
     for name, chosen in recipe.augmentations.items():
         options.make("augmentations", name, {}, chosen, "SP312")
+    if idle := [_idle(recipe, field, where) for field in ONLY_WITH if _counts_for_nothing(recipe, field)]:
+        raise SpikeportError(idle)
     if recipe.train_on == "all" and recipe.choose == "val":
         mend = 'choose = "last", or choose = "test" as some published code does'
         fail("SP321", "trains on the validation part and chooses the best epoch by it", where=where, mend=mend)
     return recipe
+
+
+def _counts_for_nothing(recipe: Recipe, field: str) -> bool:
+    other, values = ONLY_WITH[field]
+    return getattr(recipe, field) != Recipe.model_fields[field].default and getattr(recipe, other) not in values
+
+
+def _idle(recipe: Recipe, field: str, where: str) -> Finding:
+    other, values = ONLY_WITH[field]
+    what = f"{field} = {getattr(recipe, field)} does nothing with {other} = {getattr(recipe, other)!r}"
+    return Finding("SP312", what, where, mend=f"leave it out, or {other} = {' or '.join(values)}")
 
 
 def _finding(error: Any, where: str) -> Finding:

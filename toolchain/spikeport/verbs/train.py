@@ -27,9 +27,10 @@ from spikeport.preprocessing import KEY, Preprocessing, parse
 from spikeport.terminal import console
 from spikeport.told import Told
 from spikeport.training import checkpoint, folder, resume
+from spikeport.training.augment import check
 from spikeport.training.grid import to_grid
 from spikeport.training.loop import Epoch, Training, accuracy, fit
-from spikeport.training.networks import network_of
+from spikeport.training.networks import network_of, try_out
 from spikeport.training.parallel import own_device, together, wait_for_all
 from spikeport.training.parts import Part, there
 from spikeport.training.precision import Precision, emulated, fastest
@@ -116,9 +117,11 @@ def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool, k
     }
     how, coding = parse(recipe.normalise, "said by the recipe"), data["train"].coding
     parts = _parts(recipe, data, how)
-    module = network_of(recipe, data["train"].input_shape, data["train"].classes)
+    check(recipe, data["train"].input_shape)
+    module = network_of(recipe, data["train"].input_shape, data["train"].classes).to(device)
+    try_out(module, parts["val"].pick(torch.arange(1))[0].to(device), data["train"].classes)
     prepare = _nothing if how is None else _normaliser(how, coding)
-    training = Training.begin(module.to(device), recipe, len(parts["train"]), prepare)
+    training = Training.begin(module, recipe, len(parts["train"]), prepare)
     if go_on:
         resume.restore(place / folder.RESUME, training)
     before = sum(epoch.seconds for epoch in training.epochs)  # in earlier calls
