@@ -64,22 +64,6 @@ IDENTITIES = {
     "type",
 }
 
-#: functions that read values out of tensors into Python
-READS = {
-    "__bool__": "branches on values",
-    "item": "reads a value",
-    "tolist": "reads values",
-    "__float__": "reads a value",
-    "__int__": "reads a value",
-    "__index__": "reads a value",
-    "numpy": "leaves torch",
-    "__array__": "leaves torch",
-    "equal": "compares values",
-    "allclose": "compares values",
-    "is_nonzero": "branches on values",
-    "__contains__": "searches values",
-}
-
 
 def name_of(func: Any) -> str:
     """The name of a torch function or method; a property is get_ and its name."""

@@ -194,7 +194,10 @@ class Membranes:
         def build(timesteps: int) -> Drawn:
             charges = self.layers[node].charges
             if len(charges) > timesteps or (len(charges) < timesteps and not self.over_all):
-                raise Unsupported(f"fires at {len(charges)} of {timesteps} timesteps")
+                raise Unsupported(
+                    f"fires at {len(charges)} of {timesteps} timesteps: it skips some, or gets only constants at first",
+                    mend="call every layer at each timestep, in the order of the network",
+                )
             return lengthened(self._drawn(node, shape, charges), timesteps)
 
         return build

@@ -26,6 +26,7 @@ from spikeport.tracing.readings import (
     same_node,
 )
 from spikeport.tracing.registry import foreign
+from spikeport.tracing.second_call import second_call
 from spikeport.tracing.state import Forward
 from spikeport.tracing.trace import Plan, run
 
@@ -163,11 +164,10 @@ def _tried(module: nn.Module, plan: Plan, fold: bool) -> Drawing | SpikeportErro
 
 def draw(module: nn.Module, plan: Plan, fold: bool, again: bool = False) -> Drawing:
     """The graph as drawn, in the float type of the module's parameters; ``again`` on other samples, and as many."""
-    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
     batch = probe_batch(plan)
     batch = probe_batch(plan, batch) if again else batch
     lead = (plan.timesteps or 1, batch) if plan.coding == "events" else (batch,)
-    samples = torch.randn(*lead, *plan.shape, generator=torch.Generator().manual_seed(int(again))).to(dtype)
+    samples = torch.randn(*lead, *plan.shape, generator=torch.Generator().manual_seed(int(again))).to(dtype_of(module))
     with loops.left_out():
         followed = run(module, samples * AGAIN if again else samples, plan)
     graph = fold_norm(followed.graph) if fold else followed.graph
@@ -175,7 +175,12 @@ def draw(module: nn.Module, plan: Plan, fold: bool, again: bool = False) -> Draw
 
 
 def _proved(module: nn.Module, drawing: Drawing, fold: bool) -> Drawing | SpikeportError:
-    from spikeport.tracing.verify import Seen, prove  # the engine, which a capture without proof does not need
+    from spikeport.tracing.verify import (
+        SCALES,
+        Seen,
+        probe,
+        prove,
+    )  # the engine, which a capture without proof does not need
 
     def again(of: nn.Module, plan: Plan, samples: Array) -> Seen:
         followed = run(of, torch.as_tensor(samples), plan)
@@ -184,7 +189,8 @@ def _proved(module: nn.Module, drawing: Drawing, fold: bool) -> Drawing | Spikep
 
     try:
         repeatable(drawing, draw(module, drawing.plan, fold, again=True))
-        return replace(drawing, graph=prove(module, drawing.graph, drawing.plan, again))
+        kept = second_call(module, drawing.plan, torch.as_tensor(probe(drawing.graph, SCALES)).to(dtype_of(module)))
+        return replace(drawing, notes=kept, graph=prove(module, drawing.graph, drawing.plan, again))
     except SpikeportError as error:
         return error
 
@@ -206,6 +212,11 @@ def repeatable(first: Drawing, second: Drawing) -> None:
         why="random numbers, counters or the size of the batch would become constants of the graph.",
         mend="take them out of forward, for instance random encoding of the input, which belongs to the data",
     )
+
+
+def dtype_of(module: nn.Module) -> torch.dtype:
+    """The float type of the module's parameters."""
+    return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
 
 
 def _timesteps(module: nn.Module) -> int | None:

@@ -16,7 +16,17 @@ from spikeport.tracing.state import Forward, Reading, hinted
 from spikeport.tracing.trace import STRANGE, Plan
 
 #: what a finding says where time or batch was probably looked for at the wrong axis
-MISREAD = (PARTS, STRANGE, "part of the batch", "over the batch", "before the features", "another axis than time")
+MISREAD = (
+    PARTS,
+    STRANGE,
+    "part of the batch",
+    "over the batch",
+    "repeats the batch",
+    "before the features",
+    "time folded into the batch",
+    "convolves over time",
+    "another axis than time",
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,7 @@ class Drawing:
     graph: Graph
     read: tuple[Finding, ...] = ()
     timed: bool = True  #: False where time was carried along as a batch would be
+    notes: tuple[str, ...] = ()  #: what a second call showed
     frames: bool = False  #: whether the module takes one sample or frames, and runs the same network on both
 
     def said(self, forward: Forward | None) -> Graph:
@@ -39,7 +50,7 @@ class Drawing:
             notes.append('the module takes frames of all timesteps as well: for those say coding="events"')
         if self.plan.inside:
             notes.append("neurons of other libraries were followed line by line")
-        notes += self.graph.provenance.get("notes", ())
+        notes += [*self.graph.provenance.get("notes", ()), *self.notes]
         provenance = {**self.graph.provenance, **({"notes": notes} if notes else {})}
         return self.graph.with_(provenance=provenance)
 
@@ -139,7 +150,9 @@ def refusal(module: nn.Module, tries: list[Any], forward: Forward | None) -> Spi
 
     def distance(pair: tuple[Plan, SpikeportError]) -> tuple[bool, bool, int]:
         plan, error = pair
-        misread = any(words in f.what for f in error.findings for words in MISREAD)
+        misread = any(
+            words in error.findings[0].what for words in MISREAD
+        )  # what follows it may be no fault of its own
         return misread or error.code in ("SP386", "SP384"), plan.reading.way != hint, len(error.findings)
 
     return min(errors, key=distance)[1]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from spikeport.findings import SpikeportError
+from spikeport.findings import Finding, SpikeportError
 from spikeport.tracing.call import Call
+from spikeport.tracing.functions import SUPPORTED
+from spikeport.tracing.registry import problems
 from spikeport.tracing.symbols import Symbol, Unsupported
 
 ANALOG = "is an analog nonlinearity, where a graph passes spikes and sums of them"
@@ -63,3 +65,14 @@ def _clamp(call: Call) -> tuple[str, str, str]:
     if isinstance(x, Symbol) and {getattr(f, "node", "") for f in x.factors()} == {"input"}:
         return "holds the input in a range", "SP380", "do it before the network, as a part of preparing the data"
     return "holds a value in a range, which no node does", "SP380", "take it out, or train without it"
+
+
+def refuse(findings: list[Finding]) -> None:
+    """Raise what was found, with the long list of what is supported once, and plug-ins that could not be imported."""
+    plain = [f for f in findings if f.code == "SP380" and not f.mend]
+    if plain:
+        last = plain[-1]
+        swapped = Finding(last.code, last.what, last.where, last.why, f"supported are: {SUPPORTED}")
+        findings = [swapped if f is last else f for f in findings]
+    if findings:
+        raise SpikeportError([*findings, *problems])

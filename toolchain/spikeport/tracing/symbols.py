@@ -138,6 +138,7 @@ class Lost:
     """A tensor behind something unsupported; the findings tell why."""
 
     causes: frozenset[int] = frozenset()
+    counted: bool = False  #: whether it is as long as values say
 
 
 Known = Symbol | Steps | State | Lost

@@ -35,10 +35,10 @@ from spikeport.tracing.draft import Waiting
 from spikeport.tracing.finish import Finish
 from spikeport.tracing.functions import SUPPORTED
 from spikeport.tracing.leaks import Key
-from spikeport.tracing.registry import problems
+from spikeport.tracing.reasons import refuse
 from spikeport.tracing.results import chosen, over_all, read_out, several, which
 from spikeport.tracing.state import Reading, evaluating
-from spikeport.tracing.symbols import ALL, Axes, Lost, Out, State, Steps, Symbol, Unsupported
+from spikeport.tracing.symbols import ALL, Axes, Lost, Out, State, Steps, Symbol, Unsupported, causes_of
 from spikeport.tracing.tracer import Tracer
 from spikeport.tracing.trains import ordered
 
@@ -121,9 +121,9 @@ def run(module: nn.Module, samples: Tensor, plan: Plan) -> Run:
         except SpikeportError:
             raise
         except Exception as error:
-            _refuse(tracer.old.findings(failed=True))
-            _refuse([*tracer.findings, _failed(error, module, samples, plan)])
-        _refuse(tracer.old.findings())
+            refuse(tracer.old.findings(failed=True))
+            refuse([*tracer.findings, _failed(error, module, samples, plan)])
+        refuse(tracer.old.findings())
         return _finish(tracer, module, outcome, plan)
 
 
@@ -189,7 +189,7 @@ def called(
     for t in range(plan.timesteps or 1):
         outcome = module(follow((samples[t] if frames else samples).clone(), t), **state)
         results.append(chosen(outcome, plan.output))
-        state = dict.fromkeys(state, outcome[1])
+        state = dict.fromkeys(state, outcome[1]) if state else state
     return {key: torch.stack([result[key] for result in results]) for key in results[0]}
 
 
@@ -222,9 +222,9 @@ def _spikes(tracer: Tracer, outcome: Tensor) -> bool:
 
 def _finished(tracer: Tracer, module: nn.Module, outcomes: Results, plan: Plan) -> Run:
     knowns = {key: _known(tracer, outcome) for key, outcome in outcomes.items()}
-    timesteps = _timesteps(tracer)
+    timesteps = _timesteps(tracer, causes_of(knowns.values()))
     symbols = {key: _symbol(tracer, known, timesteps) for key, known in knowns.items()}
-    finish = Finish(tracer.draft, timesteps)
+    finish = Finish(tracer.draft, timesteps, notes=tracer.reads.words(tracer.findings))
     unrun = tracer.membranes.unrun(timesteps)
     provenance: dict[str, Any] = {"source": "pytorch", "module": type(module).__name__, "forward": plan.reading.way}
     if plan.reading.time:
@@ -235,7 +235,7 @@ def _finished(tracer: Tracer, module: nn.Module, outcomes: Results, plan: Plan) 
         provenance["unrun"] = unrun
     named = {key if isinstance(key, str) else f"output{key}": symbol for key, symbol in symbols.items()}
     graph = finish.graph(named, provenance)
-    _refuse([*_named(tracer, finish.causes | tracer.reads), *finish.findings])
+    refuse([*_named(tracer, finish.causes | tracer.reads.branches), *finish.findings])
     assert graph is not None
     results = {}
     for name, (key, known) in zip(graph.outputs, knowns.items(), strict=True):
@@ -260,40 +260,32 @@ def _symbol(tracer: Tracer, known: Symbol | Steps, timesteps: int) -> Symbol:
 def _known(tracer: Tracer, outcome: Tensor) -> Symbol | Steps:
     known = tracer.known_of(outcome)
     if isinstance(known, Lost):
-        _refuse(_named(tracer, known.causes | tracer.reads))
+        refuse(_named(tracer, known.causes | tracer.reads.branches))
     if isinstance(known, State):
         fail("SP385", "the result is the membrane of a neuron layer", mend=f"return its spikes, or {which([0])}")
     if not isinstance(known, Symbol | Steps):
         finding = Finding("SP385", f"the module's result {STRANGE}", mend=f"supported are: {SUPPORTED}")
-        raise SpikeportError([finding, *_named(tracer, tracer.reads)])
+        raise SpikeportError([finding, *_named(tracer, tracer.reads.branches)])
     return known
 
 
-def _timesteps(tracer: Tracer) -> int:
+def _timesteps(tracer: Tracer, causes: frozenset[int]) -> int:
+    """How many the module runs; where that is not seen, ``causes`` of its results may be why."""
     try:
         timesteps = tracer.length()
     except Unsupported as reason:
         fail("SP384", str(reason), mend="one timestep is one call of each neuron layer")
     if timesteps is None:
-        fail(
-            "SP384",
-            "runs no timestep that capture can see: no neuron, no loop over time",
-            where=type(tracer.root).__name__,
-            mend="pass timesteps=T, or spiking neurons",
+        counts = sorted({len(layer.charges) for layer in tracer.membranes.layers.values()})
+        what = "runs no timestep that capture can see: no neuron, no loop over time"
+        what = (
+            f"its neuron layers fire at {counts} steps, and nothing says how many timesteps it runs" if counts else what
         )
+        last = Finding("SP384", what, type(tracer.root).__name__, mend="pass timesteps=T, or spiking neurons")
+        refuse([*_named(tracer, causes | tracer.reads.branches), last])
+    assert timesteps is not None
     return timesteps
 
 
 def _named(tracer: Tracer, numbers: Any) -> list[Finding]:
     return [tracer.findings[n] for n in sorted(numbers)]
-
-
-def _refuse(findings: list[Finding]) -> None:
-    """Raise what was found, with the long list of what is supported once, and plug-ins that could not be imported."""
-    plain = [f for f in findings if f.code == "SP380" and not f.mend]
-    if plain:
-        last = plain[-1]
-        swapped = Finding(last.code, last.what, last.where, last.why, f"supported are: {SUPPORTED}")
-        findings = [swapped if f is last else f for f in findings]
-    if findings:
-        raise SpikeportError([*findings, *problems])

@@ -24,10 +24,11 @@ from spikeport.tracing.axes import words
 from spikeport.tracing.call import FIXED, Call, Handler
 from spikeport.tracing.calls import NeuronCall, NeuronCalls
 from spikeport.tracing.draft import Draft
-from spikeport.tracing.functions import FACTORIES, IDENTITIES, LIKE, READS, in_type_of, line, name_of, tensors, widened
+from spikeport.tracing.functions import FACTORIES, IDENTITIES, LIKE, in_type_of, line, name_of, tensors, widened
 from spikeport.tracing.leaks import Key, Leaks
 from spikeport.tracing.left_over import LeftOver
 from spikeport.tracing.membranes import Membranes
+from spikeport.tracing.reads import Reads, counts
 from spikeport.tracing.registry import Registered, registered
 from spikeport.tracing.schedules import as_block
 from spikeport.tracing.symbols import STRANGER, Known, Label, Lost, State, Steps, Symbol, Unsupported, causes_of
@@ -56,7 +57,7 @@ class Tracer(TorchFunctionMode):
         self.membranes = Membranes(self.draft)
         self.draft.expand = self.membranes.expanded
         self.trains = Trains(self.draft, self.size)
-        self.reads: set[int] = set()  #: findings about values that were read into Python
+        self.reads = Reads(self.report)
         self.timed = False  #: whether anything was done along an axis of time
         self.old = LeftOver.of(self.root)
         self._known: dict[int, tuple[weakref.ref[Tensor], Known]] = {}
@@ -140,17 +141,10 @@ class Tracer(TorchFunctionMode):
         before = in_place.before(self, name, args)
         out = func(*args, **kwargs)
         if not any(True for _ in tensors(out)) and name not in ("__iter__", "__setitem__"):
-            if name in READS:
-                self._read(name)
-            return out
+            first = self.known_of(args[0])
+            return self.reads.of(name, out, counted=isinstance(first, Lost) and first.counted)
         in_place.spread(self, name, args)
         return self._follow(name, before, kwargs, args[0] if name == "__setitem__" else out, shape, known)
-
-    def _read(self, name: str) -> None:
-        why = "what the module does would depend on the sample."
-        number = self.report(f"{READS[name]} (Tensor.{name})", why, "compute with tensors only", "SP381")
-        if name in ("__bool__", "is_nonzero", "equal", "allclose", "__contains__"):
-            self.reads.add(number)
 
     def _free(self, value: Tensor) -> bool:
         return id(value) in self._fixed or id(value) in self._own or value.numel() == 1
@@ -196,6 +190,8 @@ class Tracer(TorchFunctionMode):
             result = Lost(causes_of(known))
         if name == "__iter__":
             out = list(out)
+        if isinstance(result, Lost) and counts(name, args):
+            result = replace(result, counted=True)
         self._mark(out, result, name.strip("_"), causes_of(known))
         return iter(out) if name == "__iter__" else out
 
