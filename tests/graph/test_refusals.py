@@ -15,7 +15,7 @@ from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, Conv, Delay, Flatten, Graph, Input, Linear, Node, Pool, Readout
 from spikeport.graph.arrays import over_neurons
 from spikeport.mapping.fit import fit
-from spikeport.record import join
+from spikeport.record import Record, join
 from spikeport.target import Request
 
 T = 3
@@ -111,6 +111,7 @@ REFUSED = {
     "two ends": ("SP112", forked),
     "two inputs": ("SP112", two_inputs),
     "no records": ("SP121", lambda: join([])),
+    "records of two networks": ("SP976", lambda: join([Record("a", ONE, {}, {}), Record("a", ONE[:, :1], {}, {})])),
     "an unknown node": ("SP503", lambda: synapse.apply(Unknown(), ONE)),
     "a function of costs": ("SP705", lambda: priced(function="guess")),
     "a constant too few": ("SP705", lambda: priced(constants={})),

@@ -31,10 +31,11 @@ def work(name: str, count: int, shard: str) -> None:
     while state["next"] < count:
         seeds = list(range(state["next"], min(count, state["next"] + BATCH * parts), parts))
         for seed, ended in run(name, seeds):
-            key = ended if not wrong(ended) else ended.split(":")[0]
+            key = ended.split(": ")[0]
             state["ends"][key] = state["ends"].get(key, 0) + 1
             if wrong(ended):
                 state["wrong"][str(seed)] = ended
+            if wrong(ended) and state["ends"][key] == 1:  # one of a kind is made smaller
                 ending, data = shrunk(name, seed, ended)
                 kept = STATES / "shrunk" / f"{name}-{seed}{ending}"
                 kept.parent.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ from hostile.data_files import (
     samples,
     streams,
 )
-from hostile.model_files import authors, checkpoints, graph_file, read_authors, read_checkpoint
+from hostile.model_files import authors, checkpoints, graph_file, mutated_authors, read_authors, read_checkpoint
 from hostile.originals import File, Format
 from hostile.result_files import read_record, read_results, read_settings, records, results, settings
 
@@ -37,7 +37,7 @@ FORMATS: dict[str, Format] = {
     "nir": graph_file("nir"),
     "onnx": graph_file("onnx"),
     "safetensors": Format(checkpoints, _plain(mutate.safetensors), read_checkpoint),
-    "pt": Format(authors, _plain(mutate.zipped), read_authors),
+    "pt": Format(authors, mutated_authors, read_authors),
     "npy": Format(samples, _plain(mutate.npy), read_samples),
     "npz": Format(sample_sets, _plain(mutate.npz), read_samples),
     "stream": Format(streams, _plain(mutate.npy), read_stream),

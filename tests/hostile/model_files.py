@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 import numpy as np
 
 import format_mutants
+from hostile import mutate
 from hostile.originals import Format
+
+LAYOUTS = ("mpd-agl", "ds-atgo")
 
 
 def small():
@@ -88,14 +92,55 @@ def read_checkpoint(path):
 
 
 def authors(folder):
+    """Networks of two layers as MPD-AGL's code saves them and as DS-ATGO's does, and one as torch wrote files once."""
+
+    from authors_code import random_state
+
+    plan = [("fc.0", "fc.1", (4, 6)), ("fc.2", "fc.3", (4, 4))], ("fc.4", (3, 4))
+    theirs = {layout: random_state(layout, *plan, 1, biases=True, table=layout == "ds-atgo") for layout in LAYOUTS}
+    files = [
+        (".pt", {"net": {f"module.{name}": tensor for name, tensor in theirs["mpd-agl"].items()}}, True),
+        (".pth", {"net": theirs["ds-atgo"], "best_acc": 97.0}, True),
+        (".pt", theirs["mpd-agl"], False),
+    ]
+    return [(ending, _saved(state, zipped)) for ending, state, zipped in files]
+
+
+def _saved(state, zipped):
     import torch
 
-    state = {"fc1.layer.weight": torch.zeros(4, 6), "fc1.layer.bias": torch.zeros(4), "epoch": torch.tensor(3)}
-    torch.save({"net": {f"module.{name}": tensor for name, tensor in state.items()}}, folder / "a.pt")
-    return [(".pt", (folder / "a.pt").read_bytes())]
+    out = io.BytesIO()
+    torch.save(state, out, _use_new_zipfile_serialization=zipped)
+    return out.getvalue()
+
+
+def mutated_authors(ending, data, rng):
+    """A member of the zip file, or a tensor replaced by another kind of one, or by no tensor."""
+    import torch
+
+    if rng.random() < 0.5:
+        return mutate.zipped(data, rng)
+    content = torch.load(io.BytesIO(data), weights_only=True)
+    state = content.get("net", content)
+    name = mutate.choose(list(state), rng)
+    tensor = state[name]
+    wild = [tensor.double(), tensor.half(), tensor.to(torch.complex64), tensor.int(), tensor > 0, tensor.bfloat16()]
+    wild += [tensor * torch.nan, tensor * 1e38, -tensor, tensor.flatten(), tensor[None], tensor[..., :0], tensor.sum()]
+    wild += [
+        tensor.to_sparse(),
+        tensor.expand(2**20, *tensor.shape),
+        tensor.to("meta"),
+        tensor.t_() if tensor.ndim == 2 else 3,
+    ]
+    wild += [torch.nn.Parameter(tensor.float()), "x", None, {name: tensor}, [tensor]]
+    state[name] = wild[int(rng.integers(len(wild)))]
+    if rng.random() < 0.2:
+        state[mutate.choose([name + "x", "fc.9.layer.weight", "\x1b[2J", "", 7], rng)] = state.pop(name)
+    return _saved(content, data[:2] == b"PK")
 
 
 def read_authors(path):
     from spikeport.verbs.import_checkpoint import import_checkpoint
 
-    import_checkpoint(path, "mpd-agl", "mlp", timesteps=2)
+    layout = LAYOUTS[path.suffix == ".pth"]
+    import_checkpoint(path, layout, "mlp", timesteps=3, input_shape=(1, 2, 3), out=path.parent / "a.safetensors")

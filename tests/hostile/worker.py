@@ -122,7 +122,8 @@ def warm(names: list[str]) -> None:
     from spikeport.verbs.load import load_data
 
     torch.set_num_threads(1)
-    subprocess.run = forks.run
+    if subprocess.run is forks.subprocess_run:
+        subprocess.run = forks.Nursery().run
     assert load_data is not None
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
@@ -131,7 +132,7 @@ def warm(names: list[str]) -> None:
                 place.mkdir()
                 (place / f"m{ending}").write_bytes(data)
                 ended = outcome(name, place / f"m{ending}")
-                assert ended == "read" or name == "pt", (name, ending, ended)
+                assert ended == "read", (name, ending, ended)
 
 
 def main() -> None:

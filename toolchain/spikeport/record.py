@@ -87,6 +87,17 @@ class Record(Told):
         """What an output node of a name came to; a node that is none of `further` is the first."""
         return self.further.get(name, self.outputs)
 
+    def form(self) -> dict[str, tuple[object, ...]]:
+        """What parts of one run have in common, whatever their samples: the steps and neurons of all that is kept."""
+        kept = {f"output/{name}": value[None] for name, value in [("", self.outputs), *self.further.items()]}
+        kept |= {f"membrane/{name}": value for name, value in self.membranes.items()}
+        forms = {name: (len(value), *value.shape[2:]) for name, value in kept.items()}
+        forms |= {f"spikes/{name}": (train.shape[0], *train.shape[2:]) for name, train in self.trains.items()}
+        forms |= {f"counts/{name}": (len(value), self.neurons[name]) for name, value in self.spike_counts.items()}
+        return forms | {
+            f"events/{name}": (type(each), *map(np.shape, vars(each).values())) for name, each in self.events.items()
+        }
+
     def rates(self) -> dict[str, NDArray[np.float64]]:
         """Spikes a neuron, a layer and timestep: the share that fires, between 0 and 1, where that is once a step.
 
@@ -219,9 +230,15 @@ class Record(Told):
 
 
 def join(records: Sequence[Record]) -> Record:
-    """One record of several runs of the same graph, in order: samples are appended, counts and seconds added."""
+    """One record of several runs of the same graph, in order: samples are appended, counts and seconds added.
+
+    Raises SP121 for none, SP976 where they are of different graphs.
+    """
     require(len(records) > 0, "SP121", "there is no record to join", mend="run at least one sample")
     first = records[0]
+    form = first.form()
+    alike = all(record.form() == form for record in records[1:])
+    require(alike, "SP976", "the records are of different runs", mend="run one of them again")
     if len(records) == 1:
         return first
 

@@ -30,6 +30,32 @@ class Said(BaseModel):
     severity: Severity = "error"
 
 
+class Neurons(BaseModel):
+    """A `NeuronEvents`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    spikes: list[Count]
+    updates: list[Count]
+    active: list[Count]
+
+
+class Synapse(BaseModel):
+    """A `SynapseEvents`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    inputs: list[Count]
+    payload: list[Count]
+    synops: list[Count]
+    fanout: list[Count]
+    graded: list[Count]
+    unary: list[Count]
+    dense: list[Count]
+    analog: bool
+    constant: bool
+
+
 class Meta(BaseModel):
     """The JSON text of a record's file."""
 
@@ -38,7 +64,7 @@ class Meta(BaseModel):
     target: str
     neurons: dict[str, Size]
     spike_counts: dict[str, list[Count]]
-    events: dict[str, dict[str, list[Count] | bool]]
+    events: dict[str, Neurons | Synapse]
     overflows: dict[str, dict[str, Count]]
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     origin: dict[str, str] = Field(default_factory=dict)

@@ -66,7 +66,7 @@ def run_in_parts(
         for start in range(0, total, size):
             stop = min(start + size, total)
             path = folder / f"part-{start // size:06d}.npz"
-            record = _readable(path, stop - start)
+            record = _readable(path, stop - start, records[:1])
             if record is None:
                 request.check_time(begun, start, total)
                 left = None if request.seconds is None else request.seconds - (time.perf_counter() - begun)
@@ -96,13 +96,15 @@ def _leave(folder: Path, made: list[Path]) -> None:
             place.rmdir()
 
 
-def _readable(path: Path, samples: int) -> Record | None:
-    """A finished part; None where it is missing, damaged or of other samples, so that it is computed again."""
+def _readable(path: Path, samples: int, before: list[Record]) -> Record | None:
+    """A finished part; None where it is missing, damaged or of other samples or layers than the part before it, so that
+    it is computed again."""
     try:
         record = Record.load(path)
     except SpikeportError:
         return None
-    return record if record.samples == samples else None
+    same = all(record.form() == other.form() for other in before)
+    return record if record.samples == samples and same else None
 
 
 def _claim(folder: Path, facts: dict[str, Any], resume: bool) -> int:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from spikeport.files import plain
 from spikeport.findings import Finding, fail, raise_errors
 from spikeport.preprocessing import KEY, Preprocessing, parse
-from spikeport.tracing.authors_facts import Arch, Facts, Layer, Layout, input_shape
+from spikeport.tracing.authors_facts import NORM, Arch, Facts, Layer, Layout, input_shape, misshapen
 from spikeport.tracing.authors_facts import architecture as architecture_of
 from spikeport.tracing.front_end import of_authors
 from spikeport.training import checkpoint
@@ -60,13 +60,15 @@ def convert(state: Mapping[str, Tensor], facts: Facts, where: str = "", *, table
     Raises SP391 (another layout), SP392 (keys missing or left over), SP393 (no table), SP394 (a table of other length).
     """
     _check_layout(state, facts.layout, where)
-    layers, last = _plan(facts.arch, state)
+    layers, last = _plan(facts.arch, state, where)
     taken = dict.fromkeys([key for key in state if key.endswith("num_batches_tracked")], "")
     ours: dict[str, Tensor] = {}
     findings: list[Finding] = []
     for layer in layers:
         findings += _take(layer, state, facts, ours, taken, where)
     findings += _readout(last, state, facts, ours, taken, where)
+    if not layers:
+        findings.append(Finding("SP392", "no layer of 'fc' has a norm", where))
     left = sorted(set(state) - set(taken))
     findings += [Finding("SP392", f"key {key!r} belongs to no part of {facts.arch}", where) for key in left]
     lost = [layer.ours for layer in layers if f"{layer.ours}.neuron.threshold" not in ours]
@@ -108,8 +110,14 @@ def _check_layout(state: Mapping[str, Tensor], layout: Layout, where: str) -> No
         )
 
 
-def _plan(arch: Arch, state: Mapping[str, Tensor]) -> tuple[list[Layer], str]:
-    """All spiking layers, and the last layer."""
+def _plan(arch: Arch, state: Mapping[str, Tensor], where: str = "") -> tuple[list[Layer], str]:
+    """All spiking layers, and the last layer. Raises SP392 for tensors that cannot be theirs."""
+    layers, last = _layers(arch, state)
+    raise_errors(misshapen(state, layers, last, where))
+    return layers, last
+
+
+def _layers(arch: Arch, state: Mapping[str, Tensor]) -> tuple[list[Layer], str]:
     if arch == "resnet19":
         return [*_resnet(state), Layer("fc.0", "fc.1", "dense")], "fc.2"
     if arch == "vggsnn":
@@ -135,9 +143,7 @@ def _take(
     """Weights, norm, decay and thresholds of one spiking layer."""
     norm = f"{layer.synapse}.bn.tdBN" if facts.layout == "ds-atgo" else f"{layer.synapse}.bn"
     keys = {f"{layer.synapse}.layer.weight": f"{layer.ours}.synapse.weight"}
-    keys |= {
-        f"{norm}.{part}": f"{layer.ours}.norm.{part}" for part in ("weight", "bias", "running_mean", "running_var")
-    }
+    keys |= {f"{norm}.{part}": f"{layer.ours}.norm.{part}" for part in NORM}
     decays = any(key.endswith("neuron.w") for key in state)
     if decays:
         keys[f"{layer.neuron}.neuron.w"] = f"{layer.ours}.neuron.w"

@@ -8,9 +8,12 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from spikeport.findings import Finding
+
 Layout = Literal["mpd-agl", "ds-atgo"]
 Arch = Literal["resnet19", "vggsnn", "mlp"]
 Compare = Literal[">=", ">"]
+NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 @dataclass(frozen=True)
@@ -61,3 +64,23 @@ def input_shape(state: Mapping[str, Tensor], facts: Facts, layers: list[Layer], 
     channels = len(state[f"{layers[-1].synapse}.layer.weight"])
     side = round((features / channels) ** 0.5) * 16
     return (int(first.shape[1]), side, side)
+
+
+def misshapen(state: Mapping[str, Tensor], layers: list[Layer], last: str, where: str) -> list[Finding]:
+    """Tensors that cannot be what their keys say: weights without their axes, norms and biases of another length."""
+    findings = []
+    for synapse in (*(layer.synapse for layer in layers), last):
+        weight = state.get(f"{synapse}.layer.weight")
+        if weight is None:
+            continue
+        axes = 2 if synapse.startswith(("fc.", "classifier.")) else 4
+        if weight.ndim != axes or 0 in weight.shape:
+            what = f"'{synapse}.layer.weight' has shape {list(weight.shape)}, and {axes} axes were expected"
+            findings.append(Finding("SP392", what, where))
+            continue
+        ends = ("layer.bias", *(f"bn.{deeper}{part}" for deeper in ("", "tdBN.") for part in NORM))
+        for key in (f"{synapse}.{end}" for end in ends):
+            if key in state and state[key].shape != (len(weight),):
+                what = f"{key!r} has shape {list(state[key].shape)} behind {len(weight)} channels"
+                findings.append(Finding("SP392", what, where))
+    return findings

@@ -45,7 +45,22 @@ def read_state(file: Path | str) -> dict[str, Tensor]:
             why=f"it is no state_dict, nor one nested under {', '.join(NESTS)}.",
             mend="save model.state_dict()",
         )
+    for name, tensor in state.items():
+        if reason := _no_array(tensor):
+            mend = "save model.state_dict() of the module as it was trained, on a CPU"
+            fail("SP390", f"{name[:80]!r} {reason}", where=str(path), mend=mend)
     return state
+
+
+def _no_array(tensor: Tensor) -> str:
+    """Why a tensor is no array of real numbers that lies in the file; empty where it is."""
+    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested:
+        return f"is of layout {tensor.layout}, no plain tensor" if not tensor.is_quantized else "is quantised by torch"
+    if tensor.device.type != "cpu" or tensor.is_complex():
+        return f"holds no real numbers ({tensor.dtype} on {tensor.device})"
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        return f"claims {tensor.numel():,} values and holds fewer"
+    return ""
 
 
 def _safetensors(path: Path) -> dict[str, Any]:
