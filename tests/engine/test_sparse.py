@@ -10,9 +10,10 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from spikeport.engine.cpu import products, sparse, vectors
+from spikeport.engine import simulate
+from spikeport.engine.cpu import pair, products, sparse, vectors
 from spikeport.engine.cpu.pair import Pair
-from spikeport.engine.integers import fits
+from spikeport.engine.integers import fits, never_full
 from spikeport.engine.run import Engine
 from spikeport.graph import LIF, LOIHI2, Conv, CubaLIF, Graph, Input, Linear, Loihi, Range, meaning
 from spikeport.graph.ranges import ranges
@@ -161,3 +162,43 @@ def test_a_synapse_and_its_neurons_in_one_pass_are_the_two_one_after_the_other(o
     assert here.overflows == there.overflows
     for field in ("spikes", "updates", "active"):
         np.testing.assert_array_equal(getattr(here.events["layer"], field), getattr(there.events["layer"], field))
+
+
+def test_every_number_of_channels_gives_the_plain_spikes_whichever_sample_is_done_first(monkeypatch):
+    """Vectors of spikes are longer than the channels of a place: none may write into samples that are done."""
+    monkeypatch.setattr(pair, "over_parts", lambda work, count, **_: [work(n, n + 1) for n in reversed(range(count))])
+    rng, most = np.random.default_rng(3), 130
+    x = (rng.random((2, 3, 8, 3, 2)) < 0.3).astype(np.uint8)
+    weight, theta = rng.integers(-128, 128, (most, 8, 3, 3)).astype(np.int8), rng.integers(0, 300, (2, most))
+
+    def spikes(channels, kernels):
+        lif = LIF((channels, 3, 2), np.int64(3000), theta[:, :channels], compare=">")
+        conv = Conv(weight[:channels], padding=(1, 1))
+        nodes = {"in": Input(x.shape[2:], "events", low=0, high=1), "conv": conv, "lif": lif}
+        graph = Graph.chain(nodes, 2, arithmetic=Loihi(LOIHI2))
+        return simulate(graph, x, Request(trains=True), kernels=kernels).trains["lif"].unpack()
+
+    plain = spikes(most, "plain")
+    assert 0.1 < plain.mean() < 0.9
+    for channels in range(1, most + 1):
+        np.testing.assert_array_equal(spikes(channels, "fast"), plain[:, :, :channels])
+
+
+@pytest.mark.parametrize(("weight", "reaches"), [(75, False), (76, True)])
+def test_membranes_that_reach_the_end_of_their_range_are_cut_there_and_counted(weight, reaches):
+    """Three steps without leak of 9 x 64 x weight << 6: below 2**23 for 75 and beyond it for 76."""
+    lif = LIF((1, 3, 3), np.int64(4096), np.full(3, 2**17 - 1), compare=">")
+    conv = Conv(np.full((1, 64, 3, 3), -weight, np.int8), padding=(1, 1))
+    nodes = {"in": Input((64, 3, 3), "events", low=0, high=1), "conv": conv, "lif": lif}
+    graph = Graph.chain(nodes, 3, arithmetic=Loihi(LOIHI2))
+    assert never_full(lif, ranges(graph, Range(0, 1))["conv"], LOIHI2) != reaches
+    x, wanted = np.zeros((3, 2, 64, 3, 3), np.uint8), Request(membranes=True)
+    x[:, 1, :2] = 1
+    assert simulate(graph, x, wanted, kernels="fast").overflows == {}
+    x[:, 1] = 1
+    here, there = (simulate(graph, x, wanted, kernels=kind) for kind in ("fast", "plain"))
+    assert (
+        sum(sum(kinds.values()) for kinds in there.overflows.values()) == reaches
+    )  # of the place whose window is whole, in the last step
+    assert here.overflows == there.overflows
+    np.testing.assert_array_equal(here.membranes["lif"], there.membranes["lif"])

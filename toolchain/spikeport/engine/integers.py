@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from spikeport.findings import fail
-from spikeport.graph import LIF, STATE_SHIFT, Graph, Profile, Range
+from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, Graph, Profile, Range
 from spikeport.graph.accumulators import worst_current
 from spikeport.graph.ranges import ranges, sums
 
@@ -54,6 +54,18 @@ def fits(node: LIF, x: Range, profile: Profile) -> bool:
 def may_overflow(node: LIF, x: Range, profile: Profile) -> bool:
     """Whether a sum in ``x``, or the current that it feeds, may leave the accumulator or the membrane's range."""
     return _wraps(x, profile) or worst_current(node, x, profile) > profile.state_top
+
+
+def never_full(node: LIF, x: Range, profile: Profile) -> bool:
+    """Whether no membrane that starts at zero reaches its range's end in the layer's steps, for sums in ``x``.
+
+    A step adds at most `worst_current` and the bias to what the decay leaves, and a spike adds a reset value at most.
+    """
+    bias = int(np.abs(node.bias.astype(np.float64)).max())
+    kept = float(node.decay.max()) / DECAY_ONE
+    steps = sum(kept**step for step in range(node.timesteps)) if kept < 1 else node.timesteps
+    membrane = steps * (worst_current(node, x, profile) + bias) + int(np.abs(node.reset_value).max())
+    return membrane < profile.state_top and int(node.threshold.min()) >= 0
 
 
 def _wraps(x: Range, profile: Profile) -> bool:

@@ -1,7 +1,7 @@
 """The toolkit for code that is built for LLVM by hand, where its own vectoriser falls short of what a processor can do.
 
 `intrinsic` makes a function of the compiled loops from one that builds its code; the others build parts of such code.
-A tuple named ``units`` is a type: its length times `UNIT` is the number of lanes, known when a loop is compiled, so
+A tuple named ``units`` is a type: its length times `EIGHT` is the number of lanes, known when a loop is compiled, so
 that what belongs together stays in registers. LLVM takes vectors of any length apart into what the processor has, so
 none of this depends on one.
 """
@@ -15,7 +15,8 @@ import numba.extending
 from llvmlite import ir
 from numba import types
 
-UNIT = 16  #: lanes are a multiple of this
+UNIT = 16  #: lanes of rows of weights are a multiple of this
+EIGHT = 8  #: and those of neurons of this
 Body = Callable[[Any, int, Any], None]
 WORD, INT, SHORT, BYTE = (ir.IntType(bits) for bits in (64, 32, 16, 8))
 
@@ -30,7 +31,7 @@ def intrinsic(build: Callable[..., Any]) -> Any:
 
 def lanes_of(units: Any) -> int:
     """The lanes that a tuple stands for."""
-    return UNIT * len(units)
+    return EIGHT * len(units)
 
 
 def constant(kind: Any, value: int) -> Any:
@@ -141,16 +142,17 @@ def carried(builder: Any, begin: Any, end: Any, values: list[Any], body: Callabl
     builder.position_at_end(loop)
     i, inside = builder.phi(WORD), [builder.phi(value.type) for value in values]
     changed = body(i, inside)
+    last = builder.block  # of the body, which may hold loops
     following = builder.add(i, WORD(1))
     for value, first, later in zip((i, *inside), (begin, *values), (following, *changed), strict=True):
         value.add_incoming(first, entry)
-        value.add_incoming(later, loop)
+        value.add_incoming(later, last)
     _rolled(builder, builder.cbranch(builder.icmp_signed("<", following, end), loop, done))
     builder.position_at_end(done)
     after = [builder.phi(value.type) for value in values]
     for value, first, later in zip(after, values, changed, strict=True):
         value.add_incoming(first, entry)
-        value.add_incoming(later, loop)
+        value.add_incoming(later, last)
     return after
 
 

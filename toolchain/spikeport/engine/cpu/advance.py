@@ -78,10 +78,9 @@ class _Vectors:
 
     def count(self, mask: Any) -> Any:
         """How many of the live lanes."""
-        numbered = ir.Constant(self.kind, list(range(self.lanes)))
-        alive = self.builder.icmp_signed("<", numbered, spread(self.builder, self.live, self.lanes))
-        bits = self.builder.bitcast(self.builder.and_(mask, alive), ir.IntType(self.lanes))
-        return self.builder.zext(self.builder.ctpop(bits), WORD)
+        bits = self.builder.zext(self.builder.bitcast(mask, ir.IntType(self.lanes)), WORD)
+        alive = self.builder.sub(self.builder.shl(WORD(1), self.live), WORD(1))
+        return self.builder.ctpop(self.builder.and_(bits, alive))
 
 
 @intrinsic
@@ -92,16 +91,20 @@ def advance(
 
     ``x``: sums in int32, or float32 seen as such; ``state``: `State`, and ``layer``: `Parameters` of this step, int32;
     ``spikes``: bytes. ``places``: `Places` in each of the four; all must have [lanes], at most 32, from there on.
-    ``constants``: `Constants`. Returns what the first ``live`` lanes did, `Counted`.
+    ``constants``: `Constants`; where ``floats`` is None, sums are integers, and where ``top`` is None they are bare.
+    Returns what the first ``live`` lanes did, `Counted`.
     """
     counted = types.NamedUniTuple(types.int64, len(Counted._fields), Counted)
     signature = counted(x, state, layer, spikes, places, live, constants, units)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kinds, lanes = signature.args, lanes_of(signature.args[7])
-        vectors = _Vectors(builder, lanes, builder.trunc(arguments[5], INT))
+        vectors = _Vectors(builder, lanes, arguments[5])
         state, layer, at, scalars = (named(builder, kinds[i], arguments[i]) for i in (1, 2, 4, 6))
-        shared = Constants(*(spread(builder, value, lanes) for value in scalars))
+        none = [isinstance(kind, types.NoneType) for kind in kinds[6]]
+        shared = Constants(
+            *(None if idle else spread(builder, value, lanes) for idle, value in zip(none, scalars, strict=True))
+        )
 
         def neurons(kind: Any, array: Any) -> Any:
             return pointer(context, builder, kind, array, at.state, vectors.kind)
@@ -110,14 +113,17 @@ def advance(
             kind, array = getattr(named_kinds(kinds[2]), name), getattr(layer, name)
             return builder.load(pointer(context, builder, kind, array, at.parameters, vectors.kind), align=4)
 
+        bare = shared.top is None
         bias, theta = parameter("bias"), parameter("threshold")
         sums = builder.load(pointer(context, builder, kinds[0], arguments[0], at.sums, vectors.kind), align=4)
-        arriving = builder.ashr(builder.shl(vectors.whole(sums, shared.floats), shared.left), shared.right)
+        arriving = sums if shared.floats is None else vectors.whole(sums, shared.floats)
+        arriving = builder.ashr(builder.shl(arriving, shared.left), shared.right)
         membrane = neurons(named_kinds(kinds[1]).membrane, state.membrane)
         v = builder.load(membrane, align=4)
         something = builder.or_(builder.or_(arriving, v), bias)
         exact_sums = arriving
-        arriving = builder.ashr(builder.shl(arriving, shared.spare), shared.spare)
+        if not bare:
+            arriving = builder.ashr(builder.shl(arriving, shared.spare), shared.spare)
         wraps = vectors.differ(arriving, exact_sums)
         arriving = builder.shl(arriving, vectors.constant(STATE_BITS))
         if not isinstance(named_kinds(kinds[2]).leak, types.NoneType):
@@ -125,7 +131,7 @@ def advance(
             arriving = builder.add(vectors.shrunk(builder.load(current, align=4), leak), arriving)
             builder.store(arriving, current, align=4)
         exact = builder.add(builder.add(vectors.shrunk(v, parameter("decay")), arriving), bias)
-        u = vectors.within(exact, shared.top)
+        u = exact if bare else vectors.within(exact, shared.top)
         fires = builder.icmp_signed(">", u, theta)
         after = builder.sub(builder.and_(u, shared.kept), builder.and_(theta, shared.lost))
         after = builder.add(after, parameter("reset_value"))
@@ -138,6 +144,8 @@ def advance(
             active = vectors.differ(something, vectors.constant(0))
             return [vectors.count(each) for each in (vectors.beyond(arriving, shared.top), active, wraps)]
 
+        if bare:
+            return context.make_tuple(builder, signature.return_type, [vectors.count(fires), *[WORD(0)] * 4])
         counts = [vectors.count(fires), vectors.count(vectors.differ(u, exact))]
         watch = builder.icmp_signed("!=", scalars.watch, INT(0))  # those counts cost a tenth of the step
         counts += only_where(builder, watch, watched)

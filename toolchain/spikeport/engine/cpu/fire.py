@@ -27,23 +27,24 @@ from spikeport.engine.cpu.structures import (
 )
 from spikeport.engine.cpu.sums import row
 from spikeport.machine import compiled, part
-from spikeport.machine.llvm import UNIT
+from spikeport.machine.llvm import EIGHT
 
-ONE, TWO = (0,), (0, 0)  #: units of the neurons that take a step together
+ONE, TWO = (0,), (0, 0)  #: neurons that take a step together, in eights
+SIXTEEN = 2 * EIGHT
 
 
 @part(forceinline=True)
-def _take(row: Any, out: Any, first: int, leaving: int, lanes: int) -> None:
-    """What is kept of a map, from ``first`` on ``lanes`` of each ``leaving`` channels, to a row of places."""
+def _take(row: Any, out: Any, first: int, apart: int, lanes: int, live: int) -> None:
+    """What is kept of a map, from ``first`` on ``live`` of each ``apart`` channels, to a row of places."""
     for j in range(len(row) // lanes):
-        copy(out[first + j * leaving :][:lanes], row[j * lanes :])
+        copy(out[first + j * apart :][:live], row[j * lanes :])
 
 
 @part(forceinline=True)
-def _put(row: Any, out: Any, first: int, leaving: int, lanes: int) -> None:
+def _put(row: Any, out: Any, first: int, apart: int, lanes: int, live: int) -> None:
     """The way back."""
     for j in range(len(row) // lanes):
-        copy(row[j * lanes :][:lanes], out[first + j * leaving :])
+        copy(row[j * lanes :][:live], out[first + j * apart :])
 
 
 @part(forceinline=True)
@@ -53,28 +54,34 @@ def _step(
     constants: Constants,
     step: Parameters,
     pattern: int,
+    k: int,  # where the parameters of the first place begin
+    width: int,  # of a place among the parameters
     out: Any,
-    first: int,
-    leaving: int,
+    place: int,  # where the spikes of the first place go; vectors may write beyond those of a place
+    apart: int,
     lanes: int,
-    tile: int,
     live: int,  # of the lanes, those that are channels
     counts: Any,  # [5]: what is counted is added
 ) -> None:
     """A step of a row of neurons."""
     a = b = c = d = e = 0
-    place, k = first, first % pattern
+    again, bare = k % width, constants.bare != 0
+    left, right, kept, lost, spare, top, _, watch, _ = constants
+    few = Constants(left, right, kept, lost, None, None, None, None, None)
+    all_ = Constants(left, right, kept, lost, spare, top, None, watch, None)
     for at in range(0, len(sums), lanes):
-        for lane in range(0, live, 2 * UNIT):
-            places, some = Places(at + lane, at + lane, k + lane, place + lane), live - lane
-            if lanes > UNIT:
-                counted = advance(sums, now, step, out, places, some, constants, TWO)
+        for lane in range(0, live, SIXTEEN):
+            places, some = Places(at + lane, at + lane, k + lane, place + lane), min(live - lane, SIXTEEN)
+            if bare and some > EIGHT:
+                a += advance(sums, now, step, out, places, some, few, TWO).fired
+            elif bare:
+                a += advance(sums, now, step, out, places, some, few, ONE).fired
             else:
-                counted = advance(sums, now, step, out, places, some, constants, ONE)
-            a, b = a + counted.fired, b + counted.saturated
-            c, d, e = c + counted.beyond, d + counted.active, e + counted.wrapped
-        place += leaving
-        k = k + leaving if k + leaving < pattern else tile * lanes
+                counted = advance(sums, now, step, out, places, some, all_, TWO)
+                a, b = a + counted.fired, b + counted.saturated
+                c, d, e = c + counted.beyond, d + counted.active, e + counted.wrapped
+        place += apart
+        k = k + width if k + width < pattern else again
     counts[FIRED] += a
     counts[SATURATED] += b
     counts[BEYOND] += c
@@ -88,9 +95,9 @@ def fire(
     weight: Any,  # int16 [tiles, rows, lanes / 2], paired
     plan: Plan,
     constants: Constants,
-    layer: Parameters,
+    layer: Parameters,  # a place as wide as all tiles
     pattern: int,  # after so many neurons the parameters repeat
-    spikes: Bytes,  # [T, B, rows * columns * tiles * lanes], or [0, 0, 0] where only the sums are asked
+    spikes: Bytes,  # [T, B, places * apart], a place `apart` channels or more, or [0, 0, 0] where sums are asked
     after: Integers,  # as spikes, or [0, 0, 0] where nobody asks: membranes, or sums
     state: Integers,  # [2, B, as spikes] membrane and current between calls, or [0, 0, 0]
     lists: Lists,  # of all steps of a sample
@@ -100,32 +107,40 @@ def fire(
     begin: int,
     end: int,
 ) -> None:
-    """Some steps of the samples ``begin`` ... ``end - 1``."""
+    """Some steps of the samples ``begin`` ... ``end - 1``.
+
+    Vectors of spikes may be longer than the channels of a place: what they write beyond is written over by what comes
+    later, tile by tile from the last, row by row; what would leave these samples goes by way of ``block``.
+    """
     lanes, steps, alone, carried = plan.lanes, len(x), len(spikes) == 0, len(state) > 0
-    leaving, (events, starts) = lanes * len(weight), lists
-    v, current, sums, _ = block
+    width, rows, columns = lanes * len(weight), plan.leaving[0], plan.leaving[1]
+    apart = (after.shape[2] if alone else spikes.shape[2]) // (rows * columns)
+    v, current, sums, fires = block
     now, (decay, leak, bias, theta, reset_value, gain) = State(v, current), layer
     for n in range(begin, end):
         for t in range(steps):
-            listed(x[t, n], plan.size[2] // 8, plan.high, Lists(events[t], starts[t]))
-        for tile in range(len(weight)):
-            rows = weight[tile]
-            for i in range(plan.leaving[0]):
-                first = i * plan.leaving[1] * leaving + tile * lanes
+            listed(x[t, n], plan, Lists(lists.events[t], lists.starts[t]))
+        for tile in range(len(weight) - 1, -1, -1):
+            live = min(lanes, plan.channels - tile * lanes)
+            for i in range(rows):
+                first = i * columns * apart + tile * lanes
+                clear(v)
+                clear(current)
                 if carried:
-                    _take(v, state[0, n], first, leaving, lanes)
-                    _take(current, state[1, n], first, leaving, lanes)
-                else:
-                    clear(v)
-                    clear(current)
+                    _take(v, state[0, n], first, apart, lanes, live)
+                    _take(current, state[1, n], first, apart, lanes, live)
+                beyond = first + columns * apart + SIXTEEN > (end - n) * rows * columns * apart
                 for t in range(steps):
-                    row(i, plan, rows, Lists(events[t], starts[t]), scratch, sums)
+                    row(i, plan, weight[tile], Lists(lists.events[t], lists.starts[t]), scratch, sums)
                     if not alone:
                         step = Parameters(decay, leak, bias, theta[t], reset_value, gain)
-                        told, live = (now, sums, constants, step, pattern), min(lanes, plan.channels - tile * lanes)
-                        _step(*told, spikes[t, n], first, leaving, lanes, tile, live, counts[t])
+                        told, k = (now, sums, constants, step, pattern), i * columns * width % pattern + tile * lanes
+                        out, place, far = (fires, 0, lanes) if beyond else (spikes[t, n], first, apart)
+                        _step(*told, k, width, out, place, far, lanes, live, counts[t])
+                        if beyond:
+                            _put(fires, spikes[t, n], first, apart, lanes, live)
                     if len(after) > 0:
-                        _put(sums if alone else v, after[t, n], first, leaving, lanes)
+                        _put(sums if alone else v, after[t, n], first, apart, lanes, live)
                 if carried:
-                    _put(v, state[0, n], first, leaving, lanes)
-                    _put(current, state[1, n], first, leaving, lanes)
+                    _put(v, state[0, n], first, apart, lanes, live)
+                    _put(current, state[1, n], first, apart, lanes, live)

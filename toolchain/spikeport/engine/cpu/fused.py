@@ -22,7 +22,7 @@ from spikeport.engine.cpu.structures import (
     Parameters,
     Rules,
 )
-from spikeport.engine.integers import may_overflow
+from spikeport.engine.integers import may_overflow, never_full
 from spikeport.engine.neuron import Counted, Fired, flat
 from spikeport.graph import LIF, STATE_SHIFT, Array, CubaLIF, Profile, Range, Shape, loihi, over_neurons
 from spikeport.threads import over_parts
@@ -82,7 +82,10 @@ class Layer:
 
     def watching(self, watch: bool) -> Any:
         """The rules, which watch if ``watch`` or in any case."""
-        return self.rules._replace(watch=type(self.rules.watch)(1)) if watch else self.rules
+        if not watch:
+            return self.rules
+        watching = self.rules._replace(watch=type(self.rules.watch)(1))
+        return watching._replace(bare=np.int32(0)) if isinstance(watching, Constants) else watching
 
 
 def added(parts: list[Array]) -> Array:
@@ -110,7 +113,8 @@ def real(node: LIF, dtype: np.dtype[Any]) -> Layer:
 def integer(node: LIF, exponent: int, profile: Profile, x: Range) -> Layer:
     """A layer of integer neurons; sums in ``x``, which come before their ``exponent``, enter it."""
     watch = may_overflow(node, x, profile)
-    return _laid_out(node, np.dtype(np.int32), _constants(node.reset, exponent, profile, watch))
+    bare = not watch and never_full(node, x, profile)
+    return _laid_out(node, np.dtype(np.int32), _constants(node.reset, exponent, profile, watch, bare))
 
 
 def _laid_out(node: LIF, dtype: np.dtype[Any], rules: Constants | Rules) -> Layer:
@@ -148,12 +152,12 @@ def laid_out(node: LIF, dtype: np.dtype[Any], width: int, *, whole: bool) -> tup
     return parameters, period
 
 
-def _constants(reset: str, exponent: int, profile: Profile, watch: bool) -> Constants:
+def _constants(reset: str, exponent: int, profile: Profile, watch: bool, bare: bool) -> Constants:
     kept, lost = {"zero": (0, 0), "value": (0, 0), "subtract": (-1, -1), "none": (-1, 0)}[reset]
     bits = profile.accumulator_bits
     spare = 0 if bits is None else max(32 - (bits - STATE_SHIFT), 0)
     shifts = max(exponent, 0), max(-exponent, 0)
-    return Constants(*map(np.int32, (*shifts, kept, lost, spare, profile.state_top, 0, watch)))
+    return Constants(*map(np.int32, (*shifts, kept, lost, spare, profile.state_top, 0, watch, bare)))
 
 
 def _rules(node: LIF) -> Rules:

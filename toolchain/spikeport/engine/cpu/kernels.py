@@ -33,11 +33,11 @@ from spikeport.engine.cpu.structures import (
     Whole,
 )
 from spikeport.machine import compiled, part
-from spikeport.machine.llvm import UNIT
+from spikeport.machine.llvm import EIGHT
 
 BLOCK = 2048  #: neurons that a loop keeps in the cache: 8 KiB of state
 UNITS = (0, 0)
-LANES = UNIT * len(UNITS)  #: neurons that take a step together
+LANES = EIGHT * len(UNITS)  #: neurons that take a step together
 
 
 def block(x: Floats, dtype: np.dtype[Any]) -> Block:

@@ -12,7 +12,7 @@ from torch import Tensor
 from spikeport.engine.cpu.moves import clear
 from spikeport.engine.cpu.structures import Bytes, Floats, Whole
 from spikeport.engine.cpu.tally import FULL
-from spikeport.engine.cpu.vectors import LINE, TURNED, turn_bytes
+from spikeport.engine.cpu.vectors import FEW, LINE, TURNED, turn_bytes, turn_few
 from spikeport.engine.neuron import flat
 from spikeport.graph import Array
 from spikeport.machine import compiled
@@ -123,7 +123,12 @@ def count(spikes: Bytes, out: Whole, total: Bytes, turned: Bytes, begin: int, en
             for c in range(0, whole, LINE):
                 for p in range(0, TILE, TURNED):
                     turn_bytes(total, p * channels + c, channels, turned, c * places + first + p, places)
-            for c in range(whole, channels):
+            few = channels if n == TILE and channels >= FEW else whole
+            for c in range(whole, few, FEW):
+                here = min(c, channels - FEW)  # the last may turn some again
+                for p in range(0, TILE, TURNED):
+                    turn_few(total, p * channels + here, channels, turned, here * places + first + p, places)
+            for c in range(few, channels):
                 for p in range(n):
                     turned[c, first + p] = total[p, c]
         row, all_ = out[b].reshape(-1), turned.reshape(-1)

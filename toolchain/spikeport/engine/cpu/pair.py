@@ -56,16 +56,18 @@ class Pair:
 
     def _one_pass(self, rows: Rows, x: Tensor, state: Array | None, start: int, *, keep: bool, watch: bool) -> Fired:
         """The steps from events to spikes, a place ``width`` channels wide."""
-        layer, (steps, samples), width = self.layer, x.shape[:2], rows.width
-        (channels, *size), places = layer.node.shape, layer.node.size // layer.node.shape[0]
+        layer, (steps, samples), shape = self.layer, x.shape[:2], self.layer.node.shape
         words = rows.words(x.flatten(0, 1)).reshape(steps, samples, -1)
-        spikes = np.empty((steps, samples, places * width), np.uint8)
+        spikes = np.empty((steps, samples, layer.node.size), np.uint8)
         after = np.empty(spikes.shape if keep else (NOTHING,) * 3, np.int32)
+        rules = layer.watching(watch)
         if state is None and steps < layer.node.timesteps:
             state = np.zeros((2, samples * layer.node.size), np.int32)
-        carried = np.empty((NOTHING,) * 3, np.int32) if state is None else _widened(state, samples, channels, width)
+        carried = np.empty((NOTHING,) * 3, np.int32)
+        if state is not None:  # which may be that of steps beyond the layer's
+            carried, rules = state.reshape(2, samples, -1), rules._replace(bare=np.int32(0))
         parameters = self.layer.of_steps(start, steps, self.parameters)
-        told = rows.weight, rows.plan, layer.watching(watch), parameters, self.pattern, spikes, after
+        told = rows.weight, rows.plan, rules, parameters, self.pattern, spikes, after
 
         def part(begin: int, end: int) -> Array:
             counts = np.zeros((steps, KINDS), np.int64)
@@ -73,21 +75,7 @@ class Pair:
             return counts
 
         parts = over_parts(part, samples, step=1, weight=words[:, 0].size * 8)
-        if state is not None:
-            state = np.ascontiguousarray(carried.reshape(2, -1, width)[..., :channels]).reshape(2, -1)
-
-        def narrow(values: Array) -> Tensor:
-            cut = values.reshape(steps, samples, places, width)[..., :channels]
-            return unflat(np.ascontiguousarray(cut).reshape(steps, samples, -1), (channels, *size))
-
-        return fired(narrow(spikes), narrow(after) if keep else None, state, added(parts))
-
-
-def _widened(state: Array, samples: int, channels: int, width: int) -> Array:
-    """Values [2, N] of places of so many channels as those of places ``width`` wide, [2, samples, ...]."""
-    if width > channels:
-        state = np.pad(state.reshape(2, -1, channels), ((0, 0), (0, 0), (0, width - channels)))
-    return state.reshape(2, samples, -1)
+        return fired(unflat(spikes, shape), unflat(after, shape) if keep else None, state, added(parts))
 
 
 def prepare(product: Product, layer: Layer) -> Pair:

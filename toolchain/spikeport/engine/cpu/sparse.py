@@ -71,8 +71,8 @@ class Rows:
     def __call__(self, x: Tensor) -> Tensor:
         """Exact sums [N, *out] of inputs [N, *in] in bytes."""
         words, leaving = self.words(x), self.node.output_shape(self.shape)
-        channels, together = self.width, max(1, LISTED // self.most)
-        out = np.empty((len(words), 1, int(np.prod(self.plan.leaving)) * channels), np.int32)
+        together = max(1, LISTED // self.most)
+        out = np.empty((len(words), 1, int(np.prod(leaving))), np.int32)
 
         def part(begin: int, end: int) -> None:
             lists, scratch = self.memory(min(together, max(1, end - begin)))
@@ -81,7 +81,7 @@ class Rows:
                 self.sums(words[some, None], out[some], lists, scratch)
 
         over_parts(part, len(words), step=1, weight=int(np.prod(self.shape)))
-        return torch.from_numpy(out.reshape(len(words), *leaving[1:], channels)[..., : leaving[0]]).movedim(-1, 1)
+        return torch.from_numpy(out.reshape(len(words), *leaving[1:], leaving[0])).movedim(-1, 1)
 
     def sums(self, words: Array, out: Array, lists: Lists, scratch: Scratch) -> None:
         """Sums [N, 1, values], int32, of some maps [N, 1, words]: `fire` without neurons."""
@@ -109,13 +109,13 @@ class Rows:
         (rows, columns, channels), high = plan.size, plan.high
         lists = Lists(np.empty((maps, self.most + MARGIN), np.int32), np.empty((maps, rows * columns + 1), np.int64))
         events = np.empty(columns * plan.kernel[0] * channels * high + MARGIN, np.int32)
-        pairs = np.zeros(max(1, plan.taps) * lanes, np.int16)
-        return lists, Scratch(events, np.empty(columns + 1, np.int64), pairs)
+        return lists, Scratch(events, np.empty(columns + 1, np.int64), np.zeros(lanes, np.int16))
 
     def block(self) -> Block:
         """What a loop over neurons works in: a row of places, whose sums are made there too."""
-        v, current, sums = np.empty((3, self.plan.leaving[1] * self.plan.lanes), np.int32)
-        return Block(v, current, sums, np.empty(0, np.uint8))
+        row = self.plan.leaving[1] * self.plan.lanes
+        v, current, sums = np.empty((3, row), np.int32)
+        return Block(v, current, sums, np.empty(row, np.uint8))
 
     def words(self, x: Tensor) -> Array:
         """Maps [N, *in] in bytes as [N, places * channels / 8], eight channels a word, with zeros for missing ones."""
@@ -141,7 +141,7 @@ def rows(node: Synapse, x: Range, shape: Shape) -> Rows | None:
     kernel, stride, padding, dilation = plane(node)
     size, leaving = map_of(shape), map_of(node.output_shape(shape))
     together = EXACT if reach.size >= 2**15 else 1 << 62
-    slides = stride[1] == dilation[1] == 1 and together > EXACT and kernel[1] <= SLOTS
+    slides = stride[1] == dilation[0] == dilation[1] == 1 and together > EXACT and kernel[1] <= SLOTS
     weight = node.weight.reshape(*node.weight.shape[:2], *kernel)
     if missing := -weight.shape[1] % 8:  # padding by nothing copies too
         weight = np.pad(weight, ((0, 0), (0, missing), (0, 0), (0, 0)))

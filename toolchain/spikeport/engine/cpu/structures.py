@@ -38,6 +38,7 @@ class Constants(NamedTuple):
     top: Any  #: the largest membrane
     floats: Any  #: whether the sums that come are float32, seen as int32
     watch: Any  #: whether sums beyond the accumulator or the membrane's range and active neurons are counted
+    bare: Any  #: whether nothing can leave a range, so that nothing is cut, and spikes alone are counted
 
 
 class Rules(NamedTuple):
@@ -62,7 +63,7 @@ class Block(NamedTuple):
     membrane: Any  #: [block]
     current: Any  #: [block]
     arriving: Any  #: sums: of real numbers [block], of integers a vector's
-    fires: Any  #: spikes of one vector of integers; of real numbers nothing
+    fires: Any  #: spikes of one vector of integers, or of a row of places; of real numbers nothing
 
 
 class Places(NamedTuple):
@@ -104,16 +105,30 @@ class Plan(NamedTuple):
     together: int  #: events after which 16 bits may be full
 
 
+class Band(NamedTuple):
+    """The rows of a map that the windows of a row of output places touch, and the map's size."""
+
+    rows: Any
+    columns: Any
+    top: Any  #: the first row that is touched
+    below: Any  #: and the first that is no more
+    padding: Any  #: columns
+
+
 class Lists(NamedTuple):
-    """The events of one map: those of place p begin at ``starts[p]``."""
+    """The events of one map: those of place p begin at ``starts[p]``.
+
+    Places are in the order of rows, their events numbered by channel; where windows slide in that of columns, their
+    events by row and channel.
+    """
 
     events: Any  #: int32
     starts: Any  #: int64 [places + 1]
 
 
 class Scratch(NamedTuple):
-    """What the sums of a row of output places are made in."""
+    """What the sums of a row of output places are made in, where windows do not slide."""
 
     events: Any  #: those of the rows that its windows touch, column by column
     at: Any  #: where those of each column begin
-    pairs: Any  #: pairs of sums
+    pairs: Any  #: a pair of sums

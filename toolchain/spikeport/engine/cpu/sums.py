@@ -16,8 +16,8 @@ def features(plan: Plan, weight: Any, lists: Lists, scratch: Scratch, out: Any) 
     number, pairs, together = lists.starts[1], scratch.pairs, plan.together
     for e in range(0, max(1, number), together):
         end = min(e + together, number)
-        add_rows(pairs, weight, 0, lists.events, (e, end), plan.lanes, 1)
-        unpair(pairs, end - e, out, 0, e == 0, plan.lanes, 1)
+        add_rows(pairs, weight, 0, lists.events, (e, end), plan.lanes)
+        unpair(pairs, end - e, out, 0, e == 0, plan.lanes)
 
 
 @part(forceinline=True)
@@ -31,4 +31,4 @@ def row(i: int, plan: Plan, weight: Any, lists: Lists, scratch: Scratch, out: An
     elif plan.taps == 1:
         by_place(i, plan, weight, lists, scratch, out)
     else:
-        sliding(i, plan, weight, lists, scratch, out)
+        sliding(i, plan, weight, lists, out)

@@ -1,8 +1,8 @@
 """Sums of a row of output places of a convolution, from the events of one map.
 
-A map's events are listed place by place, then for each row of output places the rows that its windows touch, column by
-column. Windows side by side overlap, so each is one run of that list. One list serves better than a run for each row of
-a window: the end of a run is mispredicted, and costs more than the copy.
+A map's events are listed place by place. Where windows do not slide, then for each row of output places the rows that
+its windows touch, column by column. Windows side by side overlap, so each is one run of that list. One list serves
+better than a run for each row of a window: the end of a run is mispredicted, and costs more than the copy.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.engine.cpu.structures import Lists, Plan, Scratch
-from spikeport.engine.cpu.vectors import add_rows, put, unpair
+from spikeport.engine.cpu.structures import Band, Lists, Plan, Scratch
+from spikeport.engine.cpu.vectors import add_rows, put, slide, unpair
 from spikeport.machine import part
 
 
@@ -41,17 +41,16 @@ def window_rows(i: int, plan: Plan, apart: Any, lists: Lists, scratch: Scratch) 
 
 
 @part(forceinline=True)
-def sliding(i: int, plan: Plan, weight: Any, lists: Lists, scratch: Scratch, out: Any) -> None:
-    """`sums.row` where windows move by one place: an event adds to all places of its row, one slot each."""
-    window_rows(i, plan, np.int64(0), lists, scratch)  # a literal would be compiled once more
-    events, at, pairs = scratch
-    width, pad, columns, lanes = plan.size[1], plan.padding[1], plan.taps, plan.lanes
-    for x in range(min(0, columns - 1 - pad), width + pad):
-        if 0 <= x < width:
-            add_rows(pairs, weight, 0, events, (at[x], at[x + 1]), lanes, columns)
-        j = x + pad - columns + 1  # the place whose window ends with this column
-        count = at[min(max(x + 1, 0), width)] - at[min(max(x + 1 - columns, 0), width)]
-        unpair(pairs, count, out, max(j, 0) * lanes, True, lanes, columns)  # of windows before the first, overwritten
+def sliding(i: int, plan: Plan, weight: Any, lists: Lists, out: Any) -> None:
+    """`sums.row` where windows move by one place: an event adds to all places of its row, one slot each.
+
+    Events are listed column by column, so that those of a column's rows are one run of the list.
+    """
+    (height, width, channels), first = plan.size, i * plan.stride[0] - plan.padding[0]
+    top = min(max(first, 0), height)
+    below = max(min(first + plan.kernel[0], height), top)
+    band = Band(height, width, top, below, plan.padding[1])
+    slide(weight, -first * channels, lists, band, out, plan.lanes, plan.taps)
 
 
 @part(forceinline=True)
@@ -69,10 +68,10 @@ def by_place(i: int, plan: Plan, weight: Any, lists: Lists, scratch: Scratch, ou
             e, high = at[min(max(left, 0), width)], at[min(max(left + span, 0), width)]
             while e < high:
                 number = min(plan.together - count, high - e)
-                add_rows(pairs, weight, (k - left) * column, events, (e, e + number), lanes, 1)
+                add_rows(pairs, weight, (k - left) * column, events, (e, e + number), lanes)
                 count, e = count + number, e + number
                 if count == plan.together:
-                    unpair(pairs, count, out, j * lanes, fresh, lanes, 1)
+                    unpair(pairs, count, out, j * lanes, fresh, lanes)
                     count, fresh = 0, False
         if count > 0 or fresh:
-            unpair(pairs, count, out, j * lanes, fresh, lanes, 1)
+            unpair(pairs, count, out, j * lanes, fresh, lanes)
