@@ -94,6 +94,66 @@ def read_swept(path):
     assert "<script>alert" not in report(path.parent).read_text(encoding="utf-8")
 
 
+def _searching(place):
+    """The search of a plan in a folder."""
+    from spikeport.jobs import axes, plan
+    from spikeport.jobs.search import Searching
+    from spikeport.reading import toml_tables
+    from spikeport.verbs import stages
+
+    text = (
+        TRAINS.decode().replace("trials = 4", "trials = 12") + '[constraints]\nbytes = "<= 95"\n'
+    )  # ten are drawn blindly
+    known = plan.parse(toml_tables(text), stages.ORDER)
+    varied = {name: axis for name, axis in axes.axes_of(known).items() if name != axes.SEED}
+    return Searching(known, varied, stages.LARGEST, place)
+
+
+def _searched(search):
+    """Ask a search for its trials, and tell what came of each."""
+    from spikeport.jobs.table import Row
+
+    while (number := search.ask()) is not None:
+        search.tell(number, Row(number, search.asked[number], "done", {"accuracy": 0.5, "bytes": 100.0 - number}))
+
+
+@cache
+def _trials() -> bytes:
+    """The journal of a search of twelve trials, the last of which did not end."""
+    with tempfile.TemporaryDirectory() as name:
+        _searched(_searching(Path(name)))
+        data = (Path(name) / "trials.log").read_bytes()
+    return data[: data.rfind(b'{"op_code":6')]
+
+
+def trials(folder):
+    return [(".log", _trials())]
+
+
+def mutated_trials(ending, data, rng):
+    """A line of the journal dropped, doubled or moved, or one of its values replaced."""
+    lines = data.splitlines(keepends=True)
+    at, to = rng.integers(len(lines), size=2)
+    kind = int(rng.integers(6))
+    if kind == 0:
+        del lines[at]
+    elif kind == 1:
+        lines.insert(to, lines[at])
+    elif kind == 2:
+        lines[at], lines[to] = lines[to], lines[at]
+    else:
+        lines[at] = mutate.json_text(lines[at].replace(b":", b": ").replace(b",", b", "), rng).rstrip() + b"\n"
+    return b"".join(lines)
+
+
+def read_trials(path):
+    """Go on with a search to its end."""
+    (path.parent / "trials.log").write_bytes(path.read_bytes())
+    search = _searching(path.parent)
+    _searched(search)
+    json.dumps(search.asked, allow_nan=False)
+
+
 def _x():
     return np.random.default_rng(0).random((3, 1, 8, 8), np.float32)
 

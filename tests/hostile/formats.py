@@ -55,6 +55,7 @@ FORMATS: dict[str, Format] = {
     "frames": Format(sets.frames, sets.mutated_frames, sets.read_frames),
     "plan": Format(folders.plans, _plain(mutate.toml_text), folders.read_plan),
     "sweep": Format(folders.swept, _plain(mutate.json_text), folders.read_swept),
+    "trials": Format(folders.trials, folders.mutated_trials, folders.read_trials),
     "parts": Format(folders.parts, folders.mutated_part, folders.read_parts),
     "training": Format(folders.trainings, _plain(mutate.safetensors), folders.read_training),
 }

@@ -110,9 +110,13 @@ def test_a_search_finds_the_least_and_goes_on_after_a_stop(tmp_path):
     rows = known.run("here")
     assert all(row.state == "done" for row in rows)
     assert min(row.figures["half"] for row in rows) == 0.0
+    with (tmp_path / "trials.log").open("ab") as file:
+        file.write(b'{"op_code": 5, "trial')  # was being written when its process was killed
     assert [row.point for row in sweep(tmp_path, list(range(6)), search=Search(trials=10)).run("here")] == [
         row.point for row in rows
     ]
+    with pytest.raises(SpikeportError, match="SP968"):
+        sweep(tmp_path, list(range(7)), search=Search(trials=11)).run("here")  # what was drawn says nothing of these
 
 
 def test_without_optuna_a_search_says_so(tmp_path, monkeypatch):

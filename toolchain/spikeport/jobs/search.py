@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ from spikeport.findings import fail
 from spikeport.jobs.axes import Point, holds
 from spikeport.jobs.plan import Axis, Plan
 from spikeport.jobs.table import Row
+from spikeport.jobs.trials import VIOLATIONS, study
 
 TRIALS = "trials.log"  #: Optuna's journal in the folder of a sweep
-VIOLATIONS = "violations"
 
 
 class Searching:
@@ -25,21 +26,26 @@ class Searching:
     def __init__(self, plan: Plan, axes: Mapping[str, Axis], largest: Collection[str], place: Path) -> None:
         try:
             import optuna
-            from optuna.storages.journal import JournalFileBackend
         except ImportError:
             fail("SP966", "Optuna is not installed", mend="pip install 'spikeport[search]', or leave [search] out")
         if plan.search is None or not plan.goals:
             fail("SP963", "a search needs a goal", where=plan.name, mend='name one: goals = ["accuracy"]')
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.optuna, self.plan, self.axes = optuna, plan, axes
-        seed, bounds = plan.search.seed, {"constraints_func": lambda trial: trial.user_attrs.get(VIOLATIONS, (0.0,))}
         samplers = {"tpe": optuna.samplers.TPESampler, "nsga2": optuna.samplers.NSGAIISampler}
-        self.study = optuna.create_study(
-            storage=optuna.storages.JournalStorage(JournalFileBackend(str(place / TRIALS))),
+        bounds = (
+            {"constraints_func": lambda trial: trial.user_attrs.get(VIOLATIONS, (0.0,))} if plan.constraints else {}
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # it goes with Optuna 7
+            sampler = samplers[plan.search.by](seed=plan.search.seed, **bounds)
+        self.study = study(
+            optuna,
+            place / TRIALS,
+            axes,
             study_name=plan.name,
-            sampler=samplers[plan.search.by](seed=seed, **(bounds if plan.constraints else {})),
+            sampler=sampler,
             directions=["maximize" if goal in largest else "minimize" for goal in plan.goals],
-            load_if_exists=True,
         )
         for trial in self.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
             self.study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
