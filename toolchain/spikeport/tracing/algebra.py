@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,8 @@ def scaled(x: Symbol, factor: Array) -> Symbol:
     """factor * x."""
     terms = {product: times(c, factor, x.shape) for product, c in x.terms.items()}
     constant = times(x.constant, factor, x.shape)
-    return replace(x, terms=terms, constant=constant, before=(x, factor, np.zeros(())), place=None)
+    strange = {each: times(c, factor, x.shape) for each, c in x.strange.items()}
+    return replace(x, terms=terms, constant=constant, before=(x, factor, np.zeros(())), place=None, strange=strange)
 
 
 def shifted(x: Symbol, value: Array) -> Symbol:
@@ -30,7 +32,22 @@ def summed(x: Symbol, y: Symbol) -> Symbol:
     terms = dict(x.terms)
     for product, factor in y.terms.items():
         terms[product] = plus(terms[product], factor, x.shape) if product in terms else factor
-    return Symbol(terms, x.shape, axes, plus(x.constant, y.constant, x.shape), x.causes | y.causes)
+    constant = plus(x.constant, y.constant, x.shape)
+    if x.strange or y.strange:
+        return _less_strange(x, y, terms, axes, constant)
+    return Symbol(terms, x.shape, axes, constant, x.causes | y.causes)
+
+
+def _less_strange(x: Symbol, y: Symbol, terms: Mapping[Product, Array], axes: Axes, constant: Array) -> Symbol:
+    """A sum in which strange values may cancel, and with them what they were taken for and their causes."""
+    strange = dict(x.strange)
+    for each, factor in y.strange.items():
+        strange[each] = plus(strange[each], factor, x.shape) if each in strange else factor
+    strange = {each: factor for each, factor in strange.items() if factor.any()}
+    sound = (x.sound if x.strange else x.causes) | (y.sound if y.strange else y.causes)
+    causes = sound.union(*(each.causes for each in strange))
+    left = {product: factor for product, factor in terms.items() if factor.any()}
+    return Symbol(left, x.shape, axes, constant, causes, strange=strange, sound=sound)
 
 
 def product(x: Symbol, y: Symbol, spiking: set[str]) -> Symbol:

@@ -57,6 +57,13 @@ Product = frozenset[Factor]
 
 
 @dataclass(frozen=True, eq=False)
+class Strange:
+    """What a function gave that a graph cannot hold. It may cancel: (spikes - smooth).detach() + smooth are spikes."""
+
+    causes: frozenset[int]
+
+
+@dataclass(frozen=True, eq=False)
 class Symbol:
     """A tensor that comes from the network's input. Two symbols are the same only where they are one object."""
 
@@ -67,6 +74,8 @@ class Symbol:
     causes: frozenset[int] = frozenset()  #: numbers of the findings about what it comes from
     before: tuple[Symbol, Array, Array] | None = None  #: this = slope * symbol + offset, slope and offset constants
     place: tuple[str, bool, str] | None = None  #: the module that made it, whether it has no parts, and the operation
+    strange: Mapping[Strange, Array] = field(default_factory=dict)  #: factors of strange values; ``causes`` has theirs
+    sound: frozenset[int] = frozenset()  #: where there are any: the causes besides theirs
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "terms", MappingProxyType(dict(self.terms)))

@@ -211,8 +211,8 @@ class Tracer(TorchFunctionMode):
     def _as_if(self, args: Any, out: Any, causes: frozenset[int]) -> Known:
         """What to take the result of something unsupported for, so that what follows it is examined as well."""
         x = self.known_of(args[0]) if args else None
-        symbol = views.as_if(x, out, self.size) if isinstance(x, Symbol) and isinstance(out, Tensor) else None
-        return Lost(causes) if symbol is None else replace(symbol, causes=symbol.causes | causes, before=None)
+        symbol = views.as_if(x, out, self.size, causes) if isinstance(x, Symbol) and isinstance(out, Tensor) else None
+        return symbol or Lost(causes)
 
     def _mark(self, out: Any, result: Any, name: str, causes: frozenset[int]) -> None:
         if result is FIXED:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from torch import Tensor
 
-from spikeport.graph import Array, Flatten, Norm
+from spikeport.graph import Array, Flatten, Norm, Shape
 from spikeport.tracing.axes import regrouped
 from spikeport.tracing.registry import array
-from spikeport.tracing.symbols import Label, Symbol, Unsupported
+from spikeport.tracing.symbols import Label, Strange, Symbol, Unsupported
 
 if TYPE_CHECKING:
     from spikeport.tracing.tracer import Tracer
@@ -27,9 +29,21 @@ def flat(tracer: Tracer, x: Symbol) -> Symbol:
     return tracer.draft.apply(Flatten(), x, axes, path, alone and path != "", op if alone and path else "flatten")
 
 
-def as_if(x: Symbol, out: Tensor, size: Callable[[tuple[int, ...], Label], int]) -> Symbol | None:
-    """``x`` as a tensor with the form of ``out``, the same axes of time and batch and other features."""
-    shape = tuple(out.shape)
+def as_if(
+    x: Symbol, out: Tensor, size: Callable[[tuple[int, ...], Label], int], causes: frozenset[int]
+) -> Symbol | None:
+    """``x`` as a tensor with the form of ``out``, the same axes of time and batch and other features.
+
+    It stands for strange values, for which ``causes`` are why no graph holds them.
+    """
+    symbol = _in_form(x, tuple(out.shape), size)
+    if symbol is None:
+        return None
+    whole = symbol.causes | causes
+    return replace(symbol, causes=whole, before=None, strange={Strange(whole): np.ones(())}, sound=frozenset[int]())
+
+
+def _in_form(x: Symbol, shape: Shape, size: Callable[[tuple[int, ...], Label], int]) -> Symbol | None:
     lead = [group for group in x.axes if not any(isinstance(label, int) for label in group)]
     head = tuple(math.prod(size(x.shape, label) for label in group) for group in lead)
     if shape[: len(head)] != head or len(shape) <= len(head):
