@@ -116,6 +116,19 @@ def addcmul(call: Call) -> Any:
     return joined(call, x, part, lambda s, t: _sum(call, s, t))
 
 
+def lerp(call: Call) -> Any:
+    """input + weight * (end - input), with a constant weight."""
+    x, end, weight = call.get(0, "input"), call.get(1, "end"), call.get(2, "weight")
+    if call.known(weight) is not None:
+        raise Unsupported("weighs by values that depend on the input")
+    a, b = call.known(x), call.known(end)
+    if a is not None and b is not None:
+        return joined(call, times(call, x, 1 - weight), times(call, end, weight), lambda s, t: _sum(call, s, t))
+    constant, factor = (end, float(weight)) if b is None else (x, 1 - float(weight))
+    part = times(call, x, 1 - weight) if b is None else times(call, end, weight)
+    return each(call, part, lambda s, c: shifted(s, c * np.asarray(factor)) if c.any() else s, constant)
+
+
 def square(call: Call) -> Any:
     """The square of spikes is the spikes."""
     exponent = call.get(1, "exponent", 2)
@@ -207,6 +220,8 @@ HANDLERS: dict[str, Callable[[Call], Any]] = {
     "__neg__": negate,
     "addcmul": addcmul,
     "addcmul_": addcmul,
+    "lerp": lerp,
+    "lerp_": lerp,
     "pow": square,
     "__pow__": square,
     "square": square,

@@ -14,7 +14,7 @@ from spikeport.tracing.call import Call
 from spikeport.tracing.draft import Drawn, Waiting
 from spikeport.tracing.registry import Cells
 from spikeport.tracing.responses import leak_of
-from spikeport.tracing.symbols import Out, Symbol, Unsupported
+from spikeport.tracing.symbols import Out, Steps, Symbol, Unsupported
 
 
 def highest(call: Call) -> Any:
@@ -27,10 +27,8 @@ def highest(call: Call) -> Any:
     dims = [d % len(call.shape) for d in (dim if isinstance(dim, tuple | list) else (dim,))]
     if dims != [block.axis]:
         raise Unsupported("is a maximum over other axes than time")
-    if any(step is None for step in block.steps):
-        raise Unsupported("is over a block to which not every step was written")
     membranes = call.tracer.membranes
-    steps = [membranes.expanded(membranes.resolved(step)) for step in block.steps if step is not None]
+    steps = [membranes.expanded(membranes.resolved(step)) for step in _written(block, call.tracer.timesteps)]
     call.tracer.steps(len(steps))
     first = steps[0]
     drawn = _solved(steps)
@@ -42,6 +40,18 @@ def highest(call: Call) -> Any:
     axes = (*first.axes[: block.axis], (), *first.axes[block.axis :]) if keep else first.axes
     result = Symbol({frozenset([Out(name, None)]): np.ones(())}, first.shape, axes, causes=block.causes)
     return [result, None] if isinstance(call.out, tuple) else result
+
+
+def _written(block: Steps, timesteps: int | None) -> list[Symbol]:
+    """The steps of a block. Zeros before the first that was written are steps as well, and one more of them than the
+    network has timesteps, as where membranes are recorded from their start, counts once."""
+    zeros = next((t for t, step in enumerate(block.steps) if step is not None), 0)
+    rest = [step for step in block.steps[zeros:] if step is not None]
+    if len(rest) < len(block.steps) - zeros:
+        raise Unsupported("is over a block to which not every step was written")
+    spare = len(block.steps) - (timesteps or len(block.steps))
+    count = zeros - spare if 0 < spare < zeros else zeros
+    return [Symbol({}, rest[0].shape, rest[0].axes)] * count + rest
 
 
 def _solved(steps: list[Symbol]) -> Callable[[int], Drawn]:

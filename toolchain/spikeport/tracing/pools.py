@@ -27,7 +27,7 @@ def avg_pool(axes: int) -> Callable[[Call], Symbol]:
         padding = pair(call.get(3, "padding", 0), axes)
         if axes == 1 and len(x.axes) == 3 and x.axes[1] == () and kernel == stride and not any(padding):
             return _votes(call, x, kernel[0])
-        spatial(call, x, axes)
+        kernel, stride, padding = over_maps(call, x, kernel, stride, padding)
         if any(padding) and not call.get(5, "count_include_pad", True):
             raise Unsupported("divides by fewer at the border (count_include_pad=False)")
         divisor = call.get(6, "divisor_override")
@@ -37,6 +37,24 @@ def avg_pool(axes: int) -> Callable[[Call], Symbol]:
         return y if divisor is None else scaled(y, np.asarray(1 / divisor))
 
     return handler
+
+
+def over_maps(call: Call, x: Symbol, *options: Shape) -> tuple[Shape, ...]:
+    """The options of a pool, (kernel, stride, padding) or a size alone, for the axes of the maps.
+
+    [T, B, C, H, W] is pooled by a 3-d pool whose first window holds one channel; that axis is left out.
+    """
+    axes = len(options[0])
+    if axes < len(x.shape):
+        spatial(call, x, axes)
+        return options
+    spare = axes + 1 - len(x.shape)
+    lengths = call.shape[-axes:][:spare]
+    alone = [(size,) for size in lengths] if len(options) == 1 else [(1, 1, 0)] * spare
+    last = tuple((n,) for n in range(len(x.shape)))
+    if list(zip(*(option[:spare] for option in options), strict=True)) != alone or x.axes[-len(last) :] != last:
+        spatial(call, x, axes)
+    return tuple(option[spare:] for option in options)
 
 
 def _votes(call: Call, x: Symbol, size: int) -> Symbol:
@@ -62,8 +80,7 @@ def adaptive_avg_pool(axes: int) -> Callable[[Call], Symbol]:
 
     def handler(call: Call) -> Symbol:
         x = call.input()
-        spatial(call, x, axes)
-        size = tuple(call.out.shape[-axes:])
+        (size,) = over_maps(call, x, tuple(call.out.shape[-axes:]))
         if size != x.shape[1:] and not any(m % n for n, m in zip(x.shape[1:], size, strict=True)):
             counts = (m // n for n, m in zip(x.shape[1:], size, strict=True))
             return call.apply(Repeat((1, *counts)), x, x.axes)  # each window holds one value
@@ -94,12 +111,11 @@ def max_pool(axes: int) -> Callable[[Call], Symbol]:
 
     def handler(call: Call) -> Symbol:
         x = call.input()
-        spatial(call, x, axes)
         kernel = pair(call.get(1, "kernel_size"), axes)
         stride = pair(call.get(2, "stride") or kernel, axes)
         if set(pair(call.get(4, "dilation", 1), axes)) != {1}:
             raise Unsupported("has a dilation, which no pool of a graph has")
-        padding = pair(call.get(3, "padding", 0), axes)
+        kernel, stride, padding = over_maps(call, x, kernel, stride, pair(call.get(3, "padding", 0), axes))
         node = Pool("sum", kernel, stride, padding)
         _no_ceiling(call, node, x, 5)
         if not _are_spikes(call, x):
@@ -115,13 +131,12 @@ def adaptive_max_pool(axes: int) -> Callable[[Call], Symbol]:
 
     def handler(call: Call) -> Symbol:
         x = call.input()
-        spatial(call, x, axes)
         out = call.out[0] if isinstance(call.out, tuple) else call.out
-        size = tuple(out.shape[-axes:])
+        (size,) = over_maps(call, x, tuple(out.shape[-axes:]))
         if _are_spikes(call, x):
             return _above_half(call, whole_pool(call, x, size, "sum"))
         kernel = _windows(x, size)
-        return call.apply(Maximum(kernel, kernel, (0,) * axes), x, x.axes)
+        return call.apply(Maximum(kernel, kernel, (0,) * len(kernel)), x, x.axes)
 
     return handler
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from spikeport.tracing import operations
@@ -26,6 +27,13 @@ def expand(call: Call) -> Symbol:
     if padded[0] == () and set(counts) == {1} and not x.timed and x.steady and call.tracer.timesteps in (None, 1):
         return x.viewed((_time(call, x, (), 1), *padded[1:]))  # one timestep: the new axis stays as long as it was
     return _repeated(call, x, padded, counts)
+
+
+def broadcast(call: Call) -> list[Symbol | None]:
+    """broadcast_tensors(a, b, ...): each as `expand` has it; None for constants."""
+    every = call.args[0] if isinstance(call.args[0], tuple | list) else call.args
+    calls = [replace(call, args=(one,), out=out) for one, out in zip(every, call.out, strict=True)]
+    return [expand(one) if one.known(one.args[0]) is not None else None for one in calls]
 
 
 def repeat(call: Call) -> Symbol:
@@ -86,6 +94,7 @@ def _check(call: Call, x: Symbol, count: int) -> None:
 
 HANDLERS: dict[str, Callable[[Call], Any]] = {
     **dict.fromkeys(("expand", "expand_as", "broadcast_to"), expand),
+    "broadcast_tensors": broadcast,
     "repeat": repeat,
     "tile": repeat,
     "repeat_interleave": repeat_interleave,
