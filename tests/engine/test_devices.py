@@ -101,12 +101,12 @@ def test_a_target_named_for_a_gpu_is_another_name():
 
 def test_a_record_says_on_which_card_it_ran_and_a_file_keeps_it(cards, monkeypatch, tmp_path):
     """The run itself is the CPU's: only its device is said to be another."""
-    from spikeport.engine import target
+    import spikeport.engine.run as engine
 
     cards(1)
     graph, samples = random_graph(2, integers=True)
-    here = target.simulate
-    monkeypatch.setattr(target, "simulate", lambda graph, x, request, device: here(graph, x, request, "cpu"))
+    here = engine.simulate
+    monkeypatch.setattr(engine, "simulate", lambda graph, x, request, device="cpu": here(graph, x, request, "cpu"))
     record = simulate(graph, samples, "integer", device="cuda", out=tmp_path)
     assert record.origin["device"] == "cuda (Card of cuda)"
     read = Record.load(tmp_path / "record.npz")
@@ -118,11 +118,11 @@ def test_a_whole_run_on_a_gpu_keeps_its_record_and_says_where_it_ran(cards, monk
     """The run itself is the CPU's; what it leaves is compared later, where no GPU is."""
     from importlib import import_module
 
-    from spikeport.engine import target
+    import spikeport.engine.run as engine
 
     cards(1)
-    here, quantize_verb = target.simulate, import_module("spikeport.verbs.quantize")
-    monkeypatch.setattr(target, "simulate", lambda graph, x, request, device: here(graph, x, request, "cpu"))
+    here, quantize_verb = engine.simulate, import_module("spikeport.verbs.quantize")
+    monkeypatch.setattr(engine, "simulate", lambda graph, x, request, device="cpu": here(graph, x, request, "cpu"))
     monkeypatch.setattr(quantize_verb, "on", lambda device: devices.on("cpu"))
     result = run("digits-conv", tmp_path, data="digits", limit=3, target_samples=0, device="cuda")
     assert result["device"] == "cuda (Card of cuda)"

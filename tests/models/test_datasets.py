@@ -3,34 +3,56 @@
 import gzip
 import pickle
 import struct
+import sys
 import tarfile
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from data_files import cifar_folder, code
 from spikeport import datasets
 from spikeport_models.datasets import idx, vowels
+from spikeport_models.datasets.parts import stratified
 
 RNG = np.random.default_rng(5)
 
 
-def test_digits_are_whole_sixteenths_in_disjoint_stratified_splits():
-    parts = {split: datasets.load("digits", split) for split in ("train", "val", "test")}
+def test_digits_are_whole_sixteenths_in_disjoint_stratified_splits(monkeypatch):
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "sklearn", None)  # whose file is read, and which takes a second to import
+        parts = {split: datasets.load("digits", split) for split in ("train", "val", "test")}
     assert [len(part) for part in parts.values()] == [1293, 144, 360]
     images = [image.tobytes() for part in parts.values() for image in part.x]
     from sklearn.datasets import load_digits
 
-    original = [image.tobytes() for image in (load_digits().images / 16).astype(np.float32)]
+    known = load_digits()
+    original = [image.tobytes() for image in (known.images / 16).astype(np.float32)]
     assert sorted(images) == sorted(original)
+    answers = dict(zip(original, known.target, strict=True))
+    assert [answers[image] for image in images] == [y for part in parts.values() for y in part.y]
     for part in parts.values():
         assert part.x.dtype == np.float32
         assert part.input_shape == (1, 8, 8)
         assert np.array_equal(part.x * 16, np.rint(part.x * 16))
         shares = np.bincount(part.y, minlength=10) / len(part)
         assert np.abs(shares - 0.1).max() < 0.02
+
+
+@given(st.lists(st.integers(0, 5), max_size=80), st.floats(0.01, 0.99), st.integers(0, 2**31))
+@example([0] * 7 + [3] * 7 + [4] * 7, 0.2, 1)  # equal rests: some classes are drawn
+def test_stratified_parts_are_those_that_scikit_learn_draws(labels, share, seed):
+    from sklearn.model_selection import train_test_split
+
+    y = np.asarray(labels, np.int64)
+    try:
+        known = train_test_split(np.arange(len(y)), test_size=share, stratify=y, random_state=seed)
+    except ValueError:
+        assert code(stratified, y, share, seed) == "SP362"
+        return
+    for ours, theirs in zip(stratified(y, share, seed), known, strict=True):
+        assert ours.tolist() == sorted(theirs)
 
 
 def test_unknown_names_and_splits_are_refused():

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from data_files import code
 from spikeport import plugins
 from spikeport.terminal.app import build
-from spikeport.training import LIF, DsAtgo, Fixed, MpdAgl, TdBatchNorm, checkpoint, folder
+from spikeport.training import LIF, DsAtgo, Fixed, MpdAgl, TdBatchNorm, checkpoint, files, folder
 from spikeport.training.probe import activity
 from spikeport.training.recipe import facts_of, parse, read
 from spikeport.verbs.probe import probe
@@ -69,7 +69,7 @@ def trained(tmp_path_factory):
     facts = facts_of(recipe, (1, 8, 8), "direct", 3)
     folder.begin(place, recipe)
     (place / "epochs").mkdir()
-    for seed, file in enumerate((folder.BEST, folder.epoch(2), folder.epoch(10))):
+    for seed, file in enumerate((files.BEST, folder.epoch(2), folder.epoch(10))):
         checkpoint.save(place / file, network(recipe, seed), facts)
     return place
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeport.findings import SpikeportError
-from spikeport.training import folder, shipped
+from spikeport.training import files, folder, shipped
 from spikeport.training.recipe import Recipe, parse, parse_overrides, read
 
 LEAST = {"model": "m", "dataset": "digits", "network": "conv", "timesteps": 2, "epochs": 1}
@@ -98,4 +98,4 @@ def test_missing_and_broken_files_are_refused(tmp_path):
 def test_a_written_recipe_reads_back_the_same(tmp_path_factory, recipe):
     place = tmp_path_factory.mktemp("recipe")
     folder.write_recipe(place, recipe)
-    assert read(place / folder.RECIPE) == recipe
+    assert read(place / files.RECIPE) == recipe

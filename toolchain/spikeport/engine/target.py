@@ -1,15 +1,11 @@
-"""The engine as targets: `reference` runs real numbers, `integer` runs Loihi's."""
+"""The engine as targets: `reference` runs real numbers, `integer` runs Loihi's. To check a graph imports no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 
-import torch
-
-from spikeport.engine import cuda
-from spikeport.engine.devices import absent, remembers, resolve
-from spikeport.engine.run import simulate
 from spikeport.findings import Finding, raise_errors
 from spikeport.graph import Array, Graph, Loihi, Real
 from spikeport.graph.accumulators import wide_currents, wide_sums
@@ -38,8 +34,12 @@ class EngineTarget:
         return frozenset({"cpu", "cuda"}) if self.device == "cpu" else frozenset({self.device})
 
     def availability(self) -> Availability:
-        why, mend = ("", "") if self.device == "cpu" else absent()
-        return Availability(ready=not why, version=f"torch {torch.__version__}", why=why, mend=mend)
+        why = mend = ""
+        if self.device != "cpu":
+            from spikeport.engine.devices import absent
+
+            why, mend = absent()
+        return Availability(ready=not why, version=f"torch {version('torch')}", why=why, mend=mend)
 
     def check(self, graph: Graph) -> list[Finding]:
         if isinstance(graph.arithmetic, self.arithmetic):
@@ -58,6 +58,9 @@ class EngineTarget:
         return expected_seconds(graph)
 
     def run(self, graph: Graph, samples: Array, request: Request) -> Record:
+        from spikeport.engine.devices import remembers, resolve
+        from spikeport.engine.run import simulate
+
         where = f"target {self.name!r}"
         if self.device == "cpu":
             device, found = resolve(request.device, where)
@@ -76,6 +79,8 @@ class EngineTarget:
 
     def ways(self, device: str) -> Iterator[Finding]:
         """SP520 where a GPU could be faster, SP523 where the target's name says what a device should."""
+        from spikeport.engine import cuda
+
         if device != "cpu" and self.arithmetic is Loihi and (missing := cuda.missing()):
             yield Finding(
                 "SP520",

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy.linalg import lapack
 
 from spikeport.findings import Finding
 from spikeport.graph import Array, Conv, Synapse
@@ -130,6 +129,8 @@ def _inverse_factor(matrix: Array) -> Array:
     With J the reversal of rows, J H J = L L^T gives H = U U^T for U = J L J, upper triangular, so R = U^-1.
     """
     lower = np.linalg.cholesky(matrix[::-1, ::-1])
+    from scipy.linalg import lapack  # which no verb needs but those that quantise
+
     inverse, failed = lapack.dtrtri(lower[::-1, ::-1])
     assert failed == 0  # a positive definite matrix has no zero on the diagonal of its factor
     return np.asarray(inverse)

@@ -12,14 +12,10 @@ from typing import Any
 from spikeport.files import plain, replacing, write_json, write_text
 from spikeport.findings import SpikeportError, fail
 from spikeport.training import checkpoint
+from spikeport.training.files import CURVES, EPOCHS, FILES, LAST, METRICS, RECIPE, TABLE
 from spikeport.training.loop import Epoch
 from spikeport.training.precision import Precision
 from spikeport.training.recipe import Recipe, parse, read
-
-RECIPE, METRICS, TABLE, CURVES = "recipe.toml", "metrics.json", "metrics.csv", "curves.png"
-BEST, LAST, RESUME = "best.safetensors", "last.safetensors", "resume.safetensors"
-EPOCHS = "epochs"  #: a folder with the checkpoints of the epochs that were asked to be kept
-FILES = (RECIPE, METRICS, TABLE, CURVES, BEST, LAST, RESUME)
 
 
 def refuse_another(folder: Path, recipe: Recipe) -> None:

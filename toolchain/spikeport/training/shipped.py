@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from spikeport import plugins
 from spikeport.findings import fail
 from spikeport.nearest import choose
-from spikeport.training import checkpoint
-from spikeport.training.catalogue import inference_method
-from spikeport.training.networks import build
+
+if TYPE_CHECKING:
+    from torch import nn
 
 RECIPES = "spikeport.recipes"  #: packages with .toml files; ``OTHER_NAMES`` in one maps further names to its recipes
 MODELS = "spikeport.models"  #: packages with .safetensors files
@@ -54,6 +51,10 @@ def load(model: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         if not path.suffix:
             what = f"there is no file and no shipped model {str(model)!r}"
             fail("SP300", what, mend=f"shipped models: {', '.join(shipped) or 'none'}")
+    import torch
+
+    from spikeport.training import checkpoint
+
     tensors, metadata = checkpoint.read(path)
     with torch.device("meta"):  # what the facts claim is seen before memory is taken for it
         checkpoint.require_fit(_module(metadata), tensors, path, timesteps=metadata["timesteps"])
@@ -63,6 +64,9 @@ def load(model: str | Path) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def _module(metadata: Mapping[str, Any]) -> nn.Module:
+    from spikeport.training.catalogue import inference_method
+    from spikeport.training.networks import build
+
     architecture = dict(metadata["architecture"])
     return build(
         architecture.pop("network"),

@@ -17,9 +17,7 @@ from spikeport.reporting.facts import Compared, Epochs, Figures, Result, checked
 from spikeport.reporting.figures import mantissas
 from spikeport.reporting.numbers import percent, whole
 from spikeport.reporting.spikes import spikes
-from spikeport.training import checkpoint
-from spikeport.training.folder import BEST, METRICS, RECIPE
-from spikeport.training.recipe import read as read_recipe
+from spikeport.training.files import BEST, METRICS, RECIPE
 from spikeport.verbs.sides import side
 
 RESULT, COMPARISON, RECORD, FIGURES = "result.json", "comparison.json", "record.npz", "figures.json"
@@ -145,6 +143,9 @@ def _thresholds(graph: Graph) -> dict[str, list[float]]:
 
 
 def _training(place: Path) -> Facts:
+    from spikeport.training import checkpoint
+    from spikeport.training.recipe import read as read_recipe
+
     epochs = checked(Epochs, {"epochs": _json(place / METRICS)}, str(place / METRICS))["epochs"]
     recipe = read_recipe(place / RECIPE) if (place / RECIPE).is_file() else None
     best = max(epochs, key=lambda epoch: (epoch["val_accuracy"], epoch["epoch"]), default=None)

@@ -19,7 +19,7 @@ from spikeport.reporting import activity as drawing
 from spikeport.reporting.plots import Picture
 from spikeport.target import silent
 from spikeport.told import Told
-from spikeport.training import folder
+from spikeport.training import files, folder
 from spikeport.training.catalogue import Done
 from spikeport.training.neurons import Neuron
 from spikeport.training.probe import Activity, activity
@@ -158,7 +158,7 @@ class _Side:
 def _side(named: Place, data: DataLike | None, split: str, limit: int) -> _Side:
     path = Path(named)
     epochs = folder.kept_epochs(path) if path.is_dir() else ()
-    model = load_model(str(path / folder.BEST) if path.is_dir() else named)
+    model = load_model(str(path / files.BEST) if path.is_dir() else named)
     neurons = [] if model.module is None else [part for part in model.module.modules() if isinstance(part, Neuron)]
     if not neurons or "method" not in model.metadata:
         what = "is no network with neurons of spikeport.training, and says nothing of a surrogate"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spikeport.costs import estimate
-from spikeport.engine import simulate
 from spikeport.graph import Array
 from spikeport.mapping import Mapping, traffic
 from spikeport.mapping.latency import depth
@@ -34,6 +33,8 @@ def check(mapping: Mapping, samples: Array, *, seconds: float | None = None) -> 
     Raises SP501 where that target is not installed, SP741, SP742 for a graph that SANA-FE cannot take, SP743 ... SP746
     for a run that ends badly.
     """
+    from spikeport.engine import simulate
+
     chip = target("sanafe")
     assert isinstance(chip, Replays)
     record = simulate(mapping.graph, samples, Request(events=True, trains=True))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from spikeport.comparison import Side as Network
-from spikeport.engine import simulate
 from spikeport.files import sha256
 from spikeport.findings import fail
 from spikeport.graph import LIF, Array, Graph
@@ -63,6 +62,8 @@ class Side:
             return None
         model, target, device = self.model, self.target or self.model.target, self.device or "cpu"
         if self.record is not None or "membranes" not in shows(target):
+            from spikeport.engine import simulate
+
             return Network(model.graph, simulate)
 
         def run(graph: Graph, x: Array, wishes: Request) -> Record:
@@ -109,10 +110,12 @@ def side(named: Named, model: Named | None = None, **reading: Unpack[Reading]) -
 
 def _observed(path: Path) -> bool:
     """Whether a file is NIRData, and no model."""
+    ending = path.suffix.lower()
+    if ending != ".nir" or not path.is_file():
+        return ending in OBSERVED and ending != ".nir"
     from spikeport.formats.nir import data
 
-    ending = path.suffix.lower()
-    return ending in OBSERVED and (ending != ".nir" or (path.is_file() and data.is_data(path)))
+    return data.is_data(path)
 
 
 def in_layers(sides: tuple[Side, Side]) -> tuple[Side, Side]:

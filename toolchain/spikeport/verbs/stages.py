@@ -19,7 +19,7 @@ from spikeport.jobs import File, Job
 from spikeport.jobs.job import content
 from spikeport.record import NeuronEvents, Record, SynapseEvents
 from spikeport.terminal import console
-from spikeport.training import checkpoint, folder
+from spikeport.training import checkpoint, files, folder
 from spikeport.training.recipe import Recipe
 from spikeport.training.shipped import models
 from spikeport.verbs.doctor import versions
@@ -103,7 +103,7 @@ def train(place: Path, recipe: Mapping[str, Any], device: str, place_of_data: st
     work.mkdir()
     folder.write_recipe(work, Recipe(**recipe, folder=place_of_data))
     with _quiet():
-        trained = run(work / folder.RECIPE, out=work / "out", device=device, progress=False)
+        trained = run(work / files.RECIPE, out=work / "out", device=device, progress=False)
     shutil.rmtree(work)
     facts = {name: value for name, value in trained.metadata.items() if name != "train_seconds"}
     checkpoint.save(place / CHECKPOINT, trained.module, facts)

@@ -26,7 +26,7 @@ from spikeport.graph import Coding
 from spikeport.preprocessing import KEY, Preprocessing, parse
 from spikeport.terminal import console
 from spikeport.told import Told
-from spikeport.training import checkpoint, folder, resume
+from spikeport.training import checkpoint, files, folder, resume
 from spikeport.training.augment import check
 from spikeport.training.grid import to_grid
 from spikeport.training.loop import Epoch, Training, accuracy, fit
@@ -123,7 +123,7 @@ def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool, k
     prepare = _nothing if how is None else _normaliser(how, coding)
     training = Training.begin(module, recipe, len(parts["train"]), prepare)
     if go_on:
-        resume.restore(place / folder.RESUME, training)
+        resume.restore(place / files.RESUME, training)
     before = sum(epoch.seconds for epoch in training.epochs)  # in earlier calls
     wait_for_all()  # every process has looked at what is there, or read it
     if rank() == 0:
@@ -145,8 +145,8 @@ def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool, k
         seconds = before + time.perf_counter() - start
         metadata = facts | _at(best) | {"test_accuracy": accuracy(module, parts["test"]), "train_seconds": seconds}
     if rank() == 0:
-        checkpoint.save(place / folder.BEST, module, metadata)
-    return Trained(module, place / folder.BEST, metadata, training.epochs, seconds)
+        checkpoint.save(place / files.BEST, module, metadata)
+    return Trained(module, place / files.BEST, metadata, training.epochs, seconds)
 
 
 def _say(notes: Iterable[Finding]) -> None:
@@ -217,14 +217,14 @@ def _write(place: Path, now: Training, facts: dict[str, Any], val: Part, keep_ev
     """What one more epoch leaves in the folder; `resume` comes last, so that it never is ahead of the others."""
     folder.write_metrics(place, now.epochs)
     number = now.epochs[-1].epoch
-    checkpoint.save(place / folder.LAST, now.module, facts | _at(now.epochs[-1]))
+    checkpoint.save(place / files.LAST, now.module, facts | _at(now.epochs[-1]))
     if keep_every and number % keep_every == 0:
-        make_folder(place / folder.EPOCHS)
+        make_folder(place / files.EPOCHS)
         checkpoint.save(place / folder.epoch(number), now.module, facts | _at(now.epochs[-1]))
     if now.best is now.epochs[-1]:
         module, best = _best(now, val)
-        checkpoint.save(place / folder.BEST, module, facts | _at(best))
-    resume.save(place / folder.RESUME, now)
+        checkpoint.save(place / files.BEST, module, facts | _at(best))
+    resume.save(place / files.RESUME, now)
 
 
 def _best(training: Training, val: Part) -> tuple[nn.Module, Epoch]:
