@@ -91,6 +91,8 @@ def test_records_keep_numbers_of_spikes(tmp_path):
     assert not whole.trains["lif"].apart(again.trains["lif"]).any()
     once = Train.pack(counts > 0)
     assert once.apart(whole.trains["lif"]).sum() == (counts > 1).sum()
+    assert once.beside(whole.trains["lif"]) == (0, (counts > 1).sum())
+    assert once.beside(Train.pack(counts > 1)) == ((counts == 1).sum(), 0)
 
 
 def test_a_value_of_three_is_one_event_of_a_synapse_and_three_spikes():

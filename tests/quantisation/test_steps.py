@@ -133,7 +133,8 @@ def test_decay_makes_up_for_truncation():
     chosen = decay(plan, seen).decays["lif"]
     sweep = Sweep(plan, seen)
     nodes, _ = plan.nodes(plan.layers[0])
-    v = sweep.neurons(nodes["lif"], sweep.sums(nodes, plan.layers[0], "lif"), membranes=True).membranes["neurons"][:-1]
+    sums = sweep.sums(nodes, plan.layers[0], "lif")
+    v = sweep.neurons([nodes["lif"]], sums, membranes=True).membranes["neurons0"][:-1]
 
     def error(numerator):
         return np.square(np.trunc(v * numerator / 4096) - v * 0.5).mean()
@@ -233,6 +234,19 @@ def test_a_diagonal_of_moments_rounds_to_the_nearest():
     weight = np.random.default_rng(0).normal(size=(3, 6)) * 5
     rows = np.diag(np.arange(1.0, 7.0))
     assert np.array_equal(round_together(weight, Moments.of(rows), Mantissa(5)), np.clip(np.rint(weight), -16, 15))
+
+
+def test_weights_are_rounded_in_turn_whatever_is_rounded_beside_them():
+    """GPTQ's algorithm 1 line by line, a row at a time, for two steps at once and more columns than a block has."""
+    rng = np.random.default_rng(3)
+    moments = Moments.of(rng.random((2000, 150)) * rng.random(150))
+    weight, expected = rng.normal(size=(2, 3, 150)) * 9, np.empty((2, 3, 150))
+    for index in np.ndindex(2, 3):
+        row = weight[index][moments.order].copy()
+        for j in range(150):
+            expected[(*index, moments.order[j])] = whole = np.clip(np.rint(row[j]), -16, 15)
+            row[j + 1 :] -= (row[j] - whole) / moments.factor[j, j] * moments.factor[j, j + 1 :]
+    assert np.array_equal(round_together(weight, moments, Mantissa(5)), expected)
 
 
 def test_split_holds_the_first_layer_in_more_bits():

@@ -35,7 +35,7 @@ class Train(Told):
         if self.several:
             return self.bits.reshape(self.shape)
         neurons = int(np.prod(self.shape[2:], dtype=np.int64))
-        return np.unpackbits(self.bits, axis=-1, count=neurons).astype(bool).reshape(self.shape)
+        return np.unpackbits(self.bits, axis=-1, count=neurons).view(bool).reshape(self.shape)
 
     def cut(self, start: int, stop: int) -> Self:
         """Samples ``start`` ... ``stop - 1``."""
@@ -45,6 +45,14 @@ class Train(Told):
     def counts(self) -> Counts:
         """[T]: spikes of each step, summed over samples and neurons."""
         return np.asarray((self.bits if self.several else ones(self.bits)).sum((1, 2), dtype=np.int64))
+
+    def beside(self, other: Train) -> tuple[int, int]:
+        """How many neurons fire more often than in another train of the same shape, and how many less often."""
+        if self.several or other.several:
+            a, b = self.unpack(), other.unpack()
+            return int(np.count_nonzero(a > b)), int(np.count_nonzero(a < b))
+        both = np.bitwise_and(self.bits, other.bits)
+        return int(ones(self.bits ^ both).sum()), int(ones(other.bits ^ both).sum())
 
     def apart(self, other: Train) -> Counts:
         """[T]: neurons of another train of the same shape that fire another number of times, summed over samples."""

@@ -26,7 +26,7 @@ def decay(plan: Plan, calibration: Calibration) -> Plan:
             node, real = nodes[name], plan.real[name]
             assert isinstance(node, LIF)
             assert isinstance(real, LIF)
-            membranes = sweep.neurons(node, sweep.sums(nodes, layer, name), membranes=True).membranes["neurons"]
+            membranes = sweep.neurons([node], sweep.sums(nodes, layer, name), membranes=True).membranes["neurons0"]
             membranes = membranes[:-1].astype(np.float64)
             power = float(np.square(membranes).mean()) if membranes.size else 0.0
             if power == 0:

@@ -27,7 +27,7 @@ from spikeport.quantisation.prepared import merged_synapses, prepare
 from spikeport.quantisation.ranges import RANGE_METHODS, RangeMethod, ranges
 from spikeport.quantisation.rounding import rounding, shortened
 from spikeport.quantisation.split import split
-from spikeport.quantisation.sweep import Calibration, Run, batch_size, mismatches
+from spikeport.quantisation.sweep import Calibration, Run, batch_size
 from spikeport.quantisation.thresholds import thresholds
 from spikeport.record import Record
 from spikeport.target import Progress, Request, check_input, silent
@@ -202,8 +202,9 @@ def measure(plan: Plan, seen: Calibration) -> dict[str, float]:
     outputs = {name: _in_real_units(integers, record, name) for name in integers.outputs}
     wanted = {name: seen.reference.output_of(name).reshape(record.samples, -1).astype(np.float64) for name in outputs}
     a, b = wanted[integers.output], outputs[integers.output]
-    pairs = [(train.unpack(), record.trains[name].unpack()) for name, train in seen.reference.trains.items()]
-    differ, compared = sum(mismatches(*pair) for pair in pairs), sum(pair[0].size for pair in pairs)
+    trains = seen.reference.trains
+    differ = sum(sum(train.beside(record.trains[name])) for name, train in trains.items())
+    compared = sum(int(np.prod(train.shape)) for train in trains.values())
     return {
         "output_error": max(_error(wanted[name], outputs[name]) for name in outputs),
         "spike_mismatch": differ / max(compared, 1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,6 +21,7 @@ DAMPING = 0.01  #: of the mean second moment, added to the diagonal
 #: Of the limit, tried for each channel: above 1 a step is coarser, but errors may happen to cancel better.
 RATIOS = (1.0, *(float(r) for r in np.round(np.linspace(1.01, 1.24, 24), 6)), 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
 WORK = 2**34  #: multiplications that the search among RATIOS may take in a layer; large layers try only the first few
+ROWS = 512  #: that are rounded at once, so that a block of their columns stays in a cache
 BLOCK = 128  #: columns whose corrections are applied to the rest at once
 
 
@@ -53,7 +55,7 @@ def _rounded(sweep: Sweep, plan: Plan, layer: Layer, *, rng: np.random.Generator
     for name, step in plan.steps(layer).items():
         node = plan.real[name]
         assert isinstance(node, Synapse)
-        whole = _together(node, step, seen[name], plan.mantissas[name])
+        (whole,) = _together(node, [step], seen[name], plan.mantissas[name])
         changes[name] = node.with_(weight=(whole * step).astype(node.weight.dtype))
     return plan.with_(real=plan.real.replace(changes))
 
@@ -63,11 +65,13 @@ def _best_limits(plan: Plan, layer: Layer, seen: dict[str, list[Moments]]) -> Pl
     ((name, moments),) = seen.items()
     node, limit = plan.real[name], plan.limits[layer.name][name]
     assert isinstance(node, Synapse)
+    steps = [plan.with_limits(layer, {name: limit * ratio}).steps(layer)[name] for ratio in RATIOS[: tried(node)]]
+    together = max(1, ROWS // node.channels)
+    parts = [steps[start : start + together] for start in range(0, len(steps), together)]
+    wholes = [whole for part in parts for whole in _together(node, part, moments, plan.mantissas[name])]
     errors = []
-    for ratio in RATIOS[: tried(node)]:
-        (step,) = plan.with_limits(layer, {name: limit * ratio}).steps(layer).values()
-        wrong = _together(node, step, moments, plan.mantissas[name]) * step - node.weight
-        rows = wrong.reshape(len(moments), node.channels // len(moments), -1)
+    for step, whole in zip(steps, wholes, strict=True):
+        rows = (whole * step - node.weight).reshape(len(moments), node.channels // len(moments), -1)
         each = [
             np.einsum("rn,nm,rm->r", part, m.raw, part, optimize=True) for part, m in zip(rows, moments, strict=True)
         ]
@@ -97,10 +101,12 @@ def shortened(plan: Plan) -> list[Finding]:
     return findings
 
 
-def _together(node: Synapse, step: Array, moments: list[Moments], mantissa: Mantissa) -> Array:
-    rows = (node.weight / step).reshape(len(moments), node.channels // len(moments), -1)
-    whole = [round_together(part, group, mantissa) for part, group in zip(rows, moments, strict=True)]
-    return np.concatenate(whole).reshape(node.weight.shape)
+def _together(node: Synapse, steps: Sequence[Array], moments: list[Moments], mantissa: Mantissa) -> Array:
+    """The weights rounded to each of several steps, [steps, *weight]."""
+    rows = np.stack([node.weight / step for step in steps])
+    rows = rows.reshape(len(steps), len(moments), node.channels // len(moments), -1)
+    whole = [round_together(rows[:, group], one, mantissa) for group, one in enumerate(moments)]
+    return np.stack(whole, axis=1).reshape(len(steps), *node.weight.shape)
 
 
 @dataclass(frozen=True)
@@ -137,21 +143,29 @@ def _inverse_factor(matrix: Array) -> Array:
 
 
 def round_together(weight: Array, moments: Moments, mantissa: Mantissa) -> Array:
-    """Whole numbers q near ``weight`` w [rows, n] that make (q - w) E[x x^T] (q - w)^T of each row small."""
-    weight = weight.astype(np.float64)[:, moments.order]
+    """Whole numbers q near ``weight`` w [..., rows, n] that make (q - w) E[x x^T] (q - w)^T of each row small."""
+    weight = weight.astype(np.float64)[..., moments.order]
     factor = moments.factor  # row j holds what the columns after j must do for an error in column j
     whole = np.empty_like(weight)
-    for start in range(0, weight.shape[1], BLOCK):
-        stop = min(start + BLOCK, weight.shape[1])
-        errors = np.empty((len(weight), stop - start))
-        for j in range(start, stop):
-            whole[:, j] = np.clip(np.rint(weight[:, j]), mantissa.low, mantissa.high)
-            errors[:, j - start] = (weight[:, j] - whole[:, j]) / factor[j, j]
-            weight[:, j + 1 : stop] -= np.outer(errors[:, j - start], factor[j, j + 1 : stop])
-        weight[:, stop:] -= errors @ factor[start:stop, stop:]
+    for start in range(0, weight.shape[-1], BLOCK):
+        stop = min(start + BLOCK, weight.shape[-1])
+        columns, errors = _columns(weight[..., start:stop], factor[start:stop, start:stop], mantissa)
+        whole[..., start:stop] = columns
+        weight[..., stop:] -= errors @ factor[start:stop, stop:]
     back = np.empty_like(whole)
-    back[:, moments.order] = whole
+    back[..., moments.order] = whole
     return back
+
+
+def _columns(weight: Array, factor: Array, mantissa: Mantissa) -> tuple[Array, Array]:
+    """One block of columns, rounded in turn, and what each got wrong; columns lie first in memory here."""
+    left = np.ascontiguousarray(np.moveaxis(weight, -1, 0))
+    whole, errors = np.empty_like(left), np.empty_like(left)
+    for j in range(len(left)):
+        np.clip(np.rint(left[j]), mantissa.low, mantissa.high, out=whole[j])
+        errors[j] = (left[j] - whole[j]) / factor[j, j]
+        left[j + 1 :] -= errors[j] * factor[j, j + 1 :].reshape(-1, *(1,) * (left.ndim - 1))
+    return np.moveaxis(whole, 0, -1), np.ascontiguousarray(np.moveaxis(errors, 0, -1))
 
 
 def patches(node: Synapse, x: Array, rng: np.random.Generator) -> Array:

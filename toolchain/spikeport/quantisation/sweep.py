@@ -5,7 +5,7 @@ Everything runs through the callable ``run``, on graphs of one layer: this room 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -32,6 +32,7 @@ from spikeport.graph.samples import Samples
 from spikeport.quantisation.layers import Layer, between, carries_sums
 from spikeport.quantisation.plan import Plan
 from spikeport.record import Record
+from spikeport.spike_train import Train
 from spikeport.target import Request
 
 Run = Callable[[Graph, Array, Request], Record]
@@ -77,11 +78,11 @@ class Sweep:
         frames = self.calibration.samples.frames.astype(np.float64)
         self.messages[real.input] = np.rint(frames / self.plan.grid.unit).astype(np.float32)
         if real.recurrent:
-            self.messages |= {name: self.truth(name).astype(np.float32) for name in real.nodes_of(LIF)}
+            self.messages |= {name: self.truth(name).unpack().astype(np.float32) for name in real.nodes_of(LIF)}
 
-    def truth(self, name: str) -> Array:
-        """The real network's spikes, bool [T, B, *neurons]."""
-        return self.calibration.reference.trains[name].unpack()
+    def truth(self, name: str) -> Train:
+        """The real network's spikes, [T, B, *neurons]."""
+        return self.calibration.reference.trains[name]
 
     def layers(self) -> Iterable[Layer]:
         """The layers with spiking neurons, in order; call `settle` before asking for the next one."""
@@ -96,7 +97,7 @@ class Sweep:
         for name in layer.sinks:
             node = nodes[name]
             assert isinstance(node, LIF)
-            self.messages[name] = self.spikes(node, self.sums(nodes, layer, name)).astype(np.float32)
+            self.messages[name] = self.spikes(node, self.sums(nodes, layer, name)).unpack().astype(np.float32)
 
     def entering(self, name: str) -> Array:
         """The integers that enter a node."""
@@ -161,19 +162,28 @@ class Sweep:
         sums = record.membranes["probe"]
         return np.floor(sums * np.float32(2.0**exponent)) if exponent else sums
 
-    def spikes(self, node: LIF, sums: Array) -> Array:
-        """What integer neurons make of sums, [T, B, *neurons]: bool, or how often each fires."""
-        return self.neurons(node, sums).trains["neurons"].unpack()
+    def spikes(self, node: LIF, sums: Array) -> Train:
+        """What integer neurons make of sums, [T, B, *neurons]."""
+        return self.trains([node], sums)[0]
 
-    def neurons(self, node: LIF, sums: Array, *, membranes: bool = False) -> Record:
-        """A run of integer neurons alone."""
-        constant, profile = sums.shape[0] == 1, replace(LOIHI2, most_spikes=node.most_spikes)
-        profile = self.plan.profile if self.plan.profile.neuron == "xylo" else profile
+    def trains(self, nodes: Sequence[LIF], sums: Array) -> list[Train]:
+        """What each of several such layers makes of the same sums, in one run."""
+        trains = self.neurons(nodes, sums).trains
+        return [trains[f"neurons{number}"] for number in range(len(nodes))]
+
+    def neurons(self, nodes: Sequence[LIF], sums: Array, *, membranes: bool = False) -> Record:
+        """A run of integer neurons alone: layers of one shape beside each other, neurons0, neurons1, …"""
+        first, constant = nodes[0], sums.shape[0] == 1
+        profile = self.plan.profile
+        if profile.neuron != "xylo":
+            profile = replace(LOIHI2, most_spikes=first.most_spikes)
+        layers = {f"neurons{number}": node for number, node in enumerate(nodes)}
         graph = Graph(
-            {"input": Input(node.shape, "direct" if constant else "events"), "neurons": node},
-            (("input", "neurons"),),
-            node.timesteps,
+            {"input": Input(first.shape, "direct" if constant else "events"), **layers},
+            tuple(("input", name) for name in layers),
+            first.timesteps,
             Loihi(profile),
+            named_outputs=tuple(layers) if len(layers) > 1 else (),
         )
         request = Request(trains=True, membranes=membranes, batch=batch_size(graph))
         return self.calibration.run(graph, sums[0] if constant else sums, request)
@@ -206,11 +216,6 @@ def _without_bias(node: Node) -> Node:
     return node.with_(bias=0 * node.bias) if isinstance(node, StepAffine) else node
 
 
-def mismatches(a: Array, b: Array) -> int:
-    """How many of two layers' spikes differ."""
-    return int(np.count_nonzero(a != b))
-
-
 def differing(sweep: Sweep, plan: Plan, layer: Layer) -> int:
     """In how many spikes a layer of the plan differs from the real network, given what the layers before it send."""
     nodes, findings = plan.nodes(layer)
@@ -220,7 +225,7 @@ def differing(sweep: Sweep, plan: Plan, layer: Layer) -> int:
     for name in layer.sinks:
         node = nodes[name]
         assert isinstance(node, LIF)
-        total += mismatches(sweep.spikes(node, sweep.sums(nodes, layer, name)), sweep.truth(name))
+        total += sum(sweep.spikes(node, sweep.sums(nodes, layer, name)).beside(sweep.truth(name)))
     return total
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import cast
 
 import numpy as np
@@ -40,23 +41,19 @@ def _searched(sweep: Sweep, plan: Plan, layer: Layer) -> Plan:
     grain = 2.0**-bits
     top = 2**plan.profile.threshold_bits - 1
     steps = whole.timesteps if plan.profile.schedule else 1
-    factors = np.ones(whole.timesteps)
+    least, factors = sys.maxsize, np.ones(whole.timesteps)
     for t in range(steps):
-        tried = []
-        for move in MOVES:
-            candidate = factors.copy()
-            candidate[t if plan.profile.schedule else slice(None)] += move * grain
-            moved = _times(whole, candidate, top)
-            tried.append((_distance(sweep.spikes(moved, sums), truth), abs(move), candidate))
-        factors = min(tried, key=lambda trial: trial[:2])[2]
+        moves = MOVES if t == 0 else MOVES[1:]  # the first leaves what the step before chose
+        candidates = np.tile(factors, (len(moves), 1))
+        candidates[:, slice(t, t + 1) if plan.profile.schedule else slice(None)] += grain * np.asarray(moves)[:, None]
+        trains = sweep.trains([_times(whole, candidate, top) for candidate in candidates], sums)
+        apart = [max(train.beside(truth)) for train in trains]
+        tried = [(least, 0.0, factors), *zip(apart, map(abs, moves), candidates, strict=True)]
+        least, _, factors = min(tried, key=lambda trial: trial[:2])
     real = cast(LIF, plan.real[name])
     spread = factors.reshape(-1, *(1,) * (real.threshold.ndim - 1))
     adjusted = real.with_(threshold=(real.threshold * spread).astype(real.threshold.dtype))
     return plan.with_(real=plan.real.replace({name: adjusted}))
-
-
-def _distance(spikes: Array, truth: Array) -> int:
-    return max(int(np.count_nonzero(spikes > truth)), int(np.count_nonzero(truth > spikes)))
 
 
 def _times(node: LIF, factors: Array, top: int) -> LIF:
