@@ -19,6 +19,7 @@ from spikeport.findings import SpikeportError
 from spikeport.formats import nir, onnx
 from spikeport.record import Record
 from spikeport.reporting import write
+from spikeport.spike_train import Train
 from spikeport.terminal import app, console, refusals, show
 from spikeport.training import checkpoint
 from spikeport.training.shipped import load
@@ -113,6 +114,15 @@ def test_names_are_text_and_never_control_a_terminal(monkeypatch, capsys):
     text = "".join(capsys.readouterr())
     assert "wrote a[red]b[/bold]\\x1b[2J\\r\\x9b\\u202eco\\udc80.nir" in text
     assert not set(text) & set("\x1b\r\x9b\u202e\udc80")
+
+
+def test_names_are_no_formulas_in_a_picture(tmp_path):
+    name = r"_a$\frac{$" + EVIL
+    spikes = Train.pack(np.ones((3, 2, 4), bool))
+    record = Record(name, np.zeros((2, 3)), {name: 4}, {name: np.full(3, 8)}, {name: spikes})
+    text = record.plot().save(tmp_path / "a.svg").read_text()
+    assert r"\frac{" in text
+    assert not set(text) & set("\x1b\x9b\u202e")
 
 
 def test_commands_whose_names_are_markup_and_no_text(tmp_path, monkeypatch, capsys):

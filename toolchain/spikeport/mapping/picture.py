@@ -9,6 +9,7 @@ import numpy as np
 from spikeport.files import replacing
 from spikeport.findings import require
 from spikeport.mapping.placement import Mapping
+from spikeport.text import as_label
 
 
 def draw(mapping: Mapping, path: Path | str) -> None:
@@ -41,13 +42,15 @@ def draw(mapping: Mapping, path: Path | str) -> None:
     axes.set_xticks(np.arange(0, width + 1, mesh.columns * side) - 0.5, labels=[])
     axes.set_yticks([])
     axes.grid(color="black", linewidth=1)
-    axes.set_title(f"{mapping.chip.title}: {fit.cores} cores on {fit.chips} chip(s); lines part the chips", fontsize=9)
+    axes.set_title(
+        as_label(f"{mapping.chip.title}: {fit.cores} cores on {fit.chips} chip(s); lines part the chips"), fontsize=9
+    )
     for name, layer in fit.layers.items():
         axes.plot(
             [],
             [],
             "s",
-            label=f"{name}: {layer.tile.cores} x {list(layer.tile.shape)}",
+            label=as_label(f"{name}: {layer.tile.cores} x {list(layer.tile.shape)}"),
             color=axes.images[0].cmap((list(fit.layers).index(name) % 20) / 19),
         )
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=2, fontsize=7, frameon=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from spikeport.reporting.plots import DPI, INK, RULE, Picture
 from spikeport.reporting.views import AMBER, BLUE
+from spikeport.text import as_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,11 +54,11 @@ def picture(runs: Mapping[str, tuple[Layers, Mapping[int, Layers]]], head: str) 
         for axes in row:
             _plain(axes)
     _titles(grid)
-    figure.suptitle(head, x=0.01, ha="left", fontsize=10, fontweight="bold", color=INK)
+    figure.suptitle(as_label(head), x=0.01, ha="left", fontsize=10, fontweight="bold", color=INK)
     if len(runs) > 1:
         from matplotlib.patches import Patch
 
-        patches = [Patch(color=colour, label=name) for name, colour in zip(runs, COLOURS, strict=False)]
+        patches = [Patch(color=colour, label=as_label(name)) for name, colour in zip(runs, COLOURS, strict=False)]
         figure.legend(handles=patches, loc="outside lower left", ncols=2, fontsize=8, frameon=False)
     return Picture(figure, head)
 
@@ -97,7 +98,7 @@ def _names(axes: Axes, at: int, ends: Mapping[str, float]) -> None:
     for name, end in sorted(ends.items(), key=lambda each: -each[1]):
         height = min(end, height - room)
         place = {"textcoords": "offset points", "va": "center", "annotation_clip": False}
-        axes.annotate(name, (at, height), (4, 0), fontsize=7, **place)  # type: ignore[arg-type]
+        axes.annotate(as_label(name), (at, height), (4, 0), fontsize=7, **place)  # type: ignore[arg-type]
 
 
 def _plain(axes: Axes) -> None:
@@ -114,9 +115,9 @@ def _titles(grid: Any) -> None:
 
     words = ("a layer: mean over timesteps, and their span", "over timesteps: layers and their mean", "over epochs")
     for axes, title in zip(grid[0], words, strict=False):
-        axes.set_title(title, loc="left", fontsize=9, color=INK)
+        axes.set_title(as_label(title), loc="left", fontsize=9, color=INK)
     for row in grid:
         for axes in row[1:]:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=9))
     for axes, name in zip(grid[-1][1:], ("timestep", "epoch"), strict=False):
-        axes.set_xlabel(name, fontsize=9)
+        axes.set_xlabel(as_label(name), fontsize=9)

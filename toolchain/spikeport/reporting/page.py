@@ -18,6 +18,7 @@ from spikeport.reporting.cores import cores
 from spikeport.reporting.spikes import panels
 from spikeport.reporting.svg import drawing
 from spikeport.reporting.verdict import name_of, verdict
+from spikeport.text import printable
 
 
 def write(result: Mapping[str, Any], path: Path | str, figures: Mapping[str, Any] | None = None) -> Path:
@@ -65,8 +66,7 @@ def render(result: Mapping[str, Any], figures: Mapping[str, Any] | None = None) 
     there = {"provenance"} | {name for name in sections.CONTENTS if parts.get(name)}
     there |= {"parity"} if parts["whys"] else set()
     contents = [(name, title) for name, title in sections.CONTENTS.items() if name in there]
-    page: str = _template().render(**parts, contents=contents if len(contents) > 2 else [])
-    return page
+    return printable(_template().render(**parts, contents=contents if len(contents) > 2 else []))
 
 
 def _title(result: Mapping[str, Any]) -> str:

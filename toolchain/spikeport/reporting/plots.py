@@ -20,6 +20,7 @@ from spikeport.record import Record
 from spikeport.reporting.numbers import whole
 from spikeport.reporting.rasters import comparable, raster, sample_of
 from spikeport.reporting.views import AMBER, BLUE, Run, View
+from spikeport.text import as_label
 from spikeport.told import Told
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _figure(view: View, layers: Sequence[str]) -> Figure:
     if view.other is not None:
         _legend(figure, view)
     head = "\n".join(view.caption().split("; ")[:2] if view.other is not None else [view.caption().split("; ")[0]])
-    figure.suptitle(head[0].upper() + head[1:], x=0.01, ha="left", fontsize=10, fontweight="bold", color=INK)
+    figure.suptitle(as_label(head[0].upper() + head[1:]), x=0.01, ha="left", fontsize=10, fontweight="bold", color=INK)
     return figure
 
 
@@ -127,7 +128,7 @@ def _legend(figure: Figure, view: View) -> None:
     from matplotlib.patches import Patch
 
     kinds = [("fires in both", INK), *((f"only in {run.name}", run.colour) for run in view.runs)]
-    patches = [Patch(color=colour, label=name) for name, colour in kinds]
+    patches = [Patch(color=colour, label=as_label(name)) for name, colour in kinds]
     figure.legend(handles=patches, loc="outside lower left", ncols=3, fontsize=8, frameon=False)
 
 
@@ -150,12 +151,12 @@ def _steps(record: Record, layer: str) -> int:
 def _raster(axes: Axes, view: View, layer: str) -> None:
     """Spikes over time, a row a neuron; a difference always shows, also where neurons share a row."""
     if layer not in view.record.trains:
-        axes.set_title(f"{layer}: spikes", loc="left", fontsize=9, color=INK)
+        axes.set_title(as_label(f"{layer}: spikes"), loc="left", fontsize=9, color=INK)
         axes.text(0.5, 0.5, "no spike train in the record", ha="center", transform=axes.transAxes, fontsize=8)
         axes.set_yticks([])
         return
     spikes = raster(layer, view.record.trains[layer], comparable(view.record, view.other, layer), view.sample)
-    axes.set_title(f"{layer}: spikes{spikes.scale}", loc="left", fontsize=9, color=INK)
+    axes.set_title(as_label(f"{layer}: spikes{spikes.scale}"), loc="left", fontsize=9, color=INK)
     rows = len(spikes.fires)
     image = np.ones((rows, spikes.steps, 3))
     for shares, colour, least in ((spikes.fires, INK, 0.25), (spikes.only_b, AMBER, 1.0), (spikes.only_a, BLUE, 1.0)):
@@ -185,7 +186,7 @@ def _rates(axes: Axes, view: View, layer: str) -> None:
     several = any(run.record.several(layer) for run, _ in rates)
     rates = rates if several else [(run, 100 * rate) for run, rate in rates]
     for run, rate in rates:
-        axes.plot(rate, color=run.colour, linestyle=run.line, marker="o", markersize=3, label=run.name)
+        axes.plot(rate, color=run.colour, linestyle=run.line, marker="o", markersize=3, label=as_label(run.name))
     axes.set_ylabel("spikes of a neuron" if several else "neurons that fire, %", fontsize=8)
     axes.set_ylim(0, 1.1 * max((float(rate.max()) for _, rate in rates), default=0.0) or 1.0)
     axes.grid(axis="y", color=RULE, linewidth=0.6)
@@ -196,7 +197,7 @@ def _membranes(axes: Axes, view: View, layer: str) -> None:
     neurons = _neurons(view, layer)
     one = " of neuron " + _name(neurons[0]) if len(neurons) == 1 else ""
     what = "membrane after the reset, threshold" if layer in _with_membranes(view) else "threshold"
-    axes.set_title(f"{what}{one}", loc="left", fontsize=9, color=INK)
+    axes.set_title(as_label(f"{what}{one}"), loc="left", fontsize=9, color=INK)
     known = all(run.node(layer) for run in view.runs)
     axes.set_ylabel("in units of the layer's input" if known else "in each target's own unit", fontsize=8)
     axes.grid(axis="y", color=RULE, linewidth=0.6)
@@ -207,7 +208,7 @@ def _membranes(axes: Axes, view: View, layer: str) -> None:
             name = run.name if len(view.runs) > 1 else f"neuron {_name(neuron)}"
             membrane, thresholds = run.membrane(layer, view.sample, neuron), run.thresholds(layer, neuron)
             if membrane is not None:
-                axes.plot(membrane, color=colour, linestyle=run.line, marker="o", markersize=3, label=name)
+                axes.plot(membrane, color=colour, linestyle=run.line, marker="o", markersize=3, label=as_label(name))
             if thresholds is None:
                 continue
             if not any(np.allclose(thresholds, each, rtol=ALIKE) for each in drawn):
@@ -224,7 +225,7 @@ def _thresholds(axes: Axes, thresholds: Array, colour: str, whose: str) -> None:
     """A schedule, each value from half a step before its time to half a step after."""
     times, steps = np.arange(len(thresholds) + 1) - 0.5, np.append(thresholds, thresholds[-1])
     label = f"threshold, {whose}" if whose else "threshold"
-    axes.step(times, steps, where="post", color=colour, linewidth=1.3, linestyle=(0, (1, 1)), label=label)
+    axes.step(times, steps, where="post", color=colour, linewidth=1.3, linestyle=(0, (1, 1)), label=as_label(label))
 
 
 def _with_membranes(view: View) -> set[str]:

@@ -18,6 +18,7 @@ from spikeport.jobs.plan import BOUND, Plan
 from spikeport.jobs.table import Bounds, Row, columns
 from spikeport.reporting.charts import BOTTOM, LEFT, RIGHT, TOP, ticks
 from spikeport.reporting.numbers import percent, plain, si, whole
+from spikeport.text import printable
 
 WIDTH, HEIGHT = 420, 260  #: of a plot of two goals, in its own units
 WIDE, TALL, HEAD, FOOT = 1000, 320, 56, 28  #: of the parallel coordinates; their names and ends stand above and below
@@ -59,7 +60,7 @@ def write(
         style=Markup(_text("style.css")),
         script=Markup(_text("sweep.js")),
     )
-    write_text(place / "report.html", page)
+    write_text(place / "report.html", printable(page))
 
 
 def _bounds(constraints: Mapping[str, Any]) -> str:

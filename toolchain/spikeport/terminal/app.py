@@ -15,6 +15,7 @@ from spikeport import __version__, ending, plugins, process
 from spikeport.findings import SpikeportError
 from spikeport.terminal import console, refusals, show
 from spikeport.terminal.usage import Verbs
+from spikeport.text import printable
 from spikeport.verbs import VERBS
 
 ABOUT = "From a trained PyTorch spiking network to Loihi arithmetic, with proof that it is still the same network."
@@ -93,7 +94,7 @@ def _interrupted(end: BaseException) -> None:
     while cause is not None and not isinstance(cause, KeyboardInterrupt):
         cause = cause.__cause__ or cause.__context__
     text = f"interrupted: {cause}" if str(cause or "") else "interrupted"
-    print(console.printable(text), file=sys.stderr)
+    print(printable(text), file=sys.stderr)
 
 
 def main() -> None:
@@ -119,7 +120,7 @@ def _command() -> int:
         if console.settings.json:
             show.as_json({"errors": error.findings})
         for finding in error.findings:
-            print(console.printable(str(finding)), file=sys.stderr)
+            print(printable(str(finding)), file=sys.stderr)
         return 2
     except SystemExit as end:
         if end.code == ending.INTERRUPTED:

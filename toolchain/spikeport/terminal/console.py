@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +25,7 @@ from rich.text import Text
 from spikeport.findings import fail
 from spikeport.target import Progress as Callback
 from spikeport.target import silent
+from spikeport.text import printable
 
 
 @dataclass
@@ -36,8 +36,6 @@ class Settings:
     json: bool = False  #: results and errors are JSON
 
 
-#: control characters but tab and new line, marks of direction, halves of pairs
-CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 settings = Settings()
 stderr = Console(stderr=True)
 stdout = Console()
@@ -91,11 +89,6 @@ def progress(title: str, unit: str = "samples") -> Iterator[Callback]:
         return
     with Progress(*columns(unit), console=stderr, transient=True) as bar:
         yield Watched(bar, title)
-
-
-def printable(text: str) -> str:
-    """Text with escapes in the place of what controls a terminal, turns the direction of writing, or is no text."""
-    return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def say(text: str) -> None:

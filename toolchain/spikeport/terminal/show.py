@@ -12,6 +12,7 @@ from rich.text import Text
 from spikeport.files import plain
 from spikeport.findings import Finding
 from spikeport.terminal import console
+from spikeport.text import printable
 
 
 def as_json(value: Any) -> None:
@@ -28,7 +29,7 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> 
             console.echo("\t".join(_cell(cell) for cell in row))
         return
     shown = Table(
-        title=Text(console.printable(title)), title_justify="left", header_style="bold", box=None, padding=(0, 2, 0, 0)
+        title=Text(printable(title)), title_justify="left", header_style="bold", box=None, padding=(0, 2, 0, 0)
     )
     lines = [[_cell(cell) for cell in row] for row in rows]
     head = [_cell(name) for name in head]
@@ -42,7 +43,7 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> 
 
 def _cell(value: object) -> str:
     """One line of text, so that a name cannot begin a line or a column of its own."""
-    return console.printable(str(value)).replace("\n", "\\n").replace("\t", "\\t")
+    return printable(str(value)).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _widths(columns: Sequence[Sequence[str]], room: int) -> list[int]:

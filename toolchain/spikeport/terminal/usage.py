@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from spikeport.findings import fail
 from spikeport.terminal import console
+from spikeport.text import printable
 
 USAGE: Any = typer.BadParameter.__base__  #: of typer's errors those of a line: unknown, missing, or of no such kind
 
@@ -36,6 +37,7 @@ def _coded() -> Iterator[None]:
         yield
     except USAGE as error:
         if not console.settings.json:
+            error.message = printable(error.message)
             raise
         command = error.ctx.command_path if error.ctx is not None else "spikeport"
         fail("SP910", error.format_message().rstrip("."), where=command, mend=f"{command} --help lists its options")

@@ -11,6 +11,7 @@ from typing import Any
 
 from spikeport.files import plain, replacing, write_json, write_text
 from spikeport.findings import SpikeportError, fail
+from spikeport.text import as_label
 from spikeport.training import checkpoint
 from spikeport.training.files import CURVES, EPOCHS, FILES, LAST, METRICS, RECIPE, TABLE
 from spikeport.training.loop import Epoch
@@ -118,7 +119,7 @@ def draw_curves(folder: Path, epochs: Sequence[Epoch], title: str, kept: int | N
         if kept is not None:
             axes.axvline(kept, color="#c2410c", linestyle="--", linewidth=1, label=f"kept: epoch {kept}")
     right.legend()
-    figure.suptitle(title)
+    figure.suptitle(as_label(title))
     with replacing(folder / CURVES) as part:
         figure.savefig(part, format="png", dpi=120)
 
