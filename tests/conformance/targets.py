@@ -14,6 +14,7 @@ from shift_arithmetic import ShiftTarget
 import interpreted
 from conformance.cases import Case
 from conformance.one_by_one import OneByOne
+from conformance.side_by_side import SideBySide
 from conformance.single_steps import SingleSteps
 from spikeport.findings import Finding, SpikeportError
 from spikeport.record import Record
@@ -111,8 +112,10 @@ CONTESTANTS = {
         Contestant("integer, plain", ("integers",), named("integer"), "plain", 100),
         Contestant("integer, fast", ("integers",), named("integer"), "fast", 100),
         Contestant("integer, one by one", ("integers",), OneByOne, "fast", 8),
+        Contestant("integer, three threads", ("integers",), lambda: SideBySide("integer"), "fast", 6),
         Contestant("reference, plain", REALS, named("reference"), "plain", 100),
         Contestant("reference, fast", REALS, named("reference"), "fast", 100),
+        Contestant("reference, three threads", REALS, lambda: SideBySide("reference"), "fast", 6),
         Contestant("integer, triton", ("integers",), named("integer"), "triton", 20),
         Contestant("integer, products", ("integers",), named("integer"), "products", 20),
         Contestant("integer-cuda", ("integers",), named("integer-cuda"), graphs=100),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from equal_records import ALL, same
 from random_graphs import random_graph
 from spikeport.engine import simulate
 from spikeport.engine.build import kernels_here
 from spikeport.engine.run import Engine
-from spikeport.graph import LIF, LOIHI2, Conv, CubaLIF, Graph, Input, Linear, Loihi
+from spikeport.graph import LIF, LOIHI2, CubaLIF, Graph, Input, Linear, Loihi
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -40,26 +39,6 @@ def test_real_neurons_round_alike_in_both_kernels(dtype, reset, cuba):
     graph = graph.with_(arithmetic=type(graph.arithmetic)(np.dtype(dtype).name))
     samples = numbers(steps, 40, *shape)
     same(simulate(graph, samples, ALL, kernels="fast"), simulate(graph, samples, ALL, kernels="plain"))
-
-
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_integers_do_not_depend_on_the_number_of_threads(threads):
-    before = torch.get_num_threads()
-    rng = np.random.default_rng(1)
-    nodes = {
-        "input": Input((5, 40, 40), low=0, high=255),
-        "conv": Conv(rng.integers(-128, 128, (7, 5, 3, 3)).astype(np.int8), padding=(1, 1)),
-        "lif": LIF((7, 40, 40), np.asarray(3000), rng.integers(0, 90000, (3, 7)), compare=">", reset="subtract"),
-    }
-    graph = Graph.chain(nodes, timesteps=3, arithmetic=Loihi(LOIHI2))
-    samples = rng.integers(0, 256, (9, 5, 40, 40))
-    reference = simulate(graph, samples, ALL, kernels="plain")
-    assert reference.spike_counts["lif"].min() > 0
-    try:
-        torch.set_num_threads(threads)
-        same(simulate(graph, samples, ALL), reference)
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_the_environment_forces_the_plain_kernels(monkeypatch):

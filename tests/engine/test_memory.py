@@ -26,6 +26,12 @@ def maps(channels=8, layers=3):
     return Graph.chain(nodes, STEPS, arithmetic=Loihi(LOIHI2))
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """Blocks that run at the same time share a budget: see test_threads.py."""
+    monkeypatch.setattr("spikeport.engine.run.available", lambda: 1)
+
+
 def at_once(graph, samples, request):
     """How many samples the engine ran at once, from what it told of its progress."""
     seen = [0]

@@ -7,6 +7,10 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+QUOTA = Path("/sys/fs/cgroup/cpu.max")  #: of this process's control group, where it is in a container
 
 
 def _nothing() -> None:
@@ -41,24 +45,59 @@ def most_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
 
 
-def settle() -> None:
-    """Keep freed memory, and let torch's threads sleep while they wait, and its compiler keep its files in the cache.
-    To be called before torch is imported.
+def processors() -> int:
+    """How many processors this process may use: those that it may run on, and whole ones of its control group's share.
+
+    A group's share is Linux's ``cpu.max``, "quota period" in microseconds (of its second version).
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = QUOTA.read_text("ascii").split()
+        return allowed if quota == "max" else max(1, min(allowed, int(quota) // int(period)))
+    except (OSError, ValueError):  # another system, or the group's files are not here
+        return allowed
+
+
+#: verbs in which torch's own operations and compiled loops take turns for long
+TRAINING = frozenset({"train", "quantize", "run", "sweep"})
+
+
+def settle(*, trains: bool = True) -> None:
+    """Have torch's compiler keep its files in the cache. To be called before torch is imported.
+
+    In a process that ``trains`` also keep freed memory, and let torch's threads sleep while they wait.
 
     By default torch's threads go on turning for a while after each of its operations, and take a core from the compiled
-    loops that follow. ``OMP_WAIT_POLICY`` in the environment has the last word.
+    loops that follow. ``OMP_WAIT_POLICY`` in the environment has the last word. The engine needs none of this: in the
+    threads of its pool torch has no others.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    if os.access(cache, os.W_OK):  # torch makes torchinductor_USER among the temporary files when it is imported
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(cache, "spikeport", "torchinductor"))
-    keep_freed_memory()
+    kept = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if os.access(kept, os.W_OK):  # torch makes torchinductor_USER among the temporary files when it is imported
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(kept, "spikeport", "torchinductor"))
+    if trains:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        keep_freed_memory()
+
+
+@cache
+def reuse_freed_memory() -> None:
+    """Let this process use again what it frees, up to 64 MiB a thread: with glibc, elsewhere nothing happens.
+
+    By default it asks the system for each larger array, and hands it back; the system gives memory filled with zeros,
+    page by page. Once an array of up to 32 MiB was freed, glibc keeps such sizes (the dynamic threshold of mallopt(3)):
+    here one of which no page was touched.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    c = ctypes.CDLL(None)
+    c.malloc.restype, c.malloc.argtypes, c.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+    c.free(c.malloc((32 << 20) - (64 << 10)))
 
 
 def keep_freed_memory() -> None:
     """Let this process keep what it frees, to the end: with glibc, elsewhere nothing happens.
 
-    Training and the engine free and ask for the same large arrays again and again. By default each of them goes back to
+    Training frees and asks for the same large arrays again and again. By default each of them goes back to
     the system, which gives it again filled with zeros, page by page.
     """
     if not sys.platform.startswith("linux"):

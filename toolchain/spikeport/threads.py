@@ -1,36 +1,115 @@
-"""Threads for compiled loops that release the interpreter's lock: as many as torch uses, on equal parts of the work."""
+"""The pool of threads: compiled loops and torch's operations release the interpreter's lock, and run side by side.
+
+Inside the pool torch computes with one thread, so that none of its own waits there turning, which takes a core from
+others, or is waited for while others have the core: beside other programs that may take a hundred times as long. What
+is done to make it so reaches no thread of a caller: the number that it has told torch stays, for it and for those to
+come.
+"""
 
 from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from functools import cache
 from typing import TypeVar
 
 import torch
 
+from spikeport.process import processors
+
 T = TypeVar("T")
+
+
+class _Here(threading.local):
+    spare = 0  #: threads that work of this one may take for its parts; 0 outside of the pool
+
+
+_here = _Here()
 
 SMALL = 1 << 18  #: elements below which handing work to a thread costs more than it saves (about 100 us)
 
 
+def available() -> int:
+    """How many threads may compute: as many as torch was told to use, and as this process has processors."""
+    return max(1, min(torch.get_num_threads(), processors()))
+
+
 @cache
 def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="spikeport")
+    beginning = threading.Lock()  # of this process: a forked child has its own pool
+    return ThreadPoolExecutor(threads, "spikeport", _one_thread, (beginning,))
+
+
+def _one_thread(beginning: threading.Lock) -> None:
+    """Have torch compute with one thread in this one.
+
+    torch keeps a number for each thread, and one for those that have none yet, which `torch.set_num_threads` changes
+    too: another thread puts that one back.
+    """
+    _here.spare = 1
+    with beginning:
+        others = torch.get_num_threads()  # a thread that is new to torch takes the number of those
+        torch.set_num_threads(1)
+        back = threading.Thread(target=torch.set_num_threads, args=(others,))
+        back.start()
+        back.join()
 
 
 def over_parts(work: Callable[[int, int], T], count: int, *, step: int = 64, weight: int = 1) -> list[T]:
     """``work(start, stop)`` for parts that cover range(count), at the same time; the results in order.
 
-    Parts start at multiples of ``step``; ``weight`` is how many elements stand behind each of the ``count``.
+    Parts start at multiples of ``step``; ``weight`` is how many elements stand behind each of the ``count``. Within
+    the pool other threads take part only where all of it has but this one to do.
     """
-    threads = torch.get_num_threads()
+    threads = _here.spare or available()
     if threads == 1 or count * weight < SMALL or count <= step:
         return [work(0, count)]
     edges = [0, *(count * part // threads // step * step for part in range(1, threads)), count]
     parts = [(a, b) for a, b in itertools.pairwise(edges) if a < b]
-    pool = _pool(os.getpid(), threads)  # a forked child gets its own
-    futures = [pool.submit(work, a, b) for a, b in parts[1:]]
-    return [work(*parts[0]), *(future.result() for future in futures)]
+    pool = _pool(os.getpid(), threads)
+    others = [(part, pool.submit(work, *part)) for part in parts[1:]]
+    first = work(*parts[0])
+    # what nobody has begun is done here, so that threads never wait for each other
+    return [first, *(work(*part) if future.cancel() else future.result() for part, future in others)]
+
+
+def in_turn(work: Callable[[int], T], starts: range, together: int, next_one: Callable[[], None]) -> Iterator[T]:
+    """``work(start)`` for each of ``starts``, up to ``together`` of them at the same time; the results in order.
+
+    All in the pool, unless torch has but one thread here. ``next_one()`` is called here before a start is handed out.
+    What one of them raises, the first in their order, is raised here, as is what ends this one: those that wait are
+    then left undone.
+    """
+    if torch.get_num_threads() == 1:
+        for start in starts:
+            next_one()
+            yield work(start)
+        return
+    threads = available()
+    pool, spare = _pool(os.getpid(), threads), threads if len(starts) == 1 else 1
+    waiting: deque[Future[T]] = deque()
+    try:
+        for start in starts:
+            if len(waiting) == together:
+                yield waiting.popleft().result()
+            next_one()
+            waiting.append(pool.submit(copy_context().run, _sparing, spare, work, start))
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _sparing(spare: int, work: Callable[[int], T], start: int) -> T:
+    """``work(start)``, for whose parts so many threads are spare."""
+    _here.spare = spare
+    try:
+        return work(start)
+    finally:
+        _here.spare = 1

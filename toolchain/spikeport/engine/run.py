@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,12 +15,15 @@ import torch
 from spikeport.engine import build, cuda, enter
 from spikeport.engine.alone import Alone
 from spikeport.engine.batch import Run
+from spikeport.engine.blocks import Blocks, blocks
 from spikeport.engine.devices import whole_factors
 from spikeport.engine.program import Kernels, Program
 from spikeport.engine.repeated import Repeats
-from spikeport.graph import LIF, Array, Graph
+from spikeport.graph import LIF, Array, Graph, Samples
+from spikeport.process import reuse_freed_memory
 from spikeport.record import Record, join
 from spikeport.target import Request
+from spikeport.threads import available, in_turn
 
 
 def simulate(
@@ -43,6 +48,7 @@ class Engine:
         self, graph: Graph, device: str = "cpu", kernels: Kernels | None = None, steps: int | None = None
     ) -> None:
         """``steps`` at once, or as many as the memory for their values holds."""
+        reuse_freed_memory()
         self.graph = graph
         self.steps = steps
         self.device = device
@@ -62,38 +68,43 @@ class Engine:
         if total == 1 and self.steps is None and self._alone and (record := self._alone.record(entering, request)):
             request.progress(1, 1)
             return record
-        size = request.batch or ready.samples_at_once(total, request.memory, kept_bytes(self.graph, request))
-        size = min(size, ready.most_samples)
-        steps = self.steps or ready.steps_at_once(size, request.memory)
+        cut = blocks(ready, total, request, kept_bytes(self.graph, request), available())
+        cut = replace(cut, steps=self.steps or cut.steps)
         shapes = {name: self.graph.shapes[name] for name in self.graph.outputs}
         outputs = {name: np.empty((total, *shape), ready.leaving) for name, shape in shapes.items()}
         records: list[Record] = []
-        launched: deque[tuple[int, Run]] = deque()
         begun = last = time.perf_counter()
 
-        def finish() -> None:
-            nonlocal last
-            start, run = launched.popleft()
-            record = run.record(whole=size >= total)
+        def next_one() -> None:
+            request.check_time(begun, min(len(records) * cut.size, total), total)
+
+        launched = partial(self._launched, entering, outputs, request, cut)
+        whole = cut.size >= total
+        if ready.ahead:
+            parts = _read_later(launched, range(0, total, cut.size), ready.ahead, next_one, whole=whole)
+        else:
+            parts = in_turn(
+                lambda start: launched(start).record(whole=whole), range(0, total, cut.size), cut.together, next_one
+            )
+        for record in parts:
             now, last = last, time.perf_counter()
             records.append(replace(record, seconds=last - now))
-            request.progress(min(start + size, total), total)
-
-        for start in range(0, total, size):
-            request.check_time(begun, start, total)
-            with torch.inference_mode(), whole_factors(self.device):
-                here = {name: array[start : start + size] for name, array in outputs.items()}
-                run = self._repeats.launched(entering.cut(start, start + size), here, request, steps)
-            launched.append((start, run))
-            if len(launched) > ready.ahead:
-                finish()
-        while launched:
-            finish()
+            request.progress(min(len(records) * cut.size, total), total)
         notes = self._repeats.findings()
         if len(records) == 1:
             return replace(records[0], findings=notes)
         first = outputs.pop(self.graph.output)
         return replace(join(records), outputs=first, further=outputs, findings=notes)
+
+    def _launched(
+        self, entering: Samples, outputs: Mapping[str, Array], request: Request, cut: Blocks, start: int
+    ) -> Run:
+        """The block that begins with a sample, on its way; its part of the outputs comes with `Run.record`."""
+        assert self._repeats is not None
+        some = slice(start, start + cut.size)
+        with torch.inference_mode(), whole_factors(self.device):
+            here = {name: array[some] for name, array in outputs.items()}
+            return self._repeats.launched(entering.cut(some.start, some.stop), here, request, cut.steps)
 
     def ready(self, entering: Any) -> Program:
         """The program for inputs in a range; made anew only where the range grows."""
@@ -103,6 +114,20 @@ class Engine:
             self._repeats = Repeats(self._program, cuda.recorder_for(self.device) if self.kernels == "triton" else None)
             self._alone = Alone(self._program)
         return self._program
+
+
+def _read_later(
+    launched: Callable[[int], Run], starts: range, ahead: int, next_one: Callable[[], None], *, whole: bool
+) -> Iterator[Record]:
+    """The records of blocks of which ``ahead`` are launched before the first is read."""
+    waiting: deque[Run] = deque()
+    for start in starts:
+        next_one()
+        waiting.append(launched(start))
+        if len(waiting) > ahead:
+            yield waiting.popleft().record(whole=whole)
+    while waiting:
+        yield waiting.popleft().record(whole=whole)
 
 
 def kept_bytes(graph: Graph, request: Request) -> int:

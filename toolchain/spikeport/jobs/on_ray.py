@@ -21,8 +21,9 @@ from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.jobs import message, scratch
 from spikeport.jobs.executor import Ended, attempt
 from spikeport.jobs.job import Job
-from spikeport.jobs.processes import DEATHS, processors
+from spikeport.jobs.processes import DEATHS
 from spikeport.jobs.store import RESULT, Store
+from spikeport.process import processors
 
 Files = dict[str, bytes]  #: by name
 AHEAD = 4  #: jobs that are handed to the cluster for each of its CPUs

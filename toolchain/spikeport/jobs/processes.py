@@ -23,18 +23,13 @@ from spikeport.jobs import message
 from spikeport.jobs.executor import Ended
 from spikeport.jobs.job import Job
 from spikeport.jobs.store import Store
-from spikeport.process import most_memory
+from spikeport.process import most_memory, processors
 
 DEATHS = 8  #: of workers at one job, after which it has failed: it takes too much memory, or crashes
 BIRTHS = 3  #: nurseries that end before a worker is born, after which there is no use in another
 TAIL = 1500  #: characters of what workers wrote that an error shows
 ROOT = str(Path(__file__).parents[2])  #: where this package lies
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-
-
-def processors() -> int:
-    """How many of this machine's processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(eq=False)

@@ -102,7 +102,7 @@ def main() -> None:
     if threading.current_thread() is threading.main_thread():
         ending.watch()
     process.furnish()
-    process.settle()
+    process.settle(trains=not process.TRAINING.isdisjoint(sys.argv[1:]))
     process.told.compiling = console.compiling
     sys.exit(ending.of(_command, _interrupted))
 

@@ -24,6 +24,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from threading import Lock
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -91,11 +92,12 @@ class Later:
     """A way that is laid out when it is first taken, which a large layer of few events may never do."""
 
     def __init__(self, make: Callable[[], Callable[[Tensor], Tensor]]) -> None:
-        self._make = make
-        self._run: Callable[[Tensor], Tensor] | None = None
+        self._make = cache(make)
+        self._making = Lock()
 
     def __call__(self, x: Tensor) -> Tensor:
-        run = self._run = self._run or self._make()
+        with self._making:  # once for all threads
+            run = self._make()
         return run(x)
 
 

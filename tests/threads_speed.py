@@ -1,0 +1,204 @@
+"""The pool of threads beside torch's own threads, settled and not: five networks, each way in a process of its own.
+
+python tests/threads_speed.py --write docs/results/threads.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import bench_networks
+from bench_record import processor
+from spikeport import process
+from spikeport.engine import simulate
+from spikeport.engine.batch import Run
+from spikeport.engine.readout import Results
+from spikeport.engine.run import Engine
+from spikeport.files import write_text
+from spikeport.formats import nir
+from spikeport.graph import LIF, Array, Graph, Input, Readout, Real, Samples, Synapse
+from spikeport.quantisation import quantize
+from spikeport.target import Request
+from spikeport.verbs.load import load_model
+
+BATCH, ROUNDS, SECONDS = 64, 7, 0.5
+WAYS = ("pool", "unsettled", "settled")
+HEAD = """# The engine's threads
+
+Written by `python tests/threads_speed.py --write docs/results/threads.md`. Milliseconds for a batch, the median of
+{rounds} rounds, each in a process of its own that runs for half a second; the ways take turns. "Pool": the engine as a
+program calls it, nothing set. "Unsettled": a batch on torch's own threads and those of the compiled loops, as 0.1 ran
+it in a notebook. "Settled": the same where torch's threads sleep while they wait (OMP_WAIT_POLICY=PASSIVE) and freed
+memory is kept, as 0.1's commands ran it. Integers of one sample go through a chain in all three where there is one.
+Outputs are the same: integers to the bit, real ones within 1e-3 of the largest. "Against the better": the time of the
+better of those two by the pool's; 0.95 and more is asked for.
+
+{where}
+
+| network | arithmetic | batch | pool | unsettled | settled | against the better |
+|---|---|---|---|---|---|---|
+"""
+
+
+def real(graph: Graph) -> Graph:
+    """The real network of one of `bench_networks`: the same weights and thresholds."""
+
+    def node(name: str) -> Any:
+        other = graph.nodes[name]
+        if isinstance(other, Synapse):
+            return other.with_(weight=(other.weight * 2.0**other.exponent).astype(np.float32), exponent=0)
+        if isinstance(other, LIF):
+            theta, bias = np.asarray(other.threshold, np.float32), np.asarray(other.bias / 64, np.float32)
+            return LIF(other.shape, np.float32(0.5), theta, bias=bias, compare=">")
+        if isinstance(other, Readout):
+            return Readout(other.shape, np.asarray(other.weight, np.float32))
+        return Input(other.shape, other.coding) if isinstance(other, Input) else other
+
+    return Graph({name: node(name) for name in graph.nodes}, graph.edges, graph.timesteps, Real())
+
+
+def shipped(name: str) -> tuple[Graph, Graph, Array]:
+    """A shipped model, its integers, and noise."""
+    graph = load_model(name).graph
+    steps = (graph.timesteps,) if graph.entry.coding == "events" else ()
+    x = np.random.default_rng(0).random((*steps, BATCH, *graph.entry.shape)).astype(np.float32)
+    return graph, quantize(graph, x, run=simulate, steps=()).graph, x
+
+
+def random(graph: Graph) -> tuple[Graph, Graph, Array]:
+    """A network of random weights."""
+    return real(graph), graph, bench_networks.samples(graph, BATCH)
+
+
+NETWORKS: dict[str, Callable[[], tuple[Graph, Graph, Array]]] = {
+    "digits-conv": lambda: shipped("digits-conv"),
+    "fmnist-conv": lambda: shipped("fmnist-conv"),
+    "784-512-10": lambda: random(bench_networks.mlp()),
+    "ResNet-19, a quarter": lambda: random(bench_networks.resnet19(width=32)),
+    "vowels-recurrent": lambda: shipped("vowels-recurrent"),
+}
+
+
+def as_before(engine: Engine, x: Array) -> Callable[[], Array]:
+    """A batch on the threads of torch and of the loops."""
+    graph, entering = engine.graph, Samples.of(engine.graph, x)
+    engine.simulate(x)
+    engine.simulate(x)
+    program, alone = engine._program, engine._alone
+    assert program is not None
+    assert alone is not None
+    if entering.number == 1 and alone._chain is not None:
+        return lambda: engine.simulate(x).outputs
+    size = program.samples_at_once(entering.number, None)
+
+    def run() -> Array:
+        outputs = np.empty((entering.number, *graph.shapes[graph.output]), program.leaving)
+        for start in range(0, entering.number, size):
+            some = slice(start, start + size)
+            with torch.inference_mode():
+                batch = Run(program, Request(), Results(program.outs, {graph.output: outputs[some]}))
+                batch.launch(entering.cut(some.start, some.stop), program.steps_at_once(size, None))
+            batch.record(whole=False)
+        return outputs
+
+    return run
+
+
+def measured(way: str, folder: Path) -> dict[str, float]:
+    """Milliseconds of each network, arithmetic and batch in this process; outputs go to the folder."""
+    if way == "settled":
+        process.keep_freed_memory()
+    told = {}
+    for name in NETWORKS:
+        for kind in ("real", "integers"):
+            graph, whole = nir.read(folder / f"{name}.{kind}.nir")[0], np.load(folder / f"{name}.npy")
+            for batch in (1, BATCH):
+                x = np.ascontiguousarray(Samples.of(graph, whole).cut(0, batch).array)
+                engine = Engine(graph)
+                run = as_before(engine, x) if way != "pool" else lambda x=x, e=engine: e.simulate(x).outputs
+                key, times = f"{name}/{kind}/{batch}", []
+                for _ in range(3):
+                    outputs = run()
+                end = time.perf_counter() + SECONDS
+                while len(times) < 3 or time.perf_counter() < end:
+                    begun = time.perf_counter()
+                    run()
+                    times.append(1e3 * (time.perf_counter() - begun))
+                np.save(folder / f"{key.replace('/', '.')}.{way}.npy", outputs)
+                told[key] = statistics.median(times)
+    return told
+
+
+def child(way: str, folder: Path) -> dict[str, float]:
+    """`measured` in a process of its own, with nothing of this one's settings."""
+    given = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "MKL_"))}
+    given |= {"OMP_WAIT_POLICY": "PASSIVE"} if way == "settled" else {}
+    line = [sys.executable, __file__, "--way", way, "--folder", str(folder)]
+    done = subprocess.run(line, env=given, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def same(key: str, folder: Path) -> None:
+    """Assert that all ways have the same outputs."""
+    pool, *others = (np.load(folder / f"{key.replace('/', '.')}.{way}.npy") for way in WAYS)
+    for other in others:
+        if "/integers/" in key:
+            assert np.array_equal(pool, other), key
+        else:
+            assert np.abs(pool - other).max() <= 1e-3 * np.abs(other).max(), key
+
+
+def rows(folder: Path, rounds: int) -> list[str]:
+    """All ways, taking turns; the table."""
+    for name, make in NETWORKS.items():
+        graph, integers, x = make()
+        nir.write(graph, folder / f"{name}.real.nir")
+        nir.write(integers, folder / f"{name}.integers.nir")
+        np.save(folder / f"{name}.npy", x)
+    told: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+    for _ in range(rounds):
+        for way in WAYS:
+            told[way].append(child(way, folder))
+    lines = []
+    for key in told["pool"][0]:
+        same(key, folder)
+        pool, *others = (statistics.median(each[key] for each in told[way]) for way in WAYS)
+        name, kind, batch = key.split("/")
+        cells = " | ".join(f"{each:.2f}" for each in (pool, *others))
+        lines.append(f"| {name} | {kind} | {batch} | {cells} | {min(others) / pool:.2f} |")
+        print(lines[-1], flush=True)
+    return lines
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--write", type=Path)
+    options.add_argument("--rounds", type=int, default=ROUNDS)
+    options.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    options.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    order = options.parse_args()
+    if order.way:
+        print(json.dumps(measured(order.way, order.folder)))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        lines = rows(Path(name), order.rounds)
+    if order.write:
+        where = f"{processor()}, {process.processors()} processors, torch {torch.__version__}."
+        write_text(order.write, HEAD.format(rounds=order.rounds, where=where) + "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""How the samples of a run are cut into blocks, which threads of the pool take at the same time.
+
+A block costs Python what a batch costs, and one thread at a time holds Python's lock: P blocks of work that takes C in
+all, and for which Python takes h each, end after about ``C / P + P h``. The P that makes this least is taken, up to as
+many as there are threads. Integers are the same whatever is taken. Real sums may round in another order in a product of
+another size, so that there the blocks are the same whatever the number of threads: up to `FIXED` of what fits together.
+C and h are estimates from the graph, never measured, so that no bit depends on a clock.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from spikeport.engine.program import Program
+from spikeport.graph import LIF, Synapse
+from spikeport.target import Request
+
+FIXED = 4  #: blocks of real numbers: two to eight threads are busy, and a block is not much smaller than it could be
+# seconds of a core with AVX512-VNNI, measured on five networks (tests/threads_speed.py); their ratios are what counts
+NODE = 1e-4  #: of Python for a node
+UPDATE = 2e-9  #: of a neuron's step
+INTEGER, REAL = 6e-12, 2.2e-11  #: of a multiply-add
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Samples in a block, blocks at the same time, and steps of a block that run together."""
+
+    size: int
+    together: int
+    steps: int
+
+
+def blocks(program: Program, total: int, request: Request, kept: int, threads: int) -> Blocks:
+    """The blocks of ``total`` samples, of each of which ``kept`` bytes stay until its block is done.
+
+    What the request allows at once, ``batch`` samples or ``memory`` bytes, it allows all threads together.
+    """
+    most = min(request.batch or program.samples_at_once(total, request.memory, kept), program.most_samples)
+    if program.ahead or not total:
+        return Blocks(most, 1, program.steps_at_once(most, request.memory))
+    once = min(most, total)
+    size = -(-once // worth(program, once, threads if program.integers else FIXED))
+    limited = request.batch is not None or request.memory is not None
+    together = max(1, min(threads, most // size)) if limited else threads
+    return Blocks(size, together, program.steps_at_once(once if limited else size, request.memory))
+
+
+def worth(program: Program, samples: int, most: int) -> int:
+    """In how many blocks, at most so many, some samples are soonest done."""
+    alone, python = samples * seconds(program), overhead(program)
+    return min(range(1, min(most, samples) + 1), key=lambda parts: alone / parts + parts * python)
+
+
+def seconds(program: Program) -> float:
+    """About how long one thread computes one sample."""
+    graph = program.graph
+    products = sum(
+        node.weight.size * math.prod(graph.shapes[name][1:]) for name, node in graph.nodes_of(Synapse).items()
+    )
+    updates = sum(node.size for node in graph.nodes_of(LIF).values())
+    return graph.timesteps * (products * (INTEGER if program.integers else REAL) + updates * UPDATE)
+
+
+def overhead(program: Program) -> float:
+    """About how long Python takes for a batch, whatever its size: for each node, in a cycle at each step."""
+    cycles = [stretch.names for stretch in program.stretches if stretch.feeds_back]
+    stepped = [names for names in cycles if not any(name in program.cycles for name in names)]
+    calls = len(program.graph.nodes) + sum(map(len, stepped)) * (program.graph.timesteps - 1)
+    return NODE * calls
