@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,6 +24,8 @@ class Charge:
     compare: Compare
     asked: Symbol  #: what was compared
     hops: int  #: factors and constants between what was compared and the membrane
+    most: int = 1  #: how often the neurons may fire a step
+    spacing: Array = field(default_factory=lambda: ZERO)  #: where that is more: between one threshold and the next
 
 
 def one_unit(name: str, shape: Shape, charges: list[Charge]) -> list[Charge]:
@@ -48,6 +50,7 @@ def one_unit(name: str, shape: Shape, charges: list[Charge]) -> list[Charge]:
         terms={p: times(c, slope, shape) for p, c in first.terms.items()},
         constant=plus(times(first.constant, slope, shape), offset, shape),
         threshold=plus(times(first.threshold, slope, shape), offset, shape),
+        spacing=times(first.spacing, slope, shape),
     )
     terms, constant = {p: c for p, c in second.terms.items() if Membrane(name, 0) not in p}, second.constant
     for product, factor in second.terms.items():

@@ -16,6 +16,7 @@ from spikeport.graph import LIF, Array, Shape, StepAffine
 from spikeport.graph.neurons import Compare
 from spikeport.tracing.adaptation import adapted, follows_itself
 from spikeport.tracing.charges import Charge
+from spikeport.tracing.counts import counting
 from spikeport.tracing.draft import Draft, Drawn, Waiting
 from spikeport.tracing.recurrence import solve
 from spikeport.tracing.registry import Cells
@@ -52,6 +53,8 @@ class Asked:
     hops: int
     threshold: Array
     compare: Compare
+    most: int = 1  #: how often the neurons may fire a step
+    spacing: Array = field(default_factory=lambda: NOTHING)  #: where that is more: between thresholds
 
 
 @dataclass
@@ -145,22 +148,39 @@ class Membranes:
             self._fired[key] = self._next(root, Asked(x, hops, threshold, compare), name, place)
         return self._fired[key], turned
 
+    def count(self, x: Symbol, most: int, first: float, name: Callable[[Symbol], str], place: str) -> Out:
+        """How often the neurons fire in one step, at ``first`` and at each whole number behind it."""
+        root, threshold, turned, hops = rooted(x, np.asarray(first))
+        spacing = plus(rooted(x, np.asarray(first + 1))[1], -threshold, x.shape)
+        if turned:
+            raise Unsupported("counts thresholds below a membrane")
+        return self._next(root, Asked(x, hops, threshold, ">=", most, spacing), name, place)
+
     def _next(self, root: Symbol, asked: Asked, name: Callable[[Symbol], str], place: str) -> Out:
         if id(root) in self._names and not _decayed(asked.symbol, root):
             raise Unsupported(TWICE, mend=ONE_SIGN, whole=True)
-        plain = self.resolved(root)
+        plain = self._own(self.resolved(root), place)
         node = self._layer(plain, place)
         if node is None:
             node = name(root)
             self.layers[node] = Layer(place)
-            self.draft.add(node, Waiting(place, root.shape, self._build(node, root.shape)), [], root.shape, root.causes)
+            waiting = Waiting(place, root.shape, self._build(node, root.shape), several=asked.most > 1)
+            self.draft.add(node, waiting, [], root.shape, root.causes)
         layer = self.layers[node]
         step = len(layer.charges)
-        charge = Charge(plain.terms, plain.constant, asked.threshold, asked.compare, asked.symbol, asked.hops)
+        several = asked.most, asked.spacing
+        charge = Charge(plain.terms, plain.constant, asked.threshold, asked.compare, asked.symbol, asked.hops, *several)
         layer.charges.append(charge)
         self.draft.causes[node] |= root.causes
         self._names.setdefault(id(root), (root, Membrane(node, step)))
         return Out(node, step)
+
+    def _own(self, x: Symbol, place: str) -> Symbol:
+        """``x``, where the membranes in it are those of layers of another module, as what they were made of."""
+        nodes = {f.node for f in x.factors() if isinstance(f, Membrane)}
+        module = place.partition(", ")[0]
+        others = nodes and all(self.layers[node].place.partition(", ")[0] != module for node in nodes)
+        return self.expanded(x) if others else x
 
     def _layer(self, x: Symbol, place: str) -> str | None:
         """The layer whose next step this is; None for a new one."""
@@ -215,6 +235,8 @@ class Membranes:
         def several() -> Drawn:
             return unfold(node, shape, charges, self.draft)
 
+        if charges[0].most > 1:
+            return counting(node, shape, charges)
         reasons: list[Unsupported] = []
         for form in (adaptive, alone, several) if follows_itself(node, charges) else (alone, several):
             try:

@@ -34,6 +34,7 @@ class Unsupported(Exception):  # noqa: N818  (a reason on its way to a finding, 
         super().__init__(reason)
         self.code, self.mend = code, mend
         self.whole = whole  #: whether it says all there is to say, so that what follows need not be examined
+        self.form: object = None  #: what another operation may make something of together with this one
 
 
 @dataclass(frozen=True, order=True)
@@ -61,6 +62,7 @@ class Strange:
     """What a function gave that a graph cannot hold. It may cancel: (spikes - smooth).detach() + smooth are spikes."""
 
     causes: frozenset[int]
+    form: object = None  #: what another operation may make something of together with the one that gave it
 
 
 @dataclass(frozen=True, eq=False)

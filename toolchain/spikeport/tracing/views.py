@@ -30,17 +30,19 @@ def flat(tracer: Tracer, x: Symbol) -> Symbol:
 
 
 def as_if(
-    x: Symbol, out: Tensor, size: Callable[[tuple[int, ...], Label], int], causes: frozenset[int]
+    x: Symbol, out: Tensor, size: Callable[[tuple[int, ...], Label], int], causes: frozenset[int], form: object
 ) -> Symbol | None:
     """``x`` as a tensor with the form of ``out``, the same axes of time and batch and other features.
 
-    It stands for strange values, for which ``causes`` are why no graph holds them.
+    It stands for strange values, of the given ``form``, for which ``causes`` are why no graph holds them.
     """
     symbol = _in_form(x, tuple(out.shape), size)
     if symbol is None:
         return None
     whole = symbol.causes | causes
-    return replace(symbol, causes=whole, before=None, strange={Strange(whole): np.ones(())}, sound=frozenset[int]())
+    return replace(
+        symbol, causes=whole, before=None, strange={Strange(whole, form): np.ones(())}, sound=frozenset[int]()
+    )
 
 
 def _in_form(x: Symbol, shape: Shape, size: Callable[[tuple[int, ...], Label], int]) -> Symbol | None:
