@@ -14,6 +14,7 @@ RESETS = {
     "subtract-late": "by subtracting the threshold one step later",
     "none": "not at all",
 }
+STARTS = {"zero": "0", "leak": "v_leak", "reset": "v_reset"}
 
 
 def choices(work: Draft) -> list[Finding]:
@@ -39,6 +40,7 @@ def _equations(work: Draft) -> Iterator[Finding]:
             "--nir integrator=step",
         ),
         "compare": (f"neurons fire where v {c.compare} v_threshold", "--nir compare=..."),
+        "start": (f"membranes start at {STARTS[c.start]}", "--nir start=..."),
         "v_reset": ("v_reset is not in the file and is taken as zero", "--nir reset=..."),
         "spikes": ("neurons fire as many times in a step as v holds thresholds", "--nir spikes=one"),
         "output": (f"the output layer does not spike; its {c.output} over time is read", "--nir output=..."),

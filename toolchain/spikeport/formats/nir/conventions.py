@@ -32,6 +32,7 @@ class Conventions:
     compare: Literal[">", ">="] = ">"  #: NIR's documents say >
     #: v_reset of the file, or: to zero; less the threshold at once, or one step late (snnTorch); not at all
     reset: Literal["file", "zero", "subtract", "subtract-late", "none"] = "file"
+    start: Literal["zero", "leak", "reset"] = "zero"  #: where membranes of neurons start: at 0, v_leak or v_reset
     spikes: Literal["one", "many"] = "one"  #: a step at most: one, or as many as a membrane holds thresholds
     coding: Literal["events", "direct"] = "events"  #: a frame each step, or the same frame at every step
     output: Literal["sum", "mean", "last"] = "sum"  #: what is read from an output layer that does not spike
@@ -43,7 +44,8 @@ class Conventions:
 TOOLS: Mapping[str, Mapping[str, Any]] = {
     # export_nir.py: dt = 1e-4, Euler, v_reset = 0 whatever the reset; "subtract" is the default, one step late
     "snntorch": {"dt": 1e-4, "reset": "subtract-late"},
-    "norse": {"clock": "tau"},  # export_nir.py of some versions writes tau times dt (norse #411)
+    # export_nir.py of some versions writes tau times dt (norse #411); the first state of its cells is v_leak
+    "norse": {"clock": "tau", "start": "leak"},
     "sinabs": {
         "dt": 1.0,
         "rule": "exponential",
@@ -52,7 +54,8 @@ TOOLS: Mapping[str, Mapping[str, Any]] = {
         "reset": "subtract",
         "spikes": "many",
     },  # nir.py: tau in steps
-    "spikingjelly": {"dt": 1e-4, "compare": ">="},  # nir_exchange: IF with r = 1/dt, spikes at >=
+    # nir_exchange: IF with r = 1/dt, spikes at >=; neuron.py: the memory v begins at v_reset
+    "spikingjelly": {"dt": 1e-4, "compare": ">=", "start": "reset"},
     # i = d_syn (i + x), v = d_mem v + i, spikes = floor(v / threshold); dt stands in r = tau exp(-dt / tau) / dt
     "rockpool": {
         "clock": "r",

@@ -13,6 +13,10 @@ from spikeport.formats.nir.subgraphs import Raw
 from spikeport.graph import LIF, Array, CubaLIF, Delay, Node, Norm, Scale, Shape
 from spikeport.graph.neurons import EVERY_SPIKE
 
+ZERO = np.zeros(())
+#: conventions for membranes that start at 0: from elsewhere, thresholds are taken off that are not those compared with
+AT_ZERO = {"drive": "decayed", "spikes": "many", "reset": "subtract"}
+
 
 def threshold(work: Draft, name: str, raw: Raw) -> None:
     """A memoryless neuron: x > threshold, whatever the comparison of the others."""
@@ -24,14 +28,16 @@ def threshold(work: Draft, name: str, raw: Raw) -> None:
 def spiking(work: Draft, name: str, raw: Raw) -> None:
     """IF, LIF and CubaLIF."""
     shape = work.shapes[name]
-    membrane, extra = _membrane(work, name, raw)
+    start = _start(work, raw, shape)
+    membrane, extra = _membrane(work, name, raw, start)
+    fires_at = work.parameter(raw, "v_threshold", shape) - start if start.any() else raw.parameter("v_threshold")
     work.seen |= {"compare", "reset"} | ({"v_reset"} if "v_reset" not in raw.fields else set())
     values: dict[str, Any] = {
         "decay": work.decay(membrane.decay, shape),
-        "threshold": work.schedule(raw.parameter("v_threshold"), shape),
+        "threshold": work.schedule(fires_at, shape),
         "bias": work.numbers(membrane.bias, shape),
         "compare": work.conventions.compare,
-        **_reset(work, raw, shape),
+        **_reset(work, raw, shape, start),
         **_several(work, raw),
     }
     kind = CubaLIF if raw.kind == "CubaLIF" else LIF
@@ -46,11 +52,25 @@ def spiking(work: Draft, name: str, raw: Raw) -> None:
     _subtract_late(work, name, raw, extra.get("current_decay"))
 
 
-def _reset(work: Draft, raw: Raw, shape: Shape) -> dict[str, Any]:
+def _start(work: Draft, raw: Raw, shape: Shape) -> Array:
+    """Where the membranes start: they are measured from there, so that they start at 0."""
+    fields = {"leak": "v_leak", "reset": "v_reset"}
+    places = {key: work.parameter(raw, name, shape) for key, name in fields.items() if name in raw.fields}
+    if any(place.any() for place in places.values()):
+        work.seen.add("start")
+    start = np.asarray(places.get(work.conventions.start, np.zeros(())), np.float64)
+    others = [f"{key}={word}" for key, word in AT_ZERO.items() if getattr(work.conventions, key) == word]
+    if start.any() and others:
+        fail("SP210", f"membranes that start elsewhere than at 0, with {others[0]}", mend="--nir start=zero")
+    return start
+
+
+def _reset(work: Draft, raw: Raw, shape: Shape, start: Array) -> dict[str, Any]:
     kind = work.conventions.reset
-    if kind != "file":
+    if kind not in ("file", "zero"):
         return {"reset": "none" if kind == "subtract-late" else kind}
-    value = work.numbers(raw.parameter("v_reset") if "v_reset" in raw.fields else np.zeros(()), shape)
+    place = work.parameter(raw, "v_reset", shape) if kind == "file" and "v_reset" in raw.fields else np.zeros(())
+    value = work.numbers(place - start if start.any() else place, shape)
     return {"reset": "value", "reset_value": value} if value.any() else {}
 
 
@@ -83,7 +103,7 @@ def _subtract_late(work: Draft, name: str, raw: Raw, current_decay: Array | None
         work.edges += [(name, after), (scale, name)]
 
 
-def _membrane(work: Draft, name: str, raw: Raw) -> tuple[Discrete, dict[str, Any]]:
+def _membrane(work: Draft, name: str, raw: Raw, start: Array) -> tuple[Discrete, dict[str, Any]]:
     shape = work.shapes[name]
     if raw.kind == "IF":
         membrane, seconds = integrating(work.parameter(raw, "r", shape), work.conventions)
@@ -91,24 +111,24 @@ def _membrane(work: Draft, name: str, raw: Raw) -> tuple[Discrete, dict[str, Any
         return membrane, {}
     _leaks(work)
     if raw.kind == "LIF":
-        return _leaky(work, name, raw), {}
-    current, membrane = _cuba(work, name, raw)
+        return _leaky(work, name, raw, start), {}
+    current, membrane = _cuba(work, name, raw, start)
     # i[t] = d i[t-1] + g x and u = ... + R i: R goes into the drive, since our current enters u with gain 1
     extra: dict[str, Any] = {"current_decay": work.decay(current.decay, shape)}
     return Discrete(membrane.decay, current.gain * membrane.gain, membrane.bias), extra
 
 
-def _leaky(work: Draft, name: str, raw: Raw) -> Discrete:
+def _leaky(work: Draft, name: str, raw: Raw, start: Array = ZERO) -> Discrete:
     tau, r, v_leak = (work.parameter(raw, key, work.shapes[name]) for key in ("tau", "r", "v_leak"))
-    return leaky(tau, r, v_leak, work.conventions)
+    return leaky(tau, r, v_leak - start, work.conventions)
 
 
-def _cuba(work: Draft, name: str, raw: Raw) -> tuple[Discrete, Discrete]:
+def _cuba(work: Draft, name: str, raw: Raw, start: Array = ZERO) -> tuple[Discrete, Discrete]:
     """The synaptic current and the membrane."""
     keys = ("tau_syn", "tau_mem", "r", "v_leak")
     tau_syn, tau_mem, r, v_leak = (work.parameter(raw, key, work.shapes[name]) for key in keys)
     w_in = work.parameter(raw, "w_in", work.shapes[name]) if "w_in" in raw.fields else np.ones(())
-    return cuba(tau_syn, w_in, tau_mem, r, v_leak, work.conventions)
+    return cuba(tau_syn, w_in, tau_mem, r, v_leak - start, work.conventions)
 
 
 def _leaks(work: Draft) -> None:
