@@ -65,6 +65,20 @@ def test_snntorchs_networks_run_here(kind, tmp_path):
     check(stepped(lambda frame: network(frame)[0], x), own)
 
 
+def test_norses_cells_with_a_current_jump_by_their_input_and_start_at_their_leak(tmp_path):
+    """The file has the equation's currents, tau_syn I' = -I + x, and starts nowhere; Norse adds x whole."""
+    norse = pytest.importorskip("norse.torch")
+
+    def cell(size, leak):
+        full = {"tau_syn_inv": 500.0, "tau_mem_inv": 200.0, "v_th": 0.2, "v_leak": leak}
+        return norse.LIFCell(norse.LIFParameters(**{key: torch.full((size,), value) for key, value in full.items()}))
+
+    network = norse.SequentialState(nn.Linear(10, 30), cell(30, 0.05), nn.Linear(30, 8), cell(8, -0.1))
+    x = frames(10)
+    nir_.write(tmp_path / "a.nir", norse.to_nir(network, torch.tensor(x[0])))
+    check(stepped(handed_on(network), x), ours(tmp_path / "a.nir", x, written_by="norse"))
+
+
 def test_norses_networks_run_here(tmp_path):
     norse = pytest.importorskip("norse.torch")
 

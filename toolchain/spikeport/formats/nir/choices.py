@@ -14,6 +14,11 @@ RESETS = {
     "subtract-late": "by subtracting the threshold one step later",
     "none": "not at all",
 }
+DRIVES = {
+    "decayed": "x is added to the current before it decays, whatever r says",
+    "unit": "x enters leaky nodes with gain 1, whatever r says",
+    "jump": "x is added to synaptic currents whole, whatever tau_syn says",
+}
 STARTS = {"zero": "0", "leak": "v_leak", "reset": "v_reset"}
 
 
@@ -29,10 +34,9 @@ def _note(what: str, flag: str) -> Finding:
 def _equations(work: Draft) -> Iterator[Finding]:
     c = work.conventions
     clock = {"option": "NIR has no dt", "r": "Rockpool hides dt in r", "tau": "judged by the size of tau"}[c.clock]
-    drive = "x is added to the current before it decays" if c.drive == "decayed" else "x enters leaky nodes with gain 1"
     said = {
         "dt": (f"a step is taken as dt = {c.dt:g} s, discretised by {c.rule}: {clock}", "--dt or --nir rule=..."),
-        "drive": (f"{drive}, whatever r says", "--nir drive=equation"),
+        "drive": (DRIVES.get(c.drive, ""), "--nir drive=equation"),
         "delay": (f"delays are counted in steps of dt = {c.dt:g} s", "--dt"),
         "step": ("r of integrating neurons is taken as a step's: x enters as r x", "--nir integrator=seconds"),
         "seconds": (

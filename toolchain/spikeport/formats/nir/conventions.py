@@ -26,8 +26,9 @@ class Conventions:
     clock: Literal["option", "r", "tau"] = "option"
     rule: Literal["euler", "exponential"] = "euler"  #: decay = 1 - dt/tau, or exp(-dt/tau)
     integrator: Literal["auto", "step", "seconds"] = "auto"  #: whether r of IF and I counts a step or a second
-    #: gain of leaky nodes from the equation, 1 whatever r says, or that of an input that enters before the decay
-    drive: Literal["equation", "unit", "decayed"] = "equation"
+    #: gain of leaky nodes from the equation, 1 whatever r says, or that of an input that enters before the decay; or
+    #: that of the equation, but all of w_in x into a synaptic current, which jumps by it
+    drive: Literal["equation", "unit", "decayed", "jump"] = "equation"
     decays: Literal["exact", "4096ths"] = "exact"  #: as the rule gives them, or rounded as Loihi and SLAYER hold them
     compare: Literal[">", ">="] = ">"  #: NIR's documents say >
     #: v_reset of the file, or: to zero; less the threshold at once, or one step late (snnTorch); not at all
@@ -44,8 +45,9 @@ class Conventions:
 TOOLS: Mapping[str, Mapping[str, Any]] = {
     # export_nir.py: dt = 1e-4, Euler, v_reset = 0 whatever the reset; "subtract" is the default, one step late
     "snntorch": {"dt": 1e-4, "reset": "subtract-late"},
-    # export_nir.py of some versions writes tau times dt (norse #411); the first state of its cells is v_leak
-    "norse": {"clock": "tau", "start": "leak"},
+    # export_nir.py of some versions writes tau times dt (norse #411); the first state of its cells is v_leak; what
+    # enters a LIFCell is added to its current (functional/lif.py)
+    "norse": {"clock": "tau", "start": "leak", "drive": "jump"},
     "sinabs": {
         "dt": 1.0,
         "rule": "exponential",
@@ -121,6 +123,8 @@ def cuba(
     """tau_syn I' = -I + w_in x and tau_mem v' = (v_leak - v) + r I: the current, and the membrane that it drives."""
     current = leaky(tau_syn, w_in, np.zeros(()), conventions)
     membrane = leaky(tau_mem, r, v_leak, conventions)
+    if conventions.drive == "jump":
+        return replace(current, gain=np.ones_like(current.decay) * np.asarray(w_in, np.float64)), membrane
     if conventions.drive != "decayed":
         return current, membrane
     one = np.ones_like(membrane.decay)

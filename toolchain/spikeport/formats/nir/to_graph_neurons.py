@@ -125,6 +125,8 @@ def _leaky(work: Draft, name: str, raw: Raw, start: Array = ZERO) -> Discrete:
 
 def _cuba(work: Draft, name: str, raw: Raw, start: Array = ZERO) -> tuple[Discrete, Discrete]:
     """The synaptic current and the membrane."""
+    if work.conventions.drive == "jump":
+        work.seen.add("drive")
     keys = ("tau_syn", "tau_mem", "r", "v_leak")
     tau_syn, tau_mem, r, v_leak = (work.parameter(raw, key, work.shapes[name]) for key in keys)
     w_in = work.parameter(raw, "w_in", work.shapes[name]) if "w_in" in raw.fields else np.ones(())
@@ -132,7 +134,7 @@ def _cuba(work: Draft, name: str, raw: Raw, start: Array = ZERO) -> tuple[Discre
 
 
 def _leaks(work: Draft) -> None:
-    work.seen |= {"dt"} if work.conventions.drive == "equation" else {"dt", "drive"}
+    work.seen |= {"dt", "drive"} if work.conventions.drive in ("unit", "decayed") else {"dt"}
 
 
 def filtering(work: Draft, name: str, raw: Raw) -> None:
