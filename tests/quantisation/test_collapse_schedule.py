@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from quantize_examples import STEPS, THETA, convolutional, images
 from spikeport.comparison import causes, parity
 from spikeport.engine import simulate
+from spikeport.engine.lengths import to_ends
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, LOIHI1, CubaLIF, Graph, Input, Linear, Real
 from spikeport.quantisation import prepare, quantize
@@ -39,17 +42,20 @@ def halves(steps, n=40):
     return np.random.default_rng(1).integers(0, 8, (steps, n, 2)) / 2
 
 
-def test_the_best_constant_is_the_one_a_plain_search_finds_for_each_channel():
+@pytest.mark.parametrize("lengths", [None, np.arange(40) % 4 + 1])
+def test_the_best_constant_is_the_one_a_plain_search_finds_for_each_channel(lengths):
+    """Of samples of unequal length as far as each goes: with a bias their neurons would fire behind their ends."""
     theta = np.array([[1.0, 3.0], [2.0, 2.0], [5.0, 2.5], [1.5, 9.0]])
-    graph, x = one_layer(theta), halves(4)
-    truth = simulate(graph, x, TRAINS).trains["lif"].unpack()
-    changed, findings = collapse_schedule(graph, "best", samples=x, run=simulate)
+    layer, run = partial(one_layer, bias=np.full(2, 0.75)), to_ends(simulate, lengths)
+    graph, x = layer(theta), halves(4)
+    truth = run(graph, x, TRAINS).trains["lif"].unpack()
+    changed, findings = collapse_schedule(graph, "best", samples=x, run=run)
     assert [finding.code for finding in findings] == ["SP422"]
     for channel in range(2):
         costs = {}
         ends = np.linspace(theta[:, channel].min(), theta[:, channel].max(), 33)
         for value in (theta[:, channel].mean(), *ends):
-            spikes = simulate(one_layer(np.full((4, 2), value)), x, TRAINS).trains["lif"].unpack()[..., channel]
+            spikes = run(layer(np.full((4, 2), value)), x, TRAINS).trains["lif"].unpack()[..., channel]
             wanted = truth[..., channel]
             costs[value] = (spikes != wanted).sum()
         chosen = changed["lif"].threshold[:, channel]

@@ -28,7 +28,8 @@ def collapse_schedule(
     2. "best": of its mean and TRIED constants between its least and its largest the one with which fewest spikes on
        ``samples`` differ from the scheduled network's; the first of them on ties. One a channel where thresholds vary
        over channels and ``channels`` says so, else one place between the ends for the whole layer. Layers in order,
-       each behind those that are constant already; ``run`` executes a graph.
+       each behind those that are constant already; ``run`` executes a graph. Of samples of unequal length, which its
+       record knows, the steps behind a sample's end do not count.
     3. "bias": a schedule theta'+ e h(t) with h(t) = 1 + d + ... + d^t, d the decay, is the constant theta' with e less
        bias: u'[t] = u[t] - e h(t) has the equation of u, as long as no spike resets it. Nothing is lost.
 
@@ -94,7 +95,10 @@ def _best(graph: Graph, name: str, samples: Array, run: Run, truth: Record, chan
     x = Values(graph, samples, record).into(name)
     wanted = truth.trains[name].unpack()
     constants = between(node.threshold.astype(np.float64))
-    apart: Callable[[Array], Array] = partial(_apart, wanted=wanted, each=channels and node.threshold.ndim > 1)
+    runs = np.ones(wanted.shape[:2], bool) if record.lengths is None else _until(record.lengths, node.timesteps)
+    apart: Callable[[Array], Array] = partial(
+        _apart, wanted=wanted, runs=runs, each=channels and node.threshold.ndim > 1
+    )
     costs = np.stack([apart(_spikes(graph, node.with_(threshold=_at_all_steps(c, node)), x)) for c in constants])
     chosen = np.asarray(np.argmin(costs, axis=0))  # [] or [C]
     if not chosen.ndim:
@@ -103,10 +107,16 @@ def _best(graph: Graph, name: str, samples: Array, run: Run, truth: Record, chan
     return np.asarray(np.take_along_axis(constants, np.broadcast_to(index, (1, *constants.shape[1:])), 0)[0])
 
 
-def _apart(spikes: Array, wanted: Array, each: bool) -> Array:
-    """Spikes of [T, B, C, ...] that differ, in all or in each channel."""
+def _until(lengths: Array, steps: int) -> Array:
+    """[T, B], whether each sample has not ended yet."""
+    return np.asarray(np.arange(steps)[:, None] < lengths)
+
+
+def _apart(spikes: Array, wanted: Array, runs: Array, each: bool) -> Array:
+    """Spikes of [T, B, C, ...] that differ while samples run [T, B], in all or in each channel."""
     axes = tuple(axis for axis in range(spikes.ndim) if axis != 2) if each else None
-    return np.asarray((spikes ^ wanted).sum(axes))
+    counted = runs.reshape(*runs.shape, *(1,) * (spikes.ndim - 2))
+    return np.asarray(((spikes ^ wanted) & counted).sum(axes))
 
 
 def _spikes(graph: Graph, node: LIF, x: Array) -> Array:
