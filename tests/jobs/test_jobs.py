@@ -67,6 +67,13 @@ def test_a_failure_takes_its_dependents_along_and_nothing_else(tmp_path):
     assert not store.folder(fails[0].key).exists()
 
 
+@pytest.mark.parametrize("on", ["here", "processes:1"])
+def test_a_chain_of_jobs_ends_before_the_next_one_begins(on, tmp_path):
+    """So a sweep that is stopped leaves whole points, not the first stage of all of them."""
+    first, second = ([square(n), Job(job_calls.half, {"square": Output(square(n), "square.txt")})] for n in (2, 3))
+    assert list(run(Store.at(tmp_path), [*first, *second], on)) == [*first, *second]
+
+
 @pytest.mark.parametrize("on", ["there", "processes:0", "here:2", "ray:"])
 def test_a_word_that_is_no_place_is_refused(on, tmp_path):
     with pytest.raises(SpikeportError, match="SP951"):

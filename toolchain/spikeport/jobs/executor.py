@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -22,6 +24,30 @@ class Ended:
     findings: tuple[Finding, ...] = ()
 
 
+class Queue:
+    """Jobs that wait, those of earlier turns first; of one turn as they came."""
+
+    def __init__(self) -> None:
+        self.jobs: list[tuple[int, int, Job]] = []
+        self.numbers = itertools.count()
+
+    def add(self, job: Job, turn: int) -> None:
+        bisect.insort(self.jobs, (turn, next(self.numbers), job))
+
+    def first(self) -> Job:
+        """Take the first one out."""
+        return self.jobs.pop(0)[2]
+
+    def remove(self, job: Job) -> None:
+        self.jobs = [each for each in self.jobs if each[2] is not job]
+
+    def __iter__(self) -> Iterator[Job]:
+        return (job for _, _, job in self.jobs)
+
+    def __len__(self) -> int:
+        return len(self.jobs)
+
+
 class Executor(Protocol):
     """Runs jobs whose inputs are in the store. Used as a context: when it ends, everything that still runs is ended."""
 
@@ -33,8 +59,8 @@ class Executor(Protocol):
 
     def __exit__(self, *_: object) -> None: ...
 
-    def submit(self, job: Job) -> None:
-        """Take a job; it begins when there is room for it."""
+    def submit(self, job: Job, turn: int = 0) -> None:
+        """Take a job; it begins when there is room for it, before those of later turns."""
 
     def ended(self) -> Ended:
         """Wait until one of the jobs that were taken ends. Never raises what a job raises."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Self
 
-from spikeport.jobs.executor import Ended, attempt
+from spikeport.jobs.executor import Ended, Queue, attempt
 from spikeport.jobs.job import Job
 from spikeport.jobs.store import Store
 
@@ -17,17 +16,17 @@ class Here:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.jobs: deque[Job] = deque()
+        self.jobs = Queue()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.jobs.clear()
+        self.jobs = Queue()
 
-    def submit(self, job: Job) -> None:
-        self.jobs.append(job)
+    def submit(self, job: Job, turn: int = 0) -> None:
+        self.jobs.add(job, turn)
 
     def ended(self) -> Ended:
-        job = self.jobs.popleft()
+        job = self.jobs.first()
         return Ended(job, attempt(job, self.store.perform))

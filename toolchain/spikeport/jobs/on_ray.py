@@ -12,14 +12,13 @@ import shutil
 import socket
 import tempfile
 import time
-from collections import deque
 from pathlib import Path
 from typing import Any, Self
 
 from spikeport import __version__
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.jobs import message, scratch
-from spikeport.jobs.executor import Ended, attempt
+from spikeport.jobs.executor import Ended, Queue, attempt
 from spikeport.jobs.job import Job
 from spikeport.jobs.processes import DEATHS
 from spikeport.jobs.store import RESULT, Store
@@ -47,7 +46,7 @@ class OnRay:
             fail("SP955", "Ray is not installed", mend="pip install 'spikeport[cluster]', or --on processes")
         self.ray = ray
         self.store, self.count, self.address = store, count, address
-        self.queue: deque[Job] = deque()
+        self.queue = Queue()
         self.jobs: dict[Any, Job] = {}  #: by the reference to what they will return
         self.place: Path | None = None
         self.begun = False
@@ -75,8 +74,8 @@ class OnRay:
             shutil.rmtree(self.place, ignore_errors=True)
         scratch.clean(Path(tempfile.gettempdir()), "spikeport-job.*")
 
-    def submit(self, job: Job) -> None:
-        self.queue.append(job)
+    def submit(self, job: Job, turn: int = 0) -> None:
+        self.queue.add(job, turn)
         self._hand_out()
 
     def ended(self) -> Ended:
@@ -115,7 +114,7 @@ class OnRay:
     def _hand_out(self) -> None:
         room = max(ROOM, AHEAD * self.workers) - len(self.jobs)
         for _ in range(min(room, len(self.queue))):
-            job = self.queue.popleft()
+            job = self.queue.first()
             needs: dict[str, Any] = {
                 "num_cpus": job.needs.cpus,
                 "num_gpus": job.needs.gpus,

@@ -20,7 +20,7 @@ from typing import Self
 
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.jobs import message
-from spikeport.jobs.executor import Ended
+from spikeport.jobs.executor import Ended, Queue
 from spikeport.jobs.job import Job
 from spikeport.jobs.store import Store
 from spikeport.process import most_memory, processors
@@ -42,13 +42,16 @@ class Worker:
     silent: bool = False  #: its end is closed, and its death not yet told
 
 
+AGAIN = -1  #: the turn of a job whose worker died: before all others
+
+
 class Processes:
     """``count`` workers, all processors unless said, each with its share of the machine's threads."""
 
     def __init__(self, store: Store, count: int | None = None) -> None:
         self.store = store
         self.workers = count or processors()
-        self.queue: deque[Job] = deque()
+        self.queue = Queue()
         self.over: deque[Ended] = deque()
         self.there: list[Worker] = []
         self.unborn: deque[Worker] = deque()
@@ -73,8 +76,8 @@ class Processes:
         self.log.close()
         self.store.clean()
 
-    def submit(self, job: Job) -> None:
-        self.queue.append(job)
+    def submit(self, job: Job, turn: int = 0) -> None:
+        self.queue.add(job, turn)
         self._hand_out()
 
     def ended(self) -> Ended:
@@ -208,7 +211,7 @@ class Processes:
             return
         self.deaths[job.key] += 1
         if self.deaths[job.key] < DEATHS:
-            self.queue.append(job)
+            self.queue.add(job, AGAIN)
             return
         how = signal.Signals(-status).name if status < 0 else f"status {status}"
         what = f"{DEATHS} workers ended while they ran it, the last by {how}"

@@ -33,6 +33,7 @@ class Run:
         self.known: dict[str, Done | None] = {}  #: by key; None while it is not over
         self.waiting: dict[str, set[str]] = {}  #: the keys that a job waits for
         self.jobs: dict[str, Job] = {}
+        self.turns: dict[str, int] = {}  #: as they were added, so that one chain of jobs ends before the next goes on
         self.over: deque[Done] = deque()
         self.running = 0
 
@@ -42,6 +43,7 @@ class Run:
             if job.key in self.known:
                 continue
             self.known[job.key], self.jobs[job.key] = None, job
+            self.turns[job.key] = len(self.turns)
             if self.fresh:
                 self.store.forget(job.key)
             elif (facts := self.store.facts(job.key)) is not None:
@@ -72,7 +74,7 @@ class Run:
         elif all(end is not None for end in ends):
             del self.waiting[job.key]
             self.running += 1
-            self.on.submit(job)
+            self.on.submit(job, self.turns[job.key])
 
     def _end(self, done: Done) -> None:
         self.known[done.job.key] = done
