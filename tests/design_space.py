@@ -1,7 +1,9 @@
-"""The page of the digits' design space, from a sweep's table: what a timestep, a bit and a method are worth.
+"""The page of the design space, from tables of sweeps: what a timestep, a bit and a method are worth.
 
 spikeport sweep docs/examples/digits.toml --out build/digits-space --on processes
-python tests/design_space.py build/digits-space --write docs/results/design-space.md
+spikeport sweep docs/examples/fmnist.toml --out build/fmnist-space --on processes
+spikeport report build/digits-space     # writes the table of what is there, where a sweep still runs
+python tests/design_space.py build/digits-space build/fmnist-space --write docs/results/design-space.md
 """
 
 from __future__ import annotations
@@ -17,13 +19,18 @@ from spikeport.verbs.doctor import versions
 
 ENERGY, TIME = "energy.loihi1-davies2018", "latency"
 T, METHOD, F_C, BITS = "train.timesteps", "train.method", "train.method_options.f_c", "quantize.weight_bits"
-BEGIN = "<!-- from here on: python tests/design_space.py -->"
+SETS = {"digits-space": ("Digits", 360), "fmnist-space": ("Fashion-MNIST", 10000)}  #: test samples of each plan
 Row = dict
+
+
+def marks(name: str) -> tuple[str, str]:
+    """Between which lines of the page the figures of a plan stand."""
+    return f"<!-- {name}: python tests/design_space.py -->", f"<!-- the end of {name} -->"
 
 
 def method(row: Row) -> str:
     """The method with its factor."""
-    return row[METHOD] if row[F_C] is None else f"{row[METHOD]}, f_c {row[F_C]:g}"
+    return row[METHOD] if row.get(F_C) is None else f"{row[METHOD]}, f_c {row[F_C]:g}"
 
 
 def mean(rows: Iterable[Row], figure: str) -> float:
@@ -41,12 +48,15 @@ def compared(
     """Each value against the last, over the points that both have: mean differences of accuracy, ratios of energy."""
 
     def rest(row: Row) -> tuple:
-        return tuple(row[name] for name in others)
+        return tuple(row.get(name) for name in others)
 
     known = {value: {rest(row): row for row in rows if of(row) == value} for value in values}
     lines = []
     for value in values:
         pairs = [(row, known[values[-1]][key]) for key, row in known[value].items() if key in known[values[-1]]]
+        if not pairs:
+            lines.append((str(value), "0", *[""] * 4))
+            continue
         points = [100 * (a["accuracy"] - b["accuracy"]) for a, b in pairs]
         ratios = [a[ENERGY] / b[ENERGY] for a, b in pairs]
         times = [a[TIME] / b[TIME] for a, b in pairs]
@@ -63,47 +73,52 @@ def compared(
     return table(("", "pairs", "accuracy, points", "least … most", "energy, times", "latency, times"), lines)
 
 
-def page(place: Path) -> str:
-    """The part of the page that is made of figures."""
+def page(place: Path) -> tuple[str, str]:
+    """The name of a sweep's plan, and the part of the page that is made of its figures."""
     every = json.loads((place / "table.json").read_text())
     plan = json.loads((place / "sweep.json").read_text())["plan"]
+    title, samples = SETS[plan["name"]]
     rows = [row for row in every if row["state"] == "done"]
+    if not rows:
+        return plan["name"], f"No point of {len(every)} is done.\n"
     steps, bits = (sorted({row[name] for row in rows}) for name in (T, BITS))
     methods = sorted({method(row) for row in rows})
-    low, high = wilson(350, 360)
+    seeds = sorted({row["train.seed"] for row in rows if row.get("train.seed") is not None})
+    middle = statistics.median(row["accuracy"] for row in rows)
+    low, high = wilson(round(middle * samples), samples)
     lines = [
         f"{len(rows)} points of {len(every)}: T {', '.join(map(str, steps))}; weight bits {', '.join(map(str, bits))}; "
-        f"{'; '.join(methods)}; seeds {', '.join(map(str, sorted({row['train.seed'] for row in rows})))}; "
+        f"{'; '.join(methods)}; {'seeds ' + ', '.join(map(str, seeds)) if seeds else 'one seed'}; "
         f"{plan['verbs']['train']['epochs']} epochs. "
         + ", ".join(f"{k} {v}" for k, v in versions().items() if v)
         + ".",
         "",
-        f"Accuracy on all 360 test digits; its 95 % interval at 97.2 % is {100 * low:.1f} … {100 * high:.1f} %, so "
-        "that with one seed less than two points between networks are noise. Energy: joule a sample under "
-        "`loihi1-davies2018`, of 100 samples; latency: modelled, on loihi1.",
+        f"Accuracy on all {samples} test samples; the 95 % interval of the middle one, {100 * middle:.1f} %, is "
+        f"{100 * low:.1f} … {100 * high:.1f} %: with one seed less than that, and the spread of seeds, is "
+        "noise. Energy: joule a sample under `loihi1-davies2018`, of 100 samples; latency: modelled, on loihi1.",
         "",
-        "## A timestep",
+        f"### {title}: a timestep",
         "",
         f"Each number of steps against {steps[-1]}, same method and bits:",
         "",
         *compared(rows, lambda row: row[T], steps, (METHOD, F_C, BITS, "train.seed")),
         "",
-        "## A bit",
+        f"### {title}: a bit",
         "",
         f"Each width against {bits[-1]} bits, same network:",
         "",
         *compared(rows, lambda row: row[BITS], bits, (METHOD, F_C, T, "train.seed")),
         "",
-        "## A method",
+        f"### {title}: a method",
         "",
         f"Each against {methods[-1]}, same steps and bits:",
         "",
         *compared(rows, method, methods, (T, BITS, "train.seed")),
         "",
-        "## Every point",
+        f"### {title}: every point",
         "",
     ]
-    shown = sorted(rows, key=lambda row: (method(row), row[T], row[BITS], row["train.seed"]))
+    shown = sorted(rows, key=lambda row: (method(row), row[T], row[BITS], row.get("train.seed") or 0))
     lines += table(
         (
             "method",
@@ -133,17 +148,19 @@ def page(place: Path) -> str:
             for row in shown
         ],
     )
-    return "\n".join(lines) + "\n"
+    return plan["name"], "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("sweep", type=Path)
+    parser.add_argument("sweeps", type=Path, nargs="+")
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
-    text = page(options.sweep)
-    if options.write is None:
-        print(text)
-    else:
-        head = options.write.read_text().partition(BEGIN)[0]
-        options.write.write_text(f"{head}{BEGIN}\n\n{text}")
+    for sweep in options.sweeps:
+        name, text = page(sweep)
+        if options.write is None:
+            print(text)
+            continue
+        begin, end = marks(name)
+        head, _, rest = options.write.read_text().partition(begin)
+        options.write.write_text(f"{head}{begin}\n\n{text}\n{end}{rest.partition(end)[2]}")
