@@ -30,7 +30,7 @@ def work(name: str, count: int, shard: str) -> None:
     warm([name])
     while state["next"] < count:
         seeds = list(range(state["next"], min(count, state["next"] + BATCH * parts), parts))
-        for seed, ended in run(name, seeds):
+        for seed, ended in list(run(name, seeds)):  # whole, before something is made smaller in other forks
             key = ended.split(": ")[0]
             state["ends"][key] = state["ends"].get(key, 0) + 1
             if wrong(ended):

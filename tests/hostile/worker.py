@@ -17,6 +17,7 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from hostile import forks
@@ -73,17 +74,22 @@ def _fork(name, make, seeds, folder) -> Iterator[str]:
         os.setsid()  # a codec's child that hangs ends with it, and does not keep the pipe open
         _child(name, make, seeds, folder, there)
     os.close(there)
-    said, status = 0, None
-    with os.fdopen(here) as lines:
-        while said < len(seeds):
-            if not select.select([lines], [], [], PATIENCE)[0]:
+    said = 0
+    try:
+        with os.fdopen(here) as lines:
+            while said < len(seeds):
+                if not select.select([lines], [], [], PATIENCE)[0]:
+                    os.killpg(child, signal.SIGKILL)
+                line = lines.readline()
+                if not line:
+                    break
+                said += 1
+                yield json.loads(line)
+    finally:  # also where the rest is not wanted
+        if said < len(seeds):
+            with suppress(ProcessLookupError):
                 os.killpg(child, signal.SIGKILL)
-            line = lines.readline()
-            if not line:
-                break
-            said += 1
-            yield json.loads(line)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if said < len(seeds):
         yield f"DIED of signal {-status}" if status != -signal.SIGXCPU else f"TOOK more than {SECONDS} s"
 

@@ -84,10 +84,11 @@ def load(path: Path, dt: float | None = None) -> list[Observed]:
         fail("SP202", f"is damaged ({problem})", where=str(path), mend="write it again: nir.write_data")
     try:
         with h5py.File(path, "r") as file:
-            if file.attrs.get("__type__") != "NIRGraphData":
+            reader = _Reader(path, ROOM + RATIO * path.stat().st_size, dt)
+            if "__type__" not in file.attrs or reader.fact(file, "__type__") != "NIRGraphData":
                 mend = "nir.write_data writes NIRData; a NIR graph is a model: spikeport simulate runs it"
                 fail("SP202", "holds no NIRData", where=str(path), mend=mend)
-            return list(_Reader(path, ROOM + RATIO * path.stat().st_size, dt).graph(file, "", 0))
+            return list(reader.graph(file, "", 0))
     except (OSError, KeyError, ValueError, TypeError, OverflowError, AttributeError, RuntimeError) as error:
         what = f"is no NIRData, or damaged ({str(error).splitlines()[0][:200] if str(error) else type(error).__name__})"
         fail("SP202", what, where=str(path), mend="write it again: nir.write_data")
@@ -129,28 +130,31 @@ class _Reader:
     def graph(self, group: Any, prefix: str, depth: int) -> Iterator[Observed]:
         if depth > DEEPEST:
             raise ValueError(f"more than {DEEPEST} graphs within each other")
-        for name, node in self._groups(group["nodes"]):
-            kind = node.attrs["__type__"]
+        for name, node in self._groups(self._own(group, "nodes", h5py.Group)):
+            kind = self.fact(node, "__type__")
             if kind == "NIRGraphData":
                 yield from self.graph(node, f"{prefix}{name}.", depth + 1)
             elif kind == "NIRNodeData":
-                known = str(node.attrs.get("spikeport_name", name))
-                for observable, values in self._groups(node["observables"]):
+                known = str(self.fact(node, "spikeport_name", name))
+                for observable, values in self._groups(self._own(node, "observables", h5py.Group)):
                     yield self._observed(prefix + known, observable, values)
             else:
                 raise ValueError(f"a node of the type {kind!r}")
 
     def _groups(self, group: Any) -> Iterator[tuple[str, Any]]:
         for name in group:
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink) or not isinstance(group[name], h5py.Group):
-                raise ValueError(f"{name} is no group of the file's own")
-            yield name, group[name]
+            yield name, self._own(group, name, h5py.Group)
+
+    def _own(self, group: Any, name: str, kind: type) -> Any:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink) or not isinstance(group[name], kind):
+            raise ValueError(f"{name} is no {kind.__name__.lower()} of the file's own")
+        return group[name]
 
     def _observed(self, node: str, name: str, group: Any) -> Observed:
-        kind = group.attrs["__type__"]
+        kind = self.fact(group, "__type__")
         if kind == "TimeGriddedData":
             values = self._array(group, "data", 3)
-            shape = tuple(int(n) for n in np.atleast_1d(group.attrs.get("spikeport_shape", values.shape[2:])))
+            shape = tuple(int(n) for n in np.atleast_1d(self.fact(group, "spikeport_shape", values.shape[2:])))
             if int(np.prod(shape, dtype=np.int64)) != values.shape[2]:
                 raise ValueError(f"{values.shape[2]} neurons of shape {shape}")
             return Observed(node, name, values, shape)
@@ -167,8 +171,10 @@ class _Reader:
             fail("SP226", "holds events at times; how long a step is, nobody says", where=str(self.path), mend=mend)
         index, time = self._array(group, "idx", 2), self._array(group, "time", 2)
         value = self._array(group, "value", 2) if valued else np.ones(index.shape)
-        steps = int(np.ceil(float(group.attrs["t_max"]) / self.dt - SAME))
-        neurons = int(group.attrs["n_neurons"])
+        if not index.shape == time.shape == value.shape:
+            raise ValueError("idx, time and value are of different shapes")
+        steps = int(np.ceil(float(self.fact(group, "t_max")) / self.dt - SAME))
+        neurons = int(self.fact(group, "n_neurons"))
         self._claim(8 * len(index) * max(steps, 0) * max(neurons, 0), "the grid of its events")
         sample, place = np.nonzero(index != -1)
         step = np.floor(time[sample, place] / self.dt + SAME)
@@ -181,9 +187,17 @@ class _Reader:
         np.add.at(counts, at, 1)
         return grid, int(np.maximum(counts - 1, 0).sum())
 
+    def fact(self, item: Any, name: str, default: Any = None) -> Any:
+        """An attribute, which may be of any size. Raises KeyError where there is neither it nor a ``default``."""
+        if default is not None and name not in item.attrs:
+            return default
+        about = item.attrs.get_id(name)
+        self._claim(int(np.prod(about.shape or (1,), dtype=object)) * about.dtype.itemsize, name)
+        return item.attrs[name]
+
     def _array(self, group: Any, name: str, axes: int) -> Array:
-        item = group[name]
-        if not isinstance(item, h5py.Dataset) or item.is_virtual or item.external or item.ndim != axes:
+        item = self._own(group, name, h5py.Dataset)
+        if item.is_virtual or item.external or item.ndim != axes:
             raise ValueError(f"{name} is no array of {axes} axes of the file's own")
         if item.dtype.kind not in "biuf":
             raise ValueError(f"{name} holds {item.dtype}")
