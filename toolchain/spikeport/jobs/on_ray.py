@@ -61,7 +61,11 @@ class OnRay:
     def __enter__(self) -> Self:
         if not self.ray.is_initialized():
             self.begun = True
-            self._begin()
+            try:
+                self._begin()
+            except BaseException:
+                self.__exit__()  # what it has begun, and its folder
+                raise
         self.task = self.ray.remote(perform)
         return self
 
@@ -96,8 +100,8 @@ class OnRay:
         options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
         if self.address is None:
             home = Path(tempfile.gettempdir())
-            scratch.clean(home, "spikeray.*")
-            self.place = scratch.part(home / "spikeray")
+            scratch.clean(home, "ray.*")
+            self.place = scratch.part(home / "ray")  # short: Ray puts sockets below it, whose paths have 107 bytes
             options |= {
                 "num_cpus": self.count or processors(),
                 "include_dashboard": False,
@@ -109,7 +113,9 @@ class OnRay:
             self.ray.init(**options)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             what = f"no cluster answers ({str(error).strip().splitlines()[0][:200]})"
-            fail("SP955", what, where=self.address or "ray", mend="see whether it runs: ray status")
+            short = "set TMPDIR to a folder whose path is shorter, as /tmp"
+            mend = short if "AF_UNIX" in what else "see whether it runs: ray status"
+            fail("SP955", what, where=self.address or "ray", mend=mend)
 
     def _hand_out(self) -> None:
         room = max(ROOM, AHEAD * self.workers) - len(self.jobs)
