@@ -65,8 +65,15 @@ format: $(STAMP)  ## put the code into shape
 zoo: $(PEERS)  ## published modules, captured or refused, and why; writes docs/results/zoo.md
 	$(BIN)/python tests/capture/zoo.py
 
-bench: $(STAMP)  ## benchmarks against named peers; writes build/bench.json
+bench: $(PEERS)  ## benchmarks against named peers; writes build/bench.json, and build/bench/ as pages of docs/results
 	$(BIN)/python -m pytest tests/benchmarks -m bench -s -p no:cacheprovider
+	mkdir -p build/bench
+	$(BIN)/python tests/peer_speed.py --write build/bench/feed-forward-speed.md --scaling build/bench/scaling-axes.md
+	$(BIN)/python tests/recurrent_speed.py --write build/bench/recurrent-speed.md
+	$(BIN)/python tests/stream_speed.py --write build/bench/streaming.md
+	$(BIN)/python tests/scaling_speed.py --write build/bench/scaling.md
+	$(BIN)/python tests/onnx_speed.py --write build/bench/onnx-speed.md
+	$(BIN)/python tests/channel_speed.py --write build/bench/channels.md
 
 docs: $(STAMP)  ## the documentation site, no warning allowed; writes build/docs/site/index.html
 	$(BIN)/python docs/generate.py build/docs --run

@@ -1,4 +1,4 @@
-"""A training step of ResNet-19 and VGGSNN (batch 8) against plain step-by-step PyTorch; never asserts a time."""
+"""A training step (ResNet-19, VGGSNN, digits-conv) against plain step-by-step PyTorch; never asserts a time."""
 
 import copy
 import importlib.util
@@ -34,17 +34,15 @@ def test_the_plain_network_is_the_same_network():
     specification = importlib.util.spec_from_file_location("train_child", CHILD)
     child = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(child)
-    for network, shape, timesteps in (("resnet19", (3, 16, 16), 2), ("vggsnn", (2, 16, 16), 3)):
+    cases = (
+        ("resnet19", (3, 16, 16), 2, {"width": 0.1}),
+        ("vggsnn", (2, 16, 16), 3, {"width": 0.1}),
+        ("conv", (1, 8, 8), 4, {"channels": [4, 8], "hidden": 16}),
+    )
+    for network, shape, timesteps, options in cases:
         torch.manual_seed(0)
         ours = (
-            build(
-                network,
-                input_shape=shape,
-                classes=10,
-                timesteps=timesteps,
-                train_with="ds-atgo",
-                options={"width": 0.1},
-            )
+            build(network, input_shape=shape, classes=10, timesteps=timesteps, train_with="ds-atgo", options=options)
             .double()
             .train()
         )
@@ -59,7 +57,7 @@ def test_the_plain_network_is_the_same_network():
             [part.weight.grad for part in module.modules() if isinstance(part, torch.nn.Conv2d | torch.nn.Linear)]
             for module in (ours, other)
         ]
-        assert len(synapses[0]) == {"resnet19": 21, "vggsnn": 9}[network]
+        assert len(synapses[0]) == {"resnet19": 21, "vggsnn": 9, "conv": 4}[network]
         for a, b in zip(*synapses, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)
 
@@ -91,6 +89,29 @@ def test_a_training_step(network):
                 peak_bytes_against=peak[peer],
                 table="training",
             )
+
+
+@pytest.mark.bench
+def test_a_step_of_a_tiny_training():
+    """digits-conv, batch 64: what a step takes besides its convolutions shows here."""
+    runs = {"plain": [], "float32": []}
+    for variant in (*runs, *runs, *runs):
+        runs[variant].append(step("conv", variant))
+    for what, key in (("minima", "seconds"), ("medians", "median")):
+        ours, plain = (min(run[key] for run in runs[variant]) for variant in ("float32", "plain"))
+        peaks = {
+            name: min(run["peak_bytes"] for run in runs[variant])
+            for name, variant in (("peak_bytes", "float32"), ("peak_bytes_against", "plain"))
+        }
+        record(
+            "training step, digits-conv at batch 64, float32",
+            f"plain step-by-step PyTorch, float32, {what} of 200 steps",
+            plain / ours,
+            ours,
+            seconds_against=plain,
+            table="training",
+            **peaks,
+        )
 
 
 @pytest.mark.bench

@@ -9,6 +9,7 @@ does it). Add -bf16 to convolutions for autocast.
 import importlib.util
 import json
 import resource
+import statistics
 import sys
 import time
 from collections import OrderedDict
@@ -29,8 +30,12 @@ _SPEC = importlib.util.spec_from_file_location("reference", Path(__file__).paren
 equations = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(equations)
 
-NETWORKS = {"resnet19": ((3, 32, 32), 2), "vggsnn": ((2, 48, 48), 10)}
-STEPS = 3
+#: input, steps, batch, options, and how often a step is timed
+NETWORKS = {
+    "resnet19": ((3, 32, 32), 2, 8, {}, 3),
+    "vggsnn": ((2, 48, 48), 10, 8, {}, 3),
+    "conv": ((1, 8, 8), 4, 64, {"channels": [16, 32], "strides": [1, 2], "hidden": 64}, 200),  # digits-conv
+}
 
 
 class Steps(tuple):
@@ -127,11 +132,12 @@ def convolutions(module, x, half):
 
 def prepared(network, variant):
     """One step, as a function."""
-    shape, timesteps = NETWORKS[network]
+    shape, timesteps, batch, options, _ = NETWORKS[network]
     torch.manual_seed(0)
-    module = build(network, input_shape=shape, classes=10, timesteps=timesteps, train_with="ds-atgo").train()
-    lead = (timesteps, 8) if network == "vggsnn" else (8,)
-    x, y = torch.rand(*lead, *shape), torch.randint(0, 10, (8,))
+    about = {"input_shape": shape, "classes": 10, "timesteps": timesteps, "options": options}
+    module = build(network, train_with="ds-atgo", **about).train()
+    lead = (timesteps, batch) if network == "vggsnn" else (batch,)
+    x, y = torch.rand(*lead, *shape), torch.randint(0, 10, (batch,))
     recipe = parse(
         {
             "model": "b",
@@ -161,12 +167,12 @@ def prepared(network, variant):
 def main(network, variant):
     step = prepared(network, variant)
     seconds = []
-    for _ in range(STEPS + 1):
+    for _ in range(NETWORKS[network][-1] + 1):
         start = time.perf_counter()
         step()
         seconds.append(time.perf_counter() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": min(seconds[1:]), "peak_bytes": peak}))
+    print(json.dumps({"seconds": min(seconds[1:]), "median": statistics.median(seconds[1:]), "peak_bytes": peak}))
 
 
 if __name__ == "__main__":

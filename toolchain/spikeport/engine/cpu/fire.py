@@ -100,7 +100,7 @@ def fire(
     spikes: Bytes,  # [T, B, places * apart], a place `apart` channels or more, or [0, 0, 0] where sums are asked
     after: Integers,  # as spikes, or [0, 0, 0] where nobody asks: membranes, or sums
     state: Integers,  # [2, B, as spikes] membrane and current between calls, or [0, 0, 0]
-    lists: Lists,  # of all steps of a sample
+    lists: Lists,  # of all steps of one sample or more
     scratch: Scratch,
     block: Block,  # one row of places
     counts: Whole,  # [T, 5]: what is counted is added
@@ -117,21 +117,26 @@ def fire(
     apart = (after.shape[2] if alone else spikes.shape[2]) // (rows * columns)
     v, current, sums, fires = block
     now, (decay, leak, bias, theta, reset_value, gain) = State(v, current), layer
-    for n in range(begin, end):
-        for t in range(steps):
-            listed(x[t, n], plan, Lists(lists.events[t], lists.starts[t]))
-        for tile in range(len(weight) - 1, -1, -1):
-            live = min(lanes, plan.channels - tile * lanes)
+    together = max(1, len(lists.events) // steps)  # samples that a tile of weights serves before the next one
+    for start in range(begin, end, together):
+        some = min(together, end - start)
+        for m in range(some * steps):
+            listed(x[m % steps, start + m // steps], plan, Lists(lists.events[m], lists.starts[m]))
+        for tile_and_sample in range(len(weight) * some):
+            tile, m = len(weight) - 1 - tile_and_sample // some, tile_and_sample % some
+            n, live = start + m, min(lanes, plan.channels - tile * lanes)
             for i in range(rows):
                 first = i * columns * apart + tile * lanes
                 clear(v)
-                clear(current)
+                if leak is not None:
+                    clear(current)
                 if carried:
                     _take(v, state[0, n], first, apart, lanes, live)
                     _take(current, state[1, n], first, apart, lanes, live)
                 beyond = first + columns * apart + SIXTEEN > (end - n) * rows * columns * apart
                 for t in range(steps):
-                    row(i, plan, weight[tile], Lists(lists.events[t], lists.starts[t]), scratch, sums)
+                    here = Lists(lists.events[m * steps + t], lists.starts[m * steps + t])
+                    row(i, plan, weight[tile], here, scratch, sums)
                     if not alone:
                         step = Parameters(decay, leak, bias, theta[t], reset_value, gain)
                         told, k = (now, sums, constants, step, pattern), i * columns * width % pattern + tile * lanes

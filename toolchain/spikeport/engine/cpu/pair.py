@@ -71,7 +71,8 @@ class Pair:
 
         def part(begin: int, end: int) -> Array:
             counts = np.zeros((steps, KINDS), np.int64)
-            fire(words, *told, carried, *rows.memory(steps), rows.block(), counts, begin, end)
+            maps = steps * min(rows.together(steps), max(1, end - begin))
+            fire(words, *told, carried, *rows.memory(maps), rows.block(), counts, begin, end)
             return counts
 
         parts = over_parts(part, samples, step=1, weight=words[:, 0].size * 8)

@@ -71,7 +71,7 @@ class Rows:
     def __call__(self, x: Tensor) -> Tensor:
         """Exact sums [N, *out] of inputs [N, *in] in bytes."""
         words, leaving = self.words(x), self.node.output_shape(self.shape)
-        together = max(1, LISTED // self.most)
+        together = self.together(1)
         out = np.empty((len(words), 1, int(np.prod(leaving))), np.int32)
 
         def part(begin: int, end: int) -> None:
@@ -102,6 +102,10 @@ class Rows:
     def most(self) -> int:
         """The most events that a map can have."""
         return int(np.prod(self.plan.size)) * self.plan.high
+
+    def together(self, steps: int) -> int:
+        """Samples of so many steps that are listed before they are added."""
+        return max(1, LISTED // (self.most * max(1, steps)))
 
     def memory(self, maps: int) -> tuple[Lists, Scratch]:
         """What a loop lists so many maps in, and makes sums in."""
