@@ -6,43 +6,49 @@ import sys
 
 import pytest
 
+from spikeport.engine.build import build
+from spikeport.engine.cpu import chained
 from spikeport.findings import SpikeportError
-from spikeport.graph import Real
+from spikeport.graph import Range, Real
 from spikeport.verbs import prepare
 
 
 def test_the_parts_are_networks_of_every_kind_in_either_arithmetic():
     parts = prepare.PARTS.values()
-    assert {(part.kind, part.integers) for part in parts} >= {
-        (k, i) for k in ("matrix", "cycle") for i in (True, False)
-    }
-    for part in parts:
-        graph = prepare.network(part.kind, integers=part.integers)
-        assert isinstance(graph.arithmetic, Real) != part.integers
-        assert graph.recurrent == (part.kind == "cycle")
+    networks = {(kind, part.integers) for part in parts for kind in part.kinds}
+    assert networks >= {(kind, integers) for kind in ("matrix", "cycle") for integers in (True, False)}
+    for kind, integers in networks:
+        graph = prepare.network(kind, integers=integers)
+        assert isinstance(graph.arithmetic, Real) != integers
+        assert graph.recurrent == (kind == "cycle")
+
+
+def test_single_samples_go_through_the_loops_that_no_batch_compiles():
+    chain = chained(build(prepare.network("single", integers=True), "cpu", "fast", Range(0, 60)))
+    assert [loop.py_func.__name__ for loop, _ in chain.calls] == ["pooled", "multiplied"]
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 100])
-def test_every_part_is_dealt_once_and_the_longest_alone_where_there_are_two(processes):
+def test_every_part_is_dealt_once_and_the_longest_to_another_process(processes):
     hands = prepare.dealt(processes)
     assert sorted(name for hand in hands for name in hand) == sorted(prepare.PARTS)
     assert len(hands) == min(processes, len(prepare.PARTS))
-    assert processes == 1 or hands[-1] == ["events"]
+    assert processes == 1 or ["events" in hand for hand in hands] == [number == 1 for number in range(len(hands))]
 
 
 def test_a_part_that_fails_is_told_and_the_others_have_their_seconds(monkeypatch, tmp_path):
     python = tmp_path / "python"
     python.write_text(
         '#!/bin/sh\nshift 2\nfor part in "$@"; do\n'
-        'case "$part" in "cycle of i"*) echo "no LLVM" >&2; exit 1;; esac; echo "0.5 $part"; done\n'
+        'case "$part" in "integers"*) echo "no LLVM" >&2; exit 1;; esac; echo "0.5 $part"; done\n'
     )
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
     monkeypatch.setattr(prepare.Part, "compile", lambda part: 0.25)
     monkeypatch.setattr(prepare.os, "cpu_count", lambda: 5)
-    with pytest.raises(SpikeportError, match=r"SP545.*cycle of integers.*no LLVM"):
+    with pytest.raises(SpikeportError, match=r"SP545.*integers.*no LLVM"):
         prepare.prepare()
-    monkeypatch.delitem(prepare.PARTS, "cycle of integers")
+    monkeypatch.delitem(prepare.PARTS, "integers")
     seconds = prepare.prepare()
     assert set(seconds) == set(prepare.PARTS)
-    assert sorted(seconds.values()) == [0.25, 0.5, 0.5, 0.5]
+    assert sorted(seconds.values()) == [0.25, 0.5]
