@@ -1,10 +1,13 @@
 """How public repositories write: 3-d pools of maps, time made by broadcasting, membranes from their start."""
 
+import warnings
+
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from spikeport.graph import Peak, Pool
+from spikeport.graph import Norm, Peak, Pool
 from spikeport.tracing import capture
 from traced import fired
 
@@ -89,3 +92,55 @@ def test_factors_whose_last_digits_the_type_decides_are_no_other_way():
 
     torch.manual_seed(0)
     fired(capture(Halved(), (6,)))
+
+
+def step(x: torch.Tensor, u: torch.Tensor, keep: float):
+    u = u * keep + x
+    spikes = (u >= 1.0).to(x)
+    return spikes, (1.0 - spikes) * u
+
+
+with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # torch would rather have torch.compile
+    compiled_step = torch.jit.script(step)
+
+
+class Gated(nn.Module):
+    """GLIF: a gate a step for what enters, a constant leak, and a spike takes a part of the membrane."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.out, self.gates = nn.Linear(6, 8), nn.Linear(8, 3), nn.Parameter(torch.rand(4, 8) + 0.5)
+        self.fc.weight.data.mul_(4)
+        self.leak = nn.Parameter(torch.rand(8))
+
+    def forward(self, x):
+        u, spikes, total = x.new_zeros(len(x), 8), x.new_zeros(len(x), 8), 0.0
+        for gate in self.gates:
+            u = 0.75 * u * (1 - 0.5 * spikes) - self.leak + self.fc(x) * gate
+            spikes = (u > 0.5).to(x.dtype)
+            total = total + spikes
+        return self.out(total)
+
+
+class Compiled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc, self.out = nn.Linear(6, 8), nn.Linear(8, 3)
+        self.fc.weight.data.mul_(4)
+
+    def forward(self, x):
+        u, total = x.new_zeros(len(x), 8), 0.0
+        for _ in range(4):
+            spikes, u = compiled_step(self.fc(x), u, 0.5)
+            total = total + self.out(spikes)
+        return total
+
+
+@pytest.mark.parametrize("net", [Gated, Compiled])
+def test_gated_leaks_and_compiled_functions_are_followed(net):
+    before = torch.jit.ScriptFunction.__call__
+    torch.manual_seed(0)
+    graph = fired(capture(net(), (6,)))
+    assert graph.timesteps == 4
+    assert not graph.nodes_of(Norm)  # folded: the constant leak stands beside the gates
+    assert torch.jit.ScriptFunction.__call__ is before

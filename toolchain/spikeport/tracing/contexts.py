@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
 from spikeport.tracing.tracer import Tracer
+
+SOURCE = "_torchdynamo_inline"  #: where torch.jit.script keeps the function that it was given
 
 
 @contextlib.contextmanager
@@ -24,7 +27,8 @@ def default_type(dtype: torch.dtype) -> Iterator[None]:
 
 
 class following:  # noqa: N801  (a context manager, read as a verb)
-    """While open, calls of modules and torch functions go through a tracer."""
+    """While open, calls of modules and torch functions go through a tracer; functions that `torch.jit.script` compiled
+    run as the Python that they were made of, whose every step is seen."""
 
     def __init__(self, tracer: Tracer) -> None:
         self.tracer = tracer
@@ -36,9 +40,15 @@ class following:  # noqa: N801  (a context manager, read as a verb)
         def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
             return tracer.call(module, original, args, kwargs)
 
+        def scripted(function: Any, *args: Any, **kwargs: Any) -> Any:
+            return getattr(function, SOURCE, partial(compiled, function))(*args, **kwargs)
+
+        self.compiled = compiled = torch.jit.ScriptFunction.__call__
+        torch.jit.ScriptFunction.__call__ = scripted  # type: ignore[method-assign]
         nn.Module.__call__ = call  # type: ignore[method-assign]
         tracer.__enter__()  # type: ignore[no-untyped-call]
 
     def __exit__(self, *error: Any) -> None:
         nn.Module.__call__ = self.original  # type: ignore[method-assign]
+        torch.jit.ScriptFunction.__call__ = self.compiled  # type: ignore[method-assign]
         self.tracer.__exit__(*error)  # type: ignore[no-untyped-call]

@@ -154,9 +154,12 @@ class Finish:
 
     def _stepped(self, name: str, drawn: Drawn) -> list[str]:
         """What enters through a `StepAffine`."""
-        whole = Entering(drawn.inputs, drawn.constant, drawn.gains, drawn.biases)
+        constant, biases = drawn.constant, drawn.biases
+        if biases is None and constant.any() and not drawn.inputs and len(drawn.gains) == 1:
+            constant, biases = np.zeros(()), np.stack([constant] * self.timesteps)  # beside the gains, in one node
+        whole = Entering(drawn.inputs, constant, drawn.gains, biases)
         names = stepped(self.draft, whole, name, self.draft.shapes[name])
-        return [self._shifted(name, names, drawn.constant)] if drawn.constant.any() else names
+        return [self._shifted(name, names, constant)] if constant.any() else names
 
     def _join(self, name: str, cells: Cells, names: list[str]) -> None:
         """Put a layer behind what enters it, and what its spikes do besides leaving it."""

@@ -29,7 +29,8 @@ def several(keys: Iterable[int | str], *reasons: Finding) -> Never:
     """Refuse results of which not all can be outputs, for ``reasons``. SP385."""
     names = list(keys)
     what = f"the module returns {len(names)} results ({', '.join(map(repr, names))}), and not all can be outputs"
-    raise SpikeportError([Finding("SP385", what, mend=which(names)), *reasons])
+    mend = f"{which(names)}; for all of them return a dict, whose keys name the outputs"
+    raise SpikeportError([Finding("SP385", what, mend=mend), *reasons])
 
 
 def which(keys: list[int | str]) -> str:

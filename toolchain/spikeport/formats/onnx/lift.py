@@ -34,12 +34,17 @@ def lift(model: onnx.ModelProto, arrays: Mapping[str, Array], where: str) -> Gra
                 replace(finding, where=f"{where}, {finding.where}" if finding.where else where)
                 for finding in error.findings
             ) from None
-        wrong = Finding("SP250", f"its operators do not make a network ({error.findings[0].what})", where)
-        spiking = any(operator.domain == DOMAIN for operator in model.graph.node)
-        raise SpikeportError([wrong, *([] if spiking else [replace(silent(model, "error"), where=where)])]) from None
+        raise _broken(model, f"do not make a network ({error.findings[0].what})", where) from None
     except (KeyError, IndexError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError) as error:
-        fail("SP250", f"its operators do not fit together ({type(error).__name__}: {error})", where=where)
+        raise _broken(model, f"do not fit together ({type(error).__name__}: {error})", where) from None
     return graph
+
+
+def _broken(model: onnx.ModelProto, what: str, where: str) -> SpikeportError:
+    """That the operators make no sense, and that none of them is a neuron where that may be why."""
+    spiking = any(operator.domain == DOMAIN for operator in model.graph.node)
+    why = [] if spiking else [replace(silent(model, "error"), where=where)]
+    return SpikeportError([Finding("SP250", f"its operators {what}", where), *why])
 
 
 COMPARISONS = ("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Sign")  #: what a threshold is written with
