@@ -107,7 +107,7 @@ def page(outcomes: list[Outcome], whole: Sequence[str] = ()) -> str:
         "",
         f"`make zoo` captures every module with its proof in float64: {counts}.",
         "*Imported* are installed packages' own modules, by path; *in style* are modules that are only in a",
-        "repository, in our own words (tests/hand_written.py, tests/capture/tutorials.py).",
+        "repository, in our own words (tests/hand_written.py, tests/published.py, tests/capture/tutorials.py).",
         "",
         "| package | module | | nodes, or why not | waits for the node |",
         "|---|---|---|---|---|",

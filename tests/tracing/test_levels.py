@@ -5,30 +5,13 @@ import pytest
 import torch
 from torch import nn
 
+from published import Counting
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF
 from spikeport.tracing import capture
 from traced import fired
 
 HALF = "at exactly half a threshold"
-
-
-class Loop(nn.Module):
-    """[B, 6] at each of 4 steps: u = 0.25 u + x; its spikes are counted and taken away from it."""
-
-    def __init__(self, spikes, unit=1.0, taken=1.0):
-        super().__init__()
-        self.spikes, self.unit, self.taken, self.fc, self.out = spikes, unit, taken, nn.Linear(6, 8), nn.Linear(8, 3)
-        self.fc.weight.data.mul_(8)
-
-    def forward(self, x):
-        u, total = 0.0, 0.0
-        for _ in range(4):
-            u = 0.25 * u + self.fc(x)
-            spikes = self.spikes(u / self.unit)
-            u = u - spikes * self.unit * self.taken
-            total = total + self.out(spikes / 4)
-        return total
 
 
 @pytest.mark.parametrize(
@@ -42,7 +25,7 @@ class Loop(nn.Module):
 )
 def test_a_rounded_membrane_counts_its_thresholds(spikes, most, unit, rounds):
     torch.manual_seed(0)
-    graph = fired(capture(Loop(spikes, unit), (6,)))
+    graph = fired(capture(Counting(spikes, unit), (6,)))
     node = graph["spikes"]
     assert (float(node.decay), node.reset, node.compare, node.most_spikes) == (0.25, "subtract", ">=", most)
     np.testing.assert_array_equal(node.threshold, np.full(4, unit, np.float32))
@@ -85,4 +68,4 @@ def test_counts_of_one_step_and_of_whole_blocks_forget(whole):
 def test_a_spike_that_takes_more_than_its_threshold_is_refused():
     torch.manual_seed(0)
     with pytest.raises(SpikeportError, match="takes another amount off"):
-        capture(Loop(lambda u: torch.round(torch.clamp(u, 0, 4)), taken=2.0), (6,))
+        capture(Counting(lambda u: torch.round(torch.clamp(u, 0, 4)), taken=2.0), (6,))

@@ -40,15 +40,17 @@ class following:  # noqa: N801  (a context manager, read as a verb)
         def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
             return tracer.call(module, original, args, kwargs)
 
+        compiled: Any = torch.jit.ScriptFunction.__call__
+
         def scripted(function: Any, *args: Any, **kwargs: Any) -> Any:
             return getattr(function, SOURCE, partial(compiled, function))(*args, **kwargs)
 
-        self.compiled = compiled = torch.jit.ScriptFunction.__call__
-        torch.jit.ScriptFunction.__call__ = scripted  # type: ignore[method-assign]
+        self.compiled = compiled
+        torch.jit.ScriptFunction.__call__ = scripted  # type: ignore
         nn.Module.__call__ = call  # type: ignore[method-assign]
         tracer.__enter__()  # type: ignore[no-untyped-call]
 
     def __exit__(self, *error: Any) -> None:
         nn.Module.__call__ = self.original  # type: ignore[method-assign]
-        torch.jit.ScriptFunction.__call__ = self.compiled  # type: ignore[method-assign]
+        torch.jit.ScriptFunction.__call__ = self.compiled  # type: ignore
         self.tracer.__exit__(*error)  # type: ignore[no-untyped-call]
