@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 import warnings
 
 import numpy as np
@@ -98,17 +97,6 @@ def test_the_first_error_in_the_order_of_the_blocks_travels_and_those_that_wait_
     assert len(done) < 5
 
 
-def test_an_interrupt_reaches_a_run_that_waits_for_its_blocks(pool):
-    pool(2)
-    threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-    begun = time.perf_counter()
-    ended = threading.Event()
-    with pytest.raises(KeyboardInterrupt):
-        list(threads.in_turn(lambda start: ended.wait(20), range(8), 2, lambda: None))
-    ended.set()
-    assert time.perf_counter() - begun < 10
-
-
 def test_a_single_block_has_the_other_threads_for_its_parts_and_never_waits_for_one_that_is_busy(pool, monkeypatch):
     pool(3)
     monkeypatch.setattr(threads, "SMALL", 0)
@@ -136,6 +124,25 @@ def test_a_single_block_has_the_other_threads_for_its_parts_and_never_waits_for_
     for each in runs:
         each.join(30)
     assert [[part[:2] for part in parts] for parts in results] == [[(0, 30), (30, 60), (60, 90)]] * 3
+
+
+def test_what_nobody_waits_for_ends_between_two_nodes(pool):
+    pool(2)
+    ended = []
+
+    def long(start):
+        try:
+            while True:
+                threads.still_wanted()
+        finally:
+            ended.append(start)
+
+    threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        list(threads.in_turn(long, range(9), 2, lambda: None))
+    free = threading.Barrier(2, timeout=20)
+    list(threads.in_turn(lambda start: free.wait(), range(2), 2, lambda: None))  # both threads are free again
+    assert sorted(ended) == [0, 1]
 
 
 def test_a_forked_child_has_a_pool_of_its_own(pool):

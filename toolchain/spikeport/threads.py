@@ -25,8 +25,13 @@ from spikeport.process import processors
 T = TypeVar("T")
 
 
+class Unwanted(BaseException):
+    """Nobody waits any more for what a thread of the pool computes."""
+
+
 class _Here(threading.local):
     spare = 0  #: threads that work of this one may take for its parts; 0 outside of the pool
+    over: threading.Event | None = None  #: set where nobody waits any more
 
 
 _here = _Here()
@@ -83,7 +88,7 @@ def in_turn(work: Callable[[int], T], starts: range, together: int, next_one: Ca
 
     All in the pool, unless torch has but one thread here. ``next_one()`` is called here before a start is handed out.
     What one of them raises, the first in their order, is raised here, as is what ends this one: those that wait are
-    then left undone.
+    then left undone, and those that run end at `still_wanted`.
     """
     if torch.get_num_threads() == 1:
         for start in starts:
@@ -93,23 +98,31 @@ def in_turn(work: Callable[[int], T], starts: range, together: int, next_one: Ca
     threads = available()
     pool, spare = _pool(os.getpid(), threads), threads if len(starts) == 1 else 1
     waiting: deque[Future[T]] = deque()
+    over = threading.Event()
     try:
         for start in starts:
             if len(waiting) == together:
                 yield waiting.popleft().result()
             next_one()
-            waiting.append(pool.submit(copy_context().run, _sparing, spare, work, start))
+            waiting.append(pool.submit(copy_context().run, _in_pool, spare, over, work, start))
         while waiting:
             yield waiting.popleft().result()
     finally:
+        over.set()
         for future in waiting:
             future.cancel()
 
 
-def _sparing(spare: int, work: Callable[[int], T], start: int) -> T:
+def _in_pool(spare: int, over: threading.Event, work: Callable[[int], T], start: int) -> T:
     """``work(start)``, for whose parts so many threads are spare."""
-    _here.spare = spare
+    _here.spare, _here.over = spare, over
     try:
         return work(start)
     finally:
-        _here.spare = 1
+        _here.spare, _here.over = 1, None
+
+
+def still_wanted() -> None:
+    """Raise `Unwanted` where nobody waits any more for the block of this thread: long work asks now and then."""
+    if _here.over is not None and _here.over.is_set():
+        raise Unwanted

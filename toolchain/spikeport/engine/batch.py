@@ -21,6 +21,7 @@ from spikeport.graph import LIF, Array, Delay, Graph, Input, Node, Operation, Pe
 from spikeport.record import Events, Record, SynapseEvents
 from spikeport.spike_train import Train
 from spikeport.target import Request
+from spikeport.threads import still_wanted
 
 
 @dataclass
@@ -73,6 +74,7 @@ class Run:
         values = {entry: enter.values(self.program, samples)}
         self.batch = samples.number
         for stretch, done in self.program.turns:
+            still_wanted()
             name = stretch.names[0]
             if stretch.feeds_back:
                 values |= self._cycle(stretch, values, start, steps)
@@ -106,6 +108,7 @@ class Run:
         delays = {name: node for name in stretch.names if isinstance(node := graph.nodes[name], Delay)}
         wanted: dict[str, list[Tensor]] = {name: [] for name in stretch.wanted}
         for step in range(steps):
+            still_wanted()
             now = {name: values[name][min(step, len(values[name]) - 1)][None] for name in outside}
             now |= {name: self._past(name, node)[:1] for name, node in delays.items()}
             for name in stretch.names:

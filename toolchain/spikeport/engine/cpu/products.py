@@ -92,12 +92,12 @@ class Later:
     """A way that is laid out when it is first taken, which a large layer of few events may never do."""
 
     def __init__(self, make: Callable[[], Callable[[Tensor], Tensor]]) -> None:
-        self._make = cache(make)
-        self._making = Lock()
+        self._make, self._making = make, Lock()
+        self._run: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
         with self._making:  # once for all threads
-            run = self._make()
+            run = self._run = self._run or self._make()
         return run(x)
 
 
