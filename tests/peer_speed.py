@@ -81,10 +81,15 @@ class Child:
         whole, cpu = self.told()
         return 1e3 * whole, 1e3 * cpu
 
+    def end(self) -> None:
+        """No more runs."""
+        assert self.process.stdin
+        self.process.stdin.close()
 
-def started(tool: str, facts: dict[str, Any], stack: ExitStack) -> Child:
+
+def started(script: Path, words: list[str], stack: ExitStack) -> Child:
     """A process that makes its network."""
-    words = [sys.executable, str(CHILD), tool, json.dumps(facts)]
+    words = [sys.executable, str(script), *words]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return Child(stack.enter_context(subprocess.Popen(words, text=True, env=environment, **pipes)))
@@ -93,7 +98,7 @@ def started(tool: str, facts: dict[str, Any], stack: ExitStack) -> Child:
 def measured(tools: tuple[str, ...], facts: dict[str, Any], rounds: int) -> dict[str, list[tuple[float, float]] | str]:
     """Each tool's times, or why it has none; all outputs are the same, or nothing is timed."""
     with ExitStack() as stack:
-        children = {tool: started(tool, facts, stack) for tool in tools}
+        children = {tool: started(CHILD, [tool, json.dumps(facts)], stack) for tool in tools}
         first = {tool: child.told() for tool, child in children.items()}
         outputs = {tool: said["output"] for tool, said in first.items() if "output" in said}
         assert len(set(outputs.values())) == 1, f"the outputs differ: {outputs}"
@@ -103,7 +108,7 @@ def measured(tools: tuple[str, ...], facts: dict[str, Any], rounds: int) -> dict
             for tool in outputs:
                 took[tool].append(children[tool].run())
         for child in children.values():
-            child.process.stdin.close()
+            child.end()
     return took
 
 

@@ -1,4 +1,4 @@
-"""The engine on recurrent networks beside onnxruntime and eager torch, in one process, taking turns.
+"""The engine on recurrent networks beside onnxruntime and eager torch, each in a process of its own, taking turns.
 
 python tests/recurrent_speed.py --write docs/results/recurrent-speed.md
 """
@@ -6,36 +6,41 @@ python tests/recurrent_speed.py --write docs/results/recurrent-speed.md
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
-import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 
 from bench_networks import recurrent
 from bench_record import processor
+from benchmarks.peers import timed
+from peer_speed import started
 from spikeport.engine.run import Engine
 from spikeport.files import write_text
 from spikeport.formats import onnx
 from spikeport.graph import Graph
 
+ROUNDS = 7
 SIZES = [(T, hidden, batch) for hidden in (128, 512) for batch in (1, 64) for T in (100, 1000)]
 HEAD = """# The engine on recurrent networks
 
 Written by `python tests/recurrent_speed.py --write docs/results/recurrent-speed.md`. 40 inputs of events, a matrix,
-neurons whose spikes come back by a matrix a step later, a matrix, a readout: milliseconds for all steps of a batch, the
-median of five runs that take turns with the others' in one process; threads: {threads}. onnxruntime runs spikeport's
-own export, torch the same network in its own operations, step by step. Outputs were compared first: integers are equal
-to the bit, real ones within 1e-2.
+neurons whose spikes come back by a matrix a step later, a matrix, a readout: milliseconds for all steps of a batch,
+medians of {rounds} runs with their quarters. Each tool has a process of its own, one thread, and they take turns.
+onnxruntime runs spikeport's own export, torch the same network in its own operations, step by step. Outputs are
+compared first: integers are equal to the bit, real ones within 1e-2. Ratios are of the processor's time, of which the
+engine's stands beside its own.
 
 {where}
 
-| steps | neurons | batch | arithmetic | engine | onnxruntime | ratio | torch, eager | ratio |
-|---|---|---|---|---|---|---|---|---|
+| steps | neurons | batch | arithmetic | engine | CPU | onnxruntime | ratio | torch, eager | ratio |
+|---|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -52,51 +57,72 @@ def eager(graph: Graph, x: torch.Tensor) -> torch.Tensor:
     return total
 
 
-def medians(*runs: Callable[[], Any]) -> list[float]:
-    """Milliseconds of each, the runs taking turns."""
-    seconds: list[list[float]] = [[] for _ in runs]
-    for _ in range(5):
-        for run, times in zip(runs, seconds, strict=True):
-            begun = time.perf_counter()
-            run()
-            times.append(1e3 * (time.perf_counter() - begun))
-    return [statistics.median(times) for times in seconds]
+def runs(tool: str, graph: Graph, x: np.ndarray) -> Callable[[], Any]:
+    """What a tool does with the samples."""
+    if tool == "engine":
+        engine = Engine(graph)
+        return lambda: engine.simulate(x).outputs
+    if tool == "onnxruntime":
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level, options.intra_op_num_threads = 3, 1
+        session = onnxruntime.InferenceSession(onnx.build(graph).SerializeToString(), options)
+        return lambda: session.run(["output"], {"input": x})[0]
+    there = torch.as_tensor(x)
+    return lambda: eager(graph, there)
+
+
+def child(tool: str, steps: int, hidden: int, batch: int, integers: int) -> None:
+    """One tool, in this process: its output, then its times."""
+    torch.set_num_threads(1)
+    x = (np.random.default_rng(1).random((steps, batch, 40)) < 0.2).astype(np.float32)
+    run = runs(tool, recurrent(steps, hidden, integers=bool(integers)), x)
+    print(json.dumps(np.asarray(run()).tolist()), flush=True)
+    timed(run)
 
 
 def row(steps: int, hidden: int, batch: int, *, integers: bool) -> str:
     """One network, compared and timed."""
-    graph = recurrent(steps, hidden, integers=integers)
-    x = (np.random.default_rng(1).random((steps, batch, 40)) < 0.2).astype(np.float32)
-    engine, options, there = Engine(graph), onnxruntime.SessionOptions(), torch.as_tensor(x)
-    options.log_severity_level, options.intra_op_num_threads = 3, torch.get_num_threads()
-    session = onnxruntime.InferenceSession(onnx.build(graph).SerializeToString(), options)
-    ours, theirs = engine.simulate(x).outputs, session.run(["output"], {"input": x})[0]
-    runs = [lambda: engine.simulate(x), lambda: session.run(["output"], {"input": x})]
-    if integers:
-        assert np.array_equal(ours, theirs)
-    else:
-        assert np.abs(ours - theirs).max() < 1e-2
-        assert np.abs(ours - eager(graph, there).numpy()).max() < 1e-2
-        runs.append(lambda: eager(graph, there))
-    mine, *others = medians(*runs)
-    cells = [f"{other:.2f} | {other / mine:.1f}" for other in others] + [" | "] * (2 - len(others))
+    tools = ("engine", "onnxruntime") if integers else ("engine", "onnxruntime", "torch, eager")
+    facts = [str(fact) for fact in (steps, hidden, batch, int(integers))]
+    with ExitStack() as stack:
+        children = [started(Path(__file__), ["--child", tool, *facts], stack) for tool in tools]
+        ours, *theirs = (np.asarray(each.told()) for each in children)
+        assert all(np.array_equal(ours, other) if integers else np.abs(ours - other).max() < 1e-2 for other in theirs)
+        took = [[each.run() for each in children] for _ in range(ROUNDS)]
+        for each in children:
+            each.end()
+    cells, mine = [], statistics.median(turn[0][1] for turn in took)
+    for number in range(3):
+        if number >= len(tools):
+            cells.append(" | ")
+            continue
+        low, middle, high = statistics.quantiles([turn[number][0] for turn in took], n=4, method="inclusive")
+        cpu = statistics.median(turn[number][1] for turn in took)
+        ratio = f" | {cpu / mine:.1f}" if number else f" | {cpu:.2f}"
+        cells.append(f"{middle:.2f} ({low:.2f} to {high:.2f}){ratio}")
     kind = "integers" if integers else "float32"
-    return f"| {steps:,} | {hidden} | {batch} | {kind} | {mine:.2f} | {' | '.join(cells)} |"
+    return f"| {steps:,} | {hidden} | {batch} | {kind} | {' | '.join(cells)} |"
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--write", type=Path)
+    options.add_argument("--child", nargs=5)
     order = options.parse_args()
-    cpu = processor()
-    where = f"{cpu}, torch {torch.__version__}, onnxruntime {onnxruntime.__version__}."
+    if order.child:
+        tool, *facts = order.child
+        child(tool, *map(int, facts))
+        return
+    where = f"{processor()}, torch {torch.__version__}, onnxruntime {version('onnxruntime')}."
     rows = []
     for size in SIZES:
         for integers in (True, False):
             rows.append(row(*size, integers=integers))
             print(rows[-1], flush=True)
     if order.write:
-        write_text(order.write, HEAD.format(threads=torch.get_num_threads(), where=where) + "\n".join(rows) + "\n")
+        write_text(order.write, HEAD.format(rounds=ROUNDS, where=where) + "\n".join(rows) + "\n")
 
 
 if __name__ == "__main__":

@@ -246,6 +246,14 @@ TOOLS: dict[str, Callable[[Network], Run]] = {
 }
 
 
+def timed(run: Run) -> None:
+    """Seconds of one run, and the processor's, for each line that comes."""
+    for _ in sys.stdin:
+        clock, cpu = time.perf_counter(), time.process_time()
+        run()
+        print(json.dumps((time.perf_counter() - clock, time.process_time() - cpu)), flush=True)
+
+
 def main(tool: str, facts: str) -> None:
     """Say the output's hash and share, then time one run for each line that comes."""
     warnings.simplefilter("ignore")
@@ -260,11 +268,7 @@ def main(tool: str, facts: str) -> None:
             return
         told = hashlib.sha256(np.ascontiguousarray(output)).hexdigest()
         print(json.dumps({"output": told, "rate": float(output.mean() / len(net.x))}), flush=True)
-        for _ in sys.stdin:
-            clock, cpu = time.perf_counter(), time.process_time()
-            run()
-            took = time.perf_counter() - clock, time.process_time() - cpu
-            print(json.dumps(took), flush=True)
+        timed(run)
 
 
 if __name__ == "__main__":
