@@ -77,7 +77,7 @@ def run_file(path: Path | str) -> ModuleType:
         spec.loader.exec_module(module)
     except SpikeportError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         fail("SP323", f"cannot be run: {type(error).__name__}: {error}", where=str(path), mend="mend the file")
     return module
 

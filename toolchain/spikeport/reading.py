@@ -250,8 +250,10 @@ def image(path: Path, side: int | None = None, mode: str = "") -> Array:
     try:
         with Image.open(path) as file:
             picture = file.convert(mode or ("L" if file.mode in ("1", "L") else "RGB"))
-    except Image.DecompressionBombError as error:
-        raise ValueError(str(error)) from None
+    except OSError:
+        raise
+    except (Image.DecompressionBombError, SyntaxError, LookupError, TypeError, *DAMAGED_MEMBER) as error:
+        raise ValueError(line(error)) from None  # SyntaxError: Pillow's word for a chunk that is damaged
     if side is not None:
         width, height = picture.size
         size = (side, side * height // width) if width <= height else (side * width // height, side)

@@ -12,6 +12,7 @@ import shutil
 import socket
 import tempfile
 import time
+import warnings
 from pathlib import Path
 from typing import Any, Self
 
@@ -110,7 +111,9 @@ class OnRay:
         else:
             options |= {"address": self.address, "runtime_env": shipped()}
         try:
-            self.ray.init(**options)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what is wrong is said below
+                self.ray.init(**options)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             what = f"no cluster answers ({str(error).strip().splitlines()[0][:200]})"
             short = "set TMPDIR to a folder whose path is shorter, as /tmp"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -81,6 +82,7 @@ def _options(parameter: Parameter, help: Help) -> Iterator[Parameter]:
     names = help.flags or ((f"{flag}/--no-{flag[2:]}",) if default is True else (flag,))
     bounds: dict[str, Any] = {"min": help.least, "max": help.most, "help": help.text, "metavar": help.metavar}
     bounds["autocompletion"] = _offered(parameter)
+    bounds["callback"] = _number if kind is float else None
     info = typer.Argument(**bounds) if help.place else typer.Option(*names, **bounds)
     if default is Parameter.empty or help.needed:
         yield Parameter(name, Parameter.KEYWORD_ONLY, annotation=Annotated[kind, info])
@@ -95,6 +97,13 @@ def _options(parameter: Parameter, help: Help) -> Iterator[Parameter]:
     if help.layers:
         layers = Annotated[list[str] | None, typer.Option(f"{flag}-of", metavar="LAYER", help=help.layers)]
         yield Parameter(f"{name}_of", Parameter.KEYWORD_ONLY, default=None, annotation=layers)
+
+
+def _number(value: float | None) -> float | None:
+    """What was written, which every comparison would pass over were it nan."""
+    if value is not None and math.isnan(value):
+        raise typer.BadParameter("nan is no number")
+    return value
 
 
 def _offered(parameter: Parameter) -> Callable[[str], list[str]] | None:
