@@ -1,11 +1,16 @@
-"""Model cards, measured: ``python -m spikeport_models.card CHECKPOINT`` writes one beside the checkpoint."""
+"""Model cards, measured: ``python -m spikeport_models.card CHECKPOINT`` writes one beside the checkpoint.
+
+Of a card that is there the words stay that nothing measures: the machine, the cross-validation, the note.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import statistics
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +41,25 @@ OFFICIAL = ("fashion-mnist", "cifar10", "cifar100", "dvs-gesture", "japanese-vow
 SAMPLES = 500  #: on which firing rates are measured
 
 
-def card(path: Path, *, trained_on: str, folds: Path | None = None, note: str = "") -> str:
-    """The card of a checkpoint as Markdown. ``folds`` is what `crossval` wrote."""
+@dataclass(frozen=True)
+class Words:
+    """What nothing measures of a card."""
+
+    trained_on: str = ""
+    folds: str = ""  #: the row of the cross-validation
+    note: str = ""
+
+    @classmethod
+    def of(cls, text: str) -> Words:
+        """Those of a card that was written before."""
+        rows = {line.split(" | ")[0]: line for line in text.splitlines() if line.startswith("| ")}
+        trained_on = rows.get("| Trained on", "").removeprefix("| Trained on | ").removesuffix(" |")
+        note = re.search(r"^Mean firing rate.*?\n\n(.*?)\n*Versions: ", text, re.MULTILINE | re.DOTALL)
+        return cls(trained_on, rows.get("| Cross-validation", ""), note[1] if note else "")
+
+
+def card(path: Path, words: Words) -> str:
+    """The card of a checkpoint as Markdown."""
     module, facts = load(path)
     data = datasets.load(facts["dataset"], "test", timesteps=facts["timesteps"])
     part = Part.of(data.x, data.y, data.coding, data.lengths)
@@ -61,11 +83,11 @@ def card(path: Path, *, trained_on: str, folds: Path | None = None, note: str = 
         f"| Parameters | {size.parameters:,} ({path.stat().st_size:,} bytes) |",
         f"| Multiply-adds a timestep | {size.macs:,}, padding included |",
         f"| Spiking neurons | {sum(size.neurons.values()):,} |",
-        f"| Trained on | {trained_on} |",
+        f"| Trained on | {words.trained_on} |",
         "| Licence of the weights | Apache-2.0 |",
     ]
-    if folds is not None:
-        lines.insert(8, _cross_validation(json.loads(folds.read_text(encoding="utf-8"))))
+    if words.folds:
+        lines.insert(8, words.folds)
     lines += [
         "",
         "## Commands",
@@ -77,7 +99,11 @@ def card(path: Path, *, trained_on: str, folds: Path | None = None, note: str = 
         "",
     ]
     lines += ["## Layers", "", *_layers(module, data, size.neurons)]
-    lines += ["", *([note, ""] if note else []), f"Versions: {_versions(facts)}. Written by `spikeport_models.card`."]
+    lines += [
+        "",
+        *([words.note, ""] if words.note else []),
+        f"Versions: {_versions(facts)}. Written by `spikeport_models.card`.",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -136,12 +162,19 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--trained-on", required=True, help="the machine, in words")
+    parser.add_argument("--trained-on", help="the machine, in words; those of the card that is there")
     parser.add_argument("--folds", type=Path, help="what crossval wrote")
-    parser.add_argument("--note", default="")
+    parser.add_argument("--note", help="a paragraph; that of the card that is there")
     options = parser.parse_args()
-    text = card(options.checkpoint, trained_on=options.trained_on, folds=options.folds, note=options.note)
-    write_text(options.checkpoint.with_suffix(".md"), text)
+    there = options.checkpoint.with_suffix(".md")
+    words = Words.of(there.read_text(encoding="utf-8") if there.exists() else "")
+    if options.folds is not None:
+        words = replace(words, folds=_cross_validation(json.loads(options.folds.read_text(encoding="utf-8"))))
+    said = {name: value for name in ("trained_on", "note") if (value := getattr(options, name)) is not None}
+    if not said.get("trained_on", words.trained_on):
+        parser.error("say --trained-on, the machine in words: no card tells it")
+    text = card(options.checkpoint, replace(words, **said))
+    write_text(there, text)
     print(text)
 
 

@@ -89,6 +89,6 @@ def test_cross_validation_trains_every_fold(tmp_path):
 def test_a_card_is_written_from_measurements():
     name = next(iter(shipped.models()))
     path = shipped.models()[name]
-    text = card.card(path, trained_on="a test")
+    text = card.card(path, card.Words("a test"))
     for fact in ("95 % interval", "Seed", "Parameters", "thresholds over time", "spikeport evaluate", "Licence"):
         assert fact in text
