@@ -107,14 +107,19 @@ def check(plan: Plan, knows: Callable[[str, str], Iterable[str] | None], metrics
     """The axes of a plan that can be run; nothing has run yet.
 
     ``knows(verb, option)``: None where a verb has such an option, else the options that it has. ``metrics`` are what
-    the plan's verbs give. Raises SP961 for unknown options, SP962 for empty ranges, conditions on no axis and circles,
-    SP963 for goals and constraints that no verb gives, SP964 for bounds that are none, SP965 for more jobs than
-    ``most``; each with all that is wrong.
+    the plan's verbs give. Raises SP961 for unknown options and for one that is told twice, SP962 for empty ranges,
+    conditions on no axis and circles, SP963 for goals and constraints that no verb gives, SP964 for bounds that are
+    none, SP965 for more jobs than ``most``; each with all that is wrong.
     """
     axes, known, _ = axes_of(plan), [*metrics], plan.chip
     _bounded(axes, plan)
     said = [(f"{verb}.{name}", "the plan's tables") for verb, table in plan.verbs.items() for name in table]
     problems = [*_unknown([*said, *((name, "axes") for name in axes)], plan, knows)]
+    problems += [
+        Finding("SP961", f"{name} stays and varies", "axes", mend="say it in the table or as an axis, not in both")
+        for name, _ in said
+        if name in plan.axes
+    ]
     problems += [Finding("SP962", f"{name} goes through nothing", "axes") for name, a in axes.items() if not a.grid()]
     problems += [
         Finding("SP962", f"{name} depends on {other}, which is no axis", "axes", mend=choose(other, axes))

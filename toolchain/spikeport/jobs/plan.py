@@ -150,9 +150,10 @@ def read(path: Path | str, verbs: Collection[str]) -> Plan:
 def parse(fields: Mapping[str, Any], verbs: Collection[str], where: str = "plan") -> Plan:
     """A plan from plain values, as `read`."""
     own = {name: value for name, value in fields.items() if name not in verbs}
-    axes = {name: axis if isinstance(axis, Mapping) else {"values": axis} for name, axis in own.get("axes", {}).items()}
     tables = {name: fields[name] for name in verbs if name in fields}
     try:
+        varied = own.get("axes", {}).items()
+        axes = {name: axis if isinstance(axis, Mapping) else {"values": axis} for name, axis in varied}
         return Plan(**{**own, "axes": axes, "verbs": {**own.get("verbs", {}), **tables}})
     except ValidationError as error:
         raise SpikeportError([_finding(one, where, verbs) for one in error.errors()]) from None

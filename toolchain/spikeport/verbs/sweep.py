@@ -21,6 +21,7 @@ from spikeport.jobs.plan import Plan
 from spikeport.jobs.store import Store
 from spikeport.jobs.sweep import Sweep, noted
 from spikeport.jobs.table import Row
+from spikeport.mapping import chip
 from spikeport.nearest import choose
 from spikeport.reporting import sweep as page
 from spikeport.target import silent
@@ -206,11 +207,13 @@ def _steps(model: str) -> int:
 
 
 def _complete(known: Plan) -> None:
-    """Raises SP961 for verbs that there are not, and for what one lacks."""
+    """Raises SP961 for verbs that there are not, and for what one lacks, SP721 for a chip that there is not."""
     trains = "train" in known.verbs
     if trains == (known.model is not None):
         what = "trains a network and names one" if trains else "neither trains a network nor names one"
         fail("SP961", f"the plan {what}", where=known.name, mend='model = "…", or a table [train] with its recipe')
+    if known.chip is not None:
+        chip.find(known.chip[0])
     for verb, options in known.verbs.items():
         if verb not in stages.ORDER:
             fail("SP961", f"a plan cannot run {verb!r}", where=known.name, mend=choose(verb, stages.ORDER))
