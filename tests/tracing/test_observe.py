@@ -107,3 +107,31 @@ def test_code_that_cannot_be_used_is_one_error(reference):
     with pytest.raises(SpikeportError) as caught:
         named(reference)
     assert caught.value.code == "SP397"
+
+
+class Recorded(nn.Module):
+    """Membranes or spikes of each step, of neurons that are known, with time before or behind the batch."""
+
+    def __init__(self, membranes, axis):
+        super().__init__()
+        self.membranes, self.axis = membranes, axis
+        self.repeat, self.fc, self.lif, self.out = Repeat(T), Linear(5, 5), IF(method("fixed"), T), nn.Linear(5, 3)
+        self.fc.weight.data.mul_(4)
+
+    def forward(self, x):
+        u, steps = 0.0, []
+        for spikes in self.lif(self.fc(self.repeat(x))):
+            u = 0.5 * u + self.out(spikes)
+            steps.append(u if self.membranes else spikes)
+        return torch.stack(steps, self.axis)
+
+
+@pytest.mark.parametrize("samples", [3, T])
+@pytest.mark.parametrize("membranes", [True, False])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_result_over_time_is_read_out_as_the_graph_reads_it_out(membranes, axis, samples):
+    torch.manual_seed(0)
+    module = Recorded(membranes, axis)
+    graph = capture(module, (5,))
+    x = np.random.default_rng(0).standard_normal((samples, 5)).astype(np.float32)
+    np.testing.assert_allclose(observe(module, graph, x).outputs, simulate(graph, x).outputs, rtol=1e-5, atol=1e-6)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spikeport.graph import LIF, Array, Graph, Samples
+from spikeport.graph import LIF, Array, Graph, Readout, Samples
 from spikeport.record import Record, join
 from spikeport.spike_train import Train
 from spikeport.target import Request
@@ -69,7 +69,21 @@ def watched(module: nn.Module, graph: Graph, x: Tensor, way: Forward, output: in
     plan = Plan(Reading(way), graph.entry.shape, graph.timesteps, graph.entry.coding, output)
     with evaluating(module), torch.inference_mode(), watch.on(module):
         (result,) = called(module, x, plan).values()
-    return _record(graph, watch, result.detach().cpu().numpy())
+    values = result.detach().cpu().numpy()
+    return followed(module, graph, x, way, output) if doubtful(graph, values, way) else _record(graph, watch, values)
+
+
+def doubtful(graph: Graph, result: Array, way: Forward) -> bool:
+    """Whether a result that has an axis of time is not sure to be [T, B, ...], each step of which counts alike.
+
+    Membranes that the module records are read out by their mean, where the graph's readout weighs what they add up.
+    """
+    if result.ndim != len(graph.shapes[graph.output]) + 2:
+        return False
+    node = graph.nodes[graph.output]
+    alike = not isinstance(node, Readout) or bool((node.weight == node.weight[0]).all())
+    first = way == "step" or (way == "sequence" and result.shape[0] == graph.timesteps != result.shape[1])
+    return not (alike and first)
 
 
 def followed(module: nn.Module, graph: Graph, x: Tensor, way: Forward, output: int | str | None) -> Record:
