@@ -1,4 +1,4 @@
-"""An endless stream on the engine beside onnxruntime's single steps, in one process, taking turns; and its memory.
+"""An endless stream on the engine beside onnxruntime's single steps, each in its process, in turns; and its memory.
 
 python tests/stream_speed.py --write docs/results/streaming.md
 """
@@ -6,9 +6,12 @@ python tests/stream_speed.py --write docs/results/streaming.md
 from __future__ import annotations
 
 import argparse
+import json
 import resource
+import statistics
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,9 @@ import onnxruntime
 import torch
 
 from bench_record import processor
+from benchmarks.peers import timed
 from onnx_speed import network
+from peer_speed import started
 from spikeport.engine import Stream
 from spikeport.files import write_text
 from spikeport.formats import onnx
@@ -26,10 +31,10 @@ STEPS, ROUNDS = 128, 5
 HEAD = """# Streams
 
 Written by `python tests/stream_speed.py --write docs/results/streaming.md`. One sample, a tenth of its inputs fire at a
-step, integers; microseconds a step, the fastest of {rounds} rounds of {steps} steps that take turns in one process; one
-thread. Blocks say how many frames come together. onnxruntime runs spikeport's single-step export, called once a step,
-which has no blocks. The spikes that come out are the same, step by step. Memory is what the process has grown by in
-20,000 more steps (256 of the convolutions), in MB.
+step, integers; microseconds a step, medians of {rounds} rounds of {steps} steps that take turns, with their quarters;
+each tool has a process of its own, one thread. Blocks say how many frames come together. onnxruntime runs spikeport's
+single-step export, called once a step, which has no blocks. The spikes that come out are the same, step by step. Memory
+is what the process has grown by in 20,000 more steps (256 of the convolutions), in MB.
 
 {where}
 
@@ -66,42 +71,64 @@ def single_steps(graph: Graph, x: Array) -> Iterator[tuple[Array, list[Array]]]:
         yield told["output"], [told[name] for name in names if name.startswith("spikes/")]
 
 
+def frames(graph: Graph) -> Array:
+    """A tenth of the inputs fire."""
+    return (np.random.default_rng(0).random((STEPS, 1, *graph.entry.shape)) < 0.1).astype(np.uint8)
+
+
+def child(kind: str) -> None:
+    """onnxruntime, in this process: the spikes of each step and layer, then its times."""
+    graph = streamed(kind)
+    x = frames(graph)
+    print(json.dumps([[int(each.sum()) for each in spikes] for _, spikes in single_steps(graph, x)]), flush=True)
+    steps = single_steps(graph, np.concatenate([x[-1:]] + [x] * (2 * ROUNDS)))
+    next(steps)  # makes the session
+    timed(lambda: [next(steps) for _ in range(STEPS)])
+
+
 def row(kind: str, block: int) -> str:
     """One network, compared, timed and left to run."""
     graph = streamed(kind)
-    x = (np.random.default_rng(0).random((STEPS, 1, *graph.entry.shape)) < 0.1).astype(np.uint8)
+    x = frames(graph)
     pieces = np.split(x, range(block, STEPS, block))
     running = Stream(graph, most=block)
     blocks = [done for piece in pieces for done in running.feed(piece)]
     counts = {n: np.concatenate([done.record.spike_counts[n] for done in blocks]) for n in blocks[0].record.neurons}
-    for step, (_, spikes) in enumerate(single_steps(graph, x)):
-        assert [int(each.sum()) for each in spikes] == [int(each[step]) for each in counts.values()]
-    assert all(each.mean() > 0.01 for each in counts.values())
     ours, theirs = [], []
-    for _ in range(ROUNDS):
-        begun = time.perf_counter()
-        for piece in pieces:
-            list(running.feed(piece))
-        ours.append(time.perf_counter() - begun)
-        steps = single_steps(graph, x)
-        next(steps)  # makes the session
-        begun = time.perf_counter()
-        list(steps)
-        theirs.append((time.perf_counter() - begun) * STEPS / (STEPS - 1))
+    with ExitStack() as stack:
+        peer = started(Path(__file__), ["--child", kind], stack)
+        for step, spikes in enumerate(peer.told()):
+            assert spikes == [int(each[step]) for each in counts.values()]
+        assert all(each.mean() > 0.01 for each in counts.values())
+        for _ in range(ROUNDS):
+            begun = time.perf_counter()
+            for piece in pieces:
+                list(running.feed(piece))
+            ours.append(1e6 * (time.perf_counter() - begun) / STEPS)
+            theirs.append(1e3 * peer.run()[0] / STEPS)
+        peer.end()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(20_000 // STEPS if kind == "784-512-10" else 2):
         for piece in pieces:
             list(running.feed(piece))
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    mine, other = (1e6 * min(times) / STEPS for times in (ours, theirs))
-    return f"| {kind} | {block} | {mine:.0f} | {other:.0f} | {other / mine:.1f} | {grown:.1f} |"
+    cells = []
+    for times in (ours, theirs):
+        low, middle, high = statistics.quantiles(times, n=4, method="inclusive")
+        cells.append(f"{middle:.0f} ({low:.0f} to {high:.0f})")
+    ratio = statistics.median(theirs) / statistics.median(ours)
+    return f"| {kind} | {block} | {' | '.join(cells)} | {ratio:.1f} | {grown:.1f} |"
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--write", type=Path)
+    options.add_argument("--child")
     order = options.parse_args()
     torch.set_num_threads(1)
+    if order.child:
+        child(order.child)
+        return
     cpu = processor()
     rows = []
     for kind in ("784-512-10", "two convolutions"):
