@@ -105,3 +105,18 @@ def test_nothing_to_calibrate():
         with pytest.raises(SpikeportError) as caught:
             calibrate(module, np.zeros((count, 4), np.float32))
         assert caught.value.code == "SP396"
+
+
+@torch.library.custom_op("spikeport_tests::halved", mutates_args=())
+def halved(x: torch.Tensor) -> torch.Tensor:
+    return x / 2
+
+
+def test_an_operator_of_a_librarys_own_is_called_that():
+    class Net(nn.Module):
+        def forward(self, x):
+            return (halved(x) > 1).to(x.dtype)
+
+    with pytest.raises(SpikeportError, match="operator of a library's own") as caught:
+        capture(Net(), (6,), timesteps=2)
+    assert "register_neuron" in caught.value.findings[0].mend

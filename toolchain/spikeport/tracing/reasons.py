@@ -40,6 +40,12 @@ REASONS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("round", "floor", "ceil", "trunc"), ("rounds analog values", SPIKE)),
 }
 
+#: torch.library's operators, as SpikingJelly's neurons call them in subclasses that fire otherwise
+COMPILED = (
+    "is an operator of a library's own, whose steps are not seen",
+    "write it in operations of torch, or teach capture the neuron: spikeport.tracing.register_neuron",
+)
+
 
 def unknown(call: Call) -> Any:
     """Raises `Unsupported` with what the function is."""
@@ -47,6 +53,8 @@ def unknown(call: Call) -> Any:
     if name in ("clamp", "clip", "clamp_min", "clamp_max"):
         raise Unsupported(*_clamp(call))
     what, mend = REASONS.get(call.name, ("is no operation that a graph can hold", ""))
+    if call.name.endswith(".default"):
+        what, mend = COMPILED
     raise Unsupported(what, mend=mend)
 
 
