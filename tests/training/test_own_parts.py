@@ -1,12 +1,16 @@
 """Parts that a file brings: rules, losses, schedules; what is checked of them, and what a checkpoint needs of them."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import pytest
 import torch
 
 from data_files import code
 from spikeport import plugins
 from spikeport.findings import SpikeportError
-from spikeport.training import LIF, DsAtgo, Fixed, checkpoint, objective, shipped
+from spikeport.training import LIF, DsAtgo, Fixed, Method, checkpoint, objective, shipped
+from spikeport.training.augment import augment
 from spikeport.training.catalogue import method
 from spikeport.training.loop import rate_at
 from spikeport.training.recipe import facts_of, parse
@@ -94,6 +98,24 @@ def test_a_file_that_is_none(tmp_path):
     assert code(plugins.run_file, tmp_path / "bad.py") == "SP323"
     assert code(plugins.run_file, tmp_path / "none.py") == "SP323"
     assert code(plugins.plugin, "method", "x") == "SP323"
+
+
+def test_what_a_part_forgets_is_told(monkeypatch):
+    """A momentum, to watch, a number, a tensor: each ended in an error of Python's."""
+    monkeypatch.setattr(plugins, "_own", {})
+
+    @plugins.plugin("methods", "bare")
+    @dataclass(frozen=True, slots=True)
+    class Bare(Method):
+        adaptive: ClassVar[bool] = True
+
+    plugins.plugin("schedules", "still")(lambda step, per_epoch, epochs: None)
+    plugins.plugin("augmentations", "lost")(lambda x, generator: None)
+    assert code(method, "bare") == "SP313"
+    still, lost = parse({**TINY, "schedule": "still"}), parse({**TINY, "augmentations": {"lost": {}}})
+    assert code(rate_at, still.epochs * 100, 1, still) == "SP323"
+    assert code(augment, torch.zeros(2, 1, 8, 8), torch.Generator(), lost) == "SP323"
+    assert code(getattr, objective.Outcome(None, None, None, None, None), "layers") == "SP323"
 
 
 @pytest.mark.parametrize("reset", ["zero", "subtract"])

@@ -35,6 +35,8 @@ def augment(x: Tensor, generator: torch.Generator, recipe: Recipe) -> Tensor:
         x = _cut_out(x, recipe.cutout, generator)
     for name, own in recipe.augmentations.items():
         x = options.make("augmentations", name, {}, own, "SP312")(x, generator)
+        if not isinstance(x, Tensor):
+            fail("SP323", f"the augmentation {name!r} gives {type(x).__name__}", mend="return x, a tensor")
     return x
 
 

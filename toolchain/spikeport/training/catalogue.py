@@ -27,6 +27,9 @@ def method(name: str, **chosen: Any) -> Method:
         f"{name!r} is no dataclass that extends Method",
         mend="begin with @dataclass(frozen=True) and class …(Method)",
     )
+    average = not made.adaptive or hasattr(made, "momentum")
+    mend = "add momentum: Annotated[float, Field(gt=0, le=1)] = 0.1, of the average that inference fires with"
+    require(average, "SP313", f"{name!r} adapts thresholds and has no field momentum", mend=mend)
     return made  # type: ignore[no-any-return]
 
 

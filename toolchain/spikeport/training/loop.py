@@ -90,7 +90,10 @@ def rate_at(step: int, per_epoch: int, recipe: Recipe) -> float:
         return (step + 1) / begin
     if recipe.schedule not in SCHEDULES:
         by = options.make("schedules", recipe.schedule, SCHEDULES, recipe.schedule_options, "SP312")
-        return float(by(step, per_epoch, recipe.epochs))
+        rate = by(step, per_epoch, recipe.epochs)
+        if not isinstance(rate, int | float):
+            fail("SP323", f"the schedule {recipe.schedule!r} gives {rate!r}", mend="return the factor of lr, a number")
+        return float(rate)
     if recipe.schedule == "step":
         return float(recipe.step_factor ** (step // per_epoch // recipe.step_epochs))
     now = step if recipe.schedule == "cosine" else step // per_epoch * per_epoch
@@ -204,7 +207,7 @@ def train_step(
         torch.autocast(x.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"),
     ):
         logits = module(x)
-    loss = wanted(objective.Outcome(module, logits, heard[-1], y, layers))
+    loss = wanted(objective.Outcome(module, logits, heard[-1], y, layers if wanted.membranes else None))
     loss.backward()  # type: ignore[no-untyped-call]
     optimiser.step()
     _learn_readout(module, heard, y)

@@ -15,6 +15,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from spikeport.findings import fail
 from spikeport.training import losses, options
 from spikeport.training.neurons import Neuron
 
@@ -49,7 +50,14 @@ class Outcome:
     logits: Tensor  #: [B, classes]
     steps: Tensor  #: what entered the readout, [T, B, classes]
     labels: Tensor  #: [B]
-    layers: list[Layer]  #: the neurons, where a loss watches membranes
+    watched: list[Layer] | None  #: the neurons, where a loss watches membranes
+
+    @property
+    def layers(self) -> list[Layer]:
+        """What the neurons did. Raises SP323 where no loss says that it watches membranes."""
+        if self.watched is None:
+            fail("SP323", "a loss looks at layers that nobody watches", mend="write LOSS.membranes = True below it")
+        return self.watched
 
 
 class Loss(Protocol):

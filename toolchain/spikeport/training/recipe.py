@@ -110,7 +110,8 @@ def _counts_for_nothing(recipe: Recipe, field: str) -> bool:
 def _idle(recipe: Recipe, field: str, where: str) -> Finding:
     other, values = ONLY_WITH[field]
     what = f"{field} = {getattr(recipe, field)} does nothing with {other} = {getattr(recipe, other)!r}"
-    return Finding("SP312", what, where, mend=f"leave it out, or {other} = {' or '.join(values)}")
+    mend = f"{field} = {Recipe.model_fields[field].default}, or {other} = {' or '.join(values)}"
+    return Finding("SP312", what, where, mend=mend)
 
 
 def _finding(error: Any, where: str) -> Finding:

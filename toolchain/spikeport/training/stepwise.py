@@ -46,7 +46,7 @@ def forward(
 def _adapted(u: Tensor, beta: Tensor, rules: Rules, *, per_channel: bool) -> tuple[Tensor, Tensor]:
     """Threshold and width of a step, as the method sets them from its membranes."""
     if rules.method.watches:
-        theta, width = rules.method.watch(u, beta)
+        theta, width = map(torch.as_tensor, rules.method.watch(u, beta))
         shape = u.shape[1:2] if per_channel else ()
         what = f"{rules.method.name!r} watches for a threshold of {list(theta.shape)}, the layer has {list(shape)}"
         require(theta.shape == shape, "SP323", what, mend="one number a layer, or one a channel with per_channel")
