@@ -248,7 +248,8 @@ def image(path: Path, side: int | None = None, mode: str = "") -> Array:
     from PIL import Image
 
     try:
-        with Image.open(path) as file:
+        with Image.open(io.BytesIO(path.read_bytes())) as file:  # a file makes what a chunk claims
+            affordable(12 * file.width * file.height)  # read, converted, and as an array
             picture = file.convert(mode or ("L" if file.mode in ("1", "L") else "RGB"))
     except OSError:
         raise
