@@ -163,7 +163,8 @@ def test_the_examples_of_a_verb_are_commands_that_it_understands(verb):
     ("words", "code"),
     [
         (("evaluate", "digits-conv", "--dta", "digits"), "SP910"),
-        (("compare", "a", "b", "--min-agreement", "nan"), "SP816"),
+        (("compare", "a", "b", "--min-agreement", "nan"), "SP910"),
+        (("compare", "a", "b", "--min-agreement", "2"), "SP816"),
         (("evaluate", "digits-conv", "--data", "digits", "--memory", "much"), "SP908"),  # read before the verb begins
         (("--plugin", "none.py", "doctor"), "SP323"),
     ],

@@ -155,7 +155,7 @@ def test_a_network_with_them_is_its_graph_and_its_file(norm, kind, tmp_path):
 
 
 def test_what_cannot_be_is_refused():
-    assert code(network, parse({**TINY, "architecture": {**TINY["architecture"], "norm": "bntt"}})) == "SP314"
+    assert code(parse, {**TINY, "architecture": {**TINY["architecture"], "norm": "bntt"}}) == "SP314"
     module = network(parse({**TINY, "architecture": {**TINY["architecture"], "norm": "tab"}}))
     assert code(losses.near_threshold, module) == "SP316"
     assert code(Tebn(2, Fixed(), 3), torch.zeros(4, 5, 2)) == "SP310"

@@ -119,7 +119,8 @@ def _hints(make: Network, where: str) -> dict[str, Any]:
 
 def _unfit(name: str, error: Any, where: str) -> Finding:
     place = "".join(f"[{step}]" for step in error["loc"] if isinstance(step, int))
-    return Finding("SP314", f"{name}{place} = {error['input']!r}: {error['msg'].lower()}", where)
+    what, why = f"{name}{place} = {error['input']!r}", error["msg"][:1].lower() + error["msg"][1:]
+    return Finding("SP314", f"{what}: {why}", where, mend=f"give {name} what it takes, or leave it out")
 
 
 def network_of(recipe: Recipe, input_shape: tuple[int, ...], classes: int) -> nn.Module:
