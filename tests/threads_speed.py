@@ -23,10 +23,9 @@ import torch
 import bench_networks
 from bench_record import processor
 from spikeport import process
-from spikeport.engine import simulate
-from spikeport.engine.batch import Run
-from spikeport.engine.readout import Results
-from spikeport.engine.run import Engine
+from spikeport.engine import run, simulate
+from spikeport.engine.blocks import Blocks
+from spikeport.engine.program import Program
 from spikeport.files import write_text
 from spikeport.formats import nir
 from spikeport.graph import LIF, Array, Graph, Input, Readout, Real, Samples, Synapse
@@ -40,16 +39,21 @@ HEAD = """# The engine's threads
 
 Written by `python tests/threads_speed.py --write docs/results/threads.md`. Milliseconds for a batch, the median of
 {rounds} rounds, each in a process of its own that runs for half a second; the ways take turns. "Pool": the engine as a
-program calls it, nothing set. "Unsettled": a batch on torch's own threads and those of the compiled loops, as 0.1 ran
-it in a notebook. "Settled": the same where torch's threads sleep while they wait (OMP_WAIT_POLICY=PASSIVE) and freed
-memory is kept, as 0.1's commands ran it. Integers of one sample go through a chain in all three where there is one.
-Outputs are the same: integers to the bit, real ones within 1e-3 of the largest. "Against the better": the time of the
-better of those two by the pool's; 0.95 and more is asked for.
+program calls it, nothing set. "Unsettled": the whole batch on torch's own threads and those of the compiled loops, as
+0.1 ran it in a notebook. "Settled": the same where torch's threads sleep while they wait (OMP_WAIT_POLICY=PASSIVE) and
+freed memory is kept, as 0.1's commands ran it. Outputs are the same: integers to the bit, real ones within 1e-3 of the
+largest. "Against the better": the time of the better of those two by the pool's; 0.95 and more is asked for.
 
 {where}
 
 | network | arithmetic | batch | pool | unsettled | settled | against the better |
 |---|---|---|---|---|---|---|
+"""
+FOOT = """
+Where unsettled is ahead, real numbers go through few or small products, one sample of them or 64 through small layers:
+torch's threads share one product there, and turn while they wait for the next. On a machine that does nothing else this
+is the fastest; beside other programs it is not: one sample of 784-512-10, 0.5 ms, took 147 ms so on two busy
+processors.
 """
 
 
@@ -92,33 +96,25 @@ NETWORKS: dict[str, Callable[[], tuple[Graph, Graph, Array]]] = {
 }
 
 
-def as_before(engine: Engine, x: Array) -> Callable[[], Array]:
-    """A batch on the threads of torch and of the loops."""
-    graph, entering = engine.graph, Samples.of(engine.graph, x)
-    engine.simulate(x)
-    engine.simulate(x)
-    program, alone = engine._program, engine._alone
-    assert program is not None
-    assert alone is not None
-    if entering.number == 1 and alone._chain is not None:
-        return lambda: engine.simulate(x).outputs
-    size = program.samples_at_once(entering.number, None)
+def as_before() -> None:
+    """Have the engine of this process compute batches on the threads of torch and of the loops."""
 
-    def run() -> Array:
-        outputs = np.empty((entering.number, *graph.shapes[graph.output]), program.leaving)
-        for start in range(0, entering.number, size):
-            some = slice(start, start + size)
-            with torch.inference_mode():
-                batch = Run(program, Request(), Results(program.outs, {graph.output: outputs[some]}))
-                batch.launch(entering.cut(some.start, some.stop), program.steps_at_once(size, None))
-            batch.record(whole=False)
-        return outputs
+    def whole(program: Program, total: int, request: Request, kept: int, threads: int) -> Blocks:
+        size = program.samples_at_once(total, request.memory, kept)
+        return Blocks(size, 1, program.steps_at_once(size, request.memory))
 
-    return run
+    def here(work: Any, starts: range, together: int, next_one: Any, *, short: bool) -> Any:
+        for start in starts:
+            next_one()
+            yield work(start)
+
+    run.blocks, run.in_turn, run.reuse_freed_memory = whole, here, lambda: None
 
 
 def measured(way: str, folder: Path) -> dict[str, float]:
     """Milliseconds of each network, arithmetic and batch in this process; outputs go to the folder."""
+    if way != "pool":
+        as_before()
     if way == "settled":
         process.keep_freed_memory()
     told = {}
@@ -127,15 +123,14 @@ def measured(way: str, folder: Path) -> dict[str, float]:
             graph, whole = nir.read(folder / f"{name}.{kind}.nir")[0], np.load(folder / f"{name}.npy")
             for batch in (1, BATCH):
                 x = np.ascontiguousarray(Samples.of(graph, whole).cut(0, batch).array)
-                engine = Engine(graph)
-                run = as_before(engine, x) if way != "pool" else lambda x=x, e=engine: e.simulate(x).outputs
+                engine = run.Engine(graph)
                 key, times = f"{name}/{kind}/{batch}", []
                 for _ in range(3):
-                    outputs = run()
+                    outputs = engine.simulate(x).outputs
                 end = time.perf_counter() + SECONDS
                 while len(times) < 3 or time.perf_counter() < end:
                     begun = time.perf_counter()
-                    run()
+                    engine.simulate(x)
                     times.append(1e3 * (time.perf_counter() - begun))
                 np.save(folder / f"{key.replace('/', '.')}.{way}.npy", outputs)
                 told[key] = statistics.median(times)
@@ -197,7 +192,7 @@ def main() -> None:
         lines = rows(Path(name), order.rounds)
     if order.write:
         where = f"{processor()}, {process.processors()} processors, torch {torch.__version__}."
-        write_text(order.write, HEAD.format(rounds=order.rounds, where=where) + "\n".join(lines) + "\n")
+        write_text(order.write, HEAD.format(rounds=order.rounds, where=where) + "\n".join(lines) + "\n" + FOOT)
 
 
 if __name__ == "__main__":

@@ -126,6 +126,25 @@ def test_a_single_block_has_the_other_threads_for_its_parts_and_never_waits_for_
     assert [[part[:2] for part in parts] for parts in results] == [[(0, 30), (30, 60), (60, 90)]] * 3
 
 
+def test_short_work_stays_in_the_thread_of_its_caller_with_torch_at_one(pool):
+    pool(3)
+
+    def work(start):
+        parts = threads.over_parts(lambda a, b: (a, b), 3, step=1, weight=threads.SMALL)
+        return threading.get_ident(), torch.get_num_threads(), parts
+
+    def fails(start):
+        raise ValueError("so")
+
+    here = threading.get_ident()
+    assert list(threads.in_turn(work, range(1), 3, lambda: None, short=True)) == [(here, 1, [(0, 1), (1, 2), (2, 3)])]
+    with pytest.raises(ValueError, match="so"):
+        list(threads.in_turn(fails, range(1), 3, lambda: None, short=True))
+    assert torch.get_num_threads() == 3
+    (elsewhere,) = threads.in_turn(work, range(1), 3, lambda: None)
+    assert elsewhere[0] != here
+
+
 def test_what_nobody_waits_for_ends_between_two_nodes(pool):
     """As where the caller is interrupted (`cli/test_interrupt.py`)."""
     pool(2)

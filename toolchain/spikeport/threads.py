@@ -3,7 +3,8 @@
 Inside the pool torch computes with one thread, so that none of its own waits there turning, which takes a core from
 others, or is waited for while others have the core: beside other programs that may take a hundred times as long. What
 is done to make it so reaches no thread of a caller: the number that it has told torch stays, for it and for those to
-come.
+come. Work that is done soon after a thread of the pool would be awake stays in its caller's, where torch has one thread
+for so long.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
 from typing import TypeVar
@@ -83,12 +85,30 @@ def over_parts(work: Callable[[int, int], T], count: int, *, step: int = 64, wei
     return [first, *(work(*part) if future.cancel() else future.result() for part, future in others)]
 
 
-def in_turn(work: Callable[[int], T], starts: range, together: int, next_one: Callable[[], None]) -> Iterator[T]:
+@contextmanager
+def _torch_alone(spare: int) -> Iterator[None]:
+    """Have torch compute with one thread in this one, whose parts take up to ``spare``, for a moment.
+
+    A thread that first meets torch in that moment keeps one thread, as torch has one number for all that are to come.
+    """
+    before = torch.get_num_threads()
+    try:
+        _here.spare = spare
+        torch.set_num_threads(1)
+        yield
+    finally:
+        torch.set_num_threads(before)
+        _here.spare = 0
+
+
+def in_turn(
+    work: Callable[[int], T], starts: range, together: int, next_one: Callable[[], None], *, short: bool = False
+) -> Iterator[T]:
     """``work(start)`` for each of ``starts``, up to ``together`` of them at the same time; the results in order.
 
-    All in the pool, unless torch has but one thread here. ``next_one()`` is called here before a start is handed out.
-    What one of them raises, the first in their order, is raised here, as is what ends this one: those that wait are
-    then left undone, and those that run end at `still_wanted`.
+    All in the pool, unless torch has but one thread here, or there is one start whose work is ``short``. ``next_one()``
+    is called here before a start is handed out. What one of them raises, the first in their order, is raised here, as
+    is what ends this one: those that wait are then left undone, and those that run end at `still_wanted`.
     """
     if torch.get_num_threads() == 1:
         for start in starts:
@@ -96,6 +116,12 @@ def in_turn(work: Callable[[int], T], starts: range, together: int, next_one: Ca
             yield work(start)
         return
     threads = available()
+    if short and len(starts) == 1:
+        next_one()
+        with _torch_alone(threads):
+            result = work(starts[0])
+        yield result
+        return
     pool, spare = _pool(os.getpid(), threads), threads if len(starts) == 1 else 1
     waiting: deque[Future[T]] = deque()
     over = threading.Event()

@@ -20,16 +20,20 @@ FIXED = 4  #: blocks of real numbers: two to eight threads are busy, and a block
 # seconds of a core with AVX512-VNNI, measured on five networks (tests/threads_speed.py); their ratios are what counts
 NODE = 1e-4  #: of Python for a node
 UPDATE = 2e-9  #: of a neuron's step
+SHORT = (
+    2e-3  #: where a thread that sleeps would add 3 to 20 %: it takes up to 0.1 ms to wake, where machines are virtual
+)
 INTEGER, REAL = 6e-12, 2.2e-11  #: of a multiply-add
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """Samples in a block, blocks at the same time, and steps of a block that run together."""
+    """Samples in a block, blocks at the same time, steps of a block that run together, and whether that is little."""
 
     size: int
     together: int
     steps: int
+    short: bool = False  #: one block, done soon after a thread of the pool would be awake
 
 
 def blocks(program: Program, total: int, request: Request, kept: int, threads: int) -> Blocks:
@@ -44,7 +48,8 @@ def blocks(program: Program, total: int, request: Request, kept: int, threads: i
     size = -(-once // worth(program, once, threads if program.integers else FIXED))
     limited = request.batch is not None or request.memory is not None
     together = max(1, min(threads, most // size)) if limited else threads
-    return Blocks(size, together, program.steps_at_once(once if limited else size, request.memory))
+    short = size >= total and total * seconds(program) + overhead(program) < SHORT
+    return Blocks(size, together, program.steps_at_once(once if limited else size, request.memory), short)
 
 
 def worth(program: Program, samples: int, most: int) -> int:

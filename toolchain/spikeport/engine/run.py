@@ -83,8 +83,9 @@ class Engine:
         if ready.ahead:
             parts = _read_later(launched, range(0, total, cut.size), ready.ahead, next_one, whole=whole)
         else:
+            starts = range(0, total, cut.size)
             parts = in_turn(
-                lambda start: launched(start).record(whole=whole), range(0, total, cut.size), cut.together, next_one
+                lambda start: launched(start).record(whole=whole), starts, cut.together, next_one, short=cut.short
             )
         for record in parts:
             now, last = last, time.perf_counter()
