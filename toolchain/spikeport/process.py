@@ -46,16 +46,22 @@ def most_memory() -> int:
 
 
 def processors() -> int:
-    """How many processors this process may use: those that it may run on, and whole ones of its control group's share.
-
-    A group's share is Linux's ``cpu.max``, "quota period" in microseconds (of its second version).
-    """
+    """How many processors this process may use: that it may run on, up to whole ones of its control group's share."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(allowed, _share(QUOTA) or allowed)
+
+
+@cache  # each run of the engine asks, and reading takes as long as a small run
+def _share(path: Path) -> int | None:
+    """Whole processors of a control group, at least one, or None where it has no limit.
+
+    The file is Linux's ``cpu.max``, "quota period" in microseconds (of its second version).
+    """
     try:
-        quota, period = QUOTA.read_text("ascii").split()
-        return allowed if quota == "max" else max(1, min(allowed, int(quota) // int(period)))
+        quota, period = path.read_text("ascii").split()
+        return None if quota == "max" else max(1, int(quota) // int(period))
     except (OSError, ValueError):  # another system, or the group's files are not here
-        return allowed
+        return None
 
 
 #: verbs in which torch's own operations and compiled loops take turns for long
