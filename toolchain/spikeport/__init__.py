@@ -6,7 +6,9 @@ beside the nouns that they take and give. They are imported when first used, so 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from spikeport.first_use import on_first_use
 
 if TYPE_CHECKING:
     from spikeport.graph import Graph as Graph
@@ -69,16 +71,8 @@ _HOMES = {verb: f"spikeport.verbs.{verb}" for verb in _VERBS} | {
 }
 
 
-if not TYPE_CHECKING:  # so that a type checker knows the names above and no other
-
-    def __getattr__(name: str) -> Any:
-        from importlib import import_module
-
-        if name not in _HOMES:
-            raise AttributeError(f"module 'spikeport' has no attribute {name!r}")
-        value = getattr(import_module(_HOMES[name]), name)
-        globals()[name] = value  # found at once from now on
-        return value
+if not TYPE_CHECKING:
+    __getattr__ = on_first_use(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

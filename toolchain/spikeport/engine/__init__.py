@@ -5,22 +5,21 @@ The names are imported when first used: most of what stands in here needs no com
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from spikeport.first_use import on_first_use
 
 if TYPE_CHECKING:
     from spikeport.engine.endless import Stream as Stream
     from spikeport.engine.endless import stream as stream
     from spikeport.engine.run import simulate as simulate
 
-_HOMES = {"simulate": "run", "Stream": "endless", "stream": "endless"}
+_HOMES = {
+    "simulate": "spikeport.engine.run",
+    "Stream": "spikeport.engine.endless",
+    "stream": "spikeport.engine.endless",
+}
 __all__ = ["Stream", "simulate", "stream"]
 
 if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        from importlib import import_module
-
-        if name not in _HOMES:
-            raise AttributeError(f"module 'spikeport.engine' has no attribute {name!r}")
-        globals()[name] = value = getattr(import_module(f"spikeport.engine.{_HOMES[name]}"), name)
-        return value
+    __getattr__ = on_first_use(__name__, _HOMES)

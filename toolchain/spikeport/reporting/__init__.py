@@ -5,7 +5,9 @@ The names are imported when first used: a drawing needs no page.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from spikeport.first_use import on_first_use
 
 if TYPE_CHECKING:
     from spikeport.reporting.drawing import draw as draw
@@ -13,15 +15,13 @@ if TYPE_CHECKING:
     from spikeport.reporting.page import render as render
     from spikeport.reporting.page import write as write
 
-_HOMES = {"draw": "drawing", "gather": "figures", "render": "page", "write": "page"}
+_HOMES = {
+    "draw": "spikeport.reporting.drawing",
+    "gather": "spikeport.reporting.figures",
+    "render": "spikeport.reporting.page",
+    "write": "spikeport.reporting.page",
+}
 __all__ = ["draw", "gather", "render", "write"]
 
 if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        from importlib import import_module
-
-        if name not in _HOMES:
-            raise AttributeError(f"module 'spikeport.reporting' has no attribute {name!r}")
-        globals()[name] = value = getattr(import_module(f"spikeport.reporting.{_HOMES[name]}"), name)
-        return value
+    __getattr__ = on_first_use(__name__, _HOMES)

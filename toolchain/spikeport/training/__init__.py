@@ -5,7 +5,9 @@ The names are imported when first used: what knows recipes and shipped models al
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from spikeport.first_use import on_first_use
 
 if TYPE_CHECKING:
     from spikeport.training.catalogue import METHODS as METHODS
@@ -38,15 +40,8 @@ _NAMES = {
     "neurons": ("IF", "LIF", "PLIF", "Neuron"),
     "norm": ("TdBatchNorm",),
 }
-_HOMES = {name: home for home, names in _NAMES.items() for name in names}
+_HOMES = {name: f"spikeport.training.{home}" for home, names in _NAMES.items() for name in names}
 __all__ = list(_HOMES)
 
 if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        from importlib import import_module
-
-        if name not in _HOMES:
-            raise AttributeError(f"module 'spikeport.training' has no attribute {name!r}")
-        globals()[name] = value = getattr(import_module(f"spikeport.training.{_HOMES[name]}"), name)
-        return value
+    __getattr__ = on_first_use(__name__, _HOMES)
