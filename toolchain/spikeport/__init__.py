@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spikeport.first_use import on_first_use
+from spikeport.first_use import on_first_use as _on_first_use  # tab completion shows the public names only
 
 if TYPE_CHECKING:
     from spikeport.graph import Graph as Graph
@@ -72,7 +72,7 @@ _HOMES = {verb: f"spikeport.verbs.{verb}" for verb in _VERBS} | {
 
 
 if not TYPE_CHECKING:
-    __getattr__ = on_first_use(__name__, _HOMES)
+    __getattr__ = _on_first_use(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:
