@@ -16,7 +16,8 @@ from spikeport.jobs import Job, Output
 from spikeport.jobs.axes import axes_of
 from spikeport.jobs.plan import Axis, Plan, Search
 from spikeport.jobs.sweep import Sweep, noted
-from spikeport.jobs.table import Row, flat, front, over_seeds, write
+from spikeport.jobs.table import Row, counts, flat, front, over_seeds, write
+from spikeport.reporting.sweep import seeds_done, with_spread
 
 
 def chain(plan, point):
@@ -93,6 +94,15 @@ def test_seeds_are_told_by_mean_and_deviation():
     assert (first.figures["a"], first.seeds) == (5 / 3, 3)
     assert second.spread["a"] == pytest.approx(statistics.stdev([9, 16, 25]), rel=1e-15)
     assert second.point == {"x": 1}
+    assert (second.seeds, second.asked, seeds_done(second), with_spread(second, "a")) == (
+        3,
+        4,
+        "3 of 4",
+        "16.67 ± 8.021",
+    )
+    yes = over_seeds(Row(n, {"train.seed": n}, "done", {"fits": True}) for n in range(2))[0]
+    assert with_spread(yes, "fits") == "True"
+    assert counts([*rows, Row(7, {}, "waiting", {})]) == "6 of 8 points are done, 1 waiting, 1 failed"
     assert Row(0, {}, "done", {"a": 2}).meets({"a": ("<=", 2), "b": (">=", 0)}) is False
 
 

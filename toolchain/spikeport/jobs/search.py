@@ -54,9 +54,7 @@ class Searching:
 
     def ask(self) -> int | None:
         """The number of another trial, whose point is in ``asked``; None where there are enough."""
-        assert self.plan.search is not None
-        running = self.study.get_trials(deepcopy=False, states=(self.optuna.trial.TrialState.RUNNING,))
-        if len(self._over()) + len(running) >= self.plan.search.trials:
+        if self.left() == 0:
             return None
         trial = self.study.ask()
         for name, axis in self.axes.items():
@@ -64,6 +62,12 @@ class Searching:
                 _suggest(trial, name, axis)
         self.asked[trial.number] = _point(trial.params, self.axes)
         return int(trial.number)
+
+    def left(self) -> int:
+        """How many trials have not been asked for yet."""
+        assert self.plan.search is not None
+        running = self.study.get_trials(deepcopy=False, states=(self.optuna.trial.TrialState.RUNNING,))
+        return max(0, self.plan.search.trials - len(self._over()) - len(running))
 
     def tell(self, number: int, row: Row) -> None:
         """What came of a trial."""

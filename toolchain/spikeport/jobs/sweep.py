@@ -41,6 +41,7 @@ class Sweep:
     largest: Collection[str]  #: figures of which more is better
     points: list[Point] = field(default_factory=list)
     failures: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  #: findings, by the key of a job
+    ahead: int = 0  #: jobs that a search may still ask for, at most
     begun: bool = False  #: whether the plan can be run, so that the folder is its own
 
     def run(
@@ -62,7 +63,7 @@ class Sweep:
                     if done.facts is None:
                         self.failures[done.job.key] = plain(done.findings)
                         failed(done)
-                    progress(over, len(run.known))
+                    progress(over, len(run.known) + self.ahead)
             finally:
                 if self.begun:
                     self.note()
@@ -93,7 +94,8 @@ class Sweep:
                 running[asked] = [{**search.asked[asked], **seed} for seed in points(seeds)]
                 self._more(running[asked])
                 self.note()
-                run.add(self._jobs(running[asked]))
+                run.add(jobs := self._jobs(running[asked]))
+                self.ahead = len(jobs) * search.left()
             done = next(iter(run), None)
             if done is None and not running:
                 return

@@ -29,6 +29,7 @@ class Row:
     jobs: Mapping[str, str] = field(default_factory=dict)  #: the keys of its jobs, by verb
     spread: Mapping[str, float] = field(default_factory=dict)  #: standard deviation over seeds, of several points
     seeds: int = 1  #: how many points
+    asked: int = 1  #: how many of them the plan has; the others wait or failed
 
     def meets(self, bounds: Bounds) -> bool:
         """Whether it is done and every bound holds."""
@@ -55,18 +56,31 @@ def _together(group: Sequence[Row]) -> Row:
     }
     point = {name: value for name, value in group[0].point.items() if name != SEED}
     means = {name: values[0] if len(set(values)) == 1 else statistics.fmean(values) for name, values in numbers.items()}
-    spread = {name: statistics.stdev(values) for name, values in numbers.items() if len(values) > 1}
-    return Row(group[0].number, point, done[0].state, means, done[0].jobs, spread, len(done))
+    spread = {
+        name: statistics.stdev(values)
+        for name, values in numbers.items()
+        if len(values) > 1 and not isinstance(values[0], bool)
+    }
+    return Row(group[0].number, point, done[0].state, means, done[0].jobs, spread, len(done), len(group))
+
+
+def counts(rows: Sequence[Row]) -> str:
+    """How many are done, wait and failed: ``204 of 630 points are done, 425 waiting, 1 failed``."""
+    states = [row.state for row in rows]
+    done, waiting = states.count("done"), states.count("waiting")
+    failed = len(states) - done - waiting
+    parts = [f"{done} of {len(states)} points are done"]
+    return ", ".join(parts + [f"{waiting} waiting"] * bool(waiting) + [f"{failed} failed"] * bool(failed))
 
 
 def front(rows: Sequence[Row], goals: Sequence[str], largest: Collection[str]) -> list[Row]:
     """The rows that no other beats: as good in every goal and better in one. Sorted by the first goal, best first."""
-    told = [row for row in rows if row.state == "done" and all(row.figures.get(goal) is not None for goal in goals)]
-    if not told or not goals:
+    known = [row for row in rows if row.state == "done" and all(row.figures.get(goal) is not None for goal in goals)]
+    if not known or not goals:
         return []
-    costs = np.array([[(-1 if goal in largest else 1) * row.figures[goal] for goal in goals] for row in told])
+    costs = np.array([[(-1 if goal in largest else 1) * row.figures[goal] for goal in goals] for row in known])
     beaten = [((costs <= cost).all(1) & (costs < cost).any(1)).any() for cost in costs]
-    kept = [(tuple(cost), row) for cost, row, worse in zip(costs, told, beaten, strict=True) if not worse]
+    kept = [(tuple(cost), row) for cost, row, worse in zip(costs, known, beaten, strict=True) if not worse]
     return [row for _, row in sorted(kept, key=lambda pair: (pair[0], pair[1].number))]
 
 

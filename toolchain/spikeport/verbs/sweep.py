@@ -92,7 +92,12 @@ def sweep(
             if finding.code != "SP953":
                 console.say(f"{finding.code} {done.job.name}: {finding.what}")
 
-    return written(known, known.run(on, fresh, progress, failed), findings)
+    try:
+        return written(known, known.run(on, fresh, progress, failed), findings)
+    except KeyboardInterrupt:
+        if known.begun:
+            console.say(f"stopped: the same command goes on; spikeport report {known.place} shows what is there")
+        raise
 
 
 def opened(plan: Path | str | Mapping[str, Any] | Plan, out: Path | str | None = None) -> Sweep:
@@ -139,7 +144,7 @@ def written(known: Sweep, rows: list[Row], findings: list[Finding] | None = None
     swept = Swept(
         known.plan.name, tuple(rows), tuple(best), tuple(front), tuple(goals), known.place, tuple(findings or ())
     )
-    page.write(known.plan, bounds, together, best, front, known.largest, known.place)
+    page.write(known.plan, bounds, rows, together, best, front, known.largest, known.place)
     return swept
 
 
