@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from random_graphs import random_graph
-from spikeport.engine import simulate
+from spikeport.engine import cpu, simulate
 from spikeport.engine.run import Engine
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, LOIHI2, Conv, Flatten, Graph, Input, Linear, Loihi, Pool, Readout
@@ -120,10 +120,16 @@ def test_input_beyond_what_the_integers_were_made_for_is_refused_at_each_sample(
     engine, samples = Engine(net.graph()), net.samples(1)
     for _ in range(3):
         engine.simulate(samples)
-    with pytest.raises(SpikeportError, match="SP504"):
-        engine.simulate(samples + 2)
+    for kind in (np.uint8, np.int64, np.float32):
+        with pytest.raises(SpikeportError, match="SP504"):
+            engine.simulate((samples + 2).astype(kind))
     with pytest.raises(SpikeportError, match="SP502"):
         engine.simulate(samples[:, :, 1:])
+
+
+@pytest.mark.parametrize("values", [[7], [0, 255], range(3, 90), [255] * 70, [9, 8, 200]])
+def test_the_ends_of_bytes_are_the_least_and_the_largest(values):
+    assert cpu.ends(np.array(values, np.uint8)) == (min(values), max(values))
 
 
 def test_a_graph_that_branches_is_no_chain():

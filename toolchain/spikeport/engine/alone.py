@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from threading import Lock
 
-import numpy as np
-
 from spikeport.engine import cpu
 from spikeport.engine.cpu import Chain
 from spikeport.engine.program import Program
@@ -44,14 +42,13 @@ class Alone:
 
     def _through(self, chain: Chain, samples: Samples) -> Record:
         begun = time.perf_counter()
-        output, counts = chain(samples.frames)
-        spikes = dict(zip(chain.layers, np.ascontiguousarray(counts[:, :, cpu.FIRED]), strict=True))
-        totals = dict(zip(chain.layers, counts.sum(1).tolist(), strict=True))
+        output, spikes, totals = chain(samples.frames)
+        overflows = zip(chain.layers, map(cpu.overflowed, totals), strict=True)
         return Record(
             target="integer",
             outputs=output[None],
             neurons=self._sizes,
-            spike_counts={name: spikes[name] for name in self._sizes},
-            overflows={name: kinds for name in self._sizes if (kinds := cpu.overflowed(totals[name]))},
+            spike_counts=dict(zip(chain.layers, spikes, strict=True)),
+            overflows={name: kinds for name, kinds in overflows if kinds},
             seconds=time.perf_counter() - begun,
         )

@@ -9,11 +9,9 @@ C and h are estimates from the graph, never measured, so that no bit depends on 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from spikeport.engine.program import Program
-from spikeport.graph import LIF, Synapse
 from spikeport.target import Request
 
 FIXED = 4  #: blocks of real numbers: two to eight threads are busy, and a block is not much smaller than it could be
@@ -60,17 +58,10 @@ def worth(program: Program, samples: int, most: int) -> int:
 
 def seconds(program: Program) -> float:
     """About how long one thread computes one sample."""
-    graph = program.graph
-    products = sum(
-        node.weight.size * math.prod(graph.shapes[name][1:]) for name, node in graph.nodes_of(Synapse).items()
-    )
-    updates = sum(node.size for node in graph.nodes_of(LIF).values())
-    return graph.timesteps * (products * (INTEGER if program.integers else REAL) + updates * UPDATE)
+    product = INTEGER if program.integers else REAL
+    return program.graph.timesteps * (program.products * product + program.updates * UPDATE)
 
 
 def overhead(program: Program) -> float:
     """About how long Python takes for a batch, whatever its size: for each node, in a cycle at each step."""
-    cycles = [stretch.names for stretch in program.stretches if stretch.feeds_back]
-    stepped = [names for names in cycles if not any(name in program.cycles for name in names)]
-    calls = len(program.graph.nodes) + sum(map(len, stepped)) * (program.graph.timesteps - 1)
-    return NODE * calls
+    return NODE * program.calls

@@ -54,7 +54,7 @@ def check(graph: Graph, samples: Array, *, pack: bool = False) -> tuple[Samples,
     if not isinstance(graph.arithmetic, Loihi):
         return packed or entering, None
     node = graph.entry
-    unit, ends = float(node.unit), packed.between if packed else entering.ends
+    unit, ends = float(node.unit), packed.between if packed else cpu.ends(entering.array) or entering.ends
     low, high = sorted([round(end / unit) for end in ends])  # ties to even; rounding keeps the order
     require_within(graph, low, high)
     least, most = (bound if math.isfinite(bound) else end for bound, end in ((node.low, low), (node.high, high)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -166,6 +167,24 @@ class Program:
         if isinstance(node, LIF):
             return 1 if node.most_spikes <= 255 else 4
         return 4 if isinstance(node, Synapse) else self.entering[name].itemsize
+
+    @cached_property
+    def products(self) -> int:
+        """Multiply-adds of one step of one sample, were all inputs multiplied."""
+        synapses = self.graph.nodes_of(Synapse).items()
+        return sum(node.weight.size * math.prod(self.graph.shapes[name][1:]) for name, node in synapses)
+
+    @cached_property
+    def updates(self) -> int:
+        """Neurons of one sample."""
+        return sum(node.size for node in self.layers.values())
+
+    @cached_property
+    def calls(self) -> int:
+        """How often Python calls a node in a batch: once, in a cycle that no loop runs at each step."""
+        cycles = [stretch.names for stretch in self.stretches if stretch.feeds_back]
+        stepped = [names for names in cycles if not any(name in self.cycles for name in names)]
+        return len(self.graph.nodes) + sum(map(len, stepped)) * (self.graph.timesteps - 1)
 
     @cached_property
     def steady(self) -> frozenset[str]:

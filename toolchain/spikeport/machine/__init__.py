@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-from numba import njit
+from numba import njit, typeof
 from numba.core import event
 
 from spikeport.machine.keys import key
@@ -59,3 +60,11 @@ def part(loop: Any = None, **options: Any) -> Any:
     """A loop that other loops alone call: without a way in from Python, which takes as long to compile as the loop."""
     decorator = compiled(no_cpython_wrapper=True, **options)
     return decorator if loop is None else decorator(loop)
+
+
+def settled(loop: Any, *told: Any) -> Callable[[], Any]:
+    """``loop(*told)`` to be called again and again: numba looks at the types now, and no more at each call.
+
+    That is most of what a call takes where named tuples are told: 7 us of 8.
+    """
+    return partial(loop.compile(tuple(map(typeof, told))), *told)

@@ -1,9 +1,9 @@
 """The compiled loops of the CPU, behind one door: the engine imports nothing of the files in here but what this names.
 
 `prepare` makes a layer ready: a synapse, neurons, or a synapse and the neurons that alone read it. `enter` is the way
-in, `packed` that to a card, `count` the way out, `reached` counts events; `chained` makes a graph ready for one sample
-at a time. All give the bits of the plain definition; where the loops do not serve, `prepare` gives nothing, and the
-plain definition runs.
+in, `packed` that to a card, `ends` says between which values it lies, `count` the way out, `reached` counts events;
+`chained` makes a graph ready for one sample at a time. All give the bits of the plain definition; where the loops do
+not serve, `prepare` gives nothing, and the plain definition runs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from spikeport.engine.cpu.layout import over_time as count
 from spikeport.engine.cpu.layout import whole_numbers as enter
 from spikeport.engine.cpu.pack import packed
 from spikeport.engine.cpu.products import Product
-from spikeport.engine.cpu.structures import FIRED
+from spikeport.engine.cpu.small_sums import ends
 from spikeport.engine.cpu.tally import reached
 from spikeport.engine.integers import fits
 from spikeport.engine.neuron import Neurons
@@ -30,11 +30,11 @@ from spikeport.engine.synapse import Step
 from spikeport.graph import ALIF, LIF, Linear, Loihi, Peak, Range, Real, Shape, Synapse
 
 __all__ = [
-    "FIRED",
     "Chain",
     "Joined",
     "chained",
     "count",
+    "ends",
     "enter",
     "fed_back",
     "overflowed",

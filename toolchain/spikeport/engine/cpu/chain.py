@@ -18,7 +18,8 @@ from spikeport.engine.cpu import kernels, sparse
 from spikeport.engine.cpu.fire import fire
 from spikeport.engine.cpu.fused import Layer, laid_out
 from spikeport.engine.cpu.small_maps import multiplied, pooled
-from spikeport.engine.cpu.structures import KINDS, Plan
+from spikeport.engine.cpu.small_sums import over_steps, weighed
+from spikeport.engine.cpu.structures import FIRED, KINDS, Plan
 from spikeport.graph import (
     LIF,
     STATE_SHIFT,
@@ -35,6 +36,7 @@ from spikeport.graph import (
     over_neurons,
 )
 from spikeport.graph.shifts import shift_each
+from spikeport.machine import settled
 
 if TYPE_CHECKING:
     from spikeport.engine.program import Program  # which imports the door
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 MOST = 1 << 25  #: multiply-adds of one sample, were all its inputs multiplied: beyond, a product may be the faster way
 WORD = 8  #: channels that are listed together
 BYTES = 256  #: values beyond are none
-Call = tuple[Callable[..., Any], tuple[Any, ...]]
+Call = Callable[[], Any]
 
 
 @dataclass(frozen=True)
@@ -76,21 +78,22 @@ class Chain:
 
     entry: Array  #: [T or 1, *input], a view of where a sample goes
     unit: float
-    layers: tuple[str, ...]  #: the neurons, in the order of ``counts``
+    layers: tuple[str, ...]  #: the neurons, in the order of ``counts`` and ``totals``
     counts: Array  #: int64 [layers, T, KINDS]
+    totals: Array  #: int64 [layers, KINDS]
     calls: list[Call] = field(default_factory=list)
     read: Callable[[], Array] = field(default=lambda: np.empty(0))  #: [*output], int64
 
-    def __call__(self, frames: Array) -> tuple[Array, Array]:
-        """The output [*output] for frames [T or 1, 1, *input] within their range, and what neurons did."""
+    def __call__(self, frames: Array) -> tuple[Array, Array, list[list[int]]]:
+        """The output [*output] for frames [T or 1, 1, *input] within their range, spikes [layers, T], and totals."""
         values = frames[:, 0]
         if self.unit != 1 or values.dtype.kind == "f":
             values = np.rint(np.divide(values, self.unit, dtype=np.float64))
-        np.copyto(self.entry, values, casting="unsafe")
+        self.entry[...] = values
         self.counts.fill(0)
-        for loop, told in self.calls:
-            loop(*told)
-        return self.read(), self.counts.copy()
+        for call in self.calls:
+            call()
+        return self.read(), self.counts[:, :, FIRED].copy(), self.totals.tolist()
 
 
 def prepare(program: Program) -> Chain | None:
@@ -101,20 +104,18 @@ def prepare(program: Program) -> Chain | None:
     x = program.incoming[graph.input]
     if not one_way or graph.outputs != (names[-1],) or x is None or not 0 <= x.low <= x.high < BYTES:
         return None
-    if _work(graph) > MOST:
+    if graph.timesteps * program.products > MOST:
         return None
     node = graph.entry
     steps, channels = graph.timesteps if node.coding == "events" else 1, node.shape[0]
     wire = Wire.empty(steps, node.shape, _padded(channels) if x.high <= sparse.STEEPEST else channels)
-    layers = tuple(name for name in names if isinstance(graph.nodes[name], LIF))
-    counts = np.zeros((len(layers), graph.timesteps, KINDS), np.int64)
-    chain = Chain(wire.channels_first, float(node.unit), layers, counts)
-    return chain if _filled(chain, graph, wire, names, program) else None
-
-
-def _work(graph: Graph) -> int:
-    synapses = graph.nodes_of(Synapse).items()
-    return graph.timesteps * sum(node.weight.size * math.prod(graph.shapes[name][1:]) for name, node in synapses)
+    layers = tuple(program.layers)
+    counts, totals = (np.zeros((len(layers), *steps, KINDS), np.int64) for steps in ((graph.timesteps,), ()))
+    chain = Chain(wire.channels_first, float(node.unit), layers, counts, totals)
+    if not _filled(chain, graph, wire, names, program):
+        return None
+    chain.calls.append(settled(over_steps, counts, totals))
+    return chain
 
 
 def _padded(channels: int) -> int:
@@ -174,12 +175,13 @@ class Sums:
         steps = len(self.wire.values)
         out = np.zeros((steps, math.prod(self.shape[1:]) * self.width), np.int32)
         if self.rows is None:
-            calls.append((multiplied, (self.wire.values, *_dense(self), out)))
+            calls.append(settled(multiplied, self.wire.values, *_dense(self), out))
             return out
         nothing, nobody = np.empty((0, 0, 0), np.int32), np.empty((0, KINDS), np.int64)
         told = self.words(), self.rows.weight, self.rows.plan, sparse.NOBODY, sparse.PARAMETERS, 1
         memory = (*self.rows.memory(steps), self.rows.block())
-        calls.append((fire, (*told, np.empty((0, 0, 0), np.uint8), out[:, None], nothing, *memory, nobody, 0, 1)))
+        nowhere = np.empty((0, 0, 0), np.uint8)
+        calls.append(settled(fire, *told, nowhere, out[:, None], nothing, *memory, nobody, 0, 1))
         return out
 
 
@@ -223,12 +225,12 @@ def _fired(chain: Chain, sums: Sums, layer: Layer, number: int) -> Wire:
     if rows is not None and len(sums.wire.values) == steps:
         entering = sums.words(), rows.weight, rows.plan, layer.rules, parameters, pattern
         memory = (*rows.memory(steps), rows.block())
-        chain.calls.append((fire, (*entering, wire.values[:, None], idle, idle, *memory, counts, 0, 1)))
+        chain.calls.append(settled(fire, *entering, wire.values[:, None], idle, idle, *memory, counts, 0, 1))
         return wire
     values = sums.called(chain.calls)
     block, nobody = kernels.block(values, np.dtype(np.int32)), np.empty((0, 0), np.int32)
     told = values, layer.rules, parameters, wire.values, nobody, nobody, block, counts, 0, values.shape[1]
-    chain.calls.append((kernels.loihi, told))
+    chain.calls.append(settled(kernels.loihi, *told))
     return wire
 
 
@@ -239,7 +241,7 @@ def _pooled(chain: Chain, node: Pool, wire: Wire) -> Wire:
         sparse.over_both(v, i) for v, i in ((node.kernel, 1), (node.stride, 1), (node.padding, 0))
     )
     plan = Plan((*size[1:], size[0]), kernel, stride, padding, (1, 1), leaving[1:], 0, leaving[0], wire.width, 0, 0)
-    chain.calls.append((pooled, (wire.values, plan, into.values)))
+    chain.calls.append(settled(pooled, wire.values, plan, into.values))
     return into
 
 
@@ -248,11 +250,7 @@ def _readout(chain: Chain, node: Readout, sums: Sums) -> Callable[[], Array]:
     x, exponent, channels = sums.called(chain.calls), sums.node.exponent, node.shape[0]
     weight = np.asarray(node.weight, np.int64)
     weight = weight if len(x) == len(weight) else weight.sum(keepdims=True)  # the same sums at all steps
-    shift = weight.sum() * np.asarray(over_neurons(node.bias, node.shape), np.int64)
-    live, left, right = x[:, :channels], STATE_SHIFT + max(exponent, 0), max(-exponent, 0)
-
-    def read() -> Array:
-        total: Array = ((weight @ ((live >> right) if right else live)) << left) + shift
-        return total
-
-    return read
+    shift = np.broadcast_to(weight.sum() * np.asarray(over_neurons(node.bias, node.shape), np.int64), channels).copy()
+    out, left = np.empty(channels, np.int64), STATE_SHIFT + max(exponent, 0)
+    chain.calls.append(settled(weighed, x, max(-exponent, 0), weight << left, shift, out))
+    return out.copy
