@@ -12,7 +12,7 @@ import torch
 from data_files import cifar_folder, code
 from spikeport.findings import SpikeportError
 from spikeport.preprocessing import of
-from spikeport.training import DsAtgo, augment, shipped
+from spikeport.training import DsAtgo, augment, policy, shipped
 from spikeport.training.loop import Training, fit, rate_at
 from spikeport.training.losses import mean_square
 from spikeport.training.networks import try_out
@@ -129,17 +129,64 @@ def torchvision(monkeypatch):
 
 
 @pytest.mark.usefixtures("torchvision")
-def test_a_policy_draws_from_the_trainings_generator_alone():
+@pytest.mark.parametrize("name", ["cifar10", "cifar10-published"])
+def test_a_policy_draws_from_the_trainings_generator_alone(name):
     x, before = torch.rand(6, 3, 32, 32), torch.get_rng_state()
     one, again, other = (
-        augment.augment(x, torch.Generator().manual_seed(seed), recipe(policy="cifar10")) for seed in (1, 1, 2)
+        augment.augment(x, torch.Generator().manual_seed(seed), recipe(policy=name)) for seed in (1, 1, 2)
     )
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
     assert torch.equal(torch.get_rng_state(), before)
     assert 0 <= float(one.min()) < float(one.max()) <= 1
     with pytest.raises(SpikeportError, match="SP322"):
-        augment.augment(x - 1, torch.Generator(), recipe(policy="cifar10"))
+        augment.augment(x - 1, torch.Generator(), recipe(policy=name))
+
+
+@pytest.mark.usefixtures("torchvision")
+def test_the_published_policy_has_torchvisions_pairs_but_for_one_probability():
+    from torchvision.transforms import v2
+
+    theirs = [operation for pair in v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10)._policies for operation in pair]
+    ours = [operation for pair in policy.PAIRS for operation in pair]
+    apart = []
+    for one, (name, probability, magnitude) in zip(ours, theirs, strict=True):
+        assert one[0].replace("_", "") == name.lower()
+        assert magnitude in (one[2], None)
+        apart += [(one, probability)] if one[1] != probability else []
+    assert apart == [(("equalize", 0.8, 4), 0.6)]  # data_augment.py of both codes; the article has 0.6
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_published_policy_fills_with_grey_and_rotates_one_way(channels, monkeypatch):
+    """Each operation on its own, at its largest magnitude, against plain arithmetic of pixels."""
+    x = torch.randint(0, 256, (40, channels, 12, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+
+    def at_most(name):
+        monkeypatch.setattr(policy, "PAIRS", (((name, 1.0, 9), ("invert", 0.0, 0)),))
+        return policy.published(x, torch.Generator().manual_seed(2)).int()
+
+    def along(values, by):  # the pixel at x + by, its middle being at x + 0.5
+        places = torch.floor(torch.arange(16) + 0.5 + by).long()
+        inside = (places >= 0) & (places < 16)
+        return torch.where(inside, values[..., places.clamp(0, 15)], torch.full_like(values, 128))
+
+    moved = at_most("translate_x")
+    ways = [
+        [torch.equal(image, along(one.int(), way * 16 * 150 / 331)) for way in (1, -1)]
+        for one, image in zip(x, moved, strict=True)
+    ]
+    assert all(sum(each) == 1 for each in ways)
+    assert {each.index(True) for each in ways} == {0, 1}
+    assert torch.equal(at_most("posterize"), x.int() // 16 * 16)
+    assert torch.equal(at_most("invert"), 255 - x.int())
+    assert torch.equal(at_most("solarize"), 255 - x.int())  # from level 0 on
+    bright = at_most("brightness")
+    assert {
+        round(float(image.sum() / one.sum()), 1) for one, image in zip(x, bright, strict=True) if image.max() < 255
+    } == {0.1}
+    turned = at_most("rotate")
+    assert torch.equal(turned[:, :, 0, 0], torch.full_like(turned[:, :, 0, 0], 128))  # corners leave the image
 
 
 def test_ablations_keep_one_half_of_ds_atgo():
@@ -180,7 +227,7 @@ def test_published_protocols_are_whole(name):
 def test_a_published_protocol_trains_on_files_of_the_true_format(tmp_path):
     """A narrow network and large batches, so that an epoch of all 1,000 images takes few seconds."""
     folder, _ = cifar_folder(tmp_path, "cifar10", tests=20)
-    less = {"folder": str(folder), "epochs": 1, "batch": 500, "architecture.width": 1 / 16, "policy": "none"}
+    less = {"folder": str(folder), "epochs": 1, "batch": 500, "architecture.width": 1 / 16}
     trained = train("paper/mpd-agl-cifar10-resnet19", out=tmp_path / "out", overrides=less, progress=False)
     assert of(trained.metadata).mean == (0.4914, 0.4822, 0.4465)
     assert trained.epochs[0].val_accuracy == trained.metadata["test_accuracy"]  # the test part has chosen

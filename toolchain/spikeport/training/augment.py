@@ -8,9 +8,11 @@ from torch import Tensor, nn
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.training import options
 from spikeport.training.parts import there
+from spikeport.training.policy import published
 from spikeport.training.recipe import Recipe
 
 BYTE = 255  #: what AutoAugment's images count to
+PUBLISHED = "cifar10-published"  #: the policy of the published codes
 
 
 def augment(x: Tensor, generator: torch.Generator, recipe: Recipe) -> Tensor:
@@ -90,23 +92,29 @@ def _cut_out(x: Tensor, side: int, generator: torch.Generator) -> Tensor:
 
 
 def _by_policy(x: Tensor, policy: str, generator: torch.Generator) -> Tensor:
-    """AutoAugment (Cubuk et al., CVPR 2019) as torchvision has it, on images whose values lie between 0 and 1.
+    """AutoAugment (Cubuk et al., CVPR 2019) on images whose values lie between 0 and 1.
 
-    Raises SP322 without torchvision, and for samples that are no such images.
+    As the published codes have it (`policy.published`) or as torchvision has it. Raises SP322 for samples that are no
+    such images, and without torchvision where it is asked for.
     """
-    try:
-        from torchvision.transforms import v2
-    except (ImportError, RuntimeError) as error:  # the latter where it was built for another torch
-        mend = "pip install 'spikeport[augment]', of the same build as torch"
-        fail("SP322", f"policy = {policy!r} needs torchvision ({error})", mend=mend)
     if x.ndim != 4 or x.shape[1] not in (1, 3) or float(x.min()) < 0 or float(x.max()) > 1:
         fail(
             "SP322",
             f"policy = {policy!r} is for images of 1 or 3 channels between 0 and 1, these are {list(x.shape)}",
             mend="leave the policy out; samples are normalised after it",
         )
-    transform = v2.AutoAugment(v2.AutoAugmentPolicy(policy))
     images = (x * BYTE).round().to(torch.uint8)
+    changed = published(images, generator) if policy == PUBLISHED else _by_torchvision(images, policy, generator)
+    return there(changed, x.device).to(x.dtype) / BYTE
+
+
+def _by_torchvision(images: Tensor, policy: str, generator: torch.Generator) -> Tensor:
+    try:
+        from torchvision.transforms import v2
+    except (ImportError, RuntimeError) as error:  # the latter where it was built for another torch
+        mend = "pip install 'spikeport[augment]', of the same build as torch"
+        fail("SP322", f"policy = {policy!r} needs torchvision ({error})", mend=mend)
+    transform = v2.AutoAugment(v2.AutoAugmentPolicy(policy))
     with torch.random.fork_rng(devices=[]):  # torchvision draws from torch's global state
         torch.manual_seed(int(torch.randint(0, 2**62, (), generator=generator)))
-        return torch.stack([transform(image) for image in images]).to(x.dtype) / BYTE
+        return torch.stack([transform(image) for image in images])

@@ -92,10 +92,10 @@ class MpdAgl(Method):
     """MPD-AGL: the width follows the spread of the membrane, read from tdBN's gamma and the decay.
 
         width[0]     = 2 gamma_bar V_th
-        width[t > 0] = 2 sqrt(1 + decay**2) gamma_bar V_th        gamma_bar = mean over channels of |gamma|
+        width[t > 0] = 2 sqrt(1 + decay**2) gamma_bar V_th        gamma_bar = mean over channels of gamma
 
-    Source: Jiang et al., IJCAI 2025, theorem 2, as in the public code (surrogate.py:21-25); width 1 without tdBN. The
-    code takes mean(gamma) without a guard; \\|gamma\\| and a floor keep the width positive.
+    Source: Jiang et al., IJCAI 2025, theorem 2, as in the public code (surrogate.py:21-25); width 1 without tdBN. Where
+    gamma_bar is not positive the code divides by 0 or turns the gradient round; MIN_WIDTH is a floor under the width.
     """
 
     name: ClassVar[str] = "mpd-agl"
@@ -104,8 +104,8 @@ class MpdAgl(Method):
         steps = per_step(threshold)
         if gamma is None:
             return torch.full_like(steps, self.width)
-        later = 2 * torch.sqrt(1 + decay * decay) * gamma.abs().mean() * steps
-        first = 2 * gamma.abs().mean() * steps[:1]
+        later = 2 * torch.sqrt(1 + decay * decay) * gamma.mean() * steps
+        first = 2 * gamma.mean() * steps[:1]
         return torch.cat([first, later[1:]]).clamp(min=MIN_WIDTH)
 
 

@@ -67,7 +67,8 @@ class Recipe(BaseModel):
     flip: bool = False  #: augmentation: half of the samples are mirrored
     cutout: int = Field(default=0, ge=0)  #: augmentation: side of a square set to zero, pixels
     augmentations: dict[str, dict[str, Any]] = Field(default_factory=dict)  #: plug-ins' by name, each with its options
-    policy: Literal["none", "cifar10", "imagenet", "svhn"] = "none"  #: augmentation: AutoAugment's, by torchvision
+    #: augmentation: AutoAugment's, as MPD-AGL's and DS-ATGO's codes have it, or by torchvision
+    policy: Literal["none", "cifar10-published", "cifar10", "imagenet", "svhn"] = "none"
     last_batch: Literal["half", "keep", "drop"] = "half"  #: a partial batch: kept from half its size on, always, never
     precision: Precision = "float32"  #: in a file also "auto", which `parse` resolves: no recipe holds that word
     weight_bits: Literal[0, 2, 3, 4, 5, 6, 7, 8] = 0  #: grid of the best epoch's weights in the end; 0: none
