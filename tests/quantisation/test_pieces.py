@@ -31,7 +31,9 @@ def test_patches_of_a_convolution_are_what_its_windows_cover():
         for i in range(0, 7, 2)
         for j in range(4)
     }
-    drawn = {patch.reshape(4, 3, 2).tobytes() for patch in patches(node, x, np.random.default_rng(0))}
+    drawn = {
+        patch.reshape(4, 3, 2).tobytes() for patch in patches(node, x.reshape(6, 4, 7, 6), np.random.default_rng(0))
+    }
     assert drawn == windows  # thousands are drawn, all 96 come up
 
 
@@ -69,7 +71,7 @@ def test_a_step_is_judged_by_spikes_and_by_outputs():
 
 
 def test_patches_of_a_dense_layer_are_its_inputs():
-    x = np.arange(2 * 5 * 3, dtype=np.float32).reshape(2, 5, 3)
+    x = np.arange(10 * 3, dtype=np.float32).reshape(10, 3)
     drawn = patches(Linear(np.zeros((2, 3), np.float32)), x, np.random.default_rng(0))
     np.testing.assert_array_equal(drawn, x.reshape(10, 1, 3))
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from spikeport.files import plain, write_bytes
 from spikeport.findings import Finding, fail, require
 from spikeport.graph.arrays import Array
+from spikeport.graph.samples import running
 from spikeport.spike_train import Counts, Train
 from spikeport.told import Told
 
@@ -112,7 +113,7 @@ class Record(Told):
         """How many samples have each step, [T]; 1 where none has it, for then nothing fires."""
         if self.lengths is None:
             return np.full(steps, self.samples)
-        return np.asarray(np.maximum((self.lengths > np.arange(steps)[:, None]).sum(1), 1))
+        return np.asarray(np.maximum(running(self.lengths, steps).sum(1), 1))
 
     def several(self, layer: str) -> bool:
         """Whether a neuron of the layer is known to have fired several times in a step."""

@@ -44,6 +44,7 @@ from spikeport.engine.circles import groups
 from spikeport.engine.decisions import UNIT, Bounded, Margin, gamma, neurons
 from spikeport.findings import fail
 from spikeport.graph import LIF, Array, Graph, Node, Samples, Synapse
+from spikeport.graph.samples import running
 from spikeport.record import Record
 from spikeport.spike_train import Train
 
@@ -125,7 +126,7 @@ def _margins(
 def _up_to(margin: Margin, lengths: Array) -> Margin:
     """Behind its end a sample decides nothing: no spike, and infinitely far from one."""
     shape = margin.distance.shape
-    behind = (np.arange(shape[0])[:, None] >= lengths).reshape(*shape[:2], *(1,) * (len(shape) - 2))
+    behind = ~running(lengths, shape[0]).reshape(*shape[:2], *(1,) * (len(shape) - 2))
     distance = np.where(behind, np.inf, margin.distance)
     exact = np.where(behind, margin.exact.dtype.type(0), margin.exact)
     return Margin(distance, np.where(behind, 0.0, margin.bound), exact)

@@ -17,6 +17,11 @@ from spikeport.graph.node import Shape
 from spikeport.graph.plumbing import Coding
 
 
+def running(lengths: Array, steps: int) -> Array:
+    """[T, B]: whether each sample of ``lengths`` [B] has each of ``steps`` steps."""
+    return np.asarray(np.arange(steps)[:, None] < lengths)
+
+
 @dataclass(frozen=True, eq=False)
 class Samples:
     """Some samples, each with one frame for all timesteps (`direct`) or with a frame a timestep (`events`).
@@ -100,8 +105,13 @@ class Samples:
         values = values.astype(np.int64)
         if (values == steps).all():
             return self
-        behind = (np.arange(steps)[:, None] >= values).reshape(steps, -1, *(1,) * len(self.shape))
+        behind = ~running(values, steps).reshape(steps, -1, *(1,) * len(self.shape))
         return Samples(np.where(behind, self.array.dtype.type(0), self.array), self.coding, lengths=values)
+
+    @property
+    def own(self) -> Array:
+        """The values of samples' own steps, without what lies behind their ends: of all where none ends earlier."""
+        return self.array if self.lengths is None else self.array[running(self.lengths, len(self.array))]
 
     def by_length(self) -> Iterator[tuple[int, Array]]:
         """Each length that there is, with the numbers of the samples that have it."""

@@ -14,10 +14,11 @@ from spikeport.quantisation.sweep import Calibration, Sweep, where_nearer
 def bias(plan: Plan, calibration: Calibration) -> Plan:
     """Add to each channel's bias the mean of what its trained weights give minus what its mantissas give.
 
-    Both for the integers that the layers before it send on the calibration batch, over samples, steps and positions
-    (Nagel et al., Data-Free Quantization, ICCV 2019, section 4.2, with measured instead of derived means). A layer
-    whose spikes do not come nearer to the real network's keeps its biases: where a mean comes from few places, it is
-    wrong for all the others. Layers whose neurons filter the current (`CubaLIF`) take a constant otherwise, and stay.
+    Both for the integers that the layers before it send on the calibration batch, over samples, their own steps and
+    positions (Nagel et al., Data-Free Quantization, ICCV 2019, section 4.2, with measured instead of derived means).
+    A layer whose spikes do not come nearer to the real network's keeps its biases: where a mean comes from few places,
+    it is wrong for all the others. Layers whose neurons filter the current (`CubaLIF`) take a constant otherwise, and
+    stay.
     """
     return where_nearer(plan, calibration, _corrected)
 
@@ -28,16 +29,17 @@ def _corrected(sweep: Sweep, plan: Plan, layer: Layer) -> Plan:
     for name in layer.sinks:
         node = plan.real[name]
         if type(node) is LIF or isinstance(node, Readout):
-            wanted = _mean(sweep.sums(_in_message_units(plan, layer), layer, name))
+            wanted = _mean(sweep, sweep.sums(_in_message_units(plan, layer), layer, name))
             lost = (plan.lost(layer, scale) or 0.0) / SUM_ONE if type(node) is LIF else 0.0
-            got = (_mean(sweep.sums(nodes, layer, name)) + lost) * scale.unit * SUM_ONE
+            got = (_mean(sweep, sweep.sums(nodes, layer, name)) + lost) * scale.unit * SUM_ONE
             plan = plan.with_(real=plan.real.replace({name: _more(node, wanted - got)}))
     return plan
 
 
-def _mean(sums: Array) -> Array:
-    """The mean of each channel, [C]."""
-    return np.asarray(np.moveaxis(sums, 2, 0).reshape(sums.shape[2], -1).mean(1, dtype=np.float64))
+def _mean(sweep: Sweep, sums: Array) -> Array:
+    """The mean of each channel, [C], over the samples' own steps."""
+    own = sweep.calibration.own(sums)
+    return np.asarray(np.moveaxis(own, 1, 0).reshape(own.shape[1], -1).mean(1, dtype=np.float64))
 
 
 def _in_message_units(plan: Plan, layer: Layer) -> dict[str, Node]:

@@ -11,6 +11,7 @@ import numpy as np
 from spikeport.costs.values import Values
 from spikeport.findings import Finding, SpikeportError, require
 from spikeport.graph import LIF, Array, Graph, over_neurons, schedule_over_neurons
+from spikeport.graph.samples import running
 from spikeport.quantisation.sweep import Run
 from spikeport.record import Record
 from spikeport.target import Request
@@ -95,7 +96,7 @@ def _best(graph: Graph, name: str, samples: Array, run: Run, truth: Record, chan
     x = Values(graph, samples, record).into(name)
     wanted = truth.trains[name].unpack()
     constants = between(node.threshold.astype(np.float64))
-    runs = np.ones(wanted.shape[:2], bool) if record.lengths is None else _until(record.lengths, node.timesteps)
+    runs = np.ones(wanted.shape[:2], bool) if record.lengths is None else running(record.lengths, node.timesteps)
     apart: Callable[[Array], Array] = partial(
         _apart, wanted=wanted, runs=runs, each=channels and node.threshold.ndim > 1
     )
@@ -105,11 +106,6 @@ def _best(graph: Graph, name: str, samples: Array, run: Run, truth: Record, chan
         return np.asarray(constants[int(chosen)])
     index = chosen.reshape(1, -1, *(1,) * (constants.ndim - 2))
     return np.asarray(np.take_along_axis(constants, np.broadcast_to(index, (1, *constants.shape[1:])), 0)[0])
-
-
-def _until(lengths: Array, steps: int) -> Array:
-    """[T, B], whether each sample has not ended yet."""
-    return np.asarray(np.arange(steps)[:, None] < lengths)
 
 
 def _apart(spikes: Array, wanted: Array, runs: Array, each: bool) -> Array:

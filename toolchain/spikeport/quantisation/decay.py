@@ -27,7 +27,7 @@ def decay(plan: Plan, calibration: Calibration) -> Plan:
             assert isinstance(node, LIF)
             assert isinstance(real, LIF)
             membranes = sweep.neurons([node], sweep.sums(nodes, layer, name), membranes=True).membranes["neurons0"]
-            membranes = membranes[:-1].astype(np.float64)
+            membranes = calibration.own(membranes, ahead=True).astype(np.float64)  # the last ones decay no more
             power = float(np.square(membranes).mean()) if membranes.size else 0.0
             if power == 0:
                 continue

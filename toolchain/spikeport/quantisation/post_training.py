@@ -13,6 +13,7 @@ import numpy as np
 from spikeport.findings import Finding, fail, raise_errors
 from spikeport.graph import LOIHI2, Array, Graph, Peak, Profile, Readout, Synapse
 from spikeport.graph.accumulators import beyond, wide_sums
+from spikeport.graph.samples import Samples
 from spikeport.nearest import choose
 from spikeport.quantisation.bias import bias
 from spikeport.quantisation.collapse_schedule import Collapse, collapse_schedule
@@ -30,7 +31,7 @@ from spikeport.quantisation.split import split
 from spikeport.quantisation.sweep import Calibration, Run, batch_size
 from spikeport.quantisation.thresholds import thresholds
 from spikeport.record import Record
-from spikeport.target import Progress, Request, check_input, silent
+from spikeport.target import Progress, Request, silent
 from spikeport.told import Told
 
 Step = Callable[[Plan, Calibration], Plan]
@@ -57,7 +58,7 @@ class Quantised(Told):
 
 def quantize(
     graph: Graph,
-    calibration: Array,
+    calibration: Array | Samples,
     profile: Profile = LOIHI2,
     weight_bits: int | Mapping[str, int] = 8,
     *,
@@ -70,8 +71,9 @@ def quantize(
 ) -> Quantised:
     """Turn a graph of real numbers into one of the profile's integers.
 
-    ``calibration``: training samples as the graph takes them, [B, *input], or [T, B, *input] for events.
-    ``weight_bits``: of every synapse, or of each by name. ``run`` executes a graph (`spikeport.engine.simulate`).
+    ``calibration``: training samples as the graph takes them, [B, *input], or [T, B, *input] for events; `Samples` if
+    they have lengths, up to which ``run`` takes each (`engine.lengths.to_ends`). ``weight_bits``: of every synapse, or
+    of each by name. ``run`` executes a graph (`spikeport.engine.simulate`).
     ``steps``: those of ALL_STEPS to take; each one's effect on a part of the calibration samples is in the report; a
     step that makes the result worse there is taken back. ``collapse_thresholds``: one threshold for all steps, by the
     rule of this name (`collapse_schedule`). Deterministic.
@@ -85,7 +87,8 @@ def quantize(
     findings: list[Finding] = []
     if collapse_thresholds is not None:
         channels = profile.channel_thresholds
-        real, more = collapse_schedule(real, collapse_thresholds, samples=calibration, run=run, channels=channels)
+        values = calibration.array if isinstance(calibration, Samples) else calibration
+        real, more = collapse_schedule(real, collapse_thresholds, samples=values, run=run, channels=channels)
         findings += more
     plan, more = first_plan(real, calibration, profile, weight_bits, signs)
     findings += more
@@ -116,10 +119,15 @@ def quantize(
 
 
 def first_plan(
-    real: Graph, samples: Array, profile: Profile, weight_bits: int | Mapping[str, int], signs: SignMode = "mixed"
+    real: Graph,
+    samples: Array | Samples,
+    profile: Profile,
+    weight_bits: int | Mapping[str, int],
+    signs: SignMode = "mixed",
 ) -> tuple[Plan, tuple[Finding, ...]]:
     """The plainest plan for a prepared graph."""
-    grid, findings = input_grid(real.entry, samples, profile, real.input)
+    values = samples.own if isinstance(samples, Samples) else samples
+    grid, findings = input_grid(real.entry, values, profile, real.input)
     most = profile.weight_bits
 
     def bits(name: str) -> int:
@@ -204,7 +212,8 @@ def measure(plan: Plan, seen: Calibration) -> dict[str, float]:
     a, b = wanted[integers.output], outputs[integers.output]
     trains = seen.reference.trains
     differ = sum(sum(train.beside(record.trains[name])) for name, train in trains.items())
-    compared = sum(int(np.prod(train.shape)) for train in trains.values())
+    neurons = sum(int(np.prod(train.shape[2:])) for train in trains.values())
+    compared = neurons * seen.own(np.empty((integers.timesteps, record.samples))).size
     return {
         "output_error": max(_error(wanted[name], outputs[name]) for name in outputs),
         "spike_mismatch": differ / max(compared, 1),
@@ -249,9 +258,9 @@ def silent_layers(record: Record, read: Collection[str] = ()) -> list[Finding]:
     ]
 
 
-def _fewer(calibration: Array, seen: Calibration, real: Graph) -> list[Finding]:
+def _fewer(calibration: Array | Samples, seen: Calibration, real: Graph) -> list[Finding]:
     """Whether the steps look at fewer samples than were given."""
-    total = check_input(real, calibration)
+    total = Samples.of(real, calibration).number
     if seen.reference.samples == total:
         return []
     what = f"the steps look at the first {seen.reference.samples} of {total} calibration samples"

@@ -47,7 +47,7 @@ def _rounded(sweep: Sweep, plan: Plan, layer: Layer, *, rng: np.random.Generator
     for name in plan.steps(layer):
         node = plan.real[name]
         assert isinstance(node, Synapse)
-        inputs = patches(node, sweep.entering(name), rng)
+        inputs = patches(node, sweep.calibration.own(sweep.entering(name)), rng)
         seen[name] = [Moments.of(inputs[:, group]) for group in range(inputs.shape[1])]
     if len(seen) == 1 and len(layer.terms) == 1:
         plan = _best_limits(plan, layer, seen)
@@ -169,16 +169,15 @@ def _columns(weight: Array, factor: Array, mantissa: Mantissa) -> tuple[Array, A
 
 
 def patches(node: Synapse, x: Array, rng: np.random.Generator) -> Array:
-    """Inputs that single neurons see, [P, groups, n], drawn from ``x`` [T or 1, B, *shape]."""
+    """Inputs that single neurons see, [P, groups, n], drawn from frames ``x`` [N, *shape]."""
     length = int(np.prod(node.weight.shape[1:]))
     groups = node.groups if isinstance(node, Conv) else 1
     count = int(np.clip(ENTRIES // (length * groups), *PATCHES))
-    flat = x.reshape(-1, *x.shape[2:])
     if not isinstance(node, Conv):
-        rows = flat if len(flat) <= count else flat[rng.choice(len(flat), count, replace=False)]
+        rows = x if len(x) <= count else x[rng.choice(len(x), count, replace=False)]
         return rows.reshape(len(rows), 1, length)
-    padded = np.pad(flat, [(0, 0), (0, 0), *((p, p) for p in node.padding)])
-    pick = rng.integers(0, len(flat), count)
+    padded = np.pad(x, [(0, 0), (0, 0), *((p, p) for p in node.padding)])
+    pick = rng.integers(0, len(x), count)
     index: list[Array] = []
     for axis, (kernel, stride, dilation) in enumerate(zip(node.kernel, node.stride, node.dilation, strict=True)):
         places = (padded.shape[2 + axis] - dilation * (kernel - 1) - 1) // stride + 1

@@ -28,7 +28,7 @@ from spikeport.graph import (
     Synapse,
     meaning,
 )
-from spikeport.graph.samples import Samples
+from spikeport.graph.samples import Samples, running
 from spikeport.quantisation.layers import Layer, between, carries_sums
 from spikeport.quantisation.plan import Plan
 from spikeport.record import Record
@@ -48,11 +48,21 @@ class Calibration:
     reference: Record  #: of the real graph, with its spike trains
 
     @classmethod
-    def of(cls, run: Run, real: Graph, samples: Array) -> Calibration:
-        """As many of the samples as keep within STATES, but at least 16."""
+    def of(cls, run: Run, real: Graph, samples: Array | Samples) -> Calibration:
+        """As many of the samples as keep within STATES, but at least 16; ``run`` takes each as far as it goes."""
         states = max(1, sum(node.size for node in real.nodes_of(LIF).values()) * real.timesteps)
         few = Samples.of(real, samples).first(max(16, STATES // states))
         return cls(run, few, run(real, few.array, Request(trains=True, batch=batch_size(real))))
+
+    def own(self, values: Array, *, ahead: bool = False) -> Array:
+        """Of ``values`` [T or 1, B, ...] those of samples' own steps, [P, ...], none of the padding behind their ends.
+
+        ``ahead`` takes the steps alone that another one of the sample follows.
+        """
+        lengths, steps = self.samples.lengths, len(values)
+        if lengths is None:
+            return values[: steps - ahead].reshape(-1, *values.shape[2:])
+        return values[running(lengths - ahead, steps)]
 
 
 def batch_size(graph: Graph) -> int:
@@ -128,10 +138,11 @@ class Sweep:
             chain = path(self.plan.real, term.name, sink)
             if chain is not None:
                 parts.append(self._sum(term.name, nodes[term.name], self.entering(term.name), chain, sink))
+        number = 1 if self.calibration.samples.lengths is None else self.calibration.samples.number
         for name in steps:  # their biases once, their gains with each term
             chain = path(self.plan.real, name, sink)
             if chain is not None:
-                nothing = np.zeros((1, 1, *self.plan.real.shapes[name]), np.float32)
+                nothing = np.zeros((1, number, *self.plan.real.shapes[name]), np.float32)
                 parts.append(self._sum(name, nodes[name], nothing, chain, sink))
         self.last = (sink, terms, _added(parts))
         return self.last[2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -62,8 +63,9 @@ def export(
     if path.suffix.lower() == ".nir":
         from spikeport.formats import nir as format_nir
 
-        x = None if data is None else load_data(timed(data, dt), "train", loaded.graph, CALIBRATION).x
-        findings = format_nir.write(loaded.graph, path, thresholds, calibration=x, run=_run)
+        seen = None if data is None else load_data(timed(data, dt), "train", loaded.graph, CALIBRATION)
+        x, lengths = (None, None) if seen is None else (seen.x, seen.lengths)
+        findings = format_nir.write(loaded.graph, path, thresholds, calibration=x, run=partial(_run, lengths=lengths))
     else:
         from spikeport.formats import onnx
 
@@ -81,7 +83,8 @@ def _refuse_idle(path: Path, nir: dict[str, bool], onnx: dict[str, bool]) -> Non
         fail("SP206", f"{', '.join(idle)} is nothing that {kind} files have", where=str(path), mend=mend)
 
 
-def _run(graph: Graph, samples: Array) -> Record:
+def _run(graph: Graph, samples: Array, lengths: Array | None) -> Record:
     from spikeport.engine import simulate  # torch, which nothing else here needs
+    from spikeport.engine.lengths import to_ends
 
-    return simulate(graph, samples, Request(trains=True))
+    return to_ends(simulate, lengths)(graph, samples, Request(trains=True))

@@ -107,7 +107,7 @@ def import_checkpoint(
     before = _accuracy(converted.module, test, coding)
     batches, after = 0, None
     if train is not None and layout == "ds-atgo" and not converted.calibrated:
-        batches = estimate(converted.module, train.x, coding, seed=seed, progress=progress)
+        batches = estimate(converted.module, train.whole("a calibration"), coding, seed=seed, progress=progress)
         after = _accuracy(converted.module, test, coding)
         metadata["imported"] |= {
             "calibrated": calibrate,

@@ -123,7 +123,7 @@ def quantize(
     def make(bits: int | Mapping[str, int]) -> Quantised:
         return post_training(
             graph,
-            few.x,
+            few.given,
             chosen,
             bits,
             run=calibrate,
