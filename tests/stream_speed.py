@@ -31,10 +31,10 @@ STEPS, ROUNDS = 128, 5
 HEAD = """# Streams
 
 Written by `python tests/stream_speed.py --write docs/results/streaming.md`. One sample, a tenth of its inputs fire at a
-step, integers; microseconds a step, medians of {rounds} rounds of {steps} steps that take turns, with their quarters;
-each tool has a process of its own, one thread. Blocks say how many frames come together. onnxruntime runs spikeport's
-single-step export, called once a step, which has no blocks. The spikes that come out are the same, step by step. Memory
-is what the process has grown by in 20,000 more steps (256 of the convolutions), in MB.
+step, integers; microseconds of the processor a step, medians of {rounds} rounds of {steps} steps that take turns, with
+their quarters; each tool has a process of its own, one thread. Blocks say how many frames come together. onnxruntime
+runs spikeport's single-step export, called once a step, which has no blocks. The spikes that come out are the same,
+step by step. Memory is what the process has grown by in 20,000 more steps (256 of the convolutions), in MB.
 
 {where}
 
@@ -101,11 +101,11 @@ def row(kind: str, block: int) -> str:
             assert spikes == [int(each[step]) for each in counts.values()]
         assert all(each.mean() > 0.01 for each in counts.values())
         for _ in range(ROUNDS):
-            begun = time.perf_counter()
+            begun = time.process_time()
             for piece in pieces:
                 list(running.feed(piece))
-            ours.append(1e6 * (time.perf_counter() - begun) / STEPS)
-            theirs.append(1e3 * peer.run()[0] / STEPS)
+            ours.append(1e6 * (time.process_time() - begun) / STEPS)
+            theirs.append(1e3 * peer.run()[1] / STEPS)
         peer.end()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(20_000 // STEPS if kind == "784-512-10" else 2):

@@ -11,7 +11,7 @@ from spikeport.engine import Stream, simulate, stream
 from spikeport.engine.program import FEWEST
 from spikeport.engine.run import Engine
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, LOIHI2, Conv, CubaLIF, Graph, Input, Loihi, Range, Readout
+from spikeport.graph import LIF, LOIHI2, Conv, CubaLIF, Flatten, Graph, Input, Linear, Loihi, Range, Readout
 from spikeport.passes.extend import extend
 from spikeport.target import Request
 
@@ -42,8 +42,9 @@ def wide(steps, *, cuba=False, channels=64, after_end="hold"):
         "in": Input((16, 5, 5), "events", low=0, high=1),
         "conv": Conv(rng.integers(-50, 60, (channels, 16, 3, 3)).astype(np.int8), padding=(1, 1)),
         "lif": neurons,
-        "pool": Conv(rng.integers(-9, 10, (3, channels, 5, 5)).astype(np.int8)),
-        "out": Readout((3, 1, 1), np.ones(steps, np.int64)),
+        "flat": Flatten(),
+        "fc": Linear(rng.integers(-9, 10, (3, channels * 25)).astype(np.int8)),
+        "out": Readout((3,), np.ones(steps, np.int64)),
     }
     return Graph.chain(nodes, steps, arithmetic=Loihi(LOIHI2)).with_(after_end=after_end)
 
@@ -77,6 +78,49 @@ def test_a_stream_is_the_run_of_the_network_extended(after_end):
     np.testing.assert_array_equal(np.concatenate(trains), whole.trains["lif"].unpack())
     counts = [block.record.events["conv"].synops for block in blocks]
     np.testing.assert_array_equal(np.concatenate(counts), whole.events["conv"].synops)
+
+
+def dense(steps, after_end):
+    """Layers without places, whose last one fires."""
+    rng, nodes = np.random.default_rng(1), {"in": Input((20,), "events", unit=np.float64(0.5), low=0, high=3)}
+    for layer, (entering, leaving) in enumerate([(20, 700), (700, 33)]):
+        weight = Linear(rng.integers(-90, 100, (leaving, entering)).astype(np.int8), exponent=-layer)
+        theta = rng.integers(40, 400, (steps if layer else 1, leaving)).repeat(1 if layer else steps, 0)
+        neurons = LIF((leaving,), np.int64(4000), theta, bias=rng.integers(-50, 60, leaving), compare=">", reset="none")
+        nodes |= {f"fc{layer}": weight, f"lif{layer}": neurons}
+    return Graph.chain(nodes, steps, arithmetic=Loihi(LOIHI2)).with_(after_end=after_end)
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        wide(3, cuba=True, channels=48),
+        wide(5, after_end="cycle"),
+        dense(7, "hold"),
+        dense(3, "cycle"),
+        dense(60, "error"),
+    ],
+)
+def test_short_blocks_of_one_sample_go_step_by_step_and_leave_the_state_to_long_ones(graph):
+    steps, entry = 60, graph.entry
+    x = events(steps, 1, entry.shape)
+    if entry.high > 1:
+        x = x * entry.unit * np.random.default_rng(2).integers(0, entry.high + 1, entry.shape)
+    whole = simulate(extend(graph, steps), x, ALL, kernels="plain")
+    running, blocks, stepped = Stream(graph), [], []
+    for some in np.split(x, [1, 2, 3, 5, 12, 33, 34, 54]):
+        blocks += running.feed(some)
+        stepped.append(running._stepped._inside)
+    assert stepped == [False, *[True] * 4, False, True, False, True]
+    np.testing.assert_array_equal(sum(block.record.outputs for block in blocks), whole.outputs)
+    told = np.concatenate([block.outputs for block in blocks])
+    assert told.shape == (steps, *whole.outputs.shape)
+    if graph.output == "lif1":
+        np.testing.assert_array_equal(told, whole.trains["lif1"].unpack())
+    for name, counts in whole.spike_counts.items():
+        assert counts.sum() > 0
+        np.testing.assert_array_equal(np.concatenate([block.record.spike_counts[name] for block in blocks]), counts)
+    assert {name for block in blocks for name in block.record.overflows} == set(whole.overflows)
 
 
 def test_memory_of_a_stream_does_not_grow():

@@ -14,11 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spikeport.engine import cpu
 from spikeport.engine.batch import Run
 from spikeport.engine.devices import whole_factors
 from spikeport.engine.program import Kernels
 from spikeport.engine.readout import Results
 from spikeport.engine.run import Engine
+from spikeport.engine.stepped import Stepped
 from spikeport.findings import fail, raise_errors, require
 from spikeport.graph import LIF, Array, Graph, Loihi, Range, Samples
 from spikeport.graph.inputs import require_within
@@ -79,6 +81,7 @@ class Stream:
         self._long = _longer(graph, most)
         self._engine = Engine(self._long, device, kernels)
         self._run: Run | None = None
+        self._stepped: Stepped | None = None
 
     def feed(self, frames: Array) -> Iterator[Block]:
         """The next frames [steps, B, *input], in blocks as soon as they are computed.
@@ -96,11 +99,17 @@ class Stream:
 
     def _block(self, frames: Array, start: int) -> Block:
         """Some steps, ``start`` the first of them in the schedules."""
-        begun, steps = time.perf_counter(), len(frames)
-        if self._run is None:
+        if self._run is None or self._stepped is None:
             ready = self._engine.ready(self._range(frames))
             self._run = Run(ready, self.request, Results(ready.outs, {}))
-        run = self._run
+            self._stepped = Stepped(self._run)
+        block = Block(self.done, *(self._stepped.block(frames, start) or self._together(self._run, frames, start)))
+        self.done += len(frames)
+        return block
+
+    def _together(self, run: Run, frames: Array, start: int) -> tuple[Array, Record]:
+        """All steps of a block at once."""
+        begun, steps = time.perf_counter(), len(frames)
         with torch.inference_mode(), whole_factors(run.program.device):
             (output,) = run.walk(Samples(frames, "events"), start, steps).values()
             outputs = self._told(output, steps)
@@ -108,9 +117,7 @@ class Stream:
         record = replace(run.record(whole=True), seconds=time.perf_counter() - begun)
         for parts in (run.counted, run.trains, run.membranes, run.events):
             parts.clear()
-        block = Block(self.done, outputs, record)
-        self.done += steps
-        return block
+        return outputs, record
 
     def _told(self, output: Tensor, steps: int) -> Array:
         """What goes out of the last node, step by step."""
@@ -137,24 +144,22 @@ class Stream:
         return min(self.done, steps)
 
     def _check(self, frames: Array) -> None:
-        shape = self.graph.entry.shape
-        fits = frames.ndim == len(shape) + 2 and frames.shape[2:] == shape and frames.dtype.kind in "fiub"
-        same = self._batch in (0, frames.shape[1] if fits else 0)
-        number = self._batch or "B"
-        require(
-            fits and same,
-            "SP543",
-            f"frames of shape {list(frames.shape)} of {frames.dtype}; the stream takes [steps, {number}, {shape}]",
-            where=f"node {self.graph.input!r}",
-            mend="bring numbers, a frame each step, of as many samples as at the beginning",
-        )
+        node, where = self.graph.entry, f"node {self.graph.input!r}"
+        fits = frames.ndim == len(node.shape) + 2 and frames.shape[2:] == node.shape and frames.dtype.kind in "fiub"
+        if not fits or self._batch not in (0, frames.shape[1]):
+            fail(
+                "SP543",
+                f"frames of shape {list(frames.shape)} of {frames.dtype}; "
+                f"the stream takes [steps, {self._batch or 'B'}, {node.shape}]",
+                where=where,
+                mend="bring numbers, a frame each step, of as many samples as at the beginning",
+            )
         finite = frames.dtype.kind != "f" or bool(np.isfinite(frames).all())
-        require(finite, "SP502", "the input holds values that are not finite", where=f"node {self.graph.input!r}")
+        require(finite, "SP502", "the input holds values that are not finite", where=where)
         self._batch = frames.shape[1]
         if isinstance(self.graph.arithmetic, Loihi) and frames.size:
-            unit = float(self.graph.entry.unit)
-            low, high = sorted(int(np.rint(float(end) / unit)) for end in (frames.min(), frames.max()))
-            require_within(self.graph, low, high)
+            ends, unit = cpu.ends(frames) or (float(frames.min()), float(frames.max())), float(node.unit)
+            require_within(self.graph, *sorted(round(end / unit) for end in ends))  # ties to even
 
     def _range(self, frames: Array) -> Range | None:
         """Which integers may ever come; None for real numbers."""

@@ -177,7 +177,12 @@ class Program:
     @cached_property
     def updates(self) -> int:
         """Neurons of one sample."""
-        return sum(node.size for node in self.layers.values())
+        return sum(self.sizes.values())
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """The neurons of each layer."""
+        return {name: node.size for name, node in self.layers.items()}
 
     @cached_property
     def calls(self) -> int:

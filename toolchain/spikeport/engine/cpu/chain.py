@@ -1,4 +1,5 @@
-"""One sample through a chain of layers: all that is constant is laid out once, then a layer is one compiled call.
+"""One sample, or a step of one, through a chain of layers: all that is constant is laid out once, then a layer is one
+compiled call.
 
 Around small layers Python takes longer than they compute. Here every array that a loop reads or writes is there before
 the first sample: what leaves a layer lies where, and as, the next one reads it. The loops are those of any batch, so
@@ -19,7 +20,7 @@ from spikeport.engine.cpu.fire import fire
 from spikeport.engine.cpu.fused import Layer, laid_out
 from spikeport.engine.cpu.small_maps import multiplied, pooled
 from spikeport.engine.cpu.small_sums import over_steps, weighed
-from spikeport.engine.cpu.structures import FIRED, KINDS, Plan
+from spikeport.engine.cpu.structures import FIRED, KINDS, Constants, Parameters, Plan
 from spikeport.graph import (
     LIF,
     STATE_SHIFT,
@@ -74,18 +75,27 @@ class Wire:
 
 @dataclass
 class Chain:
-    """A feed-forward graph, ready for one sample at a time. Nobody else may call it meanwhile."""
+    """A feed-forward graph, ready for one sample at a time, or for one step. Nobody else may call it meanwhile."""
 
+    whole: bool  #: whether all steps of a sample are run, from no state; else one step goes on where the last one was
     entry: Array  #: [T or 1, *input], a view of where a sample goes
     unit: float
     layers: tuple[str, ...]  #: the neurons, in the order of ``counts`` and ``totals``
     counts: Array  #: int64 [layers, T, KINDS]
     totals: Array  #: int64 [layers, KINDS]
     calls: list[Call] = field(default_factory=list)
-    read: Callable[[], Array] = field(default=lambda: np.empty(0))  #: [*output], int64
+    #: [*output]: int64 of all steps; of one step what `Stream` tells, spikes in uint8
+    read: Callable[[], Array] = field(default=lambda: np.empty(0))
+    states: dict[str, Array] = field(default_factory=dict)  #: membranes and currents, views [2, places, channels]
+    schedules: list[tuple[Array, Array]] = field(default_factory=list)  #: thresholds of the step, and of all steps
 
-    def __call__(self, frames: Array) -> tuple[Array, Array, list[list[int]]]:
-        """The output [*output] for frames [T or 1, 1, *input] within their range, spikes [layers, T], and totals."""
+    def __call__(self, frames: Array, step: int = 0) -> tuple[Array, Array, list[list[int]]]:
+        """The output [*output] for frames [T or 1, 1, *input] within their range, spikes [layers, T], and totals.
+
+        ``step``: where one step stands in the schedules.
+        """
+        for now, every in self.schedules:
+            now[0] = every[step]
         values = frames[:, 0]
         if self.unit != 1 or values.dtype.kind == "f":
             values = np.rint(np.divide(values, self.unit, dtype=np.float64))
@@ -96,7 +106,7 @@ class Chain:
         return self.read(), self.counts[:, :, FIRED].copy(), self.totals.tolist()
 
 
-def prepare(program: Program) -> Chain | None:
+def prepare(program: Program, *, whole: bool = True) -> Chain | None:
     """The chain of a graph in Loihi's integers; None where it is none, or the loops do not serve or are not faster."""
     graph = shift_each(program.graph)  # the weights that are added
     names = [name for name in graph.order if name != graph.input]
@@ -104,14 +114,14 @@ def prepare(program: Program) -> Chain | None:
     x = program.incoming[graph.input]
     if not one_way or graph.outputs != (names[-1],) or x is None or not 0 <= x.low <= x.high < BYTES:
         return None
-    if graph.timesteps * program.products > MOST:
+    steps = graph.timesteps if whole else 1
+    if steps * program.products > MOST:
         return None
-    node = graph.entry
-    steps, channels = graph.timesteps if node.coding == "events" else 1, node.shape[0]
+    node, layers = graph.entry, tuple(program.layers)
+    counts, totals = np.zeros((len(layers), steps, KINDS), np.int64), np.zeros((len(layers), KINDS), np.int64)
+    steps, channels = steps if node.coding == "events" else 1, node.shape[0]
     wire = Wire.empty(steps, node.shape, _padded(channels) if x.high <= sparse.STEEPEST else channels)
-    layers = tuple(program.layers)
-    counts, totals = (np.zeros((len(layers), *steps, KINDS), np.int64) for steps in ((graph.timesteps,), ()))
-    chain = Chain(wire.channels_first, float(node.unit), layers, counts, totals)
+    chain = Chain(whole, wire.channels_first, float(node.unit), layers, counts, totals)
     if not _filled(chain, graph, wire, names, program):
         return None
     chain.calls.append(settled(over_steps, counts, totals))
@@ -142,7 +152,7 @@ def _filled(chain: Chain, graph: Graph, wire: Wire, names: list[str], program: P
         elif not isinstance(node, Flatten) or sums is not None:
             return False
     live = wire.channels_first
-    chain.read = lambda: live.sum(0, dtype=np.int64)
+    chain.read = (lambda: live.sum(0, dtype=np.int64)) if chain.whole else live[0].copy
     return sums is None and isinstance(graph.nodes[names[-1]], LIF)
 
 
@@ -218,20 +228,35 @@ def _dense(sums: Sums) -> tuple[Array, Plan]:
 
 def _fired(chain: Chain, sums: Sums, layer: Layer, number: int) -> Wire:
     """The calls of a synapse and the neurons that read it: one, where events enter at every step."""
-    steps, width = layer.node.timesteps, sums.width
+    steps, width = chain.counts.shape[1], sums.width
     wire = Wire.empty(steps, sums.shape, width)
     parameters, pattern = laid_out(layer.node, np.dtype(np.int32), width, whole=True)
+    rules, state = layer.rules, np.zeros((0 if chain.whole else 2, 1, wire.values.shape[1]), np.int32)
+    if not chain.whole:
+        assert isinstance(rules, Constants)  # of integers
+        rules = rules._replace(bare=np.int32(0))  # no range is known of a stream's states
+        parameters = _of_a_step(chain, parameters)
+        chain.states[chain.layers[number]] = state.reshape(2, -1, width)[..., : sums.shape[0]]
     rows, idle, counts = sums.rows, np.empty((0, 0, 0), np.int32), chain.counts[number]
     if rows is not None and len(sums.wire.values) == steps:
-        entering = sums.words(), rows.weight, rows.plan, layer.rules, parameters, pattern
+        entering = sums.words(), rows.weight, rows.plan, rules, parameters, pattern
         memory = (*rows.memory(steps), rows.block())
-        chain.calls.append(settled(fire, *entering, wire.values[:, None], idle, idle, *memory, counts, 0, 1))
+        chain.calls.append(settled(fire, *entering, wire.values[:, None], idle, state, *memory, counts, 0, 1))
         return wire
     values = sums.called(chain.calls)
     block, nobody = kernels.block(values, np.dtype(np.int32)), np.empty((0, 0), np.int32)
-    told = values, layer.rules, parameters, wire.values, nobody, nobody, block, counts, 0, values.shape[1]
+    told = values, rules, parameters, wire.values, nobody, state[:, 0], block, counts, 0, values.shape[1]
     chain.calls.append(settled(kernels.loihi, *told))
     return wire
+
+
+def _of_a_step(chain: Chain, parameters: Parameters) -> Parameters:
+    """The parameters with the thresholds of one step, which the chain brings where they change."""
+    every = parameters.threshold
+    now = every[:1].copy()
+    if (every != now).any():
+        chain.schedules.append((now, every))
+    return parameters._replace(threshold=now)
 
 
 def _pooled(chain: Chain, node: Pool, wire: Wire) -> Wire:
@@ -248,7 +273,7 @@ def _pooled(chain: Chain, node: Pool, wire: Wire) -> Wire:
 def _readout(chain: Chain, node: Readout, sums: Sums) -> Callable[[], Array]:
     """`readout.Out` of the sums of a synapse."""
     x, exponent, channels = sums.called(chain.calls), sums.node.exponent, node.shape[0]
-    weight = np.asarray(node.weight, np.int64)
+    weight = np.asarray(node.weight, np.int64) if chain.whole else np.ones(1, np.int64)
     weight = weight if len(x) == len(weight) else weight.sum(keepdims=True)  # the same sums at all steps
     shift = np.broadcast_to(weight.sum() * np.asarray(over_neurons(node.bias, node.shape), np.int64), channels).copy()
     out, left = np.empty(channels, np.int64), STATE_SHIFT + max(exponent, 0)
