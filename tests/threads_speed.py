@@ -55,6 +55,7 @@ torch's threads share one product there, and turn while they wait for the next. 
 is the fastest; beside other programs it is not: one sample of 784-512-10, 0.5 ms, took 147 ms so on two busy
 processors.
 """
+BESIDE = "\n## Beside onnxruntime in one process\n"  #: from there on the page is `beside_speed`'s
 
 
 def real(graph: Graph) -> Graph:
@@ -192,7 +193,9 @@ def main() -> None:
         lines = rows(Path(name), order.rounds)
     if order.write:
         where = f"{processor()}, {process.processors()} processors, torch {torch.__version__}."
-        write_text(order.write, HEAD.format(rounds=order.rounds, where=where) + "\n".join(lines) + "\n" + FOOT)
+        beside = order.write.read_text("utf-8").partition(BESIDE)[1:] if order.write.exists() else ()
+        head = HEAD.format(rounds=order.rounds, where=where)
+        write_text(order.write, "".join((head, "\n".join(lines), "\n", FOOT, *beside)))
 
 
 if __name__ == "__main__":
