@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 from typing import Any, Protocol, TypeVar
 
-from spikeport.findings import SpikeportError, fail, require
+from spikeport.findings import Finding, SpikeportError, fail, require
 from spikeport.nearest import choose
+from spikeport.reading import line
 
 #: what a file may bring: the groups of entry points without ``spikeport.`` before them
 KINDS = ("methods", "surrogates", "neurons", "losses", "augmentations", "schedules", "networks", "datasets")
+
+RUN = "spikeport_plugin_"  #: how the modules of files that were run begin
 
 Thing = TypeVar("Thing")
 
@@ -69,10 +74,13 @@ def plugin(kind: str, name: str) -> Callable[[Thing], Thing]:
 def run_file(path: Path | str) -> ModuleType:
     """Run a file of plug-ins: what ``spikeport --plugin FILE`` does. Raises SP323 where it cannot be run."""
     path = Path(path)
-    spec = spec_from_file_location(f"spikeport_plugin_{path.stem}", path)
+    name = f"{RUN}{path.stem}"
+    while name in sys.modules:  # of another file that is called alike, or of an earlier run
+        name += "_"
+    spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.is_file():
         fail("SP323", "is no Python file", where=str(path), mend="name a .py file whose parts say @plugin(kind, name)")
-    module = module_from_spec(spec)
+    module = sys.modules[name] = module_from_spec(spec)  # dataclasses look their annotations up there
     try:
         spec.loader.exec_module(module)
     except SpikeportError:
@@ -80,6 +88,41 @@ def run_file(path: Path | str) -> ModuleType:
     except (Exception, SystemExit) as error:
         fail("SP323", f"cannot be run: {type(error).__name__}: {error}", where=str(path), mend="mend the file")
     return module
+
+
+@contextmanager
+def named() -> Iterator[None]:
+    """What the block raises, as SP327 with the plug-in's file and line where it came through one; else as it is."""
+    try:
+        yield
+    except SpikeportError:
+        raise
+    except Exception as error:
+        calls = [call for call in extract_tb(error.__traceback__) if _brought(call.filename)]
+        if not calls:
+            raise
+        what = f"a plug-in raised {type(error).__name__}: {line(error)}"
+        where = f"{calls[-1].filename}, line {calls[-1].lineno}"
+        why = f"there it says {calls[-1].line!r}." if calls[-1].line else ""
+        raise SpikeportError(Finding("SP327", what, where, why, mend="mend the plug-in")) from error
+
+
+def _brought(file: str) -> bool:
+    """Whether a file of Python's is one that was run, or lies in a package whose entry points bring something."""
+    own = [module.__file__ for name, module in [*sys.modules.items()] if name.startswith(RUN)]
+    if file in own:
+        return True
+    points = [entry for kind in KINDS for entry in _installed(_folders()).select(group=f"spikeport.{kind}")]
+    others = {
+        entry.module.partition(".")[0] for entry in points if entry.dist is None or entry.dist.name != "spikeport"
+    }
+    return any(Path(file).is_relative_to(folder) for name in others for folder in _places(name))
+
+
+def _places(package: str) -> list[Path]:
+    module = sys.modules.get(package)
+    inside = [*getattr(module, "__path__", [])] or [getattr(module, "__file__", None)]
+    return [Path(place) for place in inside if place]
 
 
 def entries(group: str) -> dict[str, Entry]:

@@ -8,16 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from spikeport.training import cells
 from spikeport.training.layers import Conv2d, Linear, Readout, Repeat, start_weights
-from spikeport.training.membrane_norm import MembraneNorm
 from spikeport.training.networks import Cells, Task
-from spikeport.training.neurons import NEURONS, Neuron
+from spikeport.training.neurons import Neuron
 from spikeport.training.norm import TdBatchNorm
-from spikeport.training.options import find
 from spikeport.training.step_norms import norm_of
 from spikeport.training.traces import by_traces
-
-KINDS: dict[str, type[Neuron]] = {**NEURONS, "mpbn": MembraneNorm}
 
 Layers = OrderedDict[str, nn.Module]
 
@@ -27,10 +24,10 @@ class Spiking(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         synapse: nn.Module = self.synapse  # type: ignore[assignment]
-        cells: Neuron = self.neuron  # type: ignore[assignment]
-        online = self.training and cells.gradient == "ottt"
-        current = by_traces(synapse, x, cells.decay) if online else synapse(x)
-        return cells.normalised(current, self.norm)  # type: ignore[arg-type]
+        neuron: Neuron = self.neuron  # type: ignore[assignment]
+        online = self.training and neuron.gradient == "ottt"
+        current = by_traces(synapse, x, neuron.decay) if online else synapse(x)
+        return neuron.normalised(current, self.norm)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -49,10 +46,7 @@ class Blocks:
         return self._neurons(None, channels)
 
     def _neurons(self, norm: TdBatchNorm | None, channels: int) -> Neuron:
-        options = {name: value for name, value in self.cells.items() if name != "norm"}
-        kind = find("neurons", str(options.pop("neuron", "plif")), KINDS, "SP316")
-        cells: Neuron = kind(self.task.method, self.task.timesteps, norm=norm, channels=channels, **options)
-        return cells
+        return cells.neurons(self.task, self.cells, norm=norm, channels=channels)
 
     def norm(self, channels: int) -> TdBatchNorm:
         """The normalisation that the network has."""

@@ -35,6 +35,7 @@ def recurrent(
     """
     kind, norms = cells.pop("neuron", "plif"), cells.pop("norm", "tdbn")
     require(kind == "plif", "SP314", f"recurrent neurons are plif, not {kind!r}", mend="leave neuron out")
+    require("neuron_options" not in cells, "SP314", "recurrent neurons have no neuron_options", mend="set decay itself")
     layers = Blocks(task, cells).begin(events)
     layers["flatten"] = Flatten()
     inputs = math.prod(task.input_shape)

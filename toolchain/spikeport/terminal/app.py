@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from spikeport import __version__, ending, plugins, process
-from spikeport.findings import SpikeportError
+from spikeport.findings import SpikeportError, require
 from spikeport.terminal import console, refusals, show
 from spikeport.terminal.usage import Verbs
 from spikeport.text import printable
@@ -74,13 +74,20 @@ def _add(app: typer.Typer, name: str, written: str, short: str) -> None:
 def general_first(words: list[str]) -> list[str]:
     """The arguments with --quiet and --plugin FILE in front of the verb, wherever they were written."""
     quiet = [word for word in words if word in ("--quiet", "-q")]
-    rest = [word for word in words if word not in quiet]
+    rest = [part for word in words if word not in quiet for part in _apart(word)]
     first: list[str] = []
     while "--plugin" in rest:
         at = rest.index("--plugin")
+        require(at + 1 < len(rest), "SP323", "--plugin names no file", mend="--plugin FILE.py")
         first += rest[at : at + 2]
         del rest[at : at + 2]
     return [*quiet[:1], *first, *rest]
+
+
+def _apart(word: str) -> tuple[str, ...]:
+    """``--plugin=FILE`` as the two words that it stands for."""
+    option, equals, file = word.partition("=")
+    return (option, file) if equals and option == "--plugin" else (word,)
 
 
 def _completed() -> list[str]:
@@ -112,7 +119,7 @@ def _command() -> int:
     words = sys.argv[1:]
     console.settings.json = "--json" in words
     try:
-        with refusals.coded():
+        with plugins.named(), refusals.coded():
             app = build(_completed() if COMPLETING in os.environ else words)
             ending.moment.running = True
             app(args=general_first(words))

@@ -83,7 +83,7 @@ def write_recipe(folder: Path, recipe: Recipe) -> None:
     lines = [f"{name} = {_toml(value)}" for name, value in fields.items() if not isinstance(value, dict)]
     for name, table in fields.items():
         if isinstance(table, dict):
-            lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
+            lines += ["", f"[{name}]", *(f"{_key(key)} = {_toml(value)}" for key, value in table.items())]
     write_text(folder / RECIPE, "\n".join(lines) + "\n")
 
 
@@ -125,6 +125,15 @@ def draw_curves(folder: Path, epochs: Sequence[Epoch], title: str, kept: int | N
 
 
 def _toml(value: object) -> str:
-    """A value as TOML: its JSON form is the same for text, numbers, truth and lists."""
-    text = json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+    """A value as TOML: the JSON form is the same for text, numbers and truth."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_key(name)} = {_toml(each)}' for name, each in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    text = json.dumps(value, ensure_ascii=False)
     return text.replace("\x7f", "\\u007f")  # the one character that JSON may hold as it is and TOML may not
+
+
+def _key(name: str) -> str:
+    """A name as TOML: as it is where it is of letters, digits, hyphens and underscores."""
+    return name if name.isascii() and name.replace("_", "a").replace("-", "a").isalnum() else _toml(name)

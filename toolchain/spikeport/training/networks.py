@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, get_type_hints
 
 import torch
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field
 from torch import nn
 
 from spikeport import plugins
-from spikeport.findings import Finding, SpikeportError, fail
+from spikeport.findings import fail, require
 from spikeport.nearest import choose
 from spikeport.reading import line
 from spikeport.training.catalogue import method
+from spikeport.training.layers import Readout
 from spikeport.training.methods import Method
+from spikeport.training.neurons import check_decays
+from spikeport.training.options import BRING, unfit
 from spikeport.training.rules import Gradient, Reset
 from spikeport.training.step_norms import NormName
 
@@ -24,8 +27,6 @@ if TYPE_CHECKING:
     from spikeport.training.recipe import Recipe
 
 GROUP = "spikeport.networks"
-STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True, allow_inf_nan=False)
-
 Count = Annotated[int, Field(ge=1)]  #: of channels, neurons, layers, pixels
 Counts = Annotated[Sequence[Count], Field(min_length=1)]
 Width = Annotated[float, Field(gt=0)]  #: what counts of channels and neurons are multiplied by
@@ -54,6 +55,7 @@ class Cells(TypedDict, total=False):
     detach_reset: bool
     train_threshold: bool | Literal["layer", "tanh"]
     gradient: Gradient
+    neuron_options: dict[str, Any]  #: what the neuron takes beside these: decay of plif and lif, or a plug-in's own
     norm: NormName  #: before the neurons: tdbn (as a rule), tebn or tab
 
 
@@ -78,10 +80,16 @@ def build(
     make = check(network, options or {})
     by = method(train_with) if isinstance(train_with, str) else train_with
     try:
-        return make(Task(tuple(input_shape), classes, timesteps, by), **(options or {}))
+        module = make(Task(tuple(input_shape), classes, timesteps, by), **(options or {}))
     except (TypeError, ValueError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:
-        what = f"the network {network!r} cannot be built for {list(input_shape)}: {line(error)}"
+        what = f"the network {network!r} cannot be built for {list(input_shape)}: {type(error).__name__}: {line(error)}"
         fail("SP314", what, mend="mend its options, or what enters it")
+    if not isinstance(module, nn.Module):
+        fail(
+            "SP314", f"the network {network!r} is {type(module).__name__}, no torch module", mend="return an nn.Module"
+        )
+    check_decays(module)
+    return module
 
 
 def check(network: str, options: Mapping[str, Any]) -> Network:
@@ -91,21 +99,10 @@ def check(network: str, options: Mapping[str, Any]) -> Network:
     """
     entries = plugins.entries(GROUP)
     if network not in entries:
-        fail("SP314", f"there is no network {network!r}", mend=choose(network, entries))
+        fail("SP314", f"there is no network {network!r}", mend=f"{choose(network, entries)}, {BRING}")
     make: Network = entries[network].load()
-    known, where = _options(make), f"network {network!r}"
-    hints, findings = _hints(make, where), []
-    for name, value in options.items():
-        if name not in known:
-            mend = choose(name, sorted(known)) if known else "it has no options"
-            findings.append(Finding("SP314", f"has no option {name!r}", where, mend=mend))
-            continue
-        try:
-            TypeAdapter(hints.get(name, Any), config=STRICT).validate_python(value)
-        except ValidationError as error:
-            findings += [_unfit(name, one, where) for one in error.errors()]
-    if findings:
-        raise SpikeportError(findings)
+    where = f"network {network!r}"
+    unfit(options, _options(make, where), _hints(make, where), where, "SP314")
     return make
 
 
@@ -115,12 +112,6 @@ def _hints(make: Network, where: str) -> dict[str, Any]:
         return get_type_hints(Cells) | get_type_hints(getattr(make, "func", make), include_extras=True)
     except (NameError, TypeError, AttributeError) as error:
         fail("SP314", f"its annotations cannot be read: {error}", where=where, mend="import what they name")
-
-
-def _unfit(name: str, error: Any, where: str) -> Finding:
-    place = "".join(f"[{step}]" for step in error["loc"] if isinstance(step, int))
-    what, why = f"{name}{place} = {error['input']!r}", error["msg"][:1].lower() + error["msg"][1:]
-    return Finding("SP314", f"{what}: {why}", where, mend=f"give {name} what it takes, or leave it out")
 
 
 def network_of(recipe: Recipe, input_shape: tuple[int, ...], classes: int) -> nn.Module:
@@ -143,17 +134,21 @@ def try_out(module: nn.Module, x: torch.Tensor, classes: int) -> None:
     try:
         y = module.eval()(x)
     except (TypeError, ValueError, LookupError, RuntimeError) as error:
-        what = f"the network does not take samples {list(x.shape)}: {line(error)}"
+        what = f"the network does not take samples {list(x.shape)}: {type(error).__name__}: {line(error)}"
         fail("SP314", what, mend="architecture.events says whether it gets a frame a timestep; see its other options")
     finally:
         module.train(training)
+    if not any(isinstance(part, Readout) for part in module.modules()):
+        fail("SP314", "the network has no Readout", mend="end it with Readout(task.timesteps), of spikeport.training")
     if y.ndim != 2 or y.shape[1] != classes:
         what = f"the network makes {list(y.shape)} of samples {list(x.shape)}, not {classes} classes of each"
         fail("SP314", what, mend="end it with Linear(…, task.classes) and Readout(task.timesteps)")
 
 
-def _options(make: Network) -> set[str]:
-    """What a recipe may say about a network."""
-    _, *parameters = inspect.signature(make).parameters.values()
+def _options(make: Network, where: str) -> set[str]:
+    """What a recipe may say about a network. Raises SP314 for one without a task."""
+    parameters = [*inspect.signature(make).parameters.values()]
+    require(len(parameters) > 0, "SP314", "takes no task", where=where, mend="its first parameter is a Task")
+    parameters = parameters[1:]
     named = {each.name for each in parameters if each.kind is not each.VAR_KEYWORD}
     return named | (set(Cells.__annotations__) if len(named) < len(parameters) else set())

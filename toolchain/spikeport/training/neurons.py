@@ -176,6 +176,18 @@ class Neuron(nn.Module):
         return f"{self.method.name}, timesteps={self.timesteps}, reset={self.reset!r}"
 
 
+def check_decays(module: nn.Module) -> None:
+    """Raises SP316 for neurons in ``module`` whose decay is no single number between 0 and 1."""
+    for name, part in module.named_modules():
+        if isinstance(part, Neuron) and not part.threshold.is_meta:
+            kind, where = type(part), f"neuron {name!r}"
+            mend = "a tensor without axes, 0 <= decay <= 1"
+            require(kind.decay is not Neuron.decay, "SP316", f"{kind.__name__} has no decay", where=where, mend=mend)
+            decay = part.decay
+            one = isinstance(decay, Tensor) and decay.ndim == 0 and 0 <= float(decay.detach()) <= 1
+            require(one, "SP316", f"the decay of {kind.__name__} is {decay!r}", where=where, mend=mend)
+
+
 def _listened(*modules: nn.Module) -> bool:
     """Whether somebody watches the calls of these modules."""
     hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")

@@ -140,9 +140,12 @@ def read(
     except (OSError, ValueError) as error:
         fail("SP312", f"is not TOML ({error})", where=str(path), mend="mend the line named")
     for name, value in (overrides or {}).items():
-        table, *inner = name.split(".")
-        if inner and isinstance(fields.setdefault(table, {}), dict):
-            fields[table][".".join(inner)] = value
+        *tables, last = name.split(".")
+        place = fields
+        for table in tables:
+            place = place.setdefault(table, {}) if isinstance(place, dict) else None
+        if isinstance(place, dict):
+            place[last] = value
         else:
             fields[name] = value
     return parse(fields, str(path), auto)
