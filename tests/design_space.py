@@ -129,7 +129,7 @@ def page(place: Path) -> tuple[str, str]:
     if not rows:
         return plan["name"], f"No point of {len(every)} is done.\n"
     steps, bits = (sorted({row[name] for row in rows}) for name in (T, BITS))
-    methods = sorted({method(row) for row in rows}, key=lambda name: (name == "fixed", name))  # the last is compared with
+    methods = sorted({method(row) for row in rows}, key=lambda name: (name == "fixed", name))  # fixed last
     seeds = sorted({row[SEED] for row in rows if row.get(SEED) is not None})
     middle = statistics.median(row["accuracy"] for row in rows)
     low, high = wilson(round(middle * samples), samples)
