@@ -18,9 +18,10 @@ from spikeport.training.networks import build
 CHILD = Path(__file__).with_name("train_child.py")
 
 
-def step(network, variant):
+def step(network, variant, turn=0):
+    """What a child says. Threads of plain PyTorch turn while they wait, as it comes, and sleep in every other turn."""
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    if variant not in ("plain", "unbound"):
+    if variant not in ("plain", "unbound") or turn % 2:
         environment["OMP_WAIT_POLICY"] = "PASSIVE"  # as `spikeport train` has it (process.py)
     done = subprocess.run(
         [sys.executable, str(CHILD), network, variant], capture_output=True, text=True, timeout=1200, env=environment
@@ -69,8 +70,9 @@ def test_a_training_step(network):
     runs = {}
     ours = ("plain", "float32", "bf16")
     floors = ("unbound", "convolutions", "convolutions-bf16")
-    for variant in (*ours, *floors, *ours):  # in turns: no busy moment for one alone
-        runs.setdefault(variant, []).append(step(network, variant))
+    for turn, some in enumerate((ours, floors, ours)):  # in turns: no busy moment for one alone
+        for variant in some:
+            runs.setdefault(variant, []).append(step(network, variant, turn // 2))
     best = {variant: min(run["seconds"] for run in several) for variant, several in runs.items()}
     peak = {variant: min(run["peak_bytes"] for run in several) for variant, several in runs.items()}
     for variant, floor in (("float32", "convolutions"), ("bf16", "convolutions-bf16")):
@@ -95,8 +97,9 @@ def test_a_training_step(network):
 def test_a_step_of_a_tiny_training():
     """digits-conv, batch 64: what a step takes besides its convolutions shows here."""
     runs = {"plain": [], "float32": []}
-    for variant in (*runs, *runs, *runs):
-        runs[variant].append(step("conv", variant))
+    for turn in range(3):
+        for variant, several in runs.items():
+            several.append(step("conv", variant, turn))
     for what, key in (("minima", "seconds"), ("medians", "median")):
         ours, plain = (min(run[key] for run in runs[variant]) for variant in ("float32", "plain"))
         peaks = {
