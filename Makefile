@@ -68,7 +68,7 @@ zoo: $(PEERS)  ## published modules, captured or refused, and why; writes docs/r
 bench: $(PEERS)  ## benchmarks against named peers; writes build/bench.json, and build/bench/ as pages of docs/results
 	$(BIN)/python -m pytest tests/benchmarks -m bench -s -p no:cacheprovider
 	mkdir -p build/bench
-	$(BIN)/python tests/peer_speed.py --write build/bench/feed-forward-speed.md --scaling build/bench/scaling-axes.md
+	SPIKEPORT_ENVIRONMENTS=$(VENV)/environments $(BIN)/python tests/peer_speed.py --write build/bench/feed-forward-speed.md --scaling build/bench/scaling-axes.md
 	$(BIN)/python tests/recurrent_speed.py --write build/bench/recurrent-speed.md
 	$(BIN)/python tests/stream_speed.py --write build/bench/streaming.md
 	$(BIN)/python tests/scaling_speed.py --write build/bench/scaling.md

@@ -21,6 +21,7 @@ from typing import Any
 from bench_record import processor
 from benchmarks.peers import TOOLS
 from spikeport.files import write_text
+from spikeport_targets.nengo_loihi.child import ENVIRONMENT
 
 CHILD = Path(__file__).parent / "benchmarks" / "peers.py"
 ROUNDS = 9
@@ -32,8 +33,9 @@ Written by `python tests/peer_speed.py --write docs/results/feed-forward-speed.m
 medians of {rounds} runs, from the first to the third quarter in brackets. Each tool has a process of its own
 (`tests/benchmarks/peers.py`), one thread, and they take turns. Before anything is timed the spike counts of the last
 layer are the same to the bit in all of them: weights are whole numbers, and thresholds lie where no membrane can be.
-Tools run as their users write it: all steps of a layer at once where the tool can, else a step at a time. "CPU" is the
-processor's time, which other programs on the machine hardly change; ratios are of medians of it, above 1 where
+Tools run as their users write it: all steps of a layer at once where the tool can, else a step at a time; nengo-loihi
+is its emulator of Loihi 1, in its own Python, on what spikeport's target of this name lowers the network to. "CPU" is
+the processor's time, which other programs on the machine hardly change; ratios are of medians of it, above 1 where
 spikeport's integers are faster.
 
 {where}
@@ -156,7 +158,8 @@ def main() -> None:
     options.add_argument("--write", type=Path)
     options.add_argument("--scaling", type=Path)
     order = options.parse_args()
-    where = f"{processor()}; " + ", ".join(f"{name} {version(name)}" for name in PACKAGES) + "."
+    packages = [f"{name} {version(name)}" for name in PACKAGES] + [ENVIRONMENT.requirements[0].replace("==", " ")]
+    where = f"{processor()}; {', '.join(packages)}."
     for path, head, lines in ((order.write, HEAD, feed_forward), (order.scaling, SCALING, scaling)):
         if path:
             write_text(path, head.format(rounds=ROUNDS, where=where) + "\n".join(lines()) + "\n")

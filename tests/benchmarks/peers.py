@@ -12,11 +12,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -232,6 +235,22 @@ def sinabs(net: Network) -> Run:
     return run
 
 
+def nengo_loihi(net: Network) -> Run:
+    """Its emulator of Loihi 1 in a Python of its own, which takes this process's place (`nengo_peer.py`)."""
+    from spikeport.graph import LOIHI1, Loihi
+    from spikeport_targets.nengo_loihi.child import ENVIRONMENT
+    from spikeport_targets.nengo_loihi.lowering import lower
+
+    python, script = ENVIRONMENT.interpreter(), Path(__file__).with_name("nengo_peer.py")
+    if python is None:
+        raise ImportError(f"not installed: {ENVIRONMENT.command}")
+    if net.weights[0].dim() > 2:
+        raise NotImplementedError("its synapses are unrolled, here 19 million, which takes minutes")
+    graph, folder = graph_of(net, integers=True).with_(arithmetic=Loihi(LOIHI1)), Path(tempfile.mkdtemp()) / "plan"
+    lower(graph, net.x.transpose(0, 1).numpy().astype(np.int64), membranes=lambda name: False).write(folder)
+    os.execv(python, [str(python), "-I", "-B", str(script), str(folder)])
+
+
 TOOLS: dict[str, Callable[[Network], Run]] = {
     "engine, integers": lambda net: engine(net, integers=True),
     "engine, float32": lambda net: engine(net, integers=False),
@@ -243,6 +262,7 @@ TOOLS: dict[str, Callable[[Network], Run]] = {
     "snnTorch": snntorch,
     "Norse": norse,
     "sinabs": sinabs,
+    "nengo-loihi": nengo_loihi,
 }
 
 
