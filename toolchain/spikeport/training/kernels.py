@@ -21,29 +21,29 @@ from spikeport.machine.llvm import bits_of, float_of
 # Sums may be reordered (vector lanes) and multiply-adds contracted; not-a-number keeps its meaning.
 _MATH = {"reassoc", "contract", "nsz"}
 _OPTIONS: dict[str, Any] = {"fastmath": _MATH, "_nrt": True}  # they make what they work in
-_jit = compiled(**_OPTIONS)
+jit = compiled(**_OPTIONS)
 
 
-def _load(row: Any, i: Any) -> Any:
+def load(row: Any, i: Any) -> Any:
     """Element i, bfloat16 widened."""
 
 
-def _store(row: Any, i: Any, value: Any) -> Any:
+def store(row: Any, i: Any, value: Any) -> Any:
     """Write element i, rounded to bfloat16 where the row holds it."""
 
 
-def _spike(row: Any, i: Any, fired: Any) -> Any:
+def spike(row: Any, i: Any, fired: Any) -> Any:
     """Write 1 or 0."""
 
 
-@overload(_load, strict=False)  # type: ignore[untyped-decorator]
+@overload(load, strict=False)  # type: ignore[untyped-decorator]
 def _load_of(row: Any, i: Any) -> Any:
     if row.dtype == types.uint16:
         return lambda row, i: float_of(np.uint32(np.uint32(row[i]) << np.uint32(16)))
     return lambda row, i: row[i]
 
 
-@overload(_store, strict=False)  # type: ignore[untyped-decorator]
+@overload(store, strict=False)  # type: ignore[untyped-decorator]
 def _store_of(row: Any, i: Any, value: Any) -> Any:
     if row.dtype == types.uint16:
 
@@ -60,7 +60,7 @@ def _store_of(row: Any, i: Any, value: Any) -> Any:
     return plain
 
 
-@overload(_spike, strict=False)  # type: ignore[untyped-decorator]
+@overload(spike, strict=False)  # type: ignore[untyped-decorator]
 def _spike_of(row: Any, i: Any, fired: Any) -> Any:
     one: Any = np.uint16(0x3F80) if row.dtype == types.uint16 else 1.0
     zero: Any = np.uint16(0) if row.dtype == types.uint16 else 0.0
@@ -75,7 +75,7 @@ def _spike_of(row: Any, i: Any, fired: Any) -> Any:
 # many elements at once. `after` is written the same way everywhere, so that the backward pass finds the same membranes.
 
 
-@_jit
+@jit
 def moments(x: Any, mean: Any, sums: Any, start: int, stop: int) -> None:
     """Add to ``sums`` [T, 2, block]: the sum of x - mean and of its square, place by place of a block."""
     block = mean.shape[0]
@@ -84,13 +84,13 @@ def moments(x: Any, mean: Any, sums: Any, start: int, stop: int) -> None:
         for t in range(x.shape[0]):
             xs, total, squares = x[t, lo:hi], sums[t, 0], sums[t, 1]
             for i in range(hi - lo):
-                total[i] += _load(xs, i) - mean[i]
+                total[i] += load(xs, i) - mean[i]
             for i in range(hi - lo):
-                apart = _load(xs, i) - mean[i]
+                apart = load(xs, i) - mean[i]
                 squares[i] += apart * apart
 
 
-@_jit
+@jit
 def forward(
     x: Any, scale: Any, shift: Any, spikes: Any, beta: Any, theta: Any, by_zero: bool, start: int, stop: int
 ) -> None:
@@ -107,14 +107,14 @@ def forward(
             xs, fires = x[min(t, x.shape[0] - 1), lo:hi], spikes[t, lo:hi]
             times, plus = scale[min(t, rows - 1)], shift[min(t, rows - 1)]
             for i in range(hi - lo):
-                u = v[i] * beta + (_load(xs, i) * times[i] + plus[i])
+                u = v[i] * beta + (load(xs, i) * times[i] + plus[i])
                 fired = u >= th
-                _spike(fires, i, fired)
+                spike(fires, i, fired)
                 low = zero if by_zero else u - drop
                 v[i] = low if fired else u
 
 
-@_jit
+@jit
 def step(
     x: Any,
     scale: Any,
@@ -146,14 +146,14 @@ def step(
         if t == 1:
             firsts, first_times, first_plus = x[0, lo:hi], scale[0], shift[0]
             for i in range(count):
-                us[i] = _load(firsts, i) * first_times[i] + first_plus[i]
+                us[i] = load(firsts, i) * first_times[i] + first_plus[i]
         part, square = zero, zero
         for i in range(count):
             past = us[i]
             fired = past >= below
-            _spike(fires, i, fired)
+            spike(fires, i, fired)
             low = zero if by_zero else past - drop
-            now = (low if fired else past) * beta + (_load(xs, i) * times[i] + plus[i])
+            now = (low if fired else past) * beta + (load(xs, i) * times[i] + plus[i])
             us[i] = now
             apart = now - centre
             part += apart
@@ -163,12 +163,12 @@ def step(
     return total, squares
 
 
-@_jit
+@jit
 def last(u: Any, spikes: Any, theta: Any, start: int, stop: int) -> None:
     """The spikes of the last step, whose membranes are ``u`` [n]."""
     us, fires = u[start:stop], spikes[-1, start:stop]
     for i in range(stop - start):
-        _spike(fires, i, us[i] >= theta)
+        spike(fires, i, us[i] >= theta)
 
 
 @part(**_OPTIONS)
@@ -186,13 +186,13 @@ def _membranes(
         xs, us = x[min(t, x.shape[0] - 1), lo:hi], u[t * block : t * block + count]
         times, plus = scale[min(t, rows - 1)], shift[min(t, rows - 1)]
         for i in range(count):
-            now = v[i] * beta + (_load(xs, i) * times[i] + plus[i])
+            now = v[i] * beta + (load(xs, i) * times[i] + plus[i])
             us[i] = now
             low = zero if by_zero else now - drop
             v[i] = low if now >= th else now
 
 
-@_jit
+@jit
 def backward(
     grad: Any,
     x: Any,
@@ -240,7 +240,7 @@ def backward(
                 back = carried[i]
                 fired = now >= th
                 h = height if abs(now - th) < half else zero
-                direct = _load(grads, i)
+                direct = load(grads, i)
                 if not detached:
                     direct = direct - back * (now if by_zero else th)
                 through = (zero if fired else back) if by_zero else back
@@ -251,7 +251,7 @@ def backward(
                     by_theta -= back if fired else zero
                 g_us[i] = g_u
                 carried[i] = beta * g_u
-                _store(outs, i, g_u)
+                store(outs, i, g_u)
             sums[1 + t] += by_theta
             if t > 0:
                 pasts, under, part = u[(t - 1) * block : (t - 1) * block + count], theta[t - 1], zero
@@ -266,10 +266,10 @@ def backward(
                 for i in range(count):
                     plain[i] += g_us[i]
                 for i in range(count):
-                    crossed[i] += g_us[i] * (_load(xs, i) - mean[i])
+                    crossed[i] += g_us[i] * (load(xs, i) - mean[i])
 
 
-@_jit
+@jit
 def through_norm(x: Any, mean: Any, g: Any, scale: Any, slope: Any, offset: Any, start: int, stop: int) -> None:
     """In place: ``g`` [T, n] becomes ``scale * g + slope * (x - mean) + offset``; all but the mean [T or 1, block]."""
     rows, block = scale.shape
@@ -279,4 +279,4 @@ def through_norm(x: Any, mean: Any, g: Any, scale: Any, slope: Any, offset: Any,
             xs, gs, row = x[t, lo:hi], g[t, lo:hi], min(t, rows - 1)
             times, tilt, plus = scale[row], slope[row], offset[row]
             for i in range(hi - lo):
-                _store(gs, i, times[i] * _load(gs, i) + (tilt[i] * (_load(xs, i) - mean[i]) + plus[i]))
+                store(gs, i, times[i] * load(gs, i) + (tilt[i] * (load(xs, i) - mean[i]) + plus[i]))
