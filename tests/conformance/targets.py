@@ -13,6 +13,7 @@ from shift_arithmetic import ShiftTarget
 
 import interpreted
 from conformance.cases import Case
+from conformance.frame_by_frame import FrameByFrame
 from conformance.one_by_one import OneByOne
 from conformance.side_by_side import SideBySide
 from conformance.single_steps import SingleSteps
@@ -112,6 +113,7 @@ CONTESTANTS = {
         Contestant("integer, plain", ("integers",), named("integer"), "plain", 100),
         Contestant("integer, fast", ("integers",), named("integer"), "fast", 100),
         Contestant("integer, one by one", ("integers",), OneByOne, "fast", 8),
+        Contestant("integer, frame by frame", ("integers",), FrameByFrame, "fast", 6),
         Contestant("integer, three threads", ("integers",), lambda: SideBySide("integer"), "fast", 6),
         Contestant("reference, plain", REALS, named("reference"), "plain", 100),
         Contestant("reference, fast", REALS, named("reference"), "fast", 100),

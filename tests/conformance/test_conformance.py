@@ -30,6 +30,7 @@ SEEDS |= dict.fromkeys(("integer, plain", "integer, fast", "integer-cuda"), rang
 SEEDS |= dict.fromkeys(("reference, plain", "reference, fast", "reference-cuda"), range(50))
 SEEDS |= {"integer, triton": SMALL, "integer, products": range(25)}
 SEEDS["integer, one by one"] = (*range(5), 11, 24, 34, 96)  # the last four are chains
+SEEDS["integer, frame by frame"] = (4, 9, 156, 201, 568, 587, 670, 768)  # the last six are chains fed with events
 SEEDS |= {"integer, three threads": range(8), "reference, three threads": range(4)}
 MARKS = {"lava": pytest.mark.lava}
 
