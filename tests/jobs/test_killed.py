@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 import job_calls
@@ -36,6 +38,10 @@ def test_a_job_that_ends_its_workers_fails_in_the_end_and_the_others_go_on(tmp_p
         run = Run(store, workers)
         run.add([bad, unreadable, *good])
         done = {each.job: each for each in run}
+        shares = [sorted(os.sched_getaffinity(worker.pid)) for worker in workers.there if worker.pid]
+    there = sorted(os.sched_getaffinity(0))  # half of them each, whichever worker took another's place
+    assert len(there) == 1 or all(shares.count(share) == 1 for share in shares)
+    assert all(share in (there[: len(there) // 2], there[len(there) // 2 :]) for share in shares)
     assert [finding.code for finding in done[bad].findings] == ["SP956"]
     assert f"{DEATHS} workers" in done[bad].findings[0].what
     assert "SIGKILL" in done[bad].findings[0].what

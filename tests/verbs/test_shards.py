@@ -81,5 +81,7 @@ def test_real_numbers_are_cut_in_blocks_and_integers_evenly():
     whole = replace(real, graph=random_graph(0, integers=True)[0])
     assert cuts(real, 360, 2, 1024) == [(0, 192), (192, 360)]
     assert cuts(whole, 360, 2, 1024) == [(0, 180), (180, 360)]
-    assert cuts(whole, 360, 2, 100) == [(0, 100), (100, 200), (200, 300), (300, 360)]
+    assert cuts(whole, 360, 2, 160) == [(0, 180), (180, 360)]  # a third shard would run alone
+    assert cuts(whole, 360, 2, 100) == [(0, 90), (90, 180), (180, 270), (270, 360)]
+    assert cuts(whole, 360, 2, 1024, 100) == [(0, 100), (100, 200), (200, 300), (300, 360)]
     assert cuts(real, 10, 4, 1024) == [(0, 10)]

@@ -28,18 +28,19 @@ WATCH = 0.5  #: seconds between two looks of a worker after its nursery
 def main() -> None:
     """Serve the driver at the other end of the socket on file descriptor ``argv[1]``.
 
-    ``argv[2]`` is where the driver finds modules, and what follows are those to import. Python's own come first, since
-    a folder of the user's may hold a file with the name of one.
+    ``argv[2]`` is how many workers there may be, ``argv[3]`` where the driver finds modules, and what follows are those
+    to import. Python's own come first, since a folder of the user's may hold a file with the name of one.
     """
     driver = socket.socket(fileno=int(sys.argv[1]))
-    sys.path += [place for place in json.loads(sys.argv[2]) if place not in sys.path]
-    for name in sys.argv[3:]:
+    count = int(sys.argv[2])
+    sys.path += [place for place in json.loads(sys.argv[3]) if place not in sys.path]
+    for name in sys.argv[4:]:
         import_module(name)
     wake, woken = os.pipe()
     os.set_blocking(woken, False)
     signal.set_wakeup_fd(woken)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    workers: set[int] = set()
+    workers: dict[int, int] = {}  # the number of each, by its process
     try:
         while True:
             ready = select.select([driver.fileno(), wake], [], [])[0]
@@ -50,14 +51,15 @@ def main() -> None:
                 message, fds, _, _ = socket.recv_fds(driver, 1, 1)
                 if not message:
                     return
-                workers.add(_born(driver, fds[0], wake, woken))
+                number = next(n for n in range(len(workers) + 1) if n not in workers.values())
+                workers[_born(driver, fds[0], number, count, wake, woken)] = number
     finally:
         for pid in workers:
             _end_group(pid)
 
 
-def _born(driver: socket.socket, end: int, *others: int) -> int:
-    """Fork a worker that serves the socket ``end``; tells the driver its number."""
+def _born(driver: socket.socket, end: int, number: int, count: int, *others: int) -> int:
+    """Fork the worker ``number`` of ``count``, which serves the socket ``end``; tells the driver its process."""
     nursery, pid = os.getpid(), os.fork()
     if pid:
         os.close(end)
@@ -74,11 +76,25 @@ def _born(driver: socket.socket, end: int, *others: int) -> int:
         driver.close()
         for other in others:
             os.close(other)
+        _keep_to(number, count)
         threading.Thread(target=_watch, args=(nursery,), daemon=True).start()
         work(end)
         status = 0
     finally:
         os._exit(status)
+
+
+def _keep_to(number: int, count: int) -> None:
+    """Keep a worker, and all that it starts, to its share of the processors that there are for ``count``.
+
+    What runs as many small processes that wait for one another, as Lava does, takes a quarter less of a processor's
+    time where they do not move, and two such workers take turns on two processors otherwise.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    there = sorted(os.sched_getaffinity(0))
+    share = there[len(there) * number // count : len(there) * (number + 1) // count]
+    os.sched_setaffinity(0, share or {there[number % len(there)]})
 
 
 def _watch(nursery: int) -> None:
@@ -88,13 +104,13 @@ def _watch(nursery: int) -> None:
     _end_group(os.getpid())
 
 
-def _bury(driver: socket.socket, workers: set[int]) -> None:
+def _bury(driver: socket.socket, workers: dict[int, int]) -> None:
     """Tell the driver of the workers that ended, after the rest of their groups has ended too."""
     for pid in list(workers):
         gone, status = os.waitpid(pid, os.WNOHANG)
         if gone:
             _end_group(pid)
-            workers.remove(pid)
+            del workers[pid]
             _tell(driver, {"died": pid, "status": os.waitstatus_to_exitcode(status)})
 
 

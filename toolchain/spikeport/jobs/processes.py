@@ -46,7 +46,7 @@ AGAIN = -1  #: the turn of a job whose worker died: before all others
 
 
 class Processes:
-    """``count`` workers, all processors unless said, each with its share of the machine's threads."""
+    """``count`` workers, all processors unless said, each with its share of the machine's processors."""
 
     def __init__(self, store: Store, count: int | None = None) -> None:
         self.store = store
@@ -154,6 +154,7 @@ class Processes:
                 "-m",
                 "spikeport.jobs.nursery",
                 str(theirs.fileno()),
+                str(self.workers),
                 json.dumps(places),
                 *self._modules(),
             ],

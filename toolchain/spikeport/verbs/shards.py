@@ -62,17 +62,21 @@ def runs_on(
         return
     name = name or model.target
     with _store(out) as store, jobs.executor(on, store) as workers:
-        most = part(model, name) if size is None else min(size, part(model, name))
-        shards = [entering.cut(a, b).given for a, b in cuts(model, entering.number, workers.workers, most)]
+        ends = cuts(model, entering.number, workers.workers, part(model, name), size)
+        shards = [entering.cut(a, b).given for a, b in ends]
         todo = [_job(model, name, x, _limited(request, name, workers.workers)) for x in shards]
         _run(jobs.Run(store, workers), todo, request, entering.number)
         for job, x in zip(todo, shards, strict=True):
             yield x, Record.load(store.file(jobs.Output(job, RECORD)))
 
 
-def cuts(model: Model, total: int, workers: int, most: int) -> list[tuple[int, int]]:
-    """Where shards begin and end: a worker's share each, or ``most``; in real numbers a multiple of BLOCK."""
-    size = min(-(-total // workers), most)
+def cuts(model: Model, total: int, workers: int, about: int, most: int | None = None) -> list[tuple[int, int]]:
+    """Where shards begin and end: as many for each worker, of ``about`` so many samples or fewer, at most ``most``.
+
+    In real numbers of a multiple of BLOCK.
+    """
+    rounds = max(1, round(total / (workers * about)))
+    size = min(-(-total // (workers * rounds)), most or total)
     if not isinstance(model.graph.arithmetic, Loihi):
         size = min(-(-size // BLOCK) * BLOCK, total)
     return [(start, min(start + size, total)) for start in range(0, total, size)]
