@@ -71,8 +71,8 @@ class Part:
         graph, random = network(kind, integers=self.integers), np.random.default_rng(0)
         engine = Engine(graph, kernels="fast")
         if kind == "single":
-            for _ in range(2):  # the engine prepares for single samples at the second one
-                engine.simulate(np.ones((1, *graph.entry.shape), np.float32), asked)
+            for type_ in (np.float32, np.uint8):  # the engine prepares for single samples at the second one
+                engine.simulate(np.ones((1, *graph.entry.shape), type_), asked)
         else:
             x = (random.random((STEPS, 3, *graph.entry.shape)) < self.share).astype(np.float32)
             engine.simulate(x, asked)
