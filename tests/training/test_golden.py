@@ -164,7 +164,10 @@ def test_an_if_neuron_reset_by_subtraction_fires_in_proportion_to_its_input():
     assert counts.tolist() == [2, 4, 6, 13]
 
 
-@pytest.mark.parametrize(("method", "gain"), [(MpdAgl(), 0.5), (DsAtgo(), 1.0), (MpdAgl(threshold=0.25), 0.25)])
+@pytest.mark.parametrize(
+    ("method", "gain"),
+    [(MpdAgl(), 0.5), (DsAtgo(), 1.0), (MpdAgl(threshold=0.25), 0.25), (MpdAgl(alpha=3), 1.5), (DsAtgo(alpha=3), 3.0)],
+)
 def test_tdbn_puts_the_spread_at_the_threshold(method, gain):
     """alpha V_th, wherever the method keeps it: kept apart (MPD-AGL) or in gamma's start (DS-ATGO)."""
     torch.manual_seed(6)

@@ -38,6 +38,7 @@ class Method:
     threshold: Positive = 0.5  #: V_th, the threshold at the start, in membrane units
     width: Positive = 1.0  #: surrogate width at the start, in membrane units
     shape: Shape = "rectangular"
+    alpha: Positive = 1.0  #: of tdBN, whose currents start with a deviation of alpha * V_th; 1 in both codes
 
     @property
     def masked(self) -> float:
@@ -61,8 +62,8 @@ class Method:
 
     @property
     def norm_scale(self) -> float:
-        """The factor alpha * V_th that tdBN keeps apart from gamma (alpha = 1); 1 where gamma holds it."""
-        return self.threshold
+        """The factor alpha * V_th that tdBN keeps apart from gamma; 1 where gamma holds it."""
+        return self.alpha * self.threshold
 
     def widths(self, threshold: Tensor, decay: Tensor, gamma: Tensor | None) -> Tensor:
         """Surrogate width of each step, [T], for thresholds [T]; ``gamma`` [C] is tdBN's, None without tdBN."""
@@ -137,7 +138,7 @@ class DsAtgo(Method):
 
     @property
     def norm_gamma(self) -> float:
-        return self.threshold
+        return self.alpha * self.threshold
 
     @property
     def norm_scale(self) -> float:
