@@ -54,6 +54,16 @@ On a virtual machine whose cores are shared, runs differ by a tenth.
 |---|---|---|---|---|---|---|
 """
 WENT = """
+## VGGSNN in processor time
+
+What a step takes of one thread, whatever else the machine does: `OMP_NUM_THREADS=1 python
+tests/benchmarks/train_child.py vggsnn VARIANT`, "processor" in what it prints, the better of two runs in turn
+(AVX-512, float32, batch 8).
+
+| plain step-by-step PyTorch, s | steps taken apart with unbind, s | spikeport, s | ratios |
+|---|---|---|---|
+| 11.70 | 10.00 | 8.00 | 1.46, 1.25 |
+
 ## Winograd's convolutions went
 
 Until 0.2 wide 3x3 convolutions in float32 were Winograd's F(2x2, 3x3) where the CPU has AVX-512. They are gone: they
