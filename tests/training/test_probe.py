@@ -39,10 +39,10 @@ def test_widths_are_those_of_the_methods_equations():
     method = MpdAgl()
     norm = TdBatchNorm(2, method)
     with torch.no_grad():
-        norm.weight.copy_(torch.tensor([0.5, -0.25]))  # gamma_bar = 0.375
+        norm.weight.copy_(torch.tensor([0.5, -0.25]))  # gamma_bar = 0.125
     seen = of(LIF(method, 2, decay=0.5, norm=norm))
-    assert seen.width == pytest.approx([2 * 0.375 * 0.5, 2 * math.sqrt(1.25) * 0.375 * 0.5])
-    assert seen.inside == [0.25, 0.25]  # less than 0.1875 from 0.5: 0; then less than 0.2096: 0.125
+    assert seen.width == pytest.approx([2 * 0.125 * 0.5, 2 * math.sqrt(1.25) * 0.125 * 0.5])
+    assert seen.inside == [0.25, 0.0]  # less than 0.0625 from 0.5: 0; then less than 0.0699: none
 
     neuron = LIF(DsAtgo(), 2, decay=0.5)
     neuron.threshold.copy_(torch.tensor([0.5, 0.5]))  # the table of a training, not the threshold of this batch

@@ -114,12 +114,13 @@ def load(name: str, split: str = "test", folder: Path | str | None = None, times
 
 
 def _read(source: Source, split: str, options: dict[str, Any], classes: Callable[[], int], name: str) -> Dataset:
-    count, where = classes(), f"data set {name!r}, {split}"
+    where = f"data set {name!r}, {split}"
     parameters = inspect.signature(source.read).parameters
     takes = any(each.kind is each.VAR_KEYWORD for each in parameters.values()) or set(options) <= set(parameters)
     mend = "def read(split, folder=None) of files; def read(split, timesteps=10) with coding events"
     require(takes, "SP365", f"its read does not take {', '.join(options)}", where=where, mend=mend)
     x, y, lengths = _arrays(source.read(split, **options), where)
+    count = classes()  # of a folder that could be read
     _check(source, x, y, count, where)
     samples = Samples(x, source.coding)
     if lengths is not None:
