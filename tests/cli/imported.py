@@ -6,12 +6,13 @@ import json
 import os
 import sys
 
+from spikeport import process
 from spikeport.terminal import app
 
 
 def run(command: str, heavy: list[str], out: int) -> None:
     """One command, in a fork: to ``out`` its status and which modules there are."""
-    sys.argv, code = ["spikeport", *command.split()], 1
+    sys.argv, code, process.command.single = ["spikeport", *command.split()], 1, True
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     try:
         app.main()

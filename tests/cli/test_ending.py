@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -68,3 +70,34 @@ def test_an_interrupt_that_is_ignored_stays_so():
     code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\nfrom spikeport import ending\nending.watch()\n"
     code += "assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN"
     assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == 0
+
+
+LEAVING = f"""{HEAD}
+atexit.register(ending.leave)
+class Held:
+    def __del__(self): print("taken apart")
+held = [Held()]
+held.append(held)  # the collector alone would find it
+atexit.register(print, "the last words")
+def verb():
+    print("the first words")
+    return 3
+run(verb)
+"""
+
+
+def test_a_command_that_has_ended_leaves_with_all_that_it_wrote_and_takes_nothing_apart():
+    done = subprocess.run([sys.executable, "-c", LEAVING], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout.splitlines(), done.stderr) == (3, ["the first words", "the last words"], "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_what_cannot_be_written_in_the_end_is_said_by_python():
+    with open("/dev/full", "w") as full:
+        words = [sys.executable, "-c", LEAVING]
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        done = subprocess.run(
+            words, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False, env=environment
+        )
+    assert done.returncode == 120  # as Py_FinalizeEx has it
+    assert "No space left" in done.stderr

@@ -19,6 +19,7 @@ from spikeport.verbs.prepare import network
 HEAVY = ("torch", "numba", "scipy", "sklearn", "matplotlib", "jinja2", "onnx", "onnxruntime", "h5py", "ray", "optuna")
 ROOMS = (
     "engine.cpu",
+    "engine.cpu.layers",
     "training.neurons",
     "tracing",
     "quantisation",
@@ -34,6 +35,8 @@ VERBS = {  #: words of a command -> what it may import of these
     "export a.onnx --out c.onnx": {"onnx"},
     "inspect a.nir": {"h5py"},
     "check a.nir --target integer": {"h5py"},
+    "simulate a.nir --data x.npy --out a": {"h5py", "torch", "spikeport.engine.cpu"},
+    "simulate real.nir --data x.npy --out real": {"h5py", "torch", "spikeport.engine.cpu"},
     "fit a.nir": {"h5py", "spikeport.mapping", "spikeport.costs"},
     "plot record.npz --out a.png": {
         *("matplotlib", "spikeport.comparison", "spikeport.quantisation", "spikeport.mapping", "spikeport.costs")
@@ -56,6 +59,8 @@ def imported(tmp_path_factory):
     onnx.write(graph, place / "a.onnx")
     x = np.ones((2, 1, 8), np.float32)
     simulate(graph, x, Request(trains=True)).save(place / "record.npz")
+    nir.write(network("matrix", integers=False), place / "real.nir")
+    np.save(place / "x.npy", x)
     told = json.dumps([[*HEAVY, *(f"spikeport.{room}" for room in ROOMS)], list(VERBS)])
     words = [sys.executable, Path(__file__).with_name("imported.py"), told]
     lines = subprocess.run(words, cwd=place, capture_output=True, text=True, check=True).stdout.splitlines()

@@ -66,6 +66,22 @@ def of(verb: Callable[[], int], say: Callable[[BaseException], None]) -> int:
     return status
 
 
+def leave() -> None:
+    """End the process here: to take apart what Python holds takes a second where torch is loaded.
+
+    Of `atexit`'s functions the last one. Where no command has ended, or what it wrote cannot be handed on, Python goes
+    its own way.
+    """
+    if moment.status is None:
+        return
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return
+    os._exit(moment.status)
+
+
 def _came(number: int, frame: object) -> None:
     if moment.status is not None:
         os._exit(moment.status)

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def on_first_use(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a package whose names stand in the modules ``homes``.
+    """The ``__getattr__`` of a package whose names stand in the modules ``homes``, or as ``module:other_name``.
 
     To be set where no type checker looks, so that those know the names of the package and no other. It raises
     AttributeError for any other name.
@@ -18,7 +18,8 @@ def on_first_use(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]
     def find(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(homes[name]), name)
+        module, _, there = homes[name].partition(":")
+        value = getattr(import_module(module), there or name)
         setattr(sys.modules[package], name, value)  # found at once from now on
         return value
 

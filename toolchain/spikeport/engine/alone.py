@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from spikeport.engine import cpu
-from spikeport.engine.cpu import Chain
 from spikeport.engine.program import Program
 from spikeport.graph import Array, Samples
 from spikeport.record import Record
 from spikeport.spike_train import Counts
 from spikeport.target import Request
+
+if TYPE_CHECKING:
+    from spikeport.engine.cpu import Chain
 
 
 class Alone:

@@ -41,10 +41,11 @@ class Packed(Samples):
         return replace(self, array=super().during(start, stop).array)
 
 
-def check(graph: Graph, samples: Array, *, pack: bool = False) -> tuple[Samples, Range | None]:
+def check(graph: Graph, samples: Array, *, pack: bool = False, loops: bool = True) -> tuple[Samples, Range | None]:
     """The samples, and in which range their integers lie (None for real numbers).
 
-    Where the graph says which integers may enter, that is the range. ``pack`` those that are spikes.
+    Where the graph says which integers may enter, that is the range. ``pack`` those that are spikes; without ``loops``
+    look for ends as for any numbers.
     Raises SP502 for input of the wrong shape or type, SP504 where integers lie outside what the graph was made for.
     """
     entering = Samples.of(graph, samples)
@@ -54,7 +55,8 @@ def check(graph: Graph, samples: Array, *, pack: bool = False) -> tuple[Samples,
     if not isinstance(graph.arithmetic, Loihi):
         return packed or entering, None
     node = graph.entry
-    unit, ends = float(node.unit), packed.between if packed else cpu.ends(entering.array) or entering.ends
+    unit, looked = float(node.unit), cpu.ends(entering.array) if loops and not packed else None
+    ends = packed.between if packed else looked or entering.ends
     low, high = sorted([round(end / unit) for end in ends])  # ties to even; rounding keeps the order
     require_within(graph, low, high)
     least, most = (bound if math.isfinite(bound) else end for bound, end in ((node.low, low), (node.high, high)))
@@ -85,7 +87,7 @@ def values(program: Program, samples: Samples | Frames) -> Tensor:
     inside = getattr(samples, "inside", None)
     if isinstance(samples, Frames):
         value = samples.there
-    elif program.integers and program.device == "cpu" and inside is None:
+    elif program.integers and program.device == "cpu" and inside is None and program.kernels != "plain":
         return cpu.enter(samples.frames, unit, dtype)
     else:
         value = cuda.sent(raw(samples.frames), program.device)

@@ -91,7 +91,8 @@ class Program:
     def outs(self) -> dict[str, Out]:
         """The output nodes, ready to be read."""
         dtype = self.entering[self.graph.input]
-        return {name: readout.prepare(self.graph, name, dtype, self.device, self.later) for name in self.graph.outputs}
+        how = {"later": self.later, "loops": self.kernels != "plain"}
+        return {name: readout.prepare(self.graph, name, dtype, self.device, **how) for name in self.graph.outputs}
 
     @cached_property
     def later(self) -> bool:

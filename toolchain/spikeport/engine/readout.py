@@ -24,6 +24,7 @@ class Out:
     counts: bool = False  #: whether it is neurons, whose spikes are counted
     highest: bool = False  #: whether it is the highest of all steps
     later: bool = False  #: whether a device computes it in its turn
+    loops: bool = True  #: whether the compiled loops count
 
     def told(self, x: Tensor) -> Tensor:
         """What it weighs, step by step: ``x[t] + bias``, in Loihi's integers ``(x[t] << 6) + bias``."""
@@ -60,7 +61,10 @@ class Results:
             return
         if out.counts:
             counts = array if out.dtype == torch.int64 and start == 0 else np.empty(array.shape, np.int64)
-            cpu.count(x, counts)
+            if out.loops:
+                cpu.count(x, counts)
+            else:
+                counts[:] = x.sum(0, dtype=torch.int64).numpy()
             if counts is not array:
                 array[:] = counts if start == 0 else array + counts
             return
@@ -79,13 +83,13 @@ class Results:
             self.arrays[name][:] = sums()
 
 
-def prepare(graph: Graph, name: str, dtype: torch.dtype, device: str, later: bool) -> Out:
-    """An output node of a graph; ``dtype``: of real numbers; ``later``: as `Out`."""
+def prepare(graph: Graph, name: str, dtype: torch.dtype, device: str, *, later: bool, loops: bool) -> Out:
+    """An output node of a graph; ``dtype``: of real numbers; ``later`` and ``loops``: as `Out`."""
     node = graph.nodes[name]
     dtype = torch.int64 if isinstance(graph.arithmetic, Loihi) else dtype
     if not isinstance(node, Readout):
         highest = isinstance(node, Peak)
-        return Out(dtype, None, None, isinstance(node, LIF) and not highest, highest, later)
+        return Out(dtype, None, None, isinstance(node, LIF) and not highest, highest, later, loops)
     weight = torch.as_tensor(np.array(node.weight)).to(device, dtype).reshape(-1, *(1,) * (1 + len(node.shape)))
     bias = torch.as_tensor(np.array(over_neurons(node.bias, node.shape))).to(device, dtype)
     idle = dtype == torch.int64 and not node.bias.any()

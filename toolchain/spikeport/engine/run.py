@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from spikeport.engine import build, cuda, enter
+from spikeport.engine import brief, build, cuda, enter
 from spikeport.engine.alone import Alone
 from spikeport.engine.batch import Run
 from spikeport.engine.blocks import Blocks, blocks
@@ -38,7 +38,8 @@ def simulate(
     Raises SP502 for input of the wrong shape or type, SP504 for input beyond what the integers were made for, SP509 for
     integers that may grow too large, SP512 past ``request.seconds``, which is looked at between batches.
     """
-    return Engine(graph, device, kernels).simulate(samples, request)
+    chosen = kernels or brief.kernels(graph, Samples.of(graph, samples).number, device)
+    return Engine(graph, device, chosen).simulate(samples, request)
 
 
 class Engine:
@@ -61,7 +62,7 @@ class Engine:
     def simulate(self, samples: Array, request: Request = Request()) -> Record:
         """As the function of this name."""
         away = self.device != "cpu" or self.kernels == "triton"
-        entering, ends = enter.check(self.graph, samples, pack=away)
+        entering, ends = enter.check(self.graph, samples, pack=away, loops=self.kernels != "plain")
         total = entering.number
         ready = self.ready(ends)
         assert self._repeats is not None

@@ -10,6 +10,7 @@ from spikeport.findings import Finding, raise_errors
 from spikeport.graph import Array, Graph, Loihi, Real
 from spikeport.graph.accumulators import wide_currents, wide_sums
 from spikeport.graph.messages import wide_messages
+from spikeport.process import loading
 from spikeport.record import Record
 from spikeport.target import Availability, Request, Show, clipped_thresholds, expected_seconds
 
@@ -58,8 +59,9 @@ class EngineTarget:
         return expected_seconds(graph)
 
     def run(self, graph: Graph, samples: Array, request: Request) -> Record:
-        from spikeport.engine.devices import remembers, resolve
-        from spikeport.engine.run import simulate
+        with loading():
+            from spikeport.engine.devices import remembers, resolve
+            from spikeport.engine.run import simulate
 
         where = f"target {self.name!r}"
         if self.device == "cpu":

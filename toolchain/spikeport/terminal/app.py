@@ -63,10 +63,11 @@ def build(words: Collection[str] | None = None) -> typer.Typer:
 
 
 def _add(app: typer.Typer, name: str, written: str, short: str) -> None:
-    from spikeport.terminal.command import command, texts
-    from spikeport.terminal.results import shown
+    with process.loading():
+        from spikeport.terminal.command import command, texts
+        from spikeport.terminal.results import shown
 
-    verb = getattr(import_module(f"spikeport.verbs.{name}"), name)
+        verb = getattr(import_module(f"spikeport.verbs.{name}"), name)
     help, examples = texts(verb)
     app.command(written, short_help=short, help=help, epilog=examples)(command(verb, shown(name)))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from spikeport import plugins
 from spikeport.findings import fail
 from spikeport.nearest import choose
+from spikeport.process import loading
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,9 +52,10 @@ def load(model: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         if not path.suffix:
             what = f"there is no file and no shipped model {str(model)!r}"
             fail("SP300", what, mend=f"shipped models: {', '.join(shipped) or 'none'}")
-    import torch
+    with loading():
+        import torch
 
-    from spikeport.training import checkpoint
+        from spikeport.training import checkpoint
 
     tensors, metadata = checkpoint.read(path)
     with torch.device("meta"):  # what the facts claim is seen before memory is taken for it

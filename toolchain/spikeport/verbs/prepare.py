@@ -7,7 +7,6 @@ compiled where it is first needed.
 
 from __future__ import annotations
 
-import gc
 import os
 import subprocess
 import sys
@@ -35,6 +34,7 @@ from spikeport.graph import (
     Readout,
     Real,
 )
+from spikeport.process import loading
 from spikeport.target import Request
 
 STEPS = 2
@@ -55,14 +55,10 @@ class Part:
 
     def compile(self) -> float:
         """Run them; the seconds that it took."""
-        begun, collects = time.perf_counter(), gc.isenabled()
-        gc.disable()  # a tenth of the time would go into looking through what numba makes, none of which is garbage
-        try:
+        begun = time.perf_counter()
+        with loading():
             for kind in self.kinds:
                 self._run(kind, self.asked if kind == self.kinds[0] else Request())
-        finally:
-            if collects:
-                gc.enable()
         return time.perf_counter() - begun
 
     def _run(self, kind: str, asked: Request) -> None:

@@ -4,31 +4,42 @@
 in, `packed` that to a card, `ends` says between which values it lies, `count` the way out, `reached` counts events;
 `chained` makes a graph ready for one sample at a time. All give the bits of the plain definition; where the loops do
 not serve, `prepare` gives nothing, and the plain definition runs.
+
+The names are imported when first used: who runs the plain definition alone waits for no loops.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, overload
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
+from spikeport.first_use import on_first_use
 
-from spikeport.engine import synapse
-from spikeport.engine.cpu import cycle, fused, pair, products
-from spikeport.engine.cpu.chain import Chain
-from spikeport.engine.cpu.chain import prepare as chained
-from spikeport.engine.cpu.fused import overflowed
-from spikeport.engine.cpu.layout import over_time as count
-from spikeport.engine.cpu.layout import whole_numbers as enter
-from spikeport.engine.cpu.pack import packed
-from spikeport.engine.cpu.products import Product
-from spikeport.engine.cpu.small_sums import ends
-from spikeport.engine.cpu.tally import reached
-from spikeport.engine.integers import fits
-from spikeport.engine.neuron import Neurons
-from spikeport.engine.synapse import Step
-from spikeport.graph import ALIF, LIF, Linear, Loihi, Peak, Range, Real, Shape, Synapse
+if TYPE_CHECKING:
+    from spikeport.engine.cpu.chain import Chain as Chain
+    from spikeport.engine.cpu.chain import prepare as chained
+    from spikeport.engine.cpu.fused import overflowed as overflowed
+    from spikeport.engine.cpu.layers import Joined as Joined
+    from spikeport.engine.cpu.layers import fed_back as fed_back
+    from spikeport.engine.cpu.layers import prepare as prepare
+    from spikeport.engine.cpu.layout import over_time as count
+    from spikeport.engine.cpu.layout import whole_numbers as enter
+    from spikeport.engine.cpu.pack import packed as packed
+    from spikeport.engine.cpu.small_sums import ends as ends
+    from spikeport.engine.cpu.tally import reached as reached
 
+_HOMES = {
+    "Chain": "spikeport.engine.cpu.chain",
+    "Joined": "spikeport.engine.cpu.layers",
+    "chained": "spikeport.engine.cpu.chain:prepare",
+    "count": "spikeport.engine.cpu.layout:over_time",
+    "ends": "spikeport.engine.cpu.small_sums",
+    "enter": "spikeport.engine.cpu.layout:whole_numbers",
+    "fed_back": "spikeport.engine.cpu.layers",
+    "overflowed": "spikeport.engine.cpu.fused",
+    "packed": "spikeport.engine.cpu.pack",
+    "prepare": "spikeport.engine.cpu.layers",
+    "reached": "spikeport.engine.cpu.tally",
+}
 __all__ = [
     "Chain",
     "Joined",
@@ -43,73 +54,5 @@ __all__ = [
     "reached",
 ]
 
-
-class Joined(NamedTuple):
-    """A synapse and the neurons that alone read it, and nothing else, as one layer."""
-
-    synapse: Synapse
-    neurons: LIF
-
-
-def fed_back(synapse: Linear, neurons: Neurons) -> cycle.Cycle | None:
-    """``neurons`` of one axis, ready to run, with a matrix by which their spikes come back to them a step later.
-
-    None where they do not run on the loops, or 32 bits do not hold what comes back.
-    """
-    return cycle.prepare(synapse, neurons) if isinstance(neurons, fused.Layer) else None
-
-
-@overload
-def prepare(layer: Synapse, entering: Range, shape: Shape, arithmetic: Loihi) -> Step: ...
-@overload
-def prepare(layer: LIF | Joined, entering: Range | None, shape: Shape, arithmetic: Loihi | Real) -> Neurons | None: ...
-def prepare(
-    layer: Synapse | LIF | Joined, entering: Range | None, shape: Shape, arithmetic: Loihi | Real
-) -> Step | Neurons | None:
-    """A layer ready to run on what enters it: values of ``shape`` in ``entering`` (None: real numbers).
-
-    A synapse alone gives integers, its exponent applied. Neurons alone take integers in int32, or real numbers in the
-    graph's type. Joined, what enters the synapse enters the neurons' call. None where the loops do not serve: where 32
-    bits do not hold what neurons compute, they fire several times a step or are Xylo's, or a joined synapse's sums
-    need float64.
-    """
-    if _several(layer) or isinstance(layer.neurons if isinstance(layer, Joined) else layer, Peak):
-        return None
-    if not isinstance(arithmetic, Loihi):
-        assert isinstance(layer, LIF)
-        return None if isinstance(layer, ALIF) else fused.real(layer, np.dtype(arithmetic.dtype))
-    assert entering is not None
-    if arithmetic.profile.neuron != "loihi" and not isinstance(layer, Synapse):
-        return None
-    if isinstance(layer, Joined):
-        return _joined(layer, entering, shape, arithmetic)
-    if isinstance(layer, LIF):
-        profile = arithmetic.profile
-        if not fits(layer, entering, profile):
-            return None
-        return fused.integer(layer, 0, profile, entering)
-    return _whole(products.prepare(layer, entering, shape), arithmetic.reach(layer, entering)[1], layer.exponent)
-
-
-def _several(layer: Synapse | LIF | Joined) -> bool:
-    """Whether neurons may fire several times in a step: the loops write zeros and ones."""
-    neurons = layer.neurons if isinstance(layer, Joined) else layer
-    return isinstance(neurons, LIF) and neurons.most_spikes > 1
-
-
-def _joined(layer: Joined, entering: Range, shape: Shape, arithmetic: Loihi) -> Neurons | None:
-    sums = arithmetic.reach(layer.synapse, entering)[1]
-    if not fits(layer.neurons, sums, arithmetic.profile):
-        return None
-    product = products.prepare(layer.synapse, entering, shape)
-    if product.way == "float64":
-        return None
-    neurons = fused.integer(layer.neurons, layer.synapse.exponent, arithmetic.profile, sums)
-    return pair.prepare(product, neurons)
-
-
-def _whole(product: Product, after: Range, exponent: int) -> Step:
-    """Sums as integers, the exponent applied."""
-    before = after.shifted(-exponent) if exponent < 0 else after
-    dtype = torch.int32 if before.size < 2**31 and after.size < 2**31 else torch.int64
-    return lambda x: synapse.shifted(product(x).to(dtype), exponent)
+if not TYPE_CHECKING:
+    __getattr__ = on_first_use(__name__, _HOMES)
