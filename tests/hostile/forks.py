@@ -5,6 +5,7 @@ Half a second a child would make ten thousand mutants an hour and a half; a fork
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import resource
@@ -25,19 +26,21 @@ numbers = count()
 
 
 class Nursery:
-    """``python -m hostile.forks``: lines ``[number, options, out, err, seconds]`` in, ``[number, status]`` out."""
+    """``python -m hostile.forks``: ``[number, options, input, out, err, seconds]`` in, ``[number, status]`` out."""
 
     def __init__(self) -> None:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self.process = subprocess.Popen([sys.executable, "-m", "hostile.forks"], **pipes)
 
-    def run(self, command, *, timeout, **options):
+    def run(self, command, *, timeout, input=b"", **options):
         """In place of `subprocess.run` for ``python -c TEXT ...`` and ``python -m MODULE ...``."""
         if command[0] != sys.executable or command[1] not in ("-c", "-m"):
             return subprocess_run(command, timeout=timeout, **options)
         asked = os.getpid() * 2**20 + next(numbers)  # one that asked before may have ended before its answer came
         with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:
-            self.process.stdin.write(json.dumps([asked, command[1:], out.name, err.name, timeout]) + "\n")
+            self.process.stdin.write(
+                json.dumps([asked, command[1:], input.decode(), out.name, err.name, timeout]) + "\n"
+            )
             self.process.stdin.flush()
             answers = (json.loads(self.process.stdout.readline()) for _ in iter(int, 1))
             status = next(status for number, status in answers if number == asked)
@@ -46,12 +49,26 @@ class Nursery:
             return subprocess.CompletedProcess(command, status, out.read(), err.read())
 
 
-def _status(options: list[str], out: str, err: str) -> int:
+class Once:
+    """In place of `apart.Codec`: a child for each file, so that one file's end is no other's."""
+
+    def read(self, path):
+        """As `apart.Codec.read`."""
+        words, asked = [sys.executable, "-m", "spikeport_models.datasets.apart"], json.dumps(str(path)).encode()
+        done = subprocess.run(words, input=asked, timeout=60)
+        first, _, rest = done.stdout.partition(b"\n")
+        answer = json.loads(first) if done.returncode == 0 else {"error": f"status {done.returncode}"}
+        if "error" in answer:
+            raise ValueError(f"the codec ended on it: {answer['error']}")
+        return rest
+
+
+def _status(options: list[str], text: str, out: str, err: str) -> int:
     """In the fork: how the command ends."""
     for number, name in ((1, out), (2, err)):
         os.dup2(os.open(name, os.O_WRONLY), number)
     sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
-    sys.argv = ["-c", *options[2:]]
+    sys.argv, sys.stdin = ["-c", *options[2:]], io.StringIO(text)
     warnings.simplefilter("ignore")
     from spikeport.memory import taken
 
@@ -97,10 +114,10 @@ def main() -> None:
         with suppress(ImportError):
             import_module(name)
     for line in sys.stdin:
-        number, options, out, err, timeout = json.loads(line)
+        number, options, text, out, err, timeout = json.loads(line)
         child = os.fork()
         if child == 0:
-            os._exit(_status(options, out, err))
+            os._exit(_status(options, text, out, err))
         print(json.dumps([number, _waited(child, timeout)]), flush=True)
 
 

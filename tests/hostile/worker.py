@@ -126,10 +126,12 @@ def warm(names: list[str]) -> None:
     import torch
 
     from spikeport.verbs.load import load_data
+    from spikeport_models.datasets import apart
 
     torch.set_num_threads(1)
     if subprocess.run is forks.subprocess_run:
         subprocess.run = forks.Nursery().run
+        apart._codec = lambda process: forks.Once()
     assert load_data is not None
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
