@@ -8,8 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,9 +21,9 @@ from bench_record import processor
 from spikeport import process
 from spikeport.engine.run import Engine
 from spikeport.files import write_text
-from spikeport.formats import nir, onnx
-from spikeport.graph import Array, Graph, Samples
-from threads_speed import BATCH, BESIDE, NETWORKS
+from spikeport.formats import onnx
+from spikeport.graph import Array, Graph
+from threads_speed import BESIDE, alone, cases, lay_down
 
 NAMES, ROUNDS, SECONDS = ("784-512-10", "fmnist-conv"), 3, 0.25
 TOOLS, WAITS = ("engine", "onnxruntime"), ("turning", "asleep")
@@ -91,49 +89,33 @@ def same(ours: Array, theirs: Array, kind: str) -> bool:
 def measured(waits: str, folder: Path) -> dict[str, dict[str, tuple[float, float]]]:
     """Each network, arithmetic and batch in this process: each tool alone, then in turns."""
     told = {}
-    for name in NAMES:
-        for kind in ("real", "integers"):
-            graph, whole = nir.read(folder / f"{name}.{kind}.nir")[0], np.load(folder / f"{name}.npy")
-            for batch in (1, BATCH):
-                x = np.ascontiguousarray(Samples.of(graph, whole).cut(0, batch).array)
-                ours = prepared(graph, x)
-                alone = least({"engine": ours})
-                theirs = session(graph, x, waits)
-                assert same(ours(), theirs(), kind), (name, kind, batch)
-                alone |= least({"onnxruntime": theirs})
-                both = least({"engine": ours, "onnxruntime": theirs})
-                told[f"{name}/{kind}/{batch}"] = alone | {f"{tool}, in turns": both[tool] for tool in TOOLS}
+    for key, graph, x in cases(NAMES, folder):
+        ours = prepared(graph, x)
+        times = least({"engine": ours})
+        theirs = session(graph, x, waits)
+        assert same(ours(), theirs(), key.split("/")[1]), key
+        times |= least({"onnxruntime": theirs})
+        both = least({"engine": ours, "onnxruntime": theirs})
+        told[key] = times | {f"{tool}, in turns": both[tool] for tool in TOOLS}
     return told
-
-
-def child(waits: str, folder: Path) -> dict[str, Any]:
-    """`measured` in a process of its own, with nothing of this one's settings."""
-    given = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "MKL_"))}
-    line = [sys.executable, __file__, "--waits", waits, "--folder", str(folder)]
-    done = subprocess.run(line, env=given, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def rows(*, idle: bool) -> list[str]:
     """The table, with the clock's ratios where the machine is ``idle``."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        for name in NAMES:
-            graph, integers, x = NETWORKS[name]()
-            nir.write(graph, folder / f"{name}.real.nir")
-            nir.write(integers, folder / f"{name}.integers.nir")
-            np.save(folder / f"{name}.npy", x)
+        lay_down(NAMES, folder)
         told: dict[str, list[Any]] = {waits: [] for waits in WAITS}
         for waits in ROUNDS * WAITS:
-            told[waits].append(child(waits, folder))
+            told[waits].append(alone([__file__, "--waits", waits, "--folder", place]))
     lines = []
     for key in told["turning"][0]:
         cells = [key.replace("/", " | ")]
         for tool in TOOLS:
-            alone, turns = ({w: fastest(told[w], key, what) for w in WAITS} for what in (tool, f"{tool}, in turns"))
-            cells.append(f"{alone['turning'][0]:.2f}")
+            single, turns = ({w: fastest(told[w], key, what) for w in WAITS} for what in (tool, f"{tool}, in turns"))
+            cells.append(f"{single['turning'][0]:.2f}")
             for waits in WAITS:
-                cpu, clock = (turn / one for turn, one in zip(turns[waits], alone[waits], strict=True))
+                cpu, clock = (turn / one for turn, one in zip(turns[waits], single[waits], strict=True))
                 cells.append(f"{cpu:.2f} ({clock:.2f})" if idle else f"{cpu:.2f}")
         lines.append(f"| {' | '.join(cells)} |")
     return lines

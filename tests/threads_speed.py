@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,32 +119,50 @@ def measured(way: str, folder: Path) -> dict[str, float]:
     if way == "settled":
         process.keep_freed_memory()
     told = {}
-    for name in NETWORKS:
+    for key, graph, x in cases(NETWORKS, folder):
+        engine, times = run.Engine(graph), []
+        for _ in range(3):
+            outputs = engine.simulate(x).outputs
+        end = time.perf_counter() + SECONDS
+        while len(times) < 3 or time.perf_counter() < end:
+            begun = time.perf_counter()
+            engine.simulate(x)
+            times.append(1e3 * (time.perf_counter() - begun))
+        np.save(folder / f"{key.replace('/', '.')}.{way}.npy", outputs)
+        told[key] = statistics.median(times)
+    return told
+
+
+def lay_down(names: Iterable[str], folder: Path) -> None:
+    """Write networks, real and in integers, and their samples."""
+    for name in names:
+        graph, integers, x = NETWORKS[name]()
+        nir.write(graph, folder / f"{name}.real.nir")
+        nir.write(integers, folder / f"{name}.integers.nir")
+        np.save(folder / f"{name}.npy", x)
+
+
+def cases(names: Iterable[str], folder: Path) -> Iterator[tuple[str, Graph, Array]]:
+    """Of what was laid down each network, arithmetic and batch: its key, the graph and the samples."""
+    for name in names:
         for kind in ("real", "integers"):
             graph, whole = nir.read(folder / f"{name}.{kind}.nir")[0], np.load(folder / f"{name}.npy")
             for batch in (1, BATCH):
                 x = np.ascontiguousarray(Samples.of(graph, whole).cut(0, batch).array)
-                engine = run.Engine(graph)
-                key, times = f"{name}/{kind}/{batch}", []
-                for _ in range(3):
-                    outputs = engine.simulate(x).outputs
-                end = time.perf_counter() + SECONDS
-                while len(times) < 3 or time.perf_counter() < end:
-                    begun = time.perf_counter()
-                    engine.simulate(x)
-                    times.append(1e3 * (time.perf_counter() - begun))
-                np.save(folder / f"{key.replace('/', '.')}.{way}.npy", outputs)
-                told[key] = statistics.median(times)
-    return told
+                yield f"{name}/{kind}/{batch}", graph, x
+
+
+def alone(line: Sequence[str], **given: str) -> Any:
+    """What a Python of its own prints in the end, as JSON; it has nothing of this one's settings of threads."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "MKL_"))}
+    done = subprocess.run([sys.executable, *line], env=clean | given, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def child(way: str, folder: Path) -> dict[str, float]:
-    """`measured` in a process of its own, with nothing of this one's settings."""
-    given = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "MKL_"))}
-    given |= {"OMP_WAIT_POLICY": "PASSIVE"} if way == "settled" else {}
-    line = [sys.executable, __file__, "--way", way, "--folder", str(folder)]
-    done = subprocess.run(line, env=given, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    """`measured` in a process of its own."""
+    settled = {"OMP_WAIT_POLICY": "PASSIVE"} if way == "settled" else {}
+    return alone([__file__, "--way", way, "--folder", str(folder)], **settled)
 
 
 def same(key: str, folder: Path) -> None:
@@ -159,11 +177,7 @@ def same(key: str, folder: Path) -> None:
 
 def rows(folder: Path, rounds: int) -> list[str]:
     """All ways, taking turns; the table."""
-    for name, make in NETWORKS.items():
-        graph, integers, x = make()
-        nir.write(graph, folder / f"{name}.real.nir")
-        nir.write(integers, folder / f"{name}.integers.nir")
-        np.save(folder / f"{name}.npy", x)
+    lay_down(NETWORKS, folder)
     told: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     for _ in range(rounds):
         for way in WAYS:

@@ -29,11 +29,13 @@ from spikeport.training.shipped import load
 def quota(size):
     """No file may grow beyond ``size`` bytes: the system refuses as it does where a disk is full."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # Python keeps the half of a module that it wrote
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        sys.dont_write_bytecode = writes
 
 
 def test_where_a_disk_takes_no_more_the_old_file_stays_and_no_part_is_left(tmp_path):

@@ -71,7 +71,7 @@ def runs_on(
 
 
 def cuts(model: Model, total: int, workers: int, about: int, most: int | None = None) -> list[tuple[int, int]]:
-    """Where shards begin and end: as many for each worker, of ``about`` so many samples or fewer, at most ``most``.
+    """Where shards begin and end: as many for each worker, of about ``about`` samples, at most ``most``.
 
     In real numbers of a multiple of BLOCK.
     """
