@@ -76,6 +76,7 @@ def card(path: Path, words: Words) -> str:
         f"| Accuracy | {right / len(part):.2%} on the test part, {right} of {len(part)}, "
         f"95 % interval {low:.2%} to {high:.2%} (Wilson) |",
         f"| Chosen at | epoch {facts['epoch']}, {_chosen(facts)} |",
+        *([f"| Begins with | the weights of {start} |"] if (start := facts["recipe"].get("start")) else []),
         f"| Data | {DATA.get(facts['dataset'], facts['dataset'])} |",
         f"| Split | {_splits(facts)} |",
         f"| Seed | {facts['seed']}, of the training |",

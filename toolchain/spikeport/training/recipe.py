@@ -38,6 +38,8 @@ class Recipe(BaseModel):
     network: str
     architecture: dict[str, Any] = Field(default_factory=dict)  #: options of the network
     timesteps: int = Field(ge=1)
+    start: str | None = None  #: a checkpoint, or a shipped model, with whose weights the training begins
+    start_anew: list[str] = Field(default_factory=list)  #: layers that begin with their own all the same
     method: str = "ds-atgo"
     method_options: dict[str, Any] = Field(default_factory=dict)
     normalise: str = "none"  #: MEAN,.../STD,... with one number a channel: samples enter as (x - mean) / std
@@ -97,6 +99,10 @@ def parse(fields: Mapping[str, Any], where: str = "", auto: Callable[[], Precisi
         options.make("augmentations", name, {}, chosen, "SP312")
     if idle := [_idle(recipe, field, where) for field in ONLY_WITH if _counts_for_nothing(recipe, field)]:
         raise SpikeportError(idle)
+    if recipe.start_anew and recipe.start is None:
+        fail(
+            "SP312", "start_anew does nothing without start", where=where, mend='start = "digits-conv", or a checkpoint'
+        )
     if recipe.train_on == "all" and recipe.choose == "val":
         mend = 'choose = "last", or choose = "test" as some published code does'
         fail("SP321", "trains on the validation part and chooses the best epoch by it", where=where, mend=mend)

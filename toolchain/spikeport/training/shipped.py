@@ -40,11 +40,8 @@ def models() -> dict[str, Path]:
     return plugins.files(MODELS, ".safetensors")
 
 
-def load(model: str | Path) -> tuple[nn.Module, dict[str, Any]]:
-    """A checkpoint's module, in evaluation mode, and its metadata. ``model`` is a file or the name of a shipped model.
-
-    Raises SP300 where there is no such model, SP301-SP307 where the file is none, or is not whole.
-    """
+def file_of(model: str | Path) -> Path:
+    """The checkpoint of a file's path or of a shipped model's name. Raises SP300 for what can be neither."""
     path = Path(model)
     if not path.exists():
         shipped = models()
@@ -52,6 +49,15 @@ def load(model: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         if not path.suffix:
             what = f"there is no file and no shipped model {str(model)!r}"
             fail("SP300", what, mend=f"shipped models: {', '.join(shipped) or 'none'}")
+    return path
+
+
+def load(model: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+    """A checkpoint's module, in evaluation mode, and its metadata. ``model`` is a file or the name of a shipped model.
+
+    Raises SP300 where there is no such model, SP301-SP307 where the file is none, or is not whole.
+    """
+    path = file_of(model)
     with loading():
         import torch
 

@@ -20,7 +20,7 @@ from spikeport import datasets
 from spikeport.datasets import Dataset
 from spikeport.engine.devices import resolve
 from spikeport.files import folder as make_folder
-from spikeport.files import locked, plain
+from spikeport.files import locked, plain, sha256
 from spikeport.findings import Finding, fail
 from spikeport.graph import Coding
 from spikeport.preprocessing import KEY, Preprocessing, parse
@@ -36,8 +36,11 @@ from spikeport.training.parts import Part, there
 from spikeport.training.precision import Precision, emulated, fastest
 from spikeport.training.recipe import Recipe, facts_of, parse_overrides, read
 from spikeport.training.reduce import rank
-from spikeport.training.shipped import find
+from spikeport.training.shipped import file_of, find
+from spikeport.training.start import begin_with
 from spikeport.verbs.parameters import Help
+
+STARTED = "start_sha256"  #: in a checkpoint's facts: the digest of the file whose weights it began with
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,12 +127,13 @@ def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool, k
     training = Training.begin(module, recipe, len(parts["train"]), prepare)
     if go_on:
         resume.restore(place / files.RESUME, training)
+    started = _started(module, recipe, place, go_on)
     before = sum(epoch.seconds for epoch in training.epochs)  # in earlier calls
     wait_for_all()  # every process has looked at what is there, or read it
     if rank() == 0:
         _begin(place, recipe, go_on)
     facts = facts_of(recipe, data["train"].input_shape, coding, data["train"].classes)
-    facts |= {} if how is None else {KEY: plain(how)}
+    facts |= started | ({} if how is None else {KEY: plain(how)})
     judge = parts["test" if recipe.choose == "test" else "val"]
     with _watching(recipe, shown) as show, _curves(place, training):
 
@@ -147,6 +151,16 @@ def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool, k
     if rank() == 0:
         checkpoint.save(place / files.BEST, module, metadata)
     return Trained(module, place / files.BEST, metadata, training.epochs, seconds)
+
+
+def _started(module: nn.Module, recipe: Recipe, place: Path, go_on: bool) -> dict[str, str]:
+    """Begin with the weights of ``start``; what checkpoints say of its file. One that goes on says what it said."""
+    if recipe.start is None:
+        return {}
+    if go_on:
+        return {name: text for name, text in checkpoint.read(place / files.LAST)[1].items() if name == STARTED}
+    _say(begin_with(module, recipe.timesteps, recipe.start, recipe.start_anew))
+    return {STARTED: sha256(file_of(recipe.start))}
 
 
 def _say(notes: Iterable[Finding]) -> None:

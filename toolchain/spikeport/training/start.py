@@ -1,0 +1,73 @@
+"""A training that begins with the weights of a checkpoint: another number of timesteps, other data, other classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from spikeport.findings import Finding, SpikeportError, fail
+from spikeport.nearest import choose
+from spikeport.training.layers import Readout
+from spikeport.training.shipped import load
+
+
+def begin_with(module: nn.Module, timesteps: int, start: str, anew: Sequence[str]) -> tuple[Finding, ...]:
+    """Fill a fresh module of so many timesteps with the weights, norms, decays and thresholds of ``start``.
+
+    That is a checkpoint's file or the name of a shipped model.
+
+    Layers named in ``anew`` keep their own, as does a readout of another number of timesteps. What has a row a timestep
+    (thresholds, gains) is taken step by step, and steps beyond the last of ``start`` take that one. What was taken
+    otherwise than as it stands is said by SP328.
+    Raises what `shipped.load` raises, SP312 for a layer that there is not, SP304 for weights that do not fit.
+    """
+    other, facts = load(start)
+    given, own = other.state_dict(), module.state_dict()
+    for layer in anew:
+        if not any(_within(name, layer) for name in own):
+            names = sorted({name.rpartition(".")[0] for name in own})
+            fail("SP312", f"start_anew: the network has no layer {layer!r}", mend=choose(layer, names))
+    steps = facts["timesteps"], timesteps
+    readouts = {f"{name}.weight" for name, part in module.named_modules() if isinstance(part, Readout)}
+    keep = {name for name in own if any(_within(name, layer) for layer in anew)}
+    keep |= readouts if steps[0] != steps[1] else set()
+    taken = {name: _over_steps(given[name], own[name], steps) for name in own if name in given and name not in keep}
+    unfit = [name for name in own if name not in keep and (name not in taken or taken[name].shape != own[name].shape)]
+    unfit += [name for name in given if name not in own and not any(_within(name, layer) for layer in anew)]
+    if unfit:
+        raise SpikeportError(_unfit(name, given.get(name), own.get(name), start) for name in unfit)
+    module.load_state_dict({**own, **taken})
+    return tuple(_notes(anew, steps, start))
+
+
+def _within(name: str, layer: str) -> bool:
+    return name == layer or name.startswith(f"{layer}.")
+
+
+def _over_steps(given: Tensor, own: Tensor, steps: tuple[int, int]) -> Tensor:
+    """A tensor of ``steps[0]`` rows as one of ``steps[1]``, where its own shape asks for that."""
+    before, now = steps
+    rows = given.ndim > 0 and given.shape[0] == before and own.shape == (now, *given.shape[1:])
+    return given[torch.arange(now).clamp(max=before - 1)] if rows and before != now else given
+
+
+def _unfit(name: str, given: Tensor | None, own: Tensor | None, start: str) -> Finding:
+    layer = name.rpartition(".")[0]
+    mend = f'start_anew = ["{layer}"] begins that layer anew; else begin with a checkpoint of the same network'
+    if own is None or given is None:
+        where = "the network that is trained" if own is None else "it"
+        return Finding("SP304", f"{where} has no {name!r}", where=start, mend=mend)
+    what = f"{name!r} has shape {list(given.shape)}, the network that is trained {list(own.shape)}"
+    return Finding("SP304", what, where=start, mend=mend)
+
+
+def _notes(anew: Sequence[str], steps: tuple[int, int], start: str) -> list[Finding]:
+    before, now = steps
+    said = [f"begin anew: {', '.join(anew)}"] if anew else []
+    if before < now:
+        said.append(f"thresholds of steps {before + 1} to {now} are those of step {before}")
+    elif before > now:
+        said.append(f"thresholds of steps {now + 1} to {before} are left out")
+    return [Finding("SP328", "; ".join(said), where=start, severity="note")] if said else []
