@@ -37,7 +37,8 @@ def begin_with(module: nn.Module, timesteps: int, start: str, anew: Sequence[str
     unfit = [name for name in own if name not in keep and (name not in taken or taken[name].shape != own[name].shape)]
     unfit += [name for name in given if name not in own and not any(_within(name, layer) for layer in anew)]
     if unfit:
-        raise SpikeportError(_unfit(name, given.get(name), own.get(name), start) for name in unfit)
+        first = {name.rpartition(".")[0]: name for name in reversed(unfit)}  # one finding a layer
+        raise SpikeportError(_unfit(name, given.get(name), own.get(name), start) for name in reversed(first.values()))
     module.load_state_dict({**own, **taken})
     return tuple(_notes(anew, steps, start))
 
