@@ -211,3 +211,20 @@ def test_sequences_of_unequal_length_keep_their_lengths_however_they_are_brought
     assert codes == ["SP230", "SP244", "SP244"]  # frames of two shapes, a length beyond the steps, one below 1
     assert code(load_data, SEQUENCES, "test", network((5,))) == "SP244"  # it takes one frame a sample
     assert code(data.whole, "a probe") == "SP246"
+
+
+def test_a_split_is_that_of_the_samples_and_not_that_which_was_asked_for(tmp_path):
+    brought, graph = forms(tmp_path), network()
+    for number, y in enumerate(Y):
+        (tmp_path / "parts" / "val" / "abc"[y]).mkdir(parents=True, exist_ok=True)
+        np.save(tmp_path / "parts" / "val" / "abc"[y] / f"{number}.npy", X[number])
+    for name, form in brought.items():
+        for asked in ("train", "test"):
+            assert load_data(form, asked, graph).split == (asked if name == ".npz with splits" else "all"), name
+    assert load_data(tmp_path / "parts", "val", graph).split == "val"
+    assert load_data(tmp_path / "parts" / "val", "train", graph).split == "all"
+    assert evaluate(graph, (X, Y), split="val").split == "all"
+    assert evaluate(graph, tmp_path / "split.npz").split == "test"
+    np.savez(tmp_path / "bright.npz", x_train=9 * X, y_train=Y, x_test=X, y_test=Y)
+    assert quantize(graph, data=(9 * X, Y)).report["split"] == "all"
+    assert quantize(graph, data=tmp_path / "bright.npz").report["split"] == "train"

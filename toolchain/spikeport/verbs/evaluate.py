@@ -105,7 +105,7 @@ def evaluate(
         model=loaded.name,
         target=target or loaded.target,
         dataset=samples.name,
-        split=split,
+        split=samples.split,
         samples=samples.samples,
         correct=correct,
         accuracy=correct / samples.samples,

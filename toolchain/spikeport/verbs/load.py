@@ -260,7 +260,7 @@ def load_data(data: Any, split: str, graph: Graph, limit: int | None = None, lab
     y = None if brought.y is None else brought.y[:limit]
     samples = samples.first(limit)
     notes = (*brought.findings, *read, *(() if how is None else (how.note(),)))
-    return Data(brought.name, split, samples.array, y, notes, samples.axis, samples.lengths)
+    return Data(brought.name, brought.split, samples.array, y, notes, samples.axis, samples.lengths)
 
 
 def _fits(x: Array, number: int, graph: Graph, name: str) -> None:

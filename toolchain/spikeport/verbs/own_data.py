@@ -19,6 +19,8 @@ FORMS = (
     "a folder of .npy files or images, or the name of a data set"
 )
 
+WHOLE = "all"  #: the split of what nobody has parted
+
 
 @dataclass(frozen=True, eq=False)
 class Brought:
@@ -29,6 +31,7 @@ class Brought:
     y: Array | None = None  #: class numbers [B]
     stacked: bool = False  #: the first axis is known to count samples
     lengths: Array | None = None  #: [B], where they are sequences of unequal length, padded
+    split: str = WHOLE  #: the part that they are of
     findings: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
@@ -117,7 +120,8 @@ def members(arrays: Mapping[str, Array], split: str, name: str) -> Brought:
     if x is None:
         mend = "name the samples x and the labels y: numpy.savez(FILE, x=samples, y=labels)"
         fail("SP230", f"holds {', '.join(arrays) or 'nothing'}; which are the samples?", where=name, mend=mend)
-    brought, y = Brought(name, x, lengths=lengths), one(LABELS)
+    parted = any(f"{word}_{split}" in arrays for word in SAMPLES)
+    brought, y = Brought(name, x, lengths=lengths, split=split if parted else WHOLE), one(LABELS)
     return brought if y is None else brought.labelled(y, name)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ import numpy as np
 from spikeport import datasets, reading
 from spikeport.findings import Finding, fail, require
 from spikeport.graph import Array, Graph
-from spikeport.verbs.own_data import FORMS, Brought, gather, members
+from spikeport.verbs.own_data import FORMS, WHOLE, Brought, gather, members
 from spikeport.verbs.sequences import stacked
 
 T = TypeVar("T")
@@ -62,7 +63,8 @@ def bring(data: Any, dt: float | None = None, split: str = "test", limit: int | 
     if isinstance(data, str | Path) and (not is_own(str(data)) or _events(Path(data))):
         return data
     if hasattr(data, "x") and hasattr(data, "axis"):  # samples that were loaded before
-        return Brought(data.name, np.moveaxis(data.x, data.axis, 0), data.y, stacked=True, lengths=data.lengths)
+        x = np.moveaxis(data.x, data.axis, 0)
+        return Brought(data.name, x, data.y, stacked=True, lengths=data.lengths, split=data.split)
     return gather(data, split, limit)
 
 
@@ -113,7 +115,7 @@ def read(path: Path, split: str) -> Brought:
     """
     if path.is_dir():
         inner = next((each for each in (path / split, path / split.title()) if each.is_dir()), path)
-        return _folder(inner)
+        return replace(_folder(inner), split=WHOLE if inner == path else split)
     if path.suffix.lower() == ".npz":
         return members(_open(path, reading.npz_file), split, str(path))
     if path.suffix.lower() in OBSERVED:

@@ -119,7 +119,7 @@ def probe(
         runs.append(Probed(side.name, str(side.model.metadata["method"]), layers.pop(NOW), layers))
     read = dict.fromkeys(finding for side in sides for finding in side.findings)
     samples = sides[0].samples
-    result = Probe(samples.name, split, samples.samples, size, tuple(runs), findings=(*notes, *read))
+    result = Probe(samples.name, samples.split, samples.samples, size, tuple(runs), findings=(*notes, *read))
     return result if place is None else replace(result, path=result.picture().save(place))
 
 

@@ -67,7 +67,9 @@ def _quantize(quantised: Quantised, values: Mapping[str, Any]) -> None:
     accuracy = ", ".join(f"{name.replace('_', '-')} {share:.2%}" for name, share in report["accuracy"].items())
     unlabelled = any(finding.code == "SP238" for finding in quantised.findings)
     what = "the real network's answer" if unlabelled else "accuracy"
-    console.say(f"{what} on {report['samples']} samples of the {report['split']} split: {accuracy}")
+    part = "" if report["split"] == "all" else f" of the {report['split']} split"
+    both = ", among which are those that calibrate" if report["split"] in ("all", "train") else ""
+    console.say(f"{what} on {report['samples']} samples{part}{both}: {accuracy}")
     if "collapsed" in report:
         only = report["collapsed"]
         told = f"{only['spike_mismatches']:,} of {only['spikes_compared']:,} spikes differ by it"

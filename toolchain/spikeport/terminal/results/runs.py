@@ -56,7 +56,8 @@ def _simulate(record: Record, values: Mapping[str, Any]) -> None:
 def _evaluate(result: Evaluation, values: Mapping[str, Any]) -> None:
     low, high = result.interval
     console.echo(
-        f"{result.accuracy:.2%} of {result.samples} samples (95 % interval {low:.2%} ... {high:.2%}), "
+        f"{result.accuracy:.2%} of {result.samples} samples of {result.dataset} ({result.split}; "
+        f"95 % interval {low:.2%} ... {high:.2%}), "
         f"{result.model} on {result.target}, {result.seconds:.2f} s"
     )
 
