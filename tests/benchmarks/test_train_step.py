@@ -14,6 +14,7 @@ import torch
 
 from bench_record import record
 from spikeport.training.networks import build
+from spikeport.training.precision import fastest
 
 CHILD = Path(__file__).with_name("train_child.py")
 
@@ -68,14 +69,19 @@ def test_the_plain_network_is_the_same_network():
 @pytest.mark.parametrize("network", ["resnet19", "vggsnn"])
 def test_a_training_step(network):
     runs = {}
-    ours = ("plain", "float32", "bf16")
-    floors = ("unbound", "convolutions", "convolutions-bf16")
+    half = (
+        fastest() == "bf16"
+    )  # where a processor emulates its products, a step of bf16 takes minutes and shows nothing
+    ours = ("plain", "float32", *(["bf16"] if half else []))
+    floors = ("unbound", "convolutions", *(["convolutions-bf16"] if half else []))
+    if not half:
+        print("this processor has no instructions for products of bf16, which is left out", flush=True)
     for turn, some in enumerate((ours, floors, ours)):  # in turns: no busy moment for one alone
         for variant in some:
             runs.setdefault(variant, []).append(step(network, variant, turn // 2))
     best = {variant: min(run["seconds"] for run in several) for variant, several in runs.items()}
     peak = {variant: min(run["peak_bytes"] for run in several) for variant, several in runs.items()}
-    for variant, floor in (("float32", "convolutions"), ("bf16", "convolutions-bf16")):
+    for variant, floor in (("float32", "convolutions"), ("bf16", "convolutions-bf16"))[: 1 + half]:
         for against, peer in (
             ("plain step-by-step PyTorch, float32", "plain"),
             ("the same, steps taken apart with unbind", "unbound"),
