@@ -48,6 +48,12 @@ def cifar_folder(folder, kind, *, tests=None, test_labels=None):
     return folder / inner, pixels
 
 
+def aedat_or_skip():
+    """Skip a test of .aedat4 files where what reads or writes them is not installed."""
+    pytest.importorskip("aedat", reason="reads .aedat4: pip install 'spikeport[events]'")
+    pytest.importorskip("flatbuffers", reason="the test writes .aedat4 with it")
+
+
 def aedat4(packets, *, kind="EVTS"):
     """The bytes of an .aedat4 file of one stream: magic, a flatbuffer with an XML description, packets of events.
 

@@ -1,6 +1,5 @@
 """Data sets of events, from files of their true format written byte by byte here."""
 
-import io
 import zipfile
 
 import numpy as np
@@ -8,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_files import aedat4, code, nmnist_bytes
+from data_files import aedat4, aedat_or_skip, code, nmnist_bytes
 from spikeport import datasets
 from spikeport.findings import SpikeportError
-from spikeport_models.datasets import apart, dvs
+from spikeport_models.datasets import dvs
 from spikeport_models.datasets.events import Events, frames
 from spikeport_models.datasets.nmnist import read_bin
 from spikeport_models.datasets.recordings import read_events
@@ -183,11 +182,6 @@ def test_dvs_gesture_in_the_layout_of_tonic(tmp_path):
     assert test.x.sum() == 6 * 110
 
 
-def aedat_or_skip():
-    pytest.importorskip("aedat", reason="reads .aedat4: pip install 'spikeport[events]'")
-    pytest.importorskip("flatbuffers", reason="the test writes .aedat4 with it")
-
-
 def test_cifar10_dvs_from_files_of_the_true_format(tmp_path):
     aedat_or_skip()
     names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -227,48 +221,6 @@ def test_a_damaged_aedat4_file_is_refused(damage, tmp_path):
     kinds["zeros"] = b"#!AER-DAT4.0\r\n" + bytes(40)  # the decoder panics
     path.write_bytes(kinds[damage])
     assert code(read_events, path) == "SP362"
-
-
-def test_one_child_reads_many_files_and_another_follows_where_a_file_ends_it(tmp_path):
-    aedat_or_skip()
-    codec, path = apart.Codec(), tmp_path / "a.aedat4"
-    try:
-        children = []
-        for number in range(5):
-            path.write_bytes(aedat4([[(5, number, 2, 1)]]) if number != 2 else b"#!AER-DAT4.0\r\n" + bytes(40))
-            if number == 2:
-                with pytest.raises(ValueError, match="the codec ended on it"):
-                    codec.read(path)
-                assert codec._child is None
-            else:
-                assert np.load(io.BytesIO(codec.read(path)))["x"].tolist() == [number]
-                children.append(codec._child.pid)
-        assert children[0] == children[1] != children[2] == children[3]
-    finally:
-        codec.end()
-
-
-def test_a_codec_that_does_not_come_back_is_ended(tmp_path, monkeypatch):
-    codec = apart.Codec()
-    monkeypatch.setattr(apart, "SECONDS", 0.0)
-    try:
-        with pytest.raises(ValueError, match="does not come back"):
-            codec.read(tmp_path / "a.aedat4")
-        assert codec._child is None
-    finally:
-        codec.end()
-
-
-def test_a_large_recording_comes_back_whole(tmp_path):
-    aedat_or_skip()
-    codec, path = apart.Codec(), tmp_path / "a.aedat4"
-    times = np.arange(60_000)  # two megabytes of .npz, of which a pipe holds 64 KiB
-    path.write_bytes(aedat4([[(int(t), int(t) % 128, 2, 1) for t in times]]))
-    try:
-        assert np.array_equal(np.load(io.BytesIO(codec.read(path)))["t"], times)
-        assert np.array_equal(np.load(io.BytesIO(codec.read(path)))["x"], times % 128)
-    finally:
-        codec.end()
 
 
 def test_an_aedat4_file_needs_a_package_and_says_which(tmp_path, monkeypatch):

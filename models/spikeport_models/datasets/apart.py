@@ -65,17 +65,18 @@ class Codec:
                 child.stdin.write(json.dumps(str(path.absolute())).encode() + b"\n")
                 child.stdin.flush()
                 answer = json.loads(self._line(child, until))
-                if "error" in answer:
-                    raise ValueError(f"the codec ended on it: {answer['error']}")
-                return self._exactly(child, answer["bytes"], until)
+                whole = b"" if "error" in answer else self._exactly(child, answer["bytes"], until)
             except (BrokenPipeError, EOFError):
                 raise ValueError(f"the codec ended on it: {self._last_words()}") from None
             except TimeoutError:
                 self.end()
                 raise ValueError(f"the codec does not come back from it within {SECONDS:g} s") from None
-            except KeyboardInterrupt:
-                self.end()  # it may be in the middle of an answer
+            except BaseException:
+                self.end()  # in the middle of an answer, which would be taken for the next file's
                 raise
+        if "error" in answer:
+            raise ValueError(f"the codec ended on it: {answer['error']}")
+        return whole
 
     def end(self) -> None:
         """End the child, if there is one."""
