@@ -69,9 +69,7 @@ def test_the_plain_network_is_the_same_network():
 @pytest.mark.parametrize("network", ["resnet19", "vggsnn"])
 def test_a_training_step(network):
     runs = {}
-    half = (
-        fastest() == "bf16"
-    )  # where a processor emulates its products, a step of bf16 takes minutes and shows nothing
+    half = fastest() == "bf16"  # a step takes minutes where products are emulated, and shows nothing
     ours = ("plain", "float32", *(["bf16"] if half else []))
     floors = ("unbound", "convolutions", *(["convolutions-bf16"] if half else []))
     if not half:

@@ -76,6 +76,14 @@ def test_other_classes_need_their_layer_anew():
     assert torch.equal(module.state_dict()["conv1.synapse.weight"], load("digits-conv")[0].conv1.synapse.weight)
 
 
+def test_classes_are_no_timesteps_where_their_numbers_are_the_same(tmp_path):
+    four = fresh(classes=4)
+    facts = load("digits-conv")[1] | {"classes": 4}
+    checkpoint.save(tmp_path / "four.safetensors", four, facts)
+    findings = refused(fresh(classes=6, timesteps=6), 6, str(tmp_path / "four.safetensors"), [])
+    assert [(finding.code, LAST in finding.what) for finding in findings] == [("SP304", True)]
+
+
 def test_what_does_not_fit_is_refused_by_name():
     (finding,) = refused(fresh(), 4, "digits-conv", ["clasify"])
     assert (finding.code, LAST in finding.mend) == ("SP312", True)

@@ -35,7 +35,7 @@ told = Told()
 class Command:
     """What is known of this process as a whole."""
 
-    single = False  #: whether it runs one command and ends
+    single: bool = False  #: whether it runs one command and ends
 
 
 command = Command()

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.nearest import choose
 from spikeport.training.layers import Readout
+from spikeport.training.neurons import Neuron
 from spikeport.training.shipped import load
+from spikeport.training.step_norms import StepNorm
 
 
 def begin_with(module: nn.Module, timesteps: int, start: str, anew: Sequence[str]) -> tuple[Finding, ...]:
@@ -30,10 +32,15 @@ def begin_with(module: nn.Module, timesteps: int, start: str, anew: Sequence[str
             names = sorted({name.rpartition(".")[0] for name in own})
             fail("SP312", f"start_anew: the network has no layer {layer!r}", mend=choose(layer, names))
     steps = facts["timesteps"], timesteps
-    readouts = {f"{name}.weight" for name, part in module.named_modules() if isinstance(part, Readout)}
+    parts = dict(module.named_modules())
+    readouts = {f"{name}.weight" for name, part in parts.items() if isinstance(part, Readout)}
+    stepwise = [name for name, part in parts.items() if isinstance(part, Neuron | StepNorm)]
     keep = {name for name in own if any(_within(name, layer) for layer in anew)}
     keep |= readouts if steps[0] != steps[1] else set()
-    taken = {name: _over_steps(given[name], own[name], steps) for name in own if name in given and name not in keep}
+    taken = {name: given[name] for name in own if name in given and name not in keep}
+    for name in taken:
+        if any(_within(name, layer) for layer in stepwise):
+            taken[name] = _over_steps(taken[name], own[name], steps)
     unfit = [name for name in own if name not in keep and (name not in taken or taken[name].shape != own[name].shape)]
     unfit += [name for name in given if name not in own and not any(_within(name, layer) for layer in anew)]
     if unfit:
@@ -48,7 +55,7 @@ def _within(name: str, layer: str) -> bool:
 
 
 def _over_steps(given: Tensor, own: Tensor, steps: tuple[int, int]) -> Tensor:
-    """A tensor of ``steps[0]`` rows as one of ``steps[1]``, where its own shape asks for that."""
+    """A tensor of neurons or of a norm, of ``steps[0]`` rows, as one of ``steps[1]``, where its own shape asks so."""
     before, now = steps
     rows = given.ndim > 0 and given.shape[0] == before and own.shape == (now, *given.shape[1:])
     return given[torch.arange(now).clamp(max=before - 1)] if rows and before != now else given

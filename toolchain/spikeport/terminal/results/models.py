@@ -51,6 +51,8 @@ def _wrote(path: Path) -> None:
 
 
 def _quantize(quantised: Quantised, values: Mapping[str, Any]) -> None:
+    from spikeport.verbs.own_data import WHOLE
+
     report = dict(quantised.report)
     rows = [
         (
@@ -67,8 +69,8 @@ def _quantize(quantised: Quantised, values: Mapping[str, Any]) -> None:
     accuracy = ", ".join(f"{name.replace('_', '-')} {share:.2%}" for name, share in report["accuracy"].items())
     unlabelled = any(finding.code == "SP238" for finding in quantised.findings)
     what = "the real network's answer" if unlabelled else "accuracy"
-    part = "" if report["split"] == "all" else f" of the {report['split']} split"
-    both = ", among which are those that calibrate" if report["split"] in ("all", "train") else ""
+    part = "" if report["split"] == WHOLE else f" of the {report['split']} split"
+    both = ", among which are those that calibrate" if report["split"] in (WHOLE, "train") else ""
     console.say(f"{what} on {report['samples']} samples{part}{both}: {accuracy}")
     if "collapsed" in report:
         only = report["collapsed"]
