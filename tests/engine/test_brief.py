@@ -20,6 +20,11 @@ from spikeport.verbs.prepare import network
 MANY = 10**9
 
 
+def samples(graph, number):
+    """So many, of which no byte is taken."""
+    return np.broadcast_to(np.float32(1), (graph.timesteps, number, *graph.entry.shape))
+
+
 @pytest.fixture
 def single(monkeypatch):
     """A process that runs one command, of which nothing has run yet."""
@@ -30,13 +35,13 @@ def single(monkeypatch):
 
 def test_few_samples_take_the_plain_functions_and_many_the_loops(single):
     graph = network("map", integers=True)
-    assert brief.kernels(graph, MANY, "cpu") == "fast"
-    assert brief.kernels(graph, 1, "cpu") == "plain"
+    assert brief.kernels(graph, samples(graph, MANY), "cpu") == "fast"
+    assert brief.kernels(graph, samples(graph, 1), "cpu") == "plain"
 
 
 def test_runs_of_a_command_add_up(single):
     graph = network("matrix", integers=True)
-    runs = [brief.kernels(graph, 1, "cpu") for _ in range(1000)]
+    runs = [brief.kernels(graph, samples(graph, 1), "cpu") for _ in range(1000)]
     few = runs.count("plain")
     assert runs == ["plain"] * few + ["fast"] * (1000 - few)
     # two steps of five nodes, 0.1 ms each, and next to no products, of half a second
@@ -45,20 +50,22 @@ def test_runs_of_a_command_add_up(single):
 
 def test_long_samples_of_a_small_network_take_the_loops(single):
     graph = network("matrix", integers=True).with_(after_end="hold")
-    assert brief.kernels(graph, 1, "cpu") == "plain"
-    assert brief.kernels(extend(graph, 2000), 1, "cpu") == "fast"
+    assert brief.kernels(graph, samples(graph, 1), "cpu") == "plain"
+    long = extend(graph, 2000)
+    assert brief.kernels(long, samples(long, 1), "cpu") == "fast"
 
 
 @pytest.mark.parametrize("word", ["plain", "fast"])
 def test_the_environment_has_the_last_word(single, monkeypatch, word):
     monkeypatch.setenv("SPIKEPORT_KERNELS", word)
     graph = network("map", integers=True)
-    assert {brief.kernels(graph, number, "cpu") for number in (1, MANY)} == {word}
+    assert {brief.kernels(graph, samples(graph, number), "cpu") for number in (1, MANY)} == {word}
 
 
 def test_who_may_run_more_takes_the_loops():
     assert not process.command.single
-    assert brief.kernels(network("map", integers=True), 1, "cpu") == "fast"
+    graph = network("map", integers=True)
+    assert brief.kernels(graph, samples(graph, 1), "cpu") == "fast"
 
 
 @pytest.mark.parametrize("kind", ["map", "matrix", "cycle"])

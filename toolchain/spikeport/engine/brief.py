@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from spikeport import process
 from spikeport.engine.build import kernels_here
 from spikeport.engine.program import Kernels
-from spikeport.graph import Graph
+from spikeport.graph import Array, Graph
 from spikeport.target import expected_seconds
 
 WORTH = 0.5  #: seconds of plain operations, about half of what loading the loops takes
@@ -27,15 +27,17 @@ class _Plain:
 _plain = _Plain()
 
 
-def kernels(graph: Graph, number: int, device: str) -> Kernels:
-    """The functions for ``number`` samples: on a CPU the plain ones, as long as all runs of a command come to little.
+def kernels(graph: Graph, samples: Array, device: str) -> Kernels:
+    """The functions for samples: on a CPU the plain ones, as long as all runs of a command come to little.
 
     ``SPIKEPORT_KERNELS`` in the environment has the last word, and outside of commands nothing is known to be the last.
     """
     usual = kernels_here(device)
     if usual != "fast" or not process.command.single or os.environ.get("SPIKEPORT_KERNELS"):
         return usual
-    seconds = number * expected_seconds(graph, PRODUCTS) + graph.timesteps * len(graph.nodes) * STEP
+    if samples.ndim <= (axis := int(graph.entry.coding == "events")):  # refused where they enter
+        return usual
+    seconds = samples.shape[axis] * expected_seconds(graph, PRODUCTS) + graph.timesteps * len(graph.nodes) * STEP
     if _plain.seconds + seconds > WORTH:
         return usual
     _plain.seconds += seconds

@@ -38,8 +38,7 @@ def simulate(
     Raises SP502 for input of the wrong shape or type, SP504 for input beyond what the integers were made for, SP509 for
     integers that may grow too large, SP512 past ``request.seconds``, which is looked at between batches.
     """
-    chosen = kernels or brief.kernels(graph, Samples.of(graph, samples).number, device)
-    return Engine(graph, device, chosen).simulate(samples, request)
+    return Engine(graph, device, kernels or brief.kernels(graph, samples, device)).simulate(samples, request)
 
 
 class Engine:
