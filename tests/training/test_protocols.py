@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from data_files import cifar_folder, code
+from spikeport.datasets import Dataset
 from spikeport.findings import SpikeportError
 from spikeport.preprocessing import of
 from spikeport.training import DsAtgo, augment, policy, shipped
 from spikeport.training.loop import Training, fit, rate_at
 from spikeport.training.losses import mean_square
 from spikeport.training.networks import try_out
-from spikeport.training.parts import batches
+from spikeport.training.parts import batches, shrunk
 from spikeport.training.recipe import parse, read
 from spikeport.verbs.train import train
 from tiny_training import TINY, blobs, network
@@ -98,6 +99,29 @@ def test_what_leaves_nothing_of_a_frame_is_refused(fields, shape):
         augment.check(recipe(**fields), shape)
     assert [finding.code for finding in error.value.findings] == ["SP312"] * 2
     augment.check(recipe(shift=7, roll=7, cutout=7, flip=True), (1, 8, 12))
+
+
+def test_small_images_are_means_of_squares_of_pixels():
+    x = np.arange(2 * 3 * 2 * 4 * 6, dtype=np.float32).reshape(2, 3, 2, 4, 6)  # [T, N, C, H, W]
+    frames = Dataset(x, np.zeros(3, np.int64), "events", 2, "counts")
+    small = shrunk(frames, 2)
+    assert small.input_shape == (2, 2, 3)
+    assert small.x[1, 2, 1, 1, 2] == np.mean([x[1, 2, 1, row, col] for row in (2, 3) for col in (4, 5)])
+    assert shrunk(frames, 1) is frames
+    assert code(shrunk, frames, 4) == "SP312"  # six columns are no multiple of four
+    assert code(shrunk, Dataset(x[0, :, :, 0, 0], frames.y, "direct", 2, "rows"), 2) == "SP312"
+
+
+def test_a_training_of_small_images_is_where_one_of_whole_ones_begins(tmp_path):
+    fields = {"epochs": 1, "architecture.channels": [4, 8], "architecture.hidden": 16, "batch": 100, "shift": 0}
+    less = {**fields, "shrink": 2, "architecture.pool": 2}  # one pixel is left of 4x4, as below of 8x8
+    small = train("digits-conv", out=tmp_path / "small", overrides=less, progress=False)
+    assert small.metadata["input_shape"] == [1, 4, 4]
+    more = {**fields, "start": str(small.checkpoint), "architecture.pool": 4, "lr": 1e-12, "weight_bits": 0}
+    whole = train("digits-conv", out=tmp_path / "whole", overrides=more, progress=False)
+    assert whole.metadata["input_shape"] == [1, 8, 8]
+    before, now = (done.module.state_dict()["conv1.synapse.weight"] for done in (small, whole))
+    torch.testing.assert_close(now, before)
 
 
 def test_a_network_that_does_not_take_the_samples_is_told_before_the_training(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spikeport.datasets import Dataset
+from spikeport.findings import require
 from spikeport.graph import Coding
 
 
@@ -49,6 +51,25 @@ class Part:
         fits = self.x.nbytes + self.y.nbytes <= torch.cuda.mem_get_info(device)[0] // 4
         x, y = ((each.to(device) if fits else each.pin_memory()) for each in (self.x, self.y))
         return Part(x, y, self.coding, None if self.lengths is None else self.lengths.to(device))
+
+
+def shrunk(data: Dataset, factor: int) -> Dataset:
+    """The samples smaller by ``factor`` a side: each pixel is the mean of a square of them.
+
+    Small images first are a cheap beginning of a training (progressive resizing; Tan and Le 2021, EfficientNetV2,
+    section 4). Raises SP312 where rows and columns of pixels are no multiple of ``factor``.
+    """
+    if factor == 1:
+        return data
+    shape = data.input_shape
+    require(
+        len(shape) == 3 and shape[1] % factor == 0 and shape[2] % factor == 0,
+        "SP312",
+        f"shrink = {factor}: frames are {list(shape)}",
+        mend="a divisor of their rows and columns, or leave shrink out",
+    )
+    squares = data.x.reshape(*data.x.shape[:-2], shape[1] // factor, factor, shape[2] // factor, factor)
+    return replace(data, x=squares.mean((-3, -1), dtype=np.float32))
 
 
 def there(values: Tensor, device: torch.device) -> Tensor:

@@ -64,6 +64,7 @@ class Recipe(BaseModel):
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=1e-4, ge=0)
     warmup: float = Field(default=0.0, ge=0, lt=1)  #: share of the steps in which lr rises from 0
+    shrink: int = Field(default=1, ge=1)  #: samples enter smaller by so much a side: means of squares of pixels
     shift: int = Field(default=0, ge=0)  #: augmentation: pixels by which a sample is moved, at most, in x and y
     roll: int = Field(default=0, ge=0)  #: augmentation: as shift, but what leaves on one side enters on the other
     flip: bool = False  #: augmentation: half of the samples are mirrored

@@ -32,7 +32,7 @@ from spikeport.training.grid import to_grid
 from spikeport.training.loop import Epoch, Training, accuracy, fit
 from spikeport.training.networks import network_of, try_out
 from spikeport.training.parallel import own_device, together, wait_for_all
-from spikeport.training.parts import Part, there
+from spikeport.training.parts import Part, shrunk, there
 from spikeport.training.precision import Precision, emulated, fastest
 from spikeport.training.recipe import Recipe, facts_of, parse_overrides, read
 from spikeport.training.reduce import rank
@@ -115,7 +115,7 @@ def _train(recipe: Recipe, place: Path, go_on: bool, device: str, shown: bool, k
     _say(emulated(recipe.precision, device))
     torch.manual_seed(recipe.seed)
     data = {
-        split: datasets.load(recipe.dataset, split, recipe.folder, recipe.timesteps)
+        split: shrunk(datasets.load(recipe.dataset, split, recipe.folder, recipe.timesteps), recipe.shrink)
         for split in ("train", "val", "test")
     }
     how, coding = parse(recipe.normalise, "said by the recipe"), data["train"].coding
