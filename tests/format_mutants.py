@@ -1,6 +1,6 @@
 """Mutants of NIR and ONNX files: every one must end in one coded error or a valid graph, quickly and in little memory.
 
-python tests/format_mutants.py nir|onnx FIRST COUNT     runs mutants in this process; counts outcomes, lists failures
+python tests/format_mutants.py nir|onnx|exported FIRST COUNT     runs mutants here; counts outcomes, lists failures
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from spikeport.findings import SpikeportError
 from spikeport.formats import nir, onnx
 from spikeport.graph import LIF, Conv, CubaLIF, Delay, Flatten, Graph, Input, Linear, Pool, Readout, Scale
 
-SECONDS, MEMORY = 2.0, 2**30
+SECONDS, MEMORY = {"nir": 2.0, "onnx": 2.0, "exported": 6.0}, 2**30  #: of the last, several readings are followed
 f4 = np.float32
 T = 4
 
@@ -190,6 +190,8 @@ def write_mutant(kind: str, data: bytes, seed: int, path: Path) -> None:
 def originals(kind: str, folder: Path) -> list[bytes]:
     """The files that are mutated: ours, and one as another tool would have it."""
     path = folder / "original"
+    if kind == "exported":
+        return [exported(path, open_axis) for open_axis in (None, 0)]
     if kind == "onnx":
         onnx.write(original(), path)
         whole = path.read_bytes()
@@ -205,10 +207,40 @@ def originals(kind: str, folder: Path) -> list[bytes]:
     return [whole, path.read_bytes()]
 
 
+def exported(path: Path, open_axis: int | None) -> bytes:
+    """A module as torch's exporter writes it: neurons are comparisons and sums."""
+    import torch
+
+    from exported import export
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.fc = torch.nn.Conv2d(1, 2, 3), torch.nn.Linear(8, 3)
+
+        def forward(self, x):
+            v, w, count = torch.zeros(x.shape[0], 2, 4, 4), 0.0, 0.0
+            for _ in range(2):
+                v = 0.5 * v + self.conv(x)
+                z = (v > 1).float()
+                v = torch.where(z > 0, torch.zeros_like(v), v)
+                w = 0.5 * w + self.fc(torch.nn.functional.avg_pool2d(z, 2).flatten(1))
+                y = (w >= 0.5).float()
+                w, count = w - 0.5 * y, count + y
+            return count
+
+    return export(Net(), torch.zeros(1, 1, 6, 6), path, newer=False, open_axis=open_axis).read_bytes()
+
+
 def outcome(kind: str, path: Path) -> str:
     """ "graph", or the code of the error; anything else is a failure that is raised."""
     try:
-        graph, _ = (nir if kind == "nir" else onnx).read(path)
+        if kind == "exported":
+            from spikeport.verbs.load import load_model
+
+            graph = load_model(path).graph
+        else:
+            graph, _ = (nir if kind == "nir" else onnx).read(path)
     except SpikeportError as error:
         return error.code
     assert graph.order
@@ -222,11 +254,11 @@ def run(kind: str, first: int, count: int) -> tuple[dict[str, int], list[str]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = originals(kind, folder)
-        path = folder / f"mutant.{kind}"
+        path = folder / ("mutant.nir" if kind == "nir" else "mutant.onnx")
         signal.signal(signal.SIGPROF, _too_long)
         for seed in range(first, first + count):
             write_mutant(kind, files[seed // 2 % len(files)], seed, path)
-            signal.setitimer(signal.ITIMER_PROF, SECONDS)
+            signal.setitimer(signal.ITIMER_PROF, SECONDS[kind])
             begun = time.process_time()
             try:
                 result = outcome(kind, path)
@@ -235,7 +267,7 @@ def run(kind: str, first: int, count: int) -> tuple[dict[str, int], list[str]]:
                 continue
             finally:
                 signal.setitimer(signal.ITIMER_PROF, 0)
-            if time.process_time() - begun >= SECONDS:
+            if time.process_time() - begun >= SECONDS[kind]:
                 failed.append(f"{kind} mutant {seed} took too long")
             seen[result] = seen.get(result, 0) + 1
     return seen, failed

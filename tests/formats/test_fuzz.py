@@ -34,16 +34,16 @@ def mutants_of(kind, first, count, timeout):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", ["nir", "onnx"])
-def test_mutants_end_in_a_coded_error_or_a_graph(kind):
-    seen = mutants_of(kind, 0, 600, timeout=580)
+@pytest.mark.parametrize(("kind", "count"), [("nir", 600), ("onnx", 600), ("exported", 250)])
+def test_mutants_end_in_a_coded_error_or_a_graph(kind, count):
+    seen = mutants_of(kind, 0, count, timeout=580)
     assert seen["graph"] > 20, "mutants that damage everything tell little"
     assert len(seen) > 3 if kind == "nir" else len(seen) > 2
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("kind", ["nir", "onnx"])
+@pytest.mark.parametrize("kind", ["nir", "onnx", "exported"])
 def test_many_more_mutants(kind):
     mutants_of(kind, 600, 40_000, timeout=3500)
 

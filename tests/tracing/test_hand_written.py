@@ -56,6 +56,40 @@ def test_time_as_the_last_axis_with_the_last_steps_spikes_as_the_gate():
     assert (float(node.decay), node.reset) == (0.25, "zero")
 
 
+class FromTheCurrent(nn.Module):
+    """The current of one frame, which is the first membrane too: v = i, then v = 0.5 v + i."""
+
+    def __init__(self, steps, subtracts):
+        super().__init__()
+        self.conv, self.fc, self.steps, self.subtracts = nn.Conv2d(1, 4, 3), nn.Linear(64, 5), steps, subtracts
+
+    def forward(self, x):
+        current, v, w, count = self.conv(x), None, None, 0
+        for _ in range(self.steps):
+            v = current if v is None else v * 0.5 + current
+            z = (v >= 0.25).float()
+            v = v - 0.25 * z if self.subtracts else v * (1 - z)
+            inner = self.fc(z.flatten(1))
+            w = inner if w is None else w * 0.75 + inner
+            y = (w > 0.125).float()
+            w, count = w * (1 - y), count + y
+        return count
+
+
+@pytest.mark.parametrize("subtracts", [False, True])
+@pytest.mark.parametrize("steps", [2, 3, 6])
+def test_a_first_membrane_that_is_the_current_itself(steps, subtracts):
+    torch.manual_seed(0)
+    module = FromTheCurrent(steps, subtracts).eval()
+    graph = fired(capture(module, (1, 6, 6)))
+    inner, outer = graph.nodes_of(LIF).values()
+    assert (float(inner.decay), inner.reset) == (0.5, "subtract" if subtracts else "zero")
+    assert (float(outer.decay), outer.reset) == (0.75, "zero")
+    x = torch.randn(20, 1, 6, 6)
+    with torch.no_grad():
+        np.testing.assert_array_equal(simulate(graph, x.numpy()).outputs, module(x).numpy())
+
+
 def test_a_reset_one_step_late_is_a_connection_of_the_layer_to_itself():
     graph = fired(capture(net(written.Late()), (2, 5, 5)))
     assert graph["lif"].reset == "none"

@@ -9,7 +9,7 @@ import numpy as np
 
 from spikeport.graph import Array, Shape
 from spikeport.graph.neurons import Compare
-from spikeport.tracing.symbols import Membrane, Product, Symbol, plus, times
+from spikeport.tracing.symbols import Membrane, Out, Product, Symbol, plus, times
 
 ZERO = np.zeros(())
 
@@ -26,6 +26,57 @@ class Charge:
     hops: int  #: factors and constants between what was compared and the membrane
     most: int = 1  #: how often the neurons may fire a step
     spacing: Array = field(default_factory=lambda: ZERO)  #: where that is more: between one threshold and the next
+
+
+def entering_again(name: str, shape: Shape, charges: list[Charge]) -> list[Charge]:
+    """The charges with the first membrane apart from the current, where one tensor is both.
+
+    A loop over the same frame, ``v = i`` at its first step and then ``v = d * v + i``, compares the current itself.
+    What later steps hold of that tensor is the current again; at the second step it is as much as at the third, and
+    all of it where there is no third and nothing else enters.
+    """
+    first = Membrane(name, 0)
+    alone, entering = frozenset([first]), charges[0]
+    if any(first in product for charge in charges[2:] for product in charge.terms):
+        share = charges[2].terms.get(alone, ZERO)
+    elif len(charges) == 2 and alone in charges[1].terms and not _entered(name, charges[1]):
+        share = np.ones(())
+    else:
+        return charges
+    terms = {**charges[1].terms, alone: plus(charges[1].terms.get(alone, ZERO), -share, shape)}
+    second = replace(charges[1], terms=terms)
+    return [
+        entering,
+        _with(second, frozenset(), share, entering, shape),
+        *(_apart(charge, first, entering, shape) for charge in charges[2:]),
+    ]
+
+
+def _entered(name: str, charge: Charge) -> bool:
+    """Whether anything enters a step but the layer's own spikes and membranes."""
+    return any(isinstance(f, Out) and f.node != name for product in charge.terms for f in product)
+
+
+def _apart(charge: Charge, first: Membrane, entering: Charge, shape: Shape) -> Charge:
+    """A later step, with what entered at the first one in place of the first membrane."""
+    held = {product: factor for product, factor in charge.terms.items() if first in product}
+    charge = replace(charge, terms={product: c for product, c in charge.terms.items() if product not in held})
+    for product, factor in held.items():
+        charge = _with(charge, product - {first}, factor, entering, shape)
+    return charge
+
+
+def _with(charge: Charge, rest: Product, factor: Array, entering: Charge, shape: Shape) -> Charge:
+    """A charge and ``factor`` times what entered, times ``rest``."""
+    terms, constant = dict(charge.terms), charge.constant
+    for product, share in entering.terms.items():
+        terms[product | rest] = plus(terms.get(product | rest, ZERO), times(factor, share, shape), shape)
+    whole = times(factor, entering.constant, shape)
+    if rest:
+        terms[rest] = plus(terms.get(rest, ZERO), whole, shape)
+    else:
+        constant = plus(constant, whole, shape)
+    return replace(charge, terms=terms, constant=constant)
 
 
 def one_unit(name: str, shape: Shape, charges: list[Charge]) -> list[Charge]:

@@ -238,9 +238,9 @@ class Draft:
                 continue
             if not all(isinstance(f, Out) for f in product):
                 raise Unsupported("takes values gated by a membrane of a hand-written neuron; only spikes pass on")
-            a, b = sorted(f for f in product if isinstance(f, Out))
-            if a.step != b.step:
-                raise Unsupported("multiplies spikes of different steps")
+            a, b, *more = sorted(f for f in product if isinstance(f, Out))
+            if more or a.step != b.step:
+                raise Unsupported("multiplies spikes of different steps, or of more than two layers")
             del left[product]
             for first, second in ((a, b), (b, a)) if self.fire(a.node, b.node) else ():
                 alone = left.get(frozenset([second]))

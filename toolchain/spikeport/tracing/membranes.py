@@ -15,7 +15,7 @@ import numpy as np
 from spikeport.graph import LIF, Array, Shape, StepAffine
 from spikeport.graph.neurons import Compare
 from spikeport.tracing.adaptation import adapted, follows_itself
-from spikeport.tracing.charges import Charge
+from spikeport.tracing.charges import Charge, entering_again
 from spikeport.tracing.counts import counting
 from spikeport.tracing.draft import Draft, Drawn, Waiting
 from spikeport.tracing.recurrence import solve
@@ -235,6 +235,7 @@ class Membranes:
         def several() -> Drawn:
             return unfold(node, shape, charges, self.draft)
 
+        charges = entering_again(node, shape, charges)
         if charges[0].most > 1:
             return counting(node, shape, charges)
         reasons: list[Unsupported] = []

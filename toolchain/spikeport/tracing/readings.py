@@ -150,9 +150,11 @@ def refusal(module: nn.Module, tries: list[Any], forward: Forward | None) -> Spi
 
     def distance(pair: tuple[Plan, SpikeportError]) -> tuple[bool, bool, int]:
         plan, error = pair
-        misread = any(
-            words in error.findings[0].what for words in MISREAD
-        )  # what follows it may be no fault of its own
-        return misread or error.code in ("SP386", "SP384"), plan.reading.way != hint, len(error.findings)
+        return of_the_reading(error), plan.reading.way != hint, len(error.findings)
 
     return min(errors, key=distance)[1]
+
+
+def of_the_reading(error: SpikeportError) -> bool:
+    """Whether a refusal may come of the reading alone: what follows it may be no fault of its own."""
+    return error.code in ("SP386", "SP384") or any(words in error.findings[0].what for words in MISREAD)

@@ -28,6 +28,7 @@ from spikeport.tracing.functions import FACTORIES, IDENTITIES, LIKE, in_type_of,
 from spikeport.tracing.leaks import Key, Leaks
 from spikeport.tracing.left_over import LeftOver
 from spikeport.tracing.membranes import Membranes
+from spikeport.tracing.onnx_operator import Part
 from spikeport.tracing.reads import Reads, counts
 from spikeport.tracing.registry import Registered, registered
 from spikeport.tracing.schedules import as_block
@@ -112,11 +113,15 @@ class Tracer(TorchFunctionMode):
     def where(self) -> str:
         """The module and line that run now, in words."""
         path, module = self._stack[-1] if self._stack else ("", self.root)
+        if isinstance(module, Part):
+            return f"module {path!r}"
         return (f"module {path!r} ({type(module).__name__})" if path else f"module {type(module).__name__}") + line()
 
     def report(self, what: str, why: str = "", mend: str = "", code: str = "SP380") -> int:
         """One finding about the module that runs now; its number."""
-        finding = Finding(code, what, self.where(), why, mend)
+        module = self._stack[-1][1] if self._stack else self.root
+        at = f", operator {module.operator!r}" if isinstance(module, Part) else ""
+        finding = Finding(code, what, self.where() + at, why, mend)
         if finding not in self.findings:
             self.findings.append(finding)
         return self.findings.index(finding)

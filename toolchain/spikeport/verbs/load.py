@@ -11,7 +11,7 @@ import numpy as np
 
 from spikeport import datasets, preprocessing
 from spikeport.files import sha256
-from spikeport.findings import Finding, fail, require
+from spikeport.findings import Finding, SpikeportError, fail, require
 from spikeport.graph import Array, Coding, Graph, Loihi, Real, Samples
 from spikeport.passes.extend import extend
 from spikeport.preprocessing import Preprocessing
@@ -114,7 +114,7 @@ def _loaded(model: Any, dt: float | None, nir: Mapping[str, str], data: Any, fra
     path = Path(model)
     readers: dict[str, Callable[[Path], Model]] = {
         ".nir": lambda path: _nir(path, dt, nir),
-        ".onnx": _onnx,
+        ".onnx": lambda path: _onnx(path, nir.get("timesteps")),
         ".safetensors": _checkpoint,
     }
     reader = readers.get(path.suffix.lower())
@@ -147,11 +147,19 @@ def whole(value: str | int, name: str) -> int:
         fail("SP908", f"{name} is {value!r}", mend="give a whole number")
 
 
-def _onnx(path: Path) -> Model:
+def _onnx(path: Path, timesteps: str | None) -> Model:
+    """A model whose neurons are functions of ours or, as other tools write them, plain operators."""
     from spikeport.formats import onnx
 
-    graph, findings = onnx.read(path)
-    return Model(str(path), "onnx", graph, findings=tuple(findings), path=path)
+    try:
+        graph, findings = onnx.read(path)
+    except SpikeportError as error:
+        if error.findings[-1].code != "SP258":
+            raise
+        from spikeport.tracing.onnx_file import captured
+
+        graph, findings = captured(path, error, None if timesteps is None else whole(timesteps, "timesteps"))
+    return Model(str(path), "onnx", graph, findings=findings, path=path)
 
 
 def _checkpoint(path: Path) -> Model:

@@ -36,7 +36,7 @@ from spikeport.graph import LIF, Array, Graph
 _INLINED = Finding(
     "SP253",
     "the neuron layers are written out as single operators",
-    why="spikeport reads it back as long as nobody rewrites it; then no layer is found again.",
+    why="spikeport reads it back as long as nobody rewrites it; then its neurons are plain operators.",
     mend="keep a file without inline, too",
     severity="note",
 )
@@ -122,6 +122,12 @@ def _fixed(graph: Graph) -> tuple[Finding, ...]:
     return (Finding("SP254", what, why=why, severity="note", mend=mend),)
 
 
+def opened(path: Path | str) -> tuple[onnx.ModelProto, dict[str, Array]]:
+    """A model's operators and its initialisers. Raises SP201 and SP250 as `read`."""
+    model = file.load(Path(path))
+    return model, file.arrays(model, str(path))
+
+
 def read(path: Path | str) -> tuple[Graph, tuple[Finding, ...]]:
     """Read an ONNX model. A file of ours comes back to the bit.
 
@@ -129,8 +135,7 @@ def read(path: Path | str) -> tuple[Graph, tuple[Finding, ...]]:
     Graph, all of them named).
     """
     path = Path(path)
-    model = file.load(path)
-    arrays = file.arrays(model, str(path))
+    model, arrays = opened(path)
     try:
         own = own_model.taken_apart(model, arrays)
     except SpikeportError as error:

@@ -89,7 +89,7 @@ def _field(number: int, length: int) -> bytes:
 
 
 def load(path: Path) -> onnx.ModelProto:
-    """The model in a file; nothing outside the file is opened."""
+    """The model in a file, without the data of tensors that lie beside it."""
     if not path.is_file():
         fail("SP201", "is a folder" if path.is_dir() else "there is no such file", where=str(path))
     data = path.read_bytes()
@@ -103,8 +103,41 @@ def load(path: Path) -> onnx.ModelProto:
 
 
 def arrays(model: onnx.ModelProto, where: str) -> dict[str, Array]:
-    """The initialisers by name."""
+    """The initialisers by name; data beside the file ``where``, as torch's exporter writes them, are read too."""
     try:
-        return {tensor.name: array(tensor, f"the initialiser {tensor.name!r}") for tensor in model.graph.initializer}
+        return {tensor.name: _initialiser(tensor, where) for tensor in model.graph.initializer}
     except SpikeportError as error:
         raise SpikeportError(replace(finding, where=where) for finding in error.findings) from None
+
+
+def _initialiser(tensor: onnx.TensorProto, where: str) -> Array:
+    what = f"the initialiser {tensor.name!r}"
+    if tensor.data_location != onnx.TensorProto.EXTERNAL and not tensor.external_data:
+        return array(tensor, what)
+    inside = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+    inside.raw_data = _beside({entry.key: entry.value for entry in tensor.external_data}, Path(where).parent, what)
+    return array(inside, what)
+
+
+def _beside(said: Mapping[str, str], folder: Path, what: str) -> bytes:
+    """The data of a tensor in a file of the model's own folder; nothing elsewhere is opened, by no link either.
+
+    Raises SP250 for another place, and where the file does not hold so many bytes.
+    """
+    place = said.get("location", "")
+    path, parts = folder / place, Path(place).parts
+    if not place or ".." in parts or path.resolve() != folder.resolve().joinpath(*parts):
+        mend = "save the model with its data inside: onnx.save_model(..., save_as_external_data=False)"
+        fail("SP250", f"{what} lies in {place!r}, which is no file of the model's own folder", mend=mend)
+    mend = f"bring {place!r} along with the model, from the same export"
+    if not path.is_file():
+        fail("SP250", f"{what} lies in {place!r} beside the model, and there is no such file", mend=mend)
+    try:
+        start, length = int(said.get("offset", 0)), int(said.get("length", path.stat().st_size))
+    except ValueError:
+        start, length = -1, -1
+    if min(start, length) < 0 or start + length > path.stat().st_size:
+        fail("SP250", f"{what} is said to lie where {place!r} holds no data", mend=mend)
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read(length)

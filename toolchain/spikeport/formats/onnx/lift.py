@@ -59,8 +59,8 @@ def silent(model: onnx.ModelProto, severity: Severity) -> Finding:
             "SP258",
             f"{len(thresholds)} operators compare, {names}: neurons there are written as plain operators",
             severity=severity,
-            why="what such operators keep from step to step, and how they reset, is not read off with certainty.",
-            mend="bring what it was exported from: the module (spikeport export my.py:net), or its .nir",
+            why="what such operators keep from step to step is not read off operator by operator.",
+            mend="open it with load_model or a verb, which follow them over all steps",
         )
     return Finding(
         "SP258",
@@ -69,6 +69,12 @@ def silent(model: onnx.ModelProto, severity: Severity) -> Finding:
         why="spikeport knows neurons as functions of the domain spikeport.snn; ReLUs and the like are not spikes.",
         mend="export a spiking network, or train or convert this one first",
     )
+
+
+def written_out(model: onnx.ModelProto) -> bool:
+    """Whether comparisons, and no functions of ours, may be the neurons of a model."""
+    ours = any(operator.domain == DOMAIN for operator in model.graph.node)
+    return not ours and (any(_comparisons(model.graph.node)) or any(any(_comparisons(f.node)) for f in model.functions))
 
 
 def _comparisons(operators: Iterable[onnx.NodeProto]) -> Iterator[str]:

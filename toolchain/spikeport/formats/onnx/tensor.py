@@ -1,4 +1,4 @@
-"""Tensors of an ONNX file as arrays. Nothing outside the file is opened, and nothing is taken for more than it has."""
+"""Tensors of an ONNX message as arrays. Nothing outside it is opened, and nothing is taken for more than it has."""
 
 from __future__ import annotations
 

@@ -1,0 +1,192 @@
+"""Each operator of ONNX that is run to be followed, against onnxruntime."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime import InferenceSession
+
+from spikeport.tracing.onnx_batches import Recorded, with_batch
+from spikeport.tracing.onnx_module import OnnxModule
+from spikeport.tracing.onnx_operators import RULES
+from spikeport.tracing.symbols import Unsupported
+
+f4, i8 = np.float32, np.int64
+RANDOM = np.random.default_rng(4)
+IMAGE, ROWS = (2, 3, 7, 6), (2, 3, 4)
+
+
+def draw(*shape):
+    return RANDOM.standard_normal(shape).astype(f4)
+
+
+def whole(*numbers):
+    return np.array(numbers, i8)
+
+
+#: operator, its constant inputs behind x, attributes, the shape of x
+SINGLE = [
+    *[(name, [], {}, ROWS) for name in ("Abs", "Ceil", "Exp", "Floor", "Identity", "Neg", "Relu", "Sigmoid", "Sign")],
+    *[(name, [], {}, ROWS) for name in ("Tanh", "Shape", "Dropout", "Reciprocal", "Transpose", "Squeeze")],
+    *[(name, [draw(3, 4)], {}, ROWS) for name in ("Add", "Sub", "Mul", "Div", "Max", "Min", "Sum")],
+    *[(name, [draw(3, 1)], {}, ROWS) for name in ("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal")],
+    ("Pow", [np.array(2, f4)], {}, ROWS),
+    ("Cast", [], {"to": TensorProto.INT64}, ROWS),
+    ("Clip", [np.array(-0.5, f4), np.array(0.25, f4)], {}, ROWS),
+    ("Transpose", [], {"perm": [1, 2, 0]}, ROWS),
+    ("Conv", [draw(4, 3, 3, 2), draw(4)], {"strides": [2, 1], "pads": [1, 0, 2, 1]}, IMAGE),
+    ("Conv", [draw(4, 3, 3, 3)], {"auto_pad": "SAME_UPPER", "strides": [2, 2]}, IMAGE),
+    ("Conv", [draw(4, 3, 2, 2)], {"auto_pad": "SAME_LOWER"}, IMAGE),
+    ("Conv", [draw(4, 3, 3, 3)], {"auto_pad": "VALID", "dilations": [2, 2]}, IMAGE),
+    ("Conv", [draw(6, 1, 3, 3)], {"group": 3, "pads": [1, 1, 1, 1]}, IMAGE),
+    ("Conv", [draw(4, 3, 3)], {"pads": [1, 1]}, ROWS),
+    ("ConvTranspose", [draw(3, 2, 3, 3), draw(2)], {"strides": [2, 2], "output_padding": [1, 0]}, IMAGE),
+    ("Gemm", [draw(6, 5), draw(5)], {"alpha": 0.5, "beta": 2.0}, (3, 6)),
+    ("Gemm", [draw(5, 6), draw(1, 5)], {"transB": 1}, (3, 6)),
+    ("Gemm", [draw(5, 3)], {"transA": 1, "transB": 1}, (3, 6)),
+    ("MatMul", [draw(4, 5)], {}, ROWS),
+    ("BatchNormalization", [draw(3), draw(3), draw(3), np.abs(draw(3)) + 0.5], {"epsilon": 1e-3}, IMAGE),
+    ("AveragePool", [], {"kernel_shape": [2, 3], "strides": [2, 1]}, IMAGE),
+    ("AveragePool", [], {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1}, IMAGE),
+    ("AveragePool", [], {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}, IMAGE),
+    ("MaxPool", [], {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1}, IMAGE),
+    ("MaxPool", [], {"kernel_shape": [3, 3], "pads": [0, 1, 1, 0]}, IMAGE),
+    ("GlobalAveragePool", [], {}, IMAGE),
+    ("GlobalMaxPool", [], {}, IMAGE),
+    ("ReduceSum", [whole(-1)], {"keepdims": 0}, ROWS),
+    ("ReduceSum", [], {"noop_with_empty_axes": 1}, ROWS),
+    ("ReduceMean", [], {"axes": [0, 2]}, ROWS),
+    ("ReduceMax", [], {"axes": [1], "keepdims": 0}, ROWS),
+    ("Flatten", [], {}, IMAGE),
+    ("Flatten", [], {"axis": 2}, IMAGE),
+    ("Reshape", [whole(0, -1)], {}, IMAGE),
+    ("Squeeze", [whole(1)], {}, (2, 1, 4)),
+    ("Unsqueeze", [whole(0, -1)], {}, ROWS),
+    ("Slice", [whole(1, -3), whole(9, -1), whole(1, 2)], {}, ROWS),
+    ("Slice", [whole(0), whole(6), whole(-1), whole(2)], {}, IMAGE),
+    ("Gather", [np.array(1, i8)], {"axis": 1}, ROWS),
+    ("Gather", [whole(2, -3, 0)], {"axis": 1}, ROWS),
+    ("Expand", [whole(4, 1, 1, 1)], {}, ROWS),
+    ("Tile", [whole(1, 2, 3)], {}, ROWS),
+    ("Pad", [whole(0, 0, 1, 2, 0, 0, 0, 1), np.array(0.5, f4)], {}, IMAGE),
+    ("Pad", [whole(1, 0, 2, 0), np.array(0, f4), whole(0, 2)], {}, ROWS),
+    ("Concat", [draw(2, 1, 4)], {"axis": 1}, ROWS),
+]
+
+
+def model(operators, constants, shape, opset=18):
+    """A model of one input x and one output y, whose type onnx infers."""
+    graph = helper.make_graph(
+        operators,
+        "one",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [onnx.ValueInfoProto(name="y")],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    built = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    return onnx.shape_inference.infer_shapes(built, strict_mode=True)
+
+
+def both(built, x):
+    theirs = InferenceSession(built.SerializeToString()).run(None, {"x": x})[0]
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in built.graph.initializer}
+    return OnnxModule(built, arrays)(torch.from_numpy(x)).numpy(), theirs
+
+
+def same(ours, theirs):
+    assert ours.dtype == theirs.dtype
+    np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize(("kind", "constants", "said", "shape"), SINGLE)
+def test_an_operator_is_the_one_of_onnxruntime(kind, constants, said, shape):
+    names = {f"c{place}": value for place, value in enumerate(constants)}
+    operator = helper.make_node(kind, ["x", *names], ["y"], **said)
+    old = kind in ("ReduceMean", "ReduceMax")  # whose axes were an attribute until opset 18
+    same(*both(model([operator], names, shape, 17 if old else 18), draw(*shape)))
+
+
+def test_roots_and_logarithms_are_those_of_positive_numbers():
+    for kind in ("Sqrt", "Log"):
+        same(*both(model([helper.make_node(kind, ["x"], ["y"])], {}, ROWS), np.abs(draw(*ROWS))))
+
+
+@pytest.mark.parametrize("kind", ["And", "Or", "Xor"])
+def test_masks_are_combined(kind):
+    steps = [
+        helper.make_node("Greater", ["x", "a"], ["p"]),
+        helper.make_node("Less", ["x", "b"], ["q"]),
+        helper.make_node(kind, ["p", "q"], ["r"]),
+        helper.make_node("Not", ["r"], ["s"]),
+        helper.make_node("Where", ["s", "x", "a"], ["t"]),
+        helper.make_node("CastLike", ["s", "x"], ["u"]),
+        helper.make_node("Add", ["t", "u"], ["y"]),
+    ]
+    same(*both(model(steps, {"a": np.array(-0.25, f4), "b": np.array(0.5, f4)}, ROWS), draw(*ROWS)))
+
+
+@pytest.mark.parametrize("sizes", [None, [1, 2]])
+def test_parts_of_a_split(sizes):
+    names = {} if sizes is None else {"sizes": whole(*sizes)}
+    said = {"num_outputs": 2} if sizes is None else {}
+    steps = [
+        helper.make_node("Split", ["x", *names], ["a", "b"], axis=1, **said),
+        helper.make_node("ReduceSum", ["a", "axis"], ["p"]),
+        helper.make_node("ReduceSum", ["b", "axis"], ["q"]),
+        helper.make_node("Sub", ["p", "q"], ["y"]),
+    ]
+    same(*both(model(steps, {**names, "axis": whole(1)}, ROWS), draw(*ROWS)))
+
+
+def test_what_depends_on_constants_or_shapes_alone():
+    two = helper.make_tensor("two", TensorProto.FLOAT, [1], [2])
+    steps = [
+        helper.make_node("Shape", ["x"], ["size"], start=0, end=2),
+        helper.make_node("Concat", ["size", "one"], ["wide"], axis=0),
+        helper.make_node("ConstantOfShape", ["wide"], ["v"], value=two),
+        helper.make_node("Constant", [], ["k"], value_float=0.5),
+        helper.make_node("Range", ["zero", "four", "step"], ["n"]),
+        helper.make_node("Cast", ["n"], ["m"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["v", "k"], ["w"]),
+        helper.make_node("Add", ["w", "m"], ["z"]),
+        helper.make_node("Add", ["x", "z"], ["y"]),
+    ]
+    constants = {"one": whole(1), "zero": np.array(0, i8), "four": np.array(4, i8), "step": np.array(1, i8)}
+    same(*both(model(steps, constants, ROWS), draw(*ROWS)))
+
+
+def test_every_rule_is_tried_here():
+    tried = {kind for kind, *_ in SINGLE} | {"Sqrt", "Log", "And", "Or", "Xor", "Not", "Where", "CastLike", "Split"}
+    assert set(RULES) == tried | {"ConstantOfShape", "Range"}
+
+
+# -- other sizes of batch ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "behind", "batch", "actual", "wanted"),
+    [
+        ((1, 8, 6, 6), (1, 288), 1, (5, 8, 6, 6), [5, 288]),  # flattened
+        ((3, 8, 6, 6), (3, 288), 3, (5, 8, 6, 6), [5, 288]),
+        ((4, 1, 20), (4, 20), 1, (4, 5, 20), [20, 20]),  # folded into time
+        ((4, 20), (4, 1, 20), 1, (20, 20), [4, 5, 20]),  # and apart again
+        ((12, 20), (4, 3, 20), 3, (20, 20), [4, 5, 20]),
+        ((4, 3, 20), (12, 20), 3, (4, 5, 20), [20, 20]),
+        ((1, 20), (1, 20, 1, 1), 1, (5, 20), [5, 20, 1, 1]),
+        ((1, 8, 1, 1), (1, 8), 1, (5, 8, 1, 1), [5, 8]),
+        ((1, 12, 7), (1, 3, 4, 7), 1, (5, 12, 7), [5, 3, 4, 7]),  # heads
+    ],
+)
+def test_the_batch_is_found_behind_a_reshape(before, behind, batch, actual, wanted):
+    assert with_batch(actual, Recorded(before, behind), batch) == wanted
+    assert with_batch(before, Recorded(before, behind), batch) == list(behind)
+
+
+def test_a_batch_that_is_folded_across_is_refused():
+    with pytest.raises(Unsupported, match="cannot be found"):
+        with_batch((5, 4), Recorded((3, 4), (2, 6)), 3)
+    with pytest.raises(Unsupported, match="cannot be found"):
+        with_batch((5, 7), Recorded((3, 4), (12,)), 3)  # two sizes are others

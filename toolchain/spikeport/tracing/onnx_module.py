@@ -1,0 +1,183 @@
+"""An ONNX model of another tool as a torch module that runs its operators, so that it is captured like any module.
+
+Neurons that a tool's exporter wrote out, a comparison and some sums a timestep, are read off as hand-written ones are,
+and proved the same way. Parts of the module are named by what the file tells of the original's: the weights' names, the
+operators' paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from spikeport.formats.onnx.draft import attributes
+from spikeport.formats.onnx.tensor import array
+from spikeport.graph import Array
+from spikeport.tracing.onnx_batches import Recorded, with_batch
+from spikeport.tracing.onnx_names import label, paths
+from spikeport.tracing.onnx_operator import Operator, Part, sane
+from spikeport.tracing.onnx_operators import ELEMENTWISE, RULES
+from spikeport.tracing.onnx_tidy import tidied
+from spikeport.tracing.symbols import Unsupported
+
+STANDARD = ("", "ai.onnx")
+Values = dict[str, Tensor]
+OPEN = 2  #: a size that a file leaves open, in a run that shows whether it is
+
+
+class OnnxModule(nn.Module):
+    """The operators of a model, in their order; of several outputs it gives all, by their names.
+
+    Raises `Unsupported` for a model of several inputs, and with the first operator that no rule knows.
+    """
+
+    def __init__(self, model: onnx.ModelProto, arrays: Mapping[str, Array]) -> None:
+        super().__init__()
+        graph = model.graph
+        inputs = [info for info in graph.input if info.name not in arrays]
+        if len(inputs) != 1:
+            raise Unsupported(f"the model has {len(inputs)} inputs, a network has one")
+        dims = inputs[0].type.tensor_type.shape.dim
+        self.entry, self.ends = inputs[0].name, [info.name for info in graph.output]
+        #: of the input; None where the file leaves it open
+        self.sizes = [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in dims]
+        #: whether float32 is what the model computes in, so that it may be run in float64 as a whole
+        self.single = inputs[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+        self.opset = next((each.version for each in model.opset_import if each.domain in STANDARD), 17)
+        self.constants: dict[str, str] = {}  #: their attributes here, by name
+        self.operators: list[onnx.NodeProto] = []
+        self.recorded: dict[str, Recorded] = {}  #: of reshapes, by their outputs
+        for name, values in arrays.items():
+            self._keep(name, torch.from_numpy(np.array(values)))
+        for operator in tidied(graph.node, self.ends):
+            known(operator)
+            if not self._folded(operator):
+                self.operators.append(operator)
+        self.paths = paths(self.operators)
+        for path in sorted(set(self.paths.values())):
+            self._add(path)
+        self._record()
+
+    # -- before it runs -----------------------------------------------------------------------------------------------
+
+    def _keep(self, name: str, values: Tensor) -> None:
+        """A constant; floating ones are parameters, so that they change their type with the module."""
+        place = f"constant{len(self.constants)}"
+        if values.is_floating_point():
+            self.register_parameter(place, nn.Parameter(values, requires_grad=False))
+        else:
+            self.register_buffer(place, values)
+        self.constants[name] = place
+
+    def _folded(self, operator: onnx.NodeProto) -> bool:
+        """Compute what depends on constants alone, once."""
+        if operator.op_type == "Constant":
+            self._keep(operator.output[0], _constant(operator))
+            return True
+        if any(name and name not in self.constants for name in operator.input):
+            return False
+        for name, values in zip(operator.output, self._run(operator, self._held()), strict=False):
+            self._keep(name, values.detach().clone())
+        return True
+
+    def _add(self, path: str) -> None:
+        here: nn.Module = self
+        for name in path.split("."):
+            if name not in here._modules:
+                here.add_module(name, Part())
+            here = here.get_submodule(name)
+
+    def _record(self) -> None:
+        """Note the shapes of a run at the file's batch; of one that leaves it open, but runs at 1 alone, at that."""
+        kind = torch.float32 if self.single else torch.float64
+        sane([size or OPEN for size in self.sizes])
+        if None in self.sizes:
+            try:
+                self._values(torch.zeros([size or OPEN for size in self.sizes], dtype=kind))
+            except (RuntimeError, IndexError):  # torch's exporter takes an example of one sample for all there is
+                self.sizes = [size or 1 for size in self.sizes]
+            else:
+                return
+        values = self._values(torch.zeros([size or 1 for size in self.sizes], dtype=kind))
+        for operator in self.operators:
+            if operator.op_type == "Reshape":
+                before, behind = (tuple(values[name].shape) for name in (operator.input[0], operator.output[0]))
+                self.recorded[operator.output[0]] = Recorded(before, behind)
+            elif operator.op_type in ELEMENTWISE:
+                self._narrow(operator, values)
+
+    def _narrow(self, operator: onnx.NodeProto, values: Values) -> None:
+        """Constants of one number, as a first membrane is, lose the file's batch where another operand has it."""
+        shapes = [tuple(values[name].shape) for name in operator.input if name not in self.constants]
+        for place, name in enumerate(operator.input):
+            one = values[name].reshape(-1)[:1]
+            whole = tuple(values[operator.output[0]].shape)
+            if name in self.constants and values[name].ndim and whole in shapes and bool((values[name] == one).all()):
+                operator.input[place] = f"{name} alone"
+                if operator.input[place] not in self.constants:
+                    self._keep(operator.input[place], one.reshape(()).clone())
+
+    # -- when it runs -------------------------------------------------------------------------------------------------
+
+    def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
+        values = self._values(x)
+        made = {name: values[name] for name in self.ends}
+        return made if len(made) > 1 else made[self.ends[0]]
+
+    def _held(self) -> Values:
+        return {name: getattr(self, place) for name, place in self.constants.items()}
+
+    def _values(self, x: Tensor) -> Values:
+        """Every value that the operators make of ``x``."""
+        batch = next((was for now, was in zip(x.shape, self.sizes, strict=False) if was not in (None, now)), None)
+        values = self._held() | {self.entry: x}
+        for operator in self.operators:
+            part = self.get_submodule(self.paths[operator.output[0]])
+            for name, made in zip(operator.output, self._run(operator, values, part, batch), strict=False):
+                values[name] = made
+        return values
+
+    def _run(
+        self, operator: onnx.NodeProto, values: Values, part: nn.Module | None = None, batch: int | None = None
+    ) -> Sequence[Tensor]:
+        said = attributes(operator)
+        if isinstance(said.get("value"), onnx.TensorProto):  # of ConstantOfShape
+            said["value"] = torch.from_numpy(np.array(array(said["value"], "a constant")).reshape(-1)[:1])
+        inputs = [values[name] if name else None for name in operator.input]
+        real = values[self.entry].dtype if self.single and self.entry in values else torch.float32
+        ready, rule = Operator(inputs, said, len(operator.output), self.opset, real), RULES[operator.op_type]
+        if batch is not None and operator.output[0] in self.recorded:
+            shape = with_batch(tuple(ready.x.shape), self.recorded[operator.output[0]], batch)
+            ready, rule = Operator([ready.x, torch.tensor(shape)], {}), RULES["Reshape"]
+        if isinstance(part, Part):
+            part.operator = label(operator)
+            made = part(rule, ready)
+        else:
+            made = rule(ready)
+        return made if isinstance(made, tuple | list) else (made,)
+
+
+def results(made: Tensor | dict[str, Tensor]) -> list[Tensor]:
+    """What the module gave, one or several."""
+    return list(made.values()) if isinstance(made, dict) else [made]
+
+
+def _constant(operator: onnx.NodeProto) -> Tensor:
+    (value,) = attributes(operator).values()
+    if isinstance(value, onnx.TensorProto):
+        return torch.from_numpy(np.array(array(value, f"the value of the constant {operator.output[0]!r}")))
+    numbers = np.asarray(value)
+    if numbers.dtype.kind not in "if":
+        raise Unsupported(f"the constant {operator.output[0]!r} holds no numbers")
+    return torch.from_numpy(numbers.astype(np.float32 if numbers.dtype.kind == "f" else np.int64))
+
+
+def known(operator: onnx.NodeProto) -> None:
+    """Raise `Unsupported` for an operator without a rule."""
+    if operator.domain not in STANDARD or operator.op_type not in (*RULES, "Constant"):
+        kind = operator.op_type if operator.domain in STANDARD else f"{operator.domain}.{operator.op_type}"
+        raise Unsupported(f"operator {label(operator)!r}: {kind} has no place in a spiking graph")
