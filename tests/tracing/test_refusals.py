@@ -120,3 +120,12 @@ def test_an_operator_of_a_librarys_own_is_called_that():
     with pytest.raises(SpikeportError, match="operator of a library's own") as caught:
         capture(Net(), (6,), timesteps=2)
     assert "register_neuron" in caught.value.findings[0].mend
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace.* is deprecated:DeprecationWarning")  # people hold such files
+def test_programs_of_other_compilers_are_brought_as_onnx():
+    loop = torch.export.export(nn.Sequential(nn.Linear(4, 3)), (torch.zeros(2, 4),)).module()
+    for module in (loop, torch.jit.trace(nn.Linear(4, 3), torch.zeros(2, 4), check_trace=False)):
+        with pytest.raises(SpikeportError, match="SP386") as error:
+            capture(module, (4,))
+        assert "open the .onnx" in error.value.findings[0].mend

@@ -104,8 +104,13 @@ def module_is_ready(module: nn.Module) -> None:
         fail(
             "SP386",
             "a module made by torch.jit hides what it does",
-            mend="capture the module that was given to torch.jit.script or torch.jit.trace",
+            mend="capture the module that was given to torch.jit.script or torch.jit.trace; or torch.onnx.export it, "
+            "and open the .onnx",
         )
+    if "eval" in vars(module):  # torch.export puts one there that raises
+        what = "a module of torch.export cannot be put into evaluation"
+        mend = "capture the module that was exported; or torch.onnx.export the program, and open the .onnx"
+        fail("SP386", what, mend=mend)
     lazy = [name for name, p in module.named_parameters() if nn.parameter.is_lazy(p)]
     if lazy:
         fail(
