@@ -7,12 +7,14 @@ import onnx as peer
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime import InferenceSession
 from torch import nn
 
 from exported import export
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.formats import onnx
+from spikeport.graph import LIF
 from spikeport.target import Request
 from spikeport.verbs.load import load_model
 
@@ -135,6 +137,54 @@ def test_a_portable_file_of_ours_whose_metadata_another_tool_dropped(name, tmp_p
         np.testing.assert_array_equal(one.unpack(), other.unpack())
 
 
+# -- one step at a time ------------------------------------------------------------------------------------------------
+
+
+class Step(nn.Module):
+    """One step of two layers; their membranes go in and come out."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(1, 3, 3), nn.Linear(48, 4)
+
+    def forward(self, x, v, w):
+        v = v * 0.5 + 2 * self.conv(x)
+        z = (v > 1).float()
+        w = w * 0.75 + 2 * self.fc(z.flatten(1))
+        y = (w > 0.5).float()
+        return y, v * (1 - z), w - 0.5 * y
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_a_model_of_one_step_whose_states_go_in_and_out(samples, tmp_path):
+    torch.manual_seed(1)
+    start = [torch.zeros(samples, 3, 4, 4), torch.zeros(samples, 4)]
+    path = export(Step(), (torch.zeros(samples, 1, 6, 6), *start), tmp_path / "model.onnx", newer=False)
+    assert refused(path)[0].code == "SP384"  # nothing says how many steps
+    model, session = load_model(path, timesteps=T), InferenceSession(path)
+    assert "are states, 0 at the start" in model.findings[0].what
+    assert [len(model.graph.nodes_of(LIF)), model.graph.timesteps] == [2, T]
+    names = [entry.name for entry in session.get_inputs()]
+    x = np.random.default_rng(4).standard_normal((samples, 1, 6, 6)).astype(f4)
+    states, count = [state.numpy() for state in start], 0
+    for _ in range(T):
+        spikes, *states = session.run(None, dict(zip(names, (x, *states), strict=True)))
+        count = count + spikes
+    assert count.sum() > 0
+    np.testing.assert_array_equal(simulate(model.graph, x).outputs, count)
+
+
+def test_inputs_that_do_not_come_out_again_are_no_states(tmp_path):
+    class Half(Step):
+        def forward(self, x, v, w):
+            return super().forward(x, v, w)[:2]
+
+    inputs = torch.zeros(1, 1, 6, 6), torch.zeros(1, 3, 4, 4), torch.zeros(1, 4)
+    findings = refused(export(Half(), inputs, tmp_path / "model.onnx", newer=False))
+    assert [finding.code for finding in findings] == ["SP251", "SP258"]
+    assert "3 inputs" in findings[0].what
+
+
 # -- what is refused ---------------------------------------------------------------------------------------------------
 
 
@@ -170,23 +220,6 @@ def test_a_membrane_that_is_squared_is_named_once_for_all_steps(tmp_path):
     assert findings[-1].code == "SP258"
     assert "operator '/Mul" in findings[0].where
     assert len({(finding.code, finding.what) for finding in findings}) == len(findings)
-
-
-def test_a_model_of_one_step_whose_states_go_in_and_out(tmp_path):
-    class Step(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.a = nn.Linear(6, 12)
-
-        def forward(self, x, v):
-            v = 0.5 * v + self.a(x)
-            z = (v > 1).float()
-            return z, v - z
-
-    inputs = torch.zeros(2, 6), torch.zeros(2, 12)
-    findings = refused(export(Step(), inputs, tmp_path / "model.onnx", newer=False))
-    assert [finding.code for finding in findings] == ["SP251", "SP258"]
-    assert "2 inputs" in findings[0].what
 
 
 @pytest.mark.parametrize("size", [2**31, 2**62])

@@ -17,7 +17,7 @@ from spikeport.formats.facts import misread
 from spikeport.formats.onnx.lift import written_out
 from spikeport.graph import LIF, Array, Graph, Peak, Scale
 from spikeport.tracing.module import capture
-from spikeport.tracing.onnx_module import OnnxModule, results
+from spikeport.tracing.onnx_module import OnnxModule, OnnxStep, module_of, results
 from spikeport.tracing.readings import of_the_reading, same_network
 from spikeport.tracing.state import twin_of
 from spikeport.tracing.symbols import Unsupported
@@ -51,20 +51,17 @@ def captured(path: Path, refused: SpikeportError, timesteps: int | None = None) 
     if not written_out(model):
         raise refused
     try:
-        graph, notes = _read(model, arrays, timesteps)
+        module, graph, notes = _read(model, arrays, timesteps)
     except Unsupported as reason:
         raise _refused([Finding("SP251", str(reason), where)], where) from None
     except SpikeportError as error:
         raise _refused(_grouped(error.findings, where), where) from None
     facts = {"source": "onnx", "format": "onnx", "producer": model.producer_name}
     proof = graph.provenance["verified"]
-    note = Finding(
-        "SP259",
-        f"its neurons are plain operators, which were followed; {proof['samples']} samples in {proof['type']} show the "
-        f"same {proof['spikes']:,} spikes",
-        where,
-        severity="note",
-    )
+    states = f", and {', '.join(map(repr, module.states))} are states, 0 at the start" if module.states else ""
+    shown = f"{proof['samples']} samples in {proof['type']} show the same {proof['spikes']:,} spikes"
+    what = f"its neurons are plain operators{states}, which were followed; {shown}"
+    note = Finding("SP259", what, where, severity="note")
     return graph.with_(provenance={**graph.provenance, **facts}), (note, *(replace(n, where=where) for n in notes))
 
 
@@ -85,15 +82,17 @@ def _refused(findings: list[Finding], where: str) -> SpikeportError:
     return SpikeportError([*findings, Finding("SP258", what, where, mend=BRING)])
 
 
-def _read(model: ModelProto, arrays: Mapping[str, Array], timesteps: int | None) -> tuple[Graph, list[Finding]]:
+def _read(
+    model: ModelProto, arrays: Mapping[str, Array], timesteps: int | None
+) -> tuple[OnnxModule, Graph, list[Finding]]:
     if model.functions:
         model = inline_local_functions(model)
     try:
-        module = OnnxModule(model, arrays).eval()
+        module = module_of(model, arrays).eval()
     except DAMAGED as error:
         what = f"its operators do not fit together ({type(error).__name__}: {misread(error)})"
         fail("SP250", what, mend="export it again")
-    ways = list(_ways(module.sizes, timesteps))
+    ways = list(_ways(module, timesteps))
     if not ways:
         fail("SP250", f"the input's shape {module.sizes} is not known but for the batch")
     graphs, errors = [], []
@@ -109,13 +108,16 @@ def _read(model: ModelProto, arrays: Mapping[str, Array], timesteps: int | None)
         raise Unsupported(f"the axes of its input {module.sizes} may be meant in several ways, each another network")
     if module.recorded:
         _as_the_file(module, graph)
-    return graph, notes
+    return module, graph, notes
 
 
-def _ways(sizes: list[int | None], timesteps: int | None) -> Iterator[Way]:
+def _ways(module: OnnxModule, timesteps: int | None) -> Iterator[Way]:
     """The first axis counts samples; or it counts timesteps, and the second one samples."""
+    sizes = module.sizes
     samples, frames = sizes[1:], sizes[2:]
-    steps = {} if timesteps is None else {"timesteps": timesteps}
+    steps: dict[str, Any] = {} if timesteps is None else {"timesteps": timesteps}
+    if isinstance(module, OnnxStep):
+        steps["forward"], frames = "step", []
     if samples and None not in samples:
         yield Way(tuple(int(n or 0) for n in samples), steps)
     if frames and None not in frames:

@@ -32,19 +32,16 @@ OPEN = 2  #: a size that a file leaves open, in a run that shows whether it is
 class OnnxModule(nn.Module):
     """The operators of a model, in their order; of several outputs it gives all, by their names.
 
-    Raises `Unsupported` for a model of several inputs, and with the first operator that no rule knows.
+    Raises `Unsupported` for a model whose further inputs are no states, and with the first operator that no rule knows.
     """
 
     def __init__(self, model: onnx.ModelProto, arrays: Mapping[str, Array]) -> None:
         super().__init__()
         graph = model.graph
         inputs = [info for info in graph.input if info.name not in arrays]
-        if len(inputs) != 1:
-            raise Unsupported(f"the model has {len(inputs)} inputs, a network has one")
-        dims = inputs[0].type.tensor_type.shape.dim
         self.entry, self.ends = inputs[0].name, [info.name for info in graph.output]
-        #: of the input; None where the file leaves it open
-        self.sizes = [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in dims]
+        self.sizes = sizes_of(inputs[0])  #: of the input
+        self.states = {info.name: sizes_of(info) for info in inputs[1:]}  #: further inputs of a model of one step
         #: whether float32 is what the model computes in, so that it may be run in float64 as a whole
         self.single = inputs[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
         self.opset = next((each.version for each in model.opset_import if each.domain in STANDARD), 17)
@@ -97,18 +94,22 @@ class OnnxModule(nn.Module):
         sane([size or OPEN for size in self.sizes])
         if None in self.sizes:
             try:
-                self._values(torch.zeros([size or OPEN for size in self.sizes], dtype=kind))
+                self._values(self._nothing(OPEN, kind))
             except (RuntimeError, IndexError):  # torch's exporter takes an example of one sample for all there is
                 self.sizes = [size or 1 for size in self.sizes]
             else:
                 return
-        values = self._values(torch.zeros([size or 1 for size in self.sizes], dtype=kind))
+        values = self._values(self._nothing(1, kind))
         for operator in self.operators:
             if operator.op_type == "Reshape":
                 before, behind = (tuple(values[name].shape) for name in (operator.input[0], operator.output[0]))
                 self.recorded[operator.output[0]] = Recorded(before, behind)
             elif operator.op_type in ELEMENTWISE:
                 self._narrow(operator, values)
+
+    def _nothing(self, size: int, kind: torch.dtype) -> Tensor:
+        """Samples that are 0, with ``size`` where the file says none."""
+        return torch.zeros([each or size for each in self.sizes], dtype=kind)
 
     def _narrow(self, operator: onnx.NodeProto, values: Values) -> None:
         """Constants of one number, as a first membrane is, lose the file's batch where another operand has it."""
@@ -131,10 +132,11 @@ class OnnxModule(nn.Module):
     def _held(self) -> Values:
         return {name: getattr(self, place) for name, place in self.constants.items()}
 
-    def _values(self, x: Tensor) -> Values:
-        """Every value that the operators make of ``x``."""
+    def _values(self, x: Tensor, states: Sequence[Tensor] = ()) -> Values:
+        """Every value that the operators make of ``x``, and of states, which are 0 at the start."""
         batch = next((was for now, was in zip(x.shape, self.sizes, strict=False) if was not in (None, now)), None)
-        values = self._held() | {self.entry: x}
+        states = states or [x.new_zeros((len(x), *(size or 1 for size in sizes[1:]))) for sizes in self.states.values()]
+        values = self._held() | {self.entry: x} | dict(zip(self.states, states, strict=True))
         for operator in self.operators:
             part = self.get_submodule(self.paths[operator.output[0]])
             for name, made in zip(operator.output, self._run(operator, values, part, batch), strict=False):
@@ -161,8 +163,40 @@ class OnnxModule(nn.Module):
         return made if isinstance(made, tuple | list) else (made,)
 
 
-def results(made: Tensor | dict[str, Tensor]) -> list[Tensor]:
-    """What the module gave, one or several."""
+class OnnxStep(OnnxModule):
+    """A model of one timestep: behind its sample the states of the last step go in, and in the same order come out."""
+
+    def forward(  # type: ignore[override]
+        self, x: Tensor, state: Sequence[Tensor] | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        values = self._values(x, state or ())
+        made = [values[name] for name in self.ends]
+        return made[0], made[1:]
+
+
+def module_of(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> OnnxModule:
+    """The module that a model is, of all its steps or of one. Raises `Unsupported` for inputs that are no states."""
+    inputs = [info for info in model.graph.input if info.name not in arrays]
+    if len(inputs) == 1:
+        return OnnxModule(model, arrays)
+    states, ends = inputs[1:], list(model.graph.output)[1:]
+    shapes = [[sizes_of(info)[1:] for info in infos] for infos in (states, ends)]
+    if not inputs or shapes[0] != shapes[1] or any(None in sizes for sizes in shapes[0]):
+        what = f"the model has {len(inputs)} inputs, a network has one; those behind it would be states, and come out "
+        raise Unsupported(f"{what}again behind the first output, in the same order and of the same shape")
+    return OnnxStep(model, arrays)
+
+
+def sizes_of(info: onnx.ValueInfoProto) -> list[int | None]:
+    """The sizes of an input or output; None where the file leaves one open."""
+    dims = info.type.tensor_type.shape.dim
+    return [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in dims]
+
+
+def results(made: Tensor | dict[str, Tensor] | tuple[Tensor, list[Tensor]]) -> list[Tensor]:
+    """What a module gave, one or several."""
+    if isinstance(made, tuple):
+        return [made[0], *made[1]]
     return list(made.values()) if isinstance(made, dict) else [made]
 
 
