@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import sys
 import warnings
+from collections.abc import Iterator
 
 import torch
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Nothing on standard output, also of what writes there without Python, as the older one does where it fails."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def export(module, x, path, *, newer, open_axis=None):
     """Write ``module`` to ``path`` for an input like ``x``, or several; ``open_axis`` of it keeps no size."""
     inputs = x if isinstance(x, tuple) else (x,)
-    said = io.StringIO()  # both print what they do
-    with torch.no_grad(), warnings.catch_warnings(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    with torch.no_grad(), warnings.catch_warnings(), silent():
         warnings.simplefilter("ignore")  # the older one warns that it is; both of each other's defaults
         if newer:
             shapes = None if open_axis is None else ({open_axis: torch.export.Dim.DYNAMIC},)

@@ -28,12 +28,12 @@ from spikeport.tracing.functions import FACTORIES, IDENTITIES, LIKE, in_type_of,
 from spikeport.tracing.leaks import Key, Leaks
 from spikeport.tracing.left_over import LeftOver
 from spikeport.tracing.membranes import Membranes
-from spikeport.tracing.onnx_operator import Part
 from spikeport.tracing.reads import Reads, counts
 from spikeport.tracing.registry import Registered, registered
 from spikeport.tracing.schedules import as_block
 from spikeport.tracing.symbols import STRANGER, Known, Label, Lost, State, Steps, Symbol, Unsupported, causes_of
 from spikeport.tracing.trains import Trains
+from spikeport.tracing.written_out.operator import Part
 from spikeport.training.norm import TdBatchNorm
 
 

@@ -156,7 +156,7 @@ def _onnx(path: Path, timesteps: str | None) -> Model:
     except SpikeportError as error:
         if error.findings[-1].code != "SP258":
             raise
-        from spikeport.tracing.onnx_file import captured
+        from spikeport.tracing.written_out.file import captured
 
         graph, findings = captured(path, error, None if timesteps is None else whole(timesteps, "timesteps"))
     return Model(str(path), "onnx", graph, findings=findings, path=path)

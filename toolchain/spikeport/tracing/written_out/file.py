@@ -17,11 +17,11 @@ from spikeport.formats.facts import misread
 from spikeport.formats.onnx.lift import written_out
 from spikeport.graph import LIF, Array, Graph, Peak, Scale
 from spikeport.tracing.module import capture
-from spikeport.tracing.onnx_module import OnnxModule, OnnxStep, module_of, results
 from spikeport.tracing.readings import of_the_reading, same_network
 from spikeport.tracing.state import twin_of
 from spikeport.tracing.symbols import Unsupported
 from spikeport.tracing.verify import CLOSE
+from spikeport.tracing.written_out.module import OnnxModule, OnnxStep, module_of, results
 
 BATCHES = 3  #: so many are run at once and one after another, where the model has one size of batch
 FAR = 3.0  #: the standard deviation of their values, so that layers fire

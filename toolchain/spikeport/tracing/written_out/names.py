@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import onnx
 
-from spikeport.tracing.onnx_operator import Part
+from spikeport.tracing.written_out.operator import Part
 
 WITH_WEIGHTS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization")
 SCOPES = "pkg.torch.onnx.name_scopes"  #: where torch's exporter notes the modules that an operator comes from

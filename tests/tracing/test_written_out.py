@@ -9,10 +9,10 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime import InferenceSession
 
-from spikeport.tracing.onnx_batches import Recorded, with_batch
-from spikeport.tracing.onnx_module import OnnxModule
-from spikeport.tracing.onnx_operators import RULES
 from spikeport.tracing.symbols import Unsupported
+from spikeport.tracing.written_out.batches import Recorded, with_batch
+from spikeport.tracing.written_out.module import OnnxModule
+from spikeport.tracing.written_out.operators import RULES
 
 f4, i8 = np.float32, np.int64
 RANDOM = np.random.default_rng(4)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spikeport.tracing.onnx_operator import Operator, Rule, sane
 from spikeport.tracing.symbols import Unsupported
+from spikeport.tracing.written_out.operator import Operator, Rule, sane
 
 
 def _pads(op: Operator, axes: int, kernel: Sequence[int]) -> list[int]:

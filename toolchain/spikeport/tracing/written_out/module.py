@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from spikeport.formats.onnx.draft import attributes
 from spikeport.formats.onnx.tensor import array
 from spikeport.graph import Array
-from spikeport.tracing.onnx_batches import Recorded, with_batch
-from spikeport.tracing.onnx_names import label, paths
-from spikeport.tracing.onnx_operator import Operator, Part, sane
-from spikeport.tracing.onnx_operators import ELEMENTWISE, RULES
-from spikeport.tracing.onnx_tidy import tidied
 from spikeport.tracing.symbols import Unsupported
+from spikeport.tracing.written_out.batches import Recorded, with_batch
+from spikeport.tracing.written_out.names import label, paths
+from spikeport.tracing.written_out.operator import Operator, Part, sane
+from spikeport.tracing.written_out.operators import ELEMENTWISE, RULES
+from spikeport.tracing.written_out.tidy import tidied
 
 STANDARD = ("", "ai.onnx")
 Values = dict[str, Tensor]

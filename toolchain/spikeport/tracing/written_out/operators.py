@@ -12,10 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikeport.tracing import onnx_forms as forms
-from spikeport.tracing import onnx_layers as layers
-from spikeport.tracing.onnx_operator import Operator, Rule
 from spikeport.tracing.symbols import Unsupported
+from spikeport.tracing.written_out import forms, layers
+from spikeport.tracing.written_out.operator import Operator, Rule
 
 
 def _both(function: Callable[[Any, Any], Any]) -> Rule:
