@@ -58,6 +58,17 @@ def test_widths_are_those_of_the_methods_equations():
     assert seen.inside == (np.abs(pairs - 0.5) < widths[..., None] / 2).mean((0, 2)).tolist()
 
 
+def test_samples_that_have_ended_are_not_counted():
+    """The second sample, 0.125 and then 1 of one neuron, 1.25 and 1 of the other, ends after its first step."""
+    neuron = torch.nn.Sequential(LIF(Fixed(threshold=0.5, width=1.0), 2, decay=0.5))
+    for batch in (None, 1):
+        seen = activity(neuron, X, "events", batch, lengths=torch.tensor([2, 1]))["0"]
+        assert (seen.rate, seen.inside) == ([0.5, 0.0], [0.75, 1.0])  # 0.25 and 0.375 are within 0.5 of 0.5
+        assert (seen.threshold, seen.width) == ([0.5, 0.5], [1.0, 1.0])
+    short = activity(neuron, X, "events", lengths=torch.tensor([1, 1]))["0"]
+    assert (short.rate, short.inside) == ([0.5, 0.0], [0.75, 0.0])  # nobody is there at the second step
+
+
 def test_a_learned_threshold_takes_the_width_that_training_takes():
     assert of(LIF(DsAtgo(width=0.7), 2, decay=0.5, train_threshold=True)).width == pytest.approx([0.7, 0.7])
 

@@ -110,11 +110,12 @@ def probe(
     whole, before, runs = sum(side.samples.samples * (1 + len(side.epochs)) for side in sides), 0, []
     size = batch or int(sides[0].model.metadata.get("recipe", {}).get("batch", 100))
     for side in sides:
-        x = torch.from_numpy(side.samples.whole("probe"))
+        x, ends = (None if each is None else torch.from_numpy(each) for each in (side.samples.x, side.samples.lengths))
+        assert x is not None
         layers: dict[int, Map[str, Activity]] = {}
         for number, module in side.modules():
             tell = partial(_further, progress, before, whole)
-            layers[number] = activity(module.to(on), x, side.model.graph.entry.coding, size, tell)
+            layers[number] = activity(module.to(on), x, side.model.graph.entry.coding, size, tell, ends)
             before += side.samples.samples
         runs.append(Probed(side.name, str(side.model.metadata["method"]), layers.pop(NOW), layers))
     read = dict.fromkeys(finding for side in sides for finding in side.findings)
