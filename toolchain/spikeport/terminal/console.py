@@ -119,6 +119,12 @@ def interactive() -> bool:
     return sys.stdout.isatty() and not settings.quiet
 
 
+def following(name: str) -> None:
+    """Say, to a person, what takes its time with another tool's model."""
+    if stderr.is_terminal:
+        say(f"{name}: following the neurons that its operators make up, and proving them")
+
+
 def compiling() -> None:
     """Say, to a person, why the first use takes its time."""
     if stderr.is_terminal:

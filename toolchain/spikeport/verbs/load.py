@@ -20,7 +20,7 @@ from spikeport.verbs import own_files
 from spikeport.verbs.layout import laid_out
 from spikeport.verbs.no_model import no_model
 from spikeport.verbs.own_data import Brought, gather
-from spikeport.verbs.own_files import is_own
+from spikeport.verbs.own_files import is_own, whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -139,14 +139,6 @@ def _nir(path: Path, dt: float | None, said: Mapping[str, str]) -> Model:
     return Model(str(path), "nir", graph, findings=tuple(findings), path=path)
 
 
-def whole(value: str | int, name: str) -> int:
-    """A whole number as a user writes it. Raises SP908 for anything else."""
-    try:
-        return int(value)
-    except ValueError:
-        fail("SP908", f"{name} is {value!r}", mend="give a whole number")
-
-
 def _onnx(path: Path, timesteps: str | None) -> Model:
     """A model whose neurons are functions of ours or, as other tools write them, plain operators."""
     from spikeport.formats import onnx
@@ -156,8 +148,10 @@ def _onnx(path: Path, timesteps: str | None) -> Model:
     except SpikeportError as error:
         if error.findings[-1].code != "SP258":
             raise
+        from spikeport.terminal import console
         from spikeport.tracing.written_out.file import captured
 
+        console.following(path.name)
         graph, findings = captured(path, error, None if timesteps is None else whole(timesteps, "timesteps"))
     return Model(str(path), "onnx", graph, findings=findings, path=path)
 

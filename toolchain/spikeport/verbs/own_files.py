@@ -195,3 +195,11 @@ def _image(path: Path) -> Array:
         return reading.image(path).astype(np.float32) / np.float32(255)
     except (OSError, ValueError) as error:
         fail("SP230", f"is no image ({error})", where=str(path), mend="write it as .png again")
+
+
+def whole(value: str | int, name: str) -> int:
+    """A whole number as a user writes it. Raises SP908 for anything else."""
+    try:
+        return int(value)
+    except ValueError:
+        fail("SP908", f"{name} is {value!r}", mend="give a whole number")

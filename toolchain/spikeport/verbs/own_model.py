@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from spikeport import datasets
 from spikeport.findings import Finding, SpikeportError
 from spikeport.verbs import own_files
-from spikeport.verbs.load import Model, whole
+from spikeport.verbs.load import Model
 from spikeport.verbs.own_data import Brought, frame_shape
-from spikeport.verbs.own_files import is_own
+from spikeport.verbs.own_files import is_own, whole
 
 if TYPE_CHECKING:
     from spikeport.tracing.code import Named
