@@ -43,6 +43,8 @@ def test_what_has_a_number_a_timestep_goes_on_with_the_last(steps):
     module, (shipped, _) = fresh(timesteps=steps), load("digits-conv")
     (note,) = begin_with(module, steps, "digits-conv", [])
     assert note.code == "SP328"
+    said = {1: "steps 2 to 4 are left out", 2: "steps 3 to 4 are left out", 7: "steps 5 to 7 are those of step 4"}
+    assert note.what == f"thresholds of {said[steps]}"
     before, now = shipped.state_dict(), module.state_dict()
     table = before["conv1.neuron.threshold"].tolist()
     assert len(set(table)) == 4

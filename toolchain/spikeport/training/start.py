@@ -75,7 +75,11 @@ def _notes(anew: Sequence[str], steps: tuple[int, int], start: str) -> list[Find
     before, now = steps
     said = [f"begin anew: {', '.join(anew)}"] if anew else []
     if before < now:
-        said.append(f"thresholds of steps {before + 1} to {now} are those of step {before}")
+        said.append(f"thresholds of {_steps(before + 1, now)} are those of step {before}")
     elif before > now:
-        said.append(f"thresholds of steps {now + 1} to {before} are left out")
+        said.append(f"thresholds of {_steps(now + 1, before)} are left out")
     return [Finding("SP328", "; ".join(said), where=start, severity="note")] if said else []
+
+
+def _steps(first: int, last: int) -> str:
+    return f"step {first}" if first == last else f"steps {first} to {last}"
