@@ -62,6 +62,9 @@ SINGLE = [
     ("ReduceMax", [], {"axes": [1], "keepdims": 0}, ROWS),
     ("Flatten", [], {}, IMAGE),
     ("Flatten", [], {"axis": 2}, IMAGE),
+    ("Flatten", [], {"axis": 4}, IMAGE),
+    ("Flatten", [], {"axis": -1}, IMAGE),
+    ("Flatten", [], {}, (5,)),
     ("Reshape", [whole(0, -1)], {}, IMAGE),
     ("Squeeze", [whole(1)], {}, (2, 1, 4)),
     ("Unsqueeze", [whole(0, -1)], {}, ROWS),
@@ -156,6 +159,23 @@ def test_what_depends_on_constants_or_shapes_alone():
     ]
     constants = {"one": whole(1), "zero": np.array(0, i8), "four": np.array(4, i8), "step": np.array(1, i8)}
     same(*both(model(steps, constants, ROWS), draw(*ROWS)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "shape", "opset"),
+    [
+        ("Pad", {"pads": [0, 0, 1, 1, 0, 0, 1, 1], "value": 1.5}, IMAGE, 10),
+        ("Clip", {"min": -0.5, "max": 0.25}, ROWS, 10),
+        ("Squeeze", {"axes": [1]}, (2, 1, 4), 11),
+        ("Unsqueeze", {"axes": [0, 3]}, ROWS, 11),
+        ("ReduceSum", {"axes": [1], "keepdims": 0}, ROWS, 11),
+        ("Slice", {"starts": [1], "ends": [3], "axes": [1]}, ROWS, 9),
+        ("Dropout", {"ratio": 0.5}, ROWS, 9),
+    ],
+)
+def test_what_older_opsets_say_by_attributes(kind, said, shape, opset):
+    operators = [helper.make_node(kind, ["x"], ["y"], **said)]
+    same(*both(model(operators, {}, shape, opset), draw(*shape)))
 
 
 def test_every_rule_is_tried_here():

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from onnx import ModelProto
-from onnx.inliner import inline_local_functions
+from onnx import ModelProto, checker
 
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.formats import onnx
@@ -22,12 +21,16 @@ from spikeport.tracing.state import twin_of
 from spikeport.tracing.symbols import Unsupported
 from spikeport.tracing.verify import CLOSE
 from spikeport.tracing.written_out.module import OnnxModule, OnnxStep, module_of, results
+from spikeport.tracing.written_out.tidy import inlined
 
 BATCHES = 3  #: so many are run at once and one after another, where the model has one size of batch
 FAR = 3.0  #: the standard deviation of their values, so that layers fire
 BRING = "bring what it was exported from: the module (spikeport export my.py:net), or its .nir"
 #: what running a damaged model raises
-DAMAGED = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
+DAMAGED = (
+    LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError, MemoryError,
+    checker.ValidationError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,10 +88,8 @@ def _refused(findings: list[Finding], where: str) -> SpikeportError:
 def _read(
     model: ModelProto, arrays: Mapping[str, Array], timesteps: int | None
 ) -> tuple[OnnxModule, Graph, list[Finding]]:
-    if model.functions:
-        model = inline_local_functions(model)
     try:
-        module = module_of(model, arrays).eval()
+        module = module_of(inlined(model), arrays).eval()
     except DAMAGED as error:
         what = f"its operators do not fit together ({type(error).__name__}: {misread(error)})"
         fail("SP250", what, mend="export it again")

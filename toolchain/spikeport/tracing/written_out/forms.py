@@ -22,10 +22,11 @@ def _reshaped(op: Operator) -> Tensor:
 
 
 def _flattened(op: Operator) -> Tensor:
-    axis = op.get("axis", 1) % max(1, op.x.ndim)
-    if axis == 1:
+    axis = op.get("axis", 1)
+    axis += op.x.ndim if axis < 0 else 0
+    if axis == 1 < op.x.ndim:
         return torch.flatten(op.x, 1)
-    return op.x.reshape(math.prod(op.x.shape[:axis]), -1)
+    return op.x.reshape(math.prod(op.x.shape[:axis]), math.prod(op.x.shape[axis:]))
 
 
 def _unsqueezed(op: Operator) -> Tensor:
@@ -87,7 +88,7 @@ def _tiled(op: Operator) -> Tensor:
 def _padded(op: Operator) -> Tensor:
     if op.get("mode", b"constant") != b"constant":
         raise Unsupported(f"pads by {op.get('mode').decode()}")
-    pads, value = op.whole(1, "pads") or [], op.optional(2)
+    pads, value = op.whole(1, "pads") or [], op.optional(2) if op.opset >= 11 else op.get("value")
     axes = op.whole(3) or list(range(op.x.ndim))
     before, behind = ({axis % op.x.ndim: n for axis, n in zip(axes, half, strict=True)} for half in _halves(pads))
     sane([size + before.get(axis, 0) + behind.get(axis, 0) for axis, size in enumerate(op.x.shape)])

@@ -17,7 +17,10 @@ def _pads(op: Operator, axes: int, kernel: Sequence[int]) -> list[int]:
     """Begins and ends of the padding, [before..., behind...]."""
     auto = op.get("auto_pad", b"NOTSET").decode()
     if auto in ("NOTSET", "VALID"):
-        return sane(list(op.get("pads", [0] * 2 * axes))) if auto == "NOTSET" else [0] * 2 * axes
+        pads = list(op.get("pads", [0] * 2 * axes)) if auto == "NOTSET" else [0] * 2 * axes
+        sizes = [size + sum(pads[at::axes]) for at, size in enumerate(op.x.shape[-axes:])]
+        sane([*op.x.shape[:-axes], *sizes])
+        return sane(pads)
     strides, dilations = op.get("strides", [1] * axes), op.get("dilations", [1] * axes)
     before, behind = [], []
     for size, k, stride, dilation in zip(op.x.shape[-axes:], kernel, strides, dilations, strict=True):
@@ -54,6 +57,9 @@ def _transposed_conv(op: Operator) -> Tensor:
     run = {1: functional.conv_transpose1d, 2: functional.conv_transpose2d, 3: functional.conv_transpose3d}[axes]
     more = sane(list(op.get("output_padding", [0] * axes)))
     strides, dilations = (sane(list(op.get(name, [1] * axes))) for name in ("strides", "dilations"))
+    reach = [d * (k - 1) + 1 + extra for d, k, extra in zip(dilations, weight.shape[2:], more, strict=True)]
+    sizes = [(n - 1) * s + r for n, s, r in zip(op.x.shape[2:], strides, reach, strict=True)]
+    sane([len(op.x), weight.shape[1] * op.get("group", 1), *sizes])
     return run(op.x, weight, bias, strides, pads[:axes], more, op.get("group", 1), dilations)
 
 
@@ -84,6 +90,8 @@ def _pool(kind: str) -> Rule:
         ceil, counted = bool(op.get("ceil_mode", 0)), bool(op.get("count_include_pad", 0))
         if op.outputs > 1:
             raise Unsupported("gives the places of its largest values too")
+        if ceil and pads[:axes] != pads[axes:]:
+            raise Unsupported("pads unevenly, and rounds the size of its output up")
         if kind == "max":
             x, padding = _padded(op.x, pads, axes, -math.inf)
             run = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}[axes]

@@ -7,6 +7,7 @@ operators' paths.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -22,10 +23,12 @@ from spikeport.tracing.written_out.batches import Recorded, with_batch
 from spikeport.tracing.written_out.names import label, paths
 from spikeport.tracing.written_out.operator import Operator, Part, sane
 from spikeport.tracing.written_out.operators import ELEMENTWISE, RULES
-from spikeport.tracing.written_out.tidy import tidied
+from spikeport.tracing.written_out.tidy import last_uses, refuse_read, tidied
 
 STANDARD = ("", "ai.onnx")
+MOST_IN_ALL = 2**32  #: values that all operators make of one batch
 Values = dict[str, Tensor]
+Shapes = dict[str, tuple[int, ...]]
 OPEN = 2  #: a size that a file leaves open, in a run that shows whether it is
 
 
@@ -42,18 +45,25 @@ class OnnxModule(nn.Module):
         self.entry, self.ends = inputs[0].name, [info.name for info in graph.output]
         self.sizes = sizes_of(inputs[0])  #: of the input
         self.states = {info.name: sizes_of(info) for info in inputs[1:]}  #: further inputs of a model of one step
+        kind = inputs[0].type.tensor_type.elem_type
+        if kind not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
+            raise Unsupported(f"the input is {onnx.TensorProto.DataType.Name(kind)}, not float32 or float64")
         #: whether float32 is what the model computes in, so that it may be run in float64 as a whole
-        self.single = inputs[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+        self.single = kind == onnx.TensorProto.FLOAT
         self.opset = next((each.version for each in model.opset_import if each.domain in STANDARD), 17)
         self.constants: dict[str, str] = {}  #: their attributes here, by name
+        self.folded = 0  #: values that were made of constants
         self.operators: list[onnx.NodeProto] = []
         self.recorded: dict[str, Recorded] = {}  #: of reshapes, by their outputs
         for name, values in arrays.items():
             self._keep(name, torch.from_numpy(np.array(values)))
-        for operator in tidied(graph.node, self.ends):
+        operators = tidied(graph.node, self.ends)
+        refuse_read(operators, [info.name for info in inputs])
+        for operator in operators:
             known(operator)
             if not self._folded(operator):
                 self.operators.append(operator)
+        self.last = last_uses(self.operators, self.ends)
         self.paths = paths(self.operators)
         for path in sorted(set(self.paths.values())):
             self._add(path)
@@ -78,6 +88,8 @@ class OnnxModule(nn.Module):
         if any(name and name not in self.constants for name in operator.input):
             return False
         for name, values in zip(operator.output, self._run(operator, self._held()), strict=False):
+            self.folded += values.numel()
+            sane([self.folded])
             self._keep(name, values.detach().clone())
         return True
 
@@ -99,28 +111,30 @@ class OnnxModule(nn.Module):
                 self.sizes = [size or 1 for size in self.sizes]
             else:
                 return
-        values = self._values(self._nothing(1, kind))
+        shapes: Shapes = {}
+        self._values(self._nothing(1, kind), shapes=shapes)
         for operator in self.operators:
             if operator.op_type == "Reshape":
-                before, behind = (tuple(values[name].shape) for name in (operator.input[0], operator.output[0]))
+                before, behind = (shapes[name] for name in (operator.input[0], operator.output[0]))
                 self.recorded[operator.output[0]] = Recorded(before, behind)
             elif operator.op_type in ELEMENTWISE:
-                self._narrow(operator, values)
+                self._narrow(operator, shapes)
 
     def _nothing(self, size: int, kind: torch.dtype) -> Tensor:
         """Samples that are 0, with ``size`` where the file says none."""
         return torch.zeros([each or size for each in self.sizes], dtype=kind)
 
-    def _narrow(self, operator: onnx.NodeProto, values: Values) -> None:
+    def _narrow(self, operator: onnx.NodeProto, shapes: Shapes) -> None:
         """Constants of one number, as a first membrane is, lose the file's batch where another operand has it."""
-        shapes = [tuple(values[name].shape) for name in operator.input if name not in self.constants]
+        others = [shapes[name] for name in operator.input if name not in self.constants]
+        if shapes[operator.output[0]] not in others:
+            return
         for place, name in enumerate(operator.input):
-            one = values[name].reshape(-1)[:1]
-            whole = tuple(values[operator.output[0]].shape)
-            if name in self.constants and values[name].ndim and whole in shapes and bool((values[name] == one).all()):
+            values = getattr(self, self.constants[name]) if name in self.constants else None
+            if values is not None and values.ndim and bool((values == values.reshape(-1)[:1]).all()):
                 operator.input[place] = f"{name} alone"
                 if operator.input[place] not in self.constants:
-                    self._keep(operator.input[place], one.reshape(()).clone())
+                    self._keep(operator.input[place], values.reshape(-1)[0].clone())
 
     # -- when it runs -------------------------------------------------------------------------------------------------
 
@@ -132,8 +146,11 @@ class OnnxModule(nn.Module):
     def _held(self) -> Values:
         return {name: getattr(self, place) for name, place in self.constants.items()}
 
-    def _values(self, x: Tensor, states: Sequence[Tensor] = ()) -> Values:
-        """Every value that the operators make of ``x``, and of states, which are 0 at the start."""
+    def _values(self, x: Tensor, states: Sequence[Tensor] = (), shapes: Shapes | None = None) -> Values:
+        """What the operators make of ``x``, and of states, which are 0 at the start; the last of them hold the ends.
+
+        ``shapes`` takes those of every value, and is where a model is refused that makes more of them than a network.
+        """
         batch = next((was for now, was in zip(x.shape, self.sizes, strict=False) if was not in (None, now)), None)
         states = states or [x.new_zeros((len(x), *(size or 1 for size in sizes[1:]))) for sizes in self.states.values()]
         values = self._held() | {self.entry: x} | dict(zip(self.states, states, strict=True))
@@ -141,7 +158,17 @@ class OnnxModule(nn.Module):
             part = self.get_submodule(self.paths[operator.output[0]])
             for name, made in zip(operator.output, self._run(operator, values, part, batch), strict=False):
                 values[name] = made
+            if shapes is not None:
+                self._note(shapes, operator, values)
+            for name in self.last[operator.output[0]]:  # a large model does not hold all of its steps
+                values.pop(name, None)
         return values
+
+    def _note(self, shapes: Shapes, operator: onnx.NodeProto, values: Values) -> None:
+        shapes |= {name: tuple(values[name].shape) for name in (*operator.input, *operator.output) if name in values}
+        for name in operator.output:
+            sane(shapes.get(name, ()))
+        sane([sum(map(math.prod, shapes.values()))], MOST_IN_ALL)
 
     def _run(
         self, operator: onnx.NodeProto, values: Values, part: nn.Module | None = None, batch: int | None = None
@@ -177,11 +204,13 @@ class OnnxStep(OnnxModule):
 def module_of(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> OnnxModule:
     """The module that a model is, of all its steps or of one. Raises `Unsupported` for inputs that are no states."""
     inputs = [info for info in model.graph.input if info.name not in arrays]
+    if not inputs or not model.graph.output:
+        raise Unsupported("the model has no input, or no output")
     if len(inputs) == 1:
         return OnnxModule(model, arrays)
     states, ends = inputs[1:], list(model.graph.output)[1:]
     shapes = [[sizes_of(info)[1:] for info in infos] for infos in (states, ends)]
-    if not inputs or shapes[0] != shapes[1] or any(None in sizes for sizes in shapes[0]):
+    if shapes[0] != shapes[1] or any(None in sizes for sizes in shapes[0]):
         what = f"the model has {len(inputs)} inputs, a network has one; those behind it would be states, and come out "
         raise Unsupported(f"{what}again behind the first output, in the same order and of the same shape")
     return OnnxStep(model, arrays)

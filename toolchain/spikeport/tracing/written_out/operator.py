@@ -67,8 +67,8 @@ class Part(nn.Module):
         return rule(operator)
 
 
-def sane(shape: Sequence[int]) -> list[int]:
+def sane(shape: Sequence[int], most: int = MOST) -> list[int]:
     """A shape of no more values than a network has. Raises `Unsupported`."""
-    if min(shape, default=0) < -1 or math.prod(max(1, n) for n in shape) > MOST:
+    if min(shape, default=0) < -1 or math.prod(max(1, n) for n in shape) > most:
         raise Unsupported(f"claims values of shape {list(shape)}")
     return list(shape)

@@ -48,6 +48,13 @@ def _clip(op: Operator) -> Tensor:
     return op.x if bounds == [None, None] else torch.clamp(op.x, *bounds)
 
 
+def _dropout(op: Operator) -> Tensor:
+    training = op.optional(2)
+    if training is not None and bool(training):
+        raise Unsupported("drops values at random, as in training")
+    return op.x
+
+
 def _reduce(function: Callable[..., Tensor]) -> Rule:
     def rule(op: Operator) -> Tensor:
         axes = op.whole(1, "axes")
@@ -80,7 +87,7 @@ RULES: Mapping[str, Rule] = {
     "Clip": _clip,
     "Concat": lambda op: torch.cat([op.at(place) for place in range(len(op.inputs))], op.get("axis")),
     "Div": _both(_divided),
-    "Dropout": _alone(lambda x: x),
+    "Dropout": _dropout,
     "Equal": _both(torch.eq),
     "Exp": _alone(torch.exp),
     "Floor": _alone(torch.floor),

@@ -1,11 +1,27 @@
-"""An ONNX model without what nothing depends on, and with comparisons that were taken apart put together."""
+"""The operators of an ONNX model that count: what its outputs depend on, and nothing that looks at values of its input.
+
+Comparisons that were taken apart are put together, and functions of the model's own written out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import onnx
+from onnx.inliner import inline_local_functions
 
+from spikeport.tracing.symbols import Unsupported
+
+MOST_OPERATORS = 2**18  #: of a model whose functions are written out
+#: inputs that say where or how much, by their places: they may follow from shapes, and not from values
+SAY = {
+    **dict.fromkeys(("Reshape", "Expand", "Tile", "Unsqueeze", "Squeeze", "Gather", "Split"), (1,)),
+    **dict.fromkeys(("ReduceSum", "ReduceMean", "ReduceMax"), (1,)),
+    **dict.fromkeys(("Slice", "Pad"), (1, 2, 3, 4)),
+    **dict.fromkeys(("Clip", "Dropout"), (1, 2)),
+    "ConstantOfShape": (0,),
+    "Range": (0, 1, 2),
+}
 TOGETHER = {"Greater": "GreaterOrEqual", "Less": "LessOrEqual"}
 
 
@@ -31,3 +47,52 @@ def _together(operator: onnx.NodeProto, made_by: Mapping[str, onnx.NodeProto]) -
                 metadata_props=operator.metadata_props,
             )  # fmt: skip
     return operator
+
+
+def refuse_read(operators: Sequence[onnx.NodeProto], inputs: Sequence[str]) -> None:
+    """Raise `Unsupported` for an operator whose place, size or bound is a value that depends on the inputs."""
+    depending = set(inputs)
+    for operator in operators:
+        if operator.op_type == "Shape":
+            continue
+        for place in SAY.get(operator.op_type, ()):
+            if place < len(operator.input) and operator.input[place] in depending:
+                name = operator.name or operator.output[0]
+                raise Unsupported(f"operator {name!r}: {operator.op_type} goes by values of the input")
+        if depending.intersection(operator.input):
+            depending.update(operator.output)
+
+
+def last_uses(operators: Sequence[onnx.NodeProto], ends: Iterable[str]) -> dict[str, list[str]]:
+    """The values that are needed no longer behind each operator, which is named by its first output."""
+    kept, gone = set(ends), {}
+    for operator in reversed(operators):
+        gone[operator.output[0]] = [name for name in {*operator.input, *operator.output} if name and name not in kept]
+        kept.update(operator.input)
+    return gone
+
+
+def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with its own functions written out. Raises `Unsupported` where they call each other in a circle or grow
+    beyond what a network has.
+    """
+    if not model.functions:
+        return model
+    functions = {(each.domain, each.name): each for each in model.functions}
+    sizes: dict[tuple[str, str], int] = {}
+
+    def size(operators: Iterable[onnx.NodeProto], within: tuple[tuple[str, str], ...]) -> int:
+        total = 0
+        for operator in operators:
+            key = operator.domain, operator.op_type
+            if key in within:
+                raise Unsupported(f"its function {operator.op_type!r} calls itself")
+            if key in functions and key not in sizes:
+                sizes[key] = size(functions[key].node, (*within, key))
+            total += sizes.get(key, 1)
+            if total > MOST_OPERATORS:
+                raise Unsupported(f"its functions make more than {MOST_OPERATORS:,} operators")
+        return total
+
+    size(model.graph.node, ())
+    return inline_local_functions(model)
