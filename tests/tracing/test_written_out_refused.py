@@ -1,4 +1,4 @@
-"""Operators of ONNX that are not run: what would be guessed, what is drawn at random, what claims more than there is."""
+"""Operators of ONNX that are not run: what would be guessed, what is random, and what claims more than there is."""
 
 from __future__ import annotations
 
