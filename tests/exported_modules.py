@@ -73,6 +73,39 @@ class Images(nn.Module):
         return count / T
 
 
+class Folded(nn.Module):
+    """[T, B, 1, H, W], time folded into the batch for the convolution, as SpikingJelly's multi-step layers do."""
+
+    def __init__(self):
+        super().__init__()
+        self.entry, self.last = nn.Conv2d(1, 3, 3), nn.Linear(48, 4)  # names that other modules have too
+
+    def forward(self, x):
+        currents = self.entry(x.flatten(0, 1)).view(T, x.shape[1], 3, 4, 4)
+        v, total = torch.zeros_like(currents[0]), 0.0
+        for t in range(T):
+            v = 0.75 * v + 2 * currents[t]
+            z = (v > 1).float()
+            v, total = v - z, total + self.last(z.reshape(x.shape[1], 48))
+        return total
+
+
+class Recurrent(nn.Module):
+    """[B, T, C]; its own spikes come back through a layer, from zeros at the first step."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.r, self.b = nn.Linear(6, 10), nn.Linear(10, 10), nn.Linear(10, 3)
+
+    def forward(self, x):
+        v, z, total = torch.zeros(x.shape[0], 10), torch.zeros(x.shape[0], 10), 0.0
+        for t in range(T):
+            v = 0.75 * v + self.a(x[:, t]) + self.r(z)
+            z = (v > 0.5).float()
+            v, total = v * (1 - z), total + self.b(z)
+        return total
+
+
 class Sequences(nn.Module):
     """[B, T, C]; a readout that adds up."""
 
@@ -153,6 +186,8 @@ CASES = {
     "frames": Case(Frames, (T, 1, 2, 6, 6), 1, {LIF: 2}),
     "images": Case(Images, (1, 1, 6, 6), 0, {LIF: 3}),  # the maximum of spikes is a layer without memory
     "sequences": Case(Sequences, (1, T, 12), 0, {LIF: 1}),
+    "folded": Case(Folded, (T, 1, 1, 6, 6), 1, {LIF: 1}),
+    "recurrent": Case(Recurrent, (1, T, 6), 0, {LIF: 1}),
     "snntorch Leaky": Case(lambda: snntorch("Leaky", "init_leaky", beta=0.9), (1, 12), 0, {LIF: 2}),
     "snntorch Leaky, zero": Case(
         lambda: snntorch("Leaky", "init_leaky", beta=0.8, reset_mechanism="zero"), (1, 12), 0, {LIF: 2}

@@ -71,7 +71,7 @@ def test_a_module_of_spikingjelly_as_torch_export_writes_it(mode, tmp_path):
 
 
 @pytest.mark.parametrize(("samples", "open_axis"), [(3, False), (2, False), (1, True), (4, True)])
-@pytest.mark.parametrize("name", ["frames", "images", "sequences"])
+@pytest.mark.parametrize("name", ["frames", "images", "sequences", "folded", "recurrent"])
 def test_any_size_of_batch_that_it_was_exported_with(name, samples, open_axis, tmp_path):
     path, shape, axis = made(name, samples=samples, open_axis=open_axis, folder=tmp_path)
     one = equal(path, shape, axis).graph

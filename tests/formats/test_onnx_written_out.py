@@ -7,14 +7,12 @@ import onnx as peer
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime import InferenceSession
 from torch import nn
 
 from exported import export
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.formats import onnx
-from spikeport.graph import LIF
 from spikeport.target import Request
 from spikeport.verbs.load import load_model
 
@@ -84,7 +82,19 @@ def test_weights_beside_a_model_that_are_not_there(tmp_path):
     assert (finding.code, "there is no such file" in finding.what) == ("SP250", True)
 
 
-@pytest.mark.parametrize("field", [("offset", "-4"), ("length", "7"), ("length", "x"), ("location", "")])
+@pytest.mark.parametrize(
+    "field",
+    [
+        ("offset", "-4"),
+        ("offset", "1_0"),
+        ("length", "7"),
+        ("length", "x"),
+        ("location", ""),
+        ("location", "model.onnx"),
+        ("location", "a\0b"),
+        ("location", "a" * 300),
+    ],
+)
 def test_damaged_notes_of_where_weights_lie(field, tmp_path):
     path = beside(written(tmp_path))
     model = peer.ModelProto.FromString(path.read_bytes())
@@ -95,6 +105,19 @@ def test_damaged_notes_of_where_weights_lie(field, tmp_path):
         tensor.external_data.add(key=key, value=value)
     path.write_bytes(model.SerializeToString())
     assert [finding.code for finding in refused(path)] == ["SP250"]
+
+
+def test_an_absolute_place_is_not_opened(tmp_path):
+    path = beside(written(tmp_path))
+    model = peer.ModelProto.FromString(path.read_bytes())
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "model.onnx.data").rename(tmp_path / "elsewhere" / "data")
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            entry.value = str(tmp_path / "elsewhere" / "data") if entry.key == "location" else entry.value
+    path.write_bytes(model.SerializeToString())
+    (finding,) = refused(path)
+    assert "no file of the model's own folder" in finding.what
 
 
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
@@ -135,54 +158,6 @@ def test_a_portable_file_of_ours_whose_metadata_another_tool_dropped(name, tmp_p
     np.testing.assert_array_equal(before.outputs, after.outputs)
     for one, other in zip(before.trains.values(), after.trains.values(), strict=True):
         np.testing.assert_array_equal(one.unpack(), other.unpack())
-
-
-# -- one step at a time ------------------------------------------------------------------------------------------------
-
-
-class Step(nn.Module):
-    """One step of two layers; their membranes go in and come out."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv, self.fc = nn.Conv2d(1, 3, 3), nn.Linear(48, 4)
-
-    def forward(self, x, v, w):
-        v = v * 0.5 + 2 * self.conv(x)
-        z = (v > 1).float()
-        w = w * 0.75 + 2 * self.fc(z.flatten(1))
-        y = (w > 0.5).float()
-        return y, v * (1 - z), w - 0.5 * y
-
-
-@pytest.mark.parametrize("samples", [1, 3])
-def test_a_model_of_one_step_whose_states_go_in_and_out(samples, tmp_path):
-    torch.manual_seed(1)
-    start = [torch.zeros(samples, 3, 4, 4), torch.zeros(samples, 4)]
-    path = export(Step(), (torch.zeros(samples, 1, 6, 6), *start), tmp_path / "model.onnx", newer=False)
-    assert refused(path)[0].code == "SP384"  # nothing says how many steps
-    model, session = load_model(path, timesteps=T), InferenceSession(path)
-    assert "are states, 0 at the start" in model.findings[0].what
-    assert [len(model.graph.nodes_of(LIF)), model.graph.timesteps] == [2, T]
-    names = [entry.name for entry in session.get_inputs()]
-    x = np.random.default_rng(4).standard_normal((samples, 1, 6, 6)).astype(f4)
-    states, count = [state.numpy() for state in start], 0
-    for _ in range(T):
-        spikes, *states = session.run(None, dict(zip(names, (x, *states), strict=True)))
-        count = count + spikes
-    assert count.sum() > 0
-    np.testing.assert_array_equal(simulate(model.graph, x).outputs, count)
-
-
-def test_inputs_that_do_not_come_out_again_are_no_states(tmp_path):
-    class Half(Step):
-        def forward(self, x, v, w):
-            return super().forward(x, v, w)[:2]
-
-    inputs = torch.zeros(1, 1, 6, 6), torch.zeros(1, 3, 4, 4), torch.zeros(1, 4)
-    findings = refused(export(Half(), inputs, tmp_path / "model.onnx", newer=False))
-    assert [finding.code for finding in findings] == ["SP251", "SP258"]
-    assert "3 inputs" in findings[0].what
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------
@@ -244,12 +219,48 @@ def test_a_repeat_that_claims_more_than_memory(tmp_path):
     assert [finding.code for finding in findings] == ["SP251", "SP258"]
 
 
+@pytest.mark.parametrize("steps", [0, -1])
+def test_no_timesteps_at_all(steps, tmp_path):
+    with pytest.raises(SpikeportError) as error:
+        load_model(written(tmp_path), timesteps=steps)
+    assert error.value.code == "SP384"
+
+
+def test_images_of_whole_numbers_that_are_cast_first(tmp_path):
+    class Bytes(Net):
+        def forward(self, x):
+            return super().forward(x.float())
+
+    torch.manual_seed(1)
+    path = export(Bytes(), torch.zeros(T, 1, 6, dtype=torch.uint8), tmp_path / "model.onnx", newer=False)
+    x = np.random.default_rng(5).integers(0, 9, (T, 7, 6)).astype(f4)
+    one = load_model(path).graph
+    assert simulate(one, x).outputs.sum() > 0
+    np.testing.assert_array_equal(simulate(one, x).outputs, simulate(load_model(written(tmp_path)).graph, x).outputs)
+
+
+@pytest.mark.timeout(60)
+def test_sums_that_double_sixty_times(tmp_path):
+    class Doubled(Net):
+        def forward(self, x):
+            for _ in range(60):
+                x = x + x
+            return super().forward(x / 2.0**60)
+
+    model = load_model(written(tmp_path, Doubled))
+    x = np.random.default_rng(6).standard_normal((T, 7, 6)).astype(f4)
+    one = load_model(written(tmp_path)).graph
+    np.testing.assert_array_equal(simulate(model.graph, x).outputs, simulate(one, x).outputs)
+
+
 def test_axes_that_nobody_knows(tmp_path):
     def opened(graph):
         for axis in (0, 1, 2):
             graph.input[0].type.tensor_type.shape.dim[axis].dim_param = f"n{axis}"
 
-    assert [finding.code for finding in refused(changed(written(tmp_path), opened))] == ["SP250", "SP258"]
+    findings = refused(changed(written(tmp_path), opened))
+    assert [finding.code for finding in findings] == ["SP251", "SP258"]
+    assert "pass timesteps=T" in findings[0].what
 
 
 def test_a_model_that_is_half_ours_is_read_as_ours(tmp_path):

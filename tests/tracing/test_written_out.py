@@ -205,6 +205,14 @@ def test_the_batch_is_found_behind_a_reshape(before, behind, batch, actual, want
     assert with_batch(before, Recorded(before, behind), batch) == list(behind)
 
 
+def test_one_channel_and_one_sample_look_alike():
+    """[T, 1, 1, H, W] to [T, 1, H, W]: the channel is left out, or the batch is folded into time; and apart again."""
+    together, apart = Recorded((4, 1, 1, 6, 5), (4, 1, 6, 5)), Recorded((4, 3, 6, 5), (4, 1, 3, 6, 5))
+    assert with_batch((4, 7, 1, 6, 5), together, 1) == [4, 7, 6, 5]
+    assert with_batch((4, 7, 1, 6, 5), together, 1, folded_first=True) == [28, 1, 6, 5]
+    assert with_batch((28, 3, 6, 5), apart, 1, folded_first=True) == [4, 7, 3, 6, 5]
+
+
 def test_a_batch_that_is_folded_across_is_refused():
     with pytest.raises(Unsupported, match="cannot be found"):
         with_batch((5, 4), Recorded((3, 4), (2, 6)), 3)

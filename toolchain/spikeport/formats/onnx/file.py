@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -115,28 +117,39 @@ def _initialiser(tensor: onnx.TensorProto, where: str) -> Array:
     if tensor.data_location != onnx.TensorProto.EXTERNAL and not tensor.external_data:
         return array(tensor, what)
     inside = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
-    inside.raw_data = _beside({entry.key: entry.value for entry in tensor.external_data}, Path(where).parent, what)
+    said = {entry.key: entry.value for entry in tensor.external_data}
+    try:
+        inside.raw_data = _beside(said, Path(where), _bytes_of(tensor), what)
+    except (OSError, ValueError, RuntimeError, MemoryError) as error:  # of names and links that no file can have
+        fail("SP250", f"{what} lies in another file, which cannot be read ({error})", mend="export the model again")
     return array(inside, what)
 
 
-def _beside(said: Mapping[str, str], folder: Path, what: str) -> bytes:
-    """The data of a tensor in a file of the model's own folder; nothing elsewhere is opened, by no link either.
+def _bytes_of(tensor: onnx.TensorProto) -> int | None:
+    """How many bytes the data of a tensor take; None for a type of which `array` says what is wrong with it."""
+    try:
+        return int(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize * math.prod(tensor.dims))
+    except (KeyError, TypeError, ValueError):
+        return None
 
-    Raises SP250 for another place, and where the file does not hold so many bytes.
+
+def _beside(said: Mapping[str, str], model: Path, size: int | None, what: str) -> bytes:
+    """The data of a tensor of ``size`` bytes in a file of the model's own folder; nothing elsewhere is opened.
+
+    Raises SP250 for another place, by a link too, and where the file does not hold so many bytes.
     """
-    place = said.get("location", "")
+    place, folder = said.get("location", ""), model.parent
     path, parts = folder / place, Path(place).parts
-    if not place or ".." in parts or path.resolve() != folder.resolve().joinpath(*parts):
+    outside = Path(place).is_absolute() or ".." in parts or path.resolve() != folder.resolve().joinpath(*parts)
+    if not place or outside or path.resolve() == model.resolve():
         mend = "save the model with its data inside: onnx.save_model(..., save_as_external_data=False)"
         fail("SP250", f"{what} lies in {place!r}, which is no file of the model's own folder", mend=mend)
     mend = f"bring {place!r} along with the model, from the same export"
     if not path.is_file():
         fail("SP250", f"{what} lies in {place!r} beside the model, and there is no such file", mend=mend)
-    try:
-        start, length = int(said.get("offset", 0)), int(said.get("length", path.stat().st_size))
-    except ValueError:
-        start, length = -1, -1
-    if min(start, length) < 0 or start + length > path.stat().st_size:
+    numbers = [said.get("offset", "0"), said.get("length", str(size))]
+    start, length = (int(each) if re.fullmatch("[0-9]{1,18}", each) else -1 for each in numbers)
+    if min(start, length) < 0 or length != size or start + length > path.stat().st_size:
         fail("SP250", f"{what} is said to lie where {place!r} holds no data", mend=mend)
     with path.open("rb") as file:
         file.seek(start)

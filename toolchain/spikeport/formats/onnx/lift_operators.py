@@ -147,6 +147,9 @@ def add(work: Draft, operator: onnx.NodeProto) -> None:
         work.biases[work.values[operator.output[0]].sources[0]] = bias
 
 
+MOST_SOURCES = 256  #: whose sum a value is; sums of themselves double theirs
+
+
 def _add_schedule(work: Draft, operator: onnx.NodeProto, name: str, bias: Array) -> None:
     """A bias a timestep; of a gain a timestep before it the same node has both."""
     x = work.values[name]
@@ -161,6 +164,8 @@ def _add_schedule(work: Draft, operator: onnx.NodeProto, name: str, bias: Array)
 def _sum(work: Draft, operator: onnx.NodeProto, a: Lifted, b: Lifted) -> None:
     if a.shape != b.shape:
         raise UnsupportedError(f"adds values of shapes {a.shape} and {b.shape}")
+    if len(a.sources) + len(b.sources) > MOST_SOURCES:
+        raise UnsupportedError(f"adds up more than {MOST_SOURCES} values")
     form: Form = a.form if a.form == b.form else "time"
     doubled = [source for source in b.sources if source in a.sources]
     extra = []

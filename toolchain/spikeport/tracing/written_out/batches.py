@@ -22,8 +22,13 @@ class Recorded:
     behind: tuple[int, ...]
 
 
-def with_batch(actual: tuple[int, ...], known: Recorded, batch: int) -> list[int]:
-    """What a reshape makes of an ``actual`` shape, where the file's ``batch`` is another. Raises `Unsupported`."""
+def with_batch(actual: tuple[int, ...], known: Recorded, batch: int, folded_first: bool = False) -> list[int]:
+    """What a reshape makes of an ``actual`` shape, where the file's ``batch`` is another. Raises `Unsupported`.
+
+    Of several axes that may count the samples, one of the batch's size is taken. With ``folded_first`` it is one in
+    which the batch is folded, where axes before it become one with it: of (T, 1, 1, H, W) and (T, 1, H, W) nothing
+    tells which 1 was left out.
+    """
     behind = list(known.behind)
     changed = [axis for axis, (now, was) in enumerate(zip(actual, known.before, strict=True)) if now != was]
     if not changed:
@@ -31,17 +36,18 @@ def with_batch(actual: tuple[int, ...], known: Recorded, batch: int) -> list[int
     if len(changed) == 1:
         (axis,) = changed
         size, below = known.before[axis], math.prod(known.before[axis + 1 :])
-        for place in _places(behind, size, below, batch):
+        folds = folded_first and axis > 0 and len(behind) < len(known.before)
+        for place in _places(behind, size, below, batch, folds):
             if behind[place] * actual[axis] % size == 0:
                 behind[place] = behind[place] * actual[axis] // size
                 return behind
     raise Unsupported(f"reshapes {list(known.before)} to {behind}, where the batch cannot be found")
 
 
-def _places(behind: Sequence[int], size: int, below: int, batch: int) -> list[int]:
-    """The axes that may count the samples: of the size of a batch first, else folded with another axis."""
+def _places(behind: Sequence[int], size: int, below: int, batch: int, folds: bool) -> list[int]:
+    """The axes that may count the samples: of the size of a batch, or folded with another axis."""
     inner = [math.prod(behind[place + 1 :]) for place in range(len(behind))]
     every = range(len(behind))
     alone = [n for n in every if behind[n] == batch and below <= inner[n] and inner[n] * batch <= below * size]
     folded = [n for n in every if inner[n] <= below and below * size <= inner[n] * behind[n]]
-    return [*alone, *folded]
+    return [*folded, *alone] if folds else [*alone, *folded]

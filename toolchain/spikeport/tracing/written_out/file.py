@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from onnx import ModelProto, checker
 
-from spikeport.findings import Finding, SpikeportError, fail
+from spikeport.findings import Finding, SpikeportError, fail, require
 from spikeport.formats import onnx
 from spikeport.formats.facts import misread
 from spikeport.formats.onnx.lift import written_out
@@ -50,6 +50,7 @@ def captured(path: Path, refused: SpikeportError, timesteps: int | None = None) 
     Raises ``refused`` where no operator of it may be a neuron, SP251 for one that torch is not told how to run, and
     what `capture` raises, each with SP258.
     """
+    require(timesteps is None or timesteps > 0, "SP384", f"{timesteps} timesteps", where=str(path), mend="at least 1")
     (model, arrays), where = onnx.opened(path), str(path)
     if not written_out(model):
         raise refused
@@ -69,14 +70,15 @@ def captured(path: Path, refused: SpikeportError, timesteps: int | None = None) 
 
 
 def _grouped(findings: Iterable[Finding], where: str) -> list[Finding]:
-    """One finding for what is the same at each timestep."""
+    """One finding for what is the same at each timestep, without what somebody could do who has the module."""
     same: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
         same.setdefault((finding.code, finding.what), []).append(finding)
     grouped = []
     for first, *others in same.values():
         more = f" and {len(others)} more" if others else ""
-        grouped.append(replace(first, where=f"{where}, {first.where}{more}" if first.where else where))
+        at = f"{where}, {first.where}{more}" if first.where else where
+        grouped.append(replace(first, where=at, mend=first.mend if first.code in ("SP250", "SP384") else ""))
     return grouped
 
 
@@ -89,19 +91,24 @@ def _read(
     model: ModelProto, arrays: Mapping[str, Array], timesteps: int | None
 ) -> tuple[OnnxModule, Graph, list[Finding]]:
     try:
-        module = module_of(inlined(model), arrays).eval()
+        module = module_of(inlined(model), arrays, timesteps).eval()
     except DAMAGED as error:
         what = f"its operators do not fit together ({type(error).__name__}: {misread(error)})"
         fail("SP250", what, mend="export it again")
     ways = list(_ways(module, timesteps))
     if not ways:
         fail("SP250", f"the input's shape {module.sizes} is not known but for the batch")
-    graphs, errors = [], []
-    for way in ways:
-        try:
-            graphs.append(_captured(module, way))
-        except SpikeportError as error:
-            errors.append(error)
+    graphs: list[tuple[Graph, list[Finding]]] = []
+    errors: list[SpikeportError] = []
+    for folded_first in (False, True) if module.recorded else (False,):
+        module.folded_first = folded_first
+        for way in ways:
+            try:
+                graphs.append(_captured(module, way))
+            except SpikeportError as error:
+                errors.append(error)
+        if graphs:
+            break
     if not graphs:
         raise min(errors, key=lambda error: (of_the_reading(error), len(error.findings)))
     graph, notes = graphs[0]
@@ -167,9 +174,13 @@ def _as_the_file(module: OnnxModule, graph: Graph) -> None:
     sizes = [size or 1 for size in module.sizes]
     together = [size * BATCHES if at == axis else size for at, size in enumerate(sizes)]
     x = torch.randn(together, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) * FAR
-    with torch.no_grad():
-        ours = results(double(x))
-        theirs = [results(double(part)) for part in torch.tensor_split(x, BATCHES, axis)]
+    try:
+        with torch.no_grad():
+            ours = results(double(x))
+            theirs = [results(double(part)) for part in torch.tensor_split(x, BATCHES, axis)]
+    except (*DAMAGED, Unsupported) as error:
+        what = f"several batches at once cannot be held against one after another ({misread(error)})"
+        fail("SP382", what, mend=BRING)
     for place, whole in enumerate(ours):
         parts = [made[place] for made in theirs]
         counts = [at for at, size in enumerate(parts[0].shape) if size * BATCHES == whole.shape[at]]

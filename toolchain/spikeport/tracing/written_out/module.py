@@ -8,7 +8,7 @@ operators' paths.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -21,11 +21,12 @@ from spikeport.graph import Array
 from spikeport.tracing.symbols import Unsupported
 from spikeport.tracing.written_out.batches import Recorded, with_batch
 from spikeport.tracing.written_out.names import label, paths
-from spikeport.tracing.written_out.operator import Operator, Part, sane
+from spikeport.tracing.written_out.operator import Operator, Part, require_room, sane
 from spikeport.tracing.written_out.operators import ELEMENTWISE, RULES
 from spikeport.tracing.written_out.tidy import last_uses, refuse_read, tidied
 
 STANDARD = ("", "ai.onnx")
+MOST_AXES = 8  #: of an input
 MOST_IN_ALL = 2**32  #: values that all operators make of one batch
 Values = dict[str, Tensor]
 Shapes = dict[str, tuple[int, ...]]
@@ -38,18 +39,25 @@ class OnnxModule(nn.Module):
     Raises `Unsupported` for a model whose further inputs are no states, and with the first operator that no rule knows.
     """
 
-    def __init__(self, model: onnx.ModelProto, arrays: Mapping[str, Array]) -> None:
+    def __init__(self, model: onnx.ModelProto, arrays: Mapping[str, Array], timesteps: int | None = None) -> None:
         super().__init__()
         graph = model.graph
         inputs = [info for info in graph.input if info.name not in arrays]
         self.entry, self.ends = inputs[0].name, [info.name for info in graph.output]
         self.sizes = sizes_of(inputs[0])  #: of the input
+        if self.sizes[:2] == [None, None]:
+            if timesteps is None:
+                raise Unsupported("the input leaves its first two axes open: pass timesteps=T (--timesteps T)")
+            self.sizes[0] = timesteps
+        if len(self.sizes) > MOST_AXES:
+            raise Unsupported(f"the input has {len(self.sizes)} axes")
+        self.folded_first = False  #: whether the batch is looked for within another axis of a reshape first
         self.states = {info.name: sizes_of(info) for info in inputs[1:]}  #: further inputs of a model of one step
-        kind = inputs[0].type.tensor_type.elem_type
-        if kind not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
-            raise Unsupported(f"the input is {onnx.TensorProto.DataType.Name(kind)}, not float32 or float64")
+        kind = onnx.TensorProto.DataType.Name(inputs[0].type.tensor_type.elem_type)
+        if kind not in ("FLOAT", "DOUBLE") and not becomes_float(graph.node, self.entry):
+            raise Unsupported(f"the input is {kind}, and more is made of it than float32")
         #: whether float32 is what the model computes in, so that it may be run in float64 as a whole
-        self.single = kind == onnx.TensorProto.FLOAT
+        self.single = kind != "DOUBLE"
         self.opset = next((each.version for each in model.opset_import if each.domain in STANDARD), 17)
         self.constants: dict[str, str] = {}  #: their attributes here, by name
         self.folded = 0  #: values that were made of constants
@@ -125,16 +133,23 @@ class OnnxModule(nn.Module):
         return torch.zeros([each or size for each in self.sizes], dtype=kind)
 
     def _narrow(self, operator: onnx.NodeProto, shapes: Shapes) -> None:
-        """Constants of one number, as a first membrane is, lose the file's batch where another operand has it."""
+        """Constants that are the same along an axis, as first membranes are along the batch, leave it to the other
+        operand, which has it."""
         others = [shapes[name] for name in operator.input if name not in self.constants]
         if shapes[operator.output[0]] not in others:
             return
         for place, name in enumerate(operator.input):
             values = getattr(self, self.constants[name]) if name in self.constants else None
-            if values is not None and values.ndim and bool((values == values.reshape(-1)[:1]).all()):
+            if values is None or not values.ndim:
+                continue
+            narrow = values
+            for axis in range(values.ndim):
+                if bool((narrow == narrow.narrow(axis, 0, 1)).all()):
+                    narrow = narrow.narrow(axis, 0, 1)
+            if narrow.numel() < values.numel() or narrow.numel() == 1:
                 operator.input[place] = f"{name} alone"
                 if operator.input[place] not in self.constants:
-                    self._keep(operator.input[place], values.reshape(-1)[0].clone())
+                    self._keep(operator.input[place], (narrow if narrow.numel() > 1 else narrow.reshape(())).clone())
 
     # -- when it runs -------------------------------------------------------------------------------------------------
 
@@ -156,7 +171,7 @@ class OnnxModule(nn.Module):
         values = self._held() | {self.entry: x} | dict(zip(self.states, states, strict=True))
         for operator in self.operators:
             part = self.get_submodule(self.paths[operator.output[0]])
-            for name, made in zip(operator.output, self._run(operator, values, part, batch), strict=False):
+            for name, made in zip(operator.output, self._run(operator, values, part, batch, x.dtype), strict=False):
                 values[name] = made
             if shapes is not None:
                 self._note(shapes, operator, values)
@@ -171,16 +186,23 @@ class OnnxModule(nn.Module):
         sane([sum(map(math.prod, shapes.values()))], MOST_IN_ALL)
 
     def _run(
-        self, operator: onnx.NodeProto, values: Values, part: nn.Module | None = None, batch: int | None = None
+        self,
+        operator: onnx.NodeProto,
+        values: Values,
+        part: nn.Module | None = None,
+        batch: int | None = None,
+        real: torch.dtype = torch.float32,
     ) -> Sequence[Tensor]:
         said = attributes(operator)
         if isinstance(said.get("value"), onnx.TensorProto):  # of ConstantOfShape
             said["value"] = torch.from_numpy(np.array(array(said["value"], "a constant")).reshape(-1)[:1])
         inputs = [values[name] if name else None for name in operator.input]
-        real = values[self.entry].dtype if self.single and self.entry in values else torch.float32
+        real = real if self.single else torch.float32
+        require_room(operator.op_type, inputs)
         ready, rule = Operator(inputs, said, len(operator.output), self.opset, real), RULES[operator.op_type]
         if batch is not None and operator.output[0] in self.recorded:
-            shape = with_batch(tuple(ready.x.shape), self.recorded[operator.output[0]], batch)
+            known_as = self.recorded[operator.output[0]]
+            shape = with_batch(tuple(ready.x.shape), known_as, batch, self.folded_first)
             ready, rule = Operator([ready.x, torch.tensor(shape)], {}), RULES["Reshape"]
         if isinstance(part, Part):
             part.operator = label(operator)
@@ -201,19 +223,25 @@ class OnnxStep(OnnxModule):
         return made[0], made[1:]
 
 
-def module_of(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> OnnxModule:
+def module_of(model: onnx.ModelProto, arrays: Mapping[str, Array], timesteps: int | None = None) -> OnnxModule:
     """The module that a model is, of all its steps or of one. Raises `Unsupported` for inputs that are no states."""
     inputs = [info for info in model.graph.input if info.name not in arrays]
     if not inputs or not model.graph.output:
         raise Unsupported("the model has no input, or no output")
     if len(inputs) == 1:
-        return OnnxModule(model, arrays)
+        return OnnxModule(model, arrays, timesteps)
     states, ends = inputs[1:], list(model.graph.output)[1:]
     shapes = [[sizes_of(info)[1:] for info in infos] for infos in (states, ends)]
     if shapes[0] != shapes[1] or any(None in sizes for sizes in shapes[0]):
         what = f"the model has {len(inputs)} inputs, a network has one; those behind it would be states, and come out "
         raise Unsupported(f"{what}again behind the first output, in the same order and of the same shape")
     return OnnxStep(model, arrays)
+
+
+def becomes_float(operators: Iterable[onnx.NodeProto], entry: str) -> bool:
+    """Whether an input of whole numbers is cast to float32, and nothing else is made of it."""
+    users = [operator for operator in operators if entry in operator.input]
+    return all(user.op_type == "Cast" and attributes(user).get("to") == onnx.TensorProto.FLOAT for user in users)
 
 
 def sizes_of(info: onnx.ValueInfoProto) -> list[int | None]:

@@ -11,6 +11,9 @@ import onnx
 from spikeport.tracing.written_out.operator import Part
 
 WITH_WEIGHTS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization")
+#: attributes of an `OnnxModule`
+OWN = {"entry", "ends", "sizes", "states", "single", "opset", "constants", "folded", "operators", "recorded", "last"}
+OWN |= {"paths", "folded_first"}
 SCOPES = "pkg.torch.onnx.name_scopes"  #: where torch's exporter notes the modules that an operator comes from
 
 
@@ -49,6 +52,6 @@ def _first_call(scope: tuple[str, ...], every: set[tuple[str, ...]]) -> tuple[st
 
 
 def _word(name: str) -> str:
-    """A name that a module can have, and no attribute has already."""
+    """A name that a module can have, and no attribute of ours or of torch's has already."""
     word = re.sub(r"\W", "_", name)
-    return f"{word}_" if not word or hasattr(Part, word) else word
+    return f"{word}_" if not word or word in OWN or hasattr(Part, word) or word.startswith("constant") else word

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -53,6 +55,19 @@ class Operator:
             return [int(n) for n in given.reshape(-1).tolist()]
         said = self.get(name) if name else None
         return None if said is None else [int(n) for n in (said if isinstance(said, list | tuple) else [said])]
+
+
+def require_room(kind: str, inputs: Inputs) -> None:
+    """Raise `Unsupported` for an operator that would make more values than a network has of inputs that are small."""
+    shapes = [tuple(each.shape) for each in inputs if each is not None]
+    with contextlib.suppress(ValueError, IndexError):  # what does not fit together the operator says itself
+        if kind in ("MatMul", "Gemm") and min(map(len, shapes)) > 1:
+            (*lead, rows, _), (*other, a, b) = shapes[:2]
+            sane([*np.broadcast_shapes(tuple(lead), tuple(other)), rows, max(a, b)])
+        elif kind == "Concat":
+            sane([sum(map(math.prod, shapes))])
+        elif kind not in ("Conv", "ConvTranspose", "BatchNormalization"):
+            sane(np.broadcast_shapes(*shapes))
 
 
 Rule = Callable[[Operator], Any]
