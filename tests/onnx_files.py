@@ -151,7 +151,7 @@ def tried(case, *, newer, open_batch):
             return "refused", f"{error.code}, {error.findings[0].what}"
         worst, fired = beside(model.graph, path, shape)
     layers = [n for n in model.graph.nodes.values() if isinstance(n, LIF | CubaLIF | ALIF) and not isinstance(n, Peak)]
-    figures = f"{len(layers)} layers, {fired:,} spikes"
+    figures = f"{len(layers)} layer{'s' if len(layers) > 1 else ''}, {fired:,} spikes"
     return ("right", figures) if worst < 1e-4 and fired else ("wrong", f"{figures}, differs by {worst:.2g}")
 
 
