@@ -34,7 +34,7 @@ def mutants_of(kind, first, count, timeout):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("kind", "count"), [("nir", 600), ("onnx", 600), ("exported", 250)])
+@pytest.mark.parametrize(("kind", "count"), [("nir", 600), ("onnx", 600), ("exported", 150)])
 def test_mutants_end_in_a_coded_error_or_a_graph(kind, count):
     seen = mutants_of(kind, 0, count, timeout=580)
     assert seen["graph"] > 20, "mutants that damage everything tell little"

@@ -13,7 +13,7 @@ from spikeport.engine import simulate
 from spikeport.graph import ALIF, LIF, CubaLIF
 from spikeport.verbs.load import load_model
 
-QUICK = ("images", "snntorch Leaky")  #: exported by torch.export in each run, which takes seconds; the others if slow
+QUICK = ("images",)  #: exported by torch.export in each run, which takes seconds; the others if slow
 
 
 def made(name, *, samples=1, newer=False, folder=None, open_axis=False):
@@ -70,7 +70,10 @@ def test_a_module_of_spikingjelly_as_torch_export_writes_it(mode, tmp_path):
     equal(path, shape, int(mode == "m"))
 
 
-@pytest.mark.parametrize(("samples", "open_axis"), [(3, False), (2, False), (1, True), (4, True)])
+@pytest.mark.parametrize(
+    ("samples", "open_axis"),
+    [(3, False), (1, True), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((2, False), (4, True)))],
+)
 @pytest.mark.parametrize("name", ["frames", "images", "sequences", "folded", "recurrent"])
 def test_any_size_of_batch_that_it_was_exported_with(name, samples, open_axis, tmp_path):
     path, shape, axis = made(name, samples=samples, open_axis=open_axis, folder=tmp_path)
