@@ -1,4 +1,4 @@
-"""PyTorch modules and the authors' checkpoints become graphs."""
+"""PyTorch modules, the authors' checkpoints and ONNX models of other tools' neurons become graphs."""
 
 from spikeport.tracing.module import capture
 from spikeport.tracing.registry import Cells, register_neuron

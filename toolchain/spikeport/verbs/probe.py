@@ -110,8 +110,8 @@ def probe(
     whole, before, runs = sum(side.samples.samples * (1 + len(side.epochs)) for side in sides), 0, []
     size = batch or int(sides[0].model.metadata.get("recipe", {}).get("batch", 100))
     for side in sides:
-        x, ends = (None if each is None else torch.from_numpy(each) for each in (side.samples.x, side.samples.lengths))
-        assert x is not None
+        x, lengths = torch.from_numpy(side.samples.x), side.samples.lengths
+        ends = None if lengths is None else torch.from_numpy(lengths)
         layers: dict[int, Map[str, Activity]] = {}
         for number, module in side.modules():
             tell = partial(_further, progress, before, whole)

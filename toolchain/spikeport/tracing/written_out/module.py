@@ -72,7 +72,8 @@ class OnnxModule(nn.Module):
             if not self._folded(operator):
                 self.operators.append(operator)
         self.last = last_uses(self.operators, self.ends)
-        self.paths = paths(self.operators)
+        self.paths: dict[str, str] = {}
+        self.paths = paths(self.operators, lambda name: hasattr(self, name))
         for path in sorted(set(self.paths.values())):
             self._add(path)
         self._record()

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import onnx
 
 from spikeport.tracing.written_out.operator import Part
 
 WITH_WEIGHTS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization")
-#: attributes of an `OnnxModule`
-OWN = {"entry", "ends", "sizes", "states", "single", "opset", "constants", "folded", "operators", "recorded", "last"}
-OWN |= {"paths", "folded_first"}
 SCOPES = "pkg.torch.onnx.name_scopes"  #: where torch's exporter notes the modules that an operator comes from
 
 
@@ -22,12 +19,18 @@ def label(operator: onnx.NodeProto) -> str:
     return str(operator.name or operator.output[0])
 
 
-def paths(operators: Iterable[onnx.NodeProto]) -> dict[str, str]:
-    """The module that each operator comes from, by its first output, as far as the file tells."""
+def paths(operators: Iterable[onnx.NodeProto], taken: Callable[[str], bool]) -> dict[str, str]:
+    """The module that each operator comes from, by its first output, as far as the file tells; no name is ``taken``."""
     scopes = {operator.output[0]: _scope(operator) for operator in operators}
     every = {scope for scope in scopes.values() if scope}
     first = {scope: _first_call(scope, every) for scope in every}
-    return {output: ".".join(map(_word, first.get(scope, ("network",)))) for output, scope in scopes.items()}
+
+    def word(name: str) -> str:
+        """A name that a module can have, and no attribute has already."""
+        plain = re.sub(r"\W", "_", name)
+        return f"{plain}_" if not plain or taken(plain) or hasattr(Part, plain) else plain
+
+    return {output: ".".join(map(word, first.get(scope, ("network",)))) for output, scope in scopes.items()}
 
 
 def _scope(operator: onnx.NodeProto) -> tuple[str, ...]:
@@ -49,9 +52,3 @@ def _first_call(scope: tuple[str, ...], every: set[tuple[str, ...]]) -> tuple[st
     """torch's older exporter calls a module `l1` at its first call, then `l1_1`, `l1_2`, …"""
     plain = tuple(re.sub(r"_\d+$", "", word) for word in scope)
     return plain if plain in every else scope
-
-
-def _word(name: str) -> str:
-    """A name that a module can have, and no attribute of ours or of torch's has already."""
-    word = re.sub(r"\W", "_", name)
-    return f"{word}_" if not word or word in OWN or hasattr(Part, word) or word.startswith("constant") else word
