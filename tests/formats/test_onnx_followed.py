@@ -10,8 +10,29 @@ from onnxruntime import InferenceSession
 from exported import export
 from exported_modules import CASES, T, spikingjelly
 from spikeport.engine import simulate
+from spikeport.findings import SpikeportError
 from spikeport.graph import ALIF, LIF, CubaLIF
 from spikeport.verbs.load import load_model
+
+
+class ByStep(torch.nn.Module):
+    """Frames [T, B, 12], the last of whose spikes come out."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.last = torch.nn.Linear(12, 8), torch.nn.Linear(8, 3)
+
+    def forward(self, x):
+        v, w, spikes = 0.0, 0.0, []
+        for frame in x:
+            v = 0.9 * v + self.fc(frame)
+            z = (v > 0.5).float()
+            v = v * (1 - z)
+            w = 0.8 * w + self.last(z)
+            spikes.append((w > 0.2).float())
+            w = w - 0.2 * spikes[-1]
+        return torch.stack(spikes).sum(0)
+
 
 QUICK = ("images",)  #: exported by torch.export in each run, which takes seconds; the others if slow
 
@@ -86,3 +107,15 @@ def test_an_example_of_one_sample_that_torch_export_takes_for_all(tmp_path):
     """Its sizes stand open in the file, and its reshapes hold a batch of one."""
     pytest.importorskip("onnxscript")
     equal(*made("images", newer=True, open_axis=True, folder=tmp_path))
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_a_file_runs_the_steps_that_it_was_written_out_for(steps, tmp_path):
+    """Of one step, too, where an axis of 1 may be meant in several ways; asked for others it says how many it has."""
+    torch.manual_seed(3)
+    path, shape = tmp_path / "model.onnx", (steps, 1, 12)
+    export(ByStep(), torch.randn(shape), path, newer=False, open_axis=None)
+    assert equal(path, shape, 0).graph.timesteps == steps
+    with pytest.raises(SpikeportError, match=f"written out for {steps} timesteps, not for 7") as caught:
+        load_model(path, timesteps=7)
+    assert [finding.code for finding in caught.value.findings] == ["SP113"]

@@ -25,6 +25,7 @@ from hostile.data_files import (
     streams,
 )
 from hostile.model_files import authors, checkpoints, graph_file, mutated_authors, read_authors, read_checkpoint
+from hostile.net_mutants import mutated_net, nets, read_net
 from hostile.originals import File, Format
 from hostile.result_files import read_record, read_results, read_settings, records, results, settings
 
@@ -36,6 +37,7 @@ def _plain(function):
 FORMATS: dict[str, Format] = {
     "nir": graph_file("nir"),
     "onnx": graph_file("onnx"),
+    "net": Format(nets, mutated_net, read_net),
     "safetensors": Format(checkpoints, _plain(mutate.safetensors), read_checkpoint),
     "pt": Format(authors, mutated_authors, read_authors),
     "npy": Format(samples, _plain(mutate.npy), read_samples),

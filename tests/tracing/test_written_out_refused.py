@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 
 from spikeport.tracing.symbols import Unsupported
 from spikeport.tracing.written_out.module import OnnxModule
+from spikeport.tracing.written_out.operator import require_room
 from spikeport.tracing.written_out.tidy import inlined
 
 f4 = np.float32
@@ -106,3 +107,11 @@ def test_functions_that_call_themselves_or_grow_without_end_are_refused():
     growing = [function(f"F{n}", *[f"F{n + 1}"] * 2) for n in range(40)]
     with pytest.raises(Unsupported, match="more than"):
         inlined(calling(*growing, function("F40")))
+
+
+def test_a_shape_that_a_large_input_gets_is_no_operand():
+    """[2^26, 1] and [4] would be 2^28 values, were they added; a Reshape makes none."""
+    inputs = [torch.empty(2**26, 1, device="meta"), torch.empty(4, device="meta")]
+    require_room("Reshape", inputs, broadcasts=False)
+    with pytest.raises(Unsupported, match="claims values"):
+        require_room("Add", inputs, broadcasts=True)

@@ -214,8 +214,7 @@ def unbind(call: Call) -> list[Any]:
     parts = list(block.steps)
     if call.name in ("unbind", "__iter__"):
         return [FIXED if p is None else p for p in parts]
-    count = call.get(1, "chunks" if call.name == "chunk" else "split_size_or_sections")
-    if (count if call.name == "split" else len(parts) // count) != 1 or not isinstance(count, int):
+    if len(call.out) != len(parts):
         raise Unsupported("takes a block apart into pieces of several steps")
     return [FIXED if p is None else p.viewed((*p.axes[:dim], (), *p.axes[dim:])) for p in parts]
 

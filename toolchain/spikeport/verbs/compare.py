@@ -47,7 +47,7 @@ from spikeport.verbs.sides import Named, Reading, Side, in_layers, remembered, s
 
 WHY_SAMPLES = 256  #: causes are looked for on at most so many samples: a dozen runs of them
 
-SIDE = "Checkpoint, .nir, .onnx, shipped model (each optionally @target), a record.npz, or NIRData."
+SIDE = "Checkpoint, .nir, .onnx, .net, shipped model (each optionally @target), a record.npz, or NIRData."
 
 
 def compare(
@@ -80,12 +80,13 @@ def compare(
 
     Exit status 1 if a gate is not met.
 
-    In Python: ``a`` and ``b``: a checkpoint, .nir, .onnx, shipped model or graph, each optionally ``@target``, or a
-    Record (also the path of a record.npz, or another tool's NIRData, whose events come in steps of ``dt``). ``data`` is
-    whatever `load_data` takes, and ``samples`` 0.1's word for it. Where both sides are records there need be none;
-    margins and causes then come from the model and the input files that the records remember, if these are still here,
-    or from ``model_a`` and ``model_b`` and the data given. ``why`` looks for the causes, on at most 256 samples, where
-    both networks are known and their spikes differ. ``on`` shares the samples of both runs out, see `execute_on`.
+    In Python: ``a`` and ``b``: a checkpoint, .nir, .onnx, .net, shipped model or graph, each optionally ``@target``,
+    or a Record (also the path of a record.npz, or another tool's NIRData, whose events come in steps of ``dt``).
+    ``data`` is whatever `load_data` takes, and ``samples`` 0.1's word for it. Where both sides are records there need
+    be none; margins and causes then come from the model and the input files that the records remember, if these are
+    still here, or from ``model_a`` and ``model_b`` and the data given. ``why`` looks for the causes, on at most 256
+    samples, where both networks are known and their spikes differ. ``on`` shares the samples of both runs out, see
+    `execute_on`.
     ``device`` computes all of it, but for a side that names its own: ``model.int.nir@integer,device=cuda``.
 
     Raises SP816 for a gate that is no share between 0 and 1, SP814 where a model has no samples to run on, SP815 where

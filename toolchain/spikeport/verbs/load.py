@@ -1,8 +1,8 @@
-"""What a user may name as a model: a module, a checkpoint, a .nir, a .onnx, a shipped model, ``package:function``."""
+"""What a user may name as a model: a module, a checkpoint, a graph's file, a shipped model, ``package:function``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,16 +11,17 @@ import numpy as np
 
 from spikeport import datasets, preprocessing
 from spikeport.files import sha256
-from spikeport.findings import Finding, SpikeportError, fail, require
+from spikeport.findings import Finding, fail, require
 from spikeport.graph import Array, Coding, Graph, Loihi, Real, Samples
 from spikeport.passes.extend import extend
 from spikeport.preprocessing import Preprocessing
 from spikeport.told import Told
 from spikeport.verbs import own_files
+from spikeport.verbs.graph_files import GRAPHS
 from spikeport.verbs.layout import laid_out
 from spikeport.verbs.no_model import no_model
 from spikeport.verbs.own_data import Brought, gather
-from spikeport.verbs.own_files import is_own, whole
+from spikeport.verbs.own_files import is_own
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,7 +32,7 @@ class Model(Told):
     """A model as it was found: its graph, and the PyTorch module where there is one."""
 
     name: str  #: as the user named it
-    kind: str  #: checkpoint, module, nir, onnx or graph
+    kind: str  #: checkpoint, module, nir, onnx, net or graph
     graph: Graph
     module: nn.Module | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -112,48 +113,19 @@ def _loaded(model: Any, dt: float | None, nir: Mapping[str, str], data: Any, fra
     if not isinstance(model, str | Path):
         return own_model.of_module(model, data, nir.get("timesteps"), frames)
     path = Path(model)
-    readers: dict[str, Callable[[Path], Model]] = {
-        ".nir": lambda path: _nir(path, dt, nir),
-        ".onnx": lambda path: _onnx(path, nir.get("timesteps")),
-        ".safetensors": _checkpoint,
-    }
-    reader = readers.get(path.suffix.lower())
-    if reader is not None:
+    ending = path.suffix.lower()
+    if ending in (*GRAPHS, ".safetensors"):
         if not path.exists():
             fail("SP902", "there is no such file", where=str(model), mend="check the path")
         if path.is_dir():
             fail("SP902", "is a folder", where=str(model), mend="name a file")
-        return reader(path)
+        if ending == ".safetensors":
+            return _checkpoint(path)
+        graph, findings = GRAPHS[ending](path, dt, nir)
+        return Model(str(path), ending[1:], graph, findings=findings, path=path)
     if ":" in str(model) and not path.exists():
         return own_model.of_code(str(model), data, nir.get("timesteps"), frames)
     return _shipped(str(model), path)
-
-
-def _nir(path: Path, dt: float | None, said: Mapping[str, str]) -> Model:
-    from spikeport.formats import nir
-
-    options: dict[str, Any] = dict(said)
-    if "timesteps" in options:
-        options["timesteps"] = whole(options["timesteps"], "timesteps")
-    graph, findings = nir.read(path, dt, **options)
-    return Model(str(path), "nir", graph, findings=tuple(findings), path=path)
-
-
-def _onnx(path: Path, timesteps: str | None) -> Model:
-    """A model whose neurons are functions of ours or, as other tools write them, plain operators."""
-    from spikeport.formats import onnx
-
-    try:
-        graph, findings = onnx.read(path)
-    except SpikeportError as error:
-        if error.findings[-1].code != "SP258":
-            raise
-        from spikeport.terminal import console
-        from spikeport.tracing.written_out.file import captured
-
-        console.following(path.name)
-        graph, findings = captured(path, error, None if timesteps is None else whole(timesteps, "timesteps"))
-    return Model(str(path), "onnx", graph, findings=findings, path=path)
 
 
 def _checkpoint(path: Path) -> Model:

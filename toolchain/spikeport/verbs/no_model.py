@@ -20,6 +20,6 @@ MENDS = {".py": CODE, ".pt": WEIGHTS, ".pth": WEIGHTS, ".ckpt": WEIGHTS, ".tar":
 def no_model(name: str, path: Path, shipped: Iterable[str]) -> Never:
     """Raise SP902 for what is neither a file with a model nor one of the ``shipped``."""
     what = "has no ending that spikeport knows" if path.exists() else "is neither a file nor a shipped model"
-    usual = "name a .safetensors, .nir or .onnx file, package:function, or a shipped model"
+    usual = "name a .safetensors, .nir, .onnx or .net file, package:function, or a shipped model"
     mend = MENDS[path.suffix].format(path=name) if path.suffix in MENDS else f"{usual}: {choose(name, shipped)}"
     fail("SP902", what, where=name, mend=mend)

@@ -83,7 +83,7 @@ def unless_none(text: str) -> str | None:
 #: a model by path, by name, as a module or as a graph that is there already: `load_model` says what
 ModelLike = Annotated[
     str | Path | Graph | Model | Any,
-    Help("Checkpoint, .nir, .onnx, the name of a shipped model, or file.py:function, which runs it.", place=True),
+    Help("Checkpoint, .nir, .onnx, .net, the name of a shipped model, or file.py:function, which runs it.", place=True),
 ]
 #: anything that holds samples: `load_data` says what
 DataLike = str | Path | Array | Any

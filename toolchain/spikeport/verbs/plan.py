@@ -12,6 +12,7 @@ from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.nearest import choose
 from spikeport.quantisation.collapse_schedule import Collapse
 from spikeport.training.shipped import find, models
+from spikeport.verbs.graph_files import GRAPHS
 
 TARGET = "lava"  #: where the integers run besides our engine, unless something else is said
 FIRST = 32  #: samples for it: Lava and most others have no batches
@@ -83,7 +84,7 @@ def read(network: Any, **said: Any) -> Plan:
 def is_trained(name: str) -> bool:
     """Whether a name is that of a file with a network, or of code that makes one."""
     path = Path(name)
-    return path.suffix.lower() in (".nir", ".onnx", ".safetensors", ".py") or (":" in name and not path.exists())
+    return path.suffix.lower() in (*GRAPHS, ".safetensors", ".py") or (":" in name and not path.exists())
 
 
 def _is_recipe(name: str | Path) -> bool:

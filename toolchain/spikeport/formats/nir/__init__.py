@@ -9,7 +9,7 @@ Writing, in order:
 
 Reading, in order:
 
-1. ``file.py``: HDF5 as a tree, every claim checked, the heaps first (``heaps.py``).
+1. ``file.py``: HDF5 as a tree, every claim checked (``formats/hdf5.py``), the heaps first (``formats/heaps.py``).
 2. ``metadata.py`` where the file is ours: the same Graph, to the bit. Else ``read_foreign.py``, step by step:
 3. ``subgraphs.py``: one flat network, every edge checked.
 4. ``conventions.py``: what NIR leaves open, as choices; ``hidden_dt.py``: the step where the file tells it after all.

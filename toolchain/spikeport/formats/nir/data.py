@@ -20,8 +20,9 @@ import numpy as np
 
 from spikeport.files import write_bytes
 from spikeport.findings import Finding, fail, require
-from spikeport.formats.nir import heaps
-from spikeport.formats.nir.file import DEEPEST, RATIO, ROOM, in_memory
+from spikeport.formats import heaps
+from spikeport.formats.hdf5 import DEEPEST, RATIO, ROOM
+from spikeport.formats.nir.file import in_memory
 from spikeport.formats.nir.safe_names import safe_names
 from spikeport.graph import Array
 

@@ -19,7 +19,7 @@ Reading, in order:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -132,10 +132,15 @@ def read(path: Path | str) -> tuple[Graph, tuple[Finding, ...]]:
     """Read an ONNX model. A file of ours comes back to the bit.
 
     Raises SP201 (no such file, or nothing in it), SP250 (not ONNX or damaged), SP251 (operators that have no place in a
-    Graph, all of them named).
+    Graph, all of them named), SP258 (no neuron is found).
     """
-    path = Path(path)
-    model, arrays = opened(path)
+    return read_opened(*opened(path), path)
+
+
+def read_opened(
+    model: onnx.ModelProto, arrays: Mapping[str, Array], path: Path | str
+) -> tuple[Graph, tuple[Finding, ...]]:
+    """As `read`, of what `opened` gave for the file ``path``."""
     try:
         own = own_model.taken_apart(model, arrays)
     except SpikeportError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,6 @@ import torch
 from onnx import ModelProto, checker
 
 from spikeport.findings import Finding, SpikeportError, fail, require
-from spikeport.formats import onnx
 from spikeport.formats.facts import misread
 from spikeport.formats.onnx.lift import written_out
 from spikeport.graph import LIF, Array, Graph, Peak, Scale
@@ -41,8 +41,12 @@ class Way:
     options: Mapping[str, Any]
 
 
-def captured(path: Path, refused: SpikeportError, timesteps: int | None = None) -> tuple[Graph, tuple[Finding, ...]]:
-    """The graph of a model that was ``refused`` operator by operator, and how it was read.
+def captured(
+    path: Path, model: ModelProto, arrays: Mapping[str, Array], refused: SpikeportError, timesteps: int | None = None
+) -> tuple[Graph, tuple[Finding, ...]]:
+    """The graph of a model, as `formats.onnx.opened` gave it, that was ``refused`` operator by operator.
+
+    The findings say how it was read.
 
     Each operator runs as the torch function that it is, and what runs is captured as a module is: every reading of its
     axes is tried, and proved in float64. A model with one size of batch is also compared with the graph at that batch.
@@ -51,7 +55,7 @@ def captured(path: Path, refused: SpikeportError, timesteps: int | None = None) 
     what `capture` raises, each with SP258.
     """
     require(timesteps is None or timesteps > 0, "SP384", f"{timesteps} timesteps", where=str(path), mend="at least 1")
-    (model, arrays), where = onnx.opened(path), str(path)
+    where = str(path)
     if not written_out(model):
         raise refused
     try:
@@ -59,6 +63,7 @@ def captured(path: Path, refused: SpikeportError, timesteps: int | None = None) 
     except Unsupported as reason:
         raise _refused([Finding("SP251", str(reason), where)], where) from None
     except SpikeportError as error:
+        _require_length(model, arrays, timesteps, where)
         raise _refused(_grouped(error.findings, where), where) from None
     facts = {"source": "onnx", "format": "onnx", "producer": model.producer_name}
     proof = graph.provenance["verified"]
@@ -87,6 +92,16 @@ def _refused(findings: list[Finding], where: str) -> SpikeportError:
     return SpikeportError([*findings, Finding("SP258", what, where, mend=BRING)])
 
 
+def _require_length(model: ModelProto, arrays: Mapping[str, Array], timesteps: int | None, where: str) -> None:
+    """Raise SP113 where a model can be followed, but was written out for another number of steps than ``timesteps``."""
+    steps = timesteps
+    with contextlib.suppress(SpikeportError, Unsupported):
+        steps = timesteps and _read(model, arrays, None)[1].timesteps
+    if steps != timesteps:
+        what = f"its operators are written out for {steps} timesteps, not for {timesteps}"
+        fail("SP113", what, where=where, mend=f"run {steps}, or export it for {timesteps}")
+
+
 def _read(
     model: ModelProto, arrays: Mapping[str, Array], timesteps: int | None
 ) -> tuple[OnnxModule, Graph, list[Finding]]:
@@ -100,13 +115,16 @@ def _read(
         fail("SP250", f"the input's shape {module.sizes} is not known but for the batch")
     graphs: list[tuple[Graph, list[Finding]]] = []
     errors: list[SpikeportError] = []
+    once = [way for way in ways if way.options.get("timesteps") == 1 and "forward" in way.options]
+    several = [way for way in ways if way not in once]
     for folded_first in (False, True) if module.recorded else (False,):
         module.folded_first = folded_first
-        for way in ways:
-            try:
-                graphs.append(_captured(module, way))
-            except SpikeportError as error:
-                errors.append(error)
+        for alike in (several, once):  # an axis of one is a timestep where nothing else can be meant
+            for way in alike if not graphs else ():
+                try:
+                    graphs.append(_captured(module, way))
+                except SpikeportError as error:
+                    errors.append(error)
         if graphs:
             break
     if not graphs:
@@ -130,7 +148,7 @@ def _ways(module: OnnxModule, timesteps: int | None) -> Iterator[Way]:
         yield Way(tuple(int(n or 0) for n in samples), steps)
     if frames and None not in frames:
         for count in dict.fromkeys(size or timesteps for size in sizes[:2]):
-            if count is not None and count > 1 and timesteps in (None, count):
+            if count is not None and count > 0 and timesteps in (None, count):
                 yield Way(tuple(int(n or 0) for n in frames), {"forward": "sequence", "timesteps": count})
 
 

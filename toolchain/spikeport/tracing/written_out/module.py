@@ -122,23 +122,25 @@ class OnnxModule(nn.Module):
                 return
         shapes: Shapes = {}
         self._values(self._nothing(1, kind), shapes=shapes)
-        for operator in self.operators:
+        for place, operator in enumerate(self.operators):
             if operator.op_type == "Reshape":
                 before, behind = (shapes[name] for name in (operator.input[0], operator.output[0]))
                 self.recorded[operator.output[0]] = Recorded(before, behind)
             elif operator.op_type in ELEMENTWISE:
-                self._narrow(operator, shapes)
+                self.operators[place] = self._narrowed(operator, shapes)
 
     def _nothing(self, size: int, kind: torch.dtype) -> Tensor:
         """Samples that are 0, with ``size`` where the file says none."""
         return torch.zeros([each or size for each in self.sizes], dtype=kind)
 
-    def _narrow(self, operator: onnx.NodeProto, shapes: Shapes) -> None:
-        """Constants that are the same along an axis, as first membranes are along the batch, leave it to the other
-        operand, which has it."""
+    def _narrowed(self, operator: onnx.NodeProto, shapes: Shapes) -> onnx.NodeProto:
+        """An operator whose constants that are the same along an axis, as first membranes are along the batch, leave it
+        to the other operand, which has it."""
         others = [shapes[name] for name in operator.input if name not in self.constants]
         if shapes[operator.output[0]] not in others:
-            return
+            return operator
+        whole, operator = operator, onnx.NodeProto()
+        operator.CopyFrom(whole)  # the model stays as it is, and may be read again
         for place, name in enumerate(operator.input):
             values = getattr(self, self.constants[name]) if name in self.constants else None
             if values is None or not values.ndim:
@@ -151,6 +153,7 @@ class OnnxModule(nn.Module):
                 operator.input[place] = f"{name} alone"
                 if operator.input[place] not in self.constants:
                     self._keep(operator.input[place], (narrow if narrow.numel() > 1 else narrow.reshape(())).clone())
+        return operator
 
     # -- when it runs -------------------------------------------------------------------------------------------------
 
@@ -199,7 +202,7 @@ class OnnxModule(nn.Module):
             said["value"] = torch.from_numpy(np.array(array(said["value"], "a constant")).reshape(-1)[:1])
         inputs = [values[name] if name else None for name in operator.input]
         real = real if self.single else torch.float32
-        require_room(operator.op_type, inputs)
+        require_room(operator.op_type, inputs, broadcasts=operator.op_type in {*ELEMENTWISE, "Pow"})
         ready, rule = Operator(inputs, said, len(operator.output), self.opset, real), RULES[operator.op_type]
         if batch is not None and operator.output[0] in self.recorded:
             known_as = self.recorded[operator.output[0]]

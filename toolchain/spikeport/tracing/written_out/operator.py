@@ -57,7 +57,7 @@ class Operator:
         return None if said is None else [int(n) for n in (said if isinstance(said, list | tuple) else [said])]
 
 
-def require_room(kind: str, inputs: Inputs) -> None:
+def require_room(kind: str, inputs: Inputs, *, broadcasts: bool) -> None:
     """Raise `Unsupported` for an operator that would make more values than a network has of inputs that are small."""
     shapes = [tuple(each.shape) for each in inputs if each is not None]
     with contextlib.suppress(ValueError, IndexError):  # what does not fit together the operator says itself
@@ -66,7 +66,7 @@ def require_room(kind: str, inputs: Inputs) -> None:
             sane([*np.broadcast_shapes(tuple(lead), tuple(other)), rows, max(a, b)])
         elif kind == "Concat":
             sane([sum(map(math.prod, shapes))])
-        elif kind not in ("Conv", "ConvTranspose", "BatchNormalization"):
+        elif broadcasts:
             sane(np.broadcast_shapes(*shapes))
 
 
