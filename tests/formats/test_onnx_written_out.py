@@ -173,12 +173,12 @@ def changed(path, change):
 def test_an_operator_that_nobody_knows_is_named(tmp_path):
     def softened(graph):
         (last,) = graph.output
-        graph.node.append(helper.make_node("Softmax", [last.name], ["soft"], name="soft"))
+        graph.node.append(helper.make_node("Hardmax", [last.name], ["soft"], name="soft"))
         last.name = "soft"
 
     findings = refused(changed(written(tmp_path), softened))
     assert [finding.code for finding in findings] == ["SP251", "SP258"]
-    assert "'soft': Softmax" in findings[0].what
+    assert "'soft': Hardmax" in findings[0].what
 
 
 def test_a_membrane_that_is_squared_is_named_once_for_all_steps(tmp_path):

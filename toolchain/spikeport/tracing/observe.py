@@ -16,6 +16,7 @@ from spikeport.graph import LIF, Array, Graph, Readout, Samples
 from spikeport.record import Record, join
 from spikeport.spike_train import Train
 from spikeport.target import Request
+from spikeport.tracing.last_functions import KEY
 from spikeport.tracing.registry import registered
 from spikeport.tracing.results import read_out
 from spikeport.tracing.state import Forward, Reading, evaluating, hinted
@@ -60,6 +61,7 @@ def watched(module: nn.Module, graph: Graph, x: Tensor, way: Forward, output: in
     paths = {path for path, part in module.named_modules() if registered(part)}
     if (
         graph.provenance.get("inside")
+        or graph.provenance.get(KEY)
         or graph.named_outputs
         or graph.provenance.get("time_axis")
         or any(name.partition("#")[0] not in paths for name in graph.nodes_of(LIF))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from spikeport.tracing.contexts import default_type, following
 from spikeport.tracing.draft import Waiting
 from spikeport.tracing.finish import Finish
 from spikeport.tracing.functions import SUPPORTED
+from spikeport.tracing.last_functions import LastFunctions
 from spikeport.tracing.leaks import Key
 from spikeport.tracing.reasons import refuse
 from spikeport.tracing.results import chosen, over_all, read_out, several, which
@@ -115,8 +116,10 @@ def run(module: nn.Module, samples: Tensor, plan: Plan) -> Run:
     Raises `SpikeportError` with everything that its result depends on and a graph cannot hold.
     """
     leaking = _behind_leaks(module, samples, plan) if plan.leaks else None
+    last = LastFunctions()
     with evaluating(module), torch.no_grad(), default_type(samples.dtype):
         tracer = _tracer(module, samples, plan, leaking)
+        tracer.handlers = {**HANDLERS, **last.handlers}
         try:
             with following(tracer):
                 outcome = _outcome(tracer, module, samples, plan)
@@ -126,7 +129,8 @@ def run(module: nn.Module, samples: Tensor, plan: Plan) -> Run:
             refuse(tracer.old.findings(failed=True))
             refuse([*tracer.findings, _failed(error, module, samples, plan)])
         refuse(tracer.old.findings())
-        return _finish(tracer, module, outcome, plan)
+        finished = _finish(tracer, module, last.left_out(outcome), plan)
+        return replace(finished, graph=last.told(finished.graph))
 
 
 def _tracer(module: nn.Module, samples: Tensor, plan: Plan, leaking: frozenset[Key] | None) -> Tracer:

@@ -15,6 +15,7 @@ from spikeport.findings import Finding, SpikeportError, fail, require
 from spikeport.formats.facts import misread
 from spikeport.formats.onnx.lift import written_out
 from spikeport.graph import LIF, Array, Graph, Peak, Scale
+from spikeport.tracing import last_functions
 from spikeport.tracing.module import capture
 from spikeport.tracing.readings import of_the_reading, same_network
 from spikeport.tracing.state import twin_of
@@ -71,6 +72,8 @@ def captured(
     shown = f"{proof['samples']} samples in {proof['type']} show the same {proof['spikes']:,} spikes"
     what = f"its neurons are plain operators{states}, which were followed; {shown}"
     note = Finding("SP259", what, where, severity="note")
+    if left_out := graph.provenance.get(last_functions.KEY):
+        notes.append(Finding("SP242", last_functions.note(left_out), severity="note"))
     return graph.with_(provenance={**graph.provenance, **facts}), (note, *(replace(n, where=where) for n in notes))
 
 

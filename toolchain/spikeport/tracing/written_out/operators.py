@@ -55,6 +55,22 @@ def _dropout(op: Operator) -> Tensor:
     return op.x
 
 
+def _over_classes(function: Callable[..., Tensor]) -> Rule:
+    def rule(op: Operator) -> Tensor:
+        axis = op.get("axis", 1 if op.opset < 13 else -1)
+        if op.opset < 13 and axis not in (-1, op.x.ndim - 1):
+            raise Unsupported(f"runs over all axes from {axis} on, as opsets before 13 have it")
+        return function(op.x, axis)
+
+    return rule
+
+
+def _argmax(op: Operator) -> Tensor:
+    if op.get("select_last_index", 0):
+        raise Unsupported("takes the last of several that are largest")
+    return torch.argmax(op.x, op.get("axis", 0), bool(op.get("keepdims", 1)))
+
+
 def _reduce(function: Callable[..., Tensor]) -> Rule:
     def rule(op: Operator) -> Tensor:
         axes = op.whole(1, "axes")
@@ -81,6 +97,7 @@ RULES: Mapping[str, Rule] = {
     "Abs": _alone(torch.abs),
     "Add": _both(torch.add),
     "And": _both(torch.logical_and),
+    "ArgMax": _argmax,
     "Cast": _cast,
     "CastLike": lambda op: op.x.to(op.at(1).dtype),
     "Ceil": _alone(torch.ceil),
@@ -97,6 +114,7 @@ RULES: Mapping[str, Rule] = {
     "Less": _both(torch.lt),
     "LessOrEqual": _both(torch.le),
     "Log": _alone(torch.log),
+    "LogSoftmax": _over_classes(torch.log_softmax),
     "MatMul": _both(torch.matmul),
     "Max": _several(torch.maximum),
     "Min": _several(torch.minimum),
@@ -112,6 +130,7 @@ RULES: Mapping[str, Rule] = {
     "Relu": _alone(torch.relu),
     "Sigmoid": _alone(torch.sigmoid),
     "Sign": _alone(torch.sign),
+    "Softmax": _over_classes(torch.softmax),
     "Sqrt": _alone(torch.sqrt),
     "Sub": _both(torch.sub),
     "Sum": _several(torch.add),

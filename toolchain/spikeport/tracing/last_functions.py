@@ -1,0 +1,71 @@
+"""What a module does last to its result without changing a decision: softmax and its like, which a graph leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from spikeport.graph import Graph
+from spikeport.tracing import reasons
+from spikeport.tracing.call import Call, Handler
+from spikeport.tracing.symbols import Symbol
+
+KEY = "left_out"  #: of a graph's provenance: by result, the functions that it was sent through last
+ELEMENTWISE = ("sigmoid", "logsigmoid", "log_sigmoid")  #: they rise with the value
+OVER_CLASSES = ("softmax", "log_softmax", "argmax")
+
+
+class LastFunctions:
+    """The calls of one run that are left out where nothing is done to what they return."""
+
+    def __init__(self) -> None:
+        self._calls: list[tuple[Tensor, Tensor, str]] = []  # what came out, what went in, the function
+        self._names: dict[str, list[str]] = {}
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """What is done at such a call."""
+        return dict.fromkeys((*ELEMENTWISE, *OVER_CLASSES), self._seen)
+
+    def _seen(self, call: Call) -> Any:
+        """Remember it. Raises `Unsupported`: who goes on with what it returns is refused."""
+        x = call.get(0, "input")
+        known = call.tracer.known_of(x)
+        whole = isinstance(known, Symbol) and not known.timed  # else steps would be decided one by one
+        if whole and isinstance(call.out, Tensor) and (call.name in ELEMENTWISE or _over_classes(call, known)):
+            self._calls.append((call.out, x, call.name))
+        return reasons.unknown(call)
+
+    def left_out(self, results: Mapping[int | str, Tensor]) -> dict[int | str, Tensor]:
+        """The results as they were before such functions."""
+        return {key: self._before(key, result) for key, result in results.items()}
+
+    def _before(self, key: int | str, result: Tensor) -> Tensor:
+        for out, x, name in reversed(self._calls):
+            if result is out:
+                result = x
+                self._names.setdefault(str(key), []).insert(0, name)
+        return result
+
+    def told(self, graph: Graph) -> Graph:
+        """The graph, with what was left out in its provenance."""
+        if not self._names:
+            return graph
+        notes = [*graph.provenance.get("notes", ()), note(self._names)]
+        return graph.with_(provenance={**graph.provenance, KEY: self._names, "notes": notes})
+
+
+def note(left_out: Mapping[str, Sequence[str]]) -> str:
+    """What was left out, in words."""
+    names = [", then ".join(names) + (f" of {key!r}" if len(left_out) > 1 else "") for key, names in left_out.items()]
+    what = f"what the module does last, {' and '.join(names)}, was left out"
+    return f"{what}: the output is what enters it, which decides for the same class"
+
+
+def _over_classes(call: Call, known: Any) -> bool:
+    """Whether a function runs along one axis, of features."""
+    dim = call.get(1, "dim")
+    group = known.axes[dim] if isinstance(dim, int) else ()
+    return bool(group) and all(isinstance(label, int) for label in group)
