@@ -90,6 +90,19 @@ class Folded(nn.Module):
         return total
 
 
+class ReadTogether(Folded):
+    """The same, and all steps' spikes go through the last layer at once: one reshape folds the batch, one does not."""
+
+    def forward(self, x):
+        currents = self.entry(x.flatten(0, 1)).view(T, x.shape[1], 3, 4, 4)
+        v, spikes = torch.zeros_like(currents[0]), []
+        for t in range(T):
+            v = 0.75 * v + 2 * currents[t]
+            spikes.append((v > 1).float())
+            v = v - spikes[-1]
+        return self.last(torch.stack(spikes).flatten(2)).mean(0)
+
+
 class Recurrent(nn.Module):
     """[B, T, C]; its own spikes come back through a layer, from zeros at the first step."""
 
@@ -187,6 +200,7 @@ CASES = {
     "images": Case(Images, (1, 1, 6, 6), 0, {LIF: 3}),  # the maximum of spikes is a layer without memory
     "sequences": Case(Sequences, (1, T, 12), 0, {LIF: 1}),
     "folded": Case(Folded, (T, 1, 1, 6, 6), 1, {LIF: 1}),
+    "read together": Case(ReadTogether, (T, 1, 1, 6, 6), 1, {LIF: 1}),
     "recurrent": Case(Recurrent, (1, T, 6), 0, {LIF: 1}),
     "snntorch Leaky": Case(lambda: snntorch("Leaky", "init_leaky", beta=0.9), (1, 12), 0, {LIF: 2}),
     "snntorch Leaky, zero": Case(

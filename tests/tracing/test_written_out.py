@@ -135,6 +135,26 @@ def test_masks_are_combined(kind):
     same(*both(model(steps, {"a": np.array(-0.25, f4), "b": np.array(0.5, f4)}, ROWS), draw(*ROWS)))
 
 
+@pytest.mark.parametrize(("kind", "low", "high"), [("Less", 0, 1), ("Greater", 1, 0)])
+@pytest.mark.parametrize("met", [0.0, 1.0, 0.5])
+def test_a_step_function_that_was_taken_apart(kind, low, high, met):
+    """As torch.export writes heaviside; with another value where both are equal it is no comparison."""
+    steps = [
+        helper.make_node(kind, ["x", "theta"], ["p"]),
+        helper.make_node("Where", ["p", "low", "high"], ["q"]),
+        helper.make_node("Equal", ["x", "theta"], ["r"]),
+        helper.make_node("Where", ["r", "met", "q"], ["y"]),
+    ]
+    numbers = {"theta": 0.25, "low": low, "high": high, "met": met}
+    built = model(steps, {name: np.array(value, f4) for name, value in numbers.items()}, ROWS)
+    x = draw(*ROWS)
+    x[0, :2] = 0.25
+    same(*both(built, x))
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in built.graph.initializer}
+    kinds = [operator.op_type for operator in OnnxModule(built, arrays).operators]
+    assert len(kinds) == (4 if met == 0.5 else 2)
+
+
 @pytest.mark.parametrize("sizes", [None, [1, 2]])
 def test_parts_of_a_split(sizes):
     names = {} if sizes is None else {"sizes": whole(*sizes)}
@@ -210,11 +230,11 @@ def test_the_batch_is_found_behind_a_reshape(before, behind, batch, actual, want
 
 
 def test_one_channel_and_one_sample_look_alike():
-    """[T, 1, 1, H, W] to [T, 1, H, W]: the channel is left out, or the batch is folded into time; and apart again."""
+    """[T, 1, 1, H, W] to [T, 1, H, W]: the channel is left out, or the batch is folded into time."""
     together, apart = Recorded((4, 1, 1, 6, 5), (4, 1, 6, 5)), Recorded((4, 3, 6, 5), (4, 1, 3, 6, 5))
     assert with_batch((4, 7, 1, 6, 5), together, 1) == [4, 7, 6, 5]
-    assert with_batch((4, 7, 1, 6, 5), together, 1, folded_first=True) == [28, 1, 6, 5]
-    assert with_batch((28, 3, 6, 5), apart, 1, folded_first=True) == [4, 7, 3, 6, 5]
+    assert with_batch((4, 7, 1, 6, 5), together, 1, folds=True) == [28, 1, 6, 5]
+    assert with_batch((28, 3, 6, 5), apart, 1) == [4, 7, 3, 6, 5]
 
 
 def test_a_batch_that_is_folded_across_is_refused():

@@ -22,12 +22,11 @@ class Recorded:
     behind: tuple[int, ...]
 
 
-def with_batch(actual: tuple[int, ...], known: Recorded, batch: int, folded_first: bool = False) -> list[int]:
+def with_batch(actual: tuple[int, ...], known: Recorded, batch: int, *, folds: bool = False) -> list[int]:
     """What a reshape makes of an ``actual`` shape, where the file's ``batch`` is another. Raises `Unsupported`.
 
-    Of several axes that may count the samples, one of the batch's size is taken. With ``folded_first`` it is one in
-    which the batch is folded, where axes before it become one with it: of (T, 1, 1, H, W) and (T, 1, H, W) nothing
-    tells which 1 was left out.
+    Of several axes that may count the samples, one of the batch's size is taken; where it ``folds``, one in which axes
+    before the batch become one with it: of (T, 1, 1, H, W) and (T, 1, H, W) nothing tells which 1 was left out.
     """
     behind = list(known.behind)
     changed = [axis for axis, (now, was) in enumerate(zip(actual, known.before, strict=True)) if now != was]
@@ -36,8 +35,7 @@ def with_batch(actual: tuple[int, ...], known: Recorded, batch: int, folded_firs
     if len(changed) == 1:
         (axis,) = changed
         size, below = known.before[axis], math.prod(known.before[axis + 1 :])
-        folds = folded_first and axis > 0 and len(behind) < len(known.before)
-        for place in _places(behind, size, below, batch, folds):
+        for place in _places(behind, size, below, batch, folds and axis > 0):
             if behind[place] * actual[axis] % size == 0:
                 behind[place] = behind[place] * actual[axis] // size
                 return behind

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from spikeport.tracing.readings import of_the_reading, same_network
 from spikeport.tracing.state import twin_of
 from spikeport.tracing.symbols import Unsupported
 from spikeport.tracing.verify import CLOSE
+from spikeport.tracing.written_out.batches import Recorded
 from spikeport.tracing.written_out.module import OnnxModule, OnnxStep, module_of, results
 from spikeport.tracing.written_out.tidy import inlined
 
 BATCHES = 3  #: so many are run at once and one after another, where the model has one size of batch
+FOLDED = 3  #: so many reshapes of different shapes may each fold the batch or not
 FAR = 3.0  #: the standard deviation of their values, so that layers fire
 BRING = "bring what it was exported from: the module (spikeport export my.py:net), or its .nir"
 #: what running a damaged model raises
@@ -120,8 +123,8 @@ def _read(
     errors: list[SpikeportError] = []
     once = [way for way in ways if way.options.get("timesteps") == 1 and "forward" in way.options]
     several = [way for way in ways if way not in once]
-    for folded_first in (False, True) if module.recorded else (False,):
-        module.folded_first = folded_first
+    for folding in _foldings(module):
+        module.folding = folding
         for alike in (several, once):  # an axis of one is a timestep where nothing else can be meant
             for way in alike if not graphs else ():
                 try:
@@ -138,6 +141,17 @@ def _read(
     if module.recorded:
         _as_the_file(module, graph)
     return module, graph, notes
+
+
+def _foldings(module: OnnxModule) -> Iterator[frozenset[Recorded]]:
+    """The reshapes behind which the batch is looked for within another axis first: none of those that leave fewer axes,
+    all of them, or, where they are few, some."""
+    fewer = list(dict.fromkeys(each for each in module.recorded.values() if len(each.behind) < len(each.before)))
+    yield frozenset()
+    if fewer:
+        yield frozenset(fewer)
+    for count in range(1, len(fewer)) if len(fewer) <= FOLDED else ():
+        yield from map(frozenset, combinations(fewer, count))
 
 
 def _ways(module: OnnxModule, timesteps: int | None) -> Iterator[Way]:

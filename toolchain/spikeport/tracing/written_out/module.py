@@ -51,7 +51,9 @@ class OnnxModule(nn.Module):
             self.sizes[0] = timesteps
         if len(self.sizes) > MOST_AXES:
             raise Unsupported(f"the input has {len(self.sizes)} axes")
-        self.folded_first = False  #: whether the batch is looked for within another axis of a reshape first
+        self.folding: frozenset[Recorded] = (
+            frozenset()
+        )  #: reshapes behind which the batch is looked for in an axis first
         self.states = {info.name: sizes_of(info) for info in inputs[1:]}  #: further inputs of a model of one step
         kind = onnx.TensorProto.DataType.Name(inputs[0].type.tensor_type.elem_type)
         if kind not in ("FLOAT", "DOUBLE") and not becomes_float(graph.node, self.entry):
@@ -65,7 +67,7 @@ class OnnxModule(nn.Module):
         self.recorded: dict[str, Recorded] = {}  #: of reshapes, by their outputs
         for name, values in arrays.items():
             self._keep(name, torch.from_numpy(np.array(values)))
-        operators = tidied(graph.node, self.ends)
+        operators = tidied(graph.node, self.ends, arrays)
         refuse_read(operators, [info.name for info in inputs])
         for operator in operators:
             known(operator)
@@ -206,7 +208,7 @@ class OnnxModule(nn.Module):
         ready, rule = Operator(inputs, said, len(operator.output), self.opset, real), RULES[operator.op_type]
         if batch is not None and operator.output[0] in self.recorded:
             known_as = self.recorded[operator.output[0]]
-            shape = with_batch(tuple(ready.x.shape), known_as, batch, self.folded_first)
+            shape = with_batch(tuple(ready.x.shape), known_as, batch, folds=known_as in self.folding)
             ready, rule = Operator([ready.x, torch.tensor(shape)], {}), RULES["Reshape"]
         if isinstance(part, Part):
             part.operator = label(operator)

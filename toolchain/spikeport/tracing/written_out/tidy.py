@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import onnx
 from onnx.inliner import inline_local_functions
 
+from spikeport.graph import Array
 from spikeport.tracing.symbols import Unsupported
 
 MOST_OPERATORS = 2**18  #: of a model whose functions are written out
@@ -25,11 +26,14 @@ SAY = {
 TOGETHER = {"Greater": "GreaterOrEqual", "Less": "LessOrEqual"}
 
 
-def tidied(operators: Sequence[onnx.NodeProto], ends: Sequence[str]) -> list[onnx.NodeProto]:
+def tidied(
+    operators: Sequence[onnx.NodeProto], ends: Sequence[str], arrays: Mapping[str, Array]
+) -> list[onnx.NodeProto]:
     """The operators that ``ends`` depend on; ``a > b or a == b``, as tools for older opsets write it, is one."""
     made_by = {name: operator for operator in operators for name in operator.output}
     needed, kept = set(ends), []
-    for operator in reversed([_together(operator, made_by) for operator in operators]):
+    whole = [_together(operator, made_by) for operator in operators]
+    for operator in reversed([part for each in whole for part in _one_step(each, made_by, arrays)]):
         if needed.intersection(operator.output):
             needed.update(operator.input)
             kept.append(operator)
@@ -47,6 +51,30 @@ def _together(operator: onnx.NodeProto, made_by: Mapping[str, onnx.NodeProto]) -
                 metadata_props=operator.metadata_props,
             )  # fmt: skip
     return operator
+
+
+def _one_step(
+    operator: onnx.NodeProto, made_by: Mapping[str, onnx.NodeProto], arrays: Mapping[str, Array]
+) -> list[onnx.NodeProto]:
+    """A step function as one comparison, where torch.export writes heaviside as two: below, and equal."""
+    if operator.op_type != "Where":
+        return [operator]
+    equal, other = (made_by.get(operator.input[place]) for place in (0, 2))
+    if equal is None or other is None or (equal.op_type, other.op_type) != ("Equal", "Where"):
+        return [operator]
+    strict = made_by.get(other.input[0])
+    if strict is None or strict.op_type not in TOGETHER or list(strict.input) != list(equal.input):
+        return [operator]
+    names = (operator.input[1], *other.input[1:])
+    met, least, most = (arrays[name].item() if name in arrays and arrays[name].size == 1 else None for name in names)
+    if met is None or met not in (least, most):
+        return [operator]
+    said = {"name": operator.name, "metadata_props": operator.metadata_props}
+    kind, compared = TOGETHER[strict.op_type] if met == least else strict.op_type, f"{operator.output[0]} compared"
+    return [
+        onnx.NodeProto(op_type=kind, input=strict.input, output=[compared], **said),
+        onnx.NodeProto(op_type="Where", input=[compared, *other.input[1:]], output=operator.output, **said),
+    ]
 
 
 def refuse_read(operators: Sequence[onnx.NodeProto], inputs: Sequence[str]) -> None:
