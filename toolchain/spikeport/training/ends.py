@@ -11,8 +11,11 @@ from torch import Tensor, nn
 
 from spikeport.findings import Finding, fail
 from spikeport.training.layers import Readout
+from spikeport.training.membrane_norm import MembraneNorm
 from spikeport.training.neurons import Neuron
+from spikeport.training.norm import TdBatchNorm
 from spikeport.training.recipe import Recipe
+from spikeport.training.step_norms import Tab
 
 
 def at_ends(weight: Tensor, x: Tensor, lengths: Tensor) -> Tensor:
@@ -26,8 +29,11 @@ def at_ends(weight: Tensor, x: Tensor, lengths: Tensor) -> Tensor:
     return (chosen.reshape(*chosen.shape, *(1,) * (x.ndim - 2)) * x).sum(0)
 
 
-def check_ends(module: nn.Module, recipe: Recipe) -> Finding:
-    """SP325: what sees the steps behind samples' ends. Raises SP324 for a loss or a readout that sees every step."""
+def check_ends(module: nn.Module, recipe: Recipe) -> Finding | None:
+    """SP325: whose statistics see the steps behind samples' ends.
+
+    Raises SP324 for a loss or a readout that sees every step.
+    """
     every = [f"the loss {recipe.loss!r}"] if recipe.loss not in ("ce", "mse") else []
     every += [f"the loss {name!r}" for name in recipe.also if name != "mpd-sgr"]
     every += [
@@ -38,13 +44,23 @@ def check_ends(module: nn.Module, recipe: Recipe) -> Finding:
     if every:
         mend = "use the losses ce or mse, which see what is read out at each sample's own last step"
         fail("SP324", f"{every[0]} looks at all steps, and samples end at different ones", mend=mend)
-    what = "statistics of normalisations, and thresholds that adapt, also see the zeros behind samples' ends"
-    return Finding("SP325", what, mend='leave norms out, or take method = "fixed"', severity="note")
+    blind = sorted({type(part).__name__ for part in module.modules() if _sees_padding(part)})
+    if not blind:
+        return None
+    what = f"the statistics of {' and '.join(blind)} also see the zeros behind samples' ends"
+    return Finding("SP325", what, mend='norm = "tdbn" or "tebn", whose do not', severity="note")
+
+
+def _sees_padding(part: nn.Module) -> bool:
+    """Whether its statistics take all steps alike."""
+    return isinstance(part, Tab | MembraneNorm | nn.modules.batchnorm._BatchNorm)
 
 
 @contextmanager
 def reading(module: nn.Module, lengths: Tensor | int | None, where: str = "") -> Iterator[None]:
     """While this is open, the module's readout reads each sample at its own last step; ``lengths`` [B], or of all.
+
+    In training thresholds that adapt, and normalisations, take nothing from the steps behind.
 
     Raises SP246 for a module without exactly one `Readout`.
     """
@@ -63,7 +79,12 @@ def reading(module: nn.Module, lengths: Tensor | int | None, where: str = "") ->
         return at_ends(part.weight, inputs[0], ends)
 
     handle = readout.register_forward_hook(read)
+    minding = [part for part in module.modules() if isinstance(part, Neuron | TdBatchNorm)]
+    for part in minding:
+        part.ends = lengths if isinstance(lengths, Tensor) else None
     try:
         yield
     finally:
         handle.remove()
+        for part in minding:
+            part.ends = None

@@ -134,8 +134,8 @@ def fit(training: Training, train: Part, val: Part, watch: Watch = lambda traini
         return train_step(parallel, x, y, optimiser, recipe, *ends, wanted=wanted)
 
     step = Repeated.on(device, begun, optimiser)
-    if train.lengths is not None:
-        training.notes.append(check_ends(module, recipe))
+    if train.lengths is not None and (note := check_ends(module, recipe)):
+        training.notes.append(note)
     train, val = train.near(device), val.near(device)
     while len(training.epochs) < recipe.epochs:
         epoch = _epoch(training, step, train, val)

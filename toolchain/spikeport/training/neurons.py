@@ -31,6 +31,7 @@ class Neuron(nn.Module):
 
     compare: Literal[">="] = ">="  #: a neuron whose membrane equals its threshold fires
     threshold: Tensor
+    ends: Tensor | None = None  #: [B], steps after which a sample's membranes are none (`ends.reading`)
 
     def __init__(
         self,
@@ -122,6 +123,7 @@ class Neuron(nn.Module):
         there, here = cuda.applies(x, self.threshold, rules), fused.applies(x, self.threshold, rules)
         together = (
             norm.training
+            and norm.ends is None
             and not _listened(self, norm)
             and (there or here)
             and rows_of_channels(x)
@@ -151,7 +153,8 @@ class Neuron(nn.Module):
         )
         adapts = self.adapts
         widths = self.threshold.detach() if adapts else self.surrogate_widths()
-        return Rules(self.method, self.reset, self.detach_reset, self.gradient, adapts), widths
+        ends = self.ends if adapts else None
+        return Rules(self.method, self.reset, self.detach_reset, self.gradient, adapts, ends), widths
 
     @torch.no_grad()
     def _follow(self, used: Tensor, rules: Rules) -> None:

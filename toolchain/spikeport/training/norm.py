@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from spikeport.training.layers import split_time
 from spikeport.training.methods import Method
-from spikeport.training.reduce import normalise_over_ranks, ranks
+from spikeport.training.reduce import before, normalise_over_ranks, ranks
 
 
 class TdBatchNorm(nn.Module):
@@ -23,6 +23,7 @@ class TdBatchNorm(nn.Module):
 
     running_mean: Tensor
     running_var: Tensor
+    ends: Tensor | None = None  #: [B], steps after which a sample's values are none (`ends.reading`)
 
     def __init__(self, channels: int, method: Method, *, eps: float = 1e-5, momentum: float = 0.1) -> None:
         super().__init__()
@@ -36,7 +37,9 @@ class TdBatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[0] > 1 and x.stride(0) == 0:  # the same values at each step, as after `Repeat`: normalise them once
+        if (
+            self.ends is None and x.shape[0] > 1 and x.stride(0) == 0
+        ):  # the same values at each step, as after `Repeat`: normalise them once
             return self._repeated(x)
         return split_time(self._normalise(x.flatten(0, 1), self.running_mean, self.running_var), x)
 
@@ -55,8 +58,9 @@ class TdBatchNorm(nn.Module):
 
     def _normalise(self, flat: Tensor, mean: Tensor, var: Tensor) -> Tensor:
         weight = self.weight if self.scale == 1.0 else self.weight * self.scale
-        if self.training and ranks() > 1:
-            return normalise_over_ranks(flat, mean, var, weight, self.bias, self.momentum, self.eps)
+        if self.training and (ranks() > 1 or self.ends is not None):
+            alive = None if self.ends is None else before(self.ends, len(flat) // len(self.ends)).flatten()
+            return normalise_over_ranks(flat, mean, var, weight, self.bias, self.momentum, self.eps, alive)
         return F.batch_norm(flat, mean, var, weight, self.bias, self.training, self.momentum, self.eps)
 
     @torch.no_grad()

@@ -22,8 +22,13 @@ def rank() -> int:
     return dist.get_rank() if ranks() > 1 else 0
 
 
-def mean_and_std(u: Tensor, *, per_channel: bool = False) -> tuple[Tensor, Tensor]:
-    """Mean and unbiased standard deviation of [B, C, ...], over everything ([]) or a channel ([C]), over all ranks."""
+def mean_and_std(u: Tensor, *, per_channel: bool = False, alive: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Mean and unbiased standard deviation of [B, C, ...], over everything ([]) or a channel ([C]), over all ranks.
+
+    Of the samples that are ``alive`` [B], where that is said; NaN where none is.
+    """
+    if alive is not None:
+        return _of_the_living(u, alive, per_channel)
     flat = u.transpose(0, 1).flatten(1) if per_channel else u.reshape(1, -1)
     count = flat.shape[1]
     if ranks() == 1 and (per_channel or u.is_cuda):
@@ -38,6 +43,26 @@ def mean_and_std(u: Tensor, *, per_channel: bool = False) -> tuple[Tensor, Tenso
     if not per_channel:
         mean, std = mean[0], std[0]
     return mean.to(u.dtype), std.to(u.dtype)
+
+
+def _of_the_living(u: Tensor, alive: Tensor, per_channel: bool) -> tuple[Tensor, Tensor]:
+    """By sums, whose shapes do not depend on who is alive: a GPU repeats them without asking."""
+    counted, axes = weight_of(alive, u), [axis for axis in range(u.ndim) if axis != 1 or not per_channel]
+    count = summed((counted.expand(u.shape)).sum(axes, dtype=torch.float64))
+    mean = summed((u * counted).sum(axes, dtype=torch.float64)) / count
+    apart = u.double() - (mean.reshape(1, -1, *(1,) * (u.ndim - 2)) if per_channel else mean)
+    std = (summed((apart.square() * counted).sum(axes)) / (count - 1).clamp(min=1)).sqrt()
+    return mean.to(u.dtype), std.to(u.dtype)
+
+
+def before(ends: Tensor, steps: int) -> Tensor:
+    """[T, B], which of T ``steps`` lie before the ends [B] of samples."""
+    return torch.arange(steps, device=ends.device)[:, None] < ends
+
+
+def weight_of(alive: Tensor, like: Tensor) -> Tensor:
+    """1 for each of [N] samples that counts, 0 for others, so that it broadcasts over [N, ...]."""
+    return alive.to(like.dtype).reshape(-1, *(1,) * (like.ndim - 1))
 
 
 def mean_and_std_of_sums(count: float, total: float, squares: float, shift: float) -> tuple[float, float]:
@@ -110,19 +135,33 @@ class _SumOverRanks(torch.autograd.Function):
 
 
 def normalise_over_ranks(
-    flat: Tensor, mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor, momentum: float, eps: float
+    flat: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    momentum: float,
+    eps: float,
+    alive: Tensor | None = None,
 ) -> Tensor:
-    """Batch normalisation of [N, C, ...] with statistics over all ranks; updates the running ``mean`` and ``var``."""
+    """Batch normalisation of [N, C, ...] with statistics over all ranks; updates the running ``mean`` and ``var``.
+
+    The statistics are those of the samples that are ``alive`` [N], where that is said; at least one is.
+    """
     x = flat.to(weight.dtype)
     axes = [axis for axis in range(x.ndim) if axis != 1]
     shape = (1, -1, *(1,) * (x.ndim - 2))
-    count = torch.tensor(float(x.numel() // x.shape[1]), device=x.device)
-    dist.all_reduce(count)
-    now = _SumOverRanks.apply(x.sum(axes)) / count  # type: ignore[no-untyped-call]
+    counted = x.new_ones(()) if alive is None else weight_of(alive, x)
+    count = summed(counted.expand(x[:, :1].shape).sum())
+    now = _over_ranks((x * counted).sum(axes)) / count
     apart = x - now.reshape(shape)
-    spread = _SumOverRanks.apply(apart.square().sum(axes)) / count  # type: ignore[no-untyped-call]
+    spread = _over_ranks((apart.square() * counted).sum(axes)) / count
     with torch.no_grad():
         mean.lerp_(now.to(mean.dtype), momentum)
-        var.lerp_((spread * count / (count - 1)).to(var.dtype), momentum)
+        var.lerp_((spread * count / (count - 1).clamp(min=1)).to(var.dtype), momentum)
     y: Tensor = apart * (weight / torch.sqrt(spread + eps)).reshape(shape) + bias.reshape(shape)
     return y.to(flat.dtype)
+
+
+def _over_ranks(value: Tensor) -> Tensor:
+    return value if ranks() == 1 else _SumOverRanks.apply(value)  # type: ignore[no-untyped-call]

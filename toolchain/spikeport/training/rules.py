@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from torch import Tensor
+
 from spikeport.training.methods import Method
 
 Reset = Literal["zero", "subtract"]
@@ -22,11 +24,12 @@ class Rules:
     detach_reset: bool = False  #: whether the reset is left out of the gradient
     gradient: Gradient = "bptt"
     adapt: bool = False  #: thresholds and widths from the membrane of this batch
+    ends: Tensor | None = None  #: [B], steps after which a sample is not of this batch; only where they adapt
 
     @property
     def compiled(self) -> bool:
         """Whether compiled loops and kernels know these rules."""
-        return self.method.compiled and self.gradient == "bptt"
+        return self.method.compiled and self.gradient == "bptt" and self.ends is None
 
     @property
     def by_zero(self) -> bool:

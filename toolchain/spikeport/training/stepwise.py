@@ -33,7 +33,7 @@ def forward(
             now = torch.addmm(now, spikes[-1].to(beta.dtype), feedback.T)
         u = now if v is None else torch.addcmul(now, v, beta)
         if rules.adapt:
-            thresholds[t], widths[t] = _adapted(u, beta, rules, per_channel=threshold.ndim == 2)
+            thresholds[t], widths[t] = _adapted(u, beta, rules, t, threshold[t])
         theta = spread(thresholds[t], u)
         fired = u >= theta
         membranes.append(u)
@@ -43,16 +43,28 @@ def forward(
 
 
 @torch.no_grad()
-def _adapted(u: Tensor, beta: Tensor, rules: Rules, *, per_channel: bool) -> tuple[Tensor, Tensor]:
-    """Threshold and width of a step, as the method sets them from its membranes."""
+def _adapted(u: Tensor, beta: Tensor, rules: Rules, step: int, before: Tensor) -> tuple[Tensor, Tensor]:
+    """Threshold and width of a step, as the method sets them from its membranes.
+
+    Where no sample goes so far, the threshold ``before`` stays, and is a width that nothing is asked of.
+    """
+    alive = None if rules.ends is None else rules.ends > step
+    per_channel = before.ndim == 1
     if rules.method.watches:
+        u = u if alive is None else u[alive]
+        if len(u) == 0:
+            return before, before
         theta, width = map(torch.as_tensor, rules.method.watch(u, beta))
         shape = u.shape[1:2] if per_channel else ()
         what = f"{rules.method.name!r} watches for a threshold of {list(theta.shape)}, the layer has {list(shape)}"
         require(theta.shape == shape, "SP323", what, mend="one number a layer, or one a channel with per_channel")
         return theta, width
-    mean, std = mean_and_std(u, per_channel=per_channel)
-    return rules.method.adapt(mean, std, beta)
+    mean, std = mean_and_std(u, per_channel=per_channel, alive=alive)
+    theta, width = rules.method.adapt(mean, std, beta)
+    if alive is None:
+        return theta, width
+    there = mean.isfinite()
+    return torch.where(there, theta, before), torch.where(there, width, before)
 
 
 def backward(
