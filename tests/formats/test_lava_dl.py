@@ -104,6 +104,47 @@ def test_as_many_delays_as_inputs_delay_these(tmp_path):
     np.testing.assert_array_equal(ours, spikes([dense(weight)], late)[0])
 
 
+def test_a_first_layer_that_slides_says_how_large_its_map_is(tmp_path):
+    rng = np.random.default_rng(12)
+    first = conv(even(rng, 4, 2, 3, 2), [4, 7, 6], padding=[2, 1], dilation=[2, 3])
+    pool = conv(np.full((1, 1, 3, 2), 26.0), [2, 3, 5], stride=[3, 2]) | {"type": "pool"}
+    for layer, size in ((first, (2, 7, 7)), (pool, (2, 9, 10))):
+        graph, _ = lava_dl.read(write(tmp_path / "a.net", [layer]), T)
+        assert (graph.entry.shape, graph.entry.coding) == (size, "events")
+
+
+def late(spikes, waits):
+    """Trains [T, C, ...] that leave a channel later."""
+    there = np.zeros_like(spikes)
+    for channel, wait in enumerate(waits):
+        there[wait:, channel] = spikes[: len(spikes) - wait, channel]
+    return there
+
+
+def test_channels_of_maps_are_late_and_pools_keep_them_apart(tmp_path):
+    """As SLAYER has them: a layer's delays hold its spikes back, and one kernel pools each channel."""
+    rng = np.random.default_rng(11)
+    waits, later = np.array([0, 3, 1, 3]), np.array([2, 0, 1, 0])
+    first = conv(even(rng, 4, 2, 3, 3), [4, 8, 6], padding=[1, 1], delay=waits.astype(np.float32))
+    grouped = conv(even(rng, 4, 2, 1, 1), [4, 8, 6], groups=2, delay=later)
+    kernel = np.full((1, 1, 4, 2, 1), 26.0)
+    pool = conv(kernel, [4, 2, 3], stride=[4, 2], delay=2.0) | {"type": "pool"}
+    del pool["groups"]
+    last = dense(even(rng, 5, 24), delay=np.array([0, 1, 0, 0, 2]))
+    layers = [{"type": "input", "shape": [2, 8, 6]}, first, grouped, pool, {"type": "flatten", "shape": [24]}, last]
+    graph, notes = lava_dl.read(write(tmp_path / "a.net", layers), T)
+    assert [note.what.split(",")[0] for note in notes] == 3 * ["its channels are late by their delays"]
+    x = events(rng, 2, 8, 6)
+    (a,) = spikes([first], x)
+    (b,) = spikes([grouped], late(a, waits))
+    whole = np.tile(kernel, (4, 1, 1, 1, 1))
+    (c,) = spikes([pool | {"type": "conv", "weight": whole, "groups": 4}], late(b, later))
+    (d,) = spikes([last], late(c, 4 * [2]).reshape(T, -1))
+    for ours, theirs in zip(trains(graph, x), (a, b, c, d), strict=True):
+        assert theirs.any()
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_numbers_that_netx_changes_are_changed_and_told(tmp_path):
     weight = np.array([[300.0, -2.0], [4.5, -400.0]])
     graph, notes = lava_dl.read(write(tmp_path / "a.net", [dense(weight, delay=np.array([70.0, 0.0]))]), T)

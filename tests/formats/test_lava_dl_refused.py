@@ -9,10 +9,12 @@ from net_files import conv, dense, neurons, write
 from spikeport.findings import SpikeportError
 from spikeport.formats import lava_dl
 
+SIGNALLING = np.full((2, 2), 0x7FA00000, np.uint32).view(np.float32)  #: NaN that says so when it is cast
 LAYER = dense([[2, 4], [6, -8]])
 BARE = {name: value for name, value in LAYER.items() if name != "neuron"}
 BACK = dense([[2, 4], [6, -8]], weight_rec=np.eye(2), delay=1.0) | {"type": "dense_rec"}
 CONV = conv(np.ones((1, 1, 2, 2)), [1, 2, 2])
+POOL = CONV | {"type": "pool", "stride": (2, 2), "shape": [1, 1, 1]}
 INPUT = {"type": "input", "shape": [1, 3, 3]}
 
 
@@ -35,8 +37,10 @@ def refused(tmp_path, layers, timesteps=4):
         ([BARE, LAYER], "behind a layer without neurons"),
         ([LAYER, {"type": "average", "shape": [1]}], "'average'"),
         ([LAYER, INPUT], "behind another layer"),
-        ([CONV], "how large its input is"),
-        ([INPUT, CONV | {"delay": 2.0}], "convolution with delays"),
+        ([CONV | {"stride": (1, 2)}], "how large that is"),
+        ([INPUT, CONV | {"delay": 2.0}], "its last layer has delays"),
+        ([INPUT, POOL], "pools [1, 3, 3] by [2, 2]"),
+        ([INPUT, POOL | {"stride": (1, 1), "shape": [1, 2, 2]}], "mix its channels"),
         ([BACK], "feeds back, and has delays"),
         ([dense([[1, 254], [3, -7]])], "finer than 8 bits"),
     ],
@@ -45,7 +49,7 @@ def test_what_cannot_run_is_refused_with_the_layer(tmp_path, layers, why):
     (finding,) = refused(tmp_path, layers)
     assert finding.code == "SP227"
     assert why in f"{finding.what} {finding.why}"
-    assert finding.where.endswith(f"a.net, layer {len(layers) - 1}")
+    assert finding.where.endswith("a.net" if "last layer" in why else f"a.net, layer {len(layers) - 1}")
 
 
 def test_what_several_layers_have_is_said_once(tmp_path):
@@ -61,6 +65,7 @@ def test_what_several_layers_have_is_said_once(tmp_path):
         ([{name: value for name, value in LAYER.items() if name != "weight"}], "there is no weight"),
         ([LAYER | {"weight": np.full((2, 2), np.nan)}], "no whole numbers within 32 bits"),
         ([LAYER | {"weight": np.full((2, 2), 1e300)}], "no whole numbers within 32 bits"),
+        ([LAYER | {"weight": SIGNALLING}], "no whole numbers within 32 bits"),
         ([LAYER | {"weight": b"many"}], "weight is missing, or no numbers"),
         ([LAYER | {"bias": np.ones(3)}], "a bias of shape [3]"),
         ([LAYER | {"delay": np.ones(3)}], "delays of shape [3]"),
@@ -71,8 +76,11 @@ def test_what_several_layers_have_is_said_once(tmp_path):
         ([LAYER | {"shape": []}], "shape holds no whole numbers"),
         ([INPUT, CONV | {"shape": [1, 3, 2]}], "says that [1, 3, 2] leave it, and [1, 2, 2] do"),
         ([INPUT, CONV | {"stride": np.ones(3)}], "stride holds 3 numbers"),
+        ([CONV | {"padding": (9, 0)}], "of which nothing would enter"),
         ([INPUT, CONV | {"groups": np.ones(2)}], "groups holds 2 numbers"),
         ([INPUT, CONV | {"weight": np.ones((1, 1, 2, 2, 2))}], "weight has the shape"),
+        ([INPUT, CONV | {"delay": np.ones(3)}], "delays of shape [3] for 1 channels"),
+        ([LAYER, POOL], "which is no map"),
         ([{"type": "input", "shape": [1 << 20, 1 << 20], "neuron": {"type": b"CUBA"}}], "iDecay is missing"),
     ],
 )

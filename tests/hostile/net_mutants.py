@@ -14,14 +14,16 @@ from spikeport.verbs.load import load_model
 
 
 def nets(folder):
-    """Convolutions behind input neurons, and matrices that delay and feed back."""
+    """Convolutions behind input neurons, matrices that delay and feed back, a pool behind channels that are late."""
     rng = np.random.default_rng(0)
     driven = {"type": "input", "shape": [2, 6, 6], "neuron": neurons(), "weight": 40.0, "bias": 36.0}
     maps = [driven, conv(even(rng, 3, 2, 3, 3), [3, 4, 4], bias=even(rng, 3)), {"type": "flatten", "shape": [48]}]
     again = dense(even(rng, 4, 6), weight_rec=even(rng, 4, 4)) | {"type": "dense_rec"}
     last = dense(even(rng, 2, 4), neuron=neurons(iDecay=4096, vDecay=0, vThMant=131071))
     matrices = [dense(even(rng, 6, 5), delay=np.arange(6) % 3), again, last]
-    files = [([*maps, dense(even(rng, 3, 48))], 4), (matrices, None)]
+    pool = conv(np.full((1, 1, 2, 2), 26.0), [4, 2, 2], stride=[2, 2]) | {"type": "pool"}
+    late = [conv(even(rng, 4, 1, 3, 3), [4, 4, 4], delay=np.arange(4)), pool, {"type": "flatten", "shape": [16]}]
+    files = [([*maps, dense(even(rng, 3, 48))], 4), (matrices, None), ([*late, dense(even(rng, 3, 16))], 3)]
     return [(".net", write(folder / "a.net", layers, samples).read_bytes()) for layers, samples in files]
 
 

@@ -6,7 +6,7 @@ the layers (``reset_interval``).
 
 1. ``formats/hdf5.py``: the file as a tree, every claim checked.
 2. ``numbers.py``: the values of a layer, whole.
-3. ``layers.py``: each layer as nodes.
+3. ``layers.py``: each layer as nodes, its neurons by ``neurons.py``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def read(path: Path | str, timesteps: int | None = None) -> tuple[Graph, tuple[F
         raise SpikeportError(replace(found, where=_layers(where, those)) for found, those in problems.items())
     if told := read_out(draft):
         notes.append(Finding("SP229", told, where, severity="note"))
-    let_out(draft)
+    let_out(draft, where)
     graph = _graph(draft, where)
     if timesteps is None:
         told = f"its simulation has {steps} timesteps" if said is not None else "it says no number of timesteps: 1"

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from spikeport.findings import Finding
+from spikeport.formats.lava_dl.neurons import HIGHEST, bias_of, neurons
 from spikeport.formats.lava_dl.numbers import LONGEST, WEIGHTS, Fields
 from spikeport.graph import (
     DECAY_ONE,
     LIF,
-    LOIHI2,
-    STATE_SHIFT,
     Array,
     Conv,
     CubaLIF,
@@ -30,13 +29,6 @@ from spikeport.graph import (
 )
 
 SUMMED = "its last layer sums up and does not fire: its membrane after the last step is the output"
-HIGHEST = 2**LOIHI2.threshold_bits - 1
-LIFS = ("LOIHI", "CUBA")  #: one neuron under two names (`netx/hdf5.py`, `get_neuron_params`)
-OTHERS = {
-    "SDNN": "sigma-delta neurons send by how much a value changed, not spikes",
-    "RF": "resonate-and-fire neurons have complex states",
-    "AD": "their thresholds or refractory states adapt, which netx cannot run either",
-}
 #: what layers and neurons say beside what is read: sizes that the weights have too, what training alone needs, and the
 #: width of a message, which holds no more than a spike's one bit
 IDLE = frozenset(
@@ -48,6 +40,7 @@ READ = {
     "dense": frozenset(("weight", "bias", "delay")),
     "dense_rec": frozenset(("weight", "weight_rec", "bias", "delay")),
     "conv": frozenset(("weight", "bias", "delay", "stride", "padding", "dilation", "groups")),
+    "pool": frozenset(("weight", "delay", "stride", "padding", "dilation")),
     "neuron": frozenset(("iDecay", "vDecay", "vThMant", "refDelay", "wgtExp", "gradedSpike")),
 }
 
@@ -62,6 +55,7 @@ class Draft:
     delays: dict[str, Array] = field(default_factory=dict)  #: of the weights of a synapse, in steps
     last: str = ""  #: where the next layer begins
     shape: Shape = ()  #: of what leaves there; () where nothing has entered yet
+    waits: Array | None = None  #: [C], steps by which the channels that leave there are late
 
     def put(self, name: str, node: Node) -> None:
         """A node behind the last one."""
@@ -70,22 +64,30 @@ class Draft:
             self.edges.append((self.last, name))
         self.shape, self.last = node.output_shape(self.shape), name
 
-    def enters(self, layer: Fields, shape: Shape | None) -> None:
-        """Spikes enter, where nothing did before. Raises SP227 where nothing says how many."""
-        if self.last:
-            return
-        if shape is None:
-            mend = "export it with SLAYER's input block, which says it"
-            layer.refused("its first layer is a convolution, and nothing says how large its input is", mend=mend)
-        self.put("input", Input(shape, "events", low=0, high=1))
+    def enters(self, shape: Shape) -> None:
+        """Spikes enter, where nothing did before."""
+        if not self.last:
+            self.put("input", Input(shape, "events", low=0, high=1))
+
+    def connect(self, name: str, node: Linear | Conv, delays: Array | None = None) -> None:
+        """A synapse, whose weights wait for ``delays``, and for the channels that they take."""
+        if self.waits is not None:
+            groups = node.groups if isinstance(node, Conv) else 1
+            late = np.repeat(self.waits.reshape(groups, -1), node.channels // groups, axis=0)
+            late = late.reshape(late.shape + (1,) * (node.weight.ndim - 2))
+            delays = np.broadcast_to(late, node.weight.shape) + (0 if delays is None else delays)
+        if delays is not None and delays.any():
+            self.delays[name] = delays
+        self.waits = None
+        self.put(name, node)
 
 
 def add(draft: Draft, number: int, layer: Fields) -> None:
     """Put layer ``number`` of a file behind those before. Raises SP202 and SP227, and what nodes raise."""
     kind = layer.text("type")
-    adders = {"input": _input, "flatten": _flatten, "dense": _dense, "dense_rec": _dense, "conv": _conv}
+    adders = {"input": _input, "flatten": _flatten, "dense": _dense, "dense_rec": _dense, "conv": _conv, "pool": _pool}
     if kind not in adders:
-        layer.refused(f"is a layer of type {kind!r}", why="netx cannot run it either.", mend=f"netx knows {[*adders]}")
+        layer.refused(f"is a layer of type {kind!r}", why="netx cannot run it either.", mend=f"known are {[*adders]}")
     if isinstance(draft.nodes.get(draft.last), Readout):
         layer.refused("is behind a layer without neurons", why="no spike enters it.")
     layer.notes.extend(_left_out(layer, kind))
@@ -119,13 +121,15 @@ def _input(draft: Draft, name: str, layer: Fields) -> None:
         f"Lava-DL's data sets make it of x in 0 … 1 as {2 * weight} x {'+-'[bias < weight]} {abs(bias - weight)}"
     )
     layer.notes.append(Finding("SP229", what, layer.where, severity="note"))
-    draft.put(f"{name}.neuron", _neurons(layer, shape, np.zeros((), np.int64), draft.timesteps, driven=True))
+    draft.put(f"{name}.neuron", neurons(layer, shape, np.zeros((), np.int64), draft.timesteps, driven=True))
 
 
 def _flatten(draft: Draft, name: str, layer: Fields) -> None:
     if not draft.last:
         shape = tuple(map(int, layer.whole("shape").reshape(-1)))
-        draft.enters(layer, (math.prod(shape),))
+        draft.enters((math.prod(shape),))
+    if draft.waits is not None:
+        draft.waits = np.repeat(draft.waits, math.prod(draft.shape[1:]))
     draft.put(name, Flatten())
 
 
@@ -135,21 +139,20 @@ def _dense(draft: Draft, name: str, layer: Fields) -> None:
     weight, back = (_matrix(layer, part, outputs) for part in ("weight", "weight_rec"))
     if weight is None:
         layer.damaged("there is no weight")
-    draft.enters(layer, weight.shape[1:])
+    draft.enters(weight.shape[1:])
     both = weight if back is None else np.hstack([weight, back])
     if both.min() < 0 < both.max():
         both = layer.cut("weight", both, *WEIGHTS)
     mantissas, exponent = layer.mantissas(both[:, : weight.shape[1]])
-    draft.put(name, Linear(mantissas, exponent=exponent))
-    if "delay" in layer and (delays := _delays(layer, weight)).any():
-        if back is not None:
-            layer.refused("feeds back, and has delays", why="netx delays what feeds back too, by another matrix.")
-        draft.delays[name] = delays
+    delays = _delays(layer, weight) if "delay" in layer else np.zeros((), np.int64)
+    if back is not None and delays.any():
+        layer.refused("feeds back, and has delays", why="netx delays what feeds back too, by another matrix.")
+    draft.connect(name, Linear(mantissas, exponent=exponent), delays)
     if "neuron" not in layer and back is None:
         _summed(draft, name, layer)
         return
     neuron = f"{name}.neuron"
-    draft.put(neuron, _neurons(layer, (outputs,), _bias(layer, (outputs,)), draft.timesteps))
+    draft.put(neuron, neurons(layer, (outputs,), bias_of(layer, (outputs,)), draft.timesteps))
     if back is not None:
         mantissas, exponent = layer.mantissas(both[:, weight.shape[1] :])
         past, again = f"{name}.past", f"{name}.back"
@@ -159,14 +162,19 @@ def _dense(draft: Draft, name: str, layer: Fields) -> None:
 
 def _summed(draft: Draft, name: str, layer: Fields) -> None:
     """A last layer that SLAYER reads without neurons: netx takes currents that add up for ever, and no spike leaves."""
-    if _bias(layer, draft.shape).any():
+    if bias_of(layer, draft.shape).any():
         layer.refused("has no neurons but a bias", why="netx adds it to their sum once, not at each step.")
     draft.put(f"{name}.membrane", Readout(draft.shape, np.ones(draft.timesteps, np.int64)))
     layer.notes.append(Finding("SP229", SUMMED, layer.where, severity="note"))
 
 
-def let_out(draft: Draft) -> None:
-    """Spikes of a last layer that feeds back leave by a node of their own: a graph ends where nothing reads."""
+def let_out(draft: Draft, where: str) -> None:
+    """Spikes of a last layer that feeds back leave by a node of their own: a graph ends where nothing reads.
+
+    Raises SP227 where what leaves is late, channel by channel.
+    """
+    if draft.waits is not None:
+        Fields({}, where).refused("its last layer has delays", mend="end it with a dense layer")
     if any(source == draft.last for source, _ in draft.edges):
         draft.put(f"{draft.last.removesuffix('.neuron')}.out", Scale(np.ones((), np.int64)))
 
@@ -195,68 +203,69 @@ def _delays(layer: Fields, weight: Array) -> Array:
 
 def _conv(draft: Draft, name: str, layer: Fields) -> None:
     """Kernels [out, in / groups, rows, columns], and an axis of time that is 1 in older files."""
-    if "delay" in layer and layer.whole("delay").any():
-        layer.refused("is a convolution with delays", why="netx leaves them out: other spikes than in training.")
-    draft.enters(layer, None)
+    windows: dict[str, Any] = {each: layer.two(each) for each in ("stride", "padding", "dilation")}
+    weight, groups = _kernels(layer), layer.one("groups", 1)
+    if not draft.last:
+        draft.enters((weight.shape[1] * groups, *_size(layer, weight.shape[2:], **windows)))
+    mantissas, exponent = layer.mantissas(weight)
+    draft.connect(name, Conv(mantissas, exponent=exponent, groups=groups, **windows))
+    _fires(draft, name, layer)
+
+
+def _pool(draft: Draft, name: str, layer: Fields) -> None:
+    """One kernel for every channel, side by side, as SLAYER computes it (`slayer/synapse/layer.py`); netx does not.
+
+    SLAYER slides it over the rows of all channels in one, so that these divide into kernels, or channels would mix.
+    """
+    windows: dict[str, Any] = {each: layer.two(each) for each in ("stride", "padding", "dilation")}
+    weight, shape = _kernels(layer), tuple(map(int, layer.whole("shape").reshape(-1)))
+    if not draft.last and len(shape) == 3:
+        draft.enters((shape[0], *(n * k for n, k in zip(shape[1:], weight.shape[2:], strict=True))))
+    channels = (draft.shape or shape)[0]
+    if len(draft.shape) != 3:
+        layer.damaged(f"pools {list(draft.shape)}, which is no map")
+    whole = not any(n % max(k, 1) for n, k in zip(draft.shape[1:], weight.shape[2:], strict=True))
+    whole &= windows["dilation"] == (1, 1)
+    if weight.shape[:2] != (1, 1) or windows["padding"] != (0, 0) or windows["stride"] != weight.shape[2:] or not whole:
+        layer.refused(f"pools {list(draft.shape)} by {list(weight.shape[2:])}", why="SLAYER would mix its channels.")
+    mantissas, exponent = layer.mantissas(np.repeat(weight, channels, axis=0))
+    draft.connect(name, Conv(mantissas, exponent=exponent, groups=channels, **windows))
+    _fires(draft, name, layer)
+
+
+def _size(layer: Fields, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape) -> Shape:
+    """Rows and columns of the map that enters a first convolution, from those that leave it.
+
+    Raises SP227 where a stride passes over some, so that several sizes would do.
+    """
+    leaves = tuple(map(int, layer.whole("shape").reshape(-1)))[1:]
+    if stride != (1, 1) or len(leaves) != 2:
+        what = "its first layer slides over a map in strides, and nothing says how large that is"
+        layer.refused(what, mend="export it with SLAYER's input block, which says it")
+    windows = zip(leaves, kernel, padding, dilation, strict=True)
+    size = tuple(n - 2 * p + d * (k - 1) for n, k, p, d in windows)
+    if min(size) < 1:
+        layer.damaged(f"says that {list(leaves)} leave it, of which nothing would enter")
+    return size
+
+
+def _kernels(layer: Fields) -> Array:
     weight = layer.whole("weight")
     if weight.ndim not in (4, 5) or math.prod(weight.shape[4:]) != 1:
         layer.damaged(f"weight has the shape {list(weight.shape)}")
-    mantissas, exponent = layer.mantissas(weight.reshape(weight.shape[:4]))
-    windows: dict[str, Any] = {each: layer.two(each) for each in ("stride", "padding", "dilation")}
-    draft.put(name, Conv(mantissas, exponent=exponent, groups=layer.one("groups", 1), **windows))
-    draft.put(f"{name}.neuron", _neurons(layer, draft.shape, _bias(layer, draft.shape), draft.timesteps))
+    return weight.reshape(weight.shape[:4])
 
 
-def _bias(layer: Fields, shape: Shape) -> Array:
-    """Mantissas [], [C], or of each neuron, which Lava has in the order of columns, rows, channels."""
-    bias = layer.whole("bias", 0)
-    if bias.size == 1:
-        return bias.reshape(())
-    if len(shape) == 3 and bias.shape == shape[::-1]:
-        return bias.transpose(2, 1, 0)
-    if bias.shape != shape[:1]:
-        layer.damaged(f"a bias of shape {list(bias.shape)} for neurons of {list(shape)}")
-    return bias
-
-
-def _neurons(layer: Fields, shape: Shape, bias: Array, timesteps: int, *, driven: bool = False) -> LIF:
-    """Current-based neurons; without a current where it is gone at the next step, or where a bias alone is ``driven``.
-
-    `get_neuron_params` of netx, with Lava's fixed-point model of LIF (``proc/lif/models.py``): u decays by
-    (4096 - iDecay) / 4096, v by (4096 - vDecay) / 4096, bias and threshold are mantissas over 2^6.
-    """
-    if "neuron" not in layer:
-        layer.refused("has no neurons", why="netx takes currents that add up for ever, and no spike leaves.")
-    neuron = layer.fields("neuron")
-    kind = neuron.text("type")
-    if kind not in LIFS:
-        why = next((why for prefix, why in OTHERS.items() if kind.startswith(prefix)), "netx knows no such neuron.")
-        layer.refused(f"has neurons of type {kind!r}", why=why, mend=f"spikeport runs those of {' and '.join(LIFS)}")
-    for name, usual, why in (
-        ("refDelay", 1, "netx has no refractory time: neurons fire that did not in training."),
-        ("wgtExp", 0, "netx leaves it out: other sums than in training."),
-        ("gradedSpike", 0, "netx sends a spike of one bit all the same."),
-    ):
-        if neuron.one(name, usual) != usual:
-            layer.refused(f"its neurons have {name} = {neuron.one(name)}", why=why)
-    current, membrane = (DECAY_ONE - _parameter(neuron, each, shape) for each in ("iDecay", "vDecay"))
-    threshold = _threshold(neuron, shape)
-    threshold = np.broadcast_to(threshold, (timesteps, *threshold.shape))
-    facts: dict[str, Any] = {"bias": bias << STATE_SHIFT, "reset": "zero", "compare": ">"}
-    if driven or not current.any():
-        return LIF(shape, membrane, threshold, **facts)
-    return CubaLIF(shape, membrane, threshold, **facts, current_decay=current)
-
-
-def _threshold(neuron: Fields, shape: Shape) -> Array:
-    """Mantissas of 17 bits; SLAYER's affine blocks have 2^18 - 1, which no membrane passes."""
-    threshold = _parameter(neuron, "vThMant", shape)
-    kept: Array = np.minimum(threshold, HIGHEST)
-    if (kept != threshold).any():
-        what = f"a threshold of {threshold.max()}, above every membrane, became {HIGHEST}, which a membrane passes"
-        note = f"{what} where it saturates at 24 bits"
-        neuron.notes.append(Finding("SP228", note, neuron.where, severity="substituted"))
-    return kept
+def _fires(draft: Draft, name: str, layer: Fields) -> None:
+    """The neurons of a map, whose channels may be late: SLAYER delays them, netx leaves that out."""
+    draft.put(f"{name}.neuron", neurons(layer, draft.shape, bias_of(layer, draft.shape), draft.timesteps))
+    waits = layer.whole("delay", 0)
+    if waits.size not in (1, draft.shape[0]) or waits.min() < 0:
+        layer.damaged(f"delays of shape {list(waits.shape)} for {draft.shape[0]} channels")
+    if waits.any():
+        draft.waits = np.broadcast_to(waits.reshape(-1), draft.shape[:1])
+        what = "its channels are late by their delays, as in SLAYER; netx leaves them out"
+        layer.notes.append(Finding("SP229", what, layer.where, severity="note"))
 
 
 def read_out(draft: Draft) -> str:
@@ -275,10 +284,3 @@ def read_out(draft: Draft) -> str:
     ones = np.ones(draft.timesteps, np.int64)
     draft.put(f"{name.removesuffix('.neuron')}.membrane", Readout(node.shape, ones, node.bias))
     return SUMMED
-
-
-def _parameter(neuron: Fields, name: str, shape: Shape) -> Array:
-    value = neuron.whole(name)
-    if value.size != 1 and value.shape != shape[:1]:
-        neuron.damaged(f"{name} of shape {list(value.shape)} for neurons of {list(shape)}")
-    return value.reshape(()) if value.size == 1 else value
