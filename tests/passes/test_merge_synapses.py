@@ -34,6 +34,18 @@ PAIRS = {
         Conv(grid(RNG, 2, 3, 3, 3), grid(RNG, 2), padding=(1, 1)),
         (2, 6, 6),
     ),
+    "one place with a border and a bias, then a convolution a channel": (
+        MAP,
+        Conv(grid(RNG, 4, 4, 1, 1), grid(RNG, 4), padding=(1, 2)),
+        Conv(grid(RNG, 4, 1, 3, 3), stride=(2, 1), dilation=(1, 2), groups=4),
+        (4, 3, 6),
+    ),
+    "a border before a border": (
+        MAP,
+        Conv(grid(RNG, 4, 2, 1, 1), padding=(2, 0), groups=2),
+        Conv(grid(RNG, 4, 2, 3, 3), grid(RNG, 4), padding=(1, 1), groups=2),
+        (4, 10, 6),
+    ),
 }
 
 

@@ -17,7 +17,8 @@ def merge_synapses(graph: Graph) -> Graph:
     2. A convolution of one place (kernel and stride 1, no padding) behind any other: each kernel of the result is the
        sum of those of the first, weighted, whatever its stride and padding; the bias as in 1. Groups stay where both
        have as many, else there is one.
-    3. A convolution of one place without bias before any other: the second's kernels over the first's inputs.
+    3. A convolution of one place, which may be padded, before any other: the second's kernels over the first's inputs,
+       behind the zeros of both. With a bias, which the second's own zeros would not have, only before one without.
 
     All in float64, rounded once to the graph's type. Other pairs stay.
 
@@ -56,9 +57,11 @@ def _merged(first: Synapse, second: Synapse, dtype: np.dtype[np.floating]) -> Sy
         weight = np.einsum("gom,gmi...->goi...", rows, a)
         bias = _bias(first, second, _dense(second, 1).reshape(second.channels, -1), dtype)
         kept = first
-    elif _one_place(first) and first.bias is None:
+    elif prod(first.kernel) == prod(first.stride) == 1 and (first.bias is None or not any(second.padding)):
         weight = np.einsum("gom...,gmi->goi...", b, a.reshape(a.shape[:3]))
-        bias, kept = second.bias, second
+        whole = _dense(second, 1)
+        bias = _bias(first, second, whole.reshape(*whole.shape[1:3], -1).sum(2), dtype)
+        kept = second.with_(padding=tuple(p + q for p, q in zip(first.padding, second.padding, strict=True)))
     else:
         return None
     return kept.with_(weight=weight.reshape(-1, *weight.shape[2:]).astype(dtype), bias=bias, groups=groups)

@@ -11,6 +11,7 @@ from spikeport.tracing import operations
 from spikeport.tracing.arithmetic import chosen
 from spikeport.tracing.axes import with_time, without_time
 from spikeport.tracing.blocks import gathered, steps_of
+from spikeport.tracing.borders import filled
 from spikeport.tracing.call import FIXED, Call
 from spikeport.tracing.symbols import Axes, Steps, Symbol, Unsupported
 
@@ -160,6 +161,8 @@ def setitem(call: Call) -> Any:
     mask = index if isinstance(index, Tensor) else None
     if mask is not None and call.tracer.known_of(mask) is not None:
         return chosen(call, mask, value, target)
+    if (bordered := filled(call)) is not None:
+        return bordered
     y = call.symbol(value)
     block = call.known(target)
     parts = _spelled(list(index) if isinstance(index, tuple) else [index], target.ndim)
