@@ -103,6 +103,19 @@ class ReadTogether(Folded):
         return self.last(torch.stack(spikes).flatten(2)).mean(0)
 
 
+class Grey(Folded):
+    """[T, B, H, W] without an axis of channels, which the fold puts in."""
+
+    def forward(self, x):
+        currents = self.entry(x.reshape(-1, 1, 6, 6)).view(T, x.shape[1], 3, 4, 4)
+        v, total = torch.zeros_like(currents[0]), 0.0
+        for current in currents:
+            v = 0.75 * v + 2 * current
+            z = (v > 1).float()
+            v, total = v - z, total + self.last(z.flatten(1))
+        return total
+
+
 class Recurrent(nn.Module):
     """[B, T, C]; its own spikes come back through a layer, from zeros at the first step."""
 
@@ -200,6 +213,7 @@ CASES = {
     "images": Case(Images, (1, 1, 6, 6), 0, {LIF: 3}),  # the maximum of spikes is a layer without memory
     "sequences": Case(Sequences, (1, T, 12), 0, {LIF: 1}),
     "folded": Case(Folded, (T, 1, 1, 6, 6), 1, {LIF: 1}),
+    "grey": Case(Grey, (T, 1, 6, 6), 1, {LIF: 1}),
     "read together": Case(ReadTogether, (T, 1, 1, 6, 6), 1, {LIF: 1}),
     "recurrent": Case(Recurrent, (1, T, 6), 0, {LIF: 1}),
     "snntorch Leaky": Case(lambda: snntorch("Leaky", "init_leaky", beta=0.9), (1, 12), 0, {LIF: 2}),

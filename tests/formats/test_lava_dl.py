@@ -145,6 +145,36 @@ def test_channels_of_maps_are_late_and_pools_keep_them_apart(tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_a_weight_may_have_a_delay_of_its_own(tmp_path):
+    rng = np.random.default_rng(13)
+    weight, wait, x = even(rng, 3, 4), rng.integers(0, 5, (3, 4)), events(rng, 4)
+    graph, _ = lava_dl.read(write(tmp_path / "a.net", [dense(weight, delay=wait)]), T)
+    sums = [
+        [sum(weight[o, i] * x[t - wait[o, i], i] for i in range(4) if t >= wait[o, i]) for o in range(3)]
+        for t in range(T)
+    ]
+    one = dense(np.eye(3))  # whose sums are what enters
+    np.testing.assert_array_equal(trains(graph, x)[0], spikes([one], np.array(sums))[0])
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        [{"type": "input", "shape": [2, 3, 2]}],  # netx reads no shape before a matrix
+        [{"type": "input"}],
+        [{"type": "flatten"}],
+        [{"type": "input", "shape": [2, 3, 2]}, {"type": "flatten", "shape": [7]}],
+    ],
+)
+def test_what_stands_before_the_first_matrix_tells_little(tmp_path, before):
+    rng = np.random.default_rng(14)
+    layer, x = dense(even(rng, 5, 12)), events(rng, 12)
+    graph, _ = lava_dl.read(write(tmp_path / "a.net", [*before, layer]), T)
+    shape = graph.entry.shape
+    assert shape == ((2, 3, 2) if len(before) == 2 else (12,))
+    np.testing.assert_array_equal(trains(graph, x.reshape(T, *shape))[0], spikes([layer], x)[0])
+
+
 def test_numbers_that_netx_changes_are_changed_and_told(tmp_path):
     weight = np.array([[300.0, -2.0], [4.5, -400.0]])
     graph, notes = lava_dl.read(write(tmp_path / "a.net", [dense(weight, delay=np.array([70.0, 0.0]))]), T)

@@ -69,6 +69,8 @@ def test_the_module_itself_runs_without_it():
     [
         nn.Softmax(0),  # over samples
         lambda scores: scores.argmax(),
+        lambda scores: scores.unsqueeze(2).softmax(2),  # 1 whatever it is
+        lambda scores: scores[:, :4].unflatten(1, (2, 2)).softmax(2),  # of pairs, each by itself
         lambda scores: 2 * scores.softmax(1),
         lambda scores: scores.softmax(1) + scores,
         lambda scores: torch.sigmoid(scores) * scores,
@@ -78,6 +80,19 @@ def test_what_decides_otherwise_is_refused(last):
     with pytest.raises(SpikeportError) as caught:
         capture(Net(last), (6,))
     assert caught.value.code == "SP380"
+
+
+def test_one_output_is_no_decision_between_classes():
+    class One(Net):
+        def forward(self, x):
+            return torch.sigmoid(super().forward(x)[:, :1])
+
+    net = One()
+    note = capture(net, (6,)).provenance["notes"][-1]
+    assert "it is above 0.5 where that is above 0" in note
+    with pytest.raises(SpikeportError, match="the network has one") as caught:
+        spikeport.evaluate((net, (6,)), (np.zeros((3, 6), np.float32), np.array([0, 1, 1])))
+    assert caught.value.code == "SP247"
 
 
 def test_steps_that_are_decided_one_by_one_are_refused():

@@ -153,6 +153,16 @@ def test_a_step_function_that_was_taken_apart(kind, low, high, met):
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in built.graph.initializer}
     kinds = [operator.op_type for operator in OnnxModule(built, arrays).operators]
     assert len(kinds) == (4 if met == 0.5 else 2)
+    numbered = [*(constant(name, value) for name, value in numbers.items()), constant("again", 0.25), *steps]
+    numbered[-2] = helper.make_node("Equal", ["again", "x"], ["r"])  # as the older exporter writes numbers
+    built = model(numbered, {}, ROWS)
+    same(*both(built, x))
+    assert len(OnnxModule(built, {}).operators) == len(kinds)
+
+
+def constant(name, value):
+    """A number as an operator."""
+    return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(np.array(value, f4)))
 
 
 @pytest.mark.parametrize("sizes", [None, [1, 2]])

@@ -66,7 +66,8 @@ def _whole(values: Array, padding: Conv, wanted: Array) -> bool:
     inside = np.zeros(values.shape[2:], bool)
     spans: list[slice] = []
     (one,) = np.argwhere(padding.weight[0, 0])
-    for at, wide, kernel, length in zip(one.tolist(), padding.padding, padding.kernel, inside.shape, strict=True):
+    for axis, length in enumerate(values.shape[2:]):
+        at, wide, kernel = int(one[axis]), padding.padding[axis], padding.kernel[axis]
         spans.append(slice(wide - at, length - wide - at + kernel - 1))
     inside[tuple(spans)] = True
     border = values[:, :, ~inside]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 from torch import Tensor
@@ -33,8 +34,9 @@ class LastFunctions:
         """Remember it. Raises `Unsupported`: who goes on with what it returns is refused."""
         x = call.get(0, "input")
         known = call.tracer.known_of(x)
-        whole = isinstance(known, Symbol) and not known.timed  # else steps would be decided one by one
-        if whole and isinstance(call.out, Tensor) and (call.name in ELEMENTWISE or _over_classes(call, known)):
+        if not isinstance(known, Symbol) or known.timed:  # then steps would be decided one by one
+            return reasons.unknown(call)
+        if isinstance(call.out, Tensor) and (call.name in ELEMENTWISE or _over_classes(call, known)):
             self._calls.append((call.out, x, call.name))
         return reasons.unknown(call)
 
@@ -61,11 +63,19 @@ def note(left_out: Mapping[str, Sequence[str]]) -> str:
     """What was left out, in words."""
     names = [", then ".join(names) + (f" of {key!r}" if len(left_out) > 1 else "") for key, names in left_out.items()]
     what = f"what the module does last, {' and '.join(names)}, was left out"
-    return f"{what}: the output is what enters it, which decides for the same class"
+    less = {name for names in left_out.values() for name in names} & set(ELEMENTWISE)
+    but = (
+        ", but where it saturates; it is above 0.5 where that is above 0"
+        if less - {"logsigmoid", "log_sigmoid"}
+        else ""
+    )
+    return f"{what}: the output is what enters it, which decides for the same class{but}"
 
 
-def _over_classes(call: Call, known: Any) -> bool:
-    """Whether a function runs along one axis, of features."""
+def _over_classes(call: Call, known: Symbol) -> bool:
+    """Whether a function runs over all features of a sample, two or more, along one axis."""
     dim = call.get(1, "dim")
     group = known.axes[dim] if isinstance(dim, int) else ()
-    return bool(group) and all(isinstance(label, int) for label in group)
+    classes = call.shape[dim] if isinstance(dim, int) else 0
+    samples = prod(size for size, labels in zip(call.shape, known.axes, strict=True) if "B" in labels)
+    return bool(group) and "B" not in group and classes > 1 and prod(call.shape) == samples * classes

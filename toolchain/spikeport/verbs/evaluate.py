@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Annotated
 
 from spikeport.comparison.intervals import wilson
 from spikeport.files import folder
-from spikeport.findings import Finding
+from spikeport.findings import Finding, require
 from spikeport.target import Request, silent
 from spikeport.told import Told
 from spikeport.verbs.execute import execute, execute_in_parts
@@ -93,6 +94,9 @@ def evaluate(
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=data)
     samples = load_data(data, split, loaded.graph, limit, labels)
     answers = samples.labels  # asked for before anything runs
+    outputs = prod(loaded.graph.shapes[loaded.graph.output])
+    mend = "bring a network with an output for each class, two for a yes or no"
+    require(outputs > 1, "SP247", "an accuracy compares outputs, and the network has one", where=loaded.name, mend=mend)
     request = Request(device=device, batch=batch, memory=memory, seconds=seconds, progress=progress)
     if on != "here":
         record = execute_on(on, loaded, target, samples.given, request, out)

@@ -37,7 +37,7 @@ def execute(model: Model, name: str | None, samples: Array | Samples, request: R
     request, notes = _placed(name, request)
     if name == "pytorch":
         if model.module is None:
-            fail("SP905", f"PyTorch cannot run a {model.kind}", where=model.name, mend="use --target reference")
+            fail("SP905", f"PyTorch cannot run a {model.kind}", where=model.name, mend=f"use --target {model.target}")
         from spikeport.tracing.observe import observe
 
         output = model.metadata.get("options", {}).get("output")

@@ -84,6 +84,12 @@ def _captured(name: str, code: Named, timesteps: str | None, *findings: Finding)
     graph = code.graph(None if timesteps is None else whole(timesteps, "timesteps"))
     mend = "if that is not meant, return (module, input_shape, options), for instance {'forward': 'step'}"
     notes = graph.provenance.get("notes", ())
-    read = tuple(Finding("SP242", note, where=name, mend=mend, severity="note") for note in notes)
+    from spikeport.tracing import last_functions
+
+    left_out = last_functions.note(graph.provenance.get(last_functions.KEY, {}))
+    mends = ("" if note == left_out else mend for note in notes)
+    read = tuple(
+        Finding("SP242", note, where=name, mend=m, severity="note") for note, m in zip(notes, mends, strict=True)
+    )
     facts = {"model": name, "input_shape": code.input_shape, "options": code.options}
     return Model(name, "module", graph, code.module, facts, findings=(*findings, *read))

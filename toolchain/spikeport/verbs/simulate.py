@@ -151,7 +151,9 @@ def _silent(model: Model, record: Record) -> Iterator[Finding]:
             "no neuron fired once in this run",
             where=model.name,
             why="the file was read with choices that its writer may not have meant; the findings name them.",
-            mend="--dt, or --nir written_by=TOOL, if the network is not meant to be silent here",
+            mend="--dt, or --nir written_by=TOOL, if the network is not meant to be silent here"
+            if model.kind == "nir"
+            else "look at the samples: their values, and the axis of time",
             severity="note",
         )
 

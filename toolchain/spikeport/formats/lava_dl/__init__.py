@@ -52,6 +52,8 @@ def read(path: Path | str, timesteps: int | None = None) -> tuple[Graph, tuple[F
             if not draft.last or error.code != "SP227":
                 break  # what comes behind is measured by it
         notes += layer.notes
+    if not problems and not draft.last:
+        fail("SP202", "holds no layer but its input", where=where, mend="export it again")
     if problems:
         raise SpikeportError(replace(found, where=_layers(where, those)) for found, those in problems.items())
     if told := read_out(draft):

@@ -55,6 +55,7 @@ class Draft:
     delays: dict[str, Array] = field(default_factory=dict)  #: of the weights of a synapse, in steps
     last: str = ""  #: where the next layer begins
     shape: Shape = ()  #: of what leaves there; () where nothing has entered yet
+    entry: Shape = ()  #: of what enters the first layer, where an input says it
     waits: Array | None = None  #: [C], steps by which the channels that leave there are late
 
     def put(self, name: str, node: Node) -> None:
@@ -92,7 +93,8 @@ def add(draft: Draft, number: int, layer: Fields) -> None:
         layer.refused("is behind a layer without neurons", why="no spike enters it.")
     layer.notes.extend(_left_out(layer, kind))
     adders[kind](draft, f"{kind}{number}", layer)
-    shape = tuple(map(int, layer.whole("shape").reshape(-1))) if "shape" in layer else draft.shape
+    said = "shape" in layer and draft.last and kind != "flatten"  # whose shape nobody reads
+    shape = tuple(map(int, layer.whole("shape").reshape(-1))) if said else draft.shape
     if math.prod(shape) != math.prod(draft.shape):
         layer.damaged(f"says that {list(shape)} leave it, and {list(draft.shape)} do")
 
@@ -107,11 +109,15 @@ def _left_out(layer: Fields, kind: str) -> Iterator[Finding]:
 
 def _input(draft: Draft, name: str, layer: Fields) -> None:
     """An input that says its shape; or neurons that a bias drives, the same at each step of a sample."""
+    if draft.last:
+        layer.refused("is an input behind another layer")
+    if "neuron" not in layer and "shape" not in layer:
+        return
     shape = tuple(map(int, layer.whole("shape").reshape(-1)))
-    if draft.last or any(size < 1 for size in shape):
-        layer.refused("is an input behind another layer" if draft.last else f"its shape is {list(shape)}")
+    if any(size < 1 for size in shape):
+        layer.damaged(f"its shape is {list(shape)}")
     if "neuron" not in layer:
-        draft.put("input", Input(shape, "events", low=0, high=1))
+        draft.entry = shape
         return
     weight, bias = layer.one("weight", 64), layer.one("bias", 0)
     low, high = bias - abs(weight), bias + abs(weight)
@@ -125,9 +131,9 @@ def _input(draft: Draft, name: str, layer: Fields) -> None:
 
 
 def _flatten(draft: Draft, name: str, layer: Fields) -> None:
-    if not draft.last:
-        shape = tuple(map(int, layer.whole("shape").reshape(-1)))
-        draft.enters((math.prod(shape),))
+    if not draft.last and not draft.entry:
+        return  # what enters is flat
+    draft.enters(draft.entry)
     if draft.waits is not None:
         draft.waits = np.repeat(draft.waits, math.prod(draft.shape[1:]))
     draft.put(name, Flatten())
@@ -143,7 +149,8 @@ def _dense(draft: Draft, name: str, layer: Fields) -> None:
     both = weight if back is None else np.hstack([weight, back])
     if both.min() < 0 < both.max():
         both = layer.cut("weight", both, *WEIGHTS)
-    mantissas, exponent = layer.mantissas(both[:, : weight.shape[1]])
+    mantissas, exponent = layer.mantissas(both)  # both matrices lie in one format
+    mantissas, again = mantissas[:, : weight.shape[1]], mantissas[:, weight.shape[1] :]
     delays = _delays(layer, weight) if "delay" in layer else np.zeros((), np.int64)
     if back is not None and delays.any():
         layer.refused("feeds back, and has delays", why="netx delays what feeds back too, by another matrix.")
@@ -154,10 +161,9 @@ def _dense(draft: Draft, name: str, layer: Fields) -> None:
     neuron = f"{name}.neuron"
     draft.put(neuron, neurons(layer, (outputs,), bias_of(layer, (outputs,)), draft.timesteps))
     if back is not None:
-        mantissas, exponent = layer.mantissas(both[:, weight.shape[1] :])
-        past, again = f"{name}.past", f"{name}.back"
-        draft.nodes |= {past: Delay((outputs,)), again: Linear(mantissas, exponent=exponent)}
-        draft.edges += [(neuron, past), (past, again), (again, neuron)]
+        past, behind = f"{name}.past", f"{name}.back"
+        draft.nodes |= {past: Delay((outputs,)), behind: Linear(again, exponent=exponent)}
+        draft.edges += [(neuron, past), (past, behind), (behind, neuron)]
 
 
 def _summed(draft: Draft, name: str, layer: Fields) -> None:
@@ -192,10 +198,13 @@ def _matrix(layer: Fields, name: str, outputs: int) -> Array | None:
 
 
 def _delays(layer: Fields, weight: Array) -> Array:
-    """Steps a weight: one an output, or one an input, as netx tells them apart (`create_dense`)."""
-    delay = layer.cut("delay", layer.whole("delay"), 0, LONGEST)
-    if delay.size == 1:
-        return np.broadcast_to(delay.reshape(()), weight.shape)
+    """Steps a weight: its own, one an output, or one an input, as netx tells them apart (`create_dense`)."""
+    delay = layer.whole("delay")
+    if delay.min() < 0:
+        layer.damaged(f"a delay of {delay.min()} steps")
+    delay = layer.cut("delay", delay, 0, LONGEST)
+    if delay.size == 1 or delay.shape == weight.shape:
+        return np.broadcast_to(delay if delay.shape == weight.shape else delay.reshape(()), weight.shape)
     if delay.ndim == 1 and delay.size in weight.shape:
         return np.broadcast_to(delay[:, None] if delay.size == len(weight) else delay, weight.shape)
     layer.damaged(f"delays of shape {list(delay.shape)} beside weights of {list(weight.shape)}")
@@ -205,7 +214,9 @@ def _conv(draft: Draft, name: str, layer: Fields) -> None:
     """Kernels [out, in / groups, rows, columns], and an axis of time that is 1 in older files."""
     windows: dict[str, Any] = {each: layer.two(each) for each in ("stride", "padding", "dilation")}
     weight, groups = _kernels(layer), layer.one("groups", 1)
-    if not draft.last:
+    if draft.entry:
+        draft.enters(draft.entry)
+    elif not draft.last:
         draft.enters((weight.shape[1] * groups, *_size(layer, weight.shape[2:], **windows)))
     mantissas, exponent = layer.mantissas(weight)
     draft.connect(name, Conv(mantissas, exponent=exponent, groups=groups, **windows))
@@ -219,7 +230,9 @@ def _pool(draft: Draft, name: str, layer: Fields) -> None:
     """
     windows: dict[str, Any] = {each: layer.two(each) for each in ("stride", "padding", "dilation")}
     weight, shape = _kernels(layer), tuple(map(int, layer.whole("shape").reshape(-1)))
-    if not draft.last and len(shape) == 3:
+    if draft.entry:
+        draft.enters(draft.entry)
+    elif not draft.last and len(shape) == 3:
         draft.enters((shape[0], *(n * k for n, k in zip(shape[1:], weight.shape[2:], strict=True))))
     channels = (draft.shape or shape)[0]
     if len(draft.shape) != 3:

@@ -10,6 +10,7 @@ from spikeport.findings import Finding
 from spikeport.formats.lava_dl.numbers import Fields
 from spikeport.graph import DECAY_ONE, LIF, LOIHI2, STATE_SHIFT, Array, CubaLIF, Shape
 
+BIAS = 2 ** (LOIHI2.bias_bits - 1 + LOIHI2.bias_exponent[1] - STATE_SHIFT)  #: of mantissas over 2^6
 HIGHEST = 2**LOIHI2.threshold_bits - 1
 LIFS = ("LOIHI", "CUBA")  #: one neuron under two names (`netx/hdf5.py`, `get_neuron_params`)
 OTHERS = {
@@ -51,6 +52,14 @@ def neurons(layer: Fields, shape: Shape, bias: Array, timesteps: int, *, driven:
     ):
         if neuron.one(name, usual) != usual:
             layer.refused(f"its neurons have {name} = {neuron.one(name)}", why=why)
+    for name, value, low, high in (
+        ("iDecay", neuron.whole("iDecay"), 1, DECAY_ONE),  # a current that never decays has no place in a format
+        ("vDecay", neuron.whole("vDecay"), 0, DECAY_ONE - 1),
+        ("vThMant", neuron.whole("vThMant"), 0, 2**31),
+        ("bias", bias, -BIAS, BIAS - 1),
+    ):
+        if value.min() < low or value.max() > high:
+            layer.refused(f"{name} spans {value.min()} … {value.max()}, beyond {low} … {high}")
     current, membrane = (DECAY_ONE - _parameter(neuron, each, shape) for each in ("iDecay", "vDecay"))
     threshold = _threshold(neuron, shape)
     threshold = np.broadcast_to(threshold, (timesteps, *threshold.shape))

@@ -29,6 +29,8 @@ def with_batch(actual: tuple[int, ...], known: Recorded, batch: int, *, folds: b
     before the batch become one with it: of (T, 1, 1, H, W) and (T, 1, H, W) nothing tells which 1 was left out.
     """
     behind = list(known.behind)
+    if len(actual) != len(known.before):
+        raise Unsupported(f"reshapes {list(actual)}, where the model has {list(known.before)}")
     changed = [axis for axis, (now, was) in enumerate(zip(actual, known.before, strict=True)) if now != was]
     if not changed:
         return behind

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -23,7 +22,7 @@ from spikeport.tracing.state import twin_of
 from spikeport.tracing.symbols import Unsupported
 from spikeport.tracing.verify import CLOSE
 from spikeport.tracing.written_out.batches import Recorded
-from spikeport.tracing.written_out.module import OnnxModule, OnnxStep, module_of, results
+from spikeport.tracing.written_out.module import OnnxModule, OnnxStep, module_of, results, sizes_of
 from spikeport.tracing.written_out.tidy import inlined
 
 BATCHES = 3  #: so many are run at once and one after another, where the model has one size of batch
@@ -63,11 +62,13 @@ def captured(
     if not written_out(model):
         raise refused
     try:
-        module, graph, notes = _read(model, arrays, timesteps)
+        module, graph, notes = _read(model, arrays, _needed(model, arrays, timesteps))
+        _require_length(graph, timesteps, where)
     except Unsupported as reason:
         raise _refused([Finding("SP251", str(reason), where)], where) from None
     except SpikeportError as error:
-        _require_length(model, arrays, timesteps, where)
+        if error.code == "SP113":
+            raise
         raise _refused(_grouped(error.findings, where), where) from None
     facts = {"source": "onnx", "format": "onnx", "producer": model.producer_name}
     proof = graph.provenance["verified"]
@@ -98,14 +99,18 @@ def _refused(findings: list[Finding], where: str) -> SpikeportError:
     return SpikeportError([*findings, Finding("SP258", what, where, mend=BRING)])
 
 
-def _require_length(model: ModelProto, arrays: Mapping[str, Array], timesteps: int | None, where: str) -> None:
-    """Raise SP113 where a model can be followed, but was written out for another number of steps than ``timesteps``."""
-    steps = timesteps
-    with contextlib.suppress(SpikeportError, Unsupported):
-        steps = timesteps and _read(model, arrays, None)[1].timesteps
-    if steps != timesteps:
-        what = f"its operators are written out for {steps} timesteps, not for {timesteps}"
-        fail("SP113", what, where=where, mend=f"run {steps}, or export it for {timesteps}")
+def _needed(model: ModelProto, arrays: Mapping[str, Array], timesteps: int | None) -> int | None:
+    """``timesteps`` where the model does not say them: one of a single step, or with open axes, or with one so long."""
+    inputs = [info for info in model.graph.input if info.name not in arrays]
+    axes = sizes_of(inputs[0])[:2] if inputs else []
+    return timesteps if len(inputs) > 1 or None in axes or timesteps in axes else None
+
+
+def _require_length(graph: Graph, timesteps: int | None, where: str) -> None:
+    """Raise SP113 where a model was written out for another number of steps than ``timesteps``."""
+    if timesteps not in (None, graph.timesteps):
+        what = f"its operators are written out for {graph.timesteps} timesteps, not for {timesteps}"
+        fail("SP113", what, where=where, mend=f"run {graph.timesteps}, or export it for {timesteps}")
 
 
 def _read(
@@ -144,9 +149,9 @@ def _read(
 
 
 def _foldings(module: OnnxModule) -> Iterator[frozenset[Recorded]]:
-    """The reshapes behind which the batch is looked for within another axis first: none of those that leave fewer axes,
-    all of them, or, where they are few, some."""
-    fewer = list(dict.fromkeys(each for each in module.recorded.values() if len(each.behind) < len(each.before)))
+    """The reshapes behind which the batch is looked for within another axis first: none of those that leave no more
+    axes, all of them, or, where they are few, some."""
+    fewer = list(dict.fromkeys(each for each in module.recorded.values() if len(each.behind) <= len(each.before)))
     yield frozenset()
     if fewer:
         yield frozenset(fewer)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import onnx
 from onnx.inliner import inline_local_functions
 
+from spikeport.formats.onnx.tensor import array
 from spikeport.graph import Array
 from spikeport.tracing.symbols import Unsupported
 
@@ -32,7 +33,7 @@ def tidied(
     """The operators that ``ends`` depend on; ``a > b or a == b``, as tools for older opsets write it, is one."""
     made_by = {name: operator for operator in operators for name in operator.output}
     needed, kept = set(ends), []
-    whole = [_together(operator, made_by) for operator in operators]
+    whole = [_together(operator, made_by, arrays) for operator in operators]
     for operator in reversed([part for each in whole for part in _one_step(each, made_by, arrays)]):
         if needed.intersection(operator.output):
             needed.update(operator.input)
@@ -40,12 +41,14 @@ def tidied(
     return kept[::-1]
 
 
-def _together(operator: onnx.NodeProto, made_by: Mapping[str, onnx.NodeProto]) -> onnx.NodeProto:
+def _together(
+    operator: onnx.NodeProto, made_by: Mapping[str, onnx.NodeProto], arrays: Mapping[str, Array]
+) -> onnx.NodeProto:
     """A comparison in place of an Or of two."""
     parts = [made_by.get(name) for name in operator.input] if operator.op_type == "Or" else []
     kinds = {part.op_type: part for part in parts if part is not None}
     for kind, whole in TOGETHER.items():
-        if set(kinds) == {kind, "Equal"} and sorted(kinds[kind].input) == sorted(kinds["Equal"].input):
+        if set(kinds) == {kind, "Equal"} and _alike(kinds[kind], kinds["Equal"], made_by, arrays):
             return onnx.NodeProto(
                 op_type=whole, name=operator.name, input=kinds[kind].input, output=operator.output,
                 metadata_props=operator.metadata_props,
@@ -63,10 +66,9 @@ def _one_step(
     if equal is None or other is None or (equal.op_type, other.op_type) != ("Equal", "Where"):
         return [operator]
     strict = made_by.get(other.input[0])
-    if strict is None or strict.op_type not in TOGETHER or list(strict.input) != list(equal.input):
+    if strict is None or strict.op_type not in TOGETHER or not _alike(strict, equal, made_by, arrays):
         return [operator]
-    names = (operator.input[1], *other.input[1:])
-    met, least, most = (arrays[name].item() if name in arrays and arrays[name].size == 1 else None for name in names)
+    met, least, most = (_number(name, made_by, arrays) for name in (operator.input[1], *other.input[1:]))
     if met is None or met not in (least, most):
         return [operator]
     said = {"name": operator.name, "metadata_props": operator.metadata_props}
@@ -75,6 +77,30 @@ def _one_step(
         onnx.NodeProto(op_type=kind, input=strict.input, output=[compared], **said),
         onnx.NodeProto(op_type="Where", input=[compared, *other.input[1:]], output=operator.output, **said),
     ]
+
+
+def _number(name: str, made_by: Mapping[str, onnx.NodeProto], arrays: Mapping[str, Array]) -> float | None:
+    """The number that a constant of the model is."""
+    source = made_by.get(name)
+    if name in arrays:
+        value = arrays[name]
+    elif source is not None and source.op_type == "Constant" and source.attribute[0].name == "value":
+        value = array(source.attribute[0].t, "a constant")
+    else:
+        return None
+    return float(value.item()) if value.size == 1 else None
+
+
+def _alike(
+    a: onnx.NodeProto, b: onnx.NodeProto, made_by: Mapping[str, onnx.NodeProto], arrays: Mapping[str, Array]
+) -> bool:
+    """Whether two comparisons have the same inputs, in any order of the second's, or equal numbers for them."""
+
+    def known(each: onnx.NodeProto) -> list[float | str]:
+        numbers = {name: _number(name, made_by, arrays) for name in each.input}
+        return [name if number is None else number for name, number in numbers.items()]
+
+    return known(a) in (known(b), known(b)[::-1])
 
 
 def refuse_read(operators: Sequence[onnx.NodeProto], inputs: Sequence[str]) -> None:
