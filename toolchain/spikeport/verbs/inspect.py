@@ -27,7 +27,7 @@ class Row:
     what: str
     shape: str  #: of what leaves it, without time and batch
     parameters: int  #: numbers that it holds: weights, biases, thresholds of all timesteps
-    thresholds: str  #: of each timestep; least ... most where they vary over neurons
+    thresholds: str  #: of each timestep, once where all are alike; least ... most where they vary over neurons
     scale: str  #: exponent of a synapse, real value of one membrane unit of a neuron
 
 
@@ -110,9 +110,9 @@ def _thresholds(node: Node) -> str:
     if not isinstance(node, LIF):
         return ""
     flat = node.threshold.reshape(node.timesteps, -1)
-    if flat.shape[1] == 1 or np.array_equal(flat.min(1), flat.max(1)):
-        return " ".join(f"{value:.4g}" for value in flat[:, 0])
-    return " ".join(f"{least:.4g}...{most:.4g}" for least, most in zip(flat.min(1), flat.max(1), strict=True))
+    ends = zip(flat.min(1), flat.max(1), strict=True)
+    texts = [f"{least:.4g}" if least == most else f"{least:.4g}...{most:.4g}" for least, most in ends]
+    return f"{texts[0]} at every step" if len(texts) > 1 and len(set(texts)) == 1 else " ".join(texts)
 
 
 def _scale(node: Node, graph: Graph) -> str:
