@@ -91,7 +91,7 @@ def test_what_several_layers_have_is_said_once(tmp_path):
         ([INPUT, CONV | {"weight": np.ones((1, 1, 2, 2, 2))}], "weight has the shape"),
         ([INPUT, CONV | {"delay": np.ones(3)}], "delays of shape [3] for 1 channels"),
         ([LAYER, POOL], "which is no map"),
-        ([{"type": "input", "shape": [1 << 20, 1 << 20], "neuron": {"type": b"CUBA"}}], "iDecay is missing"),
+        ([{"type": "input", "shape": [9], "neuron": {"type": b"CUBA"}}], "iDecay is missing"),
     ],
 )
 def test_what_is_damaged_is_refused(tmp_path, layers, what):
@@ -111,6 +111,25 @@ def test_layers_are_numbered_from_nothing(tmp_path, names, code):
     with pytest.raises(SpikeportError, match="numbered from 0") as caught:
         lava_dl.read(tmp_path / "a.net")
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [{"type": "input", "shape": [1 << 20, 1 << 20], "neuron": neurons()}],
+        [POOL | {"shape": [1 << 30, 1, 1]}],
+        [{"type": "input", "shape": [1, 1 << 13, 1 << 13]}, CONV | {"shape": [1, 8191, 8191], "delay": 3.0}],
+    ],
+)
+def test_more_than_a_file_can_mean_is_refused_before_memory_is(tmp_path, layers):
+    (finding,) = refused(tmp_path, layers)
+    assert (finding.code, "values leave" in finding.what) == ("SP207", True)
+
+
+def test_a_late_channel_and_a_kernel_that_does_not_fit(tmp_path):
+    late = CONV | {"delay": 2.0, "weight": np.ones((3, 1, 2, 2)), "shape": [3, 2, 2]}
+    grouped = conv(np.ones((2, 1, 1, 1)), [2, 2, 2], groups=2)
+    assert refused(tmp_path, [INPUT, late, grouped])[0].code == "SP106"
 
 
 def test_other_files_are_refused(tmp_path):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.findings import Finding
+from spikeport.findings import Finding, require
 from spikeport.formats.lava_dl.neurons import HIGHEST, bias_of, neurons
 from spikeport.formats.lava_dl.numbers import LONGEST, WEIGHTS, Fields
 from spikeport.graph import (
@@ -28,12 +28,13 @@ from spikeport.graph import (
     Shape,
 )
 
+MOST = 2**24  #: values of a layer
 SUMMED = "its last layer sums up and does not fire: its membrane after the last step is the output"
 #: what layers and neurons say beside what is read: sizes that the weights have too, what training alone needs, and the
 #: width of a message, which holds no more than a spike's one bit
-IDLE = frozenset(
-    ["type", "shape", "neuron", "kernelSize", "inFeatures", "outFeatures", "inChannels", "outChannels"]
-) | {*("theta", "tauRho", "scaleRho", "messageBits")}
+IDLE = {"type", "shape", "neuron", "kernelSize", "inFeatures", "outFeatures", "inChannels", "outChannels"} | {
+    *("theta", "tauRho", "scaleRho", "messageBits")
+}
 READ = {
     "input": frozenset(("weight", "bias")),
     "flatten": frozenset(()),
@@ -59,11 +60,12 @@ class Draft:
     waits: Array | None = None  #: [C], steps by which the channels that leave there are late
 
     def put(self, name: str, node: Node) -> None:
-        """A node behind the last one."""
+        """A node behind the last one. Raises SP207 for more values than any chip has neurons."""
         self.nodes[name] = node
         if self.last:
             self.edges.append((self.last, name))
         self.shape, self.last = node.output_shape(self.shape), name
+        require(math.prod(self.shape) <= MOST, "SP207", f"claims that {list(self.shape)} values leave {name!r}")
 
     def enters(self, shape: Shape) -> None:
         """Spikes enter, where nothing did before."""
@@ -72,6 +74,7 @@ class Draft:
 
     def connect(self, name: str, node: Linear | Conv, delays: Array | None = None) -> None:
         """A synapse, whose weights wait for ``delays``, and for the channels that they take."""
+        node.output_shape(self.shape)  # fits what enters it
         if self.waits is not None:
             groups = node.groups if isinstance(node, Conv) else 1
             late = np.repeat(self.waits.reshape(groups, -1), node.channels // groups, axis=0)
@@ -234,9 +237,9 @@ def _pool(draft: Draft, name: str, layer: Fields) -> None:
         draft.enters(draft.entry)
     elif not draft.last and len(shape) == 3:
         draft.enters((shape[0], *(n * k for n, k in zip(shape[1:], weight.shape[2:], strict=True))))
-    channels = (draft.shape or shape)[0]
     if len(draft.shape) != 3:
         layer.damaged(f"pools {list(draft.shape)}, which is no map")
+    channels = draft.shape[0]
     whole = not any(n % max(k, 1) for n, k in zip(draft.shape[1:], weight.shape[2:], strict=True))
     whole &= windows["dilation"] == (1, 1)
     if weight.shape[:2] != (1, 1) or windows["padding"] != (0, 0) or windows["stride"] != weight.shape[2:] or not whole:
