@@ -103,6 +103,13 @@ class ReadTogether(Folded):
         return self.last(torch.stack(spikes).flatten(2)).mean(0)
 
 
+class Repeated(Folded):
+    """[B, 1, H, W], repeated over time before the convolution, as SpikingJelly's networks for images do."""
+
+    def forward(self, x):
+        return super().forward(x.unsqueeze(0).repeat(T, 1, 1, 1, 1))
+
+
 class Grey(Folded):
     """[T, B, H, W] without an axis of channels, which the fold puts in."""
 
@@ -213,6 +220,7 @@ CASES = {
     "images": Case(Images, (1, 1, 6, 6), 0, {LIF: 3}),  # the maximum of spikes is a layer without memory
     "sequences": Case(Sequences, (1, T, 12), 0, {LIF: 1}),
     "folded": Case(Folded, (T, 1, 1, 6, 6), 1, {LIF: 1}),
+    "repeated": Case(Repeated, (1, 1, 6, 6), 0, {LIF: 1}),
     "grey": Case(Grey, (T, 1, 6, 6), 1, {LIF: 1}),
     "read together": Case(ReadTogether, (T, 1, 1, 6, 6), 1, {LIF: 1}),
     "recurrent": Case(Recurrent, (1, T, 6), 0, {LIF: 1}),

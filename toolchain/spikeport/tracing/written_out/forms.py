@@ -76,6 +76,8 @@ def _picked(op: Operator) -> Tensor:
 def _expanded(op: Operator) -> Tensor:
     """To a shape against which the input may broadcast either way."""
     shape = sane(op.whole(1) or [])
+    if len(shape) <= op.x.ndim and set(shape) <= {1}:
+        return op.x  # as torch writes it before a Tile
     return op.x.expand(sane(np.broadcast_shapes(tuple(op.x.shape), tuple(shape))))
 
 
