@@ -54,7 +54,8 @@ def _padded(call: Call, x: Symbol) -> tuple[str, str] | None:
         return None
     name, (coefficient,) = factors[0].node, x.terms.values()
     node, sources = draft.nodes[name], [a for a, b in draft.edges if b == name]
-    alone = isinstance(node, Conv) and node.groups == node.channels and node.weight.sum() == node.channels
+    alone = isinstance(node, Conv) and node.bias is None and node.groups == node.channels == node.weight.sum()
+    alone = alone and np.count_nonzero(node.weight) == node.channels  # type: ignore[union-attr]
     same = coefficient.ndim == 0 and float(coefficient) == 1
     if not alone or not same or len(sources) != 1 or not isinstance(draft.nodes[sources[0]], Norm):
         return None

@@ -61,14 +61,10 @@ class LastFunctions:
 
 def note(left_out: Mapping[str, Sequence[str]]) -> str:
     """What was left out, in words."""
-    names = [", then ".join(names) + (f" of {key!r}" if len(left_out) > 1 else "") for key, names in left_out.items()]
-    what = f"what the module does last, {' and '.join(names)}, was left out"
-    less = {name for names in left_out.values() for name in names} & set(ELEMENTWISE)
-    but = (
-        ", but where it saturates; it is above 0.5 where that is above 0"
-        if less - {"logsigmoid", "log_sigmoid"}
-        else ""
-    )
+    each = [", then ".join(names) + (f" of {key!r}" if len(left_out) > 1 else "") for key, names in left_out.items()]
+    what = f"what the module does last, {' and '.join(each)}, was left out"
+    saturates = any("sigmoid" in names for names in left_out.values())
+    but = ", but where it saturates; it is above 0.5 where that is above 0" if saturates else ""
     return f"{what}: the output is what enters it, which decides for the same class{but}"
 
 

@@ -37,9 +37,8 @@ class TdBatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        if (
-            self.ends is None and x.shape[0] > 1 and x.stride(0) == 0
-        ):  # the same values at each step, as after `Repeat`: normalise them once
+        once = self.ends is None and x.shape[0] > 1 and x.stride(0) == 0  # the same at each step, as after `Repeat`
+        if once:
             return self._repeated(x)
         return split_time(self._normalise(x.flatten(0, 1), self.running_mean, self.running_var), x)
 

@@ -12,7 +12,7 @@ from spikeport.graph import Coding
 from spikeport.training import stepwise
 from spikeport.training.neurons import Neuron
 from spikeport.training.parts import there
-from spikeport.training.reduce import mean_and_std
+from spikeport.training.reduce import before, mean_and_std
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def activity(
             steps, samples = inputs[0].shape[:2]
             alive = torch.ones(steps, samples, dtype=torch.bool)
             if lengths is not None:
-                alive = torch.arange(steps)[:, None] < lengths[through : through + samples]
+                alive = before(lengths[through : through + samples], steps)
             number = torch.stack([alive.sum(1), torch.full((steps,), samples)]).repeat_interleave(2, 0)
             counts[name] = counts.get(name, 0.0) + number
             sums[name] = sums.get(name, 0.0) + number * _activity(part, inputs[0], alive)

@@ -151,11 +151,13 @@ def normalise_over_ranks(
     x = flat.to(weight.dtype)
     axes = [axis for axis in range(x.ndim) if axis != 1]
     shape = (1, -1, *(1,) * (x.ndim - 2))
-    counted = x.new_ones(()) if alive is None else weight_of(alive, x)
-    count = summed(counted.expand(x[:, :1].shape).sum())
-    now = _over_ranks((x * counted).sum(axes)) / count
+    counted = None if alive is None else weight_of(alive, x)
+    samples = x.new_tensor(float(len(x))) if alive is None else alive.sum().to(x.dtype)
+    count = summed(samples * (x[0].numel() // x.shape[1]))
+    now = _over_ranks((x if counted is None else x * counted).sum(axes)) / count
     apart = x - now.reshape(shape)
-    spread = _over_ranks((apart.square() * counted).sum(axes)) / count
+    squares = apart.square()
+    spread = _over_ranks((squares if counted is None else squares * counted).sum(axes)) / count
     with torch.no_grad():
         mean.lerp_(now.to(mean.dtype), momentum)
         var.lerp_((spread * count / (count - 1).clamp(min=1)).to(var.dtype), momentum)

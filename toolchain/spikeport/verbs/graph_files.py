@@ -16,8 +16,8 @@ Read = tuple[Graph, tuple[Finding, ...]]
 def _nir(path: Path, dt: float | None, said: Mapping[str, str]) -> Read:
     from spikeport.formats import nir
 
-    options: dict[str, Any] = dict(said)
-    return nir.read(path, dt, **{**options, **({} if (steps := _steps(said)) is None else {"timesteps": steps})})
+    options: dict[str, Any] = {**said, "timesteps": _steps(said)}
+    return nir.read(path, dt, **options)
 
 
 def _onnx(path: Path, dt: float | None, said: Mapping[str, str]) -> Read:

@@ -6,7 +6,7 @@ the layers (``reset_interval``).
 
 1. ``formats/hdf5.py``: the file as a tree, every claim checked.
 2. ``numbers.py``: the values of a layer, whole.
-3. ``layers.py``: each layer as nodes, its neurons by ``neurons.py``.
+3. ``layers.py``: each layer as nodes, its neurons by ``neurons.py``; what leaves by ``outputs.py``.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from typing import Any
 
 from spikeport.findings import Finding, SpikeportError, fail, require
 from spikeport.formats import hdf5
-from spikeport.formats.lava_dl.layers import Draft, add, let_out, read_out
+from spikeport.formats.lava_dl.layers import Draft, add
 from spikeport.formats.lava_dl.numbers import Fields
+from spikeport.formats.lava_dl.outputs import let_out, read_out
 from spikeport.graph import LOIHI2, Graph, Loihi
 from spikeport.passes.delays import delay_weights
 

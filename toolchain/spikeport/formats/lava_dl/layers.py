@@ -10,23 +10,9 @@ from typing import Any
 import numpy as np
 
 from spikeport.findings import Finding, require
-from spikeport.formats.lava_dl.neurons import HIGHEST, bias_of, neurons
+from spikeport.formats.lava_dl.neurons import bias_of, neurons
 from spikeport.formats.lava_dl.numbers import LONGEST, WEIGHTS, Fields
-from spikeport.graph import (
-    DECAY_ONE,
-    LIF,
-    Array,
-    Conv,
-    CubaLIF,
-    Delay,
-    Flatten,
-    Input,
-    Linear,
-    Node,
-    Readout,
-    Scale,
-    Shape,
-)
+from spikeport.graph import Array, Conv, Delay, Flatten, Input, Linear, Node, Readout, Shape
 
 MOST = 2**24  #: values of a layer
 SUMMED = "its last layer sums up and does not fire: its membrane after the last step is the output"
@@ -97,7 +83,7 @@ def add(draft: Draft, number: int, layer: Fields) -> None:
     layer.notes.extend(_left_out(layer, kind))
     adders[kind](draft, f"{kind}{number}", layer)
     said = "shape" in layer and draft.last and kind != "flatten"  # whose shape nobody reads
-    shape = tuple(map(int, layer.whole("shape").reshape(-1))) if said else draft.shape
+    shape = layer.shape() if said else draft.shape
     if math.prod(shape) != math.prod(draft.shape):
         layer.damaged(f"says that {list(shape)} leave it, and {list(draft.shape)} do")
 
@@ -116,7 +102,7 @@ def _input(draft: Draft, name: str, layer: Fields) -> None:
         layer.refused("is an input behind another layer")
     if "neuron" not in layer and "shape" not in layer:
         return
-    shape = tuple(map(int, layer.whole("shape").reshape(-1)))
+    shape = layer.shape()
     if any(size < 1 for size in shape):
         layer.damaged(f"its shape is {list(shape)}")
     if "neuron" not in layer:
@@ -144,7 +130,7 @@ def _flatten(draft: Draft, name: str, layer: Fields) -> None:
 
 def _dense(draft: Draft, name: str, layer: Fields) -> None:
     """A matrix; of `dense_rec` another one, by which the neurons feed back a step later."""
-    outputs = math.prod(map(int, layer.whole("shape").reshape(-1)))
+    outputs = math.prod(layer.shape())
     weight, back = (_matrix(layer, part, outputs) for part in ("weight", "weight_rec"))
     if weight is None:
         layer.damaged("there is no weight")
@@ -175,17 +161,6 @@ def _summed(draft: Draft, name: str, layer: Fields) -> None:
         layer.refused("has no neurons but a bias", why="netx adds it to their sum once, not at each step.")
     draft.put(f"{name}.membrane", Readout(draft.shape, np.ones(draft.timesteps, np.int64)))
     layer.notes.append(Finding("SP229", SUMMED, layer.where, severity="note"))
-
-
-def let_out(draft: Draft, where: str) -> None:
-    """Spikes of a last layer that feeds back leave by a node of their own: a graph ends where nothing reads.
-
-    Raises SP227 where what leaves is late, channel by channel.
-    """
-    if draft.waits is not None:
-        Fields({}, where).refused("its last layer has delays", mend="end it with a dense layer")
-    if any(source == draft.last for source, _ in draft.edges):
-        draft.put(f"{draft.last.removesuffix('.neuron')}.out", Scale(np.ones((), np.int64)))
 
 
 def _matrix(layer: Fields, name: str, outputs: int) -> Array | None:
@@ -232,7 +207,7 @@ def _pool(draft: Draft, name: str, layer: Fields) -> None:
     SLAYER slides it over the rows of all channels in one, so that these divide into kernels, or channels would mix.
     """
     windows: dict[str, Any] = {each: layer.two(each) for each in ("stride", "padding", "dilation")}
-    weight, shape = _kernels(layer), tuple(map(int, layer.whole("shape").reshape(-1)))
+    weight, shape = _kernels(layer), layer.shape()
     if draft.entry:
         draft.enters(draft.entry)
     elif not draft.last and len(shape) == 3:
@@ -254,7 +229,7 @@ def _size(layer: Fields, kernel: Shape, stride: Shape, padding: Shape, dilation:
 
     Raises SP227 where a stride passes over some, so that several sizes would do.
     """
-    leaves = tuple(map(int, layer.whole("shape").reshape(-1)))[1:]
+    leaves = layer.shape()[1:]
     if stride != (1, 1) or len(leaves) != 2:
         what = "its first layer slides over a map in strides, and nothing says how large that is"
         layer.refused(what, mend="export it with SLAYER's input block, which says it")
@@ -282,21 +257,3 @@ def _fires(draft: Draft, name: str, layer: Fields) -> None:
         draft.waits = np.broadcast_to(waits.reshape(-1), draft.shape[:1])
         what = "its channels are late by their delays, as in SLAYER; netx leaves them out"
         layer.notes.append(Finding("SP229", what, layer.where, severity="note"))
-
-
-def read_out(draft: Draft) -> str:
-    """Read the last layer's membrane where it sums up for ever and has the highest threshold; what was done, or "".
-
-    Below that threshold the membrane after the last step is the sum of what came, as a `Readout` has it.
-    """
-    name = draft.last
-    node = draft.nodes[name]
-    if not isinstance(node, LIF) or (node.threshold != HIGHEST).any():
-        return ""
-    if isinstance(node, CubaLIF) or (node.decay != DECAY_ONE).any() or draft.edges[-1][1] != name:
-        return "its last layer has the highest threshold, so that its spikes, the output, are 0: look at its membranes"
-    del draft.nodes[name]
-    draft.last, _ = draft.edges.pop()
-    ones = np.ones(draft.timesteps, np.int64)
-    draft.put(f"{name.removesuffix('.neuron')}.membrane", Readout(node.shape, ones, node.bias))
-    return SUMMED

@@ -66,6 +66,10 @@ class Fields:
             self.damaged(f"{name} holds {value.size} numbers, not one")
         return int(value.reshape(-1)[0])
 
+    def shape(self) -> tuple[int, ...]:
+        """The whole numbers of ``shape``. Raises SP202."""
+        return tuple(map(int, self.whole("shape").reshape(-1)))
+
     def two(self, name: str) -> tuple[int, int]:
         """Two whole numbers, of rows and columns, or one for both. Raises SP202."""
         value = self.whole(name)
