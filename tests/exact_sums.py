@@ -99,8 +99,10 @@ def membrane(node, f, m, steps):
     f, m = f + places(node.gain), m * max(1.0, largest(node.gain))
     if isinstance(node, CubaLIF):
         f, m = f + (steps - 1) * places(node.current_decay), m * kept(node.current_decay, steps)
-    f = max(f, places(node.bias, node.reset_value, theta)) + (steps - 1) * places(node.decay)
-    return f, (m + largest(node.bias) + largest(node.reset_value)) * kept(node.decay, steps) + largest(theta)
+    low = np.zeros(()) if node.lower_bound is None else node.lower_bound
+    f = max(f, places(node.bias, node.reset_value, low, theta)) + (steps - 1) * places(node.decay)
+    most = m + largest(node.bias) + largest(node.reset_value) + largest(low)
+    return f, most * kept(node.decay, steps) + largest(theta)
 
 
 def kept(decay, steps):

@@ -112,6 +112,29 @@ def test_sinabs_networks_run_here(kind, tmp_path):
     np.testing.assert_array_equal(ours(tmp_path / "a.nir", x, written_by="sinabs"), theirs)
 
 
+def test_a_lower_bound_that_sinabs_does_not_write_is_said_and_can_be_told(tmp_path):
+    """`from_model` gives its neurons min_v_mem = -1 and thresholds of 1; nir.py writes the thresholds alone."""
+    layers = pytest.importorskip("sinabs.layers")
+    from sinabs.nir import to_nir
+
+    def neurons():
+        return layers.IAF(spike_threshold=torch.full((8,), 1.0), min_v_mem=torch.tensor(-1.0))
+
+    network = nn.Sequential(nn.Linear(10, 8), neurons(), nn.Linear(8, 8), neurons())
+    x = frames(10, scale=5.0)
+    with torch.no_grad():
+        theirs = network(torch.tensor(x).transpose(0, 1)).transpose(0, 1).numpy()
+    nir_.write(tmp_path / "a.nir", to_nir(network, torch.tensor(x[:, :1]).transpose(0, 1)))
+    _, said = nir.read(tmp_path / "a.nir", timesteps=10, written_by="sinabs")
+    (unsaid,) = (finding for finding in said if finding.code == "SP221")
+    assert unsaid.mend == "say it: --nir bound=threshold, or bound=none"
+    _, told = nir.read(tmp_path / "a.nir", timesteps=10, written_by="sinabs", bound="threshold")
+    assert "SP221" not in {finding.code for finding in told}
+    assert any("minus its threshold" in finding.what for finding in told)
+    assert (ours(tmp_path / "a.nir", x, written_by="sinabs") != theirs).any()
+    np.testing.assert_array_equal(ours(tmp_path / "a.nir", x, written_by="sinabs", bound="threshold"), theirs)
+
+
 @pytest.mark.parametrize("kind", ["IF", "LIF", "LIF, decayed input"])
 def test_spikingjellys_networks_run_here(kind, tmp_path):
     pytest.importorskip("spikingjelly")

@@ -14,7 +14,8 @@ from quantize_examples import EXAMPLES, chain, convolutional, images, spikes, un
 from spikeport.engine import simulate
 from spikeport.graph import LIF, LOIHI2, Conv, Input, Linear
 from spikeport.quantisation import prepare, quantize
-from spikeport.quantisation.integers import bias_grain, neuron_integers
+from spikeport.quantisation.integers import neuron_integers
+from spikeport.quantisation.membrane_units import bias_grain
 from spikeport.quantisation.scales import LayerScale
 from spikeport.quantisation.together import Wanted, rounded_together
 from spikeport.tracing import capture

@@ -13,11 +13,13 @@ from spikeport.graph import ALIF, LIF, CubaLIF
 from spikeport.graph.neurons import EVERY_SPIKE
 from spikeport.target import Request
 from spikeport.tracing import capture
+from spikeport.tracing.observe import observe
 from spikeport.tracing.registry import registered
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # theirs, on import
 layers = pytest.importorskip("sinabs.layers")
 from sinabs.activation import MaxSpike, MembraneReset, SingleSpike  # noqa: E402
+from sinabs.from_torch import from_model  # noqa: E402
 
 KINDS = {
     "IAF": (lambda: layers.IAF(), LIF, EVERY_SPIKE, "subtract"),
@@ -78,7 +80,79 @@ def test_neurons_fire_as_often_as_sinabs_does(kind):
     np.testing.assert_array_equal(simulate(graph, x, Request(trains=True)).trains["1"].unpack(), spikes)
 
 
-def test_a_membrane_with_a_lower_end_is_refused_and_a_filter_is_no_neuron():
-    with pytest.raises(SpikeportError, match="min_v_mem"):
-        capture(nn.Sequential(layers.IAF(min_v_mem=-1.0)), (6,), timesteps=4, forward="sequence")
+BOUNDED = {
+    "IAF": lambda: layers.IAF(min_v_mem=-0.5),
+    "LIF": lambda: layers.LIF(tau_mem=10.0, norm_input=False, min_v_mem=0.0, reset_fn=MembraneReset()),
+    "a current": lambda: layers.LIF(9.0, 3.0, norm_input=False, min_v_mem=-1.0),
+    "ALIF": lambda: layers.ALIF(tau_mem=10.0, tau_adapt=5.0, norm_input=False, min_v_mem=-1.0),
+}
+
+
+@pytest.mark.parametrize("kind", BOUNDED)
+def test_a_membrane_ends_at_its_lower_bound_as_in_sinabs(kind):
+    torch.manual_seed(1)
+    module = nn.Sequential(nn.Linear(6, 8), BOUNDED[kind](), nn.Linear(8, 3)).eval()
+    graph = capture(module, (6,), timesteps=9, forward="sequence")
+    x = np.random.default_rng(2).normal(0, 3, (9, 7, 6)).astype(np.float32)
+    with torch.no_grad():
+        fresh = nn.Sequential(module[0], BOUNDED[kind]()).eval()
+        spikes = fresh(torch.tensor(x).transpose(0, 1)).transpose(0, 1).numpy()
+    record = simulate(graph, x, Request(trains=True, membranes=True))
+    np.testing.assert_array_equal(record.trains["1"].unpack(), spikes)
+    low = float(BOUNDED[kind]().min_v_mem)
+    assert record.membranes["1"].min() == np.float32(low)
+    free = simulate(graph.replace({"1": graph["1"].with_(lower_bound=None)}), x, Request(trains=True))
+    assert (free.trains["1"].unpack() != spikes).any()
+
+
+def test_a_bound_above_zero_is_refused_and_a_filter_is_no_neuron():
+    with pytest.raises(SpikeportError, match=r"min_v_mem is up to 0\.5"):
+        capture(nn.Sequential(layers.IAF(min_v_mem=0.5)), (6,), timesteps=4, forward="sequence")
     assert registered(layers.ExpLeak(10.0)) is None
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 1}, {"batch_size": 4}, {"num_timesteps": 5}], ids=str)
+def test_a_network_that_sinabs_makes_of_one_without_spikes_takes_samples_and_time_in_one_axis(options):
+    """`from_model` puts IAFSqueeze, whose membranes end at -1, in the place of each ReLU."""
+    torch.manual_seed(0)
+    pooled = (nn.AvgPool2d(2), nn.Flatten(), nn.Linear(36, 10, bias=False), nn.ReLU())
+    analog = nn.Sequential(nn.Conv2d(1, 4, 3, bias=False), nn.ReLU(), *pooled)
+    network = from_model(analog, input_shape=(1, 8, 8), **options)
+    graph = capture(network, (1, 8, 8), timesteps=5)
+    (note,) = graph.provenance["notes"]
+    assert "samples and time in one axis" in note
+    x = np.random.default_rng(0).normal(0.5, 2, (5, 8, 1, 8, 8)).astype(np.float32)
+    at_once = options.get("batch_size", 8)
+    assert network.spiking_model[1].batch_size == options.get("batch_size", -1), "the module is left as it was"
+    spikes = []
+    with torch.no_grad():
+        for rows in torch.tensor(x).transpose(0, 1).split(at_once):
+            network.reset_states()
+            spikes.append(network(rows.flatten(0, 1)).unflatten(0, rows.shape[:2]))
+    whole = torch.cat(spikes).transpose(0, 1).numpy()
+    record = simulate(graph, x, Request(trains=True))
+    np.testing.assert_array_equal(record.trains["spiking_model.5"].unpack(), whole)
+    assert whole.sum() > 5
+    assert {float(node.lower_bound) for node in graph.nodes_of(LIF).values()} == {-1.0}
+    seen = observe(network, graph, x, Request(trains=True))
+    np.testing.assert_array_equal(seen.trains["spiking_model.5"].unpack(), whole)
+
+
+def test_layers_that_fold_say_what_they_take():
+    module = nn.Sequential(nn.Linear(6, 8), layers.IAFSqueeze(batch_size=1), nn.Linear(8, 3))
+    with pytest.raises(
+        SpikeportError, match=r"takes \[B \* T, ...\], all steps of a sample in a row, gets \[T, B, C\]"
+    ):
+        capture(Unfolded(module), (6,), timesteps=4, forward="sequence")
+
+
+class Unfolded(nn.Module):
+    """Hands frames on as they are, [T, B, ...]."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        assert x.ndim == 3
+        return self.inner(x)

@@ -233,6 +233,19 @@ def several_spikes(graph: Graph, who: str) -> Iterator[Finding]:
             )
 
 
+def lower_bounds(graph: Graph, who: str) -> Iterator[Finding]:
+    """SP617 for each layer whose membranes have a lower bound, for targets whose neurons know none."""
+    for name, node in graph.nodes_of(LIF).items():
+        if node.lower_bound is not None:
+            yield Finding(
+                "SP617",
+                f"its membranes end at {node.lower_bound.min():g} below, a neuron of {who} has no such bound",
+                f"node {name!r}",
+                why="negative inputs would take them further down, and its neurons fire later.",
+                mend="--target reference, integer, onnxruntime, lava or speck, or train neurons without a bound",
+            )
+
+
 def plain_output(graph: Graph, who: str) -> Iterator[Finding]:
     """SP132 and SP133 where a graph has several outputs, or one that is no sum, for those that read one and add up."""
     for name in graph.nodes_of(Peak):

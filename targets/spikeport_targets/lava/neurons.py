@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.graph import DECAY_ONE, LIF, Array, CubaLIF, over_neurons, schedule_over_neurons
+from spikeport.graph import DECAY_ONE, LIF, LOIHI2, Array, CubaLIF, over_neurons, schedule_over_neurons
 from spikeport_targets.lava.layout import to_lava
 
 BIAS_MANTISSA = 2**12  #: Lava's bias mantissa has 13 signed bits (proc/lif/models.py)
@@ -36,6 +36,7 @@ def beyond_stock(node: LIF, integers: bool) -> str:
         "its decay varies over channels or neurons": varies(node.decay) or varies(current_decay(node)),
         f"its reset is {node.reset!r}": node.reset != "zero",
         f"it fires on {node.compare}": node.compare != ">",
+        "its membranes have a lower bound": node.lower_bound is not None,
         "it has a gain": bool((node.gain != 1).any()),
         "its bias needs more than 13 bits and an exponent": integers and bias_parts(node.bias) is None,
     }
@@ -65,10 +66,16 @@ def own_numbers(node: LIF, number: type[np.generic]) -> dict[str, Array]:
         "bias": node.bias,
         "gain": node.gain,
         "reset_value": node.reset_value,
+        "lower_bound": no_bound(number) if node.lower_bound is None else node.lower_bound,
     }
     arrays = {key: per_neuron(value, node, number) for key, value in values.items()}
     schedule = np.broadcast_to(schedule_over_neurons(node.threshold, node.shape), (node.timesteps, *node.shape))
     return arrays | {"threshold": to_lava(schedule, node.shape).astype(number)}
+
+
+def no_bound(number: type[np.generic]) -> Array:
+    """Of the membranes of neurons without a lower bound: where whole ones saturate."""
+    return np.asarray(-LOIHI2.state_top if number is np.int32 else -np.inf)
 
 
 def current_decay(node: LIF) -> Array:

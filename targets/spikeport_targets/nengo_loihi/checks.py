@@ -10,7 +10,7 @@ from spikeport.findings import Finding, SpikeportError
 from spikeport.graph import LIF, STATE_SHIFT, Conv, CubaLIF, Graph, Linear, Loihi, Profile, Readout, Scale
 from spikeport.graph.accumulators import CURRENT_BITS, wide_sums, worst_current
 from spikeport.graph.ranges import into, ranges
-from spikeport.target import clipped_thresholds, foreign_neurons, plain_output, several_spikes
+from spikeport.target import clipped_thresholds, foreign_neurons, lower_bounds, plain_output, several_spikes
 from spikeport_targets.nengo_loihi.routes import Route, is_current, layers, routes, timing
 
 STATE_BITS = 24  #: of membranes (nengo-loihi 1.1.0, builder/discretize.py: U_BITS and a sign)
@@ -29,6 +29,7 @@ def check(graph: Graph) -> list[Finding]:
     findings += [
         *foreign_neurons(graph, "Loihi 1"),
         *several_spikes(graph, "Loihi 1"),
+        *lower_bounds(graph, "Loihi 1"),
         *plain_output(graph, "Loihi 1"),
         *_neurons(graph),
         *_messages(graph, ways),

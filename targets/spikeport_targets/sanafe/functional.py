@@ -33,7 +33,7 @@ from spikeport.graph.ranges import into, ranges
 from spikeport.mapping import Mapping, fit
 from spikeport.mapping.latency import depths
 from spikeport.mapping.layers import layers
-from spikeport.target import plain_output, several_spikes
+from spikeport.target import lower_bounds, plain_output, several_spikes
 from spikeport_targets.sanafe.edges import edges
 from spikeport_targets.sanafe.plan import Group, Plan
 from spikeport_targets.sanafe.replay import chip, cores
@@ -63,6 +63,7 @@ def findings(graph: Graph) -> Iterator[Finding]:
         yield from error.findings
         return
     yield from several_spikes(graph, "SANA-FE")
+    yield from lower_bounds(graph, "SANA-FE")
     yield from plain_output(graph, "SANA-FE")
     for name, node in graph.nodes_of(LIF, Synapse, Scale).items():
         where = f"node {name!r}"

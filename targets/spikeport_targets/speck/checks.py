@@ -121,6 +121,7 @@ def _neurons(graph: Graph) -> Iterator[Finding]:
             ),
             f"a threshold is {top} or more": bool((node.threshold >= top).any()),
             "their biases are no whole sums of 8 bits": _wide_bias(node),
+            "their lower bounds are no whole sum, one a layer": _uneven_bound(node),
         }
         said = [reason for reason, holds in reasons.items() if holds]
         if said:
@@ -153,6 +154,11 @@ def _trained(graph: Graph) -> Iterator[Finding]:
                 why="a layer of Speck has one threshold.",
                 mend="spikeport quantize --profile speck --thresholds best",
             )
+
+
+def _uneven_bound(node: LIF) -> bool:
+    low = node.lower_bound
+    return low is not None and bool((low != low.flat[0]).any() or (low % (1 << STATE_SHIFT)).any())
 
 
 def _wide_bias(node: LIF) -> bool:

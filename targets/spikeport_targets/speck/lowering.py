@@ -9,7 +9,6 @@ import numpy as np
 
 from spikeport.graph import (
     LIF,
-    SPECK,
     STATE_SHIFT,
     Array,
     Conv,
@@ -22,9 +21,8 @@ from spikeport.graph import (
     Synapse,
     over_neurons,
 )
+from spikeport_targets.speck.orders import lowest
 from spikeport_targets.speck.plan import Part, Plan
-
-LOWEST = -(SPECK.state_top >> STATE_SHIFT)  #: the low threshold of every neuron, in sums
 
 
 def lower(graph: Graph, stream: Array, *, membranes: Callable[[str], bool], at_once: int) -> Plan:
@@ -40,7 +38,7 @@ def _part(graph: Graph, name: str, node: Node, membranes: Callable[[str], bool])
     sources = graph.sources(name)
     ends = ("sums",) if name == graph.output else ()
     if isinstance(node, LIF):
-        options = {"threshold": int(node.threshold.flat[0]), "reset": node.reset, "lowest": LOWEST}
+        options = {"threshold": int(node.threshold.flat[0]), "reset": node.reset, "lowest": lowest(node)}
         return Part(name, "neurons", sources, options, kept=("spikes", "membrane") if membranes(name) else ("spikes",))
     if isinstance(node, Synapse):
         kind, options = ("linear", {}) if isinstance(node, Linear) else ("conv", _conv(node))

@@ -8,7 +8,11 @@ import numpy as np
 
 from spikeport.graph import LIF, SPECK, STATE_SHIFT, Array, Graph, Input, Node, Readout, Synapse, meaning, over_neurons
 
-LEAST = -(SPECK.state_top >> STATE_SHIFT)  #: the chip's low threshold, at which a membrane stops
+
+def lowest(node: LIF) -> int:
+    """The low threshold of a layer on the chip, at which a membrane stops, in sums: its bound, or the format's end."""
+    end = SPECK.state_top if node.lower_bound is None else -int(node.lower_bound.flat[0])
+    return -(end >> STATE_SHIFT)
 
 
 @dataclass(frozen=True)
@@ -88,16 +92,17 @@ def _step(node: LIF, t: int, v: Between, plus: Between, minus: Between) -> tuple
     """Spikes of a step and the membranes after it."""
     top = float(node.threshold[t].flat[0])
     bias = over_neurons(node.bias, node.shape) / 2**STATE_SHIFT
-    a, b = v.low + bias, v.high + bias
+    end = lowest(node)
+    a, b = v.low + bias, np.maximum(v.high + bias, end)
     taken = top + 1 if node.reset == "zero" else max(top, 1)
     most = np.maximum(np.floor((b + plus.high - (top + 1)) / taken) + 1, 0)
     least = (a + plus.low - minus.high > top).astype(np.float64)
     most = np.maximum(most, least)
-    stops = a - minus.high < LEAST  # some of what negative events bring may be lost there
+    stops = a - minus.high < end  # some of what negative events bring may be lost there
     silent_high = np.minimum(top, b + plus.high - np.where(stops, 0, minus.low))
     fired_high = np.minimum(top, plus.high - np.maximum(top + 1 - b, 0))
     fired_high = fired_high if node.reset == "zero" else np.full_like(fired_high, top)
     low = np.where(most > 0, np.minimum(a + plus.low, 0) - minus.high, a + plus.low - minus.high)
     low = np.where(least > 0, -minus.high, low)
     high = np.where(most > 0, np.maximum(fired_high, np.where(least > 0, -np.inf, silent_high)), silent_high)
-    return Between(least, most), Between(np.maximum(low, LEAST), np.maximum(high, np.maximum(low, LEAST)))
+    return Between(least, most), Between(np.maximum(low, end), np.maximum(high, np.maximum(low, end)))

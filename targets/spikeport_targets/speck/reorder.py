@@ -11,7 +11,7 @@ from spikeport.findings import Finding, raise_errors, require
 from spikeport.graph import LIF, Array, Graph, Input, Readout, Samples, Synapse, definition, meaning
 from spikeport_targets.entering import entering
 from spikeport_targets.speck.checks import ASYNCHRONOUS, check
-from spikeport_targets.speck.orders import orders
+from spikeport_targets.speck.orders import lowest, orders
 
 LARGEST = 2**24  #: weights of one layer, unrolled
 FEW, SEEDS = 4, 3  #: samples and orders of which a run tells
@@ -139,10 +139,11 @@ def _layer(node: LIF, t: int, v: Array, matrix: Array, into: Array, rng: np.rand
     counts = np.zeros(node.size, np.int64)
     threshold = float(node.threshold[t].flat[0])
     spread = np.broadcast_to(node.bias.reshape(node.bias.shape + (1,) * (len(node.shape) - node.bias.ndim)), node.shape)
-    v += spread.ravel() / 64
+    end = lowest(node)
+    v[:] = np.maximum(v + spread.ravel() / 64, end)
     counts += _fire(node, v, threshold).astype(np.int64)
     for event in _events(into, rng):
-        v += np.sign(into[event]) * matrix[event]
+        v[:] = np.maximum(v + np.sign(into[event]) * matrix[event], end)
         counts += _fire(node, v, threshold).astype(np.int64)
     return counts
 

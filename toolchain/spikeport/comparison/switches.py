@@ -48,11 +48,11 @@ def comparisons(a: Graph, b: Graph) -> Graph:
 
 
 def resets(a: Graph, b: Graph) -> Graph:
-    """What a membrane becomes when its neuron has fired."""
+    """What a membrane becomes when its neuron has fired, and where it ends below."""
 
     def reset(name: str, node: LIF) -> LIF:
         other = _lif(b, name)
-        return node.with_(reset=other.reset, reset_value=other.reset_value)
+        return node.with_(reset=other.reset, reset_value=other.reset_value, lower_bound=other.lower_bound)
 
     return a.replace({name: reset(name, node) for name, node in a.nodes_of(LIF).items()})
 

@@ -70,6 +70,8 @@ def _written_neuron(node: LIF, factor: float, decay_one: float) -> LIF:
     changes |= {"decay": node.decay / decay_one, "threshold": node.threshold * factor, "unit": np.asarray(1.0)}
     if isinstance(node, CubaLIF):
         changes["current_decay"] = node.current_decay / decay_one
+    if node.lower_bound is not None:
+        changes["lower_bound"] = node.lower_bound
     return node.with_(**{name: _wide(np.asarray(value)) for name, value in changes.items()})
 
 

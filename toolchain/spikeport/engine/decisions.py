@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spikeport import graph as nodes
-from spikeport.engine.neuron import fires, parameter, schedule
+from spikeport.engine.neuron import fires, lowest, parameter, schedule
 from spikeport.graph import LIF, Array
 from spikeport.spike_train import Counts, Train
 
@@ -64,7 +64,7 @@ def neurons(node: LIF, x: Bounded, fired: Tensor) -> Margin:
     """The membrane of every step from the spikes that the record holds."""
     like = x.value
     decay, gain, bias, reset = (parameter(v, node, like) for v in (node.decay, node.gain, node.bias, node.reset_value))
-    theta = schedule(node, like)
+    theta, low = schedule(node, like), lowest(node, like)
     error = torch.zeros_like(like[:1]) if x.error is None else x.error
     v, e = torch.zeros_like(like[0]), torch.zeros_like(like[0])
     current, drift = torch.zeros_like(v), torch.zeros_like(v)
@@ -91,6 +91,8 @@ def neurons(node: LIF, x: Bounded, fired: Tensor) -> Margin:
             level, e = level + rise, torch.where(fired[t], bound[-1], e)
             rise, lag = _risen(node, rise, lag, fired[t])
         v, e = _reset(node, u, e, fired[t], level, reset)
+        if low is not None:  # both sides of the error end there
+            v, e = torch.maximum(v, low), torch.where(v + e <= low, 0.0, e)
     return Margin(*(torch.stack(each).cpu().numpy() for each in (distance, bound, exact)))
 
 

@@ -97,6 +97,11 @@ def parameter(value: Array, node: LIF, like: Tensor) -> Tensor:
     return torch.as_tensor(np.array(spread)).to(like.device, like.dtype)
 
 
+def lowest(node: LIF, like: Tensor) -> Tensor | None:
+    """The lower bound of the membranes, as `parameter`; None where they have none."""
+    return None if node.lower_bound is None else parameter(node.lower_bound, node, like)
+
+
 def schedule(node: LIF, like: Tensor) -> Tensor:
     """The thresholds as [T, 1, *neurons or ones]."""
     spread = schedule_over_neurons(node.threshold, node.shape)
@@ -106,7 +111,7 @@ def schedule(node: LIF, like: Tensor) -> Tensor:
 def real(node: LIF, x: Tensor, state: State | None, start: int, steps: int) -> Fired:
     """Steps ``start`` ... ``start + steps - 1`` in floating point, in the type of ``x``."""
     decay, gain, bias = (parameter(value, node, x) for value in (node.decay, node.gain, node.bias))
-    reset_value = parameter(node.reset_value, node, x)
+    reset_value, low = parameter(node.reset_value, node, x), lowest(node, x)
     theta = schedule(node, x)
     v = torch.zeros_like(x[0]) if state is None else state.v
     current = torch.zeros_like(x[0]) if state is None else state.current
@@ -131,6 +136,7 @@ def real(node: LIF, x: Tensor, state: State | None, start: int, steps: int) -> F
         if rise is not None:
             v = torch.where(fired, v, u) if node.reset != "none" else u
             rise = fade * rise + up * fired
+        v = v if low is None else torch.maximum(v, low)
         spikes.append(fired)
         after.append(v)
     return fired_in(spikes, after, active, State(v, current, rise), {})
@@ -144,7 +150,7 @@ def loihi(node: LIF, x: Tensor, state: State | None, start: int, steps: int, pro
     """
     top = profile.state_top
     decay, bias = parameter(node.decay, node, x), parameter(node.bias, node, x)
-    reset_value = parameter(node.reset_value, node, x)
+    reset_value, low = parameter(node.reset_value, node, x), lowest(node, x)
     theta = schedule(node, x) << STATE_SHIFT
     v = torch.zeros_like(x[0]) if state is None else state.v
     current = torch.zeros_like(x[0]) if state is None else state.current
@@ -165,6 +171,7 @@ def loihi(node: LIF, x: Tensor, state: State | None, start: int, steps: int, pro
         saturated = saturated + (u != exact).sum()
         fired = fires(node, u, theta[start + t])
         v = reset(node, u, fired, theta[start + t], reset_value)
+        v = v if low is None else torch.maximum(v, low)
         spikes.append(fired)
         after.append(v)
     overflows = {SATURATED: saturated, BEYOND: beyond, WRAPPED: wrapped}

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 from spikeport.findings import Finding, require
 from spikeport.graph.arithmetic import Arithmetic
 from spikeport.graph.arrays import Array, in_units, over_neurons
+from spikeport.graph.meaning import bounded
 from spikeport.graph.neurons import LIF
 
 
@@ -52,10 +53,10 @@ class ALIF(LIF):
 def settled(arithmetic: Arithmetic, node: LIF, u: Array, rise: Array, fired: Array, t: int) -> tuple[Array, Array]:
     """Membranes and the rise of the thresholds after a step: ``u`` and ``rise`` are those of the comparison."""
     if not isinstance(node, ALIF):
-        return arithmetic.after(node, u, fired, t), rise
+        return bounded(node, arithmetic.after(node, u, fired, t)), rise
     lowered = u if node.reset == "none" else arithmetic.after(node, u - rise, fired, t)
     fade, up = (over_neurons(v, node.shape).astype(np.float64) for v in (node.adaptation_decay, node.adaptation))
-    return np.where(fired, lowered, u), np.asarray(fade * rise + up * fired)
+    return bounded(node, np.where(fired, lowered, u)), np.asarray(fade * rise + up * fired)
 
 
 def no_adaptation(node: ALIF) -> Finding:

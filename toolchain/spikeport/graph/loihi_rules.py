@@ -57,6 +57,10 @@ def _neuron(node: LIF, profile: Profile) -> Iterator[Finding]:
         yield from whole("reset_value", node.reset_value, -profile.state_top, profile.state_top)
         unit = 1 << (STATE_SHIFT - profile.fraction_bits)
         yield from _multiples("reset_value", node.reset_value, unit, f"fraction_bits = {profile.fraction_bits}")
+    if node.lower_bound is not None:
+        yield from whole("lower_bound", node.lower_bound, -profile.state_top, 0)
+        unit = 1 << (STATE_SHIFT - profile.fraction_bits)
+        yield from _multiples("lower_bound", node.lower_bound, unit, f"fraction_bits = {profile.fraction_bits}")
     if not profile.leak and ((node.decay != DECAY_ONE).any() or isinstance(node, CubaLIF)):
         yield Finding(
             "SP118",

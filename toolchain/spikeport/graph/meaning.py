@@ -94,6 +94,11 @@ def reset(node: LIF, u: Array, fired: Array, threshold: Array) -> Array:
     return np.where(fired, level, u)
 
 
+def bounded(node: LIF, v: Array) -> Array:
+    """The membranes that are kept of ``v`` after a step: none below the node's lower bound."""
+    return v if node.lower_bound is None else np.asarray(np.maximum(v, over_neurons(node.lower_bound, node.shape)))
+
+
 def busy(node: LIF, v: Array, x: Array) -> Array:
     """Neurons that something enters, that hold a membrane, or that have a bias."""
     return np.asarray(np.broadcast_to((x != 0) | (v != 0) | (over_neurons(node.bias, node.shape) != 0), x.shape))

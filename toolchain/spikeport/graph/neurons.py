@@ -50,15 +50,19 @@ class LIF(Node):
 
     The quotient is rounded as the type of numbers has it. Whole numbers are divided exactly.
 
+    With a `lower_bound`, 0 at most, no membrane stays below it (`min_v_mem` in sinabs 2.0, ``functional/lif.py``)::
+
+        v[t] = max(v[t], lower_bound)                  after the reset
+
     Loihi arithmetic (Lava 0.10, ``proc/lif/models.py``), all integers, gain 1, `compare` always ">"::
 
         u[t] = clip(trunc(v[t-1] * decay / 4096) + (x[t] << 6) + bias, -(2**23 - 1), 2**23 - 1)
         s[t] = u[t] > (threshold[t] << 6)
     """
 
-    arrays: ClassVar[tuple[str, ...]] = ("decay", "threshold", "bias", "gain", "reset_value", "unit")
+    arrays: ClassVar[tuple[str, ...]] = ("decay", "threshold", "bias", "gain", "reset_value", "unit", "lower_bound")
     schedules: ClassVar[tuple[str, ...]] = ("threshold",)
-    later: ClassVar[Mapping[str, Any]] = MappingProxyType({"most_spikes": 1})
+    later: ClassVar[Mapping[str, Any]] = MappingProxyType({"most_spikes": 1, "lower_bound": None})
 
     shape: Shape  #: neurons, without time and batch
     decay: Array  #: [], [C] or shape. Real: 0 <= decay <= 1. Loihi: numerator over 4096, an integer 1 ... 4096
@@ -70,6 +74,7 @@ class LIF(Node):
     compare: Compare = ">="
     unit: Array = field(default_factory=lambda: _constant(1.0))  #: [] or [C], real value of one unit of u (1 if Real)
     most_spikes: int = 1  #: a step; 1 ... `EVERY_SPIKE`, which is no limit
+    lower_bound: Array | None = None  #: [], [C] or shape, of membranes after a step, in u's unit; None: no end
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,6 +97,11 @@ class LIF(Node):
         )
         for name in ("decay", "bias", "gain", "reset_value", "unit"):
             over_neurons(getattr(self, name), self.shape, name=name)
+        if self.lower_bound is not None:
+            over_neurons(self.lower_bound, self.shape, name="lower_bound")
+            low = self.lower_bound.max(initial=0)
+            mend = "a bound of zero or less: a membrane starts at zero"
+            require(bool(low <= 0), "SP102", f"lower_bound is up to {low:g}", mend=mend)
         schedule_over_neurons(self.threshold, self.shape)
 
     @property
@@ -105,12 +115,14 @@ class LIF(Node):
         return math.prod(self.shape)
 
     def measured_in(self, unit: Array, dtype: DTypeLike = np.float64) -> Self:
-        """The same neurons with membrane, threshold, bias and reset value in units of ``unit``, [], [C] or shape, > 0.
+        """The same neurons with membrane, threshold, bias, reset value and lower bound in units of ``unit``, [], [C] or
+        shape, > 0.
 
         Their gain over ``unit`` goes with it. All of u's equation is linear, so no spike changes but by rounding.
         """
         unit = np.asarray(unit, np.float64)
-        changes = {name: in_units(getattr(self, name), unit, self.shape) for name in ("bias", "reset_value")}
+        names = ("bias", "reset_value") if self.lower_bound is None else ("bias", "reset_value", "lower_bound")
+        changes = {name: in_units(getattr(self, name), unit, self.shape) for name in names}
         changes["threshold"] = in_units(self.threshold, unit, self.shape, lead=1)
         return self.with_(**{name: value.astype(dtype) for name, value in changes.items()})
 

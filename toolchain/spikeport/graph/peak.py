@@ -20,5 +20,5 @@ class Peak(CubaLIF):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        plain = self.reset == "none" and self.most_spikes == 1
+        plain = self.reset == "none" and self.most_spikes == 1 and self.lower_bound is None
         require(plain, "SP102", "neurons that never fire, and what happens where they do", mend='reset="none"')

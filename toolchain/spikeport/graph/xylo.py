@@ -54,6 +54,7 @@ def neuron_findings(node: LIF, profile: Profile) -> Iterator[Finding]:
     reasons = {
         "they have no synaptic current": not isinstance(node, CubaLIF),
         f"their reset is {node.reset!r}": node.reset != "subtract",
+        "their membranes end at a lower bound of their own": node.lower_bound is not None,
         f"they fire where a membrane is {node.compare} their threshold": node.compare != ">=",
     }
     if said := [reason for reason, holds in reasons.items() if holds]:

@@ -11,6 +11,7 @@ import numpy as np
 from spikeport.costs.values import Values
 from spikeport.findings import Finding, SpikeportError, require
 from spikeport.graph import LIF, Array, Graph, over_neurons, schedule_over_neurons
+from spikeport.graph.meaning import bounded
 from spikeport.graph.samples import running
 from spikeport.quantisation.sweep import Run
 from spikeport.record import Record
@@ -122,7 +123,7 @@ def _spikes(graph: Graph, node: LIF, x: Array) -> Array:
     for t in range(node.timesteps):
         u, current, _ = graph.arithmetic.charge(node, v, current, x[min(t, len(x) - 1)])
         fired.append(graph.arithmetic.fires(node, u, t))
-        v = graph.arithmetic.after(node, u, fired[-1], t)
+        v = bounded(node, graph.arithmetic.after(node, u, fired[-1], t))
     return np.stack(fired)
 
 

@@ -21,6 +21,7 @@ from spikeport.graph import (
     schedule_over_neurons,
 )
 from spikeport.quantisation import xylo
+from spikeport.quantisation.membrane_units import bias_grain, bias_units, compact, compact_schedule, lower_bound
 from spikeport.quantisation.scales import SUM_ONE, LayerScale
 from spikeport.quantisation.together import Wanted, rounded_together
 
@@ -83,19 +84,20 @@ def neuron_integers(
     1. Decay is the nearest numerator over 4096 that the format has, unless ``decay`` names another; none is 0.
     2. Thresholds: `threshold_mantissas`.
     3. Biases: the nearest multiple of the smallest power of two with which they fit 13 bits, each by itself.
-    4. Xylo's neurons: `xylo.whole`.
-    5. With ``lost`` thresholds move with what biases and sums are off by (`rounded_together`), except where membranes
+    4. The lower bound is the nearest value that membranes take.
+    5. Xylo's neurons: `xylo.whole`.
+    6. With ``lost`` thresholds move with what biases and sums are off by (`rounded_together`), except where membranes
        only take multiples of 64 and nothing is off.
     """
     unit = over_neurons(scale.unit, node.shape)
     where = f"node {name!r}"
-    bias, findings = _bias(node, unit, profile, where)
+    bias, findings = bias_units(node, unit, profile, where)
     top = 2**profile.threshold_bits - 1
     often, more = xylo.at_most(node, profile, where)
     findings += more
     changes: dict[str, Any] = {
         "bias": bias.astype(np.int32),
-        "reset_value": np.rint(_compact(over_neurons(node.reset_value, node.shape) / unit)).astype(np.int32),
+        "reset_value": np.rint(compact(over_neurons(node.reset_value, node.shape) / unit)).astype(np.int32),
         "gain": np.ones((), np.int32),
         "unit": scale.unit,
         **often,
@@ -118,6 +120,8 @@ def neuron_integers(
             )
         )
     on_lattice = bool(np.isin(decay, (0, DECAY_ONE)).all() and (bias % SUM_ONE == 0).all())
+    if node.lower_bound is not None:
+        changes["lower_bound"] = lower_bound(node, unit, profile, coarse=on_lattice).astype(np.int32)
     several = node.most_spikes > 1  # a threshold that is lowered by a sum would be so for each spike
     threshold = threshold_mantissas(node, unit, coarse=on_lattice and not several)
     if isinstance(node, Peak):
@@ -154,7 +158,7 @@ def threshold_mantissas(node: LIF, unit: Array, *, coarse: bool) -> Array:
     (decay 1 or none, biases that are such multiples), m = ceil(threshold / (64 unit)) - 1 is exact. A strict real
     comparison fires above floor(threshold / unit) instead. Infinity stays infinity.
     """
-    theta = _compact_schedule(schedule_over_neurons(node.threshold.astype(np.float64), node.shape) / unit)
+    theta = compact_schedule(schedule_over_neurons(node.threshold.astype(np.float64), node.shape) / unit)
     if coarse:
         coarser = theta / SUM_ONE
         edge = np.ceil(_snapped(coarser)) - 1 if node.compare == ">=" else np.floor(_snapped(coarser))
@@ -184,7 +188,7 @@ def _together(node: LIF, unit: Array, profile: Profile, lost: float, slower: Arr
     )
     if not profile.channel_thresholds:
         threshold = threshold.reshape(len(theta), -1)[:, :1]  # all are the same
-    return _compact(bias), _compact_schedule(threshold)
+    return compact(bias), compact_schedule(threshold)
 
 
 def _snapped(value: Array) -> Array:
@@ -237,41 +241,6 @@ def _threshold_findings(node: LIF, mantissas: Array, top: int, where: str) -> li
 def never_fires(node: LIF) -> int:
     """How many thresholds are infinite, of neurons that have any."""
     return 0 if isinstance(node, Peak) else int(np.isinf(node.threshold).sum())
-
-
-def _bias(node: LIF, unit: Array, profile: Profile, where: str) -> tuple[Array, list[Finding]]:
-    """The bias in membrane units: each a mantissa times the smallest power of two that holds it."""
-    wanted = _compact(over_neurons(node.bias, node.shape).astype(np.float64) / unit)
-    largest = 2 ** (profile.bias_bits - 1) - 1
-    grain = bias_grain(wanted, profile)
-    mantissas = np.rint(wanted / grain)
-    findings = []
-    if (np.abs(mantissas) > largest).any():
-        what = f"biases need {np.abs(wanted).max():.0f} units, the format holds {largest << profile.bias_exponent[1]}"
-        findings.append(Finding("SP418", what, where, mend="use fewer weight bits for this layer"))
-    return np.clip(mantissas, -largest, largest) * grain, findings
-
-
-def bias_grain(wanted: Array, profile: Profile) -> Array:
-    """The smallest power of two with which each bias of ``wanted``, in membrane units, fits its mantissa."""
-    largest = 2 ** (profile.bias_bits - 1) - 1
-    need = np.maximum(np.abs(wanted) / largest, 1.0)
-    return np.asarray(2.0 ** np.clip(np.ceil(np.log2(need)), *profile.bias_exponent))
-
-
-def _compact(value: Array) -> Array:
-    """[] or [C] where a parameter holds one value, or one a channel; what over_neurons spread is put back."""
-    if value.size == 1:
-        return value.reshape(())
-    return value.reshape(-1) if all(size == 1 for size in value.shape[1:]) else value
-
-
-def _compact_schedule(value: Array) -> Array:
-    """The same for a schedule: [T], [T, C] or [T, *shape]."""
-    if all(size == 1 for size in value.shape[2:]):
-        flat = value.reshape(len(value), -1)
-        return flat[:, 0] if flat.shape[1] == 1 else flat
-    return value
 
 
 def readout_integers(node: Readout, scale: LayerScale) -> Readout:

@@ -7,8 +7,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from spikeport.graph import LIF, Array, Graph, Synapse
-from spikeport.quantisation.integers import bias_grain
 from spikeport.quantisation.layers import Layer, Term
+from spikeport.quantisation.membrane_units import bias_grain
 from spikeport.quantisation.plan import Limits, Plan
 from spikeport.quantisation.scales import SUM_ONE, largest_weights, weight_of
 from spikeport.quantisation.sweep import Calibration, Sweep, differing

@@ -31,10 +31,12 @@ def late_currents(graph: Graph) -> Graph:
 def other_neurons(graph: Graph) -> Iterator[Finding]:
     """SP134 for each layer of a trained network whose neurons do not become Xylo's."""
     for name, node in graph.nodes_of(LIF).items():
-        if not isinstance(node, CubaLIF) or not (node.current_decay > 0).all() or node.reset != "subtract":
+        current = isinstance(node, CubaLIF) and bool((node.current_decay > 0).all())
+        if not current or node.reset != "subtract" or node.lower_bound is not None:
+            bound = "" if node.lower_bound is None else " and a lower bound"
             yield Finding(
                 "SP134",
-                f"neurons of {type(node).__name__} with reset {node.reset!r}, where Xylo's hold a current",
+                f"neurons of {type(node).__name__} with reset {node.reset!r}{bound}, where Xylo's hold a current",
                 f"node {name!r}",
                 why="each of the chip's holds a current that decays, and loses one threshold a spike.",
                 mend='train such neurons, as the recipe vowels-xylo does: network = "synaptic"',

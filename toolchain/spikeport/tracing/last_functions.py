@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -18,37 +19,71 @@ ELEMENTWISE = ("sigmoid", "logsigmoid", "log_sigmoid")  #: they rise with the va
 OVER_CLASSES = ("softmax", "log_softmax", "argmax")
 
 
-class LastFunctions:
-    """The calls of one run that are left out where nothing is done to what they return."""
+@dataclass(frozen=True)
+class Last:
+    """One such call: what came out, what went in, and how often each had been written to by then."""
 
-    def __init__(self) -> None:
-        self._calls: list[tuple[Tensor, Tensor, str]] = []  # what came out, what went in, the function
+    out: Tensor
+    x: Tensor
+    name: str
+    versions: tuple[int, int]
+
+    def gave(self, result: Tensor) -> bool:
+        """Whether a result is what came out, perhaps detached or without axes of one, and nothing was written since."""
+        same = result is self.out or (
+            result.data_ptr() == self.out.data_ptr()
+            and result.is_contiguous()
+            and self.out.is_contiguous()
+            and _longer_axes(result) == _longer_axes(self.out)
+        )
+        return same and self.versions == (self.out._version, self.x._version)
+
+
+class LastFunctions:
+    """The calls of one run that are left out where nothing is done to what they return.
+
+    ``largest`` is the handler of `max`, which is such a call where its indices alone are returned.
+    """
+
+    def __init__(self, largest: Handler) -> None:
+        self._largest = largest
+        self._calls: list[Last] = []
         self._names: dict[str, list[str]] = {}
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
         """What is done at such a call."""
-        return dict.fromkeys((*ELEMENTWISE, *OVER_CLASSES), self._seen)
+        return {**dict.fromkeys((*ELEMENTWISE, *OVER_CLASSES), self._seen), "max": self._largest_of}
 
     def _seen(self, call: Call) -> Any:
         """Remember it. Raises `Unsupported`: who goes on with what it returns is refused."""
+        if isinstance(call.out, Tensor):
+            self._remember(call, call.out)
+        return reasons.unknown(call)
+
+    def _largest_of(self, call: Call) -> Any:
+        """The place of the largest of all classes is remembered; its value is what `max` is elsewhere."""
+        if isinstance(indices := getattr(call.out, "indices", None), Tensor):
+            self._remember(call, indices)
+        return self._largest(call)
+
+    def _remember(self, call: Call, out: Tensor) -> None:
         x = call.get(0, "input")
         known = call.tracer.known_of(x)
         if not isinstance(known, Symbol) or known.timed:  # then steps would be decided one by one
-            return reasons.unknown(call)
-        if isinstance(call.out, Tensor) and (call.name in ELEMENTWISE or _over_classes(call, known)):
-            self._calls.append((call.out, x, call.name))
-        return reasons.unknown(call)
+            return
+        if call.name in ELEMENTWISE or _over_classes(call, known):
+            self._calls.append(Last(out, x, call.name, (out._version, x._version)))
 
     def left_out(self, results: Mapping[int | str, Tensor]) -> dict[int | str, Tensor]:
         """The results as they were before such functions."""
         return {key: self._before(key, result) for key, result in results.items()}
 
     def _before(self, key: int | str, result: Tensor) -> Tensor:
-        for out, x, name in reversed(self._calls):
-            if result is out:
-                result = x
-                self._names.setdefault(str(key), []).insert(0, name)
+        for call in reversed(self._calls):
+            if call.gave(result):
+                result = call.x
+                self._names.setdefault(str(key), []).insert(0, call.name)
         return result
 
     def told(self, graph: Graph) -> Graph:
@@ -66,6 +101,10 @@ def note(left_out: Mapping[str, Sequence[str]]) -> str:
     saturates = any("sigmoid" in names for names in left_out.values())
     but = ", but where it saturates; it is above 0.5 where that is above 0" if saturates else ""
     return f"{what}: the output is what enters it, which decides for the same class{but}"
+
+
+def _longer_axes(x: Tensor) -> list[int]:
+    return [size for size in x.shape if size != 1]
 
 
 def _over_classes(call: Call, known: Symbol) -> bool:

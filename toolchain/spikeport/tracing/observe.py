@@ -90,7 +90,7 @@ def doubtful(graph: Graph, result: Array, way: Forward) -> bool:
 
 def followed(module: nn.Module, graph: Graph, x: Tensor, way: Forward, output: int | str | None) -> Record:
     """One batch of a module with neurons that are written by hand: its run is followed as capture follows it."""
-    reading = Reading(way, graph.provenance.get("time_axis", 0))
+    reading = Reading(way, graph.provenance.get("time_axis", 0), bool(graph.provenance.get("folded")))
     inside = bool(graph.provenance.get("inside"))
     plan = Plan(reading, graph.shapes[graph.input], graph.timesteps, graph.entry.coding, output, inside)
     return run(module, x, plan).record(graph)

@@ -12,7 +12,7 @@ from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.graph import Coding, Graph, Node
 from spikeport.tracing.digests import digest
 from spikeport.tracing.indexing import PARTS
-from spikeport.tracing.state import Forward, Reading, hinted
+from spikeport.tracing.state import Forward, Reading, folds, hinted
 from spikeport.tracing.trace import STRANGE, Plan
 
 #: what a finding says where time or batch was probably looked for at the wrong axis
@@ -66,6 +66,7 @@ def plans(
     """Every way in which the module may be meant; the ones that its neurons hint at first. Raises SP384."""
     last = len(shape) + 1
     every = [Reading("sample"), Reading("sequence"), Reading("sequence", 1), Reading("sequence", last), Reading("step")]
+    every += [Reading("sequence", 1, folded=True)] if folds(module) else []
     hint = hinted(module)
     asked = forward or ("sample" if hint == "sample" else None)  # a Repeat says that time lies inside
     readings = [r for r in dict.fromkeys(every) if asked in (None, r.way)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, Literal
 
@@ -53,6 +53,8 @@ class Registered:
         True
     )  #: whether a module of the kind, or of one derived from it, is neurons at all
     analog: bool = False  #: whether it never fires, and returns states
+    folded: bool = False  #: whether a call takes [B * T, ...], all steps of a sample in a row
+    lasting: Callable[[Any, int], None] = lambda _module, _timesteps: None  #: told how many steps a call is to take
 
     @property
     def stateful(self) -> bool:
@@ -89,6 +91,7 @@ def register_neuron(
     several: Callable[[Any], bool] = lambda _module: False,
     spikes: Callable[[Any], bool] = lambda _module: True,
     analog: bool = False,
+    lasting: Callable[[Any, int], None] | None = None,
 ) -> None:
     """Teach `capture` a neuron class.
 
@@ -99,6 +102,8 @@ def register_neuron(
     how often each neuron fired, more than once a step where ``several`` says so. Modules of the class for which
     ``spikes`` is false are followed line by line. ``analog`` modules return states and never fire: their converter
     returns `Cells` around a `Scale`, and what the layers behind them do is what is checked.
+    Modules that take [B * T, ...], all steps of a sample in a row, are told by ``lasting(module, timesteps)`` how many
+    steps those are.
 
         class MyLIF(nn.Module): ...        # u = 0.9 u + x, fires above 1, resets to zero; [T, B, ...]
 
@@ -113,6 +118,8 @@ def register_neuron(
     _known[kind] = Registered(
         converter, steps if callable(steps) else lambda _module: steps, reset, counts, several, spikes, analog
     )
+    if lasting is not None:
+        _known[kind] = replace(_known[kind], folded=True, lasting=lasting)
 
 
 def registered(module: nn.Module, *, inside: bool = False) -> Registered | None:

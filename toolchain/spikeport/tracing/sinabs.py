@@ -13,7 +13,10 @@ input [B, T, ...]; alpha = exp(-1 / tau), 1 in IAF::
     ALIF    one spike where u >= b0 + adapt_scale b[t-1]; MembraneSubtract takes all of that off
             b[t] = alpha_adapt b[t-1] + (1 - alpha_adapt) s[t]                  (``layers/functional/alif.py``)
 
-A lower end of the membrane (``min_v_mem``) and a subtraction of another value have no node.
+    min_v_mem     v = max(v, min_v_mem) after all that, 0 at most: `LIF.lower_bound`
+
+IAFSqueeze and LIFSqueeze take [B T, ...] and have ``batch_size`` or ``num_timesteps`` to take it apart
+(``layers/reshape.py``). A subtraction of another value has no node.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ import torch
 from sinabs.activation import MaxSpike, MembraneReset, MembraneSubtract, MultiSpike, SingleSpike
 
 from spikeport.findings import fail, require
-from spikeport.graph import ALIF, LIF, CubaLIF
+from spikeport.graph import ALIF, LIF, Array, CubaLIF
 from spikeport.graph.neurons import EVERY_SPIKE, Reset
 from spikeport.tracing.registry import array, register_neuron
 
@@ -44,7 +47,6 @@ def leak(module: Any, shape: tuple[int, ...], timesteps: int) -> LIF:
 
 def adapt(module: Any, shape: tuple[int, ...], timesteps: int) -> LIF:
     """`sinabs.layers.ALIF`, whose rise is our a = adapt_scale b."""
-    _unbounded(module)
     require(
         module.alpha_syn_calculated is None and module.spike_fn is SingleSpike,
         "SP387",
@@ -61,19 +63,23 @@ def adapt(module: Any, shape: tuple[int, ...], timesteps: int) -> LIF:
         reset=_reset_of(module),
         adaptation=np.asarray(array(torch.as_tensor(module.adapt_scale)) * (1 - fade)),
         adaptation_decay=fade,
+        lower_bound=_lower_bound(module),
     )
 
 
-def _unbounded(module: Any) -> None:
-    require(
-        module.min_v_mem is None, "SP387", "min_v_mem holds the membrane from below", mend="train with min_v_mem=None"
-    )
+def _lower_bound(module: Any) -> Array | None:
+    if module.min_v_mem is None:
+        return None
+    low = array(torch.as_tensor(module.min_v_mem))
+    mend = "a bound of zero or less: a membrane starts at zero"
+    require(bool((low <= 0).all()), "SP387", f"min_v_mem is up to {low.max():g}", mend=mend)
+    return low
 
 
 def _node(module: Any, shape: tuple[int, ...], timesteps: int, decay: Any, gain: Any) -> LIF:
-    _unbounded(module)
     theta = array(module.spike_threshold)
     options: dict[str, Any] = {"gain": gain, "reset": _reset_of(module), "most_spikes": _most(module)}
+    options["lower_bound"] = _lower_bound(module)
     threshold = np.broadcast_to(theta, (timesteps, *theta.shape)).copy()
     alpha = module.alpha_syn_calculated
     if alpha is None:
@@ -117,5 +123,11 @@ def _several(module: Any) -> bool:
     return module.spike_fn is not SingleSpike
 
 
+def _lasting(module: Any, timesteps: int) -> None:
+    module.batch_size, module.num_timesteps = -1, timesteps
+
+
 for kind, convert in ((sinabs.layers.IAF, integrate), (sinabs.layers.LIF, leak), (sinabs.layers.ALIF, adapt)):
     register_neuron(kind, convert, reset=_reset, counts=True, several=_several, spikes=_spikes)
+for kind, convert in ((sinabs.layers.IAFSqueeze, integrate), (sinabs.layers.LIFSqueeze, leak)):
+    register_neuron(kind, convert, reset=_reset, counts=True, several=_several, spikes=_spikes, lasting=_lasting)

@@ -41,11 +41,14 @@ class Reading:
 
     way: Forward
     time: int = 0  #: "sequence": which axis of the input, batch included, is time
+    folded: bool = False  #: "sequence": whether samples and time share the first axis, all steps of a sample in a row
 
     def words(self) -> str:
         """As the user would say it."""
         if self.way != "sequence":
             return f'forward="{self.way}"'
+        if self.folded:
+            return f'forward="{self.way}" with samples and time in one axis'
         return f'forward="sequence" with time as axis {self.time}'
 
 
@@ -161,6 +164,11 @@ def _reset_of(part: nn.Module) -> Callable[[], Any] | None:
             inspect.signature(getattr(part, name)).bind()
             return getattr(part, name)  # type: ignore[no-any-return]
     return None
+
+
+def folds(module: nn.Module) -> bool:
+    """Whether neurons of the module take samples and time in one axis."""
+    return any((kind := registered(part)) is not None and kind.folded for part in module.modules())
 
 
 def hinted(module: nn.Module) -> Forward | None:

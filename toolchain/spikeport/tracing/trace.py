@@ -38,6 +38,7 @@ from spikeport.tracing.functions import SUPPORTED
 from spikeport.tracing.last_functions import LastFunctions
 from spikeport.tracing.leaks import Key
 from spikeport.tracing.reasons import refuse
+from spikeport.tracing.registry import registered
 from spikeport.tracing.results import chosen, over_all, read_out, several, which
 from spikeport.tracing.state import Reading, evaluating
 from spikeport.tracing.symbols import ALL, Axes, Lost, Out, State, Steps, Symbol, Unsupported, causes_of
@@ -116,7 +117,7 @@ def run(module: nn.Module, samples: Tensor, plan: Plan) -> Run:
     Raises `SpikeportError` with everything that its result depends on and a graph cannot hold.
     """
     leaking = _behind_leaks(module, samples, plan) if plan.leaks else None
-    last = LastFunctions()
+    last = LastFunctions(HANDLERS["max"])
     with evaluating(module), torch.no_grad(), default_type(samples.dtype):
         tracer = _tracer(module, samples, plan, leaking)
         tracer.handlers = {**HANDLERS, **last.handlers}
@@ -168,6 +169,7 @@ def _outcome(tracer: Tracer, module: nn.Module, samples: Tensor, plan: Plan) -> 
 
     def follow(x: Tensor, step: int | None) -> Tensor:
         whole = (*axes[:at], ("T",), *axes[at:]) if way == "sequence" else axes
+        whole = (("B", "T"), *whole[2:]) if plan.reading.folded else whole
         tracer.know(x, tracer.draft.source("input", plan.shape, plan.coding, whole, step if frames else None))
         return x
 
@@ -185,11 +187,15 @@ def called(
 ) -> Results:
     """What a module makes of samples, each [B, *shape] or [T, B, *shape], called as the plan says."""
     frames, way = plan.coding == "events", plan.reading.way
+    for part in module.modules():
+        if plan.timesteps and (kind := registered(part)):
+            kind.lasting(part, plan.timesteps)
     if way == "sample":
         return chosen(module(follow(samples.clone(), None)), plan.output)
     if way == "sequence":
         x = samples if frames else samples.unsqueeze(0).expand(plan.timesteps or 1, *samples.shape)
         x = x.movedim(0, plan.reading.time).clone(memory_format=torch.contiguous_format)
+        x = x.flatten(0, 1) if plan.reading.folded else x
         return chosen(module(follow(x, ALL)), plan.output)
     results, state = [], _stateless(module)
     for t in range(plan.timesteps or 1):
@@ -235,6 +241,8 @@ def _finished(tracer: Tracer, module: nn.Module, outcomes: Results, plan: Plan) 
     provenance: dict[str, Any] = {"source": "pytorch", "module": type(module).__name__, "forward": plan.reading.way}
     if plan.reading.time:
         provenance["time_axis"] = plan.reading.time
+    if plan.reading.folded:
+        provenance["folded"] = True
     if plan.inside:
         provenance["inside"] = True
     if unrun:

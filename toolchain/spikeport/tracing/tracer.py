@@ -274,11 +274,13 @@ class Tracer(TorchFunctionMode):
         path = self._stack[-1][0]
         self.timed = self.timed or kind.steps(module) == "all"
         x = operations.in_order(self, views.flat(self, x))
+        x = views.unfolded(x) if kind.folded else x
         x = x if self.leaking is None else self.leaks.entering((path, "neurons"), x, path)
         call = NeuronCall(module, kind, path, x, list(tensors(values[1:])), len(list(tensors(out))) - 1, self.where())
         result = self._calls.fire(call)
         spikes = result[0]
         assert isinstance(spikes, Symbol)
+        result[0] = spikes = views.folded(spikes) if kind.folded else spikes
         if not kind.analog:
             self.trains.of(spikes, next(tensors(out)), counts=kind.counts)
         return result

@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from spikeport.graph import Array, Flatten, Norm, Shape
-from spikeport.tracing.axes import regrouped
+from spikeport.tracing.axes import regrouped, words
 from spikeport.tracing.registry import array
 from spikeport.tracing.symbols import Label, Strange, Symbol, Unsupported
 
@@ -27,6 +27,18 @@ def flat(tracer: Tracer, x: Symbol) -> Symbol:
     axes = tuple((0,) if group == every else group for group in x.axes)
     path, alone, op = x.place or ("", False, "flatten")
     return tracer.draft.apply(Flatten(), x, axes, path, alone and path != "", op if alone and path else "flatten")
+
+
+def unfolded(x: Symbol) -> Symbol:
+    """``x`` [B * T, ...] as [B, T, ...]. Raises `Unsupported` for other axes."""
+    if not x.axes or x.axes[0] != ("B", "T"):
+        raise Unsupported(f"takes [B * T, ...], all steps of a sample in a row, gets {words(x.axes)}", "SP383")
+    return replace(x, axes=(("B",), ("T",), *x.axes[1:]))
+
+
+def folded(x: Symbol) -> Symbol:
+    """``x`` [B, T, ...] as [B * T, ...]."""
+    return replace(x, axes=(("B", "T"), *x.axes[2:]))
 
 
 def as_if(

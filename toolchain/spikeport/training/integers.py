@@ -53,6 +53,9 @@ class IntegerNet(nn.Module):
         if often:
             what = f"neurons of {', '.join(map(repr, often))} fire several times a step"
             fail("SP430", what, why="their spikes have no surrogate here.", mend="fine-tune the real network instead")
+        if ends := [name for name, node in graph.nodes_of(LIF).items() if node.lower_bound is not None]:
+            what = f"membranes of {', '.join(map(repr, ends))} have a lower bound"
+            fail("SP430", what, why="its surrogate has none.", mend="fine-tune the real network instead")
         self.source = graph
         profile = graph.arithmetic.profile
         self.top = 2 ** (profile.weight_bits - 1)

@@ -43,6 +43,7 @@ class AbstractScheduledLIF(PyLoihiProcessModel):
     bias: np.ndarray
     gain: np.ndarray
     reset_value: np.ndarray
+    lower_bound: np.ndarray
 
     @cached_property
     def logs(self) -> list[Any]:
@@ -61,6 +62,7 @@ class AbstractScheduledLIF(PyLoihiProcessModel):
         theta = self.theta(step)
         fired = self.v >= theta if self.proc_params["compare"] == ">=" else self.v > theta
         self.reset(fired, theta)
+        self.v[...] = np.maximum(self.v, self.lower_bound)
         self.s_out.send(fired.astype(self.s_out._d_type))
         spikes, membranes, overflows = self.logs
         spikes[self.time_step - 1] = fired

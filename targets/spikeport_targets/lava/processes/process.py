@@ -29,13 +29,14 @@ class Through(AbstractProcess):
 
 
 class ScheduledLIF(Through):
-    """Spiking neurons with a threshold for each step of a sample, and a choice of resets.
+    """Spiking neurons with a threshold for each step of a sample, a choice of resets, and a lower bound.
 
     State is zeroed before the first step of a sample; at its depth in the pipeline the layer handles step
     ``(time_step - 1 - depth) % period``.
 
     threshold [period, *shape]; the other arrays have the layer's shape. Fixed model: decays are numerators over 4096,
-    bias and reset_value are in membrane units, gain is not used. Floating model: plain numbers.
+    bias, reset_value and lower_bound are in membrane units, gain is not used. Floating model: plain numbers, and
+    minus infinity where membranes have no bound.
 
     Settings: reset, compare (of the graph's node), depth, samples, and the files spike_log, membrane_log (or None),
     overflow_log.
@@ -51,6 +52,7 @@ class ScheduledLIF(Through):
         bias: np.ndarray,
         gain: np.ndarray,
         reset_value: np.ndarray,
+        lower_bound: np.ndarray,
         **settings: Any,
     ) -> None:
         super().__init__(shape=shape, **settings)
@@ -58,6 +60,7 @@ class ScheduledLIF(Through):
         self.v = Var(shape=shape, init=0)
         self.threshold, self.decay, self.current_decay = map(variable, (threshold, decay, current_decay))
         self.bias, self.gain, self.reset_value = map(variable, (bias, gain, reset_value))
+        self.lower_bound = variable(lower_bound)
 
 
 class RingDelay(Through):

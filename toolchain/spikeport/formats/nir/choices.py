@@ -24,7 +24,7 @@ STARTS = {"zero": "0", "leak": "v_leak", "reset": "v_reset"}
 
 def choices(work: Draft) -> list[Finding]:
     """Every choice that mattered for this file."""
-    return [*_equations(work), *_reset(work), *_followed_in_part(work), _coding(work), *work.notes]
+    return [*_equations(work), *_reset(work), *_bound(work), *_followed_in_part(work), _coding(work), *work.notes]
 
 
 def _note(what: str, flag: str) -> Finding:
@@ -79,6 +79,22 @@ def _reset(work: Draft) -> Iterator[Finding]:
     if c.reset == "subtract" or (c.reset == "zero" and recurrent):
         why, mend = "no node does that.", "nothing, if no membrane gets that far, or reset_delay was False"
         yield Finding("SP218", part[c.reset], why=why, mend=mend, severity="substituted")
+
+
+def _bound(work: Draft) -> Iterator[Finding]:
+    c = work.conventions
+    if "bound" not in work.seen:
+        return
+    if c.bound == "threshold":
+        yield _note("no membrane stays below minus its threshold", "--nir bound=none")
+    elif c.written_by == "sinabs" and "bound" not in c.told:
+        yield Finding(
+            "SP221",
+            "whether membranes have a lower bound is not in the file: Sinabs writes no min_v_mem",
+            why="none is taken, the default of its layers; its from_model sets -1, and its reader of files -threshold.",
+            mend="say it: --nir bound=threshold, or bound=none",
+            severity="substituted",
+        )
 
 
 def _followed_in_part(work: Draft) -> Iterator[Finding]:

@@ -17,9 +17,10 @@ from spikeport.formats.nir.to_nir import Context, Lowered, lower, own_word, read
 from spikeport.graph import OPERATIONS, Array, Conv, Graph, Node, Readout
 
 KEY = "spikeport"
-NEURONS = ("schedule", "integers", "arithmetic", "decay", "reset-subtract", "reset-none", "several-spikes", "outputs")
+NEURONS = ("schedule", "decay", "reset-subtract", "reset-none", "several-spikes", "lower-bound")
+WHOLE = ("integers", "arithmetic", "outputs")
 OTHERS = ("ALIF", "Peak", "Conv3d", "Pool3d", "Norm3d")
-FEATURES = frozenset([*NEURONS, *OTHERS, *(kind.__name__ for kind in OPERATIONS)])  #: what this version knows
+FEATURES = frozenset([*NEURONS, *WHOLE, *OTHERS, *(kind.__name__ for kind in OPERATIONS)])  #: what this version knows
 SUM = "digest"
 LARGEST_WEIGHT = 2**29  #: numbers in one weight of NIR's
 

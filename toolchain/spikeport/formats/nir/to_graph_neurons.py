@@ -15,7 +15,7 @@ from spikeport.graph.neurons import EVERY_SPIKE
 
 ZERO = np.zeros(())
 #: conventions for membranes that start at 0: from elsewhere, thresholds are taken off that are not those compared with
-AT_ZERO = {"drive": "decayed", "spikes": "many", "reset": "subtract"}
+AT_ZERO = {"drive": "decayed", "spikes": "many", "reset": "subtract", "bound": "threshold"}
 
 
 def threshold(work: Draft, name: str, raw: Raw) -> None:
@@ -39,6 +39,7 @@ def spiking(work: Draft, name: str, raw: Raw) -> None:
         "compare": work.conventions.compare,
         **_reset(work, raw, shape, start),
         **_several(work, raw),
+        **_bound(work, raw, shape),
     }
     kind = CubaLIF if raw.kind == "CubaLIF" else LIF
     gain = work.numbers(membrane.gain, shape)
@@ -83,6 +84,15 @@ def _several(work: Draft, raw: Raw) -> dict[str, Any]:
         fail("SP210", "several spikes a step, and a reset one step late", mend="--nir spikes=one, or reset=subtract")
     work.seen.add("spikes")
     return {"most_spikes": EVERY_SPIKE}
+
+
+def _bound(work: Draft, raw: Raw, shape: Shape) -> dict[str, Any]:
+    work.seen.add("bound")
+    if work.conventions.bound == "none":
+        return {}
+    if work.conventions.reset == "subtract-late":
+        fail("SP210", "a lower bound, and a reset one step late", mend="--nir bound=none, or reset=subtract")
+    return {"lower_bound": work.numbers(-work.parameter(raw, "v_threshold", shape), shape)}
 
 
 def _subtract_late(work: Draft, name: str, raw: Raw, current_decay: Array | None) -> None:

@@ -70,7 +70,7 @@ class Lowered:
 def lower(node: Node, context: Context) -> Lowered:
     """The NIR node for one of ours; what NIR has no word for by its own name, and its fields in the metadata."""
     if own := own_word(node, context.source):
-        return Lowered({"type": f"spikeport.{own}"}, needs=frozenset({own}))
+        return Lowered({"type": f"spikeport.{own}"}, needs=frozenset({own}) | _ends(node))
     return _RULES[type(node)](node, context)
 
 
@@ -247,7 +247,12 @@ def _needs(node: LIF, arithmetic: Arithmetic) -> set[str]:
         needs.add(f"reset-{node.reset}")
     if node.most_spikes > 1:
         needs.add("several-spikes")
-    return needs
+    return needs | _ends(node)
+
+
+def _ends(node: Node) -> frozenset[str]:
+    bounded = isinstance(node, LIF) and node.lower_bound is not None
+    return frozenset({"lower-bound"}) if bounded else frozenset()
 
 
 def _threshold(node: LIF, dtype: np.dtype[Any], *, real: bool) -> Array:

@@ -105,7 +105,8 @@ def parameters(self: Layout, name: str, node: LIF, at: Callable[[str], str]) -> 
     inputs += [] if self.integers else [over("gain")]
     zero = self.builder.constant(0, dtype, "zero")
     inputs += [over("bias"), over("reset_value") if node.reset == "value" else zero]
-    return inputs + [over(key) for key in neuron_functions.MORE[type(node)]]
+    more = neuron_functions.further(type(node), bounded=node.lower_bound is not None)
+    return inputs + [over(key) for key in more]
 
 
 def delay(self: Layout, name: str, node: Delay, x: Value) -> Value:

@@ -28,7 +28,7 @@ def neuron(work: Draft, call: onnx.NodeProto) -> None:
     if {"loihi", "xylo"} & set(parts) or time == "step":
         raise UnsupportedError("only functions of all timesteps in real numbers can be lifted")
     x = work.x(call)
-    names = [*neuron_functions.PARAMETERS, *neuron_functions.MORE[kind]]
+    names = [*neuron_functions.PARAMETERS, *neuron_functions.further(kind, bounded="bounded" in parts)]
     arrays = {name: work.array(call, index + 1) for index, name in enumerate(names)}
     threshold = arrays.pop("threshold")
     reset_to = work.over_channels(arrays.pop("reset_to"), x)

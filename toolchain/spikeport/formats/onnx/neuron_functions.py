@@ -2,7 +2,7 @@
 
 Inputs of every function, all broadcastable against [B, *neurons] (``threshold`` with time in front):
 
-    x [T, B, *neurons]   decay   threshold [T, ...]   gain   bias   reset_to   and what `MORE` names
+    x [T, B, *neurons]   decay   threshold [T, ...]   gain   bias   reset_to   and what `further` names
 
 Output: spikes [T, B, *neurons] in the type of x; of a `Peak` its membranes, in theirs. In Loihi arithmetic x is int32,
 all else int64, and there is no gain.
@@ -37,12 +37,18 @@ MORE: dict[type[LIF], tuple[str, ...]] = {
 STATES: dict[type[LIF], tuple[str, ...]] = {LIF: ("v",), CubaLIF: ("v", "i"), ALIF: ("v", "a"), Peak: ("v", "i")}
 
 
+def further(kind: type[LIF], *, bounded: bool) -> tuple[str, ...]:
+    """The parameters of neurons of a kind, with a lower bound or without one, behind `PARAMETERS`."""
+    return (*MORE[kind], "lower_bound") if bounded else MORE[kind]
+
+
 def function_name(node: LIF, time: str, profile: Profile | None = None) -> str:
     """Which function a layer calls: its kind, comparison and reset; ``LIF`` alone fires on >= and resets to a value."""
     parts = [type(node).__name__]
     parts += [profile.neuron] if profile is not None else ["above"] if node.compare == ">" else []
     parts += [node.reset] if node.reset in ("subtract", "none") else []
     parts += [f"up_to_{node.most_spikes}"] if node.most_spikes > 1 else []
+    parts += ["bounded"] if node.lower_bound is not None else []
     parts += [time] if time != "scan" else []
     return "_".join(parts)
 
@@ -60,7 +66,7 @@ def function(
     ones; ``old``: as 0.1 wrote it; ``floats``: the type in which whole ones are computed (`whole_floats.floats`)."""
     integers = profile is not None
     parameters = [name for name in PARAMETERS if not (integers and name == "gain")]
-    parameters += MORE[type(node)]
+    parameters += further(type(node), bounded=node.lower_bound is not None)
     states = list(STATES[type(node)])
     body = Body(helper.np_dtype_to_tensor_dtype(dtype), old, integers)
     step = partial(_step, node=node)
@@ -104,6 +110,7 @@ def _step(body: Body, names: Names = Names(), *, node: LIF) -> None:
         _adapted(body, names, node, u)
     else:
         _fire(body, names, node, u, names.threshold)
+    _bound(body, names, node)
 
 
 def _loihi_step(body: Body, names: Names = Names(), *, node: LIF, wraps: bool, old: bool) -> None:
@@ -128,6 +135,7 @@ def _loihi_step(body: Body, names: Names = Names(), *, node: LIF, wraps: bool, o
     u = body.op("Clip", [exact, "lowest", "highest"], f"u{tag}") if old else body.within(exact, f"u{tag}", tag)
     level = body.op("Mul", [names.threshold, "lift"], f"level{tag}")
     _fire(body, names, node, u, level)
+    _bound(body, names, node)
 
 
 def _xylo_step(body: Body, names: Names = Names(), *, node: LIF) -> None:
@@ -135,8 +143,21 @@ def _xylo_step(body: Body, names: Names = Names(), *, node: LIF) -> None:
     _fire(body, names, node, u, body.op("Mul", [names.threshold, "lift"], f"level{names.tag}"))
 
 
+def _after(node: LIF, tag: str) -> str:
+    """What the membranes after the reset are called: what leaves the step, unless a bound comes behind."""
+    return f"v_out{tag}" if node.lower_bound is None else f"v_reset{tag}"
+
+
+def _bound(body: Body, names: Names, node: LIF) -> None:
+    """Lift membranes below the lower bound to it; no Max, for what `_loihi_step` says."""
+    if node.lower_bound is not None:
+        tag, after = names.tag, _after(node, names.tag)
+        low = body.op("Less", [after, "lower_bound"], f"low{tag}")
+        body.op("Where", [low, "lower_bound", after], f"v_out{tag}")
+
+
 def _fire(body: Body, names: Names, node: LIF, u: str, level: str) -> None:
-    tag = names.tag
+    tag, after = names.tag, _after(node, names.tag)
     if isinstance(node, Peak):
         body.op("Identity", [u], f"v_out{tag}")
         body.op("Identity", [u], names.spikes)
@@ -152,23 +173,23 @@ def _fire(body: Body, names: Names, node: LIF, u: str, level: str) -> None:
         fired = body.op("Or", [above, equal], f"fired{tag}")
     if node.reset == "subtract":
         lowered = body.op("Sub", [u, level], f"lowered{tag}")
-        body.op("Where", [fired, lowered, u], f"v_out{tag}")
+        body.op("Where", [fired, lowered, u], after)
     elif node.reset == "none":
-        body.op("Identity", [u], f"v_out{tag}")
+        body.op("Identity", [u], after)
     else:
-        body.op("Where", [fired, "reset_to", u], f"v_out{tag}")
+        body.op("Where", [fired, "reset_to", u], after)
     body.of_kind(fired, names.spikes, like=names.x)
 
 
 def _adapted(body: Body, names: Names, node: ALIF, u: str) -> None:
     """The comparison without what the threshold rose; then the rise, and the membranes of those that did not fire."""
-    tag = names.tag
+    tag, after = names.tag, _after(node, names.tag)
     inner = replace(names, tag=f"{tag}_asked")
     _fire(body, inner, node, body.op("Sub", [u, names.a], f"asked{tag}"), names.threshold)
     if node.reset == "none":
-        body.op("Identity", [u], f"v_out{tag}")
+        body.op("Identity", [u], after)
     else:
-        body.op("Where", [f"fired{inner.tag}", f"v_out{inner.tag}", u], f"v_out{tag}")
+        body.op("Where", [f"fired{inner.tag}", _after(node, inner.tag), u], after)
     kept = body.op("Mul", ["adaptation_decay", names.a], f"kept{tag}")
     body.op("Add", [kept, body.op("Mul", ["adaptation", names.spikes], f"added{tag}")], f"a_out{tag}")
 
@@ -176,7 +197,7 @@ def _adapted(body: Body, names: Names, node: ALIF, u: str) -> None:
 def _several(body: Body, names: Names, node: LIF, u: str, level: str) -> None:
     """How many thresholds u reaches, or passes, from 0 to `most_spikes`. Integers: u passes those that u - 1 reaches;
     that Div truncates towards zero does not matter below zero."""
-    tag = names.tag
+    tag, after = names.tag, _after(node, names.tag)
     if body.whole and node.compare == ">=":
         thresholds = body.op("Div", [u, level], f"thresholds{tag}")
     elif body.whole:
@@ -192,13 +213,13 @@ def _several(body: Body, names: Names, node: LIF, u: str, level: str) -> None:
     above = body.op("Where", [many, "most", thresholds], f"limited{tag}")
     count = body.op("Where", [none, "nothing", above], f"count{tag}")
     if node.reset == "none":
-        body.op("Identity", [u], f"v_out{tag}")
+        body.op("Identity", [u], after)
     elif node.reset == "subtract":
         taken = body.op("Mul", [count, level], f"taken{tag}")
-        after = body.op("Sub", [u, taken], f"after{tag}")
-        body.op("Where", [none, u, after], f"v_out{tag}")
+        lowered = body.op("Sub", [u, taken], f"after{tag}")
+        body.op("Where", [none, u, lowered], after)
     else:
-        body.op("Where", [none, u, "reset_to"], f"v_out{tag}")
+        body.op("Where", [none, u, "reset_to"], after)
     body.of_kind(count, names.spikes, like=names.x)
 
 

@@ -22,7 +22,8 @@ def floats(node: LIF, x: Range, profile: Profile) -> np.dtype[Any] | None:
     membrane = max(profile.state_top, int(np.abs(node.reset_value).max()))
     if profile.neuron != "loihi":
         return None
-    other = type(node) not in (LIF, CubaLIF) or node.most_spikes > 1 or profile.accumulator_least is not None
+    other = type(node) not in (LIF, CubaLIF) or node.most_spikes > 1 or node.lower_bound is not None
+    other |= profile.accumulator_least is not None
     if other or max(membrane, current) >= 2**31:
         return None
     return np.dtype(np.float32 if membrane + current + bias + x.size <= 2**24 else np.float64)
