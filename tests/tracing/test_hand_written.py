@@ -191,7 +191,7 @@ def test_what_differs_from_step_to_step_is_a_node_before_the_neurons_or_within_t
     ("charge", "word"),
     [
         (lambda v, x, s, a, t: (0.5 * v * v + x, 0.3, a), "neither of which is spikes"),
-        (lambda v, x, s, a, t: (torch.clamp(0.5 * v + x, min=-1.0), 0.3, a), "clamp"),
+        (lambda v, x, s, a, t: (torch.clamp(0.5 * v + x, -1.0, 1.0), 0.3, a), "clamp"),
     ],
 )
 def test_what_no_neuron_of_a_graph_computes_is_refused_by_name(charge, word):
@@ -219,3 +219,36 @@ def test_two_layers_over_one_current_stay_two_layers():
     torch.manual_seed(0)
     decays = sorted(float(node.decay) for node in fired(capture(Two(), (2, 5, 5))).nodes_of(LIF).values())
     np.testing.assert_allclose(decays, [0.5, 0.9], rtol=1e-6)
+
+
+class CurrentReset(nn.Module):
+    """Frames [T, B, 6]; a spike takes 0.5 from the current, which decays: i = 0.9 i + x, v = 0.7 v + i, i -= 0.5 s."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(6, 9)
+
+    def forward(self, x):
+        current, v, spikes = torch.zeros(x.shape[1], 9), torch.zeros(x.shape[1], 9), []
+        for frame in x:
+            current = 0.9 * current + self.a(frame)
+            v = 0.7 * v + current
+            s = (v > 0.6).float()
+            current = current - 0.5 * s
+            spikes.append(s)
+        return torch.stack(spikes)
+
+
+@pytest.mark.parametrize("timesteps", [2, 3, 5])
+def test_what_a_spike_takes_from_the_current_decays_with_it(timesteps):
+    torch.manual_seed(0)
+    module = CurrentReset()
+    graph = fired(capture(module, (6,), timesteps=timesteps, forward="sequence"))
+    x = 2 * torch.randn(timesteps, 50, 6, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        spikes = module(x).numpy()
+    (name,) = graph.nodes_of(LIF)
+    np.testing.assert_array_equal(simulate(graph, x.numpy(), Request(trains=True)).trains[name].unpack(), spikes)
+    if timesteps == 3:
+        assert float(graph["spikes.back1"].factor) == pytest.approx(-0.45)
+        assert len(graph.nodes_of(Delay)) == 1

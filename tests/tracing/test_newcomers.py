@@ -210,7 +210,7 @@ class Softmax(Recurrent):
 
 class Clamped(Recurrent):
     def step(self, x, v):
-        return super().step(x, v.clamp(min=-1))
+        return super().step(x, v.clamp(-1, 1))
 
 
 class Encoded(Recurrent):

@@ -288,10 +288,8 @@ def _added(parts: Sequence[Events]) -> Events:
         for item in fields(first)
         if isinstance(getattr(first, item.name), np.ndarray)
     }
-    whole = replace(first, **totals)
-    if isinstance(whole, SynapseEvents):
-        return whole.with_analog(any(getattr(part, "analog", False) for part in parts))
-    return whole
+    whole, analog = replace(first, **totals), any(getattr(part, "analog", False) for part in parts)
+    return whole.with_analog(analog) if isinstance(whole, SynapseEvents) else whole
 
 
 def _events_from(facts: Mapping[str, Any]) -> Events:

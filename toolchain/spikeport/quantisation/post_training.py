@@ -287,11 +287,8 @@ def _check(
 ) -> None:
     for bits in [weight_bits] if isinstance(weight_bits, int) else weight_bits.values():
         if not 1 <= bits <= profile.weight_bits:
-            fail(
-                "SP400",
-                f"{bits} weight bits; the profile {profile.name!r} holds 1 to {profile.weight_bits}",
-                mend="choose a number of bits that it holds",
-            )
+            what = f"{bits} weight bits; the profile {profile.name!r} holds 1 to {profile.weight_bits}"
+            fail("SP400", what, mend="choose a number of bits that it holds")
     if method not in RANGE_METHODS:
         fail("SP400", f"there is no range method {method!r}", mend=choose(method, RANGE_METHODS))
     if signs not in SIGN_MODES:

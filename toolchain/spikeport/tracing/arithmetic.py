@@ -9,11 +9,12 @@ import numpy as np
 from torch import Tensor
 
 from spikeport.graph import Array
-from spikeport.tracing import operations, reasons
+from spikeport.tracing import operations
 from spikeport.tracing.algebra import product, scaled, shifted, summed
 from spikeport.tracing.blocks import each, joined
 from spikeport.tracing.call import FIXED, Call
 from spikeport.tracing.draft import Waiting
+from spikeport.tracing.ends import held
 from spikeport.tracing.operands import operand
 from spikeport.tracing.symbols import Out, Symbol, Unsupported
 
@@ -179,11 +180,15 @@ def _part(call: Call, mask: Symbol, value: Any) -> Symbol | None:
 
 
 def rectified(call: Call) -> Any:
-    """relu of spikes, and of sums of spikes that nothing takes away from, is what it was."""
+    """relu of spikes, and of sums of spikes that nothing takes away from, is what it was; of a membrane its bound."""
     x = call.input()
     names, numbers = spiking(call), [x.constant, *x.terms.values()]
     spikes = all(isinstance(f, Out) and f.node in names for f in x.factors())
-    return x.fresh() if spikes and all((number >= 0).all() for number in numbers) else reasons.unknown(call)
+    return (
+        x.fresh()
+        if spikes and all((number >= 0).all() for number in numbers)
+        else held(call, call.get(0, "input"), 0.0)
+    )
 
 
 def logical(kind: str) -> Callable[[Call], Any]:
@@ -216,6 +221,7 @@ HANDLERS: dict[str, Callable[[Call], Any]] = {
     **dict.fromkeys(("mul", "mul_", "multiply", "__mul__", "__imul__", "__rmul__"), multiply),
     **dict.fromkeys(("div", "div_", "divide", "true_divide", "__truediv__", "__itruediv__", "__div__"), divide),
     "relu": rectified,
+    "relu_": rectified,
     "neg": negate,
     "__neg__": negate,
     "addcmul": addcmul,

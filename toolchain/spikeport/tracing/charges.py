@@ -9,7 +9,7 @@ import numpy as np
 
 from spikeport.graph import Array, Shape
 from spikeport.graph.neurons import Compare
-from spikeport.tracing.symbols import Membrane, Out, Product, Symbol, plus, times
+from spikeport.tracing.symbols import Bound, Membrane, Out, Product, Symbol, plus, times
 
 ZERO = np.zeros(())
 
@@ -26,6 +26,7 @@ class Charge:
     hops: int  #: factors and constants between what was compared and the membrane
     most: int = 1  #: how often the neurons may fire a step
     spacing: Array = field(default_factory=lambda: ZERO)  #: where that is more: between one threshold and the next
+    end: Bound | None = None  #: how the membrane is held from below
 
 
 def entering_again(name: str, shape: Shape, charges: list[Charge]) -> list[Charge]:

@@ -16,8 +16,8 @@ from spikeport.tracing.arithmetic import spiking
 from spikeport.tracing.axes import with_time
 from spikeport.tracing.blocks import gathered
 from spikeport.tracing.call import FIXED, Call
-from spikeport.tracing.membranes import rooted
 from spikeport.tracing.operands import operands
+from spikeport.tracing.roots import rooted
 from spikeport.tracing.symbols import ALL, Out, Steps, Symbol, Unsupported, plus
 
 ONE, MINUS, NOTHING = np.ones(()), np.asarray(-1.0), np.zeros(())
@@ -143,7 +143,8 @@ def _without(theta: Array, root: Symbol) -> Array:
 
 
 def _spikes(call: Call, out: Out, x: Symbol, turned: bool, values: Tensor) -> Symbol:
-    spikes = Symbol({frozenset([out]): ONE}, x.shape, x.axes, causes=x.causes)
+    causes = call.tracer.membranes.causes(x)
+    spikes = Symbol({frozenset([out]): ONE}, x.shape, x.axes, causes=causes)
     call.tracer.trains.of(spikes, values, turned)
     return shifted(scaled(spikes, MINUS), ONE) if turned else spikes
 

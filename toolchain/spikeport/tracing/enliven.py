@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, Array, Graph, Norm, Synapse
-from spikeport.tracing.trace import Plan, run
+from spikeport.tracing.plan import Plan
+from spikeport.tracing.trace import run
 
 
 def enlivened(twin: nn.Module, graph: Graph, layers: Iterable[str], samples: Array, plan: Plan) -> bool:

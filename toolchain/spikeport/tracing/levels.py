@@ -17,6 +17,7 @@ import numpy as np
 from spikeport.tracing.call import Call
 from spikeport.tracing.counts import counted
 from spikeport.tracing.draft import Waiting
+from spikeport.tracing.ends import held
 from spikeport.tracing.reasons import unknown
 from spikeport.tracing.symbols import ALL, Out, Symbol, Unsupported
 
@@ -41,6 +42,8 @@ def half_of(x: Symbol) -> Half | None:
 def clamp(call: Call) -> Any:
     """clamp(x, 0, n) with a whole n, before or after rounding."""
     low, high = call.get(1, "min"), call.get(2, "max")
+    if low is not None and high is None:
+        return held(call, call.get(0, "input"), low)
     x = call.input()
     if not (
         isinstance(low, int | float) and isinstance(high, int | float) and low == 0 and high >= 1 and high % 1 == 0

@@ -18,8 +18,10 @@ from spikeport.tracing.adaptation import adapted, follows_itself
 from spikeport.tracing.charges import Charge, entering_again
 from spikeport.tracing.counts import counting
 from spikeport.tracing.draft import Draft, Drawn, Waiting
+from spikeport.tracing.ends import bound_of, bounded
 from spikeport.tracing.recurrence import solve
 from spikeport.tracing.registry import Cells
+from spikeport.tracing.roots import decayed, rooted
 from spikeport.tracing.symbols import Membrane, Out, Product, Symbol, Unsupported, over, plus, times
 from spikeport.tracing.unfolded import unfold
 
@@ -28,7 +30,6 @@ ONE_SIGN = (
     "train neurons of one threshold and one sign, with a layer of its own and so a membrane of its own for each sign; "
     "for several levels of one sign, spikes that are counted (SpikingJelly's ILIFNode, Sinabs' MultiSpike)"
 )
-
 ONE, NOTHING = np.ones(()), np.zeros(())
 
 
@@ -66,13 +67,15 @@ class Membranes:
     over_all: bool = False  #: whether the module made something of all timesteps: it was not called for one
     _names: dict[int, tuple[Symbol, Membrane]] = field(default_factory=dict)  #: tensors that are membranes
     _fired: dict[tuple[int, bytes, Compare], Out] = field(default_factory=dict)
+    _held: set[int] = field(default_factory=set)  #: tensors that are held from below as membranes are (`ends`)
 
     def resolved(self, x: Symbol) -> Symbol:
         """``x`` in terms of membranes, where it is one or follows from one by a factor and a constant."""
         slope, offset, at = ONE, np.zeros(()), x
         while True:
             if entry := self._names.get(id(at)):
-                return replace(x, terms={frozenset([entry[1]]): slope}, constant=offset, before=None)
+                named = replace(x, terms={frozenset([entry[1]]): slope}, constant=offset, before=None)
+                return replace(named, causes=at.sound, strange={}) if id(at) in self._held else named
             if at.before is None:
                 beside = self._beside(at)
                 if beside is None:
@@ -93,7 +96,7 @@ class Membranes:
             return None
         ((node, step),) = steps
         charges = self.layers[node].charges
-        if step != len(charges) - 1:
+        if step != len(charges) - 1 or charges[step].end:
             return None
         terms: dict[Product, Array] = {}
         for product in {**x.terms, **charges[step].terms}:
@@ -120,6 +123,8 @@ class Membranes:
                     _add(terms, product, factor, x.shape)
                     continue
                 charge = self.layers[membrane.node].charges[membrane.step]
+                if charge.end:
+                    raise Unsupported("takes in a membrane that is held from below")
                 rest = product - {membrane}
                 for inner, share in charge.terms.items():
                     _add(terms, inner | rest, times(factor, share, x.shape), x.shape)
@@ -157,23 +162,31 @@ class Membranes:
         return self._next(root, Asked(x, hops, threshold, ">=", most, spacing), name, place)
 
     def _next(self, root: Symbol, asked: Asked, name: Callable[[Symbol], str], place: str) -> Out:
-        if id(root) in self._names and not _decayed(asked.symbol, root):
+        if id(root) in self._names and not decayed(asked.symbol, root):
             raise Unsupported(TWICE, mend=ONE_SIGN, whole=True)
         plain = self._own(self.resolved(root), place)
+        end = bound_of(root, plain)
+        if end is not None:
+            self._held.add(id(root))
         node = self._layer(plain, place)
         if node is None:
             node = name(root)
             self.layers[node] = Layer(place)
             waiting = Waiting(place, root.shape, self._build(node, root.shape), several=asked.most > 1)
-            self.draft.add(node, waiting, [], root.shape, root.causes)
+            self.draft.add(node, waiting, [], root.shape, self.causes(root))
         layer = self.layers[node]
         step = len(layer.charges)
-        several = asked.most, asked.spacing
+        several = asked.most, asked.spacing, end
         charge = Charge(plain.terms, plain.constant, asked.threshold, asked.compare, asked.symbol, asked.hops, *several)
         layer.charges.append(charge)
-        self.draft.causes[node] |= root.causes
+        self.draft.causes[node] |= self.causes(root)
         self._names.setdefault(id(root), (root, Membrane(node, step)))
         return Out(node, step)
+
+    def causes(self, x: Symbol) -> frozenset[int]:
+        """The findings about what was compared, without those of a hold that became a bound."""
+        root = rooted(x, NOTHING)[0]
+        return root.sound if id(root) in self._held else x.causes
 
     def _own(self, x: Symbol, place: str) -> Symbol:
         """``x``, where the membranes in it are those of layers of another module, as what they were made of."""
@@ -227,7 +240,8 @@ class Membranes:
 
         def alone() -> Drawn:
             solution = solve(node, shape, charges)
-            return Drawn(Cells(solution.node, tuple(solution.back.items())), solution.inputs, solution.constant)
+            neurons = bounded(solution, charges, shape)
+            return Drawn(Cells(neurons, tuple(solution.back.items())), solution.inputs, solution.constant)
 
         def adaptive() -> Drawn:
             return adapted(node, shape, charges)
@@ -236,6 +250,10 @@ class Membranes:
             return unfold(node, shape, charges, self.draft)
 
         charges = entering_again(node, shape, charges)
+        if any(charge.end for charge in charges):
+            if charges[0].most > 1:
+                raise Unsupported("fires several times a step, of a membrane that is held from below")
+            return alone()
         if charges[0].most > 1:
             return counting(node, shape, charges)
         reasons: list[Unsupported] = []
@@ -269,31 +287,6 @@ def lengthened(drawn: Drawn, timesteps: int) -> Drawn:
         raise Unsupported(f"fires at {node.timesteps} of {timesteps} timesteps, with other numbers at each")
     last = np.repeat(node.threshold[-1:], timesteps - node.timesteps, axis=0)
     return replace(drawn, cells=replace(cells, node=node.with_(threshold=np.concatenate([node.threshold, last]))))
-
-
-def rooted(x: Symbol, threshold: Array) -> tuple[Symbol, Array, bool, int]:
-    """The membrane behind ``x``, the threshold in its unit, whether the comparison turns round, and the hops to it.
-
-    x = a * u + b > t is u > (t - b) / a for a > 0, and not u >= (t - b) / a for a < 0.
-    """
-    turned, hops = False, 0
-    while x.before is not None:
-        root, slope, offset = x.before
-        if not ((slope > 0).all() or (slope < 0).all()):
-            break
-        threshold = times(plus(threshold, -offset, x.shape), 1 / slope, x.shape)
-        turned ^= bool((slope < 0).all())
-        x, hops = root, hops + 1
-    return x, threshold, turned, hops
-
-
-def _decayed(x: Symbol, root: Symbol) -> bool:
-    """Whether ``x`` is less of ``root`` than all of it, as a membrane is a step later into which nothing came."""
-    slope = ONE
-    while x is not root and x.before is not None:
-        x, factor, _ = x.before
-        slope = times(slope, factor, x.shape)
-    return bool((slope >= 0).all() and (slope < 1).all())
 
 
 def _add(terms: dict[Product, Array], product: Product, factor: Array, shape: Shape) -> None:

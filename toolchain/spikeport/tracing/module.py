@@ -14,6 +14,7 @@ from spikeport import loops
 from spikeport.findings import SpikeportError, fail
 from spikeport.graph import Array, Coding, Graph
 from spikeport.passes.fold_norm import fold_norm
+from spikeport.tracing.plan import Plan
 from spikeport.tracing.readings import (
     Drawing,
     one_a_network,
@@ -28,7 +29,7 @@ from spikeport.tracing.readings import (
 from spikeport.tracing.registry import foreign
 from spikeport.tracing.second_call import second_call
 from spikeport.tracing.state import Forward
-from spikeport.tracing.trace import Plan, run
+from spikeport.tracing.trace import run
 
 AGAIN = 3.0  #: how much larger the samples of the second run are, which has to give the same graph
 

@@ -17,10 +17,11 @@ from spikeport.record import Record, join
 from spikeport.spike_train import Train
 from spikeport.target import Request
 from spikeport.tracing.last_functions import KEY
+from spikeport.tracing.plan import Plan, called
 from spikeport.tracing.registry import registered
 from spikeport.tracing.results import read_out
 from spikeport.tracing.state import Forward, Reading, evaluating, hinted
-from spikeport.tracing.trace import Plan, called, run
+from spikeport.tracing.trace import run
 
 
 def observe(

@@ -12,8 +12,9 @@ from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.graph import Coding, Graph, Node
 from spikeport.tracing.digests import digest
 from spikeport.tracing.indexing import PARTS
+from spikeport.tracing.plan import Plan
 from spikeport.tracing.state import Forward, Reading, folds, hinted
-from spikeport.tracing.trace import STRANGE, Plan
+from spikeport.tracing.trace import STRANGE
 
 #: what a finding says where time or batch was probably looked for at the wrong axis
 MISREAD = (

@@ -72,7 +72,8 @@ def _clamp(call: Call) -> tuple[str, str, str]:
     x = call.known(call.get(0, "input"))
     if isinstance(x, Symbol) and {getattr(f, "node", "") for f in x.factors()} == {"input"}:
         return "holds the input in a range", "SP380", "do it before the network, as a part of preparing the data"
-    return "holds a value in a range, which no node does", "SP380", "take it out, or train without it"
+    mend = "take it out, or train without it; a membrane that is held from below alone, clamp(v, min=...), is a node's"
+    return "holds a value in a range, which no node does", "SP380", mend
 
 
 def refuse(findings: list[Finding]) -> None:

@@ -47,6 +47,7 @@ class Solution:
     inputs: Mapping[tuple[str, int], Array]
     back: Mapping[int, Array] = field(default_factory=dict)  #: factors of the layer's own spikes, by steps
     constant: Array = field(default_factory=lambda: ZERO)
+    start: Array = field(default_factory=lambda: ZERO)  #: from where membranes are measured
 
 
 def solve(name: str, shape: Shape, charges: list[Charge]) -> Solution:
@@ -81,11 +82,10 @@ def solve(name: str, shape: Shape, charges: list[Charge]) -> Solution:
         else LIF(shape, **arrays, reset=reset, compare=compare)
     )
     if back and fade.any():
-        late = max(back)
-        back = {**back, late + 1: times(-fade, back[late], shape)}  # what is fed back passes the current as well
+        back = _into_current(back, fade, len(charges), shape)
     if back and (gain == 0).any():
         raise Unsupported("is fed by its own spikes only")
-    return Solution(node, inputs, {lag: times(c, 1 / gain, shape) for lag, c in back.items()}, constant)
+    return Solution(node, inputs, {lag: times(c, 1 / gain, shape) for lag, c in back.items()}, constant, start)
 
 
 def letters_of(name: str, shape: Shape, charges: list[Charge]) -> list[Letters]:
@@ -243,6 +243,18 @@ def _reset(
     if keep.any() and all(_same(c, times(-keep, t, shape), shape) for c, t in zip(last, thresholds, strict=False)):
         return "subtract", ZERO, fed
     return "none", ZERO, {1: steady(last, "feedback", shape), **fed}
+
+
+def _into_current(back: dict[int, Array], fade: Array, timesteps: int, shape: Shape) -> dict[int, Array]:
+    """What is fed back, since it passes the current as well, for a spike to add ``back`` to the membrane.
+
+    Where every lag that there is was seen, it is not said what a lag behind them would add; nothing is fed back there.
+    """
+    late = max(back)
+    lags = range(1, late + 1 if 2 < timesteps == late + 1 else late + 2)
+    fed = {j: plus(back.get(j, ZERO), times(-fade, back.get(j - 1, ZERO), shape), shape) for j in lags}
+    least = SAME * max(float(np.abs(value).max()) for value in back.values())
+    return {lag: value for lag, value in fed.items() if (np.abs(value) > least).any()}
 
 
 def _in_range(decay: Array, what: str) -> None:

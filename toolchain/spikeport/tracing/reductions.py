@@ -11,6 +11,7 @@ from spikeport.tracing import operations
 from spikeport.tracing.axes import without_time
 from spikeport.tracing.blocks import weighed
 from spikeport.tracing.call import Call
+from spikeport.tracing.ends import larger
 from spikeport.tracing.peaks import highest
 from spikeport.tracing.pools import whole_pool
 from spikeport.tracing.symbols import Label, Steps, Symbol, Unsupported
@@ -82,8 +83,14 @@ def tensordot(call: Call) -> Symbol:
     return weighed(call, x, weights.detach().double().tolist())
 
 
+def largest(call: Call) -> Any:
+    """max(x, y) as maximum has it, else a maximum over axes."""
+    return larger(call) if isinstance(call.get(1, "other"), Tensor) else highest(call)
+
+
 HANDLERS: dict[str, Callable[[Call], Any]] = {
     **{kind: reduce(kind) for kind in ("mean", "sum")},
-    **dict.fromkeys(("max", "amax"), highest),
+    "max": largest,
+    "amax": highest,
     "tensordot": tensordot,
 }

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from spikeport.findings import fail
 from spikeport.tracing.contexts import default_type
 from spikeport.tracing.functions import tensors
+from spikeport.tracing.plan import Plan, Results, called
 from spikeport.tracing.state import evaluating, reset
-from spikeport.tracing.trace import Plan, Results, called
 
 Places = dict[str, tuple[tuple[int, int], ...]]  #: attribute -> the tensors in it, and how often each was written
 

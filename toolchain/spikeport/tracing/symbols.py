@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 
@@ -55,6 +56,15 @@ class Membrane:
 
 Factor = Out | Membrane
 Product = frozenset[Factor]
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """How a step's membrane is held from below (`ends`)."""
+
+    kind: Literal["kept", "whole"]
+    low: Array
+    factor: Array  #: of what is kept, in what is compared
 
 
 @dataclass(frozen=True, eq=False)

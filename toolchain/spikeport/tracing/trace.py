@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +19,7 @@ from spikeport.tracing import (
     arithmetic,
     comparisons,
     einsum,
+    ends,
     indexing,
     layers,
     levels,
@@ -37,11 +37,11 @@ from spikeport.tracing.finish import Finish
 from spikeport.tracing.functions import SUPPORTED
 from spikeport.tracing.last_functions import LastFunctions
 from spikeport.tracing.leaks import Key
+from spikeport.tracing.plan import Plan, Results, called
 from spikeport.tracing.reasons import refuse
-from spikeport.tracing.registry import registered
-from spikeport.tracing.results import chosen, over_all, read_out, several, which
-from spikeport.tracing.state import Reading, evaluating
-from spikeport.tracing.symbols import ALL, Axes, Lost, Out, State, Steps, Symbol, Unsupported, causes_of
+from spikeport.tracing.results import over_all, read_out, several, which
+from spikeport.tracing.state import evaluating
+from spikeport.tracing.symbols import Axes, Lost, Out, State, Steps, Symbol, Unsupported, causes_of
 from spikeport.tracing.tracer import Tracer
 from spikeport.tracing.trains import ordered
 
@@ -50,6 +50,7 @@ HANDLERS = {
     **comparisons.HANDLERS,
     **layers.HANDLERS,
     **levels.HANDLERS,
+    **ends.HANDLERS,
     **pools.HANDLERS,
     **reductions.HANDLERS,
     **shapes.HANDLERS,
@@ -62,26 +63,6 @@ HANDLERS = {
 
 #: what a result is that was not followed
 STRANGE = "does not come from its input, as far as can be followed"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a module is run."""
-
-    reading: Reading
-    shape: tuple[int, ...]
-    timesteps: int | None
-    coding: str
-    output: int | str | None = None
-    inside: bool = False  #: follow other libraries' neurons line by line
-    leaks: bool = False  #: let membranes that only leak stand between layers
-    wide: bool = False  #: a module in float64 whose casts to float32 are taken for casts to float64
-    whole: tuple[int, ...] = ()  #: the ``input_shape`` that was given, where it holds the timesteps as well
-
-    def words(self) -> str:
-        """The reading, as the user would say it."""
-        time = f", input_shape {self.whole} as {self.timesteps} timesteps of {self.shape}" if self.whole else ""
-        return self.reading.words() + time
 
 
 @dataclass(frozen=True)
@@ -158,9 +139,6 @@ def _failed(error: Exception, module: nn.Module, samples: Tensor, plan: Plan) ->
     return Finding("SP386", what, type(module).__name__, mend=mend)
 
 
-Results = dict[int | str, Tensor]
-
-
 def _outcome(tracer: Tracer, module: nn.Module, samples: Tensor, plan: Plan) -> Results:
     """The module's results on samples that are followed."""
     frames = plan.coding == "events"
@@ -176,39 +154,6 @@ def _outcome(tracer: Tracer, module: nn.Module, samples: Tensor, plan: Plan) -> 
     results = called(module, samples, plan, follow)
     tracer.membranes.over_all |= way == "step"  # as often as there are timesteps
     return results
-
-
-def _as_it_is(x: Tensor, step: int | None) -> Tensor:
-    return x
-
-
-def called(
-    module: nn.Module, samples: Tensor, plan: Plan, follow: Callable[[Tensor, int | None], Tensor] = _as_it_is
-) -> Results:
-    """What a module makes of samples, each [B, *shape] or [T, B, *shape], called as the plan says."""
-    frames, way = plan.coding == "events", plan.reading.way
-    for part in module.modules():
-        if plan.timesteps and (kind := registered(part)):
-            kind.lasting(part, plan.timesteps)
-    if way == "sample":
-        return chosen(module(follow(samples.clone(), None)), plan.output)
-    if way == "sequence":
-        x = samples if frames else samples.unsqueeze(0).expand(plan.timesteps or 1, *samples.shape)
-        x = x.movedim(0, plan.reading.time).clone(memory_format=torch.contiguous_format)
-        x = x.flatten(0, 1) if plan.reading.folded else x
-        return chosen(module(follow(x, ALL)), plan.output)
-    results, state = [], _stateless(module)
-    for t in range(plan.timesteps or 1):
-        outcome = module(follow((samples[t] if frames else samples).clone(), t), **state)
-        results.append(chosen(outcome, plan.output))
-        state = dict.fromkeys(state, outcome[1]) if state else state
-    return {key: torch.stack([result[key] for result in results]) for key in results[0]}
-
-
-def _stateless(module: nn.Module) -> dict[str, None]:
-    """What a module that keeps no state itself wants back at its next call: ``forward(x, state=None)`` (Norse)."""
-    parameters = list(inspect.signature(module.forward).parameters.values())[1:]
-    return {p.name: None for p in parameters[:1] if p.name in ("state", "states", "hidden") and p.default is None}
 
 
 def _finish(tracer: Tracer, module: nn.Module, outcomes: Results, plan: Plan) -> Run:

@@ -190,7 +190,7 @@ class Tracer(TorchFunctionMode):
                 reason = reasons.of(error)
                 number = self.report(f"{name.strip('_')}: {reason}", mend=reason.mend, code=reason.code)
                 causes = causes_of(known) | {number}
-                result = Lost(causes) if reason.whole else self._as_if(args, out, causes, reason.form)
+                result = Lost(causes) if reason.whole else views.as_if(self, args, out, causes, reason.form)
         else:
             result = Lost(causes_of(known))
         if name == "__iter__":
@@ -212,13 +212,6 @@ class Tracer(TorchFunctionMode):
             yield
         finally:
             self.know(args[0], x)
-
-    def _as_if(self, args: Any, out: Any, causes: frozenset[int], form: object) -> Known:
-        """What to take the result of something unsupported for, so that what follows it is examined as well."""
-        x = self.known_of(args[0]) if args else None
-        if not isinstance(x, Symbol) or not isinstance(out, Tensor):
-            return Lost(causes)
-        return views.as_if(x, out, self.size, causes, form) or Lost(causes)
 
     def _mark(self, out: Any, result: Any, name: str, causes: frozenset[int]) -> None:
         if result is FIXED:

@@ -16,8 +16,8 @@ from spikeport.graph import LIF, Array, Graph, Peak, Readout
 from spikeport.record import Record
 from spikeport.target import Request
 from spikeport.tracing.enliven import enlivened
+from spikeport.tracing.plan import Plan
 from spikeport.tracing.state import evaluating, twin_of
-from spikeport.tracing.trace import Plan
 
 SCALES = (0.25, 1.0, 3.0, 10.0)  #: standard deviations of the probe samples, so that quiet and busy layers all fire
 MANY, MOST = 40_000, 40  #: so many neuron steps are looked at where that takes no more samples than this

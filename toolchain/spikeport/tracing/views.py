@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from spikeport.graph import Array, Flatten, Norm, Shape
 from spikeport.tracing.axes import regrouped, words
 from spikeport.tracing.registry import array
-from spikeport.tracing.symbols import Label, Strange, Symbol, Unsupported
+from spikeport.tracing.symbols import Label, Lost, Strange, Symbol, Unsupported
 
 if TYPE_CHECKING:
     from spikeport.tracing.tracer import Tracer
@@ -41,16 +41,18 @@ def folded(x: Symbol) -> Symbol:
     return replace(x, axes=(("B", "T"), *x.axes[2:]))
 
 
-def as_if(
-    x: Symbol, out: Tensor, size: Callable[[tuple[int, ...], Label], int], causes: frozenset[int], form: object
-) -> Symbol | None:
-    """``x`` as a tensor with the form of ``out``, the same axes of time and batch and other features.
+def as_if(tracer: Tracer, args: Sequence[Any], out: Any, causes: frozenset[int], form: object) -> Symbol | Lost:
+    """What to take the result of something unsupported for, so that what follows it is examined as well.
 
-    It stands for strange values, of the given ``form``, for which ``causes`` are why no graph holds them.
+    The first argument as a tensor with the form of ``out``, the same axes of time and batch and other features. It
+    stands for strange values, of the given ``form``, for which ``causes`` are why no graph holds them.
     """
-    symbol = _in_form(x, tuple(out.shape), size)
+    x = tracer.known_of(args[0]) if args else None
+    if not isinstance(x, Symbol) or not isinstance(out, Tensor):
+        return Lost(causes)
+    symbol = _in_form(x, tuple(out.shape), tracer.size)
     if symbol is None:
-        return None
+        return Lost(causes)
     whole = symbol.causes | causes
     return replace(
         symbol, causes=whole, before=None, strange={Strange(whole, form): np.ones(())}, sound=frozenset[int]()
