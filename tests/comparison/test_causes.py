@@ -77,6 +77,7 @@ PLANTS = {
     "decay": lambda g: lifs(g, lambda n: n.with_(decay=np.asarray(0.5))),
     "bias": lambda g: lifs(g, lambda n: n.with_(bias=rounded(n.bias, 0.2))),
     "reset": lambda g: lifs(g, lambda n: n.with_(reset="subtract")),
+    "bound": lambda g: lifs(g, lambda n: n.with_(lower_bound=np.asarray(-0.1))),
     "skew": late,
     "rounding": lambda g: g.with_(arithmetic=Real("float32")),
 }

@@ -14,6 +14,7 @@ from torch import nn
 
 from peer_runs import check, f4, frames, handed_on, stepped
 from spikeport.engine import simulate
+from spikeport.findings import SpikeportError
 from spikeport.formats import nir
 from spikeport.graph import LIF
 from spikeport.target import Request
@@ -127,12 +128,33 @@ def test_a_lower_bound_that_sinabs_does_not_write_is_said_and_can_be_told(tmp_pa
     nir_.write(tmp_path / "a.nir", to_nir(network, torch.tensor(x[:, :1]).transpose(0, 1)))
     _, said = nir.read(tmp_path / "a.nir", timesteps=10, written_by="sinabs")
     (unsaid,) = (finding for finding in said if finding.code == "SP221")
-    assert unsaid.mend == "say it: --nir bound=threshold, or bound=none"
-    _, told = nir.read(tmp_path / "a.nir", timesteps=10, written_by="sinabs", bound="threshold")
-    assert "SP221" not in {finding.code for finding in told}
-    assert any("minus its threshold" in finding.what for finding in told)
+    assert "--nir bound=-1" in unsaid.mend
     assert (ours(tmp_path / "a.nir", x, written_by="sinabs") != theirs).any()
-    np.testing.assert_array_equal(ours(tmp_path / "a.nir", x, written_by="sinabs", bound="threshold"), theirs)
+    for bound, words in (("threshold", "minus its threshold"), ("-1", "below -1")):
+        _, told = nir.read(tmp_path / "a.nir", timesteps=10, written_by="sinabs", bound=bound)
+        assert "SP221" not in {finding.code for finding in told}
+        assert any(words in finding.what for finding in told)
+        np.testing.assert_array_equal(ours(tmp_path / "a.nir", x, written_by="sinabs", bound=bound), theirs)
+    with pytest.raises(SpikeportError, match="or a number of zero or below"):
+        nir.read(tmp_path / "a.nir", bound="1")
+
+
+def test_sinabs_own_reader_holds_membranes_of_if_alone(tmp_path):
+    """nir.py: min_v_mem = -v_threshold of an IF, None of a LIF."""
+    pytest.importorskip("sinabs")
+    from sinabs.nir import from_nir
+
+    theta, x = np.full(8, 0.5, np.float32), frames(10, scale=5.0)
+    linear = nir_.Affine(np.random.default_rng(0).normal(size=(8, 10)).astype("f4"), np.zeros(8, "f4"))
+    leak = nir_.LIF(tau=np.full(8, 9.0, "f4"), r=np.ones(8, "f4"), v_leak=np.zeros(8, "f4"), v_threshold=theta)
+    for node in (nir_.IF(np.ones(8, "f4"), theta), leak):
+        nir_.write(tmp_path / "a.nir", nir_.NIRGraph.from_list(linear, node))
+        network = from_nir(nir_.read(tmp_path / "a.nir"), batch_size=x.shape[1])
+        with torch.no_grad():
+            rows = network(torch.tensor(x).transpose(0, 1).flatten(0, 1))
+        rows = rows[0] if isinstance(rows, tuple) else rows
+        theirs = rows.unflatten(0, (x.shape[1], x.shape[0])).transpose(0, 1).numpy()
+        np.testing.assert_array_equal(ours(tmp_path / "a.nir", x, written_by="sinabs", bound="threshold"), theirs)
 
 
 @pytest.mark.parametrize("kind", ["IF", "LIF", "LIF, decayed input"])

@@ -13,7 +13,10 @@ from spikeport.engine.margins import margins
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir, onnx
 from spikeport.graph import ALIF, LIF, LOIHI2, SPECK, XYLO, CubaLIF, Graph, Input, Linear, Loihi, Peak, Readout
+from spikeport.graph.neurons import EVERY_SPIKE
 from spikeport.quantisation import quantize
+from spikeport.quantisation.collapse_schedule import collapse_schedule
+from spikeport.reporting.drawing import describe
 from spikeport.spike_train import Train
 from spikeport.target import Request
 from spikeport.training.integers import IntegerNet
@@ -72,15 +75,16 @@ def test_files_keep_it_to_the_bit_and_say_nothing_where_there_is_none(tmp_path, 
         assert requires == (low is not None), "0.1 must refuse files of neurons with one"
 
 
-def test_onnxruntime_runs_it_and_the_operators_are_lifted_without_our_metadata(tmp_path):
-    graph = one(decay=0.5)
+@pytest.mark.parametrize("most", [1, 7])
+def test_onnxruntime_runs_it_and_the_operators_are_lifted_without_our_metadata(tmp_path, most):
+    graph = one(decay=0.5, most_spikes=most)
     onnx.write(graph, tmp_path / "a.onnx")
     model = onnx.build(graph)
     del model.metadata_props[:]
     (tmp_path / "b.onnx").write_bytes(model.SerializeToString())
     lifted, _ = onnx.read(tmp_path / "b.onnx")
     (node,) = lifted.nodes_of(LIF).values()
-    assert float(node.lower_bound) == -1.0
+    assert (float(node.lower_bound), node.most_spikes) == (-1.0, most)
     session = onnxruntime.InferenceSession(str(tmp_path / "b.onnx"))
     total = session.run([session.get_outputs()[0].name], {session.get_inputs()[0].name: X})[0]
     assert total.item() == simulate(graph, X).outputs.item() == 2
@@ -155,6 +159,21 @@ def test_what_no_bound_can_be_is_refused():
     coarse = Loihi(replace(LOIHI2, fraction_bits=0))
     odd = replace(node, bias=node.bias // 64 * 64, lower_bound=np.int32(-65))
     refused("SP115", lambda: whole.with_(nodes={**whole.nodes, "lif": odd}, arithmetic=coarse), "no multiples of 64")
+
+
+def test_no_bias_stands_for_a_schedule_beside_a_bound():
+    theta = np.float32(0.5 + 0.25 * np.cumsum(0.5 ** np.arange(8)))
+    node = LIF((6,), np.float32(0.5), theta, reset="none", lower_bound=np.float32(-0.5))
+    graph = Graph.chain({"input": Input((6,), "events"), "lif": node}, timesteps=8)
+    refused("SP433", lambda: collapse_schedule(graph, "bias"), "lower bound")
+    collapse_schedule(graph.replace({"lif": node.with_(lower_bound=None)}), "bias")
+
+
+def test_a_drawing_shows_it():
+    graph, _ = small()
+    assert describe(graph["lif"]) == "LIF, reset subtract, >= threshold, lower bound"
+    often = graph["lif"].with_(lower_bound=None, most_spikes=EVERY_SPIKE)
+    assert describe(often) == "LIF, reset subtract, >= threshold, any number of spikes"
 
 
 def test_who_knows_no_bound_says_so():

@@ -9,7 +9,7 @@ from torch import nn
 
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
-from spikeport.graph import ALIF, LIF, CubaLIF
+from spikeport.graph import ALIF, LIF, CubaLIF, Pool, over_neurons
 from spikeport.graph.neurons import EVERY_SPIKE
 from spikeport.target import Request
 from spikeport.tracing import capture
@@ -106,7 +106,7 @@ def test_a_membrane_ends_at_its_lower_bound_as_in_sinabs(kind):
 
 
 def test_a_bound_above_zero_is_refused_and_a_filter_is_no_neuron():
-    with pytest.raises(SpikeportError, match=r"min_v_mem is up to 0\.5"):
+    with pytest.raises(SpikeportError, match="a finite bound of zero or less"):
         capture(nn.Sequential(layers.IAF(min_v_mem=0.5)), (6,), timesteps=4, forward="sequence")
     assert registered(layers.ExpLeak(10.0)) is None
 
@@ -138,21 +138,77 @@ def test_a_network_that_sinabs_makes_of_one_without_spikes_takes_samples_and_tim
     np.testing.assert_array_equal(seen.trains["spiking_model.5"].unpack(), whole)
 
 
-def test_layers_that_fold_say_what_they_take():
-    module = nn.Sequential(nn.Linear(6, 8), layers.IAFSqueeze(batch_size=1), nn.Linear(8, 3))
-    with pytest.raises(
-        SpikeportError, match=r"takes \[B \* T, ...\], all steps of a sample in a row, gets \[T, B, C\]"
-    ):
-        capture(Unfolded(module), (6,), timesteps=4, forward="sequence")
+def folding(*parts, **options):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), layers.IAFSqueeze(batch_size=1, min_v_mem=-1.0, **options), *parts)
 
 
-class Unfolded(nn.Module):
-    """Hands frames on as they are, [T, B, ...]."""
+def test_a_bound_broadcasts_over_the_last_axes_as_sinabs_has_it():
+    torch.manual_seed(0)
+    lows = -torch.linspace(0.1, 0.6, 6)
+    for given, wanted in ((lows, (6, 6, 6)), (lows[:, None, None], (6,)), (lows[:1], ())):
+        graph = capture(Frames(nn.Conv2d(1, 6, 3), layers.IAF(min_v_mem=given)), (1, 8, 8), timesteps=4)
+        (node,) = graph.nodes_of(LIF).values()
+        assert node.lower_bound.shape == wanted
+        ours, theirs = over_neurons(node.lower_bound, node.shape), given.numpy()
+        np.testing.assert_array_equal(*(np.broadcast_to(low, (6, 6, 6)) for low in (ours, theirs)))
 
-    def __init__(self, inner):
+
+class Frames(nn.Module):
+    """[T, B, C, H, W] through a convolution of each frame and neurons of [B, T, ...]."""
+
+    def __init__(self, conv, neurons):
         super().__init__()
-        self.inner = inner
+        self.conv, self.neurons = conv, neurons
 
     def forward(self, x):
-        assert x.ndim == 3
-        return self.inner(x)
+        y = self.conv(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        return self.neurons(y.transpose(0, 1)).transpose(0, 1)
+
+
+def test_what_float32_makes_of_a_far_bound_and_what_no_probe_reached_is_said():
+    far = capture(nn.Sequential(nn.Linear(6, 8), layers.IAF(min_v_mem=-1e5)), (6,), timesteps=4, forward="sequence")
+    said = " ".join(far.provenance["notes"])
+    assert "Sinabs rounds membranes to 0.0078 on their way past min_v_mem" in said
+    assert "no probe's membrane got there" in said
+    near = capture(nn.Sequential(nn.Linear(6, 8), layers.IAF(min_v_mem=-1.0)), (6,), timesteps=4, forward="sequence")
+    assert not any("min_v_mem" in note or "got there" in note for note in near.provenance.get("notes", ()))
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "code", "words"),
+    [
+        (lambda: folding(), {}, "SP384", "pass timesteps=T"),
+        (lambda: folding(reset_fn=MembraneReset(-0.5)), {"timesteps": 4}, "SP387", "reset_fn is"),
+        (lambda: folding(nn.Tanh(), nn.Conv2d(4, 2, 1)), {"timesteps": 4}, "SP380", "analog nonlinearity"),
+        (lambda: nn.Sequential(layers.IAF(min_v_mem=-np.inf)), {"timesteps": 4}, "SP387", "a finite bound"),
+    ],
+)
+def test_a_refusal_is_that_of_the_reading_that_is_meant(network, options, code, words):
+    with pytest.raises(SpikeportError) as caught:
+        capture(network(), (1, 8, 8), **options)
+    assert caught.value.code == code
+    assert words in str(caught.value)
+
+
+def test_the_layers_say_how_many_timesteps():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(1, 4, 3), layers.IAFSqueeze(num_timesteps=7), layers.SumPool2d(2))
+    graph = capture(module, (1, 8, 8))
+    assert graph.timesteps == 7
+    assert [node.kind for node in graph.nodes_of(Pool).values()] == ["sum"]
+
+
+def test_time_before_samples_is_another_order():
+    class Repeated(nn.Module):
+        """A sample at each of 4 steps, all samples of a step in a row."""
+
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Sequential(nn.Linear(6, 8), layers.IAFSqueeze(num_timesteps=4), nn.Linear(8, 3))
+
+        def forward(self, x):
+            return self.inner(x.unsqueeze(0).repeat(4, 1, 1).flatten(0, 1)).unflatten(0, (4, -1))
+
+    with pytest.raises(SpikeportError, match="takes all steps of a sample in a row, gets all samples of a step"):
+        capture(Repeated(), (6,), forward="sample")

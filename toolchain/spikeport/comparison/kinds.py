@@ -58,6 +58,12 @@ RESET = Kind(
     "another reset",
     "One resets to zero, the other subtracts: say which of a foreign file (simulate --nir reset=zero).",
 )
+BOUND = Kind(
+    "bound",
+    "another lower bound of the membranes",
+    "One holds membranes from below where the other does not, or elsewhere: say which of a foreign file "
+    "(simulate --nir bound=-1, or bound=none).",
+)
 SKEW = Kind(
     "skew",
     "pipeline skew: layers run late",

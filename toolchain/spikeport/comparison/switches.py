@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from spikeport.comparison.kinds import BIAS, COMPARE, DECAY, RESET, SCHEDULE, SKEW, THRESHOLDS, WEIGHTS, Kind
+from spikeport.comparison.kinds import BIAS, BOUND, COMPARE, DECAY, RESET, SCHEDULE, SKEW, THRESHOLDS, WEIGHTS, Kind
 from spikeport.findings import Finding, SpikeportError
 from spikeport.graph import LIF, Array, CubaLIF, Delay, Graph, Node, Readout, Scale, StepAffine, Synapse
 from spikeport.quantisation.collapse_schedule import between
@@ -48,13 +48,18 @@ def comparisons(a: Graph, b: Graph) -> Graph:
 
 
 def resets(a: Graph, b: Graph) -> Graph:
-    """What a membrane becomes when its neuron has fired, and where it ends below."""
+    """What a membrane becomes when its neuron has fired."""
 
     def reset(name: str, node: LIF) -> LIF:
         other = _lif(b, name)
-        return node.with_(reset=other.reset, reset_value=other.reset_value, lower_bound=other.lower_bound)
+        return node.with_(reset=other.reset, reset_value=other.reset_value)
 
     return a.replace({name: reset(name, node) for name, node in a.nodes_of(LIF).items()})
+
+
+def bounds(a: Graph, b: Graph) -> Graph:
+    """Where membranes end below."""
+    return a.replace({name: n.with_(lower_bound=_lif(b, name).lower_bound) for name, n in a.nodes_of(LIF).items()})
 
 
 def schedules(a: Graph, b: Graph) -> Graph:
@@ -95,6 +100,7 @@ SWITCHES: Mapping[Kind, Switch] = {
     BIAS: biases,
     COMPARE: comparisons,
     RESET: resets,
+    BOUND: bounds,
     SKEW: skew,
 }
 

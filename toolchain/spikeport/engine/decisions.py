@@ -91,8 +91,9 @@ def neurons(node: LIF, x: Bounded, fired: Tensor) -> Margin:
             level, e = level + rise, torch.where(fired[t], bound[-1], e)
             rise, lag = _risen(node, rise, lag, fired[t])
         v, e = _reset(node, u, e, fired[t], level, reset)
-        if low is not None:  # both sides of the error end there
-            v, e = torch.maximum(v, low), torch.where(v + e <= low, 0.0, e)
+        if low is not None:  # relu(v - low) + low, as sinabs has it, rounds twice
+            e = e + UNIT * (2 * v.abs() + 2 * low.abs() + 2 * e)
+            v = torch.maximum(v, low)
     return Margin(*(torch.stack(each).cpu().numpy() for each in (distance, bound, exact)))
 
 

@@ -150,6 +150,8 @@ def _no_bias(node: LIF) -> str:
     theta = schedule_over_neurons(node.threshold.astype(np.float64), node.shape)
     if node.reset != "none":
         return f"its reset is {node.reset!r}, and spikes would set the membranes of the two networks apart"
+    if node.lower_bound is not None:
+        return "its membranes have a lower bound, which no bias moves"
     decay = _decay(node)
     if not (decay > 0).all() or not np.isfinite(theta).all():
         return "its membranes hold nothing, or a threshold is infinite"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from spikeport.graph import LIF, Conv, Delay, Graph, Input, Linear, Node, Norm, Pool, Readout, Scale
+from spikeport.graph.neurons import EVERY_SPIKE
 
 TIMES = "\u00d7"  #: the multiplication sign
 BOX, HIGH, ACROSS, DOWN = 232, 38, 26, 24  #: width and height of a node, gaps between them, in the drawing's units
@@ -108,7 +109,10 @@ def describe(node: Node) -> str:
         size = TIMES.join(map(str, node.kernel))
         return f"conv {size}" + (f" / {node.stride[0]}" if set(node.stride) != {1} else "")
     if isinstance(node, LIF):
-        return f"{type(node).__name__}, reset {node.reset}, {node.compare} threshold"
+        often = f", up to {node.most_spikes} spikes" if 1 < node.most_spikes < EVERY_SPIKE else ""
+        often = ", any number of spikes" if node.most_spikes >= EVERY_SPIKE else often
+        low = ", lower bound" if node.lower_bound is not None else ""
+        return f"{type(node).__name__}, reset {node.reset}, {node.compare} threshold{often}{low}"
     if isinstance(node, Pool):
         return f"{node.kind} pool {TIMES.join(map(str, node.kernel))}"
     if isinstance(node, Delay):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from spikeport.graph import Graph
@@ -21,12 +22,12 @@ OVER_CLASSES = ("softmax", "log_softmax", "argmax")
 
 @dataclass(frozen=True)
 class Last:
-    """One such call: what came out, what went in, and how often each had been written to by then."""
+    """One such call: what came out and what went in, and the values of both then."""
 
     out: Tensor
     x: Tensor
     name: str
-    versions: tuple[int, int]
+    values: tuple[Tensor, Tensor]
 
     def gave(self, result: Tensor) -> bool:
         """Whether a result is what came out, perhaps detached or without axes of one, and nothing was written since."""
@@ -36,7 +37,7 @@ class Last:
             and self.out.is_contiguous()
             and _longer_axes(result) == _longer_axes(self.out)
         )
-        return same and self.versions == (self.out._version, self.x._version)
+        return same and all(map(torch.equal, self.values, (self.out, self.x)))
 
 
 class LastFunctions:
@@ -73,7 +74,7 @@ class LastFunctions:
         if not isinstance(known, Symbol) or known.timed:  # then steps would be decided one by one
             return
         if call.name in ELEMENTWISE or _over_classes(call, known):
-            self._calls.append(Last(out, x, call.name, (out._version, x._version)))
+            self._calls.append(Last(out, x, call.name, (out.clone(), x.clone())))
 
     def left_out(self, results: Mapping[int | str, Tensor]) -> dict[int | str, Tensor]:
         """The results as they were before such functions."""

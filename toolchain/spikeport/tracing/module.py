@@ -26,9 +26,9 @@ from spikeport.tracing.readings import (
     same_network,
     same_node,
 )
-from spikeport.tracing.registry import foreign
+from spikeport.tracing.registry import foreign, registered
 from spikeport.tracing.second_call import second_call
-from spikeport.tracing.state import Forward
+from spikeport.tracing.state import Forward, folds
 from spikeport.tracing.trace import run
 
 AGAIN = 3.0  #: how much larger the samples of the second run are, which has to give the same graph
@@ -80,6 +80,9 @@ def capture(
     over_time = [drawing for drawing in drawings if drawing.timed]
     refused = forward is None and len(drawings) < len(tries)  # then a state may be what could not be followed
     drawings = one_a_network(over_time or ([] if refused else drawings), coding)
+    if not drawings and steps is None and folds(module):
+        what = "its layers take samples and time in one axis, and nothing says how many timesteps"
+        fail("SP384", what, where=type(module).__name__, mend="pass timesteps=T (--timesteps T)")
     if not drawings:
         raise refusal(module, tries, forward)
     if forward is None and steps is None and all(d.graph.timesteps == 1 for d in drawings):
@@ -227,6 +230,9 @@ def dtype_of(module: nn.Module) -> torch.dtype:
 
 def _timesteps(module: nn.Module) -> int | None:
     numbers = {int(n) for part in module.modules() if isinstance(n := getattr(part, "timesteps", None), int)}
+    folded = [part for part in module.modules() if (kind := registered(part)) is not None and kind.folded]
+    told = [getattr(part, "num_timesteps", None) for part in folded]  # as Sinabs' layers say it
+    numbers |= {number for number in told if isinstance(number, int) and number > 0}
     if len(numbers) > 1:
         fail(
             "SP384", f"the module's parts run {sorted(numbers)} timesteps", mend="build it with one number of timesteps"

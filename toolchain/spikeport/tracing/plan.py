@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from spikeport.tracing.registry import registered
+from spikeport.tracing.registry import registered_class
 from spikeport.tracing.results import chosen
 from spikeport.tracing.state import Reading
 from spikeport.tracing.symbols import ALL
@@ -47,7 +47,7 @@ def called(
     """What a module makes of samples, each [B, *shape] or [T, B, *shape], called as the plan says."""
     frames, way = plan.coding == "events", plan.reading.way
     for part in module.modules():
-        if plan.timesteps and (kind := registered(part)):
+        if way == "sequence" and plan.timesteps and (kind := registered_class(part)):
             kind.lasting(part, plan.timesteps)
     if way == "sample":
         return chosen(module(follow(samples.clone(), None)), plan.output)

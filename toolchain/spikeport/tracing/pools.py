@@ -39,6 +39,23 @@ def avg_pool(axes: int) -> Callable[[Call], Symbol]:
     return handler
 
 
+def sum_pool(axes: int) -> Callable[[Call], Symbol]:
+    """lp_pool(input, norm_type, kernel, stride, ceil_mode) of norm 1, which adds up: Sinabs' SumPool2d."""
+
+    def handler(call: Call) -> Symbol:
+        if call.get(1, "norm_type") != 1:
+            raise Unsupported("takes a norm over windows, which is a sum only where norm_type is 1")
+        x = call.input()
+        kernel = pair(call.get(2, "kernel_size"), axes)
+        stride = pair(call.get(3, "stride") or kernel, axes)
+        kernel, stride, padding = over_maps(call, x, kernel, stride, pair(0, axes))
+        node = Pool("sum", kernel, stride, padding)
+        _no_ceiling(call, node, x, 4)
+        return call.apply(node, x, x.axes)
+
+    return handler
+
+
 def over_maps(call: Call, x: Symbol, *options: Shape) -> tuple[Shape, ...]:
     """The options of a pool, (kernel, stride, padding) or a size alone, for the axes of the maps.
 
@@ -159,6 +176,7 @@ def _above_half(call: Call, sums: Symbol) -> Symbol:
 HANDLERS: dict[str, Callable[[Call], Any]] = {
     **{f"avg_pool{n}d": avg_pool(n) for n in (1, 2, 3)},
     **{f"adaptive_avg_pool{n}d": adaptive_avg_pool(n) for n in (1, 2, 3)},
+    **{f"lp_pool{n}d": sum_pool(n) for n in (1, 2, 3)},
     **{f"max_pool{n}d": max_pool(n) for n in (1, 2, 3)},
     **{f"adaptive_max_pool{n}d": adaptive_max_pool(n) for n in (1, 2, 3)},
 }

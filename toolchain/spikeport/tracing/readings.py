@@ -15,12 +15,14 @@ from spikeport.tracing.indexing import PARTS
 from spikeport.tracing.plan import Plan
 from spikeport.tracing.state import Forward, Reading, folds, hinted
 from spikeport.tracing.trace import STRANGE
+from spikeport.tracing.views import ROWS
 
 #: what a finding says where time or batch was probably looked for at the wrong axis
 MISREAD = (
     PARTS,
     STRANGE,
     "part of the batch",
+    ROWS,
     "over the batch",
     "repeats the batch",
     "before the features",
@@ -147,12 +149,13 @@ def same_node(a: Node, b: Node | None) -> bool:
 
 def refusal(module: nn.Module, tries: list[Any], forward: Forward | None) -> SpikeportError:
     """The error of the reading that is most likely meant: one that ran, then the one hinted at."""
-    hint = forward or hinted(module)
+    hint, folded = forward or hinted(module), folds(module)
     errors = [(plan, error) for plan, error in tries if isinstance(error, SpikeportError)]
 
-    def distance(pair: tuple[Plan, SpikeportError]) -> tuple[bool, bool, int]:
+    def distance(pair: tuple[Plan, SpikeportError]) -> tuple[bool, bool, bool, int]:
         plan, error = pair
-        return of_the_reading(error), plan.reading.way != hint, len(error.findings)
+        other = folded and not plan.reading.folded
+        return of_the_reading(error), other, plan.reading.way != hint, len(error.findings)
 
     return min(errors, key=distance)[1]
 

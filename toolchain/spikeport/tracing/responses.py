@@ -64,6 +64,8 @@ def _rows(steps: Sequence[Symbol]) -> Rows:
 def _response(row: list[dict[int | None, Array]]) -> tuple[Array, int, Array]:
     """(f, lag, h) of one node: what it counts, from how many steps later on, and how that leaks."""
     last = row[-1]
+    if not last:
+        raise Unsupported("do not count the input at the last step")
     if None in last:  # the same at every step: the response is what each step adds
         zero = np.zeros_like(last[None])
         sums = [zero, *(step.get(None, zero) for step in row)]

@@ -31,62 +31,87 @@ from sinabs.activation import MaxSpike, MembraneReset, MembraneSubtract, MultiSp
 from spikeport.findings import fail, require
 from spikeport.graph import ALIF, LIF, Array, CubaLIF
 from spikeport.graph.neurons import EVERY_SPIKE, Reset
-from spikeport.tracing.registry import array, register_neuron
+from spikeport.tracing.registry import Cells, array, register_neuron
+from spikeport.tracing.symbols import compact
+
+COARSE = 2.0**14  #: thresholds are to hold so many of float32's steps at min_v_mem, or a note says that they do not
 
 
-def integrate(module: Any, shape: tuple[int, ...], timesteps: int) -> LIF:
+def integrate(module: Any, shape: tuple[int, ...], timesteps: int) -> Cells:
     """`sinabs.layers.IAF`."""
     return _node(module, shape, timesteps, np.ones((), np.float32), np.ones((), np.float32))
 
 
-def leak(module: Any, shape: tuple[int, ...], timesteps: int) -> LIF:
+def leak(module: Any, shape: tuple[int, ...], timesteps: int) -> Cells:
     """`sinabs.layers.LIF`."""
-    decay = array(module.alpha_mem_calculated)
+    decay = _over(module.alpha_mem_calculated, shape)
     return _node(module, shape, timesteps, decay, 1 - decay if module.norm_input else np.ones((), np.float32))
 
 
-def adapt(module: Any, shape: tuple[int, ...], timesteps: int) -> LIF:
+def adapt(module: Any, shape: tuple[int, ...], timesteps: int) -> Cells:
     """`sinabs.layers.ALIF`, whose rise is our a = adapt_scale b."""
     require(
         module.alpha_syn_calculated is None and module.spike_fn is SingleSpike,
         "SP387",
         "a synaptic current or several spikes a step, with a threshold that follows its spikes",
-        mend="build it without tau_syn, with spike_fn=SingleSpike",
+        mend="build it without tau_syn, or without min_v_mem, and with spike_fn=SingleSpike",
     )
-    decay, fade = array(module.alpha_mem_calculated), array(module.alpha_adapt_calculated)
-    theta = array(torch.as_tensor(module.b0))
-    return ALIF(
+    decay, fade = (_over(x, shape) for x in (module.alpha_mem_calculated, module.alpha_adapt_calculated))
+    theta = _over(module.b0, shape)
+    low, notes = _lower_bound(module, shape, theta)
+    node = ALIF(
         shape,
         decay,
         np.broadcast_to(theta, (timesteps, *theta.shape)).copy(),
         gain=1 - decay if module.norm_input else np.ones((), np.float32),
         reset=_reset_of(module),
-        adaptation=np.asarray(array(torch.as_tensor(module.adapt_scale)) * (1 - fade)),
+        adaptation=np.asarray(_over(module.adapt_scale, shape) * (1 - fade)),
         adaptation_decay=fade,
-        lower_bound=_lower_bound(module),
+        lower_bound=low,
     )
+    return Cells(node, notes=notes)
 
 
-def _lower_bound(module: Any) -> Array | None:
+def _over(value: Any, shape: tuple[int, ...]) -> Array:
+    """A parameter, which broadcasts over the last axes of [B, T, *shape], as [], one a channel, or one a neuron."""
+    own = array(torch.as_tensor(value))
+    if own.size == 1:
+        return own.reshape(())
+    try:
+        whole = np.broadcast_to(own, shape)
+    except ValueError:
+        mend = "one value, or values that broadcast over the last axes"
+        fail("SP387", f"a parameter of shape {own.shape} for neurons of shape {shape}", mend=mend)
+    return compact(np.array(whole))
+
+
+def _lower_bound(module: Any, shape: tuple[int, ...], theta: Array) -> tuple[Array | None, tuple[str, ...]]:
+    """``min_v_mem``, and a note where what Sinabs makes of it in float32, relu(v - low) + low, rounds membranes."""
     if module.min_v_mem is None:
-        return None
-    low = array(torch.as_tensor(module.min_v_mem))
-    mend = "a bound of zero or less: a membrane starts at zero"
-    require(bool((low <= 0).all()), "SP387", f"min_v_mem is up to {low.max():g}", mend=mend)
-    return low
+        return None, ()
+    low = _over(module.min_v_mem, shape)
+    mend = "a finite bound of zero or less, since a membrane starts at zero, or min_v_mem=None"
+    known = bool(np.isfinite(low).all() and (low <= 0).all())
+    require(known, "SP387", f"min_v_mem spans {low.min():g} ... {low.max():g}", mend=mend)
+    digit, least = float(np.spacing(np.abs(low).max().astype(np.float32))), float(np.abs(theta).min())
+    if digit * COARSE <= least:
+        return low, ()
+    what = f"Sinabs rounds membranes to {digit:.2g} on their way past min_v_mem, the graph does not"
+    return low, (f"{what}; thresholds are {least:.2g}",)
 
 
-def _node(module: Any, shape: tuple[int, ...], timesteps: int, decay: Any, gain: Any) -> LIF:
-    theta = array(module.spike_threshold)
+def _node(module: Any, shape: tuple[int, ...], timesteps: int, decay: Any, gain: Any) -> Cells:
+    theta = _over(module.spike_threshold, shape)
+    low, notes = _lower_bound(module, shape, theta)
     options: dict[str, Any] = {"gain": gain, "reset": _reset_of(module), "most_spikes": _most(module)}
-    options["lower_bound"] = _lower_bound(module)
+    options["lower_bound"] = low
     threshold = np.broadcast_to(theta, (timesteps, *theta.shape)).copy()
     alpha = module.alpha_syn_calculated
     if alpha is None:
-        return LIF(shape, decay, threshold, **options)
-    fade = array(alpha)
+        return Cells(LIF(shape, decay, threshold, **options), notes=notes)
+    fade = _over(alpha, shape)
     options["gain"] = gain * fade
-    return CubaLIF(shape, decay, threshold, **options, current_decay=fade)
+    return Cells(CubaLIF(shape, decay, threshold, **options, current_decay=fade), notes=notes)
 
 
 def _most(module: Any) -> int:
@@ -129,5 +154,9 @@ def _lasting(module: Any, timesteps: int) -> None:
 
 for kind, convert in ((sinabs.layers.IAF, integrate), (sinabs.layers.LIF, leak), (sinabs.layers.ALIF, adapt)):
     register_neuron(kind, convert, reset=_reset, counts=True, several=_several, spikes=_spikes)
-for kind, convert in ((sinabs.layers.IAFSqueeze, integrate), (sinabs.layers.LIFSqueeze, leak)):
+for kind, convert in (
+    (sinabs.layers.IAFSqueeze, integrate),
+    (sinabs.layers.LIFSqueeze, leak),
+    (sinabs.layers.ExpLeakSqueeze, leak),
+):
     register_neuron(kind, convert, reset=_reset, counts=True, several=_several, spikes=_spikes, lasting=_lasting)

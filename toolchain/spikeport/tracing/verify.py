@@ -12,7 +12,7 @@ from torch import nn
 from spikeport.engine import simulate
 from spikeport.engine.margins import margins
 from spikeport.findings import Finding, SpikeportError, fail
-from spikeport.graph import LIF, Array, Graph, Peak, Readout
+from spikeport.graph import LIF, Array, Graph, Peak, Readout, over_neurons
 from spikeport.record import Record
 from spikeport.target import Request
 from spikeport.tracing.enliven import enlivened
@@ -94,12 +94,24 @@ def prove(module: nn.Module, graph: Graph, plan: Plan, draw: Draw) -> Graph:
     notes = list(graph.provenance.get("notes", ()))
     if missing := (*proof.silent, *proof.always):
         notes.append(f"the proof says nothing of {', '.join(missing)}: no probe made them fire and be silent")
+    if free := _not_reached(seen):
+        notes.append(f"the proof says nothing of the lower bound of {', '.join(free)}: no probe's membrane got there")
     if unrun := graph.provenance.get("unrun"):
         notes.append(
             f"the module does not run the last steps of {', '.join(unrun)}, which come too late for its result"
         )
     provenance = {**graph.provenance, "verified": noted, **({"notes": notes} if notes else {})}
     return graph.with_(provenance=provenance)
+
+
+def _not_reached(seen: Seen) -> list[str]:
+    """Layers whose membranes have a lower bound that matters, which none of them met."""
+    layers = {name: node for name, node in seen.graph.nodes_of(LIF).items() if node.lower_bound is not None}
+    if not layers or seen.graph.timesteps == 1:
+        return []
+    membranes = simulate(seen.graph, seen.samples, Request(membranes=tuple(layers))).membranes
+    lows = {name: over_neurons(np.asarray(node.lower_bound), node.shape) for name, node in layers.items()}
+    return [name for name, low in lows.items() if not (membranes[name] <= low).any()]
 
 
 def _ways(graph: Graph) -> list[tuple[str, ...]]:

@@ -29,10 +29,16 @@ def flat(tracer: Tracer, x: Symbol) -> Symbol:
     return tracer.draft.apply(Flatten(), x, axes, path, alone and path != "", op if alone and path else "flatten")
 
 
+#: what layers say of a call that is not theirs
+ROWS = "takes samples and time in one axis, gets"
+
+
 def unfolded(x: Symbol) -> Symbol:
     """``x`` [B * T, ...] as [B, T, ...]. Raises `Unsupported` for other axes."""
+    if x.axes and x.axes[0] == ("T", "B"):
+        raise Unsupported("takes all steps of a sample in a row, gets all samples of a step in a row", "SP383")
     if not x.axes or x.axes[0] != ("B", "T"):
-        raise Unsupported(f"takes [B * T, ...], all steps of a sample in a row, gets {words(x.axes)}", "SP383")
+        raise Unsupported(f"{ROWS} {words(x.axes)}", "SP383")
     return replace(x, axes=(("B",), ("T",), *x.axes[1:]))
 
 

@@ -112,7 +112,7 @@ Nir = Annotated[
     Mapping[str, str] | None,
     Help(
         "What another tool's NIR file does not say: written_by, reset, rule, compare, integrator, drive, clock, "
-        "decays, spikes, coding, output.",
+        "decays, spikes, start, bound, coding, output.",
         flags=("--nir",),
         metavar="KEY=VALUE",
         read=read_pairs,

@@ -21,6 +21,7 @@ Reading, in order:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args, get_type_hints
@@ -115,6 +116,7 @@ def _conventions(dt: float | None, written_by: str | None, options: Mapping[str,
     if written_by is not None and written_by not in TOOLS:
         fail("SP206", f"written_by is {written_by!r}", mend=f"use one of {', '.join(TOOLS)}, or leave it out")
     choices = {name: get_args(hint) for name, hint in get_type_hints(Conventions).items()}
+    choices["bound"] = get_args(choices["bound"][0])
     choices = {name: words for name, words in choices.items() if all(isinstance(word, str) for word in words) and words}
     for name, value in options.items():
         if name not in choices:
@@ -124,11 +126,22 @@ def _conventions(dt: float | None, written_by: str | None, options: Mapping[str,
                 f"there is no option {name!r}",
                 mend=f"the options are dt, timesteps; written_by ({', '.join(TOOLS)}); {listed}",
             )
-        if value not in choices[name]:
-            fail("SP206", f"{name} is {value!r}", mend=f"use one of {', '.join(choices[name])}")
+        if value not in choices[name] and not (name == "bound" and _bound(value)):
+            number = ", or a number of zero or below" if name == "bound" else ""
+            fail("SP206", f"{name} is {value!r}", mend=f"use one of {', '.join(choices[name])}{number}")
     values = {**TOOLS.get(written_by or "", {}), **options}
+    if "bound" in options and options["bound"] not in choices["bound"]:
+        values["bound"] = float(options["bound"])
     values |= {"written_by": written_by or "", "told": frozenset(options)}
     if dt is not None:
         require(0 < dt < 1e6, "SP206", f"dt is {dt} seconds", mend="a step takes more than nothing")
         values |= {"dt": float(dt), "clock": "option"}
     return Conventions(**values)
+
+
+def _bound(value: str) -> bool:
+    """Whether a text is a lower bound of membranes: a number of zero or below."""
+    try:
+        return -math.inf < float(value) <= 0
+    except ValueError:
+        return False

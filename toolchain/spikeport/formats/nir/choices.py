@@ -85,14 +85,15 @@ def _bound(work: Draft) -> Iterator[Finding]:
     c = work.conventions
     if "bound" not in work.seen:
         return
-    if c.bound == "threshold":
-        yield _note("no membrane stays below minus its threshold", "--nir bound=none")
+    if c.bound != "none":
+        words = "minus its threshold, of IF" if c.bound == "threshold" else f"{c.bound:g}"
+        yield _note(f"no membrane stays below {words}", "--nir bound=none")
     elif c.written_by == "sinabs" and "bound" not in c.told:
         yield Finding(
             "SP221",
             "whether membranes have a lower bound is not in the file: Sinabs writes no min_v_mem",
-            why="none is taken, the default of its layers; its from_model sets -1, and its reader of files -threshold.",
-            mend="say it: --nir bound=threshold, or bound=none",
+            why="none is taken, the default of its layers; from_model sets -1, its reader of files -threshold for IF.",
+            mend="say it: --nir bound=-1 (what min_v_mem was), bound=threshold, or bound=none",
             severity="substituted",
         )
 

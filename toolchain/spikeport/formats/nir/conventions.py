@@ -35,8 +35,8 @@ class Conventions:
     reset: Literal["file", "zero", "subtract", "subtract-late", "none"] = "file"
     start: Literal["zero", "leak", "reset"] = "zero"  #: where membranes of neurons start: at 0, v_leak or v_reset
     spikes: Literal["one", "many"] = "one"  #: a step at most: one, or as many as a membrane holds thresholds
-    #: below which no membrane stays after a step: nothing, or the threshold below zero (Sinabs' own reader)
-    bound: Literal["none", "threshold"] = "none"
+    #: below which no membrane stays: nothing, the threshold of an IF below zero (Sinabs' own reader), or a number
+    bound: Literal["none", "threshold"] | float = "none"
     coding: Literal["events", "direct"] = "events"  #: a frame each step, or the same frame at every step
     output: Literal["sum", "mean", "last"] = "sum"  #: what is read from an output layer that does not spike
     written_by: str = ""  #: the tool whose habits these are

@@ -15,7 +15,7 @@ from spikeport.graph.neurons import EVERY_SPIKE
 
 ZERO = np.zeros(())
 #: conventions for membranes that start at 0: from elsewhere, thresholds are taken off that are not those compared with
-AT_ZERO = {"drive": "decayed", "spikes": "many", "reset": "subtract", "bound": "threshold"}
+AT_ZERO = {"drive": "decayed", "spikes": "many", "reset": "subtract"}
 
 
 def threshold(work: Draft, name: str, raw: Raw) -> None:
@@ -61,6 +61,7 @@ def _start(work: Draft, raw: Raw, shape: Shape) -> Array:
         work.seen.add("start")
     start = np.asarray(places.get(work.conventions.start, np.zeros(())), np.float64)
     others = [f"{key}={word}" for key, word in AT_ZERO.items() if getattr(work.conventions, key) == word]
+    others += [] if work.conventions.bound == "none" else [f"bound={work.conventions.bound}"]
     if start.any() and others:
         fail("SP210", f"membranes that start elsewhere than at 0, with {others[0]}", mend="--nir start=zero")
     return start
@@ -88,11 +89,15 @@ def _several(work: Draft, raw: Raw) -> dict[str, Any]:
 
 def _bound(work: Draft, raw: Raw, shape: Shape) -> dict[str, Any]:
     work.seen.add("bound")
-    if work.conventions.bound == "none":
+    bound = work.conventions.bound
+    if bound == "none" or (bound == "threshold" and raw.kind != "IF"):
         return {}
     if work.conventions.reset == "subtract-late":
         fail("SP210", "a lower bound, and a reset one step late", mend="--nir bound=none, or reset=subtract")
-    return {"lower_bound": work.numbers(-work.parameter(raw, "v_threshold", shape), shape)}
+    low = -work.parameter(raw, "v_threshold", shape) if bound == "threshold" else np.asarray(float(bound))
+    if (low > 0).any():
+        fail("SP210", f"bound=threshold, and a threshold of {-low.max():g}", mend="--nir bound=none, or a number")
+    return {"lower_bound": work.numbers(low, shape)}
 
 
 def _subtract_late(work: Draft, name: str, raw: Raw, current_decay: Array | None) -> None:

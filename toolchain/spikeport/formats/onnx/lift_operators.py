@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -41,7 +42,9 @@ def neuron(work: Draft, call: onnx.NodeProto) -> None:
     if threshold.size not in (len(threshold), len(threshold) * x.shape[0]) and threshold.size < total > MOST_REPEATED:
         raise UnsupportedError("a threshold that repeats itself along some axes; give one a channel or one a neuron")
     rows = [work.over_channels(row, x) for row in threshold]
-    values |= {"reset": reset, "compare": ">" if "above" in parts else ">="}
+    often = re.search(r"_up_to_(\d+)", call.op_type)
+    most = int(often[1]) if often else 1
+    values |= {"reset": reset, "compare": ">" if "above" in parts else ">=", "most_spikes": most}
     node = kind(x.shape, threshold=np.stack(rows), **values)
     functions = {function.name: function for function in work.model.functions if function.domain == DOMAIN}
     dtype = np.dtype(np.float64 if work.double else np.float32)
