@@ -9,9 +9,11 @@ import torch
 from quantize_examples import EXAMPLES, convolutional, images, recurrent, spikes, vectors
 from random_graphs import random_graph
 from spikeport.engine import simulate
+from spikeport.engine.lengths import to_ends
 from spikeport.findings import SpikeportError
-from spikeport.graph import LOIHI2, Conv, Linear
+from spikeport.graph import LIF, LOIHI2, Conv, Graph, Input, Linear, Readout, Samples
 from spikeport.quantisation import quantize
+from spikeport.target import Request
 from spikeport.training.finetune import fine_tune
 from spikeport.training.integers import IntegerNet
 
@@ -117,3 +119,53 @@ def test_what_cannot_be_fine_tuned_is_refused():
         with pytest.raises(SpikeportError) as caught:
             fine_tune(graph, x, np.zeros(len(x), int), epochs=1 if graph is quantised else 0)
         assert caught.value.code == "SP430"
+
+
+def padded(n=24):
+    """Frames of a network with a threshold and a readout weight a step, and samples of 1 to 5 steps, zeros behind."""
+    rng = np.random.default_rng(3)
+    lif = LIF((12,), np.float32(0.75), np.linspace(0.3, 0.6, 5, dtype=np.float32))
+    graph = Graph.chain(
+        {
+            "input": Input((8,), "events"),
+            "fc": Linear(rng.normal(0, 0.5, (12, 8)).astype(np.float32)),
+            "lif": lif,
+            "last": Linear(rng.normal(0, 0.5, (4, 12)).astype(np.float32)),
+            "out": Readout((4,), np.float32([0.1, 0.2, 0.3, 0.4, 0.5]), bias=np.float32([0.1, 0, -0.1, 0.2])),
+        },
+        timesteps=5,
+    )
+    x, lengths = rng.random((5, n, 8), dtype=np.float32), 1 + np.arange(n) % 5
+    x[np.arange(5)[:, None] >= lengths] = 0
+    return graph, Samples(x, "events", lengths=lengths)
+
+
+def test_samples_that_end_early_are_read_out_at_their_own_ends():
+    """Bit by bit what the engine gives of each sample cut to its own length."""
+    graph, samples = padded()
+    run = to_ends(simulate, samples.lengths)
+    whole = quantize(graph, samples, weight_bits=4, run=run).graph
+    net = IntegerNet(whole)
+    with torch.no_grad():
+        ours = net(torch.as_tensor(samples.array), torch.as_tensor(samples.lengths)).numpy()
+    theirs = run(whole, samples.array, Request()).outputs
+    np.testing.assert_array_equal(ours, (theirs * float(whole["out"].unit)).astype(np.float32))
+    counted = whole.with_(
+        nodes={name: node for name, node in whole.nodes.items() if name not in ("last", "out")},
+        edges=[edge for edge in whole.edges if "last" not in edge],
+    )
+    with torch.no_grad():
+        spikes = IntegerNet(counted)(torch.as_tensor(samples.array), torch.as_tensor(samples.lengths)).numpy()
+    np.testing.assert_array_equal(spikes, run(counted, samples.array, Request()).outputs)
+    assert spikes.any()
+
+
+def test_fine_tuning_takes_samples_of_unequal_length():
+    graph, samples = padded(120)
+    run = to_ends(simulate, samples.lengths)
+    labels = run(graph, samples.array, Request()).outputs.argmax(1)
+    quantised = quantize(graph, samples, weight_bits=2, run=run)
+    tuned = fine_tune(quantised, samples, labels, epochs=15, batch=20, rate=0.02)
+    before, after = (run(each, samples.array, Request()).accuracy(labels) for each in (quantised.graph, tuned.graph))
+    assert after > before + 0.05
+    assert tuned.accuracies[-1] == pytest.approx(after, abs=0.1)

@@ -33,7 +33,7 @@ class Tuned:
 
 def fine_tune(
     quantised: Quantised,
-    x: Array,
+    x: Array | Samples,
     y: Array,
     *,
     epochs: int = 3,
@@ -46,8 +46,9 @@ def fine_tune(
 ) -> Tuned:
     """Train the mantissas and biases of a quantised graph on labelled samples.
 
-    ``x``: [N, *input], or [T, N, *input] for events; ``y``: [N]. ``teacher``: outputs of the real network for ``x``
-    in real units, [N, classes]; where given, half of the loss is the divergence from them.
+    ``x``: [N, *input], or [T, N, *input] for events; samples of unequal length are read out at their own last steps.
+    ``y``: [N]. ``teacher``: outputs of the real network for ``x`` in real units, [N, classes]; where given, half of the
+    loss is the divergence from them.
 
     1. The forward pass is the integer network itself: mantissas and biases on their grid, decay and thresholds as
        deployed. Gradients pass the rounding as if it were not there (straight-through; Bengio et al., arXiv 1308.3432),
@@ -71,9 +72,10 @@ def fine_tune(
     for _ in range(epochs):
         total, right = 0.0, 0
         for pick in _batches(len(labels), batch, generator):
-            part = torch.as_tensor(np.asarray(samples.take(pick.numpy()).array, dtype=np.float32))
+            some = samples.take(pick.numpy())
+            part = torch.as_tensor(np.asarray(some.array, dtype=np.float32))
             part = part if augment is None else augment(part, generator)
-            output = net(part).flatten(1)
+            output = net(part, None if some.lengths is None else torch.as_tensor(some.lengths)).flatten(1)
             loss = _loss(output, labels[pick], None if goal is None else goal[pick])
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]

@@ -19,6 +19,7 @@ from spikeport.graph import LIF, Array, Graph, Loihi, Node, Readout, Synapse, ov
 from spikeport.graph.hosted import by_host
 from spikeport.quantisation.mantissa import Mantissa
 from spikeport.target import plain_output
+from spikeport.training.ends import at_ends
 from spikeport.training.integer_neurons import SUM_ONE, fire, spread
 
 
@@ -115,11 +116,14 @@ class IntegerNet(nn.Module):
         grain: Tensor = need.clamp(*self.bias_exponents).exp2()
         return grain
 
-    def forward(self, samples: Tensor) -> Tensor:
-        """Outputs in real units, [B, *output]; ``samples`` as the graph takes them, in real units."""
-        return self.run(samples)[0]
+    def forward(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Outputs in real units, [B, *output]; ``samples`` as the graph takes them, in real units.
 
-    def run(self, samples: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        Samples of ``lengths`` [B] are read out at their own last steps.
+        """
+        return self.run(samples, lengths)[0]
+
+    def run(self, samples: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Outputs in real units, and every layer's spikes as zeros and ones [T, B, *neurons]."""
         graph = self.source
         whole = (samples.double() / float(graph.entry.unit)).round().float()
@@ -133,14 +137,17 @@ class IntegerNet(nn.Module):
             if isinstance(node, nodes.Operation):
                 values[name] = operations.prepare(node, x.dtype)(x, *others)
             else:
-                values[name] = self._node(name, node, x)
+                values[name] = self._node(name, node, x, lengths)
             if isinstance(graph[name], LIF):
                 spikes[name] = values[name]
         last = graph[graph.output]
         output = values[graph.output]
-        return (output if isinstance(last, Readout) else output.sum(0)), spikes
+        if isinstance(last, Readout):
+            return output, spikes
+        counted = output.sum(0) if lengths is None else at_ends(torch.ones(graph.timesteps), output, lengths)
+        return counted, spikes
 
-    def _node(self, name: str, node: Node, x: Tensor) -> Tensor:
+    def _node(self, name: str, node: Node, x: Tensor, lengths: Tensor | None) -> Tensor:
         steps = self.source.timesteps
         if isinstance(node, Synapse):
             mantissas, exponent = self.mantissas(name), node.exponent
@@ -150,8 +157,10 @@ class IntegerNet(nn.Module):
         if isinstance(node, LIF):
             return fire(node, x.expand(steps, *x.shape[1:]), self.bias(name), self.profile)
         if isinstance(node, Readout):
-            weight = _floats(node.weight).double().reshape(-1, *(1,) * (x.ndim - 1))
-            whole = (weight * (x.double() * SUM_ONE + spread(self.bias(name).double(), node.shape))).sum(0)
+            entering = x.double() * SUM_ONE + spread(self.bias(name).double(), node.shape)
+            weight, ends = _floats(node.weight).double(), lengths
+            ends = torch.full(entering.shape[1:2], steps) if ends is None else ends
+            whole = at_ends(weight, entering.expand(steps, *entering.shape[1:]), ends)
             return (whole * float(node.unit)).float()
         if isinstance(node, nodes.Delay):
             every = x.expand(steps, *x.shape[1:])

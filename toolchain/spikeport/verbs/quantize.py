@@ -149,7 +149,7 @@ def quantize(
         from spikeport.training.finetune import fine_tune as tune
 
         begins(progress, "fine-tuning")
-        tuned = tune(quantised, seen.whole("fine-tuning"), seen.labels, epochs=fine_tune, progress=progress)
+        tuned = tune(quantised, seen.given, seen.labels, epochs=fine_tune, progress=progress)
         facts["fine_tune"] = {"epochs": fine_tune, "losses": tuned.losses, "accuracies": tuned.accuracies}
         facts["accuracy"]["fine_tuned"] = accuracy(tuned.graph)
         if facts["accuracy"]["fine_tuned"] >= facts["accuracy"]["integer"]:
