@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from conformance.cases import case
+from conformance.frame_by_frame import FrameByFrame
 from conformance.judge import judge
+from conformance.one_by_one import OneByOne
+from conformance.side_by_side import SideBySide
 from conformance.single_steps import SingleSteps
 from conformance.targets import CONTESTANTS, Contestant, named
 from conformance.waivers import waivers
@@ -21,6 +24,9 @@ RUNNERS = [
     Contestant("integer", (INTEGERS, LAVA, SPECK), named("integer"), "plain"),
     Contestant("integer", (INTEGERS, LAVA, SPECK), named("integer"), "fast"),
     Contestant("integer", (INTEGERS,), named("integer"), "products"),
+    Contestant("integer, one by one", (INTEGERS,), OneByOne, "fast"),
+    Contestant("integer, frame by frame", (INTEGERS,), FrameByFrame, "fast"),
+    Contestant("reference, three threads", (REALS,), lambda: SideBySide("reference"), "fast"),
     Contestant("reference", (REALS,), named("reference"), "plain"),
     Contestant("reference", (REALS,), named("reference"), "fast"),
     Contestant("onnxruntime", (INTEGERS, REALS, LAVA), named("onnxruntime")),

@@ -66,10 +66,10 @@ def bound_of(root: Symbol, plain: Symbol) -> Bound | None:
     if (factor == 1).all() and same_sum(plain, end.x):
         return Bound("whole", end.low, ONE)
     rest = summed(plain, scaled(end.x, factor * MINUS))
-    (layer,) = {f.node for f in end.x.factors() if isinstance(f, Membrane)} or {""}
-    own = any(f.node == layer for p, c in rest.terms.items() if not _nothing(c, factor) for f in p)
-    alone = all(any(isinstance(f, Membrane) or f.node == layer for f in p) for p in end.x.terms)
-    if not layer or own or not alone:
+    layers = {f.node for f in end.x.factors() if isinstance(f, Membrane)}
+    own = any(f.node in layers for p, c in rest.terms.items() if not _nothing(c, factor) for f in p)
+    alone = all(f.node in layers for f in end.x.factors())
+    if len(layers) != 1 or own or not alone:
         raise Unsupported("holds a part of its membrane from below, or more than it")
     return Bound("kept", plus(end.low, -end.x.constant, root.shape), factor)
 
