@@ -15,6 +15,7 @@ from spikeport.passes.fold_gain import fold_gain
 from spikeport.passes.fold_norm import fold_norm
 from spikeport.passes.fold_pool import fold_pool
 from spikeport.passes.move_bias import move_bias
+from spikeport.passes.raise_thresholds import raise_thresholds
 from spikeport.target import Request
 from strategies import graphs, samples
 
@@ -23,7 +24,8 @@ PASSES = {
     "pool": [fold_pool],
     "gain": [fold_gain],
     "bias": [move_bias],
-    "all": [fold_norm, fold_pool, fold_gain, move_bias],
+    "thresholds": [raise_thresholds],
+    "all": [fold_norm, fold_pool, fold_gain, move_bias, raise_thresholds],
 }
 REFUSALS = {"SP351", "SP352", "SP353"}
 
