@@ -18,21 +18,21 @@ AGAINST = {
     "integer": "the graph",
     "lava": "the integers",
 }
+HEADING = "## One whole run"
 NAMES = {"graph_float64": "graph, both in float64", "integer": "8-bit integers", "lava": "Lava"}
 
 
-def page(folder: Path, name: str) -> str:
+def section(folder: Path, name: str) -> str:
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    head = (folder / "report.png").exists()
     lines = [
-        f"# {name}, the whole way",
+        HEADING,
         "",
         f"Written by `python tests/run_page.py FOLDER --write docs/results/{name}.md` from what",
-        f"`spikeport run {name} --data fashion-mnist --limit 1000 --target-samples 2 --out FOLDER` wrote"
-        f" ({result['provenance']['processor']}).",
-        f"Its card, `models/spikeport_models/checkpoints/{name}.md`, says how it was trained.",
+        f"`spikeport run {name}.safetensors --data fashion-mnist --limit 50 --target-samples 2 --out FOLDER` wrote",
+        f"({result['provenance']['processor']}).",
         "",
-        *([f"![The first screen of its report: verdict, parity and energy]({name}.png)", ""] if head else []),
+        f"![Its report]({name}.png)",
+        "",
         "| stage | samples | accuracy |",
         "|---|---|---|",
         *(
@@ -79,7 +79,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--write", type=Path, required=True)
     args = parser.parse_args()
-    args.write.write_text(page(args.folder, args.write.stem), encoding="utf-8")
+    before = args.write.read_text(encoding="utf-8").partition(HEADING)[0]
+    args.write.write_text(before + section(args.folder, args.write.stem), encoding="utf-8")
 
 
 if __name__ == "__main__":
