@@ -52,6 +52,14 @@ def test_no_spike_changes_and_all_thresholds_are_above_zero(name):
     assert 0.05 < a.mean() < 0.95
 
 
+@pytest.mark.parametrize("options", [{"reset": "none"}, {"reset": "value", "reset_value": np.float64(0.1)}])
+def test_whatever_is_raised_is_said(options):
+    graph, x = network(**options)
+    graph = graph.with_(arithmetic=Real("float32"), nodes={name: _single(node) for name, node in graph.nodes.items()})
+    result = quantize(graph, x.astype(np.float32), profile=LOIHI2, run=simulate)
+    assert [finding.where for finding in result.findings if finding.code == "SP440"] == ["node 'lif'"]
+
+
 @pytest.mark.parametrize(
     "graph",
     [
@@ -74,7 +82,7 @@ def test_integers_take_such_networks_and_say_so():
     result = quantize(graph, x, profile=LOIHI2, run=simulate)
     (note,) = (finding for finding in result.findings if finding.code == "SP440")
     assert note.where == "node 'lif'"
-    assert "down to -0.06" in note.what
+    assert "down to -0.06;" in note.what
     assert result.graph["lif"].threshold.min() >= 1
     real, whole = (simulate(each, x, Request(trains=True)).trains["lif"].unpack() for each in (graph, result.graph))
     assert (real != whole).mean() < 0.01

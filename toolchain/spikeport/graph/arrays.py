@@ -67,3 +67,18 @@ def in_units(value: Array, unit: Array, shape: Sequence[int], *, lead: int = 0) 
     if max(value.ndim - lead, unit.ndim) > 1:
         return quotient
     return quotient.reshape((*value.shape[:lead], *np.broadcast_shapes(value.shape[lead:], unit.shape)))
+
+
+def compact(value: Array) -> Array:
+    """[] or [C] where a parameter holds one value, or one a channel; what over_neurons spread is put back."""
+    if value.size == 1:
+        return value.reshape(())
+    return value.reshape(-1) if all(size == 1 for size in value.shape[1:]) else value
+
+
+def compact_schedule(value: Array) -> Array:
+    """The same for a schedule: [T], [T, C] or [T, *shape]."""
+    if all(size == 1 for size in value.shape[2:]):
+        flat = value.reshape(len(value), -1)
+        return flat[:, 0] if flat.shape[1] == 1 else flat
+    return value

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikeport.graph import ALIF, LIF, Array, Graph, Peak, Synapse, over_neurons, schedule_over_neurons
+from spikeport.graph import ALIF, LIF, Graph, Peak, Synapse, over_neurons, schedule_over_neurons
+from spikeport.graph.arrays import compact, compact_schedule
 from spikeport.passes.linear import real_dtype
 
 NEAR = 1 / 64  #: of the largest weight before a layer: a threshold below it is less than two steps of 8-bit weights
 FAR = 1 / 16  #: to where such thresholds are raised
+KEY = "raised_thresholds"  #: of a graph's provenance: by layer, how far down its thresholds reached
 
 
 def raise_thresholds(graph: Graph) -> Graph:
@@ -25,12 +27,16 @@ def raise_thresholds(graph: Graph) -> Graph:
     Requires: Real arithmetic, gain 1. Ensures: spikes as before, up to rounding. Raises SP354 for integers.
     """
     dtype = real_dtype(graph, "raise_thresholds")
-    changes = {}
-    for name, node in graph.nodes_of(LIF).items():
+    changes: dict[str, LIF] = {}
+    layers = graph.nodes_of(LIF)
+    for name, node in layers.items():
         unit = _largest_weight(graph, name)
         if unit and (node.threshold < NEAR * unit).any() and _alike(node):
             changes[name] = _raised(node, FAR * unit, dtype)
-    return graph.replace(changes)
+    if not changes:
+        return graph
+    least = {name: float(layers[name].threshold.min()) for name in changes}
+    return graph.replace(changes).with_(provenance={**graph.provenance, KEY: least})
 
 
 def _largest_weight(graph: Graph, name: str) -> float:
@@ -54,13 +60,8 @@ def _raised(node: LIF, least: float, dtype: np.dtype[np.floating]) -> LIF:
     place = np.maximum((least - theta) / share, 0).max(0)
     value = over_neurons(node.reset_value.astype(np.float64), node.shape) if node.reset == "value" else np.zeros(())
     bias = over_neurons(node.bias.astype(np.float64), node.shape) + place * (1 - decay)
-    to = {} if node.reset == "none" else {"reset": "value", "reset_value": _compact(value + place * share[0], dtype)}
-    return node.with_(threshold=_compact(theta + place * share, dtype, lead=1), bias=_compact(bias, dtype), **to)
-
-
-def _compact(value: Array, dtype: np.dtype[np.floating], lead: int = 0) -> Array:
-    """Without axes of space that hold one value, behind ``lead`` of time."""
-    value = np.asarray(value).astype(dtype)
-    if all(size == 1 for size in value.shape[lead:]):
-        return value.reshape(value.shape[:lead])
-    return value.reshape(value.shape[: lead + 1]) if all(n == 1 for n in value.shape[lead + 1 :]) else value
+    changes = {"threshold": compact_schedule(theta + place * share), "bias": compact(bias)}
+    if node.reset != "none":
+        changes["reset_value"] = compact(value + place * share[0])
+    arrays = {name: array.astype(dtype) for name, array in changes.items()}
+    return node.with_(**arrays, reset="none" if node.reset == "none" else "value")

@@ -20,8 +20,9 @@ from spikeport.graph import (
     over_neurons,
     schedule_over_neurons,
 )
+from spikeport.graph.arrays import compact, compact_schedule
 from spikeport.quantisation import xylo
-from spikeport.quantisation.membrane_units import bias_grain, bias_units, compact, compact_schedule, lower_bound
+from spikeport.quantisation.membrane_units import bias_grain, bias_units, lower_bound
 from spikeport.quantisation.scales import SUM_ONE, LayerScale
 from spikeport.quantisation.together import Wanted, rounded_together
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from spikeport.findings import Finding
 from spikeport.graph import LIF, STATE_SHIFT, Array, Profile, over_neurons
+from spikeport.graph.arrays import compact
 
 
 def bias_units(node: LIF, unit: Array, profile: Profile, where: str) -> tuple[Array, list[Finding]]:
@@ -34,18 +35,3 @@ def bias_grain(wanted: Array, profile: Profile) -> Array:
     largest = 2 ** (profile.bias_bits - 1) - 1
     need = np.maximum(np.abs(wanted) / largest, 1.0)
     return np.asarray(2.0 ** np.clip(np.ceil(np.log2(need)), *profile.bias_exponent))
-
-
-def compact(value: Array) -> Array:
-    """[] or [C] where a parameter holds one value, or one a channel; what over_neurons spread is put back."""
-    if value.size == 1:
-        return value.reshape(())
-    return value.reshape(-1) if all(size == 1 for size in value.shape[1:]) else value
-
-
-def compact_schedule(value: Array) -> Array:
-    """The same for a schedule: [T], [T, C] or [T, *shape]."""
-    if all(size == 1 for size in value.shape[2:]):
-        flat = value.reshape(len(value), -1)
-        return flat[:, 0] if flat.shape[1] == 1 else flat
-    return value

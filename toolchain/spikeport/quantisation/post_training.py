@@ -94,7 +94,7 @@ def quantize(
     findings += more
     raise_errors([*findings, *plan.build()[1]])
     seen = Calibration.of(run, real, calibration)
-    findings += [*merged_synapses(graph, real), *raised_thresholds(graph, real)]
+    findings += [*merged_synapses(graph, real), *raised_thresholds(real)]
     findings += silent_layers(seen.reference, read=real.nodes_of(Peak))
     findings += _fewer(calibration, seen, real)
     findings += shortened(plan) if "rounding" in steps else []

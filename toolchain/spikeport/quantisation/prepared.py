@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from spikeport.findings import Finding, fail, raise_errors
-from spikeport.graph import ALIF, LIF, LOIHI2, Graph, Profile, Real, Synapse
+from spikeport.graph import ALIF, LOIHI2, Graph, Profile, Real, Synapse
 from spikeport.graph.adaptive import no_adaptation
 from spikeport.passes.fold_gain import fold_gain
 from spikeport.passes.fold_norm import fold_norm
 from spikeport.passes.fold_pool import fold_pool
 from spikeport.passes.merge_synapses import merge_synapses
 from spikeport.passes.move_bias import move_bias
-from spikeport.passes.raise_thresholds import raise_thresholds
+from spikeport.passes.raise_thresholds import KEY, raise_thresholds
 from spikeport.quantisation.common_units import common_units
 from spikeport.quantisation.fold_scale import fold_scale
 from spikeport.quantisation.layers import separate
@@ -38,20 +38,18 @@ def prepare(graph: Graph, profile: Profile = LOIHI2) -> Graph:
     return separate(late_currents(ready) if profile.neuron == "xylo" else raise_thresholds(ready))
 
 
-def raised_thresholds(graph: Graph, real: Graph) -> list[Finding]:
-    """SP440 for each layer whose membranes ``real``, made of ``graph``, measures from a lower place."""
-    before = {name: node.threshold.min() for name, node in graph.nodes_of(LIF).items() if node.threshold.size}
+def raised_thresholds(real: Graph) -> list[Finding]:
+    """SP440 for each layer of ``real`` whose membranes are measured from a lower place (`raise_thresholds`)."""
     return [
         Finding(
             "SP440",
-            f"thresholds reach down to {before[name]:g}; membranes start {node.reset_value.max():.3g} lower",
+            f"thresholds reach down to {least:.3g}; membranes are measured from a lower place",
             f"node {name!r}",
             why="a mantissa is unsigned. A larger bias, thresholds and resets that move with it give the same spikes.",
             mend="nothing, where the target resets to a value",
             severity="note",
         )
-        for name, node in real.nodes_of(LIF).items()
-        if name in before and graph[name].with_(reset=node.reset) != graph[name] and node.reset == "value"
+        for name, least in real.provenance.get(KEY, {}).items()
     ]
 
 

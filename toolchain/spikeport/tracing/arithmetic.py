@@ -184,11 +184,9 @@ def rectified(call: Call) -> Any:
     x = call.input()
     names, numbers = spiking(call), [x.constant, *x.terms.values()]
     spikes = all(isinstance(f, Out) and f.node in names for f in x.factors())
-    return (
-        x.fresh()
-        if spikes and all((number >= 0).all() for number in numbers)
-        else held(call, call.get(0, "input"), 0.0)
-    )
+    if spikes and all((number >= 0).all() for number in numbers):
+        return x.fresh()
+    return held(call, call.get(0, "input"), 0.0)
 
 
 def logical(kind: str) -> Callable[[Call], Any]:

@@ -84,11 +84,10 @@ def bounded(solution: Solution, charges: list[Charge], shape: Shape) -> LIF:
     node, ends = solution.node, [charge.end for charge in charges]
     if not any(ends):
         return node
-    kinds = {end.kind if end else "" for end in ends[1:]}
-    first = ends[0].kind if ends[0] else ""
-    if len(kinds) > 1 or (kinds or {first}) != {first or "kept"}:
-        raise Unsupported("is held from below at some steps, or differs from step to step in how")
+    first, *others = (end.kind if end else "" for end in ends)
     whole = first == "whole"
+    if any(kind != ("whole" if whole else "kept") for kind in others):
+        raise Unsupported("is held from below at some steps, or differs from step to step in how")
     decay = np.asarray(node.decay, np.float64)
     if whole and not decay.any():
         return node  # nothing is kept of what was held

@@ -129,6 +129,7 @@ class IntegerNet(nn.Module):
         whole = (samples.double() / float(graph.entry.unit)).round().float()
         values: dict[str, Tensor] = {graph.input: whole if graph.entry.coding == "events" else whole.unsqueeze(0)}
         spikes: dict[str, Tensor] = {}
+        ends = torch.full((values[graph.input].shape[1],), graph.timesteps) if lengths is None else lengths
         for name in graph.order:
             if name == graph.input:
                 continue
@@ -137,17 +138,16 @@ class IntegerNet(nn.Module):
             if isinstance(node, nodes.Operation):
                 values[name] = operations.prepare(node, x.dtype)(x, *others)
             else:
-                values[name] = self._node(name, node, x, lengths)
+                values[name] = self._node(name, node, x, ends)
             if isinstance(graph[name], LIF):
                 spikes[name] = values[name]
         last = graph[graph.output]
         output = values[graph.output]
         if isinstance(last, Readout):
             return output, spikes
-        counted = output.sum(0) if lengths is None else at_ends(torch.ones(graph.timesteps), output, lengths)
-        return counted, spikes
+        return at_ends(torch.ones(graph.timesteps), output, ends), spikes
 
-    def _node(self, name: str, node: Node, x: Tensor, lengths: Tensor | None) -> Tensor:
+    def _node(self, name: str, node: Node, x: Tensor, ends: Tensor) -> Tensor:
         steps = self.source.timesteps
         if isinstance(node, Synapse):
             mantissas, exponent = self.mantissas(name), node.exponent
@@ -158,9 +158,7 @@ class IntegerNet(nn.Module):
             return fire(node, x.expand(steps, *x.shape[1:]), self.bias(name), self.profile)
         if isinstance(node, Readout):
             entering = x.double() * SUM_ONE + spread(self.bias(name).double(), node.shape)
-            weight, ends = _floats(node.weight).double(), lengths
-            ends = torch.full(entering.shape[1:2], steps) if ends is None else ends
-            whole = at_ends(weight, entering.expand(steps, *entering.shape[1:]), ends)
+            whole = at_ends(_floats(node.weight).double(), entering.expand(steps, *entering.shape[1:]), ends)
             return (whole * float(node.unit)).float()
         if isinstance(node, nodes.Delay):
             every = x.expand(steps, *x.shape[1:])
