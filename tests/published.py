@@ -136,10 +136,12 @@ class Converted(nn.Module):
 class Segmenting(nn.Module):
     """A spiking U-Net: states by name, a skip connection that is concatenated, the mean of analog maps."""
 
-    def __init__(self):
+    def __init__(self, mode="nearest", border="zeros"):
         super().__init__()
+        self.mode = mode
         self.down, self.deep, self.up = nn.Conv2d(3, 4, 3, 1, 1), nn.Conv2d(4, 8, 3, 1, 1), nn.Conv2d(12, 4, 3, 1, 1)
         self.head, self.norm = nn.Conv2d(4, 2, 1), nn.BatchNorm2d(4)
+        self.up.padding_mode = border
         for layer in (self.down, self.deep, self.up):
             layer.weight.data.mul_(4)
 
@@ -154,6 +156,48 @@ class Segmenting(nn.Module):
         for _ in range(4):
             fine = self.fires(states, "down", self.norm(self.down(x)))
             coarse = self.fires(states, "deep", self.deep(F.avg_pool2d(fine, 2)))
-            whole = torch.cat([F.interpolate(coarse, scale_factor=2, mode="nearest"), fine], 1)
+            whole = torch.cat([F.interpolate(coarse, scale_factor=2, mode=self.mode), fine], 1)
             total = total + self.head(self.fires(states, "up", self.up(whole)))
         return total / 4
+
+
+class Held(nn.Module):
+    """Membranes that end at a value from below, written by hand: ``u = torch.clamp(u, min=-1)``."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.out = nn.Linear(6, 8), nn.Linear(8, 3)
+        self.fc.weight.data.mul_(4)
+
+    def forward(self, x):
+        u, total, current = 0.0, 0.0, self.fc(x)
+        for _ in range(4):
+            u = torch.clamp(0.5 * u + current, min=-1.0)
+            spikes = (u > 1).to(x.dtype)
+            u = u - spikes
+            total = total + self.out(spikes)
+        return total / 4
+
+
+class BorderedNorm(nn.Module):
+    """A border filled with what the normalisation makes of zeros, as re-parametrised convolutions have it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.bn, self.mix = nn.Conv2d(3, 4, 1, bias=False), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3)
+        self.bn.running_mean.uniform_(-0.5, 0.5)
+        self.bn.bias.data.uniform_(-0.5, 0.5)
+
+    def forward(self, x):
+        u, total = 0.0, 0.0
+        y = F.pad(self.bn(self.conv(x)), (1, 1, 1, 1))
+        gain = self.bn.weight / torch.sqrt(self.bn.running_var + self.bn.eps)
+        edge = (self.bn.bias - self.bn.running_mean * gain).view(1, -1, 1, 1)
+        y[:, :, :1], y[:, :, -1:], y[:, :, :, :1], y[:, :, :, -1:] = edge, edge, edge, edge
+        y = self.mix(y)
+        for _ in range(4):
+            u = 0.5 * u + y
+            spikes = (u > 0.5).to(x.dtype)
+            u = u * (1 - spikes)
+            total = total + spikes
+        return total.flatten(1) / 4

@@ -27,6 +27,12 @@ def whole(*numbers):
     return np.array(numbers, i8)
 
 
+def where(places):
+    return {"coordinate_transformation_mode": places}
+
+
+NONE, FLOOR = np.array([], f4), {**where("asymmetric"), "nearest_mode": "floor"}
+
 #: operator, its constant inputs behind x, attributes, the shape of x
 SINGLE = [
     *[(name, [], {}, ROWS) for name in ("Abs", "Ceil", "Exp", "Floor", "Identity", "Neg", "Relu", "Sigmoid", "Sign")],
@@ -80,6 +86,18 @@ SINGLE = [
     ("Tile", [whole(1, 2, 3)], {}, ROWS),
     ("Pad", [whole(0, 0, 1, 2, 0, 0, 0, 1), np.array(0.5, f4)], {}, IMAGE),
     ("Pad", [whole(1, 0, 2, 0), np.array(0, f4), whole(0, 2)], {}, ROWS),
+    ("Pad", [whole(0, 0, 1, 2, 0, 0, 0, 1)], {"mode": "edge"}, IMAGE),
+    ("Pad", [whole(0, 0, 1, 2, 0, 0, 3, 1)], {"mode": "reflect"}, IMAGE),
+    ("Pad", [whole(0, 0, 2, 0, 0, 1)], {"mode": "edge"}, ROWS),
+    ("Resize", [NONE, np.array([1, 1, 2, 3], f4)], {"mode": "nearest", **FLOOR}, IMAGE),
+    ("Resize", [NONE, np.array([1, 1, 2, 3], f4)], {"mode": "nearest"}, IMAGE),
+    ("Resize", [NONE, NONE, whole(2, 3, 9, 5)], {"mode": "nearest", **FLOOR}, IMAGE),
+    ("Resize", [NONE, np.array([1, 1, 2, 1.5], f4)], {"mode": "linear"}, IMAGE),
+    ("Resize", [NONE, NONE, whole(2, 3, 9, 5)], {"mode": "linear", **where("pytorch_half_pixel")}, IMAGE),
+    ("Resize", [NONE, NONE, whole(2, 3, 9, 1)], {"mode": "linear", **where("align_corners")}, IMAGE),
+    ("Resize", [NONE, NONE, whole(2, 3, 9)], {"mode": "linear"}, ROWS),
+    ("Resize", [NONE, np.array([1, 1, 3, 2], f4)], {"mode": "cubic"}, IMAGE),
+    ("Upsample", [np.array([1, 1, 2, 3], f4)], {"mode": "nearest"}, IMAGE),
     ("Concat", [draw(2, 1, 4)], {"axis": 1}, ROWS),
 ]
 
@@ -112,8 +130,9 @@ def same(ours, theirs):
 def test_an_operator_is_the_one_of_onnxruntime(kind, constants, said, shape):
     names = {f"c{place}": value for place, value in enumerate(constants)}
     operator = helper.make_node(kind, ["x", *names], ["y"], **said)
-    old = kind in ("ReduceMean", "ReduceMax")  # whose axes were an attribute until opset 18
-    same(*both(model([operator], names, shape, 17 if old else 18), draw(*shape)))
+    # reductions had their axes as an attribute until opset 18, and Upsample went with 10
+    opset = {"ReduceMean": 17, "ReduceMax": 17, "Upsample": 9}.get(kind, 18)
+    same(*both(model([operator], names, shape, opset), draw(*shape)))
 
 
 def test_roots_and_logarithms_are_those_of_positive_numbers():

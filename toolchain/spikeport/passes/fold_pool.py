@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spikeport.findings import Finding, SpikeportError
-from spikeport.graph import LIF, Delay, Flatten, Graph, Node, Pool, Readout, Scale, Synapse
+from spikeport.graph import LIF, Delay, Flatten, Graph, Node, Operation, Pool, Readout, Scale, Sum, Synapse
 from spikeport.passes.linear import feeders, finding, real_dtype, scaled_inputs, scaled_outputs
 
 
@@ -13,7 +13,8 @@ def fold_pool(graph: Graph) -> Graph:
     """Turn every average pool into a sum pool and move its factor 1/area into the weights beside it.
 
     1. Forward: into the weights of all synapses, the gain of all neurons and the weights of the readout that it
-       reaches through flattens, pools, scales and delays, if nothing else adds to what they get.
+       reaches through flattens, pools, scales, delays, sums and operations that move values, if nothing else adds to
+       what they get.
     2. Otherwise backward: into the synapses before it, if they feed nothing else.
     3. Otherwise, where the area is a power of two, a scale of 1/area stays behind it, on the way to each target.
     4. Otherwise it is a finding.
@@ -47,28 +48,30 @@ def fold_pool(graph: Graph) -> Graph:
 
 def _forward(graph: Graph, name: str, factor: float) -> Graph | None:
     dtype = real_dtype(graph, "fold_pool")
-    if not graph.targets(name):
-        return None
-    for target in graph.targets(name):
-        if graph.sources(target) != (name,):
+    passed, changes = {name}, dict[str, Node]()
+    for target in graph.order:
+        sources, node = set(graph.sources(target)), graph[target]
+        if not sources & passed:
+            continue
+        if not sources <= passed:
             return None
-        node = graph[target]
-        change: Node | None = None
         if isinstance(node, Synapse):
-            change = scaled_inputs(node, np.asarray(factor), dtype)
+            changes[target] = scaled_inputs(node, np.asarray(factor), dtype)
         elif isinstance(node, LIF):
-            change = node.with_(gain=(node.gain.astype(np.float64) * factor).astype(dtype))
+            changes[target] = node.with_(gain=(node.gain.astype(np.float64) * factor).astype(dtype))
         elif isinstance(node, Readout):
             weight, bias = node.weight.astype(np.float64) * factor, node.bias.astype(np.float64) / factor
-            change = node.with_(weight=weight.astype(dtype), bias=bias.astype(dtype))
-        if change is not None:
-            graph = graph.replace({target: change})
-            continue
-        moved = _forward(graph, target, factor) if isinstance(node, Flatten | Pool | Scale | Delay) else None
-        if moved is None:
+            changes[target] = node.with_(weight=weight.astype(dtype), bias=bias.astype(dtype))
+        elif _passes(node) and graph.targets(target):
+            passed.add(target)
+        else:
             return None
-        graph = moved
-    return graph
+    return graph.replace(changes) if changes else None
+
+
+def _passes(node: Node) -> bool:
+    """Whether a positive factor before a node is one behind it."""
+    return isinstance(node, Flatten | Pool | Scale | Delay | Sum) or (isinstance(node, Operation) and node.moves)
 
 
 def _behind(graph: Graph, name: str, area: int) -> Graph | None:

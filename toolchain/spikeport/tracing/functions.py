@@ -12,7 +12,7 @@ from torch import Tensor
 
 SUPPORTED = (
     "Conv and ConvTranspose of 1, 2 and 3 axes, Linear, BatchNorm1d, BatchNorm2d, BatchNorm3d (in evaluation), "
-    "AvgPool, AdaptiveAvgPool and MaxPool of 1, 2 and 3 axes, Upsample (nearest), Flatten, Dropout, Identity (in "
+    "AvgPool, AdaptiveAvgPool and MaxPool of 1, 2 and 3 axes, Upsample, padding, Flatten, Dropout, Identity (in "
     "evaluation), their functional forms; +, -, multiples by constants, products with spikes; reshapes, permutations, "
     "stacking over time; concatenation, selection and repetition of features, products of spike maps and matrices; "
     "mean and sum over axes; hand-written neurons: a membrane that decays, a comparison with a threshold, a reset; the "

@@ -53,10 +53,17 @@ def settled(tracer: Tracer, x: Symbol) -> Symbol:
 def channels_first(tracer: Tracer, x: Symbol) -> Symbol:
     """The same tensor, whose last axis is the first of its node's features: tokens [N, C] as channels of N places."""
     x = settled(tracer, x)
-    lead, count = lead_of(x), len(x.shape)
-    order = (count - 1, *range(count - 1))
-    axes: Axes = (*x.axes[:lead], *((n,) for n in range(1, count)), (0,))
-    return _moved(tracer, x, Reshape(order, tuple(x.shape[axis] for axis in order)), axes)
+    return fronted(tracer, x, len(x.axes) - 1)
+
+
+def fronted(tracer: Tracer, x: Symbol, axis: int) -> Symbol:
+    """The same tensor, one of whose axes is the first of its node's features; each axis must be one feature's."""
+    lead = lead_of(x)
+    labels = [label for group in x.axes[lead:] for label in group if isinstance(label, int)]
+    order = (labels[axis - lead], *(label for n, label in enumerate(labels) if n != axis - lead))
+    after = [order.index(label) for label in labels]
+    axes: Axes = (*x.axes[:lead], *((n,) for n in after))
+    return _moved(tracer, x, Reshape(order, tuple(x.shape[label] for label in order)), axes)
 
 
 def _moved(tracer: Tracer, x: Symbol, node: Operation, axes: Axes) -> Symbol:
@@ -244,21 +251,3 @@ def spread(tracer: Tracer, x: Symbol, y: Symbol) -> tuple[Symbol, Symbol]:
         for each, count in zip((x, y), counts, strict=True)
     ]
     return parts[0], parts[1]
-
-
-def interpolate(call: Call) -> Symbol:
-    """interpolate(x, size, scale_factor, mode) by the nearest value, to a whole multiple of the size."""
-    mode = call.get(3, "mode", "nearest")
-    if mode not in ("nearest", "nearest-exact"):
-        raise Unsupported(f"interpolates ({mode}); repetition of the nearest value is a node of a graph")
-    before, after = call.shape, tuple(call.out.shape)
-    if any(new % old for old, new in zip(before, after, strict=True)):
-        raise Unsupported(f"resizes {before} to {after}, which is no whole multiple")
-    return repeated(call.tracer, call.input(), _ratio(before, after))
-
-
-def _ratio(before: Shape, after: Shape) -> list[int]:
-    return [new // old for old, new in zip(before, after, strict=True)]
-
-
-HANDLERS: dict[str, Callable[[Call], Any]] = dict.fromkeys(("interpolate", "upsample", "upsample_nearest"), interpolate)

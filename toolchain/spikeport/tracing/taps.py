@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from spikeport.graph import Array, Conv, Linear
+from spikeport.graph import Array, Linear
 from spikeport.tracing.algebra import summed
 from spikeport.tracing.blocks import gathered, steps_of
 from spikeport.tracing.call import Call
 from spikeport.tracing.symbols import ALL, Out, Product, Steps, Symbol, Unsupported
 
 
-def pad(call: Call) -> Symbol | Steps:
-    """pad(x, sides) with zeros: steps before the first, which is nothing, or places around those of each channel."""
-    x, sides = call.input(), tuple(call.get(1, "pad"))
-    if call.get(2, "mode", "constant") != "constant" or call.get(3, "value", 0):
-        raise Unsupported("pads with other values than zeros")
-    if x.axes[-1] != ("T",):
-        return _bordered(call, x, sides)
+def padded(call: Call, x: Symbol, sides: tuple[int, ...]) -> Steps:
+    """Zeros before the first step, which is nothing."""
     if len(sides) != 2 or sides[1] or sides[0] < 0:
         raise Unsupported("pads time with more than zeros before the first step")
     block = steps_of(call, x)
-    return Steps((None,) * int(sides[0]) + block.steps, block.axis)
-
-
-def _bordered(call: Call, x: Symbol, sides: tuple[int, ...]) -> Symbol:
-    """Zeros around the places: a convolution of each channel by itself, with one 1 in its kernel."""
-    places = len(x.shape) - 1
-    wanted = ((0,), *((n,) for n in range(1, places + 1)))
-    if not places or len(sides) > 2 * places or min(sides) < 0 or x.axes[-places - 1 :] != wanted:
-        raise Unsupported("pads channels, or takes places away")
-    pairs = [(sides[2 * n], sides[2 * n + 1]) if 2 * n < len(sides) else (0, 0) for n in range(places)][::-1]
-    kernel = np.zeros((x.shape[0], 1, *(abs(a - b) + 1 for a, b in pairs)))
-    at: tuple[Any, ...] = (slice(None), 0, *(0 if a > b else b - a for a, b in pairs))
-    kernel[at] = 1
-    ones, border = (1,) * places, tuple(max(pair) for pair in pairs)
-    node = Conv(call.tracer.draft.number(kernel), stride=ones, padding=border, dilation=ones, groups=x.shape[0])
-    return call.apply(node, x, x.axes)
+    return Steps((None,) * sides[0] + block.steps, block.axis)
 
 
 def over_time(x: Symbol | Steps | None, axes: int) -> bool:
@@ -112,6 +91,3 @@ def _ungrouped(weight: Array, groups: int) -> Array:
         rows = slice(group * outputs, (group + 1) * outputs)
         whole[rows, group * inputs : (group + 1) * inputs] = weight[rows]
     return whole
-
-
-HANDLERS: dict[str, Callable[[Call], Any]] = {"pad": pad}

@@ -24,11 +24,12 @@ from spikeport.tracing import (
     layers,
     levels,
     operations,
+    padding,
     pools,
     reductions,
     repetition,
+    resampling,
     shapes,
-    taps,
 )
 from spikeport.tracing.blocks import weighted
 from spikeport.tracing.contexts import default_type, following
@@ -56,8 +57,8 @@ HANDLERS = {
     **shapes.HANDLERS,
     **repetition.HANDLERS,
     **indexing.HANDLERS,
-    **operations.HANDLERS,
-    **taps.HANDLERS,
+    **padding.HANDLERS,
+    **resampling.HANDLERS,
     **einsum.HANDLERS,
 }
 

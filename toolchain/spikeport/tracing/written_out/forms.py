@@ -87,16 +87,23 @@ def _tiled(op: Operator) -> Tensor:
     return op.x.repeat(*times)
 
 
+MODES = {"constant": "constant", "edge": "replicate", "reflect": "reflect", "wrap": "circular"}
+
+
 def _padded(op: Operator) -> Tensor:
-    if op.get("mode", b"constant") != b"constant":
-        raise Unsupported(f"pads by {op.get('mode').decode()}")
+    mode = op.get("mode", b"constant").decode()
+    if mode not in MODES:
+        raise Unsupported(f"pads by {mode}")
     pads, value = op.whole(1, "pads") or [], op.optional(2) if op.opset >= 11 else op.get("value")
     axes = op.whole(3) or list(range(op.x.ndim))
     before, behind = ({axis % op.x.ndim: n for axis, n in zip(axes, half, strict=True)} for half in _halves(pads))
     sane([size + before.get(axis, 0) + behind.get(axis, 0) for axis, size in enumerate(op.x.shape)])
     order = [n for axis in reversed(range(op.x.ndim)) for n in (before.get(axis, 0), behind.get(axis, 0))]
-    while len(order) > 2 and order[-2:] == [0, 0]:
+    least = 2 if mode == "constant" else max(2, 2 * (op.x.ndim - 2))  # so many torch wants for its other modes
+    while len(order) > least and order[-2:] == [0, 0]:
         order = order[:-2]
+    if mode != "constant":
+        return functional.pad(op.x, order, MODES[mode])
     return functional.pad(op.x, order, value=0.0 if value is None else float(value))
 
 

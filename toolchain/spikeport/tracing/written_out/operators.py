@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from spikeport.tracing.symbols import Unsupported
-from spikeport.tracing.written_out import forms, layers
+from spikeport.tracing.written_out import forms, layers, resizing
 from spikeport.tracing.written_out.operator import Operator, Rule
 
 
@@ -94,6 +94,7 @@ ELEMENTWISE = frozenset(
 RULES: Mapping[str, Rule] = {
     **layers.RULES,
     **forms.RULES,
+    **resizing.RULES,
     "Abs": _alone(torch.abs),
     "Add": _both(torch.add),
     "And": _both(torch.logical_and),

@@ -21,6 +21,7 @@ SAY = {
     **dict.fromkeys(("ReduceSum", "ReduceMean", "ReduceMax"), (1,)),
     **dict.fromkeys(("Slice", "Pad"), (1, 2, 3, 4)),
     **dict.fromkeys(("Clip", "Dropout"), (1, 2)),
+    **dict.fromkeys(("Resize", "Upsample"), (1, 2, 3)),
     "ConstantOfShape": (0,),
     "Range": (0, 1, 2),
 }
