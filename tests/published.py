@@ -201,3 +201,67 @@ class BorderedNorm(nn.Module):
             u = u * (1 - spikes)
             total = total + spikes
         return total.flatten(1) / 4
+
+
+class TwoStates(nn.Module):
+    """A layer of neurons between two linear layers; each kind says how its states go on."""
+
+    def __init__(self, gain=20.0, seed=0):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.enter, self.leave = nn.Linear(6, 8), nn.Linear(8, 3)
+        self.enter.weight.data.mul_(gain)
+        for name, low, high in (("alpha", 0.82, 0.96), ("beta", 0.9, 0.99), ("a", 0.0, 1.0), ("b", 0.0, 2.0)):
+            setattr(self, name, nn.Parameter(torch.empty(8).uniform_(low, high)))
+
+    def forward(self, x):
+        if x.ndim == 2:
+            x = x[:, None].expand(-1, 7, -1)
+        u = torch.zeros(x.shape[0], 8, dtype=x.dtype)
+        w, s, total = torch.zeros_like(u), torch.zeros_like(u), 0.0
+        for step in self.enter(x).unbind(1):
+            u, w, s = self.go_on(step, u, w, s)
+            total = total + self.leave(s)
+        return total
+
+
+class Adapting(TwoStates):
+    """adLIF as SparCh has it: w takes up the membrane, and the spikes, of the step before."""
+
+    def go_on(self, x, u, w, s):
+        w = self.beta * w + self.a * u + self.b * s
+        u = self.alpha * (u - s) + (1 - self.alpha) * (x - w)
+        return u, w, (u - 1.0 > 0).to(x.dtype)
+
+
+class Connected(Adapting):
+    """RadLIF: its spikes come back through a matrix, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.back = nn.Linear(8, 8, bias=False)
+        nn.init.orthogonal_(self.back.weight)
+
+    def go_on(self, x, u, w, s):
+        return super().go_on(x + self.back(s), u, w, s)
+
+
+class Late(TwoStates):
+    """Symplectic adLIF: w takes up the membrane behind its reset."""
+
+    def go_on(self, x, u, w, s):
+        u = self.alpha * u + (1 - self.alpha) * (x - w)
+        s = (u > 1).to(x.dtype)
+        u = u * (1 - s)
+        return u, self.beta * w + (1 - self.beta) * (self.a * u + self.b * s), s
+
+
+class Swinging(TwoStates):
+    """A balanced resonate-and-fire neuron: u and w turn about each other and shrink."""
+
+    def __init__(self):
+        super().__init__(8.0)
+
+    def go_on(self, x, u, w, s):
+        now = u - 0.1 * u - self.a * w + x
+        return now, w - 0.1 * w + self.a * u, (now > 1).to(x.dtype)

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spikeport.comparison import causes, parity
+from spikeport.comparison import causes, enough, parity
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, LOIHI2, Conv, Delay, Flatten, Graph, Input, Linear, Loihi, Readout, Real
+from spikeport.graph.work import multiply_adds
 from spikeport.quantisation import prepare, quantize
 from spikeport.target import Request
 
@@ -276,3 +277,15 @@ def test_networks_that_are_no_versions_of_each_other_are_refused_with_every_diff
         causes(a, b, samples(), simulate)
     assert {finding.where for finding in caught.value.findings} == {"node 'fc'", "node 'lif3'"}
     assert caught.value.code == "SP805"
+
+
+def test_large_networks_are_looked_into_on_fewer_samples():
+    """A dozen runs in float64 of the first are 256 samples long; of one with 2 * 10^9 multiply-adds a step 16."""
+    small = network()
+    assert enough(small) == 256
+    assert {cause.samples for cause in causes(small, PLANTS["decay"](small), samples(7), simulate)} == {7}
+    wide = Conv(np.zeros((256, 256, 3, 3), np.float32), padding=(1, 1))
+    nodes = {"input": Input((256, 64, 64)), "a": wide, "out": Readout((256, 64, 64), np.ones(T, np.float32))}
+    large = Graph.chain(nodes, timesteps=T, arithmetic=Real("float32"))
+    assert multiply_adds(large) == {"a": 256 * 256 * 9 * 64 * 64}
+    assert enough(large) == 16

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from spikeport.findings import SpikeportError
-from spikeport.reporting import numbers, render, write
+from spikeport.reporting import numbers, render, whys, write
 from spikeport.reporting.verdict import verdict
 from spikeport.verbs.report import report
 
@@ -145,6 +145,20 @@ def test_a_comparison_of_two_runs_has_a_verdict_of_its_own(entry, mood, words):
     judged = verdict({"model": "a against b", "parity": {"a": entry}, "causes": {"a": [cause]}})
     assert judged.mood == mood
     assert words in judged.sentence
+
+
+@pytest.mark.parametrize(("counted", "few"), [({"samples": 16}, 16), ({"samples": 1000}, None), ({}, None)])
+def test_causes_say_on_how_many_samples_where_these_are_not_all(counted, few):
+    """A file of before says nothing."""
+    cause = {
+        "title": "weights rounded",
+        "share": 1.0,
+        "mismatches": 7,
+        "advice": "more bits",
+        "explained": 0.5,
+    } | counted
+    (why,) = whys.causes({"samples": {"graph": 1000, "lava": 8}, "causes": {"integer": [cause]}})
+    assert why.few == few
 
 
 @pytest.mark.parametrize(

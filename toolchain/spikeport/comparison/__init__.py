@@ -1,6 +1,6 @@
 """Where two runs part, and why. Reads Records and Graphs; needs numpy only."""
 
-from spikeport.comparison.causes import Cause, causes
+from spikeport.comparison.causes import Cause, causes, enough
 from spikeport.comparison.comparison import Comparison, check_shares, comparison
 from spikeport.comparison.divergence import Divergence, Moment, first_divergence
 from spikeport.comparison.intervals import Share, lost, share, wilson
@@ -20,6 +20,7 @@ __all__ = [
     "causes",
     "check_shares",
     "comparison",
+    "enough",
     "first_divergence",
     "lost",
     "mcnemar",

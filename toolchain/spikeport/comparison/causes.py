@@ -27,6 +27,7 @@ from spikeport.comparison.units import as_written, entering_unit, in_units_of, i
 from spikeport.findings import require
 from spikeport.graph import Array, Graph, Loihi, Real, Synapse
 from spikeport.graph.loihi import BEYOND, SATURATED, WRAPPED
+from spikeport.graph.work import multiply_adds
 from spikeport.quantisation.collapse_schedule import collapse_schedule
 from spikeport.record import Record
 from spikeport.target import Request
@@ -34,6 +35,9 @@ from spikeport.target import Request
 Run = Callable[[Graph, Array, Request], Record]
 
 TRAINS = Request(trains=True)
+MOST = 256  #: samples on which causes are looked for, a dozen runs of them
+FEWEST = 16
+WORK = 1 << 37  #: multiply-adds of float64 in a run, some seconds of a few cores: large networks run fewer samples
 WIDE = 48  #: bits of a membrane that cannot saturate: 24 bits more than the format has
 
 
@@ -49,6 +53,13 @@ class Cause:
     accuracy: float | None  #: change of accuracy by the switch alone, a difference of shares; None without labels
     layers: dict[str, int]  #: mismatches by layer
     advice: str
+    samples: int  #: of the run, the first: on so many it was counted
+
+
+def enough(graph: Graph) -> int:
+    """On how many samples causes of a network's differences are counted: `MOST`, of a large one fewer."""
+    one = graph.timesteps * sum(multiply_adds(graph).values())
+    return max(FEWEST, min(MOST, WORK // max(1, one)))
 
 
 @dataclass(frozen=True)
@@ -213,7 +224,7 @@ def _ranked(effects: list[_Effect], ours: Record, theirs: Record, labels: Array 
         layers = {name: sum(counts) for name, counts in pair.by_layer.items()}
         kind, before = effect.kind, by_kind.get(effect.kind)
         count = pair.spike_mismatches + (before.mismatches if before else 0)
-        by_kind[kind] = Cause(kind.name, kind.title, count, 0.0, explained, accuracy, layers, kind.advice)
+        by_kind[kind] = Cause(kind.name, kind.title, count, 0.0, explained, accuracy, layers, kind.advice, ours.samples)
     total = sum(cause.mismatches for cause in by_kind.values())
     shared = [replace(cause, share=cause.mismatches / total if total else 0.0) for cause in by_kind.values()]
     return sorted(shared, key=lambda cause: (-cause.mismatches, -abs(cause.accuracy or 0.0)))

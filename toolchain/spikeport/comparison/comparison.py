@@ -48,6 +48,12 @@ class Comparison(Told):
         """By how much B is less often right than A, a difference of shares."""
         return None if self.accuracy is None else lost(self.accuracy["a"].value, self.accuracy["b"].value)
 
+    @property
+    def counted_on(self) -> str:
+        """On which samples the causes were counted, in words, where these are not all."""
+        count = min((cause.samples for cause in self.causes or ()), default=self.parity.samples)
+        return f" on the first {count} samples" if count < self.parity.samples else ""
+
     def failures(
         self,
         max_spike_mismatch: int | None = None,
@@ -114,6 +120,8 @@ class Comparison(Told):
             yield f"{within:,} by rounding, {above:,} beyond rounding, {following:,} follow from earlier flips"
         if self.first is not None:
             yield f"first: {self.first}"
+        if self.counted_on:
+            yield f"causes{self.counted_on}:"
         for cause in self.causes or ():
             yield f"{cause.share:.1%} {cause.title}: {cause.mismatches:,} mismatches alone"
         if self.causes:

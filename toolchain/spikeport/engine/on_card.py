@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
 
 import torch
 
@@ -17,6 +16,7 @@ from spikeport.engine.stretches import stretches
 from spikeport.engine.synapse import Step
 from spikeport.graph import LIF, Conv, CubaLIF, Graph, Linear, Loihi, Pool, Range, Synapse
 from spikeport.graph.ranges import into
+from spikeport.graph.work import multiply_adds
 
 
 def triton(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Program:
@@ -123,9 +123,6 @@ def _has_kernel(node: LIF) -> bool:
 
 def own_synapse(graph: Graph, name: str) -> str | None:
     """Of the synapses that a neuron layer alone reads the one that multiplies most: the layer makes its sums itself."""
-    alone = {
-        source: node.weight.size * prod(graph.shapes[source][1:])
-        for source in graph.sources(name)
-        if isinstance(node := graph.nodes[source], Synapse) and graph.targets(source) == (name,)
-    }
+    works = multiply_adds(graph).items()
+    alone = {source: work for source, work in works if graph.targets(source) == (name,)}
     return max(alone, key=alone.__getitem__) if alone else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from spikeport.engine.stretches import Stretch, stretches
 from spikeport.engine.synapse import Step
 from spikeport.graph import LIF, Array, Delay, Graph, Input, Loihi, Range, Shape, StepAffine, Synapse
 from spikeport.graph.reach import reach
+from spikeport.graph.work import multiply_adds
 
 #: which functions: as `build` describes them
 Kernels = Literal["plain", "fast", "triton", "products"]
@@ -172,8 +172,7 @@ class Program:
     @cached_property
     def products(self) -> int:
         """Multiply-adds of one step of one sample, were all inputs multiplied."""
-        synapses = self.graph.nodes_of(Synapse).items()
-        return sum(node.weight.size * math.prod(self.graph.shapes[name][1:]) for name, node in synapses)
+        return sum(multiply_adds(self.graph).values())
 
     @cached_property
     def updates(self) -> int:

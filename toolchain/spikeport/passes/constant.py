@@ -34,6 +34,8 @@ def add_constant(graph: Graph, name: str, value: Array, pass_name: str) -> Graph
     readout and the `StepAffine` that it reaches; before a current that decays it becomes one. Raises SP351 where
     something on the way keeps it from being a constant of a neuron.
     """
+    if not value.any():
+        return graph
     if not graph.targets(name):
         _stuck(name, graph[name], pass_name, "the graph ends here without a Readout, so there is no bias to hold it")
     for target in graph.targets(name):

@@ -92,6 +92,7 @@ class Cause(Known):
     advice: str
     explained: Number | None
     accuracy: Number | None
+    samples: Count | None = None
 
 
 class Placed(Known):

@@ -13,7 +13,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from spikeport.files import write_text
-from spikeport.reporting import numbers, sections
+from spikeport.reporting import numbers, sections, whys
 from spikeport.reporting.cores import cores
 from spikeport.reporting.spikes import panels
 from spikeport.reporting.svg import drawing
@@ -51,7 +51,7 @@ def render(result: Mapping[str, Any], figures: Mapping[str, Any] | None = None) 
         "spikes": panels(figures.get("spikes", {})),
         "spikes_said": figures.get("spikes", {}).get("caption", ""),
         "integers": sections.integers(figures.get("mantissas", {})),
-        "whys": sections.causes(result),
+        "whys": whys.causes(result),
         "mantissas": sections.mantissas(figures.get("histograms", {})),
         "graph": drawing(figures.get("graph", "")),
         "findings": [{"where": "", "why": "", **one} for one in result.get("findings", [])],

@@ -13,7 +13,7 @@ from spikeport.comparison import wilson
 from spikeport.reporting import charts
 from spikeport.reporting.charts import Interval
 from spikeport.reporting.figures import of_layers
-from spikeport.reporting.numbers import percent, plain, points, short_percent, si, whole
+from spikeport.reporting.numbers import percent, plain, short_percent, si, whole
 from spikeport.reporting.verdict import is_ann, name_of
 
 
@@ -238,34 +238,6 @@ def costs_said(result: Mapping[str, Any]) -> list[str]:
     if result.get("latency"):
         said.append(f"Times on the chip: {result['latency']['sentence']}")
     return [*said, *map(str, result.get("energy_notes", ()))]
-
-
-@dataclass(frozen=True)
-class Why:
-    """The causes of one comparison."""
-
-    stage: str
-    causes: tuple[Mapping[str, Any], ...]
-    bars: tuple[Interval, ...]
-    first: str
-
-
-def causes(result: Mapping[str, Any]) -> list[Why]:
-    """Each cause with its share of the mismatches, for each comparison whose causes were looked for."""
-    firsts = result.get("first_divergence", {})
-    comparisons = []
-    for stage, entries in result.get("causes", {}).items():
-        rows = tuple(_cause(entry) for entry in entries)
-        comparisons.append(Why(name_of(stage), tuple(entries), rows, str(firsts.get(stage, ""))))
-    return [why for why in comparisons if why.causes]
-
-
-def _cause(entry: Mapping[str, Any]) -> Interval:
-    share, count = float(entry["share"]), int(entry["mismatches"])
-    tip = f"{entry['title']}: {whole(count)} mismatches alone, {percent(share)} of all causes"
-    if entry.get("accuracy") is not None:
-        tip += f", accuracy {points(entry['accuracy'])}"
-    return Interval(entry["title"], percent(share), 0.0, 100 * share, 100 * share, tip)
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,15 @@ def plus_times(call: Call, a: Any, b: Any, factor: Array) -> Any:
     if x is not None and y is not None:
         return joined(call, x, y, lambda s, t: _sum(call, s, t if factor == 1 else scaled(t, factor)))
     if x is not None:
-        return each(call, x, lambda s, c: shifted(s, c * factor), b)
+        return each(call, x, lambda s, c: _shifted(call, s, c * factor), b)
     assert y is not None
-    return each(call, y, lambda s, c: shifted(s if factor == 1 else scaled(s, factor), c), a)
+    return each(call, y, lambda s, c: _shifted(call, s if factor == 1 else scaled(s, factor), c), a)
+
+
+def _shifted(call: Call, x: Symbol, value: Array) -> Symbol:
+    """x + value; where nothing is added to a membrane, what comes is that of the membrane still."""
+    known = x if value.any() else call.tracer.membranes.resolved(x)
+    return shifted(x, value) if known is x else known
 
 
 def _sum(call: Call, x: Symbol, y: Symbol) -> Symbol:

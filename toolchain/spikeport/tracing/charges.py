@@ -104,15 +104,20 @@ def one_unit(name: str, shape: Shape, charges: list[Charge]) -> list[Charge]:
         threshold=plus(times(first.threshold, slope, shape), offset, shape),
         spacing=times(first.spacing, slope, shape),
     )
-    terms, constant = {p: c for p, c in second.terms.items() if Membrane(name, 0) not in p}, second.constant
-    for product, factor in second.terms.items():
-        if Membrane(name, 0) not in product:
+    return [moved, *(_in_unit(charge, Membrane(name, 0), slope, offset, shape) for charge in charges[1:])]
+
+
+def _in_unit(charge: Charge, first: Membrane, slope: Array, offset: Array, shape: Shape) -> Charge:
+    """A later step, of whose first membrane v it took in what is slope * v + offset now."""
+    terms, constant = {p: c for p, c in charge.terms.items() if first not in p}, charge.constant
+    for product, factor in charge.terms.items():
+        if first not in product:
             continue
         share = times(factor, 1 / slope, shape)
-        left, rest = times(-share, offset, shape), product - {Membrane(name, 0)}
+        left, rest = times(-share, offset, shape), product - {first}
         terms[product] = share
         if rest:
             terms[rest] = plus(terms.get(rest, ZERO), left, shape)
         else:
             constant = plus(constant, left, shape)
-    return [moved, replace(second, terms=terms, constant=constant), *charges[2:]]
+    return replace(charge, terms=terms, constant=constant)

@@ -210,6 +210,10 @@ class Draft:
     def norm(self, name: str, factor: Array, constant: Array, shape: Shape) -> str:
         """factor * what leaves a node + constant, a channel."""
         channels = shape[:1]
+        if any(value.size not in (1, *channels) for value in (factor, constant)):
+            raise Unsupported(
+                f"has {max(factor.size, constant.size)} factors for the {channels[0]} channels of {name!r}"
+            )
         gamma, beta = (self.number(np.broadcast_to(v, channels)) for v in (factor, constant))
         norm = Norm(gamma, beta, self.number(np.zeros(channels)), self.number(np.ones(channels)), eps=0.0)
         return self.once(("norm", name, gamma.tobytes(), beta.tobytes()), name, "shift", norm, [name])

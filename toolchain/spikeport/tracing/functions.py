@@ -15,8 +15,8 @@ SUPPORTED = (
     "AvgPool, AdaptiveAvgPool and MaxPool of 1, 2 and 3 axes, Upsample, padding, Flatten, Dropout, Identity (in "
     "evaluation), their functional forms; +, -, multiples by constants, products with spikes; reshapes, permutations, "
     "stacking over time; concatenation, selection and repetition of features, products of spike maps and matrices; "
-    "mean and sum over axes; hand-written neurons: a membrane that decays, a comparison with a threshold, a reset; the "
-    "neurons, tdBN, Repeat and Readout of spikeport.training; registered neurons"
+    "mean and sum over axes; hand-written neurons: a membrane that decays, a comparison with a threshold, a reset, a "
+    "second state beside the membrane; the neurons, tdBN, Repeat and Readout of spikeport.training; registered neurons"
 )
 
 #: packages whose lines are not the user's

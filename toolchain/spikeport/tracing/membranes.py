@@ -22,6 +22,7 @@ from spikeport.tracing.ends import bound_of, bounded
 from spikeport.tracing.recurrence import solve
 from spikeport.tracing.registry import Cells
 from spikeport.tracing.roots import decayed, rooted
+from spikeport.tracing.second_state import second_state
 from spikeport.tracing.symbols import Membrane, Out, Product, Symbol, Unsupported, over, plus, times
 from spikeport.tracing.unfolded import unfold
 
@@ -249,7 +250,10 @@ class Membranes:
         def several() -> Drawn:
             return unfold(node, shape, charges, self.draft)
 
-        charges = entering_again(node, shape, charges)
+        def two() -> Drawn:
+            return second_state(node, shape, given, self.draft)
+
+        given, charges = charges, entering_again(node, shape, charges)
         if any(charge.end for charge in charges):
             if charges[0].most > 1:
                 raise Unsupported("fires several times a step, of a membrane that is held from below")
@@ -257,7 +261,7 @@ class Membranes:
         if charges[0].most > 1:
             return counting(node, shape, charges)
         reasons: list[Unsupported] = []
-        for form in (adaptive, alone, several) if follows_itself(node, charges) else (alone, several):
+        for form in (adaptive, alone, several, two) if follows_itself(node, charges) else (alone, several, two):
             try:
                 return form()
             except Unsupported as reason:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from spikeport import preprocessing
-from spikeport.comparison import Cause, Comparison, check_shares, comparison, with_moments
+from spikeport.comparison import Cause, Comparison, check_shares, comparison, enough, with_moments
 from spikeport.comparison import causes as find_causes
 from spikeport.comparison.kinds import ROUNDING, RUN
 from spikeport.comparison.parity import Margins
@@ -44,8 +44,6 @@ from spikeport.verbs.parameters import (
 )
 from spikeport.verbs.shards import Given
 from spikeport.verbs.sides import Named, Reading, Side, in_layers, remembered, same_samples, side
-
-WHY_SAMPLES = 256  #: causes are looked for on at most so many samples: a dozen runs of them
 
 SIDE = "Checkpoint, .nir, .onnx, .net, shipped model (each optionally @target), a record.npz, or NIRData."
 
@@ -85,8 +83,8 @@ def compare(
     ``data`` is whatever `load_data` takes, and ``samples`` 0.1's word for it. Where both sides are records there need
     be none; margins and causes then come from the model and the input files that the records remember, if these are
     still here, or from ``model_a`` and ``model_b`` and the data given. ``why`` looks for the causes, on at most 256
-    samples, where both networks are known and their spikes differ. ``on`` shares the samples of both runs out, see
-    `execute_on`.
+    samples, of large networks on fewer, where both networks are known and their spikes differ. ``on`` shares the
+    samples of both runs out, see `execute_on`.
     ``device`` computes all of it, but for a side that names its own: ``model.int.nir@integer,device=cuda``.
 
     Raises SP816 for a gate that is no share between 0 and 1, SP814 where a model has no samples to run on, SP815 where
@@ -227,10 +225,11 @@ def _causes(
         a, b, records = b, a, (records[1], records[0])
     if isinstance(b.arithmetic, Loihi) and not isinstance(a.arithmetic, Loihi):
         a = prepare(a, b.arithmetic.profile)
-    answers = None if labels is None else labels[:WHY_SAMPLES]
-    ours, theirs = (record.first(WHY_SAMPLES) for record in records)
+    count = enough(b)
+    answers = None if labels is None else labels[:count]
+    ours, theirs = (record.first(count) for record in records)
     try:
-        few = Samples.of(b, samples).first(WHY_SAMPLES)
+        few = Samples.of(b, samples).first(count)
         run = to_ends(run, few.lengths)
         return tuple(find_causes(a, b, few.array, run, labels=answers, a_record=ours, b_record=theirs)), ""
     except SpikeportError as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.comparison import Parity, Side, causes, first_divergence, parity, with_moments
+from spikeport.comparison import Parity, Side, causes, enough, first_divergence, parity, with_moments
 from spikeport.engine import simulate
 from spikeport.engine.lengths import to_ends
 from spikeport.engine.margins import margins_by_samples
@@ -24,8 +24,6 @@ from spikeport.verbs.events import tally
 from spikeport.verbs.job import Job, Subject
 from spikeport.verbs.load import Model
 from spikeport.verbs.shards import Given
-
-WHY_SAMPLES = 256  #: causes are looked for on so many samples: a dozen runs of them
 
 #: What each parity of result.json is measured against; that of the target is the job's ``against``.
 AGAINST = {
@@ -91,14 +89,15 @@ def explained(job: Job, subject: Subject, integer: Model) -> dict[str, Any]:
     assert isinstance(integer.graph.arithmetic, Loihi)
     profile = integer.graph.arithmetic.profile
     with job.stage("causes"):
-        few = Samples.of(trained, test.given).first(WHY_SAMPLES)
+        count = enough(trained)
+        few = Samples.of(trained, test.given).first(count)
         reasons = causes(
             prepare(trained, profile),
             integer.graph,
             few.array,
             to_ends(simulate, few.lengths),
-            labels=None if test.y is None else test.y[:WHY_SAMPLES],
-            b_record=whole.first(WHY_SAMPLES),
+            labels=None if test.y is None else test.y[:count],
+            b_record=whole.first(count),
         )
     parted = first_divergence(whole, real)
     if parted is not None:

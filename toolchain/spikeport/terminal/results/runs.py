@@ -82,7 +82,11 @@ def _compare(comparison: Comparison, values: Mapping[str, Any]) -> None:
             )
             for cause in comparison.causes
         ]
-        show.table("causes", ("cause", "mismatches alone", "share", "explains", "accuracy, points"), causes)
+        show.table(
+            f"causes{comparison.counted_on}",
+            ("cause", "mismatches alone", "share", "explains", "accuracy, points"),
+            causes,
+        )
 
 
 def _compared(comparison: Comparison) -> int:
