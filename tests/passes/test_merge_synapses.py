@@ -7,7 +7,7 @@ import pytest
 
 from exact_networks import REAL, T, chain, grid, lif
 from spikeport.engine import simulate
-from spikeport.graph import Conv, Graph, Input, Linear, Real, Scale, Synapse, definition
+from spikeport.graph import Conv, Flatten, Graph, Input, Linear, Real, Reshape, Scale, Synapse, definition
 from spikeport.passes.merge_synapses import merge_synapses
 from spikeport.quantisation import quantize
 from spikeport.target import Request
@@ -63,6 +63,29 @@ def test_the_product_has_the_sums_of_both(what):
     both, one = (definition.run(each, x) for each in (graph, merged))
     np.testing.assert_allclose(one.values["second"], both.values["second"], rtol=1e-12, atol=1e-12)
     np.testing.assert_array_equal(one.values["lif"], both.values["lif"])
+
+
+def test_places_that_are_weighed_before_a_matrix_become_a_part_of_it():
+    """Along each axis, as a resampled map is before the last layer; with a bias, and in groups."""
+    nodes = {
+        "input": Input(MAP),
+        "rows": Reshape((1, 0, 2), (6, 4, 6)),
+        "a": Conv(grid(RNG, 3, 6, 1, 1), grid(RNG, 3)),
+        "columns": Reshape((2, 1, 0), (6, 4, 3)),
+        "b": Conv(grid(RNG, 4, 3, 1, 1), groups=2),
+        "back": Reshape((1, 2, 0), (4, 3, 4)),
+        "flatten": Flatten(),
+        "fc": Linear(grid(RNG, 5, 48), grid(RNG, 5)),
+        "lif": lif(np.random.default_rng(0), 5),
+    }
+    graph = chain(**nodes)
+    merged = merge_synapses(graph)
+    assert [type(node) for node in merged.nodes.values()].count(Linear) == 1
+    assert not merged.nodes_of(Conv, Reshape)
+    x = grid(RNG, 20, *MAP)
+    both = [simulate(each, x, Request(trains=True, membranes=True)) for each in (graph, merged)]
+    assert both[0].trains["lif"].unpack().any()
+    assert np.array_equal(*(record.membranes["lif"] for record in both)), "grids are exact"
 
 
 def test_pairs_that_are_no_one_synapse_stay():

@@ -142,6 +142,15 @@ def test_the_same_in_integers_and_in_files(change, tmp_path):
         assert np.array_equal(simulate(form.read(tmp_path / name)[0], x).outputs, outputs)
 
 
+@pytest.mark.parametrize("change", [UNEQUAL["adaptive"], UNEQUAL["ceil"], RESIZED["corners"]])
+def test_a_matrix_along_an_axis_is_a_part_of_the_last_layer_in_integers(change):
+    graph = capture(between(change), (2, 6, 6))
+    x = np.random.default_rng(0).random((40, 2, 6, 6)).astype(np.float32)
+    integers = quantize(graph, x, run=simulate, steps=()).graph
+    assert len(integers.nodes_of(Conv)) == 2
+    assert (simulate(integers, x).outputs.argmax(1) == simulate(graph, x).outputs.argmax(1)).mean() > 0.8
+
+
 def test_what_no_pool_of_values_can_be_is_refused_once():
     """What is behind it is not refused as well."""
     change = nn.Sequential(nn.MaxPool2d(4, ceil_mode=True), nn.ReplicationPad2d(1))

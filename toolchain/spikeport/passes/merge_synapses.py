@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from spikeport.graph import Array, Conv, Graph, Linear, Synapse
+from spikeport.graph import Array, Conv, Flatten, Graph, Linear, Reshape, Synapse
 from spikeport.passes.linear import real_dtype
 
 
@@ -20,11 +20,17 @@ def merge_synapses(graph: Graph) -> Graph:
     3. A convolution of one place, which may be padded, before any other: the second's kernels over the first's inputs,
        behind the zeros of both. With a bias, which the second's own zeros would not have, only before one without.
 
+    4. A convolution of one place before a matrix, with nothing but reshapes and a flatten between: W2 over what enters
+       the convolution, each place of it by itself.
+
     All in float64, rounded once to the graph's type. Other pairs stay.
 
     Requires: Real arithmetic. Ensures: spikes as before, up to rounding. Raises SP354 for integers.
     """
     dtype = real_dtype(graph, "merge_synapses")
+    for name in graph.nodes_of(Linear):
+        while (between := _reshaped(graph, name)) is not None:
+            graph = _into_matrix(graph, name, between, dtype)
     for name in graph.nodes_of(Synapse):
         sources = graph.sources(name)
         first, second = graph.nodes.get(sources[0]), graph[name]
@@ -35,6 +41,54 @@ def merge_synapses(graph: Graph) -> Graph:
         if merged is not None:
             graph = _in_place(graph, sources[0], name, merged)
     return graph
+
+
+def _reshaped(graph: Graph, name: str) -> list[str] | None:
+    """The convolution of one place before a matrix, and what lies between them; None where there is none."""
+    between: list[str] = []
+    while True:
+        sources = graph.sources(name)
+        if len(sources) != 1 or graph.targets(sources[0]) != (name,):
+            return None
+        (name,) = sources
+        between.insert(0, name)
+        node = graph[name]
+        if isinstance(node, Conv) and len(between) > 1:
+            return between if _one_place(node) and len(graph.sources(name)) == 1 else None
+        if not isinstance(node, Flatten | Reshape):
+            return None
+
+
+def _into_matrix(graph: Graph, name: str, between: list[str], dtype: np.dtype[np.floating]) -> Graph:
+    """The graph with the convolution, and what lies behind it, within the matrix."""
+    matrix, conv = graph[name], graph[between[0]]
+    assert isinstance(matrix, Linear)
+    assert isinstance(conv, Conv)
+    weight = _wide(matrix.weight)
+    for part in reversed(between[1:]):
+        weight = _over(graph, part, weight)
+    rows = _dense(conv, 1).reshape(conv.channels, -1)
+    bias = matrix.bias
+    if conv.bias is not None:
+        carried = weight.reshape(*weight.shape[:2], -1).sum(2) @ _wide(conv.bias)
+        bias = np.asarray(carried + (0 if bias is None else _wide(bias)), dtype)
+    weight, gone = np.einsum("oc...,ci->oi...", weight, rows), set(between[:-1])
+    (source,) = graph.sources(between[0])
+    while isinstance(graph[source], Reshape) and len(graph.targets(source)) == 1:
+        weight, gone = _over(graph, source, weight), gone | {source}
+        (source,) = graph.sources(source)
+    nodes = {each: node for each, node in graph.nodes.items() if each not in gone}
+    nodes |= {between[-1]: Flatten(), name: Linear(weight.reshape(len(weight), -1).astype(dtype), bias)}
+    edges = [(a, b) for a, b in graph.edges if b not in gone and b != between[-1]]
+    return graph.with_(nodes=nodes, edges=(*edges, (source, between[-1])))
+
+
+def _over(graph: Graph, name: str, weight: Array) -> Array:
+    """Rows over what leaves a reshape or a flatten, as rows over what enters it: [rows, *shape]."""
+    before, node = graph.input_shape(name), graph[name]
+    order = node.order if isinstance(node, Reshape) else tuple(range(len(before)))
+    moved = weight.reshape(len(weight), *(before[axis] for axis in order))
+    return moved.transpose(0, *(1 + order.index(axis) for axis in range(len(order))))
 
 
 def _in_place(graph: Graph, first: str, second: str, merged: Synapse) -> Graph:

@@ -15,7 +15,20 @@ from torch import Tensor
 from spikeport.engine.cpu import kernels
 from spikeport.engine.cpu.fused import NOTHING, Layer, added, fired, unflat
 from spikeport.engine.cpu.moves import clear, copy
-from spikeport.engine.cpu.structures import KINDS, Block, Bytes, Constants, Floats, Parameters, Rules, Whole
+from spikeport.engine.cpu.structures import (
+    ACTIVE,
+    FIRED,
+    KINDS,
+    Block,
+    Bytes,
+    Constants,
+    Floats,
+    Parameters,
+    Places,
+    Rules,
+    State,
+    Whole,
+)
 from spikeport.engine.neuron import Fired, flat
 from spikeport.graph import Array, Linear
 from spikeport.machine import compiled, part
@@ -50,7 +63,7 @@ def loihi(
     spikes: Bytes,  # [T + 1, B * N]: first those of the step before
     after: Floats,  # [T, B * N], or [0, 0]
     state: Floats,  # [2, B * N] membrane and current between calls
-    sums: Floats,  # [1, B * N], int32
+    sums: Floats,  # [together * N], int32
     back: Floats,  # [N], int32
     who: Whole,  # [N + 1]
     block: Block,
@@ -59,22 +72,28 @@ def loihi(
     begin: int,
     end: int,
 ) -> None:
-    """All steps of the samples ``begin`` ... ``end - 1`` in Loihi's integers."""
+    """All steps of the samples ``begin`` ... ``end - 1`` in Loihi's integers; meanwhile their state lies together."""
     size = weight.shape[0]
+    decay, leak, bias, theta, reset_value, gain = layer
+    now = State(block.membrane, block.current)
     for first in range(begin, end, together):
-        last = min(first + together, end)
+        whole = slice(first * size, min(first + together, end) * size)
+        number = whole.stop - whole.start
+        copy(state[0, whole], now.membrane)
+        copy(state[1, whole], now.current)
         for t in range(spikes.shape[0] - 1):
-            now = x[min(t, x.shape[0] - 1)]
-            for a in range(first * size, last * size, size):
+            entering, step = x[min(t, x.shape[0] - 1)], Parameters(decay, leak, bias, theta[t], reset_value, gain)
+            for at in range(0, number, size):
                 clear(back)
-                _recall(spikes[t], a, weight, who, back)
-                for i in range(size):
-                    sums[0, a + i] = now[a + i] + ((back[i] << left) >> right)
-            step = Parameters(
-                layer.decay, layer.leak, layer.bias, layer.threshold[t : t + 1], layer.reset_value, layer.gain
-            )
-            fires, held, counted = spikes[t + 1 : t + 2], after[t : t + 1], counts[t : t + 1]
-            kernels.loihi(sums, constants, step, fires, held, state, block, counted, first * size, last * size)
+                _recall(spikes[t], whole.start + at, weight, who, back)
+                for i in range(at, at + size):
+                    sums[i] = entering[whole.start + i] + ((back[i - at] << left) >> right)
+            places = Places(0, 0, 0, whole.start)
+            kernels.whole_step(sums, now, constants, step, spikes[t + 1], places, number, block, counts[t])
+            if after.shape[0] > 0:
+                copy(now.membrane[:number], after[t, whole.start :])
+        copy(now.membrane[:number], state[0, whole])
+        copy(now.current[:number], state[1, whole])
 
 
 @compiled
@@ -87,7 +106,7 @@ def real(
     spikes: Bytes,  # [T + 1, B * N]: first those of the step before
     after: Floats,  # [T, B * N], or [0, 0]
     state: Floats,  # [2, B * N] membrane and current between calls
-    sums: Floats,  # [1, B * N]
+    sums: Floats,  # [N] or more
     back: Floats,  # [N]
     who: Whole,  # [N + 1]
     block: Block,
@@ -98,20 +117,34 @@ def real(
 ) -> None:
     """The same in floating point."""
     size = weight.shape[0]
+    v, current, arriving, _ = block
+    d, c, b, r, g = (
+        layer.decay[:size],
+        layer.leak[:size],  # of no length where there is none
+        layer.bias[:size],
+        layer.reset_value[:size],
+        layer.gain[:size],
+    )
     for first in range(begin, end, together):
-        last = min(first + together, end)
+        whole = slice(first * size, min(first + together, end) * size)
+        n = whole.stop - whole.start
+        copy(state[0, whole], v)
+        copy(state[1, whole], current)
         for t in range(spikes.shape[0] - 1):
-            now = x[min(t, x.shape[0] - 1)]
-            for a in range(first * size, last * size, size):
+            now, theta = x[min(t, x.shape[0] - 1)], layer.threshold[t, :size]
+            for at in range(0, n, size):
+                a = whole.start + at
                 copy(bias, back)
                 _recall(spikes[t], a, weight, who, back)
                 for i in range(size):
-                    sums[0, a + i] = now[a + i] + back[i]
-            step = Parameters(
-                layer.decay, layer.leak, layer.bias, layer.threshold[t : t + 1], layer.reset_value, layer.gain
-            )
-            fires, held, counted = spikes[t + 1 : t + 2], after[t : t + 1], counts[t : t + 1]
-            kernels.real(sums, rules, step, fires, held, state, block, counted, first * size, last * size)
+                    sums[i] = now[a + i] + back[i]
+                u, driving, fires = v[at : at + size], current[at : at + size], spikes[t + 1, a : a + size]
+                counts[t, ACTIVE] += kernels.active(sums, u, b) if rules.watch else 0
+                counts[t, FIRED] += kernels.step(sums, theta, rules, d, c, b, r, g, u, driving, arriving, fires)
+            if after.shape[0] > 0:
+                copy(v[:n], after[t, whole.start :])
+        copy(v[:n], state[0, whole])
+        copy(current[:n], state[1, whole])
 
 
 @dataclass(frozen=True)
@@ -133,7 +166,7 @@ class Cycle:
         spikes = np.empty((steps + 1, count), np.uint8)
         after = np.empty((steps, count) if keep else (NOTHING, NOTHING), dtype)
         own, spikes[0] = (np.zeros((2, count), dtype), 0) if state is None else state
-        sums, rules = np.empty((1, count), dtype), self.layer.watching(watch)
+        rules = self.layer.watching(watch)
         layer = self.layer.of_steps(start, steps)
 
         def part(begin: int, end: int) -> Array:
@@ -141,12 +174,15 @@ class Cycle:
             matrix: tuple[Any, ...]
             counts, back = np.zeros((steps, KINDS), np.int64), np.empty(size, dtype)
             who = np.empty(size + 1, np.int64)
-            told = (rules, layer, spikes, after, own, sums, back, who, kernels.block(sums, dtype), counts)
             if isinstance(rules, Constants):
                 loop, matrix = loihi, (self.weight, max(self.exponent, 0), max(-self.exponent, 0))
             else:
                 loop, matrix = real, (self.weight, self.bias)
-            loop(values, *matrix, *told, max(1, kernels.BLOCK // size), begin, end)
+            together = max(1, kernels.BLOCK // size)
+            sums = np.empty(together * size, dtype)
+            block = kernels.block(sums, dtype, size)
+            told = (rules, layer, spikes, after, own, sums, back, who, block, counts)
+            loop(values, *matrix, *told, together, begin, end)
             return counts
 
         counts = added(over_parts(part, count // size, step=1, weight=steps * size))

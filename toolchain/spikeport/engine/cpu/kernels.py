@@ -19,8 +19,10 @@ from spikeport.engine.cpu.advance import advance
 from spikeport.engine.cpu.moves import clear, copy
 from spikeport.engine.cpu.structures import (
     ACTIVE,
+    BEYOND,
     FIRED,
-    KINDS,
+    SATURATED,
+    WRAPPED,
     Block,
     Bytes,
     Constants,
@@ -40,20 +42,60 @@ UNITS = (0, 0)
 LANES = EIGHT * len(UNITS)  #: neurons that take a step together
 
 
-def block(x: Floats, dtype: np.dtype[Any]) -> Block:
-    """What a loop works in, for sums like ``x`` and parameters in ``dtype``."""
-    whole = dtype.kind == "i"
-    arriving = np.zeros(LANES if whole else BLOCK, x.dtype)
-    return Block(np.empty(BLOCK, dtype), np.empty(BLOCK, dtype), arriving, np.empty(LANES if whole else 0, np.uint8))
+def block(x: Floats, dtype: np.dtype[Any], least: int = 0) -> Block:
+    """What a loop works in, for sums like ``x`` and parameters in ``dtype``, of ``least`` neurons or more at once."""
+    whole, size = dtype.kind == "i", max(BLOCK, least)
+    arriving = np.zeros(LANES if whole else size, x.dtype)
+    return Block(np.empty(size, dtype), np.empty(size, dtype), arriving, np.empty(LANES if whole else 0, np.uint8))
 
 
 @part
-def _active(x: Floats, v: Floats, bias: Floats) -> int:
+def active(x: Floats, v: Floats, bias: Floats) -> int:
     """Neurons that get an input, hold a membrane or have a bias."""
     count: Any = 0
     for i in range(bias.shape[0]):
         count += np.int32((x[i] != 0) | (v[i] != 0) | (bias[i] != 0))
     return int(count)
+
+
+@part
+def whole_step(
+    sums: Integers,
+    now: State,
+    constants: Constants,
+    layer: Parameters,  # of this step
+    fires: Bytes,
+    places: Places,  # of the first
+    n: int,
+    block: Block,
+    counts: Whole,  # [5]: what is counted is added
+) -> None:
+    """One step of n neurons in Loihi's integers, side by side."""
+    fired = saturated = beyond = busy = wrapped = 0
+    at, own, k, place = places
+    left, right, kept, lost, _, _, floats, _, bare = constants
+    few = Constants(left, right, kept, lost, None, None, floats, None, None)
+    filled, last, last_spikes = n // LANES * LANES, block.arriving, block.fires
+    if filled < n:  # too few for a vector: by way of one that may be written beyond them
+        copy(sums[at + filled : at + n], last)
+    for i in range(0, n, LANES):
+        some = min(n - i, LANES)
+        whole = some == LANES
+        x, out = sums if whole else last, fires if whole else last_spikes
+        here = Places(at + i if whole else 0, own + i, k + i, place + i if whole else 0)
+        if bare:
+            fired += advance(x, now, layer, out, here, some, few, UNITS).fired
+        else:
+            counted = advance(x, now, layer, out, here, some, constants, UNITS)
+            fired, saturated, beyond = fired + counted.fired, saturated + counted.saturated, beyond + counted.beyond
+            busy, wrapped = busy + counted.active, wrapped + counted.wrapped
+    if filled < n:
+        copy(last_spikes[: n - filled], fires[place + filled :])
+    counts[FIRED] += fired
+    counts[SATURATED] += saturated
+    counts[BEYOND] += beyond
+    counts[ACTIVE] += busy
+    counts[WRAPPED] += wrapped
 
 
 @compiled
@@ -72,13 +114,11 @@ def loihi(
     """Steps of the neurons ``begin`` ... ``end - 1`` in Loihi's integers."""
     decay, leak, bias, theta, reset_value, gain = layer
     steps, period = spikes.shape[0], decay.shape[0] - LANES
-    v, current, last, last_spikes = block
-    now = State(v, current)
+    v, current = block.membrane, block.current
     a = begin
     while a < end:
         k = a % period
         n = min(BLOCK, period - k, end - a)
-        filled = n // LANES * LANES
         if state.shape[0] > 0:
             copy(state[0, a : a + n], v)
             copy(state[1, a : a + n], current)
@@ -86,26 +126,50 @@ def loihi(
             clear(v)
             clear(current)
         for t in range(steps):
-            sums, fires = x[min(t, x.shape[0] - 1)], spikes[t]
             step = Parameters(decay, leak, bias, theta[t], reset_value, gain)
-            for i in range(0, filled, LANES):
-                places = Places(a + i, i, k + i, a + i)
-                counted = advance(sums, now, step, fires, places, LANES, constants, UNITS)
-                for column in range(KINDS):
-                    counts[t, column] += counted[column]
-            if filled < n:  # too few for a vector: by way of one that may be written beyond them
-                copy(sums[a + filled : a + n], last)
-                places = Places(0, filled, k + filled, 0)
-                counted = advance(last, now, step, last_spikes, places, n - filled, constants, UNITS)
-                copy(last_spikes[: n - filled], fires[a + filled :])
-                for column in range(KINDS):
-                    counts[t, column] += counted[column]
+            sums, places = x[min(t, x.shape[0] - 1)], Places(a, 0, k, a)
+            whole_step(sums, State(v, current), constants, step, spikes[t], places, n, block, counts[t])
             if after.shape[0] > 0:
                 copy(v[:n], after[t, a:])
         if state.shape[0] > 0:
             copy(v[:n], state[0, a:])
             copy(current[:n], state[1, a:])
         a += n
+
+
+@part
+def step(
+    sums: Floats,
+    theta: Floats,
+    rules: Rules,
+    d: Floats,
+    leak: Floats,  # [n], or [0] where there is no current
+    b: Floats,
+    r: Floats,
+    g: Floats,
+    v: Floats,
+    current: Floats,
+    arriving: Floats,
+    fires: Bytes,
+) -> int:
+    """One step of n neurons in floating point, of which all are told; how many fire."""
+    n = fires.shape[0]
+    for i in range(n):
+        arriving[i] = g[i] * sums[i]
+    if leak.shape[0] > 0:
+        for i in range(n):
+            current[i] = leak[i] * current[i] + arriving[i]
+            arriving[i] = current[i]
+    fired: Any = 0
+    for i in range(n):
+        u = d[i] * v[i] + arriving[i] + b[i]
+        spike = (u > theta[i]) | (rules.at_zero & (u == theta[i]))
+        lowered = u - theta[i]
+        reset_to = lowered if rules.subtract else (u if rules.stay else r[i])
+        v[i] = reset_to if spike else u
+        fires[i] = spike
+        fired += np.int32(spike)
+    return int(fired)
 
 
 @compiled
@@ -134,36 +198,17 @@ def real(
         else:
             clear(v)
             clear(current)
-        d, b, r, g = (
+        d, c, b, r, g = (
             layer.decay[k : k + n],
+            layer.leak[k : k + n],  # of no length where there is none
             layer.bias[k : k + n],
             layer.reset_value[k : k + n],
             layer.gain[k : k + n],
         )
         for t in range(steps):
-            sums, fires, theta = (
-                x[min(t, x.shape[0] - 1), a : a + n],
-                spikes[t, a : a + n],
-                layer.threshold[t, k : k + n],
-            )
-            counts[t, ACTIVE] += _active(sums, v, b) if rules.watch else 0
-            for i in range(n):
-                arriving[i] = g[i] * sums[i]
-            if layer.leak.shape[0] > 0:
-                c = layer.leak[k : k + n]
-                for i in range(n):
-                    current[i] = c[i] * current[i] + arriving[i]
-                    arriving[i] = current[i]
-            fired: Any = 0
-            for i in range(n):
-                u = d[i] * v[i] + arriving[i] + b[i]
-                spike = (u > theta[i]) | (rules.at_zero & (u == theta[i]))
-                lowered = u - theta[i]
-                reset_to = lowered if rules.subtract else (u if rules.stay else r[i])
-                v[i] = reset_to if spike else u
-                fires[i] = spike
-                fired += np.int32(spike)
-            counts[t, FIRED] += fired
+            sums, theta = x[min(t, x.shape[0] - 1), a : a + n], layer.threshold[t, k : k + n]
+            counts[t, ACTIVE] += active(sums, v, b) if rules.watch else 0
+            counts[t, FIRED] += step(sums, theta, rules, d, c, b, r, g, v, current, arriving, spikes[t, a : a + n])
             if after.shape[0] > 0:
                 copy(v[:n], after[t, a:])
         if state.shape[0] > 0:
