@@ -14,6 +14,7 @@ from spikeport.graph import LIF, Conv, Flatten, Graph, Input, Linear, Readout
 from spikeport.terminal.app import build
 from spikeport.verbs.energy import energy
 from spikeport.verbs.events import events
+from spikeport.verbs.fit import fit
 from spikeport.verbs.simulate import simulate
 
 T, B = 4, 5
@@ -85,6 +86,13 @@ def test_what_a_figure_leaves_out_is_said(graph, x):
     notes = energy(graph, samples=x).notes
     assert any("thresholds of 1 layers change with time; on Loihi 1 each change is a write" in note for note in notes)
     assert any(note.startswith("SpiNNaker 2") and "no static power" in note for note in notes)
+
+
+@pytest.mark.parametrize(("chip", "said"), [("loihi1", True), ("loihi2", False)])
+def test_a_lower_bound_that_a_chip_does_not_know_is_said(graph, chip, said):
+    held = graph.replace({name: node.with_(lower_bound=np.asarray(-1.0)) for name, node in graph.nodes_of(LIF).items()})
+    assert any("end at a value from below" in note for note in fit(held, chip).notes) == said
+    assert not any("from below" in note for note in fit(graph, chip).notes)
 
 
 def test_the_command_line_prints_json_and_the_verdict(graph, x, tmp_path):

@@ -57,6 +57,7 @@ class Chip(BaseModel):
     about: str = Field(min_length=1)
     weight_bits: int = Field(ge=1, le=16)  #: of a weight where the graph does not say
     schedules: bool  #: whether its neurons change their thresholds with time by themselves
+    lower_bounds: bool = True  #: whether its membranes may end at a value from below
     limits: Mapping[str, Limit]
     unknown: Mapping[str, str] = Field(default_factory=dict)  #: limits that are not public, and why they matter
     mesh: Mesh

@@ -120,11 +120,18 @@ def placed(graph: Graph, chip: str | Chip = "loihi1") -> tuple[dict[str, Any], M
 
 
 def rewritten(graph: Graph, chip: Chip) -> tuple[str, ...]:
-    """What a chip that holds one threshold costs more for a schedule, said where there is one."""
-    moving = [name for name, node in graph.nodes_of(LIF).items() if (node.threshold != node.threshold[:1]).any()]
-    if not moving or chip.schedules:
-        return ()
-    return (
-        f"The thresholds of {len(moving)} layers change with time; on {chip.title} each change is a write from outside "
-        "the mesh, whose time and energy are not published: not priced here.",
-    )
+    """What neurons of a chip do not do by themselves, said where a layer asks for it: schedules, lower bounds."""
+    notes, neurons = [], graph.nodes_of(LIF).items()
+    moving = [name for name, node in neurons if (node.threshold != node.threshold[:1]).any()]
+    if moving and not chip.schedules:
+        notes.append(
+            f"The thresholds of {len(moving)} layers change with time; on {chip.title} each change is a write from "
+            "outside the mesh, whose time and energy are not published: not priced here."
+        )
+    held = [name for name, node in neurons if node.lower_bound is not None]
+    if held and not chip.lower_bounds:
+        notes.append(
+            f"The membranes of {len(held)} layers end at a value from below, which neurons of {chip.title} do not: "
+            "what is counted here is the network without that (SP617)."
+        )
+    return tuple(notes)
