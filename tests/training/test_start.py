@@ -97,6 +97,16 @@ def test_what_does_not_fit_is_refused_by_name():
     assert error.value.code == "SP312"
 
 
+def test_weights_that_another_stage_trains_are_asked_for_before_anything_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "load", lambda *told: pytest.fail("the data are not needed for that"))
+    monkeypatch.chdir(tmp_path)  # where build/fmnist-resnet19/2 is not
+    with pytest.raises(SpikeportError, match="weights that are not here yet") as error:
+        train("fmnist-resnet19", out=tmp_path / "a", progress=False)
+    assert error.value.code == "SP300"
+    assert "spikeport run fmnist-resnet19 --data fashion-mnist" in error.value.findings[0].mend
+    assert not (tmp_path / "a").exists()
+
+
 def test_a_training_begins_there_says_so_and_goes_on(tmp_path, monkeypatch):
     begun = {"start": "digits-conv", "epochs": 2, "lr": 1e-6, "warmup": 0.0}
     whole = train("digits-conv", out=tmp_path / "whole", overrides=begun, progress=False)

@@ -11,8 +11,19 @@ from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.nearest import choose
 from spikeport.training.layers import Readout
 from spikeport.training.neurons import Neuron
-from spikeport.training.shipped import load
+from spikeport.training.recipe import Recipe
+from spikeport.training.shipped import file_of, load, models
 from spikeport.training.step_norms import StepNorm
+
+
+def require_start(recipe: Recipe) -> None:
+    """Raise SP300 for a recipe that begins with weights which nobody has trained yet."""
+    if recipe.start is None or file_of(recipe.start).is_file():
+        return
+    stage = "train first what writes that file; the recipe's head says how"
+    shipped = f", or run the shipped model as it is: spikeport run {recipe.model} --data {recipe.dataset}"
+    what = f"the recipe {recipe.model} begins with weights that are not here yet"
+    fail("SP300", what, where=recipe.start, mend=stage + (shipped if recipe.model in models() else ""))
 
 
 def begin_with(module: nn.Module, timesteps: int, start: str, anew: Sequence[str]) -> tuple[Finding, ...]:

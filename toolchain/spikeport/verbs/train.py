@@ -37,7 +37,7 @@ from spikeport.training.precision import Precision, emulated, fastest
 from spikeport.training.recipe import Recipe, facts_of, parse_overrides, read
 from spikeport.training.reduce import rank
 from spikeport.training.shipped import file_of, find
-from spikeport.training.start import begin_with
+from spikeport.training.start import begin_with, require_start
 from spikeport.verbs.parameters import Help
 
 STARTED = "start_sha256"  #: in a checkpoint's facts: the digest of the file whose weights it began with
@@ -105,6 +105,8 @@ def train(
         fail("SP317", "is a file; the results need a folder", where=str(place))
     if not go_on and not overwrite:
         folder.refuse_another(place, chosen)
+    if not go_on:
+        require_start(chosen)
     shown = console.interactive() if progress is None else progress
     with together(here), locked(place, "SP972") if rank() == 0 else nullcontext():
         return _train(chosen, place, go_on, here, shown and rank() == 0, keep_every)
