@@ -35,7 +35,9 @@ class Net:
         channels, low = self.shape[0], self.rng.integers(-300, 300)
         theta = self.rng.integers(low, low + 900, (self.steps, channels)).clip(0)
         decay, bias = self.rng.integers(1, 4097, channels), self.rng.integers(-900, 900, channels)
-        return self.add(LIF(self.shape, decay, theta, bias=bias, compare=">", reset=reset, gain=np.asarray(1)))
+        lowest = -np.random.default_rng(channels).integers(0, 9000, channels)
+        bound = {"lower_bound": lowest} if channels % 3 == 0 else {}
+        return self.add(LIF(self.shape, decay, theta, bias=bias, compare=">", reset=reset, gain=np.asarray(1), **bound))
 
     def graph(self, profile=LOIHI2):
         return Graph.chain(self.nodes, timesteps=self.steps, arithmetic=Loihi(profile))

@@ -18,7 +18,7 @@ from spikeport.target import Request
 N = 11
 
 
-def recurrent(steps, integers, *, reset="subtract", cuba=False, exponent=0, coding="events", back=None):
+def recurrent(steps, integers, *, reset="subtract", cuba=False, exponent=0, coding="events", back=None, low=None):
     """Input, matrix, neurons with a matrix that feeds back, matrix, readout."""
     rng = np.random.default_rng(steps)
 
@@ -32,6 +32,7 @@ def recurrent(steps, integers, *, reset="subtract", cuba=False, exponent=0, codi
     theta = rng.integers(60, 200, steps)
     extra = {"current_decay": number(1024)} if cuba else {}
     reset_value = {"reset_value": number(-64)} if reset == "value" else {}
+    bound = {} if low is None else {"lower_bound": number(low)}
     neurons = (CubaLIF if cuba else LIF)(
         (N,),
         number(3072),
@@ -41,6 +42,7 @@ def recurrent(steps, integers, *, reset="subtract", cuba=False, exponent=0, codi
         reset=reset,
         **extra,
         **reset_value,
+        **bound,
     )
     nodes = {
         "in": Input((5,), coding, low=0, high=1),
@@ -75,6 +77,21 @@ def test_the_loop_is_the_definition_in_every_bit(integers, reset, cuba):
     np.testing.assert_array_equal(record.membranes["lif"], truth.after["lif"])
     assert 0.05 < truth.spikes("lif").mean() < 0.95
     same(record, simulate(graph, x, ALL, kernels="plain"))
+
+
+@pytest.mark.parametrize("integers", [True, False])
+@pytest.mark.parametrize("cuba", [False, True])
+def test_no_membrane_of_the_loop_stays_below_its_bound(integers, cuba):
+    steps = 9 if integers else 3
+    low = -640 if integers else -1024
+    graph = recurrent(steps, integers, cuba=cuba, low=low)
+    x, engine = samples(steps), Engine(graph, kernels="fast")
+    record, truth = engine.simulate(x, ALL), run(graph, x)
+    assert set(engine._program.cycles) == {"lif"}
+    np.testing.assert_array_equal(record.membranes["lif"], truth.after["lif"])
+    np.testing.assert_array_equal(record.trains["lif"].unpack(), truth.spikes("lif"))
+    assert truth.after["lif"].min() == graph["lif"].lower_bound
+    assert run(recurrent(steps, integers, cuba=cuba), x).after["lif"].min() < graph["lif"].lower_bound
 
 
 @pytest.mark.parametrize("exponent", [-2, 2])

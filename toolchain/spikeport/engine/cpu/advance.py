@@ -135,7 +135,11 @@ def advance(
         fires = builder.icmp_signed(">", u, theta)
         after = builder.sub(builder.and_(u, shared.kept), builder.and_(theta, shared.lost))
         after = builder.add(after, parameter("reset_value"))
-        builder.store(builder.select(fires, after, u), membrane, align=4)
+        after = builder.select(fires, after, u)
+        if not isinstance(named_kinds(kinds[2]).low, types.NoneType):
+            low = parameter("low")
+            after = builder.select(builder.icmp_signed("<", after, low), low, after)
+        builder.store(after, membrane, align=4)
         bytes_ = ir.VectorType(BYTE, lanes)
         out = pointer(context, builder, kinds[3], arguments[3], at.spikes, bytes_)
         builder.store(builder.zext(fires, bytes_), out, align=1)

@@ -74,7 +74,7 @@ def loihi(
 ) -> None:
     """All steps of the samples ``begin`` ... ``end - 1`` in Loihi's integers; meanwhile their state lies together."""
     size = weight.shape[0]
-    decay, leak, bias, theta, reset_value, gain = layer
+    decay, leak, bias, theta, reset_value, gain, low = layer
     now = State(block.membrane, block.current)
     for first in range(begin, end, together):
         whole = slice(first * size, min(first + together, end) * size)
@@ -82,7 +82,7 @@ def loihi(
         copy(state[0, whole], now.membrane)
         copy(state[1, whole], now.current)
         for t in range(spikes.shape[0] - 1):
-            entering, step = x[min(t, x.shape[0] - 1)], Parameters(decay, leak, bias, theta[t], reset_value, gain)
+            entering, step = x[min(t, x.shape[0] - 1)], Parameters(decay, leak, bias, theta[t], reset_value, gain, low)
             for at in range(0, number, size):
                 clear(back)
                 _recall(spikes[t], whole.start + at, weight, who, back)
@@ -125,6 +125,7 @@ def real(
         layer.reset_value[:size],
         layer.gain[:size],
     )
+    low = layer.low[:size]
     for first in range(begin, end, together):
         whole = slice(first * size, min(first + together, end) * size)
         n = whole.stop - whole.start
@@ -140,7 +141,7 @@ def real(
                     sums[i] = now[a + i] + back[i]
                 u, driving, fires = v[at : at + size], current[at : at + size], spikes[t + 1, a : a + size]
                 counts[t, ACTIVE] += kernels.active(sums, u, b) if rules.watch else 0
-                counts[t, FIRED] += kernels.step(sums, theta, rules, d, c, b, r, g, u, driving, arriving, fires)
+                counts[t, FIRED] += kernels.step(sums, theta, rules, d, c, b, r, g, low, u, driving, arriving, fires)
             if after.shape[0] > 0:
                 copy(v[:n], after[t, whole.start :])
         copy(v[:n], state[0, whole])

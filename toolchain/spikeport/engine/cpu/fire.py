@@ -116,7 +116,7 @@ def fire(
     width, rows, columns = lanes * len(weight), plan.leaving[0], plan.leaving[1]
     apart = (after.shape[2] if alone else spikes.shape[2]) // (rows * columns)
     v, current, sums, fires = block
-    now, (decay, leak, bias, theta, reset_value, gain) = State(v, current), layer
+    now, (decay, leak, bias, theta, reset_value, gain, low) = State(v, current), layer
     together = max(1, len(lists.events) // steps)  # samples that a tile of weights serves before the next one
     for start in range(begin, end, together):
         some = min(together, end - start)
@@ -138,7 +138,7 @@ def fire(
                     here = Lists(lists.events[m * steps + t], lists.starts[m * steps + t])
                     row(i, plan, weight[tile], here, scratch, sums)
                     if not alone:
-                        step = Parameters(decay, leak, bias, theta[t], reset_value, gain)
+                        step = Parameters(decay, leak, bias, theta[t], reset_value, gain, low)
                         told, k = (now, sums, constants, step, pattern), i * columns * width % pattern + tile * lanes
                         out, place, far = (fires, 0, lanes) if beyond else (spikes[t, n], first, apart)
                         _step(*told, k, width, out, place, far, lanes, live, counts[t])

@@ -128,6 +128,7 @@ def laid_out(node: LIF, dtype: np.dtype[Any], width: int, *, whole: bool) -> tup
     """
     per_channel = [node.decay, node.bias, node.gain, node.reset_value, node.threshold[0]]
     per_channel += [node.current_decay] if isinstance(node, CubaLIF) else []
+    per_channel += [] if node.lower_bound is None else [node.lower_bound]
     channels = node.shape[:1]
     narrow = all(value.ndim == 0 or value.shape == channels for value in per_channel)
     shape = channels if narrow else node.shape
@@ -140,14 +141,15 @@ def laid_out(node: LIF, dtype: np.dtype[Any], width: int, *, whole: bool) -> tup
         return np.pad(row, (0, kernels.LANES if whole else 0)).astype(dtype)  # a vector may begin at the last
 
     shift = np.asarray(1 << STATE_SHIFT if whole else 1, dtype)
-    no_current = None if whole else np.empty(NOTHING, dtype)
+    nothing = None if whole else np.empty(NOTHING, dtype)
     parameters = Parameters(
         decay=laid(node.decay),
-        leak=laid(node.current_decay) if isinstance(node, CubaLIF) else no_current,
+        leak=laid(node.current_decay) if isinstance(node, CubaLIF) else nothing,
         bias=laid(node.bias),
         threshold=np.stack([laid(row) * shift for row in node.threshold]),
         reset_value=laid(node.reset_value if node.reset == "value" else np.zeros(())),
         gain=None if whole else laid(node.gain),
+        low=nothing if node.lower_bound is None else laid(node.lower_bound),
     )
     return parameters, period
 

@@ -112,7 +112,7 @@ def loihi(
     end: int,
 ) -> None:
     """Steps of the neurons ``begin`` ... ``end - 1`` in Loihi's integers."""
-    decay, leak, bias, theta, reset_value, gain = layer
+    decay, leak, bias, theta, reset_value, gain, low = layer
     steps, period = spikes.shape[0], decay.shape[0] - LANES
     v, current = block.membrane, block.current
     a = begin
@@ -126,7 +126,7 @@ def loihi(
             clear(v)
             clear(current)
         for t in range(steps):
-            step = Parameters(decay, leak, bias, theta[t], reset_value, gain)
+            step = Parameters(decay, leak, bias, theta[t], reset_value, gain, low)
             sums, places = x[min(t, x.shape[0] - 1)], Places(a, 0, k, a)
             whole_step(sums, State(v, current), constants, step, spikes[t], places, n, block, counts[t])
             if after.shape[0] > 0:
@@ -147,6 +147,7 @@ def step(
     b: Floats,
     r: Floats,
     g: Floats,
+    low: Floats,  # [n], or [0] where membranes end nowhere
     v: Floats,
     current: Floats,
     arriving: Floats,
@@ -169,6 +170,8 @@ def step(
         v[i] = reset_to if spike else u
         fires[i] = spike
         fired += np.int32(spike)
+    for i in range(low.shape[0]):
+        v[i] = low[i] if v[i] < low[i] else v[i]
     return int(fired)
 
 
@@ -205,10 +208,11 @@ def real(
             layer.reset_value[k : k + n],
             layer.gain[k : k + n],
         )
+        low = layer.low[k : k + n]
         for t in range(steps):
             sums, theta = x[min(t, x.shape[0] - 1), a : a + n], layer.threshold[t, k : k + n]
             counts[t, ACTIVE] += active(sums, v, b) if rules.watch else 0
-            counts[t, FIRED] += step(sums, theta, rules, d, c, b, r, g, v, current, arriving, spikes[t, a : a + n])
+            counts[t, FIRED] += step(sums, theta, rules, d, c, b, r, g, low, v, current, arriving, spikes[t, a : a + n])
             if after.shape[0] > 0:
                 copy(v[:n], after[t, a:])
         if state.shape[0] > 0:

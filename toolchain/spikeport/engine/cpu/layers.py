@@ -42,8 +42,8 @@ def prepare(
 
     A synapse alone gives integers, its exponent applied. Neurons alone take integers in int32, or real numbers in the
     graph's type. Joined, what enters the synapse enters the neurons' call. None where the loops do not serve: where 32
-    bits do not hold what neurons compute, they fire several times a step, their membranes have a lower bound or they
-    are Xylo's, or a joined synapse's sums need float64.
+    bits do not hold what neurons compute, they fire several times a step or are Xylo's, or a joined synapse's sums need
+    float64.
     """
     if _plain_only(layer) or isinstance(layer.neurons if isinstance(layer, Joined) else layer, Peak):
         return None
@@ -64,9 +64,9 @@ def prepare(
 
 
 def _plain_only(layer: Synapse | LIF | Joined) -> bool:
-    """Whether neurons do what no loop does: they fire several times in a step, or their membranes have a bound."""
+    """Whether neurons do what no loop does: they fire several times in a step."""
     neurons = layer.neurons if isinstance(layer, Joined) else layer
-    return isinstance(neurons, LIF) and (neurons.most_spikes > 1 or neurons.lower_bound is not None)
+    return isinstance(neurons, LIF) and neurons.most_spikes > 1
 
 
 def _joined(layer: Joined, entering: Range, shape: Shape, arithmetic: Loihi) -> Neurons | None:

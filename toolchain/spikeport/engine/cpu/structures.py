@@ -16,7 +16,7 @@ Whole = NDArray[np.int64]
 class Parameters(NamedTuple):
     """A neuron layer's parameters, each [period], and the thresholds: [T, period], of one step [period].
 
-    ``leak`` is the current's decay; where there is no current, None for integers and [0] for real numbers.
+    ``leak`` is the current's decay; where there is no current, None for integers and of length 0 for real numbers.
     """
 
     decay: Any
@@ -25,6 +25,7 @@ class Parameters(NamedTuple):
     threshold: Any  #: of integers in the membrane's scale
     reset_value: Any
     gain: Any  #: of real numbers, else None
+    low: Any  #: where membranes end from below; where they do not, as ``leak``
 
 
 class Constants(NamedTuple):
