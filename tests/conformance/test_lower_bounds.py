@@ -40,6 +40,13 @@ def test_every_bit_is_the_definitions(contestant):
     held_to_the_definition(contestant, SEEDS, 10)
 
 
+def test_every_bit_is_the_definitions_in_a_cards_kernels():
+    contestant = Contestant("integer", (INTEGERS,), named("integer"), "triton")
+    if contestant.missing:
+        pytest.skip(contestant.missing)
+    held_to_the_definition(contestant, range(5), 5)
+
+
 @pytest.mark.parametrize("contestant", CHIPS, ids=lambda each: each.name)
 def test_every_bit_is_the_definitions_on_a_chips_software(contestant):
     held_to_the_definition(contestant, range(6), 3)

@@ -65,8 +65,9 @@ def test_the_product_has_the_sums_of_both(what):
     np.testing.assert_array_equal(one.values["lif"], both.values["lif"])
 
 
-def test_places_that_are_weighed_before_a_matrix_become_a_part_of_it():
-    """Along each axis, as a resampled map is before the last layer; with a bias, and in groups."""
+@pytest.mark.parametrize("sources", [["input"], ["input", "scale"]])
+def test_places_that_are_weighed_before_a_matrix_become_a_part_of_it(sources):
+    """Along each axis, as a resampled map is before the last layer; with a bias, in groups, behind a sum."""
     nodes = {
         "input": Input(MAP),
         "rows": Reshape((1, 0, 2), (6, 4, 6)),
@@ -79,7 +80,11 @@ def test_places_that_are_weighed_before_a_matrix_become_a_part_of_it():
         "lif": lif(np.random.default_rng(0), 5),
     }
     graph = chain(**nodes)
+    if len(sources) > 1:
+        edges = (*graph.edges, ("input", "scale"), ("scale", "rows"))
+        graph = graph.with_(nodes={**graph.nodes, "scale": Scale(np.asarray(0.5))}, edges=edges)
     merged = merge_synapses(graph)
+    assert merged.sources("flatten") == tuple(sources)
     assert [type(node) for node in merged.nodes.values()].count(Linear) == 1
     assert not merged.nodes_of(Conv, Reshape)
     x = grid(RNG, 20, *MAP)

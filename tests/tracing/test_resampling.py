@@ -45,6 +45,7 @@ RESIZED = {
 }
 UNEQUAL = {
     "adaptive": nn.AdaptiveAvgPool2d((4, 5)),
+    "ceil of more than there is": lambda x: nn.AvgPool2d(3, 2, ceil_mode=True)(x[..., :2]),
     "adaptive, larger": nn.AdaptiveAvgPool2d((4, 9)),
     "ceil": nn.AvgPool2d(4, ceil_mode=True),
     "ceil and a border": nn.AvgPool2d(3, 2, 1, ceil_mode=True),

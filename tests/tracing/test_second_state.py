@@ -50,6 +50,17 @@ def test_files_hold_both_states(tmp_path):
         assert np.array_equal(simulate(form.read(tmp_path / name)[0], x).outputs, outputs)
 
 
+@pytest.mark.parametrize("nothing", [("a", "b"), ("beta",)], ids=str)
+@pytest.mark.parametrize("kind", ["Adapting", "Late"])
+def test_an_adaptation_of_nothing_is_none(nothing, kind):
+    """What counts nothing is no second state: the neurons of one remain."""
+    module = KINDS[kind]().eval()
+    for name in nothing:
+        getattr(module, name).data.zero_()
+    graph = fired(capture(module, (6,), timesteps=9, forward="sequence"))
+    assert not [name for name in graph.nodes if name.endswith("second.fade")]
+
+
 class Third(TwoStates):
     """Another current behind the first."""
 

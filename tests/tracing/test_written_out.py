@@ -39,6 +39,7 @@ SINGLE = [
     *[(name, [], {}, ROWS) for name in ("Tanh", "Shape", "Dropout", "Reciprocal", "Transpose", "Squeeze")],
     *[(name, [draw(3, 4)], {}, ROWS) for name in ("Add", "Sub", "Mul", "Div", "Max", "Min", "Sum")],
     *[(name, [draw(3, 1)], {}, ROWS) for name in ("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal")],
+    ("Mod", [np.array(0.7, f4)], {"fmod": 1}, ROWS),
     ("Pow", [np.array(2, f4)], {}, ROWS),
     ("Cast", [], {"to": TensorProto.INT64}, ROWS),
     ("Clip", [np.array(-0.5, f4), np.array(0.25, f4)], {}, ROWS),
@@ -97,6 +98,8 @@ SINGLE = [
     ("Resize", [NONE, NONE, whole(2, 3, 9, 1)], {"mode": "linear", **where("align_corners")}, IMAGE),
     ("Resize", [NONE, NONE, whole(2, 3, 9)], {"mode": "linear"}, ROWS),
     ("Resize", [NONE, np.array([1, 1, 3, 2], f4)], {"mode": "cubic"}, IMAGE),
+    ("Slice", [whole(-1), whole(-(2**63) + 1), whole(1), whole(-1)], {}, ROWS),
+    ("Slice", [whole(2), whole(0), whole(2), whole(-1)], {}, ROWS),
     ("Upsample", [np.array([1, 1, 2, 3], f4)], {"mode": "nearest"}, IMAGE),
     ("Concat", [draw(2, 1, 4)], {"axis": 1}, ROWS),
 ]

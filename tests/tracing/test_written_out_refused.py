@@ -42,6 +42,8 @@ def where(places):
         ([("Resize", ["x", "", "twice"], ["y"], {"mode": "linear", **where("tf_crop_and_resize")})], "no function"),
         ([("Resize", ["x", "", "thrice"], ["y"], {"nearest_mode": "floor"})], "other nearest values"),
         ([("Resize", ["x", "", "twice"], ["y"], {"mode": "cubic", "cubic_coeff_a": -0.5})], "another coefficient"),
+        ([("Resize", ["x", "", "twice"], ["y"], {"mode": "linear", "antialias": 1})], "antialias"),
+        ([("Resize", ["x", "", "nothing"], ["y"], {"mode": "linear"})], "axes of places"),
         ([("Resize", ["x", "", "channels"], ["y"], {"mode": "linear"})], "axes of places"),
         ([("Resize", ["x", "", "huge"], ["y"], {"mode": "linear"})], "claims values"),
         ([("ConvTranspose", ["x", "w"], ["y"], {"strides": [2**20, 2**20]})], "claims values"),
@@ -51,7 +53,13 @@ def where(places):
 def test_what_is_not_run_says_why(operators, why):
     steps = [helper.make_node(kind, entering, leaving, **said) for kind, entering, leaving, said in operators]
     constants = {"half": np.array(0.5, f4), "yes": np.array(True), "w": np.ones((3, 3, 2, 2), f4)}
-    scales = {"twice": (1, 1, 2, 2), "thrice": (1, 1, 3, 3), "channels": (1, 2, 1, 1), "huge": (1, 1, 2**14, 2**14)}
+    scales = {
+        "twice": (1, 1, 2, 2),
+        "thrice": (1, 1, 3, 3),
+        "channels": (1, 2, 1, 1),
+        "nothing": (1, 1, 0.1, 1),
+        "huge": (1, 1, 2**14, 2**14),
+    }
     constants |= {name: np.array(value, f4) for name, value in scales.items()}
     built = helper.make_model(
         helper.make_graph(

@@ -117,8 +117,8 @@ def adding(graph: Graph, entering: Mapping[str, torch.dtype]) -> dict[str, str]:
 
 
 def _has_kernel(node: LIF) -> bool:
-    """Whether a kernel computes these neurons: they write zeros and ones, and know no lower bound."""
-    return type(node) in (LIF, CubaLIF) and node.most_spikes == 1 and node.lower_bound is None
+    """Whether a kernel computes these neurons, which write zeros and ones."""
+    return type(node) in (LIF, CubaLIF) and node.most_spikes == 1
 
 
 def own_synapse(graph: Graph, name: str) -> str | None:

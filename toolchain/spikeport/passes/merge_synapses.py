@@ -54,7 +54,7 @@ def _reshaped(graph: Graph, name: str) -> list[str] | None:
         between.insert(0, name)
         node = graph[name]
         if isinstance(node, Conv) and len(between) > 1:
-            return between if _one_place(node) and len(graph.sources(name)) == 1 else None
+            return between if _one_place(node) else None
         if not isinstance(node, Flatten | Reshape):
             return None
 
@@ -73,14 +73,14 @@ def _into_matrix(graph: Graph, name: str, between: list[str], dtype: np.dtype[np
         carried = weight.reshape(*weight.shape[:2], -1).sum(2) @ _wide(conv.bias)
         bias = np.asarray(carried + (0 if bias is None else _wide(bias)), dtype)
     weight, gone = np.einsum("oc...,ci->oi...", weight, rows), set(between[:-1])
-    (source,) = graph.sources(between[0])
-    while isinstance(graph[source], Reshape) and len(graph.targets(source)) == 1:
-        weight, gone = _over(graph, source, weight), gone | {source}
-        (source,) = graph.sources(source)
+    sources = graph.sources(between[0])
+    while len(sources) == 1 and isinstance(graph[sources[0]], Reshape) and len(graph.targets(sources[0])) == 1:
+        weight, gone = _over(graph, sources[0], weight), gone | set(sources)
+        sources = graph.sources(sources[0])
     nodes = {each: node for each, node in graph.nodes.items() if each not in gone}
     nodes |= {between[-1]: Flatten(), name: Linear(weight.reshape(len(weight), -1).astype(dtype), bias)}
     edges = [(a, b) for a, b in graph.edges if b not in gone and b != between[-1]]
-    return graph.with_(nodes=nodes, edges=(*edges, (source, between[-1])))
+    return graph.with_(nodes=nodes, edges=(*edges, *((source, between[-1]) for source in sources)))
 
 
 def _over(graph: Graph, name: str, weight: Array) -> Array:

@@ -23,11 +23,11 @@ def loose_states(graph: Graph) -> Iterator[Finding]:
             continue
         rho = sum(_gain(graph, source, name, loop, frozenset()) for source in graph.sources(name) if source in loop)
         off = sum(rho**step for step in range(-(-graph.timesteps // node.steps)))
+        lacks = f"it would lack up to {off:.3g} units" if np.isfinite(off) else "what it would lack has no simple bound"
         ways = ", ".join(sorted(loop - {name})[:3])
         yield Finding(
             "SP437",
-            f"keeps a state outside of neurons (by {ways}); truncated at every step it would lack "
-            f"up to {off:.3g} units",
+            f"keeps a state outside of neurons (by {ways}); truncated at every step {lacks}",
             where=f"node {name!r}",
             why="formats say how many bits membranes have and how they are rounded, not what a delay brings back.",
             mend="run it in real numbers, or train neurons that one node computes (LIF, CubaLIF)",

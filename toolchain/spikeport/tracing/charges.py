@@ -28,6 +28,11 @@ class Charge:
     spacing: Array = field(default_factory=lambda: ZERO)  #: where that is more: between one threshold and the next
     end: Bound | None = None  #: how the membrane is held from below
 
+    def without_nothing(self, name: str) -> Charge:
+        """Without what of the layer itself counts nothing: an adaptation of strength 0, say."""
+        terms = {p: c for p, c in self.terms.items() if c.any() or not any(f.node == name for f in p)}
+        return replace(self, terms=terms)
+
 
 def entering_again(name: str, shape: Shape, charges: list[Charge]) -> list[Charge]:
     """The charges with the first membrane apart from the current, where one tensor is both.

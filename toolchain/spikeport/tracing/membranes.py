@@ -253,6 +253,7 @@ class Membranes:
         def two() -> Drawn:
             return second_state(node, shape, given, self.draft)
 
+        charges = [charge.without_nothing(node) for charge in charges]
         given, charges = charges, entering_again(node, shape, charges)
         if any(charge.end for charge in charges):
             if charges[0].most > 1:

@@ -67,7 +67,8 @@ def sum_pool(axes: int) -> Callable[[Call], Symbol]:
 
 def _reaches_over(call: Call, node: Pool, x: Symbol) -> bool:
     """Whether windows reach over the border (ceil_mode)."""
-    return _lengths(call, node) != node.output_shape(x.shape)[1:]
+    sizes = zip(x.shape[1:], node.kernel, node.stride, node.padding, strict=True)
+    return _lengths(call, node) != tuple((n + 2 * p - k) // s + 1 for n, k, s, p in sizes)
 
 
 def _lengths(call: Call, node: Pool | Maximum) -> Shape:

@@ -38,6 +38,7 @@ def fire(
     bias,
     theta,  # [T, period]
     reset_value,  # None where nothing is reset to a value
+    low,  # None where membranes end nowhere from below
     before,  # state [2, M, outputs], or None at the first step
     spikes,  # [T, M, outputs] bytes
     membranes,  # [T, M, outputs], or None
@@ -131,6 +132,8 @@ def fire(
         fires = alive & (u > th)
         add_counts(counts, FIRED, fires, SATURATED, alive & (u != exact))
         v = after(u, fires, th, loaded(reset_value, of, known), reset)
+        if low is not None:
+            v = tl.maximum(v, tl.load(low + of, mask=known, other=0))
         write(spikes, membranes, onto, summed, there, at, fires, v, live)
         there += whole
         theta += theta_step

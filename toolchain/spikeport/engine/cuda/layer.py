@@ -140,6 +140,7 @@ def laid_out(node: LIF, number: np.dtype[Any], device: str) -> dict[str, Tensor 
         "bias": lay(node.bias),
         "theta": torch.stack([lay(row) for row in node.threshold]),
         "reset_value": lay(node.reset_value) if node.reset == "value" else None,
+        "low": None if node.lower_bound is None else lay(node.lower_bound),
     }
 
 
@@ -155,4 +156,5 @@ def each(node: LIF) -> bool:
     """Whether a parameter differs from place to place."""
     values = [node.decay, node.bias, node.gain, node.reset_value, node.threshold[0]]
     values += [node.current_decay] if isinstance(node, CubaLIF) else []
+    values += [] if node.lower_bound is None else [node.lower_bound]
     return any(value.ndim > 1 or (value.ndim == 1 and value.shape != node.shape[:1]) for value in values)

@@ -37,6 +37,7 @@ def fire_real(
     bias,
     theta,
     reset_value,
+    low,
     before,
     spikes,
     membranes,
@@ -120,6 +121,8 @@ def fire_real(
         fires = alive & (u > th if above else u >= th)
         add_count(counts, FIRED, fires)
         v = after(u, fires, th, loaded(reset_value, of, known), reset)
+        if low is not None:
+            v = tl.maximum(v, tl.load(low + of, mask=known, other=0))
         write(spikes, membranes, onto, summed, there, at, fires, v, live)
         there += whole
         theta += theta_step

@@ -56,12 +56,14 @@ def _parts(op: Operator) -> tuple[Tensor, ...]:
 def _sliced(op: Operator) -> Tensor:
     starts, ends = op.whole(1, "starts") or [], op.whole(2, "ends") or []
     axes, steps = op.whole(3, "axes") or list(range(len(starts))), op.whole(4) or [1] * len(starts)
-    places: list[slice] = [slice(None)] * op.x.ndim
+    places, x = [slice(None)] * op.x.ndim, op.x
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        if step < 1:
-            raise Unsupported("runs backwards")
         places[axis] = slice(start, end, step)
-    return op.x[tuple(places)]
+        if step < 1:  # which torch's indices do not: pads of constants are turned so
+            size = x.shape[axis]
+            at = range(size)[slice(start, end if end >= -size else None, step)]
+            x, places[axis] = x.index_select(axis, torch.tensor(list(at), dtype=torch.int64)), slice(None)
+    return x[tuple(places)]
 
 
 def _picked(op: Operator) -> Tensor:

@@ -133,6 +133,7 @@ RULES: Mapping[str, Rule] = {
     "Sign": _alone(torch.sign),
     "Softmax": _over_classes(torch.softmax),
     "Sqrt": _alone(torch.sqrt),
+    "Mod": lambda op: (torch.fmod if op.get("fmod", 0) else torch.remainder)(op.x, op.at(1)),
     "Sub": _both(torch.sub),
     "Sum": _several(torch.add),
     "Tanh": _alone(torch.tanh),
