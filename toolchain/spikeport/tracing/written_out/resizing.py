@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil, floor
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -16,7 +17,7 @@ f4 = np.float32
 CUBIC = -0.75  #: the coefficient of ONNX and of torch
 LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 #: where a place of the result lies among the old ones: (place, scale, old length, new length)
-WHERE: Mapping[str, Callable[[int, float, int, int], float]] = {
+WHERE: Mapping[str, Callable[[Any, Any, int, int], float]] = {
     "half_pixel": lambda at, scale, old, new: (at + 0.5) / scale - 0.5,
     "pytorch_half_pixel": lambda at, scale, old, new: (at + 0.5) / scale - 0.5 if new > 1 else 0.0,
     "asymmetric": lambda at, scale, old, new: at / scale,
