@@ -44,7 +44,7 @@ def test_every_bit_is_the_definitions_in_a_cards_kernels():
     contestant = Contestant("integer", (INTEGERS,), named("integer"), "triton")
     if contestant.missing:
         pytest.skip(contestant.missing)
-    held_to_the_definition(contestant, range(6), 4)
+    held_to_the_definition(contestant, (2, 3, 4, 7, 8, 9), 4)
 
 
 @pytest.mark.parametrize("contestant", CHIPS, ids=lambda each: each.name)
