@@ -141,7 +141,9 @@ def real(
                     sums[i] = now[a + i] + back[i]
                 u, driving, fires = v[at : at + size], current[at : at + size], spikes[t + 1, a : a + size]
                 counts[t, ACTIVE] += kernels.active(sums, u, b) if rules.watch else 0
-                counts[t, FIRED] += kernels.step(sums, theta, rules, d, c, b, r, g, low, u, driving, arriving, fires)
+                counts[t, FIRED] += kernels.step(
+                    sums, theta, rules, rules.most, d, c, b, r, g, low, u, driving, arriving, fires
+                )
             if after.shape[0] > 0:
                 copy(v[:n], after[t, whole.start :])
         copy(v[:n], state[0, whole])

@@ -54,7 +54,7 @@ class Layer:
         """Steps ``start`` ... ``start + steps - 1``; membranes if ``keep``, active neurons if ``watch``."""
         values = flat(x if beside is None else x + beside)
         count, dtype = values.shape[1], self.parameters.bias.dtype
-        spikes = np.empty((steps, count), np.uint8)  # numpy asks for large pages, torch does not
+        spikes = np.empty((steps, count), counting(self.node))  # numpy asks for large pages, torch does not
         after = np.empty((steps, count) if keep else (NOTHING, NOTHING), dtype)
         if state is None:  # else [2, N], membranes and currents; a call for all steps needs no state beyond them
             state = np.zeros((NOTHING, NOTHING) if steps == self.node.timesteps else (2, count), dtype)
@@ -107,7 +107,7 @@ def overflowed(total: Sequence[int]) -> dict[str, int]:
 
 def real(node: LIF, dtype: np.dtype[Any]) -> Layer:
     """A layer of real neurons, its parameters laid out in the type that its loop computes in."""
-    return _laid_out(node, dtype, _rules(node))
+    return _laid_out(node, dtype, _rules(node, dtype))
 
 
 def integer(node: LIF, exponent: int, profile: Profile, x: Range) -> Layer:
@@ -162,8 +162,14 @@ def _constants(reset: str, exponent: int, profile: Profile, watch: bool, bare: b
     return Constants(*map(np.int32, (*shifts, kept, lost, spare, profile.state_top, 0, watch, bare)))
 
 
-def _rules(node: LIF) -> Rules:
-    return Rules(node.compare == ">=", node.reset == "subtract", node.reset == "none", watch=False)
+def _rules(node: LIF, dtype: np.dtype[Any]) -> Rules:
+    most = None if node.most_spikes == 1 else dtype.type(node.most_spikes)
+    return Rules(node.compare == ">=", node.reset == "subtract", node.reset == "none", watch=False, most=most)
+
+
+def counting(node: LIF) -> type[np.integer[Any]]:
+    """The type of what neurons send: bytes, as long as these count their spikes of a step."""
+    return np.uint8 if node.most_spikes <= 255 else np.int32
 
 
 def unflat(values: Array, shape: Shape) -> Tensor:

@@ -39,6 +39,7 @@ from spikeport.machine.llvm import EIGHT
 
 BLOCK = 2048  #: neurons that a loop keeps in the cache: 8 KiB of state
 UNITS = (0, 0)
+ZERO, ONE = np.float32(0), np.float32(1)  # which leave a number in the type that it has
 LANES = EIGHT * len(UNITS)  #: neurons that take a step together
 
 
@@ -142,6 +143,7 @@ def step(
     sums: Floats,
     theta: Floats,
     rules: Rules,
+    most: Any,  # `Rules.most`: what is None takes no branch, and none is compiled for it
     d: Floats,
     leak: Floats,  # [n], or [0] where there is no current
     b: Floats,
@@ -153,7 +155,7 @@ def step(
     arriving: Floats,
     fires: Bytes,
 ) -> int:
-    """One step of n neurons in floating point, of which all are told; how many fire."""
+    """One step of n neurons in floating point, of which all are told; how often they fire."""
     n = fires.shape[0]
     for i in range(n):
         arriving[i] = g[i] * sums[i]
@@ -162,14 +164,26 @@ def step(
             current[i] = leak[i] * current[i] + arriving[i]
             arriving[i] = current[i]
     fired: Any = 0
-    for i in range(n):
-        u = d[i] * v[i] + arriving[i] + b[i]
-        spike = (u > theta[i]) | (rules.at_zero & (u == theta[i]))
-        lowered = u - theta[i]
-        reset_to = lowered if rules.subtract else (u if rules.stay else r[i])
-        v[i] = reset_to if spike else u
-        fires[i] = spike
-        fired += np.int32(spike)
+    if most is None:
+        for i in range(n):
+            u = d[i] * v[i] + arriving[i] + b[i]
+            spike = (u > theta[i]) | (rules.at_zero & (u == theta[i]))
+            lowered = u - theta[i]
+            reset_to = lowered if rules.subtract else (u if rules.stay else r[i])
+            v[i] = reset_to if spike else u
+            fires[i] = spike
+            fired += np.int32(spike)
+    else:
+        for i in range(n):
+            u = d[i] * v[i] + arriving[i] + b[i]
+            ratio = u / theta[i]
+            passed = np.floor(ratio) if rules.at_zero else np.ceil(ratio) - ONE
+            times = min(max(passed, ZERO), most)
+            lowered = u - times * theta[i]
+            reset_to = lowered if rules.subtract else (u if rules.stay else r[i])
+            v[i] = reset_to if times > ZERO else u
+            fires[i] = np.int32(times)
+            fired += np.int64(times)
     for i in range(low.shape[0]):
         v[i] = low[i] if v[i] < low[i] else v[i]
     return int(fired)
@@ -212,7 +226,9 @@ def real(
         for t in range(steps):
             sums, theta = x[min(t, x.shape[0] - 1), a : a + n], layer.threshold[t, k : k + n]
             counts[t, ACTIVE] += active(sums, v, b) if rules.watch else 0
-            counts[t, FIRED] += step(sums, theta, rules, d, c, b, r, g, low, v, current, arriving, spikes[t, a : a + n])
+            counts[t, FIRED] += step(
+                sums, theta, rules, rules.most, d, c, b, r, g, low, v, current, arriving, spikes[t, a : a + n]
+            )
             if after.shape[0] > 0:
                 copy(v[:n], after[t, a:])
         if state.shape[0] > 0:

@@ -26,9 +26,11 @@ class Joined(NamedTuple):
 def fed_back(synapse: Linear, neurons: Neurons) -> cycle.Cycle | None:
     """``neurons`` of one axis, ready to run, with a matrix by which their spikes come back to them a step later.
 
-    None where they do not run on the loops, or 32 bits do not hold what comes back.
+    None where they do not run on the loops or fire several times a step, or 32 bits do not hold what comes back.
     """
-    return cycle.prepare(synapse, neurons) if isinstance(neurons, fused.Layer) else None
+    if not isinstance(neurons, fused.Layer) or neurons.node.most_spikes > 1:
+        return None
+    return cycle.prepare(synapse, neurons)
 
 
 @overload
@@ -42,15 +44,18 @@ def prepare(
 
     A synapse alone gives integers, its exponent applied. Neurons alone take integers in int32, or real numbers in the
     graph's type. Joined, what enters the synapse enters the neurons' call. None where the loops do not serve: where 32
-    bits do not hold what neurons compute, they fire several times a step or are Xylo's, or a joined synapse's sums need
-    float64.
+    bits do not hold what neurons compute, they adapt, are Xylo's or fire several times a step in integers, or a joined
+    synapse's sums need float64.
     """
-    if _plain_only(layer) or isinstance(layer.neurons if isinstance(layer, Joined) else layer, Peak):
+    neurons = layer.neurons if isinstance(layer, Joined) else layer
+    if isinstance(neurons, Peak):
         return None
     if not isinstance(arithmetic, Loihi):
         assert isinstance(layer, LIF)
         return None if isinstance(layer, ALIF) else fused.real(layer, np.dtype(arithmetic.dtype))
     assert entering is not None
+    if isinstance(neurons, LIF) and neurons.most_spikes > 1:
+        return None
     if arithmetic.profile.neuron != "loihi" and not isinstance(layer, Synapse):
         return None
     if isinstance(layer, Joined):
@@ -61,12 +66,6 @@ def prepare(
             return None
         return fused.integer(layer, 0, profile, entering)
     return _whole(products.prepare(layer, entering, shape), arithmetic.reach(layer, entering)[1], layer.exponent)
-
-
-def _plain_only(layer: Synapse | LIF | Joined) -> bool:
-    """Whether neurons do what no loop does: they fire several times in a step."""
-    neurons = layer.neurons if isinstance(layer, Joined) else layer
-    return isinstance(neurons, LIF) and neurons.most_spikes > 1
 
 
 def _joined(layer: Joined, entering: Range, shape: Shape, arithmetic: Loihi) -> Neurons | None:

@@ -49,6 +49,7 @@ class Rules(NamedTuple):
     subtract: bool
     stay: bool  #: whether a membrane stays as it is after a spike
     watch: bool
+    most: Any  #: spikes a step, in the type of membranes; None where there is one at most
 
 
 class State(NamedTuple):
