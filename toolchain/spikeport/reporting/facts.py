@@ -15,14 +15,8 @@ Size = Annotated[int, Field(ge=1, lt=2**62)]
 Number = Annotated[float, Field(ge=-1e30, le=1e30)]
 Amount = Annotated[float, Field(ge=0, le=1e30, allow_inf_nan=False)]
 Values = Annotated[list[float], Field(max_length=2**20)]  #: of a quantity over time: any number, infinite ones too
-
-
-def _tiny_is_none(value: float) -> float:
-    """Below the smallest number that a ratio of two can have: nothing."""
-    return value if value > 1e-30 else 0.0
-
-
-Energy = Annotated[Amount, AfterValidator(_tiny_is_none)]
+#: below the smallest number that a ratio of two can have it is nothing
+Energy = Annotated[Amount, AfterValidator(lambda value: value if value > 1e-30 else 0.0)]
 
 
 class Known(BaseModel):
