@@ -12,7 +12,7 @@ both states up in a `Scale` of 1 each, hands them on by a `Delay`, and compares 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,8 +20,9 @@ from spikeport.graph import LIF, Array, Delay, Edge, Gate, Node, Scale, Shape
 from spikeport.tracing.charges import ZERO, Charge, one_unit
 from spikeport.tracing.draft import Draft, Drawn
 from spikeport.tracing.registry import Cells
-from spikeport.tracing.schedules import entering, schedule, without_norms
-from spikeport.tracing.symbols import Membrane, Out, Product, Symbol, Unsupported, over, plus
+from spikeport.tracing.schedules import entering, schedule
+from spikeport.tracing.symbols import Membrane, Out, Product, Unsupported, over, plus
+from spikeport.tracing.unfolded import plain_charge
 
 KEEP, LOSE, BACK = "keep", "lose", "back"  #: what of it is counted: membranes, membranes at spikes, spikes
 SEEN = 4  #: steps that tell how the second state fades
@@ -40,7 +41,7 @@ class _Step:
 
 def second_state(name: str, shape: Shape, charges: list[Charge], draft: Draft) -> Drawn:
     """The nodes of both states. Raises `Unsupported` where there is no second one."""
-    plain = [_without_norms(draft, shape, charge) for charge in one_unit(name, shape, charges)]
+    plain = [plain_charge(draft, shape, charge) for charge in one_unit(name, shape, charges)]
     if len(plain) < SEEN:
         raise Unsupported(f"has two states, and {len(plain)} steps do not tell how they fade; run {SEEN} or more")
     steps = [_sorted(name, k, charge, shape) for k, charge in enumerate(plain)]
@@ -52,11 +53,6 @@ def second_state(name: str, shape: Shape, charges: list[Charge], draft: Draft) -
     thresholds = schedule([charge.threshold for charge in plain], shape)
     node = LIF(shape, np.zeros(()), thresholds, compare=plain[0].compare)
     return whole.drawn(_cells(node, first, second, fade))
-
-
-def _without_norms(draft: Draft, shape: Shape, charge: Charge) -> Charge:
-    plain = without_norms(draft, Symbol(charge.terms, shape, (), charge.constant))
-    return replace(charge, terms=plain.terms, constant=plain.constant)
 
 
 def _sorted(name: str, step: int, charge: Charge, shape: Shape) -> _Step:

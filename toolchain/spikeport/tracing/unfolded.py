@@ -31,7 +31,7 @@ def unfold(name: str, shape: Shape, charges: list[Charge], draft: Draft) -> Draw
 
     Raises `Unsupported` for what is no sum of products with the last spikes.
     """
-    plain = [_without_norms(draft, shape, charge) for charge in one_unit(name, shape, charges)]
+    plain = [plain_charge(draft, shape, charge) for charge in one_unit(name, shape, charges)]
     if (kept := _before_erasing(name, plain)) is not None:
         return _erased(name, shape, kept)
     letters = letters_of(name, shape, plain)
@@ -79,7 +79,8 @@ def _of_whole(name: str, step: int, charge: Charge) -> Charge:
     return replace(charge, terms={**own, frozenset([Out(WHOLE, step)]): np.ones(())}, constant=ZERO)
 
 
-def _without_norms(draft: Draft, shape: Shape, charge: Charge) -> Charge:
+def plain_charge(draft: Draft, shape: Shape, charge: Charge) -> Charge:
+    """The charge with normalisations as factors and constants: those of several steps are then factors of one node."""
     plain = without_norms(draft, Symbol(charge.terms, shape, (), charge.constant))
     return replace(charge, terms=plain.terms, constant=plain.constant)
 
