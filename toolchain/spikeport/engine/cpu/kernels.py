@@ -74,24 +74,28 @@ def whole_step(
     """One step of n neurons in Loihi's integers, side by side."""
     fired = saturated = beyond = busy = wrapped = 0
     at, own, k, place = places
-    left, right, kept, lost, _, _, floats, _, bare = constants
-    few = Constants(left, right, kept, lost, None, None, floats, None, None)
-    filled, last, last_spikes = n // LANES * LANES, block.arriving, block.fires
-    if filled < n:  # too few for a vector: by way of one that may be written beyond them
-        copy(sums[at + filled : at + n], last)
-    for i in range(0, n, LANES):
-        some = min(n - i, LANES)
-        whole = some == LANES
-        x, out = sums if whole else last, fires if whole else last_spikes
-        here = Places(at + i if whole else 0, own + i, k + i, place + i if whole else 0)
-        if bare:
-            fired += advance(x, now, layer, out, here, some, few, UNITS).fired
-        else:
-            counted = advance(x, now, layer, out, here, some, constants, UNITS)
+    bare = constants.bare != 0
+    few = Constants(
+        constants.left, constants.right, constants.kept, constants.lost, None, None, constants.floats, None, None
+    )
+    filled = n // LANES * LANES
+    if bare:
+        for i in range(0, filled, LANES):
+            here = Places(at + i, own + i, k + i, place + i)
+            fired += advance(sums, now, layer, fires, here, LANES, few, UNITS).fired
+    else:
+        for i in range(0, filled, LANES):
+            here = Places(at + i, own + i, k + i, place + i)
+            counted = advance(sums, now, layer, fires, here, LANES, constants, UNITS)
             fired, saturated, beyond = fired + counted.fired, saturated + counted.saturated, beyond + counted.beyond
             busy, wrapped = busy + counted.active, wrapped + counted.wrapped
-    if filled < n:
-        copy(last_spikes[: n - filled], fires[place + filled :])
+    if filled < n:  # too few for a vector: by way of one that may be written beyond them
+        last, last_spikes, left = block.arriving, block.fires, n - filled
+        copy(sums[at + filled : at + n], last)
+        counted = advance(last, now, layer, last_spikes, Places(0, own + filled, k + filled, 0), left, constants, UNITS)
+        copy(last_spikes[:left], fires[place + filled :])
+        fired, saturated, beyond = fired + counted.fired, saturated + counted.saturated, beyond + counted.beyond
+        busy, wrapped = busy + counted.active, wrapped + counted.wrapped
     counts[FIRED] += fired
     counts[SATURATED] += saturated
     counts[BEYOND] += beyond
