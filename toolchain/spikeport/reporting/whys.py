@@ -27,10 +27,8 @@ def causes(result: Mapping[str, Any]) -> list[Why]:
     firsts, most = result.get("first_divergence", {}), max(result.get("samples", {}).values(), default=0)
     comparisons = []
     for stage, entries in result.get("causes", {}).items():
-        rows, count = (
-            tuple(_cause(entry) for entry in entries),
-            max((e.get("samples") or 0 for e in entries), default=0),
-        )
+        rows = tuple(_cause(entry) for entry in entries)
+        count = max((entry.get("samples") or 0 for entry in entries), default=0)
         few = count if 0 < count < most else None
         comparisons.append(Why(name_of(stage), tuple(entries), rows, str(firsts.get(stage, "")), few))
     return [why for why in comparisons if why.causes]
