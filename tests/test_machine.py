@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from spikeport import machine
-from spikeport.engine.cpu import fire, kernels, layout, listing, sums, tally, windows
+from spikeport.engine.cpu import cycle, fire, gather, kernels, layout, listing, matrix, sums, tally, windows
 from spikeport.machine import keys
 from spikeport.training import kernels as training_kernels
 
-LOOPS = (fire, kernels, layout, listing, sums, tally, windows, training_kernels)
+LOOPS = (cycle, fire, gather, kernels, layout, listing, matrix, sums, tally, windows, training_kernels)
 LOIHI = Path(kernels.__file__)
 
 #: files of a made-up package, and what each imports
@@ -67,7 +67,7 @@ def test_a_change_in_a_file_changes_its_key_and_those_of_files_that_compile_it_i
 
 def test_the_key_of_the_neurons_holds_no_sums_and_that_of_training_nothing_of_the_engine():
     assert {path.name for path in keys.sources(LOIHI)} == {
-        *("kernels.py", "advance.py", "moves.py", "structures.py"),
+        *("kernels.py", "advance.py", "lanes.py", "loihi_step.py", "real_step.py", "moves.py", "structures.py"),
         *("__init__.py", "keys.py", "llvm.py"),
     }
     assert {path.name for path in keys.sources(Path(training_kernels.__file__))} == {
@@ -87,9 +87,24 @@ def loops():
 
 def test_loops_are_kept_under_the_key_of_their_file():
     kept = loops()
-    assert {loop.py_func.__name__ for _, loop in kept} >= {"loihi", "real", "fire", "by_place", "moments"}
+    assert {loop.py_func.__name__ for _, loop in kept} >= {
+        "neurons",
+        "fed_back",
+        "events",
+        "fire",
+        "by_place",
+        "moments",
+    }
     for path, loop in kept:
         assert loop.py_func.__qualname__.endswith(keys.key(path))
+
+
+def found(name):
+    """Where a module stands; None where what is in front of its last dot is no package, or has none of that name."""
+    try:
+        return importlib.util.find_spec(name)
+    except ModuleNotFoundError:
+        return None
 
 
 def test_what_a_loop_names_comes_from_the_files_of_its_key():
@@ -98,8 +113,8 @@ def test_what_a_loop_names_comes_from_the_files_of_its_key():
         names = set(loop.py_func.__code__.co_names)
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("spikeport"):
-                spec = importlib.util.find_spec(node.module)
-                if names & {alias.asname or alias.name for alias in node.names}:
+                for name in names & {alias.asname or alias.name for alias in node.names}:
+                    spec = found(f"{node.module}.{name}") or found(node.module)
                     assert Path(spec.origin) in keys.sources(path), (loop.py_func.__name__, node.module)
 
 
@@ -138,10 +153,10 @@ def test_a_tiny_integer_graph_compiles_neurons_alone_and_a_larger_one_one_loop_f
     run = [sys.executable, "-c", textwrap.dedent(DENSE)]
     said = subprocess.run(run, capture_output=True, text=True, env=environment, check=True).stdout
     tiny, larger = ([line.split() for line in part.splitlines()] for part in said.split("larger\n"))
-    assert {name for _, name in tiny} == {"loihi", "whole_step"}, "the loop of neurons, and the step that it calls"
+    assert {name for _, name in tiny} == {"neurons", "step"}, "the loop of neurons, and the step that it calls"
     assert {module for module, _ in tiny + larger} == {"kernels", "fire", "sums", "windows", "listing"}
     assert [name for _, name in larger].count("fire") == 1
-    assert "real" not in {name for _, name in larger}
+    assert [name for _, name in tiny + larger].count("neurons") == 1, "not those of real numbers"
 
 
 def test_a_loop_runs_where_nothing_can_be_kept(monkeypatch):

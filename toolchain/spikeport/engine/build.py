@@ -3,7 +3,7 @@
 Five sets of functions compute the same:
 
 - ``plain``: PyTorch's own operations, integers as int64. The tested definition; runs on every device.
-- ``fast``, real: PyTorch's products, the neurons on the compiled loops of `cpu`.
+- ``fast``, real: PyTorch's products, but of spikes with a matrix, and neurons on the compiled loops of `cpu`.
 - ``fast``, integers: synapses and neurons as `cpu` prepares them, values between the layers in the smallest type that
   holds their range (`ranges`). Neurons that alone read a synapse take in what enters it, and make its sums.
 - ``triton``: the same on a GPU, as `cuda` prepares them, or on a CPU in Triton's interpreter. Neurons also
@@ -20,16 +20,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
 import torch
 
-from spikeport.engine import cpu, cuda, on_card, synapse
+from spikeport.engine import cpu, cuda, feedback, on_card, synapse
 from spikeport.engine.integers import exact_ranges, holding
-from spikeport.engine.neuron import Cycle, Neurons
+from spikeport.engine.neuron import Neurons
 from spikeport.engine.parts import added_in, definition, small, stateless, widened
 from spikeport.engine.program import Kernels, Program
-from spikeport.engine.stretches import stretches
 from spikeport.engine.synapse import Step
-from spikeport.graph import LIF, CubaLIF, Delay, Flatten, Graph, Linear, Loihi, Operation, Range, Real, Synapse, ranges
+from spikeport.graph import LIF, Delay, Flatten, Graph, Linear, Loihi, Node, Operation, Range, Real, Synapse, ranges
 from spikeport.graph.ranges import into
 from spikeport.graph.shifts import shift_each
 
@@ -74,33 +74,21 @@ def _fast_real(graph: Graph, device: str, dtype: torch.dtype) -> Program:
     incoming, arithmetic = whole(graph), graph.arithmetic
     assert isinstance(arithmetic, Real)
     entering = added_in(graph, incoming, dtype)
-    steps = {name: widened(node, dtype, device) for name, node in stateless(graph).items()}
     neurons: dict[str, Neurons] = {}
     for name, layer in graph.nodes_of(LIF).items():
         neurons[name] = cpu.prepare(layer, None, layer.shape, arithmetic) or definition(layer, graph)
-    return Program(graph, device, "fast", steps, neurons, entering, incoming, cycles=_cycles(graph, neurons))
+    cycles, joined = feedback.cycles(graph, neurons, incoming)
+    entering |= {name: entering[own] for name, own in joined.items()}
+    others = {name: node for name, node in stateless(graph).items() if name not in joined.values()}
+    steps = {name: _real_step(node, incoming[name], dtype, device) for name, node in others.items()}
+    return Program(graph, device, "fast", steps, neurons, entering, incoming, joined, cycles=cycles)
 
 
-def _cycles(graph: Graph, neurons: Mapping[str, Neurons]) -> dict[str, Cycle]:
-    """By neuron layer: those whose spikes come back by a matrix alone, a step later."""
-    cycles: dict[str, Cycle] = {}
-    for stretch in stretches(graph):
-        kinds = {type(graph.nodes[name]): name for name in stretch.names}
-        delay = kinds.get(Delay)
-        if not stretch.feeds_back or len(stretch.names) != 3 or Linear not in kinds or delay is None:
-            continue
-        name, back = kinds.get(LIF) or kinds.get(CubaLIF), kinds[Linear]
-        if name is None or graph.sources(back) != (delay,) or graph.sources(delay) != (name,):
-            continue
-        node, synapse, past = graph.nodes[name], graph.nodes[back], graph.nodes[delay]
-        assert isinstance(node, LIF)
-        assert isinstance(synapse, Linear)
-        assert isinstance(past, Delay)
-        apart = len(graph.sources(name)) > 1 and len(graph.operands(name)) == 1
-        simple = past.steps == 1 and len(node.shape) == 1 and apart
-        if simple and (ready := cpu.fed_back(synapse, neurons[name])):
-            cycles[name] = ready
-    return cycles
+def _real_step(node: Node, x: Range | None, dtype: torch.dtype, device: str) -> Step:
+    """A node without state: a matrix adds the rows of its spikes, others are the plain ones."""
+    if isinstance(node, Linear) and x is not None and x.low >= 0 and x.high <= 255:
+        return cpu.of_spikes(node, np.dtype(str(dtype).removeprefix("torch.")), most=int(x.high))
+    return widened(node, dtype, device)
 
 
 def whole(graph: Graph) -> dict[str, Range | None]:
@@ -144,12 +132,14 @@ def _fast_integers(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Pr
             neurons[name], types[name] = alone, torch.int32
         else:
             neurons[name] = definition(node, graph)
+    cycles, inward = feedback.cycles(graph, neurons, entering)
+    joined, types = joined | inward, types | {name: types[own] for name, own in inward.items()}
     for name, other in stateless(graph).items():
         if isinstance(other, Synapse) and name not in joined.values():
             steps[name] = cpu.prepare(other, entering[name], graph.input_shape(name), arithmetic)
         elif name not in joined.values():
             steps[name] = small(other, graph.shapes[name], entering[name], bounds[name], device)
-    return Program(graph, device, "fast", steps, neurons, types, entering, joined, cycles=_cycles(graph, neurons))
+    return Program(graph, device, "fast", steps, neurons, types, entering, joined, cycles=cycles)
 
 
 def _own_synapse(graph: Graph, name: str) -> tuple[str, Synapse | None]:

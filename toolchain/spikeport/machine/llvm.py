@@ -14,6 +14,7 @@ from typing import Any
 import numba.extending
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 
 UNIT = 16  #: lanes of rows of weights are a multiple of this
 EIGHT = 8  #: and those of neurons of this
@@ -79,6 +80,16 @@ def bits_of(typing: Any, value: Any) -> Any:
         return builder.bitcast(arguments[0], INT)
 
     return types.uint32(types.float32), generate
+
+
+def of_vector(builder: Any, operation: str, value: Any, result: Any) -> Any:
+    """An operation of LLVM's own on a vector of integers or floats, as "floor", and of which type its ``result`` is."""
+    kind = value.type
+    letter = "i" if isinstance(kind.element, ir.IntType) else "f"
+    bits = kind.element.width if letter == "i" else 64 if isinstance(kind.element, ir.DoubleType) else 32
+    name = f"llvm.{operation}.v{kind.count}{letter}{bits}"
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, [kind]), name)
+    return builder.call(function, [value])
 
 
 # -- ways through the code --------------------------------------------------------------------------------------------

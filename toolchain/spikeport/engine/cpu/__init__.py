@@ -2,6 +2,7 @@
 
 `prepare` makes a layer ready: a synapse, neurons, or a synapse and the neurons that alone read it. `enter` is the way
 in, `packed` that to a card, `ends` says between which values it lies, `count` the way out, `reached` counts events;
+`of_spikes` makes real sums of them;
 `chained` makes a graph ready for one sample at a time. All give the bits of the plain definition; where the loops do
 not serve, `prepare` gives nothing, and the plain definition runs.
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from spikeport.engine.cpu.layers import prepare as prepare
     from spikeport.engine.cpu.layout import over_time as count
     from spikeport.engine.cpu.layout import whole_numbers as enter
+    from spikeport.engine.cpu.matrix import of_spikes as of_spikes
     from spikeport.engine.cpu.pack import packed as packed
     from spikeport.engine.cpu.small_sums import ends as ends
     from spikeport.engine.cpu.tally import reached as reached
@@ -35,6 +37,7 @@ _HOMES = {
     "ends": "spikeport.engine.cpu.small_sums",
     "enter": "spikeport.engine.cpu.layout:whole_numbers",
     "fed_back": "spikeport.engine.cpu.layers",
+    "of_spikes": "spikeport.engine.cpu.matrix",
     "overflowed": "spikeport.engine.cpu.fused",
     "packed": "spikeport.engine.cpu.pack",
     "prepare": "spikeport.engine.cpu.layers",
@@ -48,6 +51,7 @@ __all__ = [
     "ends",
     "enter",
     "fed_back",
+    "of_spikes",
     "overflowed",
     "packed",
     "prepare",

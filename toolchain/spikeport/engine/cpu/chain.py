@@ -230,7 +230,7 @@ def _fired(chain: Chain, sums: Sums, layer: Layer, number: int) -> Wire:
     """The calls of a synapse and the neurons that read it: one, where events enter at every step."""
     steps, width = chain.counts.shape[1], sums.width
     wire = Wire.empty(steps, sums.shape, width)
-    parameters, pattern = laid_out(layer.node, np.dtype(np.int32), width, whole=True)
+    parameters, pattern = laid_out(layer.node, np.dtype(np.int32), width)
     rules, state = layer.rules, np.zeros((0 if chain.whole else 2, 1, wire.values.shape[1]), np.int32)
     if not chain.whole:
         assert isinstance(rules, Constants)  # of integers
@@ -244,9 +244,9 @@ def _fired(chain: Chain, sums: Sums, layer: Layer, number: int) -> Wire:
         chain.calls.append(settled(fire, *entering, wire.values[:, None], idle, state, *memory, counts, 0, 1))
         return wire
     values = sums.called(chain.calls)
-    block, nobody = kernels.block(values, np.dtype(np.int32)), np.empty((0, 0), np.int32)
+    block, nobody = kernels.block(values, np.dtype(np.int32), wire.values.dtype), np.empty((0, 0), np.int32)
     told = values, rules, parameters, wire.values, nobody, state[:, 0], block, counts, 0, values.shape[1]
-    chain.calls.append(settled(kernels.loihi, *told))
+    chain.calls.append(settled(kernels.neurons, *told))
     return wire
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from spikeport.engine.cpu.advance import advance
+from spikeport.engine.cpu.kernels import BARE, CHECKED
 from spikeport.engine.cpu.listing import listed
 from spikeport.engine.cpu.moves import clear, copy
 from spikeport.engine.cpu.structures import (
@@ -67,17 +68,16 @@ def _step(
     a = b = c = d = e = 0
     again, bare = k % width, constants.bare != 0
     left, right, kept, lost, spare, top, _, watch, _ = constants
-    few = Constants(left, right, kept, lost, None, None, None, None, None)
-    all_ = Constants(left, right, kept, lost, spare, top, None, watch, None)
+    whole = Constants(left, right, kept, lost, spare, top, None, watch, None)  # of sums that are integers
     for at in range(0, len(sums), lanes):
         for lane in range(0, live, SIXTEEN):
             places, some = Places(at + lane, at + lane, k + lane, place + lane), min(live - lane, SIXTEEN)
             if bare and some > EIGHT:
-                a += advance(sums, now, step, out, places, some, few, TWO).fired
+                a += advance(sums, now, step, out, places, some, whole, BARE, TWO).fired
             elif bare:
-                a += advance(sums, now, step, out, places, some, few, ONE).fired
+                a += advance(sums, now, step, out, places, some, whole, BARE, ONE).fired
             else:
-                counted = advance(sums, now, step, out, places, some, all_, TWO)
+                counted = advance(sums, now, step, out, places, some, whole, CHECKED, TWO)
                 a, b = a + counted.fired, b + counted.saturated
                 c, d, e = c + counted.beyond, d + counted.active, e + counted.wrapped
         place += apart
@@ -138,7 +138,7 @@ def fire(
                     here = Lists(lists.events[m * steps + t], lists.starts[m * steps + t])
                     row(i, plan, weight[tile], here, scratch, sums)
                     if not alone:
-                        step = Parameters(decay, leak, bias, theta[t], reset_value, gain, low)
+                        step = Parameters(decay, leak, bias, theta[min(t, len(theta) - 1)], reset_value, gain, low)
                         told, k = (now, sums, constants, step, pattern), i * columns * width % pattern + tile * lanes
                         out, place, far = (fires, 0, lanes) if beyond else (spikes[t, n], first, apart)
                         _step(*told, k, width, out, place, far, lanes, live, counts[t])

@@ -59,15 +59,13 @@ class Layer:
         if state is None:  # else [2, N], membranes and currents; a call for all steps needs no state beyond them
             state = np.zeros((NOTHING, NOTHING) if steps == self.node.timesteps else (2, count), dtype)
         parameters, rules = self.of_steps(start, steps), self.watching(watch)
-        loop: Any = kernels.real
         if isinstance(rules, Constants):
-            rules, loop = rules._replace(floats=np.int32(values.dtype == np.float32)), kernels.loihi
-            values = values.view(np.int32)
+            rules, values = rules._replace(floats=np.int32(values.dtype == np.float32)), values.view(np.int32)
 
         def part(begin: int, end: int) -> Array:
             counts = np.zeros((steps, KINDS), np.int64)
-            block = kernels.block(values, dtype)
-            loop(values, rules, parameters, spikes, after, state, block, counts, begin, end)
+            block = kernels.block(values, dtype, spikes.dtype)
+            kernels.neurons(values, rules, parameters, spikes, after, state, block, counts, begin, end)
             return counts
 
         counts = added(over_parts(part, count, weight=steps))
@@ -78,14 +76,15 @@ class Layer:
     def of_steps(self, start: int, steps: int, parameters: Parameters | None = None) -> Parameters:
         """The parameters, or others, with the thresholds of some steps."""
         every = parameters or self.parameters
-        return every._replace(threshold=every.threshold[start : start + steps])
+        alike = len(every.threshold) == 1
+        return every if alike else every._replace(threshold=every.threshold[start : start + steps])
 
     def watching(self, watch: bool) -> Any:
         """The rules, which watch if ``watch`` or in any case."""
         if not watch:
             return self.rules
-        watching = self.rules._replace(watch=type(self.rules.watch)(1))
-        return watching._replace(bare=np.int32(0)) if isinstance(watching, Constants) else watching
+        watching = self.rules._replace(bare=np.int32(0))
+        return watching._replace(watch=np.int32(1)) if isinstance(watching, Constants) else watching
 
 
 def added(parts: list[Array]) -> Array:
@@ -118,14 +117,12 @@ def integer(node: LIF, exponent: int, profile: Profile, x: Range) -> Layer:
 
 
 def _laid_out(node: LIF, dtype: np.dtype[Any], rules: Constants | Rules) -> Layer:
-    return Layer(node, *laid_out(node, dtype, node.shape[0], whole=isinstance(rules, Constants)), rules)
+    return Layer(node, *laid_out(node, dtype, node.shape[0]), rules)
 
 
-def laid_out(node: LIF, dtype: np.dtype[Any], width: int, *, whole: bool) -> tuple[Parameters, int]:
-    """The parameters in the order of memory, and their period: each place is ``width`` channels wide, zeros at its end.
-
-    ``whole``: for integers.
-    """
+def laid_out(node: LIF, dtype: np.dtype[Any], width: int) -> tuple[Parameters, int]:
+    """The parameters in the order of memory, and their period: each place is ``width`` channels wide, zeros at its
+    end."""
     per_channel = [node.decay, node.bias, node.gain, node.reset_value, node.threshold[0]]
     per_channel += [node.current_decay] if isinstance(node, CubaLIF) else []
     per_channel += [] if node.lower_bound is None else [node.lower_bound]
@@ -138,18 +135,18 @@ def laid_out(node: LIF, dtype: np.dtype[Any], width: int, *, whole: bool) -> tup
     def laid(value: Array) -> Array:
         full = np.moveaxis(np.broadcast_to(over_neurons(value, shape), shape), 0, -1).reshape(-1, *channels)
         row = np.tile(np.pad(full, ((0, 0), (0, width - full.shape[1]))).ravel(), repeat)
-        return np.pad(row, (0, kernels.LANES if whole else 0)).astype(dtype)  # a vector may begin at the last
+        return np.pad(row, (0, kernels.LANES)).astype(dtype)  # a vector may begin at the last
 
+    whole, alike = dtype.kind == "i", bool((node.threshold == node.threshold[:1]).all())
     shift = np.asarray(1 << STATE_SHIFT if whole else 1, dtype)
-    nothing = None if whole else np.empty(NOTHING, dtype)
     parameters = Parameters(
         decay=laid(node.decay),
-        leak=laid(node.current_decay) if isinstance(node, CubaLIF) else nothing,
+        leak=laid(node.current_decay) if isinstance(node, CubaLIF) else None,
         bias=laid(node.bias),
-        threshold=np.stack([laid(row) * shift for row in node.threshold]),
+        threshold=np.stack([laid(row) * shift for row in node.threshold[: 1 if alike else None]]),
         reset_value=laid(node.reset_value if node.reset == "value" else np.zeros(())),
         gain=None if whole else laid(node.gain),
-        low=nothing if node.lower_bound is None else laid(node.lower_bound),
+        low=None if node.lower_bound is None else laid(node.lower_bound),
     )
     return parameters, period
 
@@ -164,7 +161,16 @@ def _constants(reset: str, exponent: int, profile: Profile, watch: bool, bare: b
 
 def _rules(node: LIF, dtype: np.dtype[Any]) -> Rules:
     most = None if node.most_spikes == 1 else dtype.type(node.most_spikes)
-    return Rules(node.compare == ">=", node.reset == "subtract", node.reset == "none", watch=False, most=most)
+    bits = np.int64 if dtype.itemsize == 8 else np.int32
+    subtract, stay = node.reset == "subtract", node.reset == "none"
+    return Rules(
+        at_zero=np.int32(1) if node.compare == ">=" else None,
+        subtract=bits(-int(subtract)),
+        stay=bits(-int(stay)),
+        put=bits(-int(not (subtract or stay))),
+        most=most,
+        bare=np.int32(1),
+    )
 
 
 def counting(node: LIF) -> type[np.integer[Any]]:

@@ -23,14 +23,16 @@ class Joined(NamedTuple):
     neurons: LIF
 
 
-def fed_back(synapse: Linear, neurons: Neurons) -> cycle.Cycle | None:
+def fed_back(synapse: Linear, neurons: Neurons, inward: tuple[Linear, int | None] | None = None) -> cycle.Cycle | None:
     """``neurons`` of one axis, ready to run, with a matrix by which their spikes come back to them a step later.
 
-    None where they do not run on the loops or fire several times a step, or 32 bits do not hold what comes back.
+    ``inward``: one by which alone something else enters them, and the most that enters it, of bytes; None of real
+    numbers. None where they do not run on the loops or fire several times a step, or 32 bits do not hold what comes
+    back or enters.
     """
     if not isinstance(neurons, fused.Layer) or neurons.node.most_spikes > 1:
         return None
-    return cycle.prepare(synapse, neurons)
+    return cycle.prepare(synapse, neurons, inward)
 
 
 @overload

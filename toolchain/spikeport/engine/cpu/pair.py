@@ -84,4 +84,4 @@ def prepare(product: Product, layer: Layer) -> Pair:
     rows, channels = product.rows, layer.node.shape[0]
     if rows is None or rows.width == channels:
         return Pair(product, layer, rows, layer.parameters, layer.pattern)
-    return Pair(product, layer, rows, *laid_out(layer.node, np.dtype(np.int32), rows.width, whole=True))
+    return Pair(product, layer, rows, *laid_out(layer.node, np.dtype(np.int32), rows.width))

@@ -14,9 +14,9 @@ Whole = NDArray[np.int64]
 
 
 class Parameters(NamedTuple):
-    """A neuron layer's parameters, each [period], and the thresholds: [T, period], of one step [period].
+    """A neuron layer's parameters, each [period], and the thresholds: [T or 1, period], of one step [period].
 
-    ``leak`` is the current's decay; where there is no current, None for integers and of length 0 for real numbers.
+    ``leak`` is the current's decay; None where there is no current.
     """
 
     decay: Any
@@ -25,7 +25,7 @@ class Parameters(NamedTuple):
     threshold: Any  #: of integers in the membrane's scale
     reset_value: Any
     gain: Any  #: of real numbers, else None
-    low: Any  #: where membranes end from below; where they do not, as ``leak``
+    low: Any  #: where membranes end from below; None where they do not
 
 
 class Constants(NamedTuple):
@@ -43,13 +43,18 @@ class Constants(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """How real neurons fire and what a spike does to them; whether active ones are counted."""
+    """How real neurons fire and what a spike does to them.
 
-    at_zero: bool  #: whether a membrane at its threshold fires
-    subtract: bool
-    stay: bool  #: whether a membrane stays as it is after a spike
-    watch: bool
+    A membrane loses the threshold, stays as it is, or is put to the reset value: one of the three is -1 (all bits), as
+    long as a membrane, and the others 0.
+    """
+
+    at_zero: Any  #: 1 where a membrane at its threshold fires, else None: a choice in each lane costs a third of a step
+    subtract: Any
+    stay: Any
+    put: Any
     most: Any  #: spikes a step, in the type of membranes; None where there is one at most
+    bare: Any  #: whether spikes alone are counted, and not active neurons
 
 
 class State(NamedTuple):
@@ -64,8 +69,8 @@ class Block(NamedTuple):
 
     membrane: Any  #: [block]
     current: Any  #: [block]
-    arriving: Any  #: sums: of real numbers [block], of integers a vector's
-    fires: Any  #: spikes of one vector of integers, or of a row of places; of real numbers nothing
+    arriving: Any  #: sums of one vector, or of a row of places
+    fires: Any  #: spikes of one vector, or of a row of places
 
 
 class Places(NamedTuple):

@@ -1,0 +1,154 @@
+"""Rows of a matrix, added up for a list of them: what the spikes of one step bring to the neurons that they reach.
+
+Sums stay in registers while the rows pass, one after the other in the order of the list.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+
+from spikeport.engine.cpu.listing import BITS
+from spikeport.engine.cpu.moves import copy
+from spikeport.engine.cpu.structures import Floats, Integers
+from spikeport.engine.cpu.vectors import ones_of, put
+from spikeport.machine import part
+from spikeport.machine.llvm import (
+    BYTE,
+    EIGHT,
+    WORD,
+    carried,
+    constant,
+    intrinsic,
+    lanes_of,
+    named,
+    named_kinds,
+    pointer,
+    spread,
+)
+
+WIDE, NARROW = (0,) * 8, (0,) * 4  #: units whose sums fill half of AVX2's registers, and a quarter
+WIDTH = EIGHT * len(NARROW)  #: rows have a multiple of so many numbers
+
+
+class Matrix(NamedTuple):
+    """A matrix by input, and what is done to its sums."""
+
+    weight: Any  #: [inputs, padded sums]; integers of 16 bits or 32
+    bias: Any  #: [padded sums], what the sums begin with
+    left: Any  #: of integers the exponent, as shifts; else None
+    right: Any
+    graded: Any  #: 1 where other numbers enter than zeros and ones, else None
+
+
+def padded(size: int) -> int:
+    """The length of a row that holds ``size`` numbers."""
+    return -(-size // WIDTH) * WIDTH
+
+
+@intrinsic
+def _some(typing: Any, x: Any, at: Any) -> Any:
+    """Which of ``x[at : at + 8]`` are not zero: the lowest bits of a word, the first of them lowest."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = signature.args[0]
+        many = ir.VectorType(context.get_value_type(kind.dtype), EIGHT)
+        place = pointer(context, builder, kind, arguments[0], arguments[1], many)
+        values, zero = builder.load(place, align=kind.dtype.bitwidth // 8), constant(many, 0)
+        differ = builder.fcmp_unordered if isinstance(kind.dtype, types.Float) else builder.icmp_unsigned
+        return builder.zext(builder.bitcast(differ("!=", values, zero), BYTE), WORD)
+
+    return types.uint64(x, at), generate
+
+
+@part
+def events(x: Any, begin: int, size: int, who: Integers) -> int:
+    """List which of ``size`` values from ``begin`` on are not zero; how many. ``who`` has room for eight more."""
+    k: Any = np.uint64(0)
+    whole = size // EIGHT * EIGHT
+    for j in range(0, whole, EIGHT):
+        some = _some(x, begin + j)
+        put(who, np.int64(k), np.int32(j), BITS, np.int64(some) * EIGHT)
+        k += ones_of(some)
+    count = np.int64(k)
+    for j in range(whole, size):
+        who[count] = j
+        count += np.int64(x[begin + j] != 0)
+    return int(count)
+
+
+@intrinsic
+def _sum_up(typing: Any, matrix: Any, who: Any, number: Any, x: Any, begin: Any, sums: Any, at: Any, units: Any) -> Any:
+    """``sums[i] += x[begin + j] * matrix.weight[j, i]`` for [lanes] i from ``at`` on, and ``number`` j in ``who``.
+
+    Weights are of the sums' type, or shorter integers, and ``x`` of the sums', or bytes.
+    """
+    signature = types.void(matrix, who, number, x, begin, sums, at, units)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kinds, (_, _, number, _, begin, _, at, _) = signature.args, arguments
+        own, given = named_kinds(kinds[0]), named(builder, kinds[0], arguments[0])
+        weight = context.make_array(own.weight)(context, builder, given.weight)
+        length = builder.extract_value(weight.shape, 1)
+        real, graded = isinstance(kinds[5].dtype, types.Float), not isinstance(own.graded, types.NoneType)
+        lane, short = (context.get_value_type(kind.dtype) for kind in (kinds[5], own.weight))
+        many, rows = ir.VectorType(lane, EIGHT), ir.VectorType(short, EIGHT)
+        add, times = (builder.fadd, builder.fmul) if real else (builder.add, builder.mul)
+
+        def place(kind: Any, array: Any, at: Any, target: Any) -> Any:
+            return pointer(context, builder, kind, array, at, target)
+
+        pieces = [builder.add(at, WORD(start)) for start in range(0, lanes_of(kinds[7]), EIGHT)]
+        there = [place(kinds[5], arguments[5], piece, many) for piece in pieces]
+
+        def _factor(row: Any) -> Any:
+            came = context.get_value_type(kinds[3].dtype)
+            value = builder.load(place(kinds[3], arguments[3], builder.add(begin, row), came))
+            if came != lane:
+                value = builder.uitofp(value, lane) if real else builder.zext(value, lane)
+            return spread(builder, value, EIGHT)
+
+        def one_more(k: Any, totals: list[Any]) -> list[Any]:
+            row = builder.sext(builder.load(place(kinds[1], arguments[1], k, ir.IntType(32))), WORD)
+            start = builder.gep(weight.data, [builder.add(builder.mul(row, length), at)])
+            factor = _factor(row) if graded else None
+            results = []
+            for number, total in enumerate(totals):
+                origin = builder.bitcast(builder.gep(start, [WORD(number * EIGHT)]), rows.as_pointer())
+                added = builder.load(origin, align=short_size)
+                added = added if short == lane else builder.sext(added, many)
+                results.append(add(total, times(added, factor) if graded else added))
+            return results
+
+        short_size, size = (kind.dtype.bitwidth // 8 for kind in (own.weight, kinds[5]))
+        before = [builder.load(each, align=size) for each in there]
+        for total, each in zip(carried(builder, WORD(0), number, before, one_more), there, strict=True):
+            builder.store(total, each, align=size)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@part
+def _shift(sums: Floats, left: Any, right: Any) -> None:
+    """Apply an exponent to sums; None is that of real ones."""
+    if right is not None:
+        for i in range(sums.shape[0]):
+            sums[i] = (sums[i] << left) >> right
+
+
+@part
+def put_sums(x: Any, begin: int, matrix: Matrix, who: Integers, sums: Floats) -> None:
+    """The sums [padded] that a matrix makes of the values from ``begin`` on; ``who``: [inputs + MARGIN]."""
+    copy(matrix.bias, sums)
+    number = events(x, begin, matrix.weight.shape[0], who)
+    at = 0
+    while at + EIGHT * len(WIDE) <= sums.shape[0]:
+        _sum_up(matrix, who, number, x, begin, sums, at, WIDE)
+        at += EIGHT * len(WIDE)
+    if at < sums.shape[0]:
+        _sum_up(matrix, who, number, x, begin, sums, at, NARROW)
+    _shift(sums, matrix.left, matrix.right)

@@ -1,0 +1,64 @@
+"""A matrix whose inputs are mostly zero: its rows are added for those that are not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spikeport.engine.cpu.gather import Matrix, padded, put_sums
+from spikeport.engine.cpu.listing import MARGIN
+from spikeport.engine.cpu.moves import copy
+from spikeport.engine.cpu.structures import Bytes, Floats, Integers
+from spikeport.engine.synapse import Step
+from spikeport.graph import Linear
+from spikeport.machine import compiled
+from spikeport.threads import over_parts
+
+
+@compiled
+def _all_sums(x: Bytes, matrix: Matrix, who: Integers, sums: Floats, out: Floats, begin: int, end: int) -> None:
+    """The sums ``out`` [N, sums] of bytes [N * inputs], for ``begin`` ... ``end - 1`` of N."""
+    for n in range(begin, end):
+        put_sums(x, n * matrix.weight.shape[0], matrix, who, sums)
+        copy(sums[: out.shape[1]], out[n])
+
+
+def laid_out(synapse: Linear, dtype: np.dtype[Any], most: int | None) -> Matrix | None:
+    """A matrix whose sums are made in a type, of whole numbers up to ``most``, or None of any.
+
+    None where they are integers that 32 bits do not hold.
+    """
+    kind, whole = dtype, dtype.kind == "i"
+    if whole:
+        sizes = np.abs(synapse.weight.astype(np.int64))
+        if most is None or sizes.sum(1).max() * most >= 2**31:
+            return None
+        kind = np.dtype(np.int16 if sizes.max() < 2**15 else np.int32)  # a user's format may have wide weights
+    weight = np.zeros((synapse.weight.shape[1], padded(synapse.channels)), kind)
+    weight[:, : synapse.channels] = synapse.weight.T
+    bias = np.zeros(weight.shape[1], dtype)
+    bias[: synapse.channels] = 0 if synapse.bias is None else synapse.bias
+    left, right = (max(synapse.exponent, 0), max(-synapse.exponent, 0)) if whole else (None, None)
+    return Matrix(weight, bias, left, right, None if most == 1 else np.int32(1))
+
+
+def of_spikes(synapse: Linear, dtype: np.dtype[Any], *, most: int) -> Step:
+    """Real sums of bytes up to ``most``, [T, B, inputs] to [T, B, sums], added in the order of the inputs."""
+    matrix, inputs = laid_out(synapse, dtype, most), synapse.weight.shape[1]
+    assert matrix is not None
+
+    def sums(x: Tensor) -> Tensor:
+        values, number = x.contiguous().numpy().ravel(), x.shape[0] * x.shape[1]
+        out = np.empty((number, synapse.channels), dtype)
+
+        def part(begin: int, end: int) -> None:
+            memory = np.empty(inputs + MARGIN, np.int32), np.empty(matrix.weight.shape[1], dtype)
+            _all_sums(values, matrix, *memory, out, begin, end)
+
+        over_parts(part, number, step=1, weight=synapse.weight.size // 16)
+        return torch.from_numpy(out).reshape(*x.shape[:2], -1)
+
+    return sums

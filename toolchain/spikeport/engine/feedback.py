@@ -1,0 +1,65 @@
+"""The neurons of a graph that feed back to themselves in a way that one compiled loop computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from spikeport.engine import cpu
+from spikeport.engine.neuron import Cycle, Neurons
+from spikeport.engine.stretches import Stretch, stretches
+from spikeport.graph import LIF, CubaLIF, Delay, Graph, Input, Linear, Range, Real
+
+BYTE = 255
+SMALL = 1 << 18  #: weights up to which adding rows of them is as fast as a product, though nothing that enters is zero
+
+
+def cycles(
+    graph: Graph, neurons: Mapping[str, Neurons], entering: Mapping[str, Range | None]
+) -> tuple[dict[str, Cycle], dict[str, str]]:
+    """By neuron layer: those whose spikes come back by a matrix alone, a step later; and the matrix by which alone
+    something else enters some of them, whose sums they make too."""
+    ready: dict[str, Cycle] = {}
+    joined: dict[str, str] = {}
+    for name, back in filter(None, (_found(graph, stretch) for stretch in stretches(graph))):
+        matrix, own = cast(Linear, graph.nodes[back]), _own(graph, name, back, entering)
+        if own is not None and (cycle := cpu.fed_back(matrix, neurons[name], own[1])):
+            ready[name], joined[name] = cycle, own[0]
+        elif cycle := cpu.fed_back(matrix, neurons[name]):
+            ready[name] = cycle
+    return ready, joined
+
+
+def _found(graph: Graph, stretch: Stretch) -> tuple[str, str] | None:
+    """The neurons of a stretch and the matrix behind their delay; None where something else feeds back."""
+    kinds = {type(graph.nodes[name]): name for name in stretch.names}
+    delay = kinds.get(Delay)
+    if not stretch.feeds_back or len(stretch.names) != 3 or Linear not in kinds or delay is None:
+        return None
+    name, back = kinds.get(LIF) or kinds.get(CubaLIF), kinds[Linear]
+    if name is None or graph.sources(back) != (delay,) or graph.sources(delay) != (name,):
+        return None
+    node, past = graph.nodes[name], graph.nodes[delay]
+    assert isinstance(node, LIF)
+    assert isinstance(past, Delay)
+    apart = len(graph.sources(name)) > 1 and len(graph.operands(name)) == 1
+    return (name, back) if past.steps == 1 and len(node.shape) == 1 and apart else None
+
+
+def _own(
+    graph: Graph, name: str, back: str, entering: Mapping[str, Range | None]
+) -> tuple[str, tuple[Linear, int | None]] | None:
+    """The matrix by which alone something else enters neurons, and the most that enters it, None of real numbers.
+
+    None where there is none, or adding its rows does not repay.
+    """
+    own, *others = (source for source in graph.sources(name) if source != back)
+    node, x = graph.nodes[own], entering[own]
+    if others or graph.targets(own) != (name,) or own in graph.outputs or not isinstance(node, Linear):
+        return None
+    before = graph.nodes[graph.sources(own)[0]]
+    still = isinstance(before, Input) and before.coding == "direct"
+    few = x is not None and x.low >= 0 and x.high <= BYTE
+    known = few or isinstance(graph.arithmetic, Real)
+    repays = node.weight.size <= SMALL or (few and x is not None and x.high <= 1)
+    return (own, (node, int(x.high) if few and x is not None else None)) if known and repays and not still else None
