@@ -6,8 +6,29 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from spikeport.graph import LIF, LOIHI2, Conv, Delay, Flatten, Graph, Input, Linear, Loihi, Pool, Readout, Real, Synapse
+from spikeport.graph import (
+    LIF,
+    LOIHI2,
+    Conv,
+    Delay,
+    Flatten,
+    Graph,
+    Input,
+    Linear,
+    Loihi,
+    Pool,
+    Readout,
+    Real,
+    Scale,
+    Synapse,
+)
 
+ADAPTING = {
+    "alpha": 0.9,
+    "beta": 0.97,
+    "a": 0.1,
+    "b": 0.5,
+}  #: `adapting`: how much u and w keep, and w takes up of u and of spikes
 RATE = 0.15  # share of input values and, by the choice of thresholds, about that of the neurons that spike
 
 
@@ -128,6 +149,27 @@ def recurrent(steps, hidden, *, integers=True):
     }
     edges = [("in", "fc"), ("fc", "lif"), ("lif", "past"), ("past", "back"), ("back", "lif"), ("lif", "last")]
     return Graph(nodes, (*edges, ("last", "out")), steps, arithmetic=Loihi(LOIHI2) if integers else Real())
+
+
+def adapting(steps, hidden):
+    """As `recurrent` in float32, with a second state that takes up membranes and spikes: SparCh's RadLIF."""
+    graph, alpha = recurrent(steps, hidden, integers=False), ADAPTING["alpha"]
+    lif = LIF((hidden,), np.float32(0), np.full(steps, 0.05, np.float32), compare=">", reset="none")
+    factors = {"drive": 1 - alpha, "w": 1, "w.off": alpha - 1, "u.keep": alpha, "u.back": -alpha, "u": 1}
+    factors |= {f"w.{name}": ADAPTING[name] for name in ("beta", "a", "b")}
+    nodes = {**graph.nodes, "lif": lif, **{name: Scale(np.float32(factor)) for name, factor in factors.items()}}
+    nodes |= {"u.past": Delay((hidden,), 1), "w.past": Delay((hidden,), 1)}
+    into = {
+        "fc": ("in",),
+        "drive": ("fc", "back"),
+        "w": ("w.beta", "w.a", "w.b"),
+        "w.off": ("w",),
+        "w.beta": ("w.past",),
+    }
+    into |= {"w.a": ("u.past",), "w.b": ("past",), "u.keep": ("u.past",), "u.back": ("past",), "lif": ("u",)}
+    into |= {"u": ("drive", "w.off", "u.keep", "u.back"), "past": ("lif",), "back": ("past",), "last": ("lif",)}
+    into |= {"u.past": ("u",), "w.past": ("w",), "out": ("last",)}
+    return graph.with_(nodes=nodes, edges=tuple((source, name) for name, all_ in into.items() for source in all_))
 
 
 def samples(graph, batch, seed=0):

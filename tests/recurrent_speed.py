@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench_networks import recurrent
+from bench_networks import ADAPTING, adapting, recurrent
 from bench_record import processor
 from benchmarks.peers import timed
 from peer_speed import started
@@ -27,12 +27,16 @@ from spikeport.formats import onnx
 from spikeport.graph import Graph
 
 ROUNDS = 7
-SIZES = [(T, hidden, batch) for hidden in (128, 512) for batch in (1, 64) for T in (100, 1000)]
+LONGEST = 1000
+SIZES = [(T, hidden, batch) for hidden in (128, 512) for batch in (1, 64) for T in (100, LONGEST)]
+RADLIF = "float32, RadLIF"
+KINDS = ("integers", "float32", RADLIF)
 HEAD = """# The engine on recurrent networks
 
 Written by `python tests/recurrent_speed.py --write docs/results/recurrent-speed.md`. 40 inputs of events, a matrix,
-neurons whose spikes come back by a matrix a step later, a matrix, a readout: milliseconds for all steps of a batch,
-medians of {rounds} runs with their quarters. Each tool has a process of its own, one thread, and they take turns.
+neurons whose spikes come back by a matrix a step later, a matrix, a readout; "RadLIF" are SparCh's neurons, with a
+second state that takes up their membranes and spikes. Milliseconds for all steps of a batch, medians of {rounds} runs
+with their quarters. Each tool has a process of its own, one thread, and they take turns.
 onnxruntime runs spikeport's own export, torch the same network in its own operations, step by step. Outputs are
 compared first: integers are equal to the bit, real ones within 1e-2. Ratios are of the processor's time, of which the
 engine's stands beside its own.
@@ -45,7 +49,7 @@ engine's stands beside its own.
 
 
 def eager(graph: Graph, x: torch.Tensor) -> torch.Tensor:
-    """The real network as one would write it."""
+    """A real network as one would write it."""
     inward, back, last = (torch.as_tensor(np.array(graph[name].weight)).T for name in ("fc", "back", "last"))
     v = spikes = torch.zeros(x.shape[1], back.shape[0])
     total = torch.zeros(x.shape[1], 10)
@@ -53,6 +57,20 @@ def eager(graph: Graph, x: torch.Tensor) -> torch.Tensor:
         v = 0.9 * v + now @ inward + spikes @ back
         spikes = (v > 1).float()
         v = v - spikes
+        total += spikes @ last
+    return total
+
+
+def eager_adapting(graph: Graph, x: torch.Tensor) -> torch.Tensor:
+    """The same of `adapting`."""
+    inward, back, last = (torch.as_tensor(np.array(graph[name].weight)).T for name in ("fc", "back", "last"))
+    (alpha, beta, a, b), theta = ADAPTING.values(), float(graph["lif"].threshold[0])
+    u = w = spikes = torch.zeros(x.shape[1], back.shape[0])
+    total = torch.zeros(x.shape[1], 10)
+    for now in x:
+        w = beta * w + a * u + b * spikes
+        u = (1 - alpha) * (now @ inward + spikes @ back) + (alpha - 1) * w + alpha * u - alpha * spikes
+        spikes = (u > theta).float()
         total += spikes @ last
     return total
 
@@ -70,22 +88,29 @@ def runs(tool: str, graph: Graph, x: np.ndarray) -> Callable[[], Any]:
         session = onnxruntime.InferenceSession(onnx.build(graph).SerializeToString(), options)
         return lambda: session.run(["output"], {"input": x})[0]
     there = torch.as_tensor(x)
-    return lambda: eager(graph, there)
+    by_hand = eager_adapting if "u" in graph.nodes else eager
+    return lambda: by_hand(graph, there)
 
 
-def child(tool: str, steps: int, hidden: int, batch: int, integers: int) -> None:
+def network(steps: int, hidden: int, kind: str) -> Graph:
+    """The network of a row."""
+    return adapting(steps, hidden) if kind == RADLIF else recurrent(steps, hidden, integers=kind == "integers")
+
+
+def child(tool: str, steps: int, hidden: int, batch: int, kind: str) -> None:
     """One tool, in this process: its output, then its times."""
     torch.set_num_threads(1)
     x = (np.random.default_rng(1).random((steps, batch, 40)) < 0.2).astype(np.float32)
-    run = runs(tool, recurrent(steps, hidden, integers=bool(integers)), x)
+    run = runs(tool, network(steps, hidden, kind), x)
     print(json.dumps(np.asarray(run()).tolist()), flush=True)
     timed(run)
 
 
-def row(steps: int, hidden: int, batch: int, *, integers: bool) -> str:
+def row(steps: int, hidden: int, batch: int, kind: str) -> str:
     """One network, compared and timed."""
+    integers = kind == "integers"
     tools = ("engine", "onnxruntime") if integers else ("engine", "onnxruntime", "torch, eager")
-    facts = [str(fact) for fact in (steps, hidden, batch, int(integers))]
+    facts = [str(fact) for fact in (steps, hidden, batch, kind)]
     with ExitStack() as stack:
         children = [started(Path(__file__), ["--child", tool, *facts], stack) for tool in tools]
         ours, *theirs = (np.asarray(each.told()) for each in children)
@@ -102,7 +127,6 @@ def row(steps: int, hidden: int, batch: int, *, integers: bool) -> str:
         cpu = statistics.median(turn[number][1] for turn in took)
         ratio = f" | {cpu / mine:.1f}" if number else f" | {cpu:.2f}"
         cells.append(f"{middle:.2f} ({low:.2f} to {high:.2f}){ratio}")
-    kind = "integers" if integers else "float32"
     return f"| {steps:,} | {hidden} | {batch} | {kind} | {' | '.join(cells)} |"
 
 
@@ -113,13 +137,13 @@ def main() -> None:
     order = options.parse_args()
     if order.child:
         tool, *facts = order.child
-        child(tool, *map(int, facts))
+        child(tool, *map(int, facts[:-1]), facts[-1])
         return
     where = f"{processor()}, torch {torch.__version__}, onnxruntime {version('onnxruntime')}."
     rows = []
     for size in SIZES:
-        for integers in (True, False):
-            rows.append(row(*size, integers=integers))
+        for kind in KINDS if size[0] == LONGEST else KINDS[:2]:
+            rows.append(row(*size, kind))
             print(rows[-1], flush=True)
     if order.write:
         write_text(order.write, HEAD.format(rounds=ROUNDS, where=where) + "\n".join(rows) + "\n")

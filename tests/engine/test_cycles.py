@@ -11,7 +11,7 @@ from equal_records import ALL, same
 from spikeport.engine import simulate
 from spikeport.engine.run import Engine
 from spikeport.engine.stretches import stretches
-from spikeport.graph import LIF, LOIHI2, CubaLIF, Delay, Graph, Input, Linear, Loihi, Readout, Real, Scale
+from spikeport.graph import ALIF, LIF, LOIHI2, CubaLIF, Delay, Graph, Input, Linear, Loihi, Readout, Real, Scale
 from spikeport.graph.definition import run
 from spikeport.target import Request
 
@@ -77,6 +77,24 @@ def test_the_loop_is_the_definition_in_every_bit(integers, reset, cuba):
     np.testing.assert_array_equal(record.membranes["lif"], truth.after["lif"])
     assert 0.05 < truth.spikes("lif").mean() < 0.95
     same(record, simulate(graph, x, ALL, kernels="plain"))
+
+
+@pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
+def test_the_loop_is_the_definition_of_neurons_that_adapt(reset):
+    """As in Bellec's LSNN; rises of 1/4 that halve."""
+    steps = 4
+    before, x = recurrent(steps, False, reset=reset), samples(steps)
+    own = {name: getattr(before["lif"], name) for name in ("decay", "threshold", "bias", "compare", "reset")}
+    rise = {"adaptation": np.float32(0.25), "adaptation_decay": np.float32(0.5)}
+    graph = before.replace({"lif": ALIF((N,), **own, **rise)})
+    engine, truth = Engine(graph, kernels="fast"), run(graph, x)
+    record = engine.simulate(x, ALL)
+    assert set(engine._program.cycles) == {"lif"}
+    np.testing.assert_array_equal(record.membranes["lif"], truth.after["lif"])
+    np.testing.assert_array_equal(record.trains["lif"].unpack(), truth.spikes("lif"))
+    assert (truth.spikes("lif") != run(before, x).spikes("lif")).any()
+    same(record, simulate(graph, x, ALL, kernels="plain"))
+    same(engine.simulate(x, replace(ALL, memory=1 << 10)), record)
 
 
 @pytest.mark.parametrize("integers", [True, False])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,13 +12,14 @@ from random_graphs import random_graph
 from spikeport.engine import simulate
 from spikeport.engine.build import kernels_here
 from spikeport.engine.run import Engine
-from spikeport.graph import LIF, LOIHI2, CubaLIF, Graph, Input, Linear, Loihi
+from spikeport.graph import ALIF, LIF, LOIHI2, CubaLIF, Graph, Input, Linear, Loihi
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("reset", ["zero", "subtract", "value", "none"])
-@pytest.mark.parametrize("cuba", [False, True])
-def test_real_neurons_round_alike_in_both_kernels(dtype, reset, cuba):
+@pytest.mark.parametrize("compare", [">", ">="])
+@pytest.mark.parametrize("kind", [LIF, CubaLIF, ALIF])
+def test_real_neurons_round_alike_in_both_kernels(dtype, reset, kind, compare):
     """Numbers with full significands, where another order, or a fused multiply-add, would show."""
     rng = np.random.default_rng(5)
     shape, steps = (3, 11, 7), 6
@@ -24,8 +27,10 @@ def test_real_neurons_round_alike_in_both_kernels(dtype, reset, cuba):
     def numbers(*size):
         return rng.standard_normal(size).astype(dtype)
 
-    extra = {"current_decay": rng.random(3).astype(dtype)} if cuba else {}
-    node = (CubaLIF if cuba else LIF)(
+    extra = {"current_decay": rng.random(3).astype(dtype)} if kind is CubaLIF else {}
+    if kind is ALIF:
+        extra = {"adaptation": numbers(3), "adaptation_decay": rng.random(shape).astype(dtype)}
+    node = kind(
         shape,
         decay=rng.random(shape).astype(dtype),
         threshold=np.abs(numbers(steps, *shape)),
@@ -33,12 +38,17 @@ def test_real_neurons_round_alike_in_both_kernels(dtype, reset, cuba):
         gain=numbers(),
         reset=reset,
         reset_value=numbers(),
+        compare=compare,
         **extra,
     )
     graph = Graph({"input": Input(shape, "events"), "lif": node}, (("input", "lif"),), steps)
     graph = graph.with_(arithmetic=type(graph.arithmetic)(np.dtype(dtype).name))
     samples = numbers(steps, 40, *shape)
-    same(simulate(graph, samples, ALL, kernels="fast"), simulate(graph, samples, ALL, kernels="plain"))
+    engine = Engine(graph, kernels="fast")
+    record, plain = engine.simulate(samples, ALL), simulate(graph, samples, ALL, kernels="plain")
+    assert hasattr(engine.ready(None).neurons["lif"], "parameters"), "on the loops"
+    same(record, plain)
+    same(engine.simulate(samples, replace(ALL, memory=1 << 14)), plain)
 
 
 def test_the_environment_forces_the_plain_kernels(monkeypatch):

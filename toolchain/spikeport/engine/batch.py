@@ -33,6 +33,7 @@ class Run:
     results: Results
     batch: int = 0
     states: dict[str, Any] = field(default_factory=dict)
+    carried: dict[tuple[str, ...], Any] = field(default_factory=dict)  #: by circuits
     pasts: dict[str, Tensor] = field(default_factory=dict)
     counted: dict[str, list[Callable[[], Counted]]] = field(default_factory=dict)
     spikes: dict[str, list[Tensor]] = field(default_factory=dict)  #: of the steps at hand
@@ -104,6 +105,8 @@ class Run:
         whole = next((name for name in stretch.names if name in self.program.cycles), None)
         if whole is not None:
             return self._fed_back(whole, stretch, values, start, steps)
+        if stretch.names in self.program.circuits:
+            return self._circuit(stretch, values, start, steps)
         outside = {source for name in stretch.names for source in graph.sources(name)}.difference(stretch.names)
         delays = {name: node for name in stretch.names if isinstance(node := graph.nodes[name], Delay)}
         wanted: dict[str, list[Tensor]] = {name: [] for name in stretch.wanted}
@@ -133,6 +136,22 @@ class Run:
             for other in (each for each in stretch.names if each != name):  # the delay, then the matrix
                 known[other] = self._at(other, known, start, steps)
         return {each: known[each] for each in stretch.wanted}
+
+    def _circuit(self, stretch: Stretch, values: Mapping[str, Tensor], start: int, steps: int) -> dict[str, Tensor]:
+        """A cycle of other nodes, in one loop; where events are asked for, what its synapses read is kept besides."""
+        graph, run = self.graph, self.program.circuits[stretch.names]
+        neurons = [name for name in stretch.names if name in self.program.layers]
+        synapses = [name for name in stretch.names if isinstance(graph.nodes[name], Synapse) and self.request.events]
+        read = {source for name in synapses for source in graph.sources(name)}.intersection(stretch.names)
+        asked = {"keep": any(map(self.request.keeps_membrane, neurons)), "watch": self.request.events}
+        entering = {name: values[name] for name in run.outside}
+        state, wanted = self.carried.get(stretch.names), sorted(stretch.wanted | read)
+        fired, known, self.carried[stretch.names] = run(entering, state, start, steps, wanted, **asked)
+        known |= {name: self._kept(name, each) for name, each in fired.items()}
+        for name in synapses:
+            x = self._sum(graph.sources(name), name, {**values, **known})
+            self.events.setdefault(name, []).append(events.of_synapse(self.program, name, x, steps))
+        return {name: known[name] for name in stretch.wanted}
 
     def _operands(self, name: str, values: Mapping[str, Tensor]) -> list[Tensor]:
         """What enters a node: of all but operations one value, the sum over its edges."""

@@ -79,9 +79,12 @@ def _fast_real(graph: Graph, device: str, dtype: torch.dtype) -> Program:
         neurons[name] = cpu.prepare(layer, None, layer.shape, arithmetic) or definition(layer, graph)
     cycles, joined = feedback.cycles(graph, neurons, incoming)
     entering |= {name: entering[own] for name, own in joined.items()}
-    others = {name: node for name, node in stateless(graph).items() if name not in joined.values()}
+    circuits, taken = feedback.circuits(graph, neurons, cycles, incoming, np.dtype(arithmetic.dtype))
+    taken |= set(joined.values())
+    others = {name: node for name, node in stateless(graph).items() if name not in taken}
     steps = {name: _real_step(node, incoming[name], dtype, device) for name, node in others.items()}
-    return Program(graph, device, "fast", steps, neurons, entering, incoming, joined, cycles=cycles)
+    made = Program(graph, device, "fast", steps, neurons, entering, incoming, joined, cycles=cycles)
+    return replace(made, circuits=circuits)
 
 
 def _real_step(node: Node, x: Range | None, dtype: torch.dtype, device: str) -> Step:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
+
+import numpy as np
 
 from spikeport.engine import cpu
-from spikeport.engine.neuron import Cycle, Neurons
+from spikeport.engine.neuron import Circuit, Cycle, Neurons
 from spikeport.engine.stretches import Stretch, stretches
-from spikeport.graph import LIF, CubaLIF, Delay, Graph, Input, Linear, Range, Real
+from spikeport.graph import ALIF, LIF, CubaLIF, Delay, Graph, Input, Linear, Range, Real
 
 BYTE = 255
 SMALL = 1 << 18  #: weights up to which adding rows of them is as fast as a product, though nothing that enters is zero
@@ -30,13 +32,35 @@ def cycles(
     return ready, joined
 
 
+def circuits(
+    graph: Graph,
+    neurons: Mapping[str, Neurons],
+    known: Mapping[str, Cycle],
+    entering: Mapping[str, Range | None],
+    dtype: np.dtype[Any],
+) -> tuple[dict[tuple[str, ...], Circuit], set[str]]:
+    """All other cycles of real numbers that a loop can run, by their nodes; and the matrices by which something enters
+    them, whose sums they make too."""
+    ready: dict[tuple[str, ...], Circuit] = {}
+    joined: set[str] = set()
+    for names in (stretch.names for stretch in stretches(graph) if stretch.feeds_back):
+        if known.keys().isdisjoint(names):
+            outside = dict.fromkeys(source for name in names for source in graph.sources(name) if source not in names)
+            own = tuple(name for name in outside if _repays(graph, name, names, entering) is not None)
+            circuit = cpu.looped(graph, names, own, neurons, dtype)
+            if circuit is not None:
+                ready[names] = circuit
+                joined.update(own)
+    return ready, joined
+
+
 def _found(graph: Graph, stretch: Stretch) -> tuple[str, str] | None:
     """The neurons of a stretch and the matrix behind their delay; None where something else feeds back."""
     kinds = {type(graph.nodes[name]): name for name in stretch.names}
     delay = kinds.get(Delay)
     if not stretch.feeds_back or len(stretch.names) != 3 or Linear not in kinds or delay is None:
         return None
-    name, back = kinds.get(LIF) or kinds.get(CubaLIF), kinds[Linear]
+    name, back = next((kinds[kind] for kind in (LIF, CubaLIF, ALIF) if kind in kinds), None), kinds[Linear]
     if name is None or graph.sources(back) != (delay,) or graph.sources(delay) != (name,):
         return None
     node, past = graph.nodes[name], graph.nodes[delay]
@@ -54,12 +78,26 @@ def _own(
     None where there is none, or adding its rows does not repay.
     """
     own, *others = (source for source in graph.sources(name) if source != back)
-    node, x = graph.nodes[own], entering[own]
-    if others or graph.targets(own) != (name,) or own in graph.outputs or not isinstance(node, Linear):
+    found = None if others else _repays(graph, own, (name,), entering)
+    return None if found is None else (own, found)
+
+
+def _repays(
+    graph: Graph, name: str, readers: tuple[str, ...], entering: Mapping[str, Range | None]
+) -> tuple[Linear, int | None] | None:
+    """A matrix of features that these alone read, and the most that enters it, None of real numbers.
+
+    None for other nodes, and where adding its rows does not repay.
+    """
+    node, x = graph.nodes[name], entering[name]
+    if not set(graph.targets(name)) <= set(readers) or name in graph.outputs or not isinstance(node, Linear):
         return None
-    before = graph.nodes[graph.sources(own)[0]]
+    before = graph.nodes[graph.sources(name)[0]]
     still = isinstance(before, Input) and before.coding == "direct"
     few = x is not None and x.low >= 0 and x.high <= BYTE
     known = few or isinstance(graph.arithmetic, Real)
     repays = node.weight.size <= SMALL or (few and x is not None and x.high <= 1)
-    return (own, (node, int(x.high) if few and x is not None else None)) if known and repays and not still else None
+    features = len(graph.shapes[name]) == 1
+    return (
+        (node, int(x.high) if few and x is not None else None) if known and repays and features and not still else None
+    )

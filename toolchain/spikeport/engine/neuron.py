@@ -7,7 +7,7 @@ A graph's last step may leave none: no step follows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -82,6 +82,27 @@ class Cycle(Protocol):
 
     def __call__(self, x: Tensor, state: Any, start: int, steps: int, *, keep: bool, watch: bool) -> Fired:
         """As `Neurons`; ``x`` is what enters beside that which comes back."""
+
+
+class Circuit(Protocol):
+    """The nodes of a cycle, neurons or none among them, some steps of it."""
+
+    @property
+    def outside(self) -> Iterable[str]:
+        """The nodes from outside whose values enter a call."""
+
+    def __call__(
+        self,
+        entering: Mapping[str, Tensor],
+        state: Any,
+        start: int,
+        steps: int,
+        wanted: Iterable[str],
+        *,
+        keep: bool,
+        watch: bool,
+    ) -> tuple[dict[str, Fired], dict[str, Tensor], Any]:
+        """What its neurons did, the numbers of the ``wanted`` nodes besides, and the state after these steps."""
 
 
 def flat(x: Tensor) -> Array:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from spikeport.engine import readout
-from spikeport.engine.neuron import Cycle, Neurons
+from spikeport.engine.neuron import Circuit, Cycle, Neurons
 from spikeport.engine.readout import Out
 from spikeport.engine.stretches import Stretch, stretches
 from spikeport.engine.synapse import Step
@@ -54,6 +54,7 @@ class Program:
     joined: Mapping[str, str] = field(default_factory=dict)  #: neuron layers, and the synapse whose sums each makes
     adding: Mapping[str, str] = field(default_factory=dict)  #: neuron layers, and those whose spikes they add to theirs
     cycles: Mapping[str, Cycle] = field(default_factory=dict)  #: neuron layers that run all steps of their cycle
+    circuits: Mapping[tuple[str, ...], Circuit] = field(default_factory=dict)  #: other cycles that a loop runs
     reaches: dict[str, Reach] = field(default_factory=dict)
     tallies: dict[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)  #: of a card, as `cuda.reached`
 
@@ -188,7 +189,8 @@ class Program:
     def calls(self) -> int:
         """How often Python calls a node in a batch: once, in a cycle that no loop runs at each step."""
         cycles = [stretch.names for stretch in self.stretches if stretch.feeds_back]
-        stepped = [names for names in cycles if not any(name in self.cycles for name in names)]
+        looped = self.circuits.keys() | {names for names in cycles if not self.cycles.keys().isdisjoint(names)}
+        stepped = [names for names in cycles if names not in looped]
         return len(self.graph.nodes) + sum(map(len, stepped)) * (self.graph.timesteps - 1)
 
     @cached_property

@@ -2,7 +2,7 @@
 
 `prepare` makes a layer ready: a synapse, neurons, or a synapse and the neurons that alone read it. `enter` is the way
 in, `packed` that to a card, `ends` says between which values it lies, `count` the way out, `reached` counts events;
-`of_spikes` makes real sums of them;
+`of_spikes` makes real sums of them, `fed_back` and `looped` run what feeds back;
 `chained` makes a graph ready for one sample at a time. All give the bits of the plain definition; where the loops do
 not serve, `prepare` gives nothing, and the plain definition runs.
 
@@ -18,6 +18,7 @@ from spikeport.first_use import on_first_use
 if TYPE_CHECKING:
     from spikeport.engine.cpu.chain import Chain as Chain
     from spikeport.engine.cpu.chain import prepare as chained
+    from spikeport.engine.cpu.circuit import prepare as looped
     from spikeport.engine.cpu.fused import overflowed as overflowed
     from spikeport.engine.cpu.layers import Joined as Joined
     from spikeport.engine.cpu.layers import fed_back as fed_back
@@ -37,6 +38,7 @@ _HOMES = {
     "ends": "spikeport.engine.cpu.small_sums",
     "enter": "spikeport.engine.cpu.layout:whole_numbers",
     "fed_back": "spikeport.engine.cpu.layers",
+    "looped": "spikeport.engine.cpu.circuit:prepare",
     "of_spikes": "spikeport.engine.cpu.matrix",
     "overflowed": "spikeport.engine.cpu.fused",
     "packed": "spikeport.engine.cpu.pack",
@@ -51,6 +53,7 @@ __all__ = [
     "ends",
     "enter",
     "fed_back",
+    "looped",
     "of_spikes",
     "overflowed",
     "packed",

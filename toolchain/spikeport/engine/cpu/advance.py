@@ -57,16 +57,19 @@ def advance(
             return builder.load(place(kind, array, at.parameters), align=align)
 
         own = Parameters(*(parameter(kind, array) for kind, array in zip(layer_kinds, layer, strict=True)))
-        held = [place(kind, array, at.state) for kind, array in zip(state_kinds, state, strict=True)]
-        flows = own.leak is not None
-        now = State(builder.load(held[0], align=align), builder.load(held[1], align=align) if flows else None)
+        used = State(True, own.leak is not None, own.up is not None)
+        held = [
+            place(kind, array, at.state) if there else None
+            for there, kind, array in zip(used, state_kinds, state, strict=True)
+        ]
+        now = State(*(builder.load(each, align=align) if each is not None else None for each in held))
         sums = builder.load(place(kinds[0], arguments[0], at.sums), align=align)
         after = arithmetic.step(
             lanes, sums, now, own, arguments[6], kinds[6], checked=not isinstance(kinds[7], types.NoneType)
         )
-        builder.store(after.state.membrane, held[0], align=align)
-        if flows:
-            builder.store(after.state.current, held[1], align=align)
+        for value, each in zip(after.state, held, strict=True):
+            if each is not None:
+                builder.store(value, each, align=align)
         sent = ir.VectorType(context.get_value_type(kinds[3].dtype), number)
         out = pointer(context, builder, kinds[3], arguments[3], at.spikes, sent)
         wider = sent.element.width > after.spikes.type.element.width

@@ -244,7 +244,7 @@ def _fired(chain: Chain, sums: Sums, layer: Layer, number: int) -> Wire:
         chain.calls.append(settled(fire, *entering, wire.values[:, None], idle, state, *memory, counts, 0, 1))
         return wire
     values = sums.called(chain.calls)
-    block, nobody = kernels.block(values, np.dtype(np.int32), wire.values.dtype), np.empty((0, 0), np.int32)
+    block, nobody = kernels.block(values, parameters, wire.values.dtype), np.empty((0, 0), np.int32)
     told = values, rules, parameters, wire.values, nobody, state[:, 0], block, counts, 0, values.shape[1]
     chain.calls.append(settled(kernels.neurons, *told))
     return wire

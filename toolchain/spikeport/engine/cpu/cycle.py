@@ -62,7 +62,7 @@ def fed_back(
     layer: Parameters,
     spikes: Bytes,  # [T + 1, B * N]: first those of the step before
     after: Floats,  # [T, B * N], or [0, 0]
-    state: Floats,  # [2, B * N] membrane and current between calls
+    state: Floats,  # `kernels.carried` between calls
     memory: Memory,
     block: Block,
     counts: Whole,  # [T, 5]
@@ -71,14 +71,12 @@ def fed_back(
     end: int,
 ) -> None:
     """All steps of the samples ``begin`` ... ``end - 1``; meanwhile their state lies together."""
-    size, sums, back = matrix.weight.shape[0], memory.sums, memory.back
-    decay, leak, bias, theta, reset_value, gain, low = layer
-    now = State(block.membrane, block.current)
+    size, sums, back = matrix.inputs, memory.sums, memory.back
+    now = State(block.membrane, block.current, block.rise)
     for first in range(begin, end, together):
         whole = slice(first * size, min(first + together, end) * size)
         number = whole.stop - whole.start
-        copy(state[0, whole], now.membrane)
-        copy(state[1, whole], now.current)
+        kernels.load(state, whole.start, number, now, now.rise)
         for t in range(spikes.shape[0] - 1):
             entering = x[min(t, x.shape[0] - 1)]
             for at in range(0, number, size):
@@ -87,16 +85,14 @@ def fed_back(
                 if inward is None:
                     _add(entering[here : here + size], back, sums[at : at + size])
                 else:
-                    begins = here // size * inward.weight.shape[0]
+                    begins = here // size * inward.inputs
                     put_sums(entering, begins, inward, memory.who, memory.ahead)
                     _add(memory.ahead, back, sums[at : at + size])
-            step = Parameters(decay, leak, bias, theta[min(t, theta.shape[0] - 1)], reset_value, gain, low)
-            places = Places(0, 0, 0, whole.start)
+            step, places = kernels.of_step(layer, t), Places(0, 0, 0, whole.start)
             kernels.step(sums, now, rules, step, spikes[t + 1], places, number, block, counts[t])
             if after.shape[0] > 0:
                 copy(now.membrane[:number], after[t, whole.start :])
-        copy(now.membrane[:number], state[0, whole])
-        copy(now.current[:number], state[1, whole])
+        kernels.keep(state, whole.start, number, now, now.rise)
 
 
 @dataclass(frozen=True)
@@ -112,14 +108,14 @@ class Cycle:
         self, x: Tensor, state: tuple[Array, Array] | None, start: int, steps: int, *, keep: bool, watch: bool
     ) -> Fired:
         """As `neuron.Cycle`; the state is that of the neurons and their last spikes."""
-        dtype, size = self.layer.parameters.bias.dtype, self.matrix.weight.shape[0]
+        dtype, size = self.layer.parameters.bias.dtype, self.matrix.inputs
         values = np.asarray(flat(x), np.uint8 if self.bytes else dtype)
-        inputs = size if self.inward is None else self.inward.weight.shape[0]
+        inputs = size if self.inward is None else self.inward.inputs
         samples = x.shape[1]
         count = samples * size
         spikes = np.empty((steps + 1, count), np.uint8)
         after = np.empty((steps, count) if keep else (NOTHING, NOTHING), dtype)
-        own, spikes[0] = (np.zeros((2, count), dtype), 0) if state is None else state
+        own, spikes[0] = (kernels.carried(self.layer.parameters, count), 0) if state is None else state
         told = self.matrix, self.inward, self.layer.watching(watch), self.layer.of_steps(start, steps)
         together = max(1, kernels.BLOCK // size)
 
@@ -127,7 +123,7 @@ class Cycle:
             counts, row = np.zeros((steps, KINDS), np.int64), padded(size)
             sums, (back, ahead) = np.empty(together * size, dtype), np.empty((2, row), dtype)
             memory = Memory(sums, back, ahead, np.empty(max(size, inputs) + MARGIN, np.int32))
-            block = kernels.block(sums, dtype, spikes.dtype, size)
+            block = kernels.block(sums, self.layer.parameters, spikes.dtype, size)
             fed_back(values, *told, spikes, after, own, memory, block, counts, together, begin, end)
             return counts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from spikeport.engine.cpu.advance import advance
-from spikeport.engine.cpu.kernels import BARE, CHECKED
+from spikeport.engine.cpu.kernels import BARE, CHECKED, of_step
 from spikeport.engine.cpu.listing import listed
 from spikeport.engine.cpu.moves import clear, copy
 from spikeport.engine.cpu.structures import (
@@ -115,8 +115,8 @@ def fire(
     lanes, steps, alone, carried = plan.lanes, len(x), len(spikes) == 0, len(state) > 0
     width, rows, columns = lanes * len(weight), plan.leaving[0], plan.leaving[1]
     apart = (after.shape[2] if alone else spikes.shape[2]) // (rows * columns)
-    v, current, sums, fires = block
-    now, (decay, leak, bias, theta, reset_value, gain, low) = State(v, current), layer
+    v, current, sums, fires, _ = block
+    now, leak = State(v, current, None), layer.leak
     together = max(1, len(lists.events) // steps)  # samples that a tile of weights serves before the next one
     for start in range(begin, end, together):
         some = min(together, end - start)
@@ -138,7 +138,7 @@ def fire(
                     here = Lists(lists.events[m * steps + t], lists.starts[m * steps + t])
                     row(i, plan, weight[tile], here, scratch, sums)
                     if not alone:
-                        step = Parameters(decay, leak, bias, theta[min(t, len(theta) - 1)], reset_value, gain, low)
+                        step = of_step(layer, t)
                         told, k = (now, sums, constants, step, pattern), i * columns * width % pattern + tile * lanes
                         out, place, far = (fires, 0, lanes) if beyond else (spikes[t, n], first, apart)
                         _step(*told, k, width, out, place, far, lanes, live, counts[t])

@@ -24,7 +24,7 @@ from spikeport.engine.cpu.structures import (
 )
 from spikeport.engine.integers import may_overflow, never_full
 from spikeport.engine.neuron import Counted, Fired, flat
-from spikeport.graph import LIF, STATE_SHIFT, Array, CubaLIF, Profile, Range, Shape, loihi, over_neurons
+from spikeport.graph import ALIF, LIF, STATE_SHIFT, Array, CubaLIF, Profile, Range, Shape, loihi, over_neurons
 from spikeport.threads import over_parts
 
 OVERFLOWS = {loihi.SATURATED: SATURATED, loihi.BEYOND: BEYOND, loihi.WRAPPED: WRAPPED}
@@ -56,15 +56,16 @@ class Layer:
         count, dtype = values.shape[1], self.parameters.bias.dtype
         spikes = np.empty((steps, count), counting(self.node))  # numpy asks for large pages, torch does not
         after = np.empty((steps, count) if keep else (NOTHING, NOTHING), dtype)
-        if state is None:  # else [2, N], membranes and currents; a call for all steps needs no state beyond them
-            state = np.zeros((NOTHING, NOTHING) if steps == self.node.timesteps else (2, count), dtype)
+        if state is None:  # a call for all steps needs no state beyond them
+            whole = steps == self.node.timesteps
+            state = np.zeros((NOTHING, NOTHING), dtype) if whole else kernels.carried(self.parameters, count)
         parameters, rules = self.of_steps(start, steps), self.watching(watch)
         if isinstance(rules, Constants):
             rules, values = rules._replace(floats=np.int32(values.dtype == np.float32)), values.view(np.int32)
 
         def part(begin: int, end: int) -> Array:
             counts = np.zeros((steps, KINDS), np.int64)
-            block = kernels.block(values, dtype, spikes.dtype)
+            block = kernels.block(values, parameters, spikes.dtype)
             kernels.neurons(values, rules, parameters, spikes, after, state, block, counts, begin, end)
             return counts
 
@@ -125,6 +126,7 @@ def laid_out(node: LIF, dtype: np.dtype[Any], width: int) -> tuple[Parameters, i
     end."""
     per_channel = [node.decay, node.bias, node.gain, node.reset_value, node.threshold[0]]
     per_channel += [node.current_decay] if isinstance(node, CubaLIF) else []
+    per_channel += [node.adaptation, node.adaptation_decay] if isinstance(node, ALIF) else []
     per_channel += [] if node.lower_bound is None else [node.lower_bound]
     channels = node.shape[:1]
     narrow = all(value.ndim == 0 or value.shape == channels for value in per_channel)
@@ -147,6 +149,8 @@ def laid_out(node: LIF, dtype: np.dtype[Any], width: int) -> tuple[Parameters, i
         reset_value=laid(node.reset_value if node.reset == "value" else np.zeros(())),
         gain=None if whole else laid(node.gain),
         low=None if node.lower_bound is None else laid(node.lower_bound),
+        up=laid(node.adaptation) if isinstance(node, ALIF) else None,
+        fade=laid(node.adaptation_decay) if isinstance(node, ALIF) else None,
     )
     return parameters, period
 

@@ -37,8 +37,9 @@ WIDTH = EIGHT * len(NARROW)  #: rows have a multiple of so many numbers
 class Matrix(NamedTuple):
     """A matrix by input, and what is done to its sums."""
 
-    weight: Any  #: [inputs, padded sums]; integers of 16 bits or 32
+    weight: Any  #: [inputs * padded sums], input by input; integers of 16 bits or 32
     bias: Any  #: [padded sums], what the sums begin with
+    inputs: Any
     left: Any  #: of integers the exponent, as shifts; else None
     right: Any
     graded: Any  #: 1 where other numbers enter than zeros and ones, else None
@@ -82,7 +83,7 @@ def events(x: Any, begin: int, size: int, who: Integers) -> int:
 
 @intrinsic
 def _sum_up(typing: Any, matrix: Any, who: Any, number: Any, x: Any, begin: Any, sums: Any, at: Any, units: Any) -> Any:
-    """``sums[i] += x[begin + j] * matrix.weight[j, i]`` for [lanes] i from ``at`` on, and ``number`` j in ``who``.
+    """``sums[i] += x[begin + j] * weight[j, i]`` for [lanes] i from ``at`` on, and ``number`` j in ``who``.
 
     Weights are of the sums' type, or shorter integers, and ``x`` of the sums', or bytes.
     """
@@ -92,7 +93,8 @@ def _sum_up(typing: Any, matrix: Any, who: Any, number: Any, x: Any, begin: Any,
         kinds, (_, _, number, _, begin, _, at, _) = signature.args, arguments
         own, given = named_kinds(kinds[0]), named(builder, kinds[0], arguments[0])
         weight = context.make_array(own.weight)(context, builder, given.weight)
-        length = builder.extract_value(weight.shape, 1)
+        bias = context.make_array(own.bias)(context, builder, given.bias)
+        length = builder.extract_value(bias.shape, 0)
         real, graded = isinstance(kinds[5].dtype, types.Float), not isinstance(own.graded, types.NoneType)
         lane, short = (context.get_value_type(kind.dtype) for kind in (kinds[5], own.weight))
         many, rows = ir.VectorType(lane, EIGHT), ir.VectorType(short, EIGHT)
@@ -144,7 +146,7 @@ def _shift(sums: Floats, left: Any, right: Any) -> None:
 def put_sums(x: Any, begin: int, matrix: Matrix, who: Integers, sums: Floats) -> None:
     """The sums [padded] that a matrix makes of the values from ``begin`` on; ``who``: [inputs + MARGIN]."""
     copy(matrix.bias, sums)
-    number = events(x, begin, matrix.weight.shape[0], who)
+    number = events(x, begin, matrix.inputs, who)
     at = 0
     while at + EIGHT * len(WIDE) <= sums.shape[0]:
         _sum_up(matrix, who, number, x, begin, sums, at, WIDE)

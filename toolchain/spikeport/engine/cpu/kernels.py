@@ -42,10 +42,49 @@ LANES = EIGHT * len(UNITS)  #: neurons that take a step together
 BARE, CHECKED = None, ()  #: whether `advance` counts spikes alone, or all
 
 
-def block(x: Floats, dtype: np.dtype[Any], spikes: np.dtype[Any], least: int = 0) -> Block:
-    """What a loop works in for sums like ``x``, parameters and spikes in their types, ``least`` neurons or more."""
-    size = max(BLOCK, least)
-    return Block(np.empty(size, dtype), np.empty(size, dtype), np.zeros(LANES, x.dtype), np.empty(LANES, spikes))
+def block(x: Floats, layer: Parameters, spikes: np.dtype[Any], least: int = 0) -> Block:
+    """What a loop works in for sums like ``x``, a layer, and spikes of a type; ``least`` neurons or more."""
+    size, dtype = -(-max(BLOCK, least) // LANES) * LANES, layer.bias.dtype  # the last vector may go beyond them
+    rise = None if layer.up is None else np.empty(size, dtype)
+    vectors = np.zeros(LANES, x.dtype), np.empty(LANES, spikes)
+    return Block(np.empty(size, dtype), np.empty(size, dtype), *vectors, rise)
+
+
+def carried(layer: Parameters, neurons: int) -> Floats:
+    """Zeros for what so many neurons carry between calls."""
+    return np.zeros((2 if layer.up is None else 3, neurons), layer.bias.dtype)
+
+
+@part
+def of_step(layer: Parameters, t: int) -> Parameters:
+    """The parameters of a step."""
+    decay, leak, bias, theta, reset_value, gain, low, up, fade = layer
+    return Parameters(decay, leak, bias, theta[min(t, theta.shape[0] - 1)], reset_value, gain, low, up, fade)
+
+
+@part
+def load(state: Floats, a: int, n: int, now: State, rise: Any) -> None:
+    """Begin with what n neurons carry, the first of them at ``a``, or with nothing; ``rise`` is that of ``now``."""
+    if state.shape[0] > 0:
+        copy(state[0, a : a + n], now.membrane)
+        copy(state[1, a : a + n], now.current)
+        if rise is not None:
+            copy(state[2, a : a + n], rise)
+    else:
+        clear(now.membrane)
+        clear(now.current)
+        if rise is not None:
+            clear(rise)
+
+
+@part
+def keep(state: Floats, a: int, n: int, now: State, rise: Any) -> None:
+    """Put back what n neurons carry, where it is asked for."""
+    if state.shape[0] > 0:
+        copy(now.membrane[:n], state[0, a:])
+        copy(now.current[:n], state[1, a:])
+        if rise is not None:
+            copy(rise[:n], state[2, a:])
 
 
 @part
@@ -96,33 +135,24 @@ def neurons(
     layer: Parameters,  # of [period + LANES]: a vector may begin at the last
     spikes: Bytes,  # [T, N]
     after: Floats,  # [T, N], or [0, 0] where nobody asks
-    state: Floats,  # [2, N] membrane and current between calls, or [0, 0]
+    state: Floats,  # `carried` between calls, or [0, 0]
     block: Block,
     counts: Whole,  # [T, 5]: what is counted is added
     begin: int,
     end: int,
 ) -> None:
     """Steps of the neurons ``begin`` ... ``end - 1``."""
-    decay, leak, bias, theta, reset_value, gain, low = layer
-    steps, period = spikes.shape[0], decay.shape[0] - LANES
-    v, current = block.membrane, block.current
+    steps, period = spikes.shape[0], layer.decay.shape[0] - LANES
+    now = State(block.membrane, block.current, block.rise)
     a = begin
     while a < end:
         k = a % period
         n = min(BLOCK, period - k, end - a)
-        if state.shape[0] > 0:
-            copy(state[0, a : a + n], v)
-            copy(state[1, a : a + n], current)
-        else:
-            clear(v)
-            clear(current)
+        load(state, a, n, now, now.rise)
         for t in range(steps):
-            now = Parameters(decay, leak, bias, theta[min(t, theta.shape[0] - 1)], reset_value, gain, low)
             sums, places = x[min(t, x.shape[0] - 1)], Places(a, 0, k, a)
-            step(sums, State(v, current), rules, now, spikes[t], places, n, block, counts[t])
+            step(sums, now, rules, of_step(layer, t), spikes[t], places, n, block, counts[t])
             if after.shape[0] > 0:
-                copy(v[:n], after[t, a:])
-        if state.shape[0] > 0:
-            copy(v[:n], state[0, a:])
-            copy(current[:n], state[1, a:])
+                copy(now.membrane[:n], after[t, a:])
+        keep(state, a, n, now, now.rise)
         a += n

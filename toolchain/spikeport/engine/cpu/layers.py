@@ -13,7 +13,7 @@ from spikeport.engine.cpu.products import Product
 from spikeport.engine.integers import fits
 from spikeport.engine.neuron import Neurons
 from spikeport.engine.synapse import Step
-from spikeport.graph import ALIF, LIF, Linear, Loihi, Peak, Range, Real, Shape, Synapse
+from spikeport.graph import LIF, Linear, Loihi, Peak, Range, Real, Shape, Synapse
 
 
 class Joined(NamedTuple):
@@ -46,7 +46,7 @@ def prepare(
 
     A synapse alone gives integers, its exponent applied. Neurons alone take integers in int32, or real numbers in the
     graph's type. Joined, what enters the synapse enters the neurons' call. None where the loops do not serve: where 32
-    bits do not hold what neurons compute, they adapt, are Xylo's or fire several times a step in integers, or a joined
+    bits do not hold what neurons compute, they are Xylo's or fire several times a step in integers, or a joined
     synapse's sums need float64.
     """
     neurons = layer.neurons if isinstance(layer, Joined) else layer
@@ -54,7 +54,7 @@ def prepare(
         return None
     if not isinstance(arithmetic, Loihi):
         assert isinstance(layer, LIF)
-        return None if isinstance(layer, ALIF) else fused.real(layer, np.dtype(arithmetic.dtype))
+        return fused.real(layer, np.dtype(arithmetic.dtype))
     assert entering is not None
     if isinstance(neurons, LIF) and neurons.most_spikes > 1:
         return None

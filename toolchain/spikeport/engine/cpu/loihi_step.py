@@ -45,7 +45,7 @@ def step(lanes: Lanes, sums: Any, now: State, layer: Parameters, rules: Any, kin
     if checked:
         watch = builder.icmp_signed("!=", scalars.watch, INT(0))  # those counts cost a tenth of the step
         counts += [lanes.count(_differ(lanes, u, exact)), *only_where(builder, watch, watched)]
-    return Stepped(State(after, arriving), fires, counts)
+    return Stepped(State(after, arriving, None), fires, counts)
 
 
 def _shrunk(lanes: Lanes, v: Any, decay: Any) -> Any:

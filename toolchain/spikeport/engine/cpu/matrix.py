@@ -22,7 +22,7 @@ from spikeport.threads import over_parts
 def _all_sums(x: Bytes, matrix: Matrix, who: Integers, sums: Floats, out: Floats, begin: int, end: int) -> None:
     """The sums ``out`` [N, sums] of bytes [N * inputs], for ``begin`` ... ``end - 1`` of N."""
     for n in range(begin, end):
-        put_sums(x, n * matrix.weight.shape[0], matrix, who, sums)
+        put_sums(x, n * matrix.inputs, matrix, who, sums)
         copy(sums[: out.shape[1]], out[n])
 
 
@@ -42,7 +42,7 @@ def laid_out(synapse: Linear, dtype: np.dtype[Any], most: int | None) -> Matrix 
     bias = np.zeros(weight.shape[1], dtype)
     bias[: synapse.channels] = 0 if synapse.bias is None else synapse.bias
     left, right = (max(synapse.exponent, 0), max(-synapse.exponent, 0)) if whole else (None, None)
-    return Matrix(weight, bias, left, right, None if most == 1 else np.int32(1))
+    return Matrix(weight.ravel(), bias, weight.shape[0], left, right, None if most == 1 else np.int32(1))
 
 
 def of_spikes(synapse: Linear, dtype: np.dtype[Any], *, most: int) -> Step:
@@ -55,7 +55,7 @@ def of_spikes(synapse: Linear, dtype: np.dtype[Any], *, most: int) -> Step:
         out = np.empty((number, synapse.channels), dtype)
 
         def part(begin: int, end: int) -> None:
-            memory = np.empty(inputs + MARGIN, np.int32), np.empty(matrix.weight.shape[1], dtype)
+            memory = np.empty(inputs + MARGIN, np.int32), np.empty_like(matrix.bias)
             _all_sums(values, matrix, *memory, out, begin, end)
 
         over_parts(part, number, step=1, weight=synapse.weight.size // 16)

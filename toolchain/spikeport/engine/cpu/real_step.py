@@ -5,10 +5,10 @@ Every operation rounds by itself, in the order of the definition: LLVM contracts
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 from llvmlite import ir
-from numba import types
 
 from spikeport.engine.cpu.lanes import Lanes, Stepped, shared_in
 from spikeport.engine.cpu.structures import Parameters, Rules, State
@@ -22,21 +22,30 @@ def step(lanes: Lanes, sums: Any, now: State, layer: Parameters, rules: Any, kin
     if layer.leak is not None:
         arriving = current = builder.fadd(builder.fmul(layer.leak, now.current), arriving)
     u = builder.fadd(builder.fadd(builder.fmul(layer.decay, now.membrane), arriving), layer.bias)
-    several = not isinstance(kind[Rules._fields.index("most")], types.NoneType)
-    fire = _how_often if several else _whether
-    fires, lowered, spikes, number = fire(lanes, u, layer.threshold, shared)
+    asked = u if layer.up is None else builder.fsub(u, now.rise)
+    fire = _whether if shared.most is None else _how_often
+    fires, lowered, spikes, number = fire(lanes, asked, layer.threshold, shared)
     kinds = ((shared.subtract, lowered), (shared.stay, u), (shared.put, layer.reset_value))
     parts = [builder.and_(mask, builder.bitcast(value, lanes.bits)) for mask, value in kinds]  # of one alone not zero
     reset = builder.bitcast(builder.or_(builder.or_(parts[0], parts[1]), parts[2]), lanes.kind)
     after = builder.select(fires, reset, u)
     if layer.low is not None:
         after = builder.select(builder.fcmp_ordered("<", after, layer.low), layer.low, after)
+    rise = None if layer.up is None else _risen(lanes, now.rise, layer, fires)
     counts = [number]
     if checked:
         zero = lanes.constant(0)
-        given, held, biased = (builder.fcmp_unordered("!=", x, zero) for x in (sums, now.membrane, layer.bias))
-        counts += [WORD(0), WORD(0), lanes.count(builder.or_(builder.or_(given, held), biased)), WORD(0)]
-    return Stepped(State(after, current), spikes, counts)
+        something = [x for x in (sums, now.membrane, layer.bias, now.rise) if x is not None]
+        active = reduce(builder.or_, [builder.fcmp_unordered("!=", x, zero) for x in something])
+        counts += [WORD(0), WORD(0), lanes.count(active), WORD(0)]
+    return Stepped(State(after, current, rise), spikes, counts)
+
+
+def _risen(lanes: Lanes, rise: Any, layer: Parameters, fires: Any) -> Any:
+    """By how much thresholds are higher after a step."""
+    builder = lanes.builder
+    added = builder.fmul(layer.up, builder.uitofp(fires, lanes.kind))
+    return builder.fadd(builder.fmul(layer.fade, rise), added)
 
 
 def _whether(lanes: Lanes, u: Any, theta: Any, shared: Rules) -> tuple[Any, Any, Any, Any]:

@@ -44,7 +44,7 @@ SHARES = {"amx": 0.03, "int8": 0.35, "float32": 0.8, "float64": 1.0}
 COSTS = {16: 0.5, 32: 0.6, 64: 1.0}
 NOBODY = Constants(*[np.int32(0)] * len(Constants._fields))
 IDLE = np.empty(0, np.int32)
-PARAMETERS = Parameters(IDLE, None, IDLE, np.empty((0, 0), np.int32), IDLE, None, None)
+PARAMETERS = Parameters(IDLE, None, IDLE, np.empty((1, 0), np.int32), IDLE, None, None, None, None)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ class Parameters(NamedTuple):
     reset_value: Any
     gain: Any  #: of real numbers, else None
     low: Any  #: where membranes end from below; None where they do not
+    up: Any  #: what a spike adds to the threshold; None where thresholds follow no spikes
+    fade: Any  #: the decay of what they added, as ``up``
 
 
 class Constants(NamedTuple):
@@ -58,10 +60,11 @@ class Rules(NamedTuple):
 
 
 class State(NamedTuple):
-    """Membranes and currents of neurons whose steps pass."""
+    """What neurons carry from step to step."""
 
     membrane: Any
     current: Any
+    rise: Any  #: of their thresholds; None where these follow no spikes
 
 
 class Block(NamedTuple):
@@ -71,6 +74,7 @@ class Block(NamedTuple):
     current: Any  #: [block]
     arriving: Any  #: sums of one vector, or of a row of places
     fires: Any  #: spikes of one vector, or of a row of places
+    rise: Any = None  #: [block], or None
 
 
 class Places(NamedTuple):

@@ -1,0 +1,119 @@
+"""Loops that are built by hand check no index: what lies on either side of their arrays stays as it was."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from conformance.cases import KINDS, case
+from equal_records import ALL
+from spikeport.engine import simulate
+from spikeport.engine.run import Engine
+from spikeport.findings import SpikeportError
+from spikeport.graph import LIF, LOIHI2, Delay, Graph, Input, Linear, Loihi, Readout, Real, Scale
+
+LOOPS = {
+    "cycle": "fed_back",
+    "fused": "",
+    "kernels": "neurons",
+    "matrix": "_all_sums",
+    "circuit": "around",
+    "pair": "fire",
+}
+GUARD, BYTES = 0xAB, 512
+
+
+class Guarded:
+    """numpy, but that new arrays lie between bytes that nobody else knows."""
+
+    def __init__(self):
+        self.arrays = []
+
+    def __getattr__(self, name):
+        return getattr(np, name)
+
+    def _made(self, shape, dtype):
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        memory = np.full(size + 2 * BYTES, GUARD, np.uint8)
+        self.arrays.append(memory)
+        return memory[BYTES : BYTES + size].view(dtype).reshape(shape)
+
+    def empty(self, shape, dtype=float):
+        return self._made(shape, dtype)
+
+    def zeros(self, shape, dtype=float):
+        made = self._made(shape, dtype)
+        made[...] = 0
+        return made
+
+    def empty_like(self, array):
+        return self._made(array.shape, array.dtype)
+
+    def intact(self):
+        return all((memory[:BYTES] == GUARD).all() and (memory[-BYTES:] == GUARD).all() for memory in self.arrays)
+
+
+@pytest.fixture
+def guards(monkeypatch):
+    """Guards around the arrays of all loops; they are looked at after each call."""
+    here = Guarded()
+    here.calls = 0
+    for name, loop in LOOPS.items():
+        module = importlib.import_module(f"spikeport.engine.cpu.{name}")
+        monkeypatch.setattr(module, "np", here)
+        if loop:
+            monkeypatch.setattr(module, loop, _looked_at(here, getattr(module, loop), name))
+    return here
+
+
+def _looked_at(guards, loop, name):
+    def call(*told):
+        loop(*told)
+        guards.calls += 1
+        assert guards.intact(), f"{name} writes beyond an array"
+        guards.arrays.clear()
+
+    return call
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "integers", "float32, operations", "integers, operations"])
+def test_random_graphs(guards, kind):
+    assert kind in KINDS
+    for seed in range(60):
+        drawn = case(kind, seed)
+        try:
+            simulate(drawn.graph, drawn.samples, replace(ALL, batch=drawn.batch), kernels="fast")
+        except SpikeportError:
+            continue
+    assert guards.calls > 50
+
+
+def wide(integers, size, *, back, steps=3):
+    """Neurons that feed back by a matrix, or by a scale: more of them than the loops keep in the first cache."""
+    rng, number = np.random.default_rng(size), (np.int64 if integers else np.float32)
+    one = np.int8 if integers else np.float32
+    lif = LIF((size,), number(2048 if integers else 0.5), rng.integers(1, 9, (steps, size)).astype(number), compare=">")
+    nodes = {"": Input((2,), "events", low=0, high=1), "fc": Linear(rng.integers(-9, 9, (size, 2)).astype(one))}
+    nodes |= {"lif": lif, "past": Delay((size,), 1), "out": Readout((size,), np.ones(steps, number))}
+    nodes["back"] = Linear(rng.integers(-1, 2, (size, size)).astype(one)) if back == "matrix" else Scale(number(2))
+    edges = [("", "fc"), ("fc", "lif"), ("lif", "past"), ("past", "back"), ("back", "lif"), ("lif", "out")]
+    return Graph(nodes, tuple(edges), steps, arithmetic=Loihi(LOIHI2) if integers else Real())
+
+
+@pytest.mark.parametrize("size", [1, 15, 17, 2047, 2049])
+@pytest.mark.parametrize("back", ["matrix", "scale"])
+@pytest.mark.parametrize("integers", [True, False])
+def test_layers_of_any_width(guards, integers, back, size):
+    """A node without a name, too; whole numbers are exact in any order."""
+    graph = wide(integers, size, back=back)
+    x = (np.random.default_rng(1).random((3, 3, 2)) < 0.5).astype(np.float32)
+    engine = Engine(graph, kernels="fast")
+    record = engine.simulate(x, ALL)
+    assert len(engine._program.cycles) + len(engine._program.circuits) == (back == "matrix" or not integers)
+    plain = simulate(graph, x, ALL, kernels="plain")
+    np.testing.assert_array_equal(record.outputs, plain.outputs)
+    np.testing.assert_array_equal(record.membranes["lif"], plain.membranes["lif"])
+    assert guards.calls > 0

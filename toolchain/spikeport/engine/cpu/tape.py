@@ -1,0 +1,185 @@
+"""What feeds back in any other way than through one matrix: a step is a list of operations, which a loop reads.
+
+The numbers of a sample's step lie in one row, a node's from its place on. An operation adds up its sources there, in
+their order, and puts what it makes of them to its own place. Delays put there what they hold before the first one, and
+take in their sources behind the last one. All is real: `circuit` lays it out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from spikeport.engine.cpu import kernels
+from spikeport.engine.cpu.gather import WIDTH, Matrix, put_sums
+from spikeport.engine.cpu.moves import copy
+from spikeport.engine.cpu.structures import Block, Bytes, Floats, Parameters, Places, Rules, State, Whole
+from spikeport.machine import compiled, part
+
+SCALE, LINEAR, GATE, NEURONS = range(4)  #: kinds of operations
+
+
+class Operation(NamedTuple):
+    """A row of `Tape.operations`."""
+
+    kind: Any
+    size: Any  #: of what leaves
+    out: Any  #: its place
+    first: Any  #: of its sources, among `Tape.sources`
+    number: Any  #: of them; the last of `GATE` is its second factor
+    inputs: Any  #: size of what enters
+    at: Any  #: of its numbers among `Tape.numbers`; of neurons, their first parameter
+    layer: Any  #: of neurons, which of the layers
+
+
+class Held(NamedTuple):
+    """A row of `Tape.delays`: a node's place, its sources, and where the numbers of so many steps lie in the past."""
+
+    size: Any
+    out: Any
+    first: Any
+    number: Any
+    at: Any
+    steps: Any
+
+
+class Passage(NamedTuple):
+    """A row of `Tape.entering` or `Tape.leaving`: a node's numbers of all steps and samples, [T, B, size]."""
+
+    size: Any
+    place: Any  #: in the row of a step
+    at: Any  #: among those of all nodes
+    apart: Any  #: numbers from a step to the next; 0 where all steps are the same
+
+
+class Tape(NamedTuple):
+    """A step as the loop reads it: rows of int64."""
+
+    operations: Any
+    delays: Any
+    sources: Any  #: places of nodes
+    numbers: Any  #: factors; of a matrix its bias and its weights, as `Matrix`
+    resets: Any  #: [layers, 3]: `Rules` of each layer from ``subtract`` to ``put``
+    spikes: Any  #: [layers], the first neuron of each among all
+
+
+class Row(NamedTuple):
+    """What the loop works in."""
+
+    values: Any  #: of a step
+    sums: Any  #: of sources
+    who: Any  #: as `put_sums` has it
+
+
+@part
+def _operation(rows: Whole, k: int) -> Operation:
+    """A row by name."""
+    own = rows[k]
+    return Operation(own[0], own[1], own[2], own[3], own[4], own[5], own[6], own[7])
+
+
+@part
+def _held(rows: Whole, k: int) -> Held:
+    """A row by name."""
+    own = rows[k]
+    return Held(own[0], own[1], own[2], own[3], own[4], own[5])
+
+
+@part
+def _passage(rows: Whole, k: int) -> Passage:
+    """A row by name."""
+    own = rows[k]
+    return Passage(own[0], own[1], own[2], own[3])
+
+
+@part
+def _spread(fires: Bytes, out: Floats) -> None:
+    """Spikes as numbers."""
+    for i in range(fires.shape[0]):
+        out[i] = fires[i]
+
+
+@part
+def _added(sources: Whole, first: int, number: int, size: int, values: Floats, sums: Floats) -> None:
+    """The sum of some sources."""
+    copy(values[sources[first] :][:size], sums)
+    for k in range(first + 1, first + number):
+        x = values[sources[k] :][:size]
+        for i in range(size):
+            sums[i] += x[i]
+
+
+@part
+def _operate(tape: Tape, o: Operation, x: Floats, row: Row) -> None:
+    """An operation without state, of what enters it."""
+    out, own = row.values[o.out :], tape.numbers[o.at :]
+    if o.kind == LINEAR:
+        length = (o.size + WIDTH - 1) // WIDTH * WIDTH
+        matrix = Matrix(own[length:], own[:length], o.inputs, None, None, np.int32(1))
+        put_sums(x, 0, matrix, row.who, out[:length])
+    elif o.kind == SCALE:
+        for i in range(o.size):
+            out[i] = x[i] * own[i]
+    else:
+        other = row.values[tape.sources[o.first + o.number - 1] :]
+        for i in range(o.size):
+            out[i] = x[i] * other[i]
+
+
+@compiled
+def around(
+    x: Floats,  # what enters from outside, as ``entering`` says
+    entering: Whole,  # [nodes, 4], `Passage`
+    tape: Tape,
+    rules: Rules,  # shared by the layers but for what a spike does to a membrane
+    layer: Parameters,  # of all layers, one behind the other
+    spikes: Bytes,  # [neurons of all layers * T * B], layer by layer [T, B, size]
+    after: Floats,  # as spikes, or [0]: membranes
+    y: Floats,  # what leaves, as ``leaving`` says
+    leaving: Whole,  # [nodes, 4], `Passage`
+    state: Floats,  # [B, 3 * parameters + past]
+    row: Row,
+    block: Block,
+    counts: Whole,  # [layers, T, 5]: what is counted is added
+    start: int,
+    begin: int,
+    end: int,
+) -> None:
+    """Steps ``start`` ... of the samples ``begin`` ... ``end - 1``."""
+    width, samples, steps, values = layer.decay.shape[0], state.shape[0], counts.shape[1], row.values
+    for n in range(begin, end):
+        own = state[n]
+        now, past = State(own[:width], own[width : 2 * width], own[2 * width : 3 * width]), own[3 * width :]
+        for t in range(steps):
+            for k in range(len(entering)):
+                p = _passage(entering, k)
+                copy(x[p.at + t * p.apart + n * p.size :][: p.size], values[p.place :])
+            for k in range(len(tape.delays)):
+                d = _held(tape.delays, k)
+                copy(past[d.at + (start + t) % d.steps * d.size :][: d.size], values[d.out :])
+            for k in range(len(tape.operations)):
+                o = _operation(tape.operations, k)
+                sums = row.sums
+                if o.number == (2 if o.kind == GATE else 1):
+                    sums = values[tape.sources[o.first] :]
+                else:
+                    _added(tape.sources, o.first, o.number - (o.kind == GATE), o.inputs, values, sums)
+                if o.kind == NEURONS:
+                    resets = tape.resets[o.layer]
+                    told = Rules(rules.at_zero, resets[0], resets[1], resets[2], rules.most, rules.bare)
+                    at = (tape.spikes[o.layer] * steps + t * o.size) * samples + n * o.size
+                    fires, places = spikes[at : at + o.size], Places(0, o.at, o.at, 0)
+                    now_layer = kernels.of_step(layer, t)
+                    kernels.step(sums, now, told, now_layer, fires, places, o.size, block, counts[o.layer, t])
+                    _spread(fires, values[o.out :])
+                    if len(after) > 0:
+                        copy(now.membrane[o.at : o.at + o.size], after[at:])
+                else:
+                    _operate(tape, o, sums, row)
+            for k in range(len(tape.delays)):
+                d = _held(tape.delays, k)
+                _added(tape.sources, d.first, d.number, d.size, values, past[d.at + (start + t) % d.steps * d.size :])
+            for k in range(len(leaving)):
+                p = _passage(leaving, k)
+                copy(values[p.place : p.place + p.size], y[p.at + t * p.apart + n * p.size :])
