@@ -153,7 +153,9 @@ def test_a_tiny_integer_graph_compiles_neurons_alone_and_a_larger_one_one_loop_f
     run = [sys.executable, "-c", textwrap.dedent(DENSE)]
     said = subprocess.run(run, capture_output=True, text=True, env=environment, check=True).stdout
     tiny, larger = ([line.split() for line in part.splitlines()] for part in said.split("larger\n"))
-    assert {name for _, name in tiny} == {"neurons", "step", "of_step", "load", "keep"}, "the loop of neurons, and what it calls"
+    assert {name for _, name in tiny} == {"neurons", "step", "of_step", "load", "keep"}, (
+        "the loop of neurons, and what it calls"
+    )
     assert {module for module, _ in tiny + larger} == {"kernels", "fire", "sums", "windows", "listing"}
     assert [name for _, name in larger].count("fire") == 1
     assert [name for _, name in tiny + larger].count("neurons") == 1, "not those of real numbers"
