@@ -161,7 +161,8 @@ def test_a_matrix_by_which_something_enters_is_taken_in(spikes):
     """One after neurons, one after the input; what two read, or what stands still, is not."""
     m = Maker((N,), eighths=True)
     into = m.neurons("before", "in") if spikes else "in"
-    m.add("fc", Linear(m.numbers(N, N), m.numbers(N)), into)
+    m.scale("beside", "in")
+    m.add("fc", Linear(m.numbers(N, N), m.numbers(N)), into, "beside")
     m.scale("mean", "fc", "keep", low=0.5)
     m.add("past", Delay((N,), 1), "mean")
     m.add("keep", Scale(m.dtype(0.5)), "past")

@@ -177,13 +177,13 @@ def _recorded(
         begins, inputs = len(sources), int(np.prod(graph.input_shape(name)))
         sources += [places[part] for part in parts]
         if isinstance(node, Delay):
-            delays.append(Held(size, places[name], begins, len(entering), past, node.steps))
+            delays.append(Held(size, places[name], begins, len(parts), past, node.steps))
             past += size * node.steps
             continue
         layer = order.index(name) if name in first else 0
         held = [] if isinstance(node, LIF) else _numbers(node, graph.shapes[name], dtype)
         at, kind = first.get(name, length), NEURONS if isinstance(node, LIF) else KIND[type(node)]
-        operations.append(Operation(kind, size, places[name], begins, len(entering), inputs, at, layer))
+        operations.append(Operation(kind, size, places[name], begins, len(parts), inputs, at, layer))
         numbers += held
         length += sum(map(len, held))
     resets = [[getattr(layer.rules, field) for field in ("subtract", "stay", "put")] for layer in layers.values()]
