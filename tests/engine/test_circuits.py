@@ -13,6 +13,7 @@ from spikeport.engine.endless import stream
 from spikeport.engine.run import Engine
 from spikeport.graph import ALIF, LIF, CubaLIF, Delay, Gate, Graph, Input, Linear, Norm, Readout, Real, Scale
 from spikeport.graph.definition import run
+from spikeport.passes.extend import extend
 from spikeport.target import Request
 
 STEPS, N = 7, 19
@@ -177,6 +178,17 @@ def test_a_matrix_by_which_something_enters_is_taken_in(spikes):
     engine = Engine(other, kernels="fast")
     same(engine.simulate(x, ALL), simulate(other, x, ALL, kernels="plain"))
     assert "fc" in engine._program.steps
+
+
+@pytest.mark.parametrize("after_end", ["hold", "cycle"])
+def test_a_stream_beyond_the_schedules_keeps_what_delays_hold(after_end):
+    """A delay of three steps goes on where it was, wherever a step stands in the schedules."""
+    graph = two_states(outputs=("s",)).with_(after_end=after_end)
+    x = np.concatenate([samples(graph), samples(graph)[::-1], samples(graph)[1:4]])
+    whole = simulate(extend(graph, len(x)), x, ALL, kernels="plain")
+    blocks = list(stream(graph, np.split(x, [2, 9, 10, 13]), ALL, kernels="fast"))
+    trains = np.concatenate([block.record.trains["s"].unpack() for block in blocks])
+    np.testing.assert_array_equal(trains, whole.trains["s"].unpack())
 
 
 def test_states_without_neurons_and_a_frame_that_stands_still():

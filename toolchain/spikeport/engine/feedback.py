@@ -94,10 +94,7 @@ def _repays(
         return None
     before = graph.nodes[graph.sources(name)[0]]
     still = isinstance(before, Input) and before.coding == "direct"
-    few = x is not None and x.low >= 0 and x.high <= BYTE
-    known = few or isinstance(graph.arithmetic, Real)
-    repays = node.weight.size <= SMALL or (few and x is not None and x.high <= 1)
-    features = len(graph.shapes[name]) == 1
-    return (
-        (node, int(x.high) if few and x is not None else None) if known and repays and features and not still else None
-    )
+    most = int(x.high) if x is not None and x.low >= 0 and x.high <= BYTE else None
+    known = most is not None or isinstance(graph.arithmetic, Real)
+    repays = node.weight.size <= SMALL or most == 1
+    return (node, most) if known and repays and len(graph.shapes[name]) == 1 and not still else None

@@ -43,17 +43,18 @@ class Circuit:
     def __call__(
         self,
         entering: Mapping[str, Tensor],
-        state: Array | None,
+        state: tuple[Array, int] | None,
         start: int,
         steps: int,
         wanted: Iterable[str],
         *,
         keep: bool,
         watch: bool,
-    ) -> tuple[dict[str, Fired], dict[str, Tensor], Array]:
+    ) -> tuple[dict[str, Fired], dict[str, Tensor], tuple[Array, int]]:
         """What the neurons did in some steps, the numbers of ``wanted`` nodes besides, and the state after them.
 
-        ``entering``: of each node outside [T or 1, B, *shape].
+        ``entering``: of each node outside [T or 1, B, *shape]; ``start``: where the first step stands in the schedules.
+        The state is what neurons and delays hold, and how many steps there were.
         """
         dtype = self.parameters.bias.dtype
         known = [np.asarray(flat(entering[name]), dtype) for name in self.outside]
@@ -65,7 +66,8 @@ class Circuit:
         y = np.empty(steps * samples * sum(map(self._size, names)), dtype)
         spikes = np.empty(steps * samples * sum(map(self._size, self.layers)), np.uint8)
         after = np.empty(spikes.size if keep else NOTHING, dtype)
-        state = np.zeros((samples, 3 * len(self.parameters.bias) + self.past), dtype) if state is None else state
+        width = 3 * len(self.parameters.bias) + self.past
+        held, done = (np.zeros((samples, width), dtype), 0) if state is None else state
         every, rules = self.parameters, self.rules._replace(bare=np.int32(not watch))
         if len(every.threshold) > 1:
             every = every._replace(threshold=every.threshold[start : start + steps])
@@ -75,8 +77,8 @@ class Circuit:
             row = Row(
                 np.zeros(self.row, dtype), np.zeros(self.longest, dtype), np.empty(self.longest + MARGIN, np.int32)
             )
-            told = rules, every, spikes, after, y, outward, state, row, kernels.block(x, every, spikes.dtype)
-            around(x, inward, self.tape, *told, counts, start, begin, end)
+            told = rules, every, spikes, after, y, outward, held, row, kernels.block(x, every, spikes.dtype)
+            around(x, inward, self.tape, *told, counts, done, begin, end)
             return counts
 
         counts = added(over_parts(part, samples, step=1, weight=steps * self.row))
@@ -91,7 +93,7 @@ class Circuit:
             did[name] = fired(cut(spikes, at, name), cut(after, at, name) if keep else None, None, counts[number])
         # laid out as plain operations leave them, which a sum over time rounds by
         made = {name: cut(y, int(row[2]), name).contiguous() for name, row in zip(names, outward, strict=True)}
-        return did, made, state
+        return did, made, (held, done + steps)
 
     def _size(self, part: Part) -> int:
         return int(np.prod(self.shapes[part]))

@@ -142,11 +142,11 @@ def around(
     row: Row,
     block: Block,
     counts: Whole,  # [layers, T, 5]: what is counted is added
-    start: int,
+    done: int,
     begin: int,
     end: int,
 ) -> None:
-    """Steps ``start`` ... of the samples ``begin`` ... ``end - 1``."""
+    """Some steps of the samples ``begin`` ... ``end - 1``, behind those that are ``done``."""
     width, samples, steps, values = layer.decay.shape[0], state.shape[0], counts.shape[1], row.values
     for n in range(begin, end):
         own = state[n]
@@ -157,7 +157,7 @@ def around(
                 copy(x[p.at + t * p.apart + n * p.size :][: p.size], values[p.place :])
             for k in range(len(tape.delays)):
                 d = _held(tape.delays, k)
-                copy(past[d.at + (start + t) % d.steps * d.size :][: d.size], values[d.out :])
+                copy(past[d.at + (done + t) % d.steps * d.size :][: d.size], values[d.out :])
             for k in range(len(tape.operations)):
                 o = _operation(tape.operations, k)
                 sums = row.sums
@@ -179,7 +179,7 @@ def around(
                     _operate(tape, o, sums, row)
             for k in range(len(tape.delays)):
                 d = _held(tape.delays, k)
-                _added(tape.sources, d.first, d.number, d.size, values, past[d.at + (start + t) % d.steps * d.size :])
+                _added(tape.sources, d.first, d.number, d.size, values, past[d.at + (done + t) % d.steps * d.size :])
             for k in range(len(leaving)):
                 p = _passage(leaving, k)
                 copy(values[p.place : p.place + p.size], y[p.at + t * p.apart + n * p.size :])
