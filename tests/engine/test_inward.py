@@ -9,7 +9,7 @@ import pytest
 
 from equal_records import ALL, same
 from spikeport.engine import simulate
-from spikeport.engine.feedback import SMALL
+from spikeport.engine.cpu.matrix import OF_SPIKES, SMALL
 from spikeport.engine.run import Engine
 from spikeport.graph import LIF, LOIHI2, Delay, Graph, Input, Linear, Loihi, Readout, Real
 from spikeport.graph.definition import run
@@ -106,6 +106,8 @@ def test_what_is_the_same_at_every_step_or_large_is_multiplied_once():
     many = SMALL // FIRST + 1
     assert joined(two_layers(False, inputs=many), samples(False, inputs=many))[1] == {"n1": "w1"}
     assert joined(two_layers(True, inputs=many), samples(True, inputs=many))[1] == {"n0": "w0", "n1": "w1"}
+    many = OF_SPIKES // FIRST + 1
+    assert joined(two_layers(True, inputs=many), samples(True, inputs=many))[1] == {"n1": "w1"}
 
 
 def test_a_matrix_that_something_else_reads_keeps_its_sums():

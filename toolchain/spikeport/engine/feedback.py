@@ -13,7 +13,6 @@ from spikeport.engine.stretches import Stretch, stretches
 from spikeport.graph import ALIF, LIF, CubaLIF, Delay, Graph, Input, Linear, Range, Real
 
 BYTE = 255
-SMALL = 1 << 18  #: weights up to which adding rows of them is as fast as a product, though nothing that enters is zero
 
 
 def cycles(
@@ -96,5 +95,5 @@ def _repays(
     still = isinstance(before, Input) and before.coding == "direct"
     most = int(x.high) if x is not None and x.low >= 0 and x.high <= BYTE else None
     known = most is not None or isinstance(graph.arithmetic, Real)
-    repays = node.weight.size <= SMALL or most == 1
-    return (node, most) if known and repays and len(graph.shapes[name]) == 1 and not still else None
+    repays = known and cpu.repays(node, most)
+    return (node, most) if repays and len(graph.shapes[name]) == 1 and not still else None

@@ -2,9 +2,9 @@
 
 `prepare` makes a layer ready: a synapse, neurons, or a synapse and the neurons that alone read it. `enter` is the way
 in, `packed` that to a card, `ends` says between which values it lies, `count` the way out, `reached` counts events;
-`of_spikes` makes real sums of them, `fed_back` and `looped` run what feeds back;
-`chained` makes a graph ready for one sample at a time. All give the bits of the plain definition; where the loops do
-not serve, `prepare` gives nothing, and the plain definition runs.
+`of_spikes` makes real sums of them where that `repays`, `fed_back` and `looped` run what feeds back; `chained` makes a
+graph ready for one sample at a time. All give the bits of the plain definition, but for real sums of a matrix, which
+are added in another order. Where the loops do not serve, `prepare` gives nothing, and the plain definition runs.
 
 The names are imported when first used: who runs the plain definition alone waits for no loops.
 """
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from spikeport.engine.cpu.layout import over_time as count
     from spikeport.engine.cpu.layout import whole_numbers as enter
     from spikeport.engine.cpu.matrix import of_spikes as of_spikes
+    from spikeport.engine.cpu.matrix import repays as repays
     from spikeport.engine.cpu.pack import packed as packed
     from spikeport.engine.cpu.small_sums import ends as ends
     from spikeport.engine.cpu.tally import reached as reached
@@ -44,6 +45,7 @@ _HOMES = {
     "packed": "spikeport.engine.cpu.pack",
     "prepare": "spikeport.engine.cpu.layers",
     "reached": "spikeport.engine.cpu.tally",
+    "repays": "spikeport.engine.cpu.matrix",
 }
 __all__ = [
     "Chain",
@@ -59,6 +61,7 @@ __all__ = [
     "packed",
     "prepare",
     "reached",
+    "repays",
 ]
 
 if not TYPE_CHECKING:
