@@ -15,8 +15,15 @@ from spikeport.tracing.written_out.module import OnnxModule
 from spikeport.tracing.written_out.operators import RULES
 
 f4, i8 = np.float32, np.int64
+SEED = 3
 RANDOM = np.random.default_rng(4)
 IMAGE, ROWS = (2, 3, 7, 6), (2, 3, 4)
+
+
+@pytest.fixture(autouse=True)
+def own_numbers(monkeypatch):
+    """Every test draws its own, whatever ran before it."""
+    monkeypatch.setattr(f"{__name__}.RANDOM", np.random.default_rng(SEED))
 
 
 def draw(*shape):
@@ -124,9 +131,9 @@ def both(built, x):
     return OnnxModule(built, arrays)(torch.from_numpy(x)).numpy(), theirs
 
 
-def same(ours, theirs):
+def same(ours, theirs, atol=2e-6):
     assert ours.dtype == theirs.dtype
-    np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-6)
+    np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=atol)
 
 
 @pytest.mark.parametrize(("kind", "constants", "said", "shape"), SINGLE)
@@ -135,7 +142,9 @@ def test_an_operator_is_the_one_of_onnxruntime(kind, constants, said, shape):
     operator = helper.make_node(kind, ["x", *names], ["y"], **said)
     # reductions had their axes as an attribute until opset 18, and Upsample went with 10
     opset = {"ReduceMean": 17, "ReduceMax": 17, "Upsample": 9}.get(kind, 18)
-    same(*both(model([operator], names, shape, opset), draw(*shape)))
+    # sixteen taps at fractions in float32: of 300 images torch's are up to 2.5e-6 from float64, onnxruntime's 3.4e-6
+    atol = 6e-6 if said.get("mode") == "cubic" else 2e-6
+    same(*both(model([operator], names, shape, opset), draw(*shape)), atol)
 
 
 def test_roots_and_logarithms_are_those_of_positive_numbers():
