@@ -89,8 +89,7 @@ def _fast_real(graph: Graph, device: str, dtype: torch.dtype) -> Program:
 
 def _real_step(node: Node, x: Range | None, dtype: torch.dtype, device: str) -> Step:
     """A node without state: a matrix adds the rows of its spikes, others are the plain ones."""
-    bytes_ = x is not None and x.low >= 0 and x.high <= 255
-    if isinstance(node, Linear) and x is not None and bytes_ and cpu.repays(node, int(x.high)):
+    if isinstance(node, Linear) and x is not None and holding(x) == torch.uint8 and cpu.repays(node, int(x.high)):
         return cpu.of_spikes(node, np.dtype(str(dtype).removeprefix("torch.")), most=int(x.high))
     return widened(node, dtype, device)
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
+import torch
 
 from spikeport.engine import cpu
+from spikeport.engine.integers import holding
 from spikeport.engine.neuron import Circuit, Cycle, Neurons
 from spikeport.engine.stretches import Stretch, stretches
 from spikeport.graph import ALIF, LIF, CubaLIF, Delay, Graph, Input, Linear, Range, Real
-
-BYTE = 255
 
 
 def cycles(
@@ -93,7 +93,7 @@ def _repays(
         return None
     before = graph.nodes[graph.sources(name)[0]]
     still = isinstance(before, Input) and before.coding == "direct"
-    most = int(x.high) if x is not None and x.low >= 0 and x.high <= BYTE else None
+    most = int(x.high) if x is not None and holding(x) == torch.uint8 else None
     known = most is not None or isinstance(graph.arithmetic, Real)
     repays = known and cpu.repays(node, most)
     return (node, most) if repays and len(graph.shapes[name]) == 1 and not still else None
