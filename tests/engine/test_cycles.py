@@ -120,6 +120,42 @@ def test_a_shifted_matrix_and_a_still_input(exponent, coding):
     same(simulate(graph, x, ALL, kernels="fast"), simulate(graph, x, ALL, kernels="plain"))
 
 
+def behind(graph, bias=None):
+    """A recurrent graph whose delay is behind the matrix."""
+    edges = [edge for edge in graph.edges if "past" not in edge and edge != ("back", "lif")]
+    nodes = {**graph.nodes, "back": replace(graph["back"], bias=bias)}
+    edges += [("lif", "back"), ("back", "past"), ("past", "lif")]
+    return Graph(nodes, tuple(edges), graph.timesteps, arithmetic=graph.arithmetic)
+
+
+@pytest.mark.parametrize("integers", [True, False])
+@pytest.mark.parametrize("asked", [{}, {"memory": 1 << 12}, {"batch": 2}])
+def test_a_delay_behind_the_matrix_is_the_same_loop(integers, asked):
+    """As snnTorch, Norse and the shipped vowels-recurrent have it; what the delay holds may be read, too."""
+    steps = 9 if integers else 3
+    graph, x = behind(recurrent(steps, integers, exponent=-1 if integers else 0)), samples(steps)
+    too = {**graph.nodes, "too": Readout((N,), graph["out"].weight), "more": Readout((N,), graph["out"].weight)}
+    edges = (*graph.edges, ("past", "too"), ("back", "more"))
+    read = Graph(too, edges, steps, arithmetic=graph.arithmetic, named_outputs=("out", "too", "more"))
+    for each in (graph, read):
+        engine = Engine(each, kernels="fast")
+        record = engine.simulate(x, replace(ALL, **asked))
+        assert set(engine._program.cycles) == {"lif"}
+        same(record, simulate(each, x, replace(ALL, **asked), kernels="plain"))
+        np.testing.assert_array_equal(record.trains["lif"].unpack(), run(each, x).spikes("lif"))
+
+
+def test_a_delay_behind_a_matrix_with_a_bias_begins_with_zero():
+    """The other order would begin with the bias."""
+    bias = np.arange(N, dtype=np.float32) / 4
+    graph, x = behind(recurrent(3, False), bias), samples(3)
+    engine = Engine(graph, kernels="fast")
+    record = engine.simulate(x, ALL)
+    assert not engine._program.cycles
+    assert len(engine._program.circuits) == 1
+    np.testing.assert_array_equal(record.membranes["lif"], run(graph, x).after["lif"])
+
+
 def test_weights_of_more_than_16_bits_come_back_whole():
     """A user's format may have them; -60 ... 99 times 1,000 decides every spike."""
     graph = recurrent(6, True).with_(arithmetic=Loihi(replace(LOIHI2, weight_bits=20)))

@@ -133,7 +133,8 @@ class Run:
         spikes = self._kept(name, run(x, self.states.get(name), start, steps, **self._wishes(name)))
         known = {name: spikes}
         if self.request.events or len(stretch.wanted) > 1:
-            for other in (each for each in stretch.names if each != name):  # the delay, then the matrix
+            others = [each for each in stretch.names if each != name]  # the delay first, which may be behind the matrix
+            for other in others if self.graph.sources(others[0]) == (name,) else reversed(others):
                 known[other] = self._at(other, known, start, steps)
         return {each: known[each] for each in stretch.wanted}
 

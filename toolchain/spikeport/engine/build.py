@@ -79,7 +79,7 @@ def _fast_real(graph: Graph, device: str, dtype: torch.dtype) -> Program:
         neurons[name] = cpu.prepare(layer, None, layer.shape, arithmetic) or definition(layer, graph)
     cycles, joined = feedback.cycles(graph, neurons, incoming)
     entering |= {name: entering[own] for name, own in joined.items()}
-    circuits, taken = feedback.circuits(graph, neurons, cycles, incoming, np.dtype(arithmetic.dtype))
+    circuits, taken = feedback.circuits(graph, neurons.get, cycles, incoming, {}, np.dtype(arithmetic.dtype))
     taken |= set(joined.values())
     others = {name: node for name, node in stateless(graph).items() if name not in taken}
     steps = {name: _real_step(node, incoming[name], dtype, device) for name, node in others.items()}
@@ -125,7 +125,8 @@ def _fast_integers(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Pr
     steps: dict[str, Step] = {}
     neurons: dict[str, Neurons] = {}
     joined: dict[str, str] = {}
-    for name, node in graph.nodes_of(LIF).items():
+    layers = graph.nodes_of(LIF)
+    for name, node in layers.items():
         source, before = _own_synapse(graph, name)
         layer = cpu.Joined(before, node) if before else None
         if layer and (both := cpu.prepare(layer, entering[source], graph.input_shape(source), arithmetic)):
@@ -137,12 +138,19 @@ def _fast_integers(graph: Graph, device: str, bounds: Mapping[str, Range]) -> Pr
             neurons[name] = definition(node, graph)
     cycles, inward = feedback.cycles(graph, neurons, entering)
     joined, types = joined | inward, types | {name: types[own] for name, own in inward.items()}
+
+    def by_itself(name: str) -> Neurons | None:
+        return cpu.prepare(layers[name], entering[name], layers[name].shape, arithmetic)
+
+    circuits, taken = feedback.circuits(graph, by_itself, cycles, entering, bounds, np.dtype(np.int32))
+    taken |= set(joined.values())
     for name, other in stateless(graph).items():
-        if isinstance(other, Synapse) and name not in joined.values():
+        if isinstance(other, Synapse) and name not in taken:
             steps[name] = cpu.prepare(other, entering[name], graph.input_shape(name), arithmetic)
-        elif name not in joined.values():
+        elif name not in taken:
             steps[name] = small(other, graph.shapes[name], entering[name], bounds[name], device)
-    return Program(graph, device, "fast", steps, neurons, types, entering, joined, cycles=cycles)
+    made = Program(graph, device, "fast", steps, neurons, types, entering, joined, cycles=cycles)
+    return replace(made, circuits=circuits)
 
 
 def _own_synapse(graph: Graph, name: str) -> tuple[str, Synapse | None]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -14,6 +15,8 @@ from spikeport.engine.neuron import Circuit, Cycle, Neurons
 from spikeport.engine.stretches import Stretch, stretches
 from spikeport.graph import ALIF, LIF, CubaLIF, Delay, Graph, Input, Linear, Range, Real
 
+NEURONS = LIF, CubaLIF, ALIF  #: that a loop of one matrix runs
+
 
 def cycles(
     graph: Graph, neurons: Mapping[str, Neurons], entering: Mapping[str, Range | None]
@@ -22,8 +25,8 @@ def cycles(
     something else enters some of them, whose sums they make too."""
     ready: dict[str, Cycle] = {}
     joined: dict[str, str] = {}
-    for name, back in filter(None, (_found(graph, stretch) for stretch in stretches(graph))):
-        matrix, own = cast(Linear, graph.nodes[back]), _own(graph, name, back, entering)
+    for name, back, last in filter(None, (_found(graph, stretch) for stretch in stretches(graph))):
+        matrix, own = cast(Linear, graph.nodes[back]), _own(graph, name, last, entering)
         if own is not None and (cycle := cpu.fed_back(matrix, neurons[name], own[1])):
             ready[name], joined[name] = cycle, own[0]
         elif cycle := cpu.fed_back(matrix, neurons[name]):
@@ -33,50 +36,68 @@ def cycles(
 
 def circuits(
     graph: Graph,
-    neurons: Mapping[str, Neurons],
+    alone: Callable[[str], Neurons | None],
     known: Mapping[str, Cycle],
     entering: Mapping[str, Range | None],
+    leaving: Mapping[str, Range],
     dtype: np.dtype[Any],
 ) -> tuple[dict[tuple[str, ...], Circuit], set[str]]:
-    """All other cycles of real numbers that a loop can run, by their nodes; and the matrices by which something enters
-    them, whose sums they make too."""
+    """All other cycles that a loop can run, by their nodes; and the matrices by which something enters them, whose sums
+    they make too.
+
+    ``alone``: a layer by itself; ``entering``: what enters each node, None of real numbers; ``leaving``: what leaves
+    each, of integers; ``dtype``: in which all is computed, of integers int32.
+    """
     ready: dict[tuple[str, ...], Circuit] = {}
     joined: set[str] = set()
+    layers = graph.nodes_of(LIF)
     for names in (stretch.names for stretch in stretches(graph) if stretch.feeds_back):
         if known.keys().isdisjoint(names):
             outside = dict.fromkeys(source for name in names for source in graph.sources(name) if source not in names)
             own = tuple(name for name in outside if _repays(graph, name, names, entering) is not None)
-            circuit = cpu.looped(graph, names, own, neurons, dtype)
+            known_sizes = [*map(entering.get, names), *map(leaving.get, (*names, *outside))]
+            if not all(x is None or x.size < 2**31 for x in known_sizes):
+                continue
+            neurons = {name: layer for name in names if name in layers and (layer := alone(name))}
+            circuit = cpu.looped(graph, names, own, neurons, dtype, entering)
             if circuit is not None:
                 ready[names] = circuit
                 joined.update(own)
     return ready, joined
 
 
-def _found(graph: Graph, stretch: Stretch) -> tuple[str, str] | None:
-    """The neurons of a stretch and the matrix behind their delay; None where something else feeds back."""
+def _found(graph: Graph, stretch: Stretch) -> tuple[str, str, str] | None:
+    """The neurons of a stretch, its matrix, and which of matrix and delay is the last on the way back to the neurons.
+
+    None where something else feeds back. A delay behind a matrix holds what the matrix made of the step before, but
+    zero before the first: that is the other order, if the matrix has no bias.
+    """
     kinds = {type(graph.nodes[name]): name for name in stretch.names}
-    delay = kinds.get(Delay)
-    if not stretch.feeds_back or len(stretch.names) != 3 or Linear not in kinds or delay is None:
+    name, back, delay = (
+        next((kinds[kind] for kind in NEURONS if kind in kinds), None),
+        kinds.get(Linear),
+        kinds.get(Delay),
+    )
+    if not stretch.feeds_back or len(stretch.names) != 3 or name is None or back is None or delay is None:
         return None
-    name, back = next((kinds[kind] for kind in (LIF, CubaLIF, ALIF) if kind in kinds), None), kinds[Linear]
-    if name is None or graph.sources(back) != (delay,) or graph.sources(delay) != (name,):
-        return None
-    node, past = graph.nodes[name], graph.nodes[delay]
+    node, matrix, past = graph.nodes[name], graph.nodes[back], graph.nodes[delay]
     assert isinstance(node, LIF)
+    assert isinstance(matrix, Linear)
     assert isinstance(past, Delay)
+    ways = [(name, delay, back), *([(name, back, delay)] if matrix.bias is None else [])]
+    way = next((way for way in ways if all(graph.sources(b) == (a,) for a, b in pairwise(way))), None)
     apart = len(graph.sources(name)) > 1 and len(graph.operands(name)) == 1
-    return (name, back) if past.steps == 1 and len(node.shape) == 1 and apart else None
+    return (name, back, way[-1]) if way and past.steps == 1 and len(node.shape) == 1 and apart else None
 
 
 def _own(
-    graph: Graph, name: str, back: str, entering: Mapping[str, Range | None]
+    graph: Graph, name: str, last: str, entering: Mapping[str, Range | None]
 ) -> tuple[str, tuple[Linear, int | None]] | None:
     """The matrix by which alone something else enters neurons, and the most that enters it, None of real numbers.
 
     None where there is none, or adding its rows does not repay.
     """
-    own, *others = (source for source in graph.sources(name) if source != back)
+    own, *others = (source for source in graph.sources(name) if source != last)
     found = None if others else _repays(graph, own, (name,), entering)
     return None if found is None else (own, found)
 

@@ -2,7 +2,7 @@
 
 The numbers of a sample's step lie in one row, a node's from its place on. An operation adds up its sources there, in
 their order, and puts what it makes of them to its own place. Delays put there what they hold before the first one, and
-take in their sources behind the last one. All is real: `circuit` lays it out.
+take in their sources behind the last one. All is real, or all integers of 32 bits: `circuit` lays it out.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import numpy as np
 from spikeport.engine.cpu import kernels
 from spikeport.engine.cpu.gather import WIDTH, Matrix, put_sums
 from spikeport.engine.cpu.moves import copy
-from spikeport.engine.cpu.structures import Block, Bytes, Floats, Parameters, Places, Rules, State, Whole
+from spikeport.engine.cpu.structures import Block, Bytes, Constants, Floats, Parameters, Places, Rules, State, Whole
 from spikeport.machine import compiled, part
 
 SCALE, LINEAR, GATE, NEURONS = range(4)  #: kinds of operations
+OWN, WHOLE = ("subtract", "stay", "put"), ("kept", "lost", "spare", "top", "watch", "bare")
 
 
 class Operation(NamedTuple):
@@ -31,6 +32,9 @@ class Operation(NamedTuple):
     inputs: Any  #: size of what enters
     at: Any  #: of its numbers among `Tape.numbers`; of neurons, their first parameter
     layer: Any  #: of neurons, which of the layers
+    rows: Any  #: of a matrix, where it begins among `Tape.weights`
+    left: Any  #: of a matrix of integers its exponent, as `Matrix` has it
+    right: Any
 
 
 class Held(NamedTuple):
@@ -59,8 +63,9 @@ class Tape(NamedTuple):
     operations: Any
     delays: Any
     sources: Any  #: places of nodes
-    numbers: Any  #: factors; of a matrix its bias and its weights, as `Matrix`
-    resets: Any  #: [layers, 3]: `Rules` of each layer from ``subtract`` to ``put``
+    numbers: Any  #: factors; of a matrix its bias
+    weights: Any  #: of matrices, as `Matrix`
+    own: Any  #: what neurons of each layer do not share with others: `OWN` of `Rules`, or `WHOLE` of `Constants`
     spikes: Any  #: [layers], the first neuron of each among all
 
 
@@ -76,7 +81,7 @@ class Row(NamedTuple):
 def _operation(rows: Whole, k: int) -> Operation:
     """A row by name."""
     own = rows[k]
-    return Operation(own[0], own[1], own[2], own[3], own[4], own[5], own[6], own[7])
+    return Operation(own[0], own[1], own[2], own[3], own[4], own[5], own[6], own[7], own[8], own[9], own[10])
 
 
 @part
@@ -111,13 +116,46 @@ def _added(sources: Whole, first: int, number: int, size: int, values: Floats, s
 
 
 @part
-def _operate(tape: Tape, o: Operation, x: Floats, row: Row) -> None:
+def _multiply(tape: Tape, o: Operation, x: Floats, row: Row, real: Any, whole: Any) -> None:
+    """A matrix, of real numbers or whole ones: the other is None."""
+    length = (o.size + WIDTH - 1) // WIDTH * WIDTH
+    bias, weights, out = tape.numbers[o.at :][:length], tape.weights[o.rows :], row.values[o.out :][:length]
+    if real is not None:
+        put_sums(x, 0, Matrix(weights, bias, o.inputs, None, None, np.int32(1)), row.who, out)
+    if whole is not None:
+        left, right = np.int32(o.left), np.int32(o.right)
+        put_sums(x, 0, Matrix(weights, bias, o.inputs, left, right, np.int32(1)), row.who, out)
+
+
+@part
+def _fire(
+    sums: Floats,
+    now: State,
+    real: Any,
+    whole: Any,
+    own: Any,
+    layer: Parameters,
+    fires: Bytes,
+    places: Places,
+    size: int,
+    block: Block,
+    counts: Whole,
+) -> None:
+    """A step of a layer by what all layers share, ``real`` or ``whole``, and by its ``own``."""
+    if real is not None:
+        told = Rules(real.at_zero, own[0], own[1], own[2], real.most, real.bare)
+        kernels.step(sums, now, told, layer, fires, places, size, block, counts)
+    if whole is not None:
+        ours = Constants(whole.left, whole.right, own[0], own[1], own[2], own[3], whole.floats, own[4], own[5])
+        kernels.step(sums, now, ours, layer, fires, places, size, block, counts)
+
+
+@part
+def _operate(tape: Tape, o: Operation, x: Floats, row: Row, real: Any, whole: Any) -> None:
     """An operation without state, of what enters it."""
     out, own = row.values[o.out :], tape.numbers[o.at :]
     if o.kind == LINEAR:
-        length = (o.size + WIDTH - 1) // WIDTH * WIDTH
-        matrix = Matrix(own[length:], own[:length], o.inputs, None, None, np.int32(1))
-        put_sums(x, 0, matrix, row.who, out[:length])
+        _multiply(tape, o, x, row, real, whole)
     elif o.kind == SCALE:
         for i in range(o.size):
             out[i] = x[i] * own[i]
@@ -132,7 +170,8 @@ def around(
     x: Floats,  # what enters from outside, as ``entering`` says
     entering: Whole,  # [nodes, 4], `Passage`
     tape: Tape,
-    rules: Rules,  # shared by the layers but for what a spike does to a membrane
+    real: Any,  # `Rules` of which each layer tells `OWN`, or None
+    whole: Any,  # `Constants` of which it tells `WHOLE`, or None
     layer: Parameters,  # of all layers, one behind the other
     spikes: Bytes,  # [neurons of all layers * T * B], layer by layer [T, B, size]
     after: Floats,  # as spikes, or [0]: membranes
@@ -166,17 +205,15 @@ def around(
                 else:
                     _added(tape.sources, o.first, o.number - (o.kind == GATE), o.inputs, values, sums)
                 if o.kind == NEURONS:
-                    resets = tape.resets[o.layer]
-                    told = Rules(rules.at_zero, resets[0], resets[1], resets[2], rules.most, rules.bare)
                     at = (tape.spikes[o.layer] * steps + t * o.size) * samples + n * o.size
                     fires, places = spikes[at : at + o.size], Places(0, o.at, o.at, 0)
-                    now_layer = kernels.of_step(layer, t)
-                    kernels.step(sums, now, told, now_layer, fires, places, o.size, block, counts[o.layer, t])
+                    told = real, whole, tape.own[o.layer], kernels.of_step(layer, t)
+                    _fire(sums, now, *told, fires, places, o.size, block, counts[o.layer, t])
                     _spread(fires, values[o.out :])
                     if len(after) > 0:
                         copy(now.membrane[o.at : o.at + o.size], after[at:])
                 else:
-                    _operate(tape, o, sums, row)
+                    _operate(tape, o, sums, row, real, whole)
             for k in range(len(tape.delays)):
                 d = _held(tape.delays, k)
                 _added(tape.sources, d.first, d.number, d.size, values, past[d.at + (done + t) % d.steps * d.size :])
