@@ -143,6 +143,15 @@ def test_a_stream_in_uneven_pieces_is_the_whole():
     np.testing.assert_array_equal(np.concatenate(membranes), whole.membranes["s"])
 
 
+def test_a_cycle_without_neurons():
+    """Numbers that a gate lets through for two steps, behind which the neurons stand."""
+    graph = gated()
+    nodes = {**graph.nodes, "gate": Gate(operands=("d", "in")), "d": Delay((N,), 2), "off": Scale(np.int64(0))}
+    edges = [("in", "gate"), ("in", "d"), ("d", "gate"), ("gate", "off"), ("off", "d"), ("d", "s")]
+    graph = Graph(nodes, (*graph.edges, *edges), STEPS, arithmetic=graph.arithmetic)
+    held(graph, samples(graph), circuits=2)
+
+
 def test_what_32_bits_do_not_hold_runs_step_by_step():
     """Factors of 2^15 twice over: a number that a gate makes may be beyond 2^31, though neurons are not."""
     graph = gated(factor=1)

@@ -99,11 +99,13 @@ def _factors(node: Scale, shape: Shape) -> Array:
 def joined(layers: Mapping[str, Layer], dtype: np.dtype[Any]) -> Parameters:
     """The parameters of all layers, one behind the other; those that no layer has are None."""
     steps = max((len(layer.parameters.threshold) for layer in layers.values()), default=1)
-    absent = {"low": np.iinfo(dtype).min if dtype.kind == "i" else -np.inf}  # of a layer where another has one
+    whole = dtype.kind == "i"
+    absent = {"low": np.iinfo(dtype).min if whole else -np.inf}  # of a layer where another has one
+    always = {"decay", "bias", "threshold", "reset_value", *(() if whole else ("gain",))}
 
     def of(field: str) -> Array | None:
         known = [getattr(layer.parameters, field) for layer in layers.values()]
-        if all(value is None for value in known) and known:
+        if field not in always and all(value is None for value in known):
             return None
         parts = [np.empty((steps if field == "threshold" else 1, 0), dtype)]
         for layer, value in zip(layers.values(), known, strict=True):
