@@ -21,6 +21,8 @@ LOOPS = {
     "kernels": "neurons",
     "matrix": "_all_sums",
     "circuit": "around",
+    "convolution": "_convolve",
+    "maps": "",
     "pair": "fire",
 }
 GUARD, BYTES = 0xAB, 512

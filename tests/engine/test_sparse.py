@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from spikeport.engine import simulate
-from spikeport.engine.cpu import pair, products, sparse, vectors
+from spikeport.engine.cpu import maps, pair, products, sparse, vectors
 from spikeport.engine.cpu.pair import Pair
 from spikeport.engine.integers import fits, never_full
 from spikeport.engine.run import Engine
@@ -29,7 +29,7 @@ OPTIONS = st.fixed_dictionaries(
         "padding": st.tuples(*[st.integers(0, 4)] * 2),
         "dilation": st.tuples(*[st.integers(1, 2)] * 2),
         "size": st.tuples(st.integers(1, 12), st.integers(1, 12)),
-        "high": st.integers(1, sparse.STEEPEST),
+        "high": st.integers(1, maps.STEEPEST),
         "rate": st.sampled_from([0.0, 0.1, 0.5, 1.0]),
         "extreme": st.booleans(),
         "seed": SEEDS,
@@ -88,7 +88,7 @@ def test_events_are_added_only_where_they_are_few_and_can_be():
     run(many[None])
     assert said == ["dense"]
     assert sparse.rows(conv, Range(-1, 1), shape) is None
-    assert sparse.rows(conv, Range(0, sparse.STEEPEST + 1), shape) is None
+    assert sparse.rows(conv, Range(0, maps.STEEPEST + 1), shape) is None
     assert sparse.rows(Conv(np.ones((4, 4, 3, 3), np.int8), groups=2), Range(0, 1), shape) is None
 
 

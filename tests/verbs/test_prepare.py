@@ -41,15 +41,15 @@ def test_a_part_that_fails_is_told_and_the_others_have_their_seconds(monkeypatch
     python = tmp_path / "python"
     python.write_text(
         '#!/bin/sh\nshift 2\nfor part in "$@"; do\n'
-        'case "$part" in "integers"*) echo "no LLVM" >&2; exit 1;; esac; echo "0.5 $part"; done\n'
+        'case "$part" in "real"*) echo "no LLVM" >&2; exit 1;; esac; echo "0.5 $part"; done\n'
     )
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
     monkeypatch.setattr(prepare.Part, "compile", lambda part: 0.25)
     monkeypatch.setattr(prepare.os, "cpu_count", lambda: 5)
-    with pytest.raises(SpikeportError, match=r"SP545.*integers.*no LLVM"):
+    with pytest.raises(SpikeportError, match=r"SP545.*real numbers.*no LLVM"):
         prepare.prepare()
-    monkeypatch.delitem(prepare.PARTS, "integers")
+    monkeypatch.delitem(prepare.PARTS, "real numbers")
     seconds = prepare.prepare()
     assert set(seconds) == set(prepare.PARTS)
     assert sorted(seconds.values()) == [0.25, 0.5]

@@ -26,10 +26,10 @@ import torch
 from spikeport.engine import cpu, cuda, feedback, on_card, synapse
 from spikeport.engine.integers import exact_ranges, holding
 from spikeport.engine.neuron import Neurons
-from spikeport.engine.parts import added_in, definition, small, stateless, widened
+from spikeport.engine.parts import added_in, definition, small, stateless
 from spikeport.engine.program import Kernels, Program
 from spikeport.engine.synapse import Step
-from spikeport.graph import LIF, Delay, Flatten, Graph, Linear, Loihi, Node, Operation, Range, Real, Synapse, ranges
+from spikeport.graph import LIF, Delay, Flatten, Graph, Loihi, Operation, Range, Real, Synapse, ranges
 from spikeport.graph.ranges import into
 from spikeport.graph.shifts import shift_each
 
@@ -82,16 +82,12 @@ def _fast_real(graph: Graph, device: str, dtype: torch.dtype) -> Program:
     circuits, taken = feedback.circuits(graph, neurons.get, cycles, incoming, {}, np.dtype(arithmetic.dtype))
     taken |= set(joined.values())
     others = {name: node for name, node in stateless(graph).items() if name not in taken}
-    steps = {name: _real_step(node, incoming[name], dtype, device) for name, node in others.items()}
+    steps = {name: synapse.prepare(node, dtype, device) for name, node in others.items()}
+    for name, node in graph.nodes_of(Synapse).items():
+        if name in others:
+            steps[name] = cpu.real_sums(node, incoming[name], graph.input_shape(name), dtype)
     made = Program(graph, device, "fast", steps, neurons, entering, incoming, joined, cycles=cycles)
     return replace(made, circuits=circuits)
-
-
-def _real_step(node: Node, x: Range | None, dtype: torch.dtype, device: str) -> Step:
-    """A node without state: a matrix adds the rows of its spikes, others are the plain ones."""
-    if isinstance(node, Linear) and x is not None and holding(x) == torch.uint8 and cpu.repays(node, int(x.high)):
-        return cpu.of_spikes(node, np.dtype(str(dtype).removeprefix("torch.")), most=int(x.high))
-    return widened(node, dtype, device)
 
 
 def whole(graph: Graph) -> dict[str, Range | None]:

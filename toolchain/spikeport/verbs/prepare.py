@@ -78,7 +78,7 @@ class Part:
 PARTS = {
     "events": Part(("map", "single"), True, 0.05, Request(), 5.5),
     "integers": Part(("matrix", "cycle"), True, 1.0, EVERYTHING, 2.2),
-    "real numbers": Part(("matrix", "cycle"), False, 1.0, Request(), 2.0),
+    "real numbers": Part(("matrix", "cycle", "map"), False, 0.05, Request(), 3.0),
 }
 
 
@@ -155,9 +155,11 @@ def network(kind: str, *, integers: bool) -> Graph:
             "in": _input((2, 6, 6), integers),
             "a": Conv(_weight((16, 2, 3, 3), integers), padding=(1, 1)),
             "s": _lif((16, 6, 6), integers),
+            "b": Conv(_weight((16, 16, 3, 3), integers)),
+            "t": _lif((16, 4, 4), integers),
             "flat": Flatten(),
         }
-        width = 16 * 36
+        width = 16 * 16
     else:
         nodes = {"in": _input((8,), integers), "a": Linear(_weight((40, 8), integers)), "s": _lif((40,), integers)}
         width = 40

@@ -2,9 +2,10 @@
 
 `prepare` makes a layer ready: a synapse, neurons, or a synapse and the neurons that alone read it. `enter` is the way
 in, `packed` that to a card, `ends` says between which values it lies, `count` the way out, `reached` counts events;
-`of_spikes` makes real sums of them where that `repays`, `fed_back` and `looped` run what feeds back; `chained` makes a
-graph ready for one sample at a time. All give the bits of the plain definition, but for real sums of a matrix, which
-are added in another order. Where the loops do not serve, `prepare` gives nothing, and the plain definition runs.
+`real_sums` makes a synapse of real numbers ready, `repays` says whether rows of a matrix are added; `fed_back` and
+`looped` run what feeds back; `chained` makes a graph ready for one sample at a time. All give the bits of the plain
+definition, but for real sums of synapses, which are added in another order. Where the loops do not serve, `prepare`
+gives nothing, and the plain definition runs.
 
 The names are imported when first used: who runs the plain definition alone waits for no loops.
 """
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from spikeport.engine.cpu.layers import Joined as Joined
     from spikeport.engine.cpu.layers import fed_back as fed_back
     from spikeport.engine.cpu.layers import prepare as prepare
+    from spikeport.engine.cpu.layers import real as real_sums
     from spikeport.engine.cpu.layout import over_time as count
     from spikeport.engine.cpu.layout import whole_numbers as enter
-    from spikeport.engine.cpu.matrix import of_spikes as of_spikes
     from spikeport.engine.cpu.matrix import repays as repays
     from spikeport.engine.cpu.pack import packed as packed
     from spikeport.engine.cpu.small_sums import ends as ends
@@ -40,11 +41,11 @@ _HOMES = {
     "enter": "spikeport.engine.cpu.layout:whole_numbers",
     "fed_back": "spikeport.engine.cpu.layers",
     "looped": "spikeport.engine.cpu.circuit:prepare",
-    "of_spikes": "spikeport.engine.cpu.matrix",
     "overflowed": "spikeport.engine.cpu.fused",
     "packed": "spikeport.engine.cpu.pack",
     "prepare": "spikeport.engine.cpu.layers",
     "reached": "spikeport.engine.cpu.tally",
+    "real_sums": "spikeport.engine.cpu.layers:real",
     "repays": "spikeport.engine.cpu.matrix",
 }
 __all__ = [
@@ -56,11 +57,11 @@ __all__ = [
     "enter",
     "fed_back",
     "looped",
-    "of_spikes",
     "overflowed",
     "packed",
     "prepare",
     "reached",
+    "real_sums",
     "repays",
 ]
 

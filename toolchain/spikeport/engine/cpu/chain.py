@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spikeport.engine.cpu import kernels, sparse
+from spikeport.engine.cpu import kernels, maps, sparse
 from spikeport.engine.cpu.fire import fire
 from spikeport.engine.cpu.fused import Layer, laid_out
 from spikeport.engine.cpu.small_maps import multiplied, pooled
@@ -120,7 +120,7 @@ def prepare(program: Program, *, whole: bool = True) -> Chain | None:
     node, layers = graph.entry, tuple(program.layers)
     counts, totals = np.zeros((len(layers), steps, KINDS), np.int64), np.zeros((len(layers), KINDS), np.int64)
     steps, channels = steps if node.coding == "events" else 1, node.shape[0]
-    wire = Wire.empty(steps, node.shape, _padded(channels) if x.high <= sparse.STEEPEST else channels)
+    wire = Wire.empty(steps, node.shape, _padded(channels) if x.high <= maps.STEEPEST else channels)
     chain = Chain(whole, wire.channels_first, float(node.unit), layers, counts, totals)
     if not _filled(chain, graph, wire, names, program):
         return None
@@ -218,8 +218,8 @@ def _dense(sums: Sums) -> tuple[Array, Plan]:
     """Weights int32 [kernel rows, kernel columns, channels in, width], and how the windows lie."""
     node, entering = sums.node, sums.wire.whole
     entering = entering if isinstance(node, Conv) else (sums.wire.values.shape[1],)
-    kernel, stride, padding, dilation = sparse.plane(node)
-    size, leaving = sparse.map_of(entering), sparse.map_of(sums.shape)
+    kernel, stride, padding, dilation = maps.plane(node)
+    size, leaving = maps.map_of(entering), maps.map_of(sums.shape)
     weight = node.weight.reshape(*node.weight.shape[:2], *kernel).astype(np.int32)
     weight = np.pad(weight, ((0, sums.width - len(weight)), (0, 0), (0, 0), (0, 0)))
     plan = Plan((*size[1:], size[0]), kernel, stride, padding, dilation, leaving[1:], 0, leaving[0], sums.width, 0, 0)
@@ -261,10 +261,8 @@ def _of_a_step(chain: Chain, parameters: Parameters) -> Parameters:
 
 def _pooled(chain: Chain, node: Pool, wire: Wire) -> Wire:
     into = Wire.empty(len(wire.values), node.output_shape(wire.shape), wire.width)
-    size, leaving = sparse.map_of(wire.whole), sparse.map_of(into.whole)
-    kernel, stride, padding = (
-        sparse.over_both(v, i) for v, i in ((node.kernel, 1), (node.stride, 1), (node.padding, 0))
-    )
+    size, leaving = maps.map_of(wire.whole), maps.map_of(into.whole)
+    kernel, stride, padding = (maps.over_both(v, i) for v, i in ((node.kernel, 1), (node.stride, 1), (node.padding, 0)))
     plan = Plan((*size[1:], size[0]), kernel, stride, padding, (1, 1), leaving[1:], 0, leaving[0], wire.width, 0, 0)
     chain.calls.append(settled(pooled, wire.values, plan, into.values))
     return into

@@ -82,52 +82,56 @@ def events(x: Any, begin: int, size: int, who: Integers) -> int:
 
 
 @intrinsic
-def _sum_up(typing: Any, matrix: Any, who: Any, number: Any, x: Any, begin: Any, sums: Any, at: Any, units: Any) -> Any:
-    """``sums[i] += x[begin + j] * weight[j, i]`` for [lanes] i from ``at`` on, and ``number`` j in ``who``.
+def _sum_up(
+    typing: Any, matrix: Any, who: Any, run: Any, base: Any, x: Any, begin: Any, sums: Any, at: Any, units: Any
+) -> Any:
+    """``sums[i] += x[begin + j] * weight[base + j, i]`` for [lanes] i from ``at`` on, and j in a ``run`` of ``who``.
 
     Weights are of the sums' type, or shorter integers, and ``x`` of the sums', or bytes.
     """
-    signature = types.void(matrix, who, number, x, begin, sums, at, units)
+    signature = types.void(matrix, who, run, base, x, begin, sums, at, units)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kinds, (_, _, number, _, begin, _, at, _) = signature.args, arguments
+        kinds, (_, _, run, base, _, begin, _, at, _) = signature.args, arguments
         own, given = named_kinds(kinds[0]), named(builder, kinds[0], arguments[0])
         weight = context.make_array(own.weight)(context, builder, given.weight)
         bias = context.make_array(own.bias)(context, builder, given.bias)
         length = builder.extract_value(bias.shape, 0)
-        real, graded = isinstance(kinds[5].dtype, types.Float), not isinstance(own.graded, types.NoneType)
-        lane, short = (context.get_value_type(kind.dtype) for kind in (kinds[5], own.weight))
+        real, graded = isinstance(kinds[6].dtype, types.Float), not isinstance(own.graded, types.NoneType)
+        lane, short = (context.get_value_type(kind.dtype) for kind in (kinds[6], own.weight))
         many, rows = ir.VectorType(lane, EIGHT), ir.VectorType(short, EIGHT)
         add, times = (builder.fadd, builder.fmul) if real else (builder.add, builder.mul)
 
         def place(kind: Any, array: Any, at: Any, target: Any) -> Any:
             return pointer(context, builder, kind, array, at, target)
 
-        pieces = [builder.add(at, WORD(start)) for start in range(0, lanes_of(kinds[7]), EIGHT)]
-        there = [place(kinds[5], arguments[5], piece, many) for piece in pieces]
+        pieces = [builder.add(at, WORD(start)) for start in range(0, lanes_of(kinds[8]), EIGHT)]
+        there = [place(kinds[6], arguments[6], piece, many) for piece in pieces]
 
         def _factor(row: Any) -> Any:
-            came = context.get_value_type(kinds[3].dtype)
-            value = builder.load(place(kinds[3], arguments[3], builder.add(begin, row), came))
+            came = context.get_value_type(kinds[4].dtype)
+            value = builder.load(place(kinds[4], arguments[4], builder.add(begin, row), came))
             if came != lane:
                 value = builder.uitofp(value, lane) if real else builder.zext(value, lane)
             return spread(builder, value, EIGHT)
 
         def one_more(k: Any, totals: list[Any]) -> list[Any]:
             row = builder.sext(builder.load(place(kinds[1], arguments[1], k, ir.IntType(32))), WORD)
-            start = builder.gep(weight.data, [builder.add(builder.mul(row, length), at)])
+            start = builder.gep(origin, [builder.mul(row, length)])
             factor = _factor(row) if graded else None
             results = []
             for number, total in enumerate(totals):
-                origin = builder.bitcast(builder.gep(start, [WORD(number * EIGHT)]), rows.as_pointer())
-                added = builder.load(origin, align=short_size)
+                piece = builder.bitcast(builder.gep(start, [WORD(number * EIGHT)]), rows.as_pointer())
+                added = builder.load(piece, align=short_size)
                 added = added if short == lane else builder.sext(added, many)
                 results.append(add(total, times(added, factor) if graded else added))
             return results
 
-        short_size, size = (kind.dtype.bitwidth // 8 for kind in (own.weight, kinds[5]))
+        origin = builder.gep(weight.data, [builder.add(builder.mul(base, length), at)])
+        short_size, size = (kind.dtype.bitwidth // 8 for kind in (own.weight, kinds[6]))
+        first, end = (builder.extract_value(run, i) for i in (0, 1))
         before = [builder.load(each, align=size) for each in there]
-        for total, each in zip(carried(builder, WORD(0), number, before, one_more), there, strict=True):
+        for total, each in zip(carried(builder, first, end, before, one_more), there, strict=True):
             builder.store(total, each, align=size)
         return context.get_dummy_value()
 
@@ -143,14 +147,19 @@ def _shift(sums: Floats, left: Any, right: Any) -> None:
 
 
 @part
+def add_rows(matrix: Matrix, who: Integers, run: tuple[int, int], base: int, x: Any, begin: int, sums: Floats) -> None:
+    """Add the rows ``base + j`` for j in a run (begin, end) of ``who`` to ``sums`` [padded], ``x[begin + j]`` times."""
+    at = 0
+    while at + EIGHT * len(WIDE) <= sums.shape[0]:
+        _sum_up(matrix, who, run, base, x, begin, sums, at, WIDE)
+        at += EIGHT * len(WIDE)
+    if at < sums.shape[0]:
+        _sum_up(matrix, who, run, base, x, begin, sums, at, NARROW)
+
+
+@part
 def put_sums(x: Any, begin: int, matrix: Matrix, who: Integers, sums: Floats) -> None:
     """The sums [padded] that a matrix makes of the values from ``begin`` on; ``who``: [inputs + MARGIN]."""
     copy(matrix.bias, sums)
-    number = events(x, begin, matrix.inputs, who)
-    at = 0
-    while at + EIGHT * len(WIDE) <= sums.shape[0]:
-        _sum_up(matrix, who, number, x, begin, sums, at, WIDE)
-        at += EIGHT * len(WIDE)
-    if at < sums.shape[0]:
-        _sum_up(matrix, who, number, x, begin, sums, at, NARROW)
+    add_rows(matrix, who, (0, events(x, begin, matrix.inputs, who)), 0, x, begin, sums)
     _shift(sums, matrix.left, matrix.right)

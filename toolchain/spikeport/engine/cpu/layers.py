@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, overload
+from typing import NamedTuple, cast, overload
 
 import numpy as np
 import torch
 
 from spikeport.engine import synapse
-from spikeport.engine.cpu import cycle, fused, pair, products
+from spikeport.engine.cpu import convolution, cycle, fused, matrix, pair, panels, products
 from spikeport.engine.cpu.products import Product
-from spikeport.engine.integers import fits
+from spikeport.engine.integers import fits, holding
 from spikeport.engine.neuron import Neurons
 from spikeport.engine.synapse import Step
-from spikeport.graph import LIF, Linear, Loihi, Peak, Range, Real, Shape, Synapse
+from spikeport.graph import LIF, Conv, Linear, Loihi, Peak, Range, Real, Shape, Synapse
 
 
 class Joined(NamedTuple):
@@ -68,6 +68,23 @@ def prepare(
             return None
         return fused.integer(layer, 0, profile, entering)
     return _whole(products.prepare(layer, entering, shape), arithmetic.reach(layer, entering)[1], layer.exponent)
+
+
+def real(node: Synapse, entering: Range | None, shape: Shape, dtype: torch.dtype) -> Step:
+    """Real sums of values of ``shape``; of whole numbers in ``entering``, which may come as bytes.
+
+    Products, or where that is faster the rows of weights of those bytes that are not zero.
+    """
+    number, product = np.dtype(str(dtype).removeprefix("torch.")), panels.product(node, dtype)
+    spikes = entering is not None and holding(entering) == torch.uint8
+    if isinstance(node, Linear):
+        most = int(entering.high) if spikes and entering else None
+        if most is not None and matrix.repays(node, most):
+            return matrix.of_spikes(node, number, most=most)
+        return matrix.of_few(node, number, product)
+    if not spikes or entering is None:
+        return product
+    return convolution.of_maps(cast(Conv, node), entering, shape, number, product) or product
 
 
 def _joined(layer: Joined, entering: Range, shape: Shape, arithmetic: Loihi) -> Neurons | None:

@@ -15,27 +15,21 @@ tap 0.15 to 0.25. `SHARES` follows from that. A linear layer from 64 to 10 takes
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from spikeport.engine.cpu.fire import fire
-from spikeport.engine.cpu.listing import MARGIN, sizes
-from spikeport.engine.cpu.structures import KINDS, Block, Constants, Lists, Parameters, Plan, Scratch
+from spikeport.engine.cpu.maps import Maps, listable, plane, planned
+from spikeport.engine.cpu.structures import KINDS, Block, Constants, Lists, Parameters, Scratch
 from spikeport.engine.cpu.vectors import EXACT, HALF, LINE, SLOTS
-from spikeport.engine.neuron import flat
-from spikeport.graph import Array, Conv, Linear, Range, Shape, Synapse
+from spikeport.graph import Array, Linear, Range, Shape, Synapse
 from spikeport.machine.llvm import UNIT
 from spikeport.threads import over_parts
 
-STEEPEST = 8  #: the largest input size taken as that many events
-SAMPLED = 32  #: one map in so many is looked at to find the share of events
 SMALLEST = 1024  #: weights of a linear layer whose events are worth listing: below, the product takes no longer
 PLACES = 512  #: rows of weights that are turned together, so that both sides stay in the cache
-LISTED = 1 << 17  #: events that a thread lists before it adds them, so that a tile of weights serves many maps
 #: events per input up to which adding rows is faster than the dense product of each way ("amx": bytes on tiles)
 SHARES = {"amx": 0.03, "int8": 0.35, "float32": 0.8, "float64": 1.0}
 
@@ -48,19 +42,10 @@ PARAMETERS = Parameters(IDLE, None, IDLE, np.empty((1, 0), np.int32), IDLE, None
 
 
 @dataclass(frozen=True)
-class Rows:
+class Rows(Maps):
     """A synapse's weights laid out by input, paired: int16 [tiles, kernel places * channels in, lanes / 2]."""
 
-    node: Synapse
-    shape: Shape  #: of what enters
     weight: Array
-    plan: Plan
-
-    def share(self, x: Tensor) -> float:
-        """Events per input, judged on one map in `SAMPLED`."""
-        values = _maps(x)
-        looked = -(-len(values) // SAMPLED) * values.shape[1]
-        return sizes(values, SAMPLED) / looked if looked else 0.0
 
     def worth(self, way: str) -> float:
         """Events per input up to which this is faster than the dense product of a way."""
@@ -98,37 +83,11 @@ class Rows:
         """Channels of all tiles."""
         return len(self.weight) * self.plan.lanes
 
-    @cached_property
-    def most(self) -> int:
-        """The most events that a map can have."""
-        return int(np.prod(self.plan.size)) * self.plan.high
-
-    def together(self, steps: int) -> int:
-        """Samples of so many steps that are listed before they are added."""
-        return max(1, LISTED // (self.most * max(1, steps)))
-
-    def memory(self, maps: int) -> tuple[Lists, Scratch]:
-        """What a loop lists so many maps in, and makes sums in."""
-        plan, lanes = self.plan, self.plan.lanes
-        (rows, columns, channels), high = plan.size, plan.high
-        lists = Lists(np.empty((maps, self.most + MARGIN), np.int32), np.empty((maps, rows * columns + 1), np.int64))
-        events = np.empty(columns * plan.kernel[0] * channels * high + MARGIN, np.int32)
-        return lists, Scratch(events, np.empty(columns + 1, np.int64), np.zeros(lanes, np.int16))
-
     def block(self) -> Block:
         """What a loop over neurons works in: a row of places, whose sums are made there too."""
         row = self.plan.leaving[1] * self.plan.lanes
         v, current, sums = np.empty((3, row), np.int32)
         return Block(v, current, sums, np.empty(row, np.uint8))
-
-    def words(self, x: Tensor) -> Array:
-        """Maps [N, *in] in bytes as [N, places * channels / 8], eight channels a word, with zeros for missing ones."""
-        maps, (channels, padded) = _maps(x), (self.shape[0], self.plan.size[2])
-        if padded != channels:
-            values = np.zeros((len(maps), maps.shape[1] // channels, padded), np.uint8)
-            values[:, :, :channels] = maps.reshape(len(maps), -1, channels)
-            maps = values.reshape(len(maps), -1)
-        return maps.view(np.uint64)
 
 
 def repays(node: Synapse) -> bool:
@@ -139,11 +98,9 @@ def repays(node: Synapse) -> bool:
 def rows(node: Synapse, x: Range, shape: Shape) -> Rows | None:
     """The layout for inputs in ``x``; None where events do not serve: groups, volumes, inputs below zero or large."""
     reach = node.sums(x)
-    other = isinstance(node, Conv) and (node.groups > 1 or len(node.kernel) > 2)
-    if other or x.low < 0 or not 0 < x.high <= STEEPEST or reach.size >= 2**31 or node.weight.dtype != np.int8:
+    if not listable(node, x) or reach.size >= 2**31 or node.weight.dtype != np.int8:
         return None
-    kernel, stride, padding, dilation = plane(node)
-    size, leaving = map_of(shape), map_of(node.output_shape(shape))
+    kernel, stride, _, dilation = plane(node)
     together = EXACT if reach.size >= 2**15 else 1 << 62
     slides = stride[1] == dilation[0] == dilation[1] == 1 and together > EXACT and kernel[1] <= SLOTS
     weight = node.weight.reshape(*node.weight.shape[:2], *kernel)
@@ -152,9 +109,8 @@ def rows(node: Synapse, x: Range, shape: Shape) -> Rows | None:
     order = weight[..., ::-1].transpose(2, 1, 3, 0) if slides else weight.transpose(3, 2, 1, 0)
     lanes = _lanes(len(weight))
     taps = 0 if isinstance(node, Linear) else kernel[1] if slides else 1
-    map_ = (*size[1:], size[0] + -size[0] % 8)
-    plan = Plan(map_, kernel, stride, padding, dilation, leaving[1:], int(x.high), *leaving[:1], lanes, taps, together)
-    return Rows(node, shape, _paired(order.reshape(-1, len(weight)), lanes), plan)
+    plan = planned(node, shape, int(x.high), lanes=lanes, taps=taps, together=together)
+    return Rows(node, shape, plan, _paired(order.reshape(-1, len(weight)), lanes))
 
 
 def _paired(rows: Array, lanes: int) -> Array:
@@ -187,27 +143,3 @@ def _aligned(shape: tuple[int, ...]) -> Array:
     memory = np.empty(size + LINE, np.uint8)
     start = -memory.ctypes.data % LINE
     return memory[start : start + size].view(np.int16).reshape(shape)
-
-
-def _maps(x: Tensor) -> Array:
-    """[N, values of a map], channels last."""
-    return flat(x[None]).reshape(len(x), -1)
-
-
-def map_of(shape: Shape) -> tuple[int, int, int]:
-    """Channels, rows and columns: features are a map of one place, a line is a map of one row."""
-    return cast(tuple[int, int, int], (shape[0], *(1,) * (3 - len(shape)), *shape[1:]))
-
-
-def plane(node: Synapse) -> list[tuple[int, int]]:
-    """Kernel, stride, padding and dilation over rows and columns."""
-    if isinstance(node, Linear):
-        return [(1, 1), (1, 1), (0, 0), (1, 1)]
-    conv = cast(Conv, node)
-    both = ((conv.kernel, 1), (conv.stride, 1), (conv.padding, 0), (conv.dilation, 1))
-    return [over_both(value, alone) for value, alone in both]
-
-
-def over_both(value: Shape, alone: int) -> tuple[int, int]:
-    """A number for rows and one for columns; a line, which has one, has ``alone`` for rows."""
-    return (alone, value[0]) if len(value) == 1 else (value[0], value[1])
