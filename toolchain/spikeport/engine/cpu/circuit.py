@@ -9,16 +9,17 @@ from typing import Any, cast
 import numpy as np
 from torch import Tensor
 
-from spikeport.engine.cpu import kernels
+from spikeport.engine.cpu import convolution, kernels
 from spikeport.engine.cpu.fused import NOTHING, Layer, added, fired, unflat
 from spikeport.engine.cpu.gather import Matrix, padded
 from spikeport.engine.cpu.listing import MARGIN
+from spikeport.engine.cpu.maps import listable, planned
 from spikeport.engine.cpu.matrix import laid_out
 from spikeport.engine.cpu.recorder import Part, Recorder, joined
-from spikeport.engine.cpu.structures import KINDS, Constants, Parameters, Rules
+from spikeport.engine.cpu.structures import KINDS, Constants, Lists, Parameters, Plan, Rules, Scratch
 from spikeport.engine.cpu.tape import WHOLE, Passage, Row, Tape, around
 from spikeport.engine.neuron import Fired, Neurons, flat
-from spikeport.graph import LIF, Array, Delay, Gate, Graph, Linear, Range, Scale, Shape
+from spikeport.graph import LIF, Array, Conv, Delay, Gate, Graph, Linear, Range, Scale, Shape
 from spikeport.threads import over_parts
 
 ZERO = np.int32(0)
@@ -39,6 +40,7 @@ class Circuit:
     row: int  #: numbers of a step
     past: int  #: numbers that delays hold
     longest: int  #: sum
+    plans: tuple[Plan, ...]  #: of convolutions
 
     def __call__(
         self,
@@ -74,9 +76,7 @@ class Circuit:
 
         def part(begin: int, end: int) -> Array:
             counts = np.zeros((len(self.layers), steps, KINDS), np.int64)
-            row = Row(
-                np.zeros(self.row, dtype), np.zeros(self.longest, dtype), np.empty(self.longest + MARGIN, np.int32)
-            )
+            row = self._row()
             whole = SHARED if real is None else None
             told = real, whole, every, spikes, after, y, outward, held, row, kernels.block(x, every, spikes.dtype)
             around(x, inward, tape, *told, counts, done, begin, end)
@@ -105,6 +105,21 @@ class Circuit:
             own[:, WHOLE.index("watch")], own[:, WHOLE.index("bare")] = 1, 0
         return None, self.tape._replace(own=own)
 
+    def _row(self) -> Row:
+        """What the loop works in."""
+        dtype, who = self.parameters.bias.dtype, np.empty(self.longest + MARGIN, np.int32)
+        places = max((plan.size[0] * plan.size[1] for plan in self.plans), default=0)
+        listed = max((plan.size[1] * plan.kernel[0] * plan.size[2] for plan in self.plans), default=0)
+        columns = np.empty(max((plan.size[1] for plan in self.plans), default=0) + 1, np.int64)
+        return Row(
+            np.zeros(self.row, dtype),
+            np.zeros(self.longest, dtype),
+            who,
+            Lists(who, np.empty(places + 1, np.int64)),
+            Scratch(np.empty(listed + MARGIN, np.int32), columns, None),
+            np.empty(max((padded(plan.channels) for plan in self.plans), default=0), dtype),
+        )
+
     def _size(self, part: Part) -> int:
         return int(np.prod(self.shapes[part]))
 
@@ -128,16 +143,19 @@ def prepare(
 ) -> Circuit | None:
     """The nodes of a cycle in the order of a step, its neurons ready; None where a tape does not hold them.
 
-    It holds neurons that fire once at most, real ones all by the same comparison, matrices of features, scales, gates
-    and delays; and before these matrices of its ``own``, through which something enters the cycle: it is what enters
-    the call. Integers are in ``entering``; None where 32 bits do not hold the sums of a matrix.
+    It holds neurons that fire once at most, real ones all by the same comparison, matrices of features, convolutions
+    of spikes, scales, gates and delays; and before these matrices of its ``own``, through which something enters the
+    cycle: it is what enters the call. Integers are in ``entering``; None where 32 bits do not hold a matrix's sums.
     """
     layers = {name: layer for name in names if isinstance(layer := neurons.get(name), Layer)}
     rules = [each.rules for each in layers.values() if isinstance(each.rules, Rules)]
     alike = len({(each.at_zero, each.most) for each in rules}) < 2
-    if not alike or not all(_holds(graph, name, layers) for name in names):
+    if not alike or not all(_holds(graph, name, layers, entering[name]) for name in names):
         return None
+    convolutions = {name: node for name in names if isinstance(node := graph.nodes[name], Conv)}
+    plans = {name: _plan(node, graph.input_shape(name)) for name, node in convolutions.items()}
     matrices = {name: laid_out(node, dtype, _size(entering[name])) for name, node in _matrices(graph, (*own, *names))}
+    matrices |= {name: convolution.laid_out(node, plans[name], dtype) for name, node in convolutions.items()}
     sources = dict.fromkeys(s for name in names for s in graph.sources(name) if s not in names)
     outside: dict[str, Part] = {source: (source,) if source in own else source for source in sources}
     if not outside or None in matrices.values():
@@ -149,7 +167,7 @@ def prepare(
     for part, shape in shapes.items():
         places[part] = end
         end += padded(int(np.prod(shape)))
-    recorder = Recorder(graph, layers, cast(Mapping[str, Matrix], matrices), places, dtype)
+    recorder = Recorder(graph, layers, cast(Mapping[str, Matrix], matrices), plans, places, dtype)
     for name in (*own, *names):
         recorder.record(name, alone=name in own)
     nobody = Rules(None, ZERO, ZERO, ZERO, None, np.int32(1))
@@ -157,7 +175,19 @@ def prepare(
     longest = max(padded(int(np.prod(shape))) for shape in shapes.values())
     nodes = {name: layer.node for name, layer in layers.items()}
     parameters = joined(layers, dtype)
-    return Circuit(recorder.tape(), real, parameters, nodes, outside, shapes, places, end, recorder.past, longest)
+    return Circuit(
+        recorder.tape(),
+        real,
+        parameters,
+        nodes,
+        outside,
+        shapes,
+        places,
+        end,
+        recorder.past,
+        longest,
+        (*plans.values(),),
+    )
 
 
 def _matrices(graph: Graph, names: Iterable[str]) -> list[tuple[str, Linear]]:
@@ -169,11 +199,19 @@ def _size(x: Range | None) -> int | None:
     return None if x is None else int(x.size)
 
 
-def _holds(graph: Graph, name: str, layers: Mapping[str, Layer]) -> bool:
+def _plan(node: Conv, shape: Shape) -> Plan:
+    """How windows lie on a map of spikes, none of whose channels are missing."""
+    plan = planned(node, shape, 1, lanes=0, taps=1, together=0)
+    return plan._replace(size=(*plan.size[:2], shape[0]))
+
+
+def _holds(graph: Graph, name: str, layers: Mapping[str, Layer], x: Range | None) -> bool:
     node, shape = graph.nodes[name], graph.shapes[name]
     if isinstance(node, LIF):
         return name in layers and node.most_spikes == 1
     if isinstance(node, Linear):
         return len(shape) == 1
+    if isinstance(node, Conv):
+        return x is not None and x.high <= 1 and listable(node, x)
     alike = all(graph.shapes[source] == shape for source in graph.sources(name))
     return isinstance(node, Scale | Gate | Delay) and alike

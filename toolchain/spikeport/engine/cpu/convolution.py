@@ -16,25 +16,51 @@ import numpy as np
 from torch import Tensor
 
 from spikeport.engine.cpu.fused import unflat
-from spikeport.engine.cpu.gather import Matrix, add_rows, padded
+from spikeport.engine.cpu.gather import Matrix, add_rows, events, padded, shift
 from spikeport.engine.cpu.listing import listed
-from spikeport.engine.cpu.maps import Maps, listable, plane, planned
+from spikeport.engine.cpu.maps import Maps, listable, planned
 from spikeport.engine.cpu.moves import copy
 from spikeport.engine.cpu.panels import ADDS
 from spikeport.engine.cpu.structures import Floats, Lists, Plan, Scratch
 from spikeport.engine.cpu.windows import window_rows
 from spikeport.engine.synapse import Step
 from spikeport.graph import Conv, Range, Shape
-from spikeport.machine import compiled
+from spikeport.machine import compiled, part
 from spikeport.threads import over_parts
 
 FEW, FEWER = 0.35, 0.2  #: events an input up to which adding rows is not slower than the product; of single places
 
 
+@part
+def put_windows(i: int, matrix: Matrix, plan: Plan, lists: Lists, scratch: Scratch, sums: Floats, out: Floats) -> None:
+    """The sums of output row ``i``, place by place, to ``out``; ``sums``: [padded]."""
+    (width, columns), column = (plan.size[1], plan.kernel[1]), plan.kernel[0] * plan.size[2]
+    span, at = columns if plan.dilation[1] == 1 else 1, scratch.at
+    window_rows(i, plan, column, lists, scratch)
+    for j in range(plan.leaving[1]):
+        copy(matrix.bias, sums)
+        for k in range(0, columns, span):
+            left = j * plan.stride[1] - plan.padding[1] + k * plan.dilation[1]
+            run = at[min(max(left, 0), width)], at[min(max(left + span, 0), width)]
+            add_rows(matrix, scratch.events, run, (k - left) * column, sums, 0, sums)
+        shift(sums, matrix.left, matrix.right)
+        copy(sums[: plan.channels], out[j * plan.channels :])
+
+
+@part
+def list_numbers(x: Floats, plan: Plan, lists: Lists) -> None:
+    """List which numbers of one map, channels last, are not zero, place by place."""
+    channels, count = plan.size[2], 0
+    for place in range(plan.size[0] * plan.size[1]):
+        lists.starts[place] = count
+        count += events(x, place * channels, channels, lists.events[count:])
+    lists.starts[plan.size[0] * plan.size[1]] = count
+
+
 @compiled
 def _convolve(
     x: Any,  # uint64 [N, places * channels / 8], channels last
-    matrix: Matrix,  # by column and row of the kernel, and channel
+    matrix: Matrix,  # as `laid_out` has it
     plan: Plan,
     lists: Lists,  # of one map
     scratch: Scratch,
@@ -44,21 +70,10 @@ def _convolve(
     end: int,
 ) -> None:
     """The sums of the maps ``begin`` ... ``end - 1``."""
-    (width, columns), column = (plan.size[1], plan.kernel[1]), plan.kernel[0] * plan.size[2]
-    span, at = columns if plan.dilation[1] == 1 else 1, scratch.at
     for n in range(begin, end):
         listed(x[n], plan, lists)
-        place = 0
         for i in range(plan.leaving[0]):
-            window_rows(i, plan, column, lists, scratch)
-            for j in range(plan.leaving[1]):
-                copy(matrix.bias, sums)
-                for k in range(0, columns, span):
-                    left = j * plan.stride[1] - plan.padding[1] + k * plan.dilation[1]
-                    run = at[min(max(left, 0), width)], at[min(max(left + span, 0), width)]
-                    add_rows(matrix, scratch.events, run, (k - left) * column, sums, 0, sums)
-                copy(sums[: plan.channels], out[n, place:])
-                place += plan.channels
+            put_windows(i, matrix, plan, lists, scratch, sums, out[n, i * plan.leaving[1] * plan.channels :])
 
 
 def of_maps(node: Conv, x: Range, shape: Shape, dtype: np.dtype[Any], product: Step) -> Step | None:
@@ -69,7 +84,7 @@ def of_maps(node: Conv, x: Range, shape: Shape, dtype: np.dtype[Any], product: S
     if not listable(node, x):
         return None
     maps = Maps(node, shape, planned(node, shape, int(x.high), lanes=0, taps=1, together=0))
-    matrix, leaving = _laid_out(node, maps.plan, dtype), node.output_shape(shape)
+    matrix, leaving = laid_out(node, maps.plan, dtype), node.output_shape(shape)
     most = FEWER if maps.plan.kernel == (1, 1) else FEW
 
     def sums(x: Tensor) -> Tensor:
@@ -89,12 +104,15 @@ def of_maps(node: Conv, x: Range, shape: Shape, dtype: np.dtype[Any], product: S
     return sums
 
 
-def _laid_out(node: Conv, plan: Plan, dtype: np.dtype[Any]) -> Matrix:
-    """The weights as `_convolve` reads them, with zeros for channels that are missing."""
-    kernel, (*_, channels) = plane(node)[0], plan.size
-    weight = node.weight.reshape(*node.weight.shape[:2], *kernel)
-    rows = np.zeros((*reversed(kernel), channels, padded(node.channels)), dtype)
+def laid_out(node: Conv, plan: Plan, dtype: np.dtype[Any]) -> Matrix:
+    """A convolution whose sums of spikes are made in a type: rows by column and row of the kernel and by channel, of
+    which there may be more in the plan."""
+    whole = dtype.kind == "i"
+    kind = np.dtype(np.int16 if np.abs(node.weight.astype(np.int64)).max() < 2**15 else np.int32) if whole else dtype
+    weight = node.weight.reshape(*node.weight.shape[:2], *plan.kernel)
+    rows = np.zeros((*reversed(plan.kernel), plan.size[2], padded(node.channels)), kind)
     rows[:, :, : weight.shape[1], : node.channels] = weight.transpose(3, 2, 1, 0)
     bias = np.zeros(padded(node.channels), dtype)
     bias[: node.channels] = 0 if node.bias is None else node.bias
-    return Matrix(rows.ravel(), bias, channels, None, None, None)
+    left, right = (max(node.exponent, 0), max(-node.exponent, 0)) if whole else (None, None)
+    return Matrix(rows.ravel(), bias, plan.size[2], left, right, None)

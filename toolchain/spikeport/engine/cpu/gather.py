@@ -139,7 +139,7 @@ def _sum_up(
 
 
 @part
-def _shift(sums: Floats, left: Any, right: Any) -> None:
+def shift(sums: Floats, left: Any, right: Any) -> None:
     """Apply an exponent to sums; None is that of real ones."""
     if right is not None:
         for i in range(sums.shape[0]):
@@ -162,4 +162,4 @@ def put_sums(x: Any, begin: int, matrix: Matrix, who: Integers, sums: Floats) ->
     """The sums [padded] that a matrix makes of the values from ``begin`` on; ``who``: [inputs + MARGIN]."""
     copy(matrix.bias, sums)
     add_rows(matrix, who, (0, events(x, begin, matrix.inputs, who)), 0, x, begin, sums)
-    _shift(sums, matrix.left, matrix.right)
+    shift(sums, matrix.left, matrix.right)

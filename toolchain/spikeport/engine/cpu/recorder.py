@@ -10,11 +10,12 @@ import numpy as np
 from spikeport.engine.cpu import kernels
 from spikeport.engine.cpu.fused import Layer
 from spikeport.engine.cpu.gather import Matrix
-from spikeport.engine.cpu.structures import Parameters
-from spikeport.engine.cpu.tape import GATE, LINEAR, NEURONS, OWN, SCALE, WHOLE, Held, Operation, Tape
-from spikeport.graph import LIF, Array, Delay, Gate, Graph, Linear, Node, Scale, Shape, over_neurons
+from spikeport.engine.cpu.structures import Parameters, Plan
+from spikeport.engine.cpu.tape import CONV, GATE, LINEAR, NEURONS, OWN, SCALE, WHOLE, Held, Operation, Tape
+from spikeport.graph import LIF, Array, Conv, Delay, Gate, Graph, Linear, Node, Scale, Shape, Synapse, over_neurons
 
-KIND: Mapping[type[Node], int] = {Scale: SCALE, Linear: LINEAR, Gate: GATE}
+KIND: Mapping[type[Node], int] = {Scale: SCALE, Linear: LINEAR, Conv: CONV, Gate: GATE}
+PLAN = 18  #: numbers of a plan
 Part = str | tuple[str]  #: a node, or what enters a matrix of the circuit's own
 
 
@@ -26,11 +27,14 @@ class Recorder:
         graph: Graph,
         layers: Mapping[str, Layer],
         matrices: Mapping[str, Matrix],
+        plans: Mapping[str, Plan],
         places: Mapping[Part, int],
         dtype: np.dtype[Any],
     ) -> None:
-        """``places``: of every node in the row of a step; ``dtype``: of a number there."""
+        """``matrices``: of every synapse; ``plans``: of convolutions; ``places``: of every node in the row of a step;
+        ``dtype``: of a number there."""
         self.past = 0  #: numbers that delays hold
+        self._plans = plans
         self._graph, self._layers, self._matrices, self._places = graph, layers, matrices, places
         self._operations: list[Operation] = []
         self._delays: list[Held] = []
@@ -40,9 +44,8 @@ class Recorder:
         sizes = [layer.node.size for layer in layers.values()]
         self._spikes = np.cumsum([0, *sizes])[:-1]
         # vectors of parameters may begin at a layer's last neuron
-        self._first = dict(
-            zip(layers, np.cumsum([0, *(size + kernels.LANES for size in sizes)]).tolist(), strict=False)
-        )
+        ends = np.cumsum([0, *(size + kernels.LANES for size in sizes)])
+        self._first = dict(zip(layers, ends[:-1].tolist(), strict=True))
 
     def record(self, name: str, *, alone: bool) -> None:
         """Write a node; one that stands ``alone`` before the cycle has a place of its own for what enters it."""
@@ -59,13 +62,14 @@ class Recorder:
         kind = NEURONS if isinstance(node, LIF) else KIND[type(node)]
         if isinstance(node, LIF):
             at, layer = self._first[name], list(self._layers).index(name)
-        elif isinstance(node, Linear):
+        elif isinstance(node, Synapse):
             matrix = self._matrices[name]
             at, rows = _put(self._numbers, matrix.bias), _put(self._weights, matrix.weight)
             left, right = matrix.left or 0, matrix.right or 0
         elif isinstance(node, Scale):
             at = _put(self._numbers, _factors(node, graph.shapes[name]).astype(self._numbers[0].dtype))
-        numbers = kind, size, place, first, len(parts), inputs, at, layer, rows, left, right
+        plan = list(self._plans).index(name) if name in self._plans else 0
+        numbers = kind, size, place, first, len(parts), inputs, at, layer, rows, left, right, plan
         self._operations.append(Operation(*numbers))
 
     def tape(self) -> Tape:
@@ -79,9 +83,15 @@ class Recorder:
             np.asarray(self._sources, np.int64),
             np.concatenate(self._numbers),
             np.concatenate(self._weights),
+            np.asarray([_one_by_one(plan) for plan in self._plans.values()], np.int64).reshape(-1, PLAN),
             np.asarray(own, bits).reshape(-1, len(fields)),
             self._spikes.astype(np.int64),
         )
+
+
+def _one_by_one(plan: Plan) -> list[int]:
+    """The numbers of a plan."""
+    return [int(number) for each in plan for number in (each if isinstance(each, tuple) else (each,))]
 
 
 def _put(parts: list[Array], values: Array) -> int:

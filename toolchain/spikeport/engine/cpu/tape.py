@@ -12,12 +12,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spikeport.engine.cpu import kernels
+from spikeport.engine.cpu.convolution import list_numbers, put_windows
 from spikeport.engine.cpu.gather import WIDTH, Matrix, put_sums
 from spikeport.engine.cpu.moves import copy
-from spikeport.engine.cpu.structures import Block, Bytes, Constants, Floats, Parameters, Places, Rules, State, Whole
+from spikeport.engine.cpu.structures import (
+    Block,
+    Bytes,
+    Constants,
+    Floats,
+    Parameters,
+    Places,
+    Plan,
+    Rules,
+    State,
+    Whole,
+)
 from spikeport.machine import compiled, part
 
-SCALE, LINEAR, GATE, NEURONS = range(4)  #: kinds of operations
+SCALE, LINEAR, CONV, GATE, NEURONS = range(5)  #: kinds of operations
 OWN, WHOLE = ("subtract", "stay", "put"), ("kept", "lost", "spare", "top", "watch", "bare")
 
 
@@ -35,6 +47,7 @@ class Operation(NamedTuple):
     rows: Any  #: of a matrix, where it begins among `Tape.weights`
     left: Any  #: of a matrix of integers its exponent, as `Matrix` has it
     right: Any
+    plan: Any  #: of a convolution, which of `Tape.plans`
 
 
 class Held(NamedTuple):
@@ -65,6 +78,7 @@ class Tape(NamedTuple):
     sources: Any  #: places of nodes
     numbers: Any  #: factors; of a matrix its bias
     weights: Any  #: of matrices, as `Matrix`
+    plans: Any  #: of convolutions, the numbers of `Plan` one by one
     own: Any  #: what neurons of each layer do not share with others: `OWN` of `Rules`, or `WHOLE` of `Constants`
     spikes: Any  #: [layers], the first neuron of each among all
 
@@ -75,13 +89,16 @@ class Row(NamedTuple):
     values: Any  #: of a step
     sums: Any  #: of sources
     who: Any  #: as `put_sums` has it
+    lists: Any  #: of a convolution
+    scratch: Any  #: of the same
+    window: Any  #: sums of a place
 
 
 @part
 def _operation(rows: Whole, k: int) -> Operation:
     """A row by name."""
     own = rows[k]
-    return Operation(own[0], own[1], own[2], own[3], own[4], own[5], own[6], own[7], own[8], own[9], own[10])
+    return Operation(own[0], own[1], own[2], own[3], own[4], own[5], own[6], own[7], own[8], own[9], own[10], own[11])
 
 
 @part
@@ -96,6 +113,15 @@ def _passage(rows: Whole, k: int) -> Passage:
     """A row by name."""
     own = rows[k]
     return Passage(own[0], own[1], own[2], own[3])
+
+
+@part
+def _plan(rows: Whole, k: int) -> Plan:
+    """A row by name."""
+    n = rows[k]
+    return Plan(
+        (n[0], n[1], n[2]), (n[3], n[4]), (n[5], n[6]), (n[7], n[8]), (n[9], n[10]), (n[11], n[12]), 1, n[14], 0, 1, 0
+    )
 
 
 @part
@@ -128,6 +154,23 @@ def _multiply(tape: Tape, o: Operation, x: Floats, row: Row, real: Any, whole: A
 
 
 @part
+def _convolve(tape: Tape, o: Operation, x: Floats, row: Row, real: Any, whole: Any) -> None:
+    """A convolution of spikes."""
+    plan = _plan(tape.plans, o.plan)
+    list_numbers(x, plan, row.lists)
+    length = (plan.channels + WIDTH - 1) // WIDTH * WIDTH
+    bias, weights, window = tape.numbers[o.at :][:length], tape.weights[o.rows :], row.window[:length]
+    for i in range(plan.leaving[0]):
+        out = row.values[o.out + i * plan.leaving[1] * plan.channels :]
+        if real is not None:
+            matrix = Matrix(weights, bias, plan.size[2], None, None, None)
+            put_windows(i, matrix, plan, row.lists, row.scratch, window, out)
+        if whole is not None:
+            shifted = Matrix(weights, bias, plan.size[2], np.int32(o.left), np.int32(o.right), None)
+            put_windows(i, shifted, plan, row.lists, row.scratch, window, out)
+
+
+@part
 def _fire(
     sums: Floats,
     now: State,
@@ -156,6 +199,8 @@ def _operate(tape: Tape, o: Operation, x: Floats, row: Row, real: Any, whole: An
     out, own = row.values[o.out :], tape.numbers[o.at :]
     if o.kind == LINEAR:
         _multiply(tape, o, x, row, real, whole)
+    elif o.kind == CONV:
+        _convolve(tape, o, x, row, real, whole)
     elif o.kind == SCALE:
         for i in range(o.size):
             out[i] = x[i] * own[i]
