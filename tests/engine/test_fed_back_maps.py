@@ -106,7 +106,13 @@ def test_maps_that_are_no_single_spikes_run_step_by_step(integers):
     with_pool = graph.replace({"aa": Pool("sum", (3, 3), (1, 1), (1, 1))})
     edges = [edge for edge in graph.edges if edge != ("a", "ab")]
     scaled = {**graph.nodes, "big": Scale(graph["aa"].factor)}
-    scaled = Graph(scaled, (*edges, ("a", "big"), ("big", "ab")), STEPS, arithmetic=graph.arithmetic, named_outputs=graph.named_outputs)
+    scaled = Graph(
+        scaled,
+        (*edges, ("a", "big"), ("big", "ab")),
+        STEPS,
+        arithmetic=graph.arithmetic,
+        named_outputs=graph.named_outputs,
+    )
     for other in (with_pool, scaled):
         x, engine = samples(other), Engine(other, kernels="fast")
         same(engine.simulate(x, ALL), simulate(other, x, ALL, kernels="plain"))

@@ -13,7 +13,7 @@ from equal_records import ALL
 from spikeport.engine import simulate
 from spikeport.engine.run import Engine
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, LOIHI2, Delay, Graph, Input, Linear, Loihi, Readout, Real, Scale
+from spikeport.graph import LIF, LOIHI2, Conv, Delay, Graph, Input, Linear, Loihi, Readout, Real, Scale
 
 LOOPS = {
     "cycle": "fed_back",
@@ -118,4 +118,39 @@ def test_layers_of_any_width(guards, integers, back, size):
     plain = simulate(graph, x, ALL, kernels="plain")
     np.testing.assert_array_equal(record.outputs, plain.outputs)
     np.testing.assert_array_equal(record.membranes["lif"], plain.membranes["lif"])
+    assert guards.calls > 0
+
+
+def fed_back_map(integers, shape, kernel, steps=3):
+    """Two layers, of which one feeds back by a convolution, and a third that a convolution of spikes alone reaches."""
+    rng, number = np.random.default_rng(shape[0]), (np.int64 if integers else np.float32)
+
+    def conv(inputs, outputs):
+        weight = rng.integers(-9, 20, (outputs, inputs, kernel, kernel))
+        return Conv(weight.astype(np.int8 if integers else np.float32), padding=(kernel // 2, kernel // 2))
+
+    def neurons(*size):
+        theta = rng.integers(1, 60, (steps, *size)).astype(number)
+        return LIF(size, number(2048 if integers else 0.5), theta, compare=">")
+
+    more = (shape[0] + 1, *shape[1:])
+    nodes = {"in": Input(shape, "events", low=0, high=1), "fc": conv(shape[0], shape[0]), "a": neurons(*shape)}
+    nodes |= {"past": Delay(shape, 1), "back": conv(shape[0], shape[0]), "on": conv(shape[0], more[0])}
+    nodes |= {"b": neurons(*more), "out": Readout(more, np.ones(steps, number))}
+    edges = [("in", "fc"), ("fc", "a"), ("a", "past"), ("past", "back"), ("back", "a"), ("a", "on"), ("on", "b")]
+    return Graph(nodes, (*edges, ("b", "out")), steps, arithmetic=Loihi(LOIHI2) if integers else Real())
+
+
+@pytest.mark.parametrize("channels", [1, 8, 15, 33, 70])
+@pytest.mark.parametrize(("size", "kernel"), [((1, 1), 5), ((3, 2), 3), ((4, 9), 1)])
+@pytest.mark.parametrize("integers", [True, False])
+def test_maps_of_any_size(guards, integers, size, kernel, channels):
+    graph = fed_back_map(integers, (channels, *size), kernel)
+    x = (np.random.default_rng(1).random((3, 3, channels, *size)) < 0.3).astype(np.float32)
+    engine = Engine(graph, kernels="fast")
+    record = engine.simulate(x, ALL)
+    assert len(engine._program.circuits) == 1
+    plain = simulate(graph, x, ALL, kernels="plain")
+    np.testing.assert_array_equal(record.outputs, plain.outputs)
+    np.testing.assert_array_equal(record.membranes["b"], plain.membranes["b"])
     assert guards.calls > 0
