@@ -76,15 +76,13 @@ def real(node: Synapse, entering: Range | None, shape: Shape, dtype: torch.dtype
     Products, or where that is faster the rows of weights of those bytes that are not zero.
     """
     number, product = np.dtype(str(dtype).removeprefix("torch.")), panels.product(node, dtype)
-    spikes = entering is not None and holding(entering) == torch.uint8
+    spikes = entering if entering is not None and holding(entering) == torch.uint8 else None
+    if isinstance(node, Linear) and spikes and matrix.repays(node, int(spikes.high)):
+        return matrix.of_spikes(node, number, most=int(spikes.high))
     if isinstance(node, Linear):
-        most = int(entering.high) if spikes and entering else None
-        if most is not None and matrix.repays(node, most):
-            return matrix.of_spikes(node, number, most=most)
         return matrix.of_few(node, number, product)
-    if not spikes or entering is None:
-        return product
-    return convolution.of_maps(cast(Conv, node), entering, shape, number, product) or product
+    run = convolution.of_maps(cast(Conv, node), spikes, shape, number, product) if spikes else None
+    return run or product
 
 
 def _joined(layer: Joined, entering: Range, shape: Shape, arithmetic: Loihi) -> Neurons | None:
