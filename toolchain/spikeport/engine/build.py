@@ -82,10 +82,12 @@ def _fast_real(graph: Graph, device: str, dtype: torch.dtype) -> Program:
     circuits, taken = feedback.circuits(graph, neurons.get, cycles, incoming, {}, np.dtype(arithmetic.dtype))
     taken |= set(joined.values())
     others = {name: node for name, node in stateless(graph).items() if name not in taken}
-    steps = {name: synapse.prepare(node, dtype, device) for name, node in others.items()}
-    for name, node in graph.nodes_of(Synapse).items():
-        if name in others:
-            steps[name] = cpu.real_sums(node, incoming[name], graph.input_shape(name), dtype)
+    steps = {
+        name: cpu.real_sums(node, incoming[name], graph.input_shape(name), dtype)
+        if isinstance(node, Synapse)
+        else synapse.prepare(node, dtype, device)
+        for name, node in others.items()
+    }
     made = Program(graph, device, "fast", steps, neurons, entering, incoming, joined, cycles=cycles)
     return replace(made, circuits=circuits)
 
