@@ -265,3 +265,23 @@ class Swinging(TwoStates):
     def go_on(self, x, u, w, s):
         now = u - 0.1 * u - self.a * w + x
         return now, w - 0.1 * w + self.a * u, (now > 1).to(x.dtype)
+
+
+class Ternary(nn.Module):
+    """Spikes of -1, 0 and 1 and a size that is learned: a sign, where the membrane is large; the gradient goes past."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(8)
+        self.first, self.last, self.size = nn.Linear(6, 8), nn.Linear(8, 3), nn.Parameter(torch.tensor(0.7))
+
+    def forward(self, x):
+        u, total = 0.0, 0.0
+        for step in x.unbind(1):
+            u = 0.25 * u + 2 * self.first(step)
+            spikes, smooth = torch.sign(u), torch.clamp(u, -1, 1)
+            spikes[torch.abs(u) < 0.5] = 0.0
+            spikes = (spikes - smooth).detach() + smooth
+            u = u * (1 - torch.abs(spikes))
+            total = total + self.last(self.size * spikes)
+        return total / x.shape[1]

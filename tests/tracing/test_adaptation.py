@@ -132,18 +132,3 @@ def test_three_timesteps_do_not_show_how_a_threshold_comes_back():
     (finding,) = caught.value.findings
     assert "timesteps=4" in finding.mend
     assert capture(Loop(to_zero, timesteps=4), (6,)).nodes_of(ALIF)
-
-
-def ternary(x, v, a, s):
-    v = 0.9 * v + x
-    up, down = (v >= 0.5).float(), (v <= -0.5).float()
-    return v * (1 - up - down), a, up - down
-
-
-def test_spikes_of_two_signs_are_one_finding():
-    with pytest.raises(SpikeportError) as caught:
-        captured(lambda: Loop(ternary))
-    (finding,) = caught.value.findings
-    assert finding.code == "SP380"
-    assert "-1, 0 and 1" in finding.what
-    assert "one sign" in finding.mend

@@ -12,14 +12,18 @@ def fold_scale(graph: Graph) -> Graph:
     """Merge scales into synapses, so that sums reach neurons as they leave the synapse.
 
     1. Backward: into the synapses that alone feed it; a factor a channel passes pools, one factor flattens too.
-    2. Otherwise forward, where the factor is not whole: into the synapses that follow, if nothing else enters them.
-    3. A scale that neither takes stays.
+    2. Straight behind synapses that feed others, too, it becomes synapses of its own, with weights times its factor.
+    3. Otherwise forward, where the factor is not whole: into the synapses that follow, if nothing else enters them.
+    4. A scale that none takes stays.
 
     Requires: Real arithmetic. Ensures: spikes as before, up to rounding (to the bit for powers of two).
     """
     dtype = real_dtype(graph, "fold_scale")
     for name, node in graph.nodes_of(Scale).items():
         if node.factor.ndim > 1:
+            continue
+        if _behind_shared(graph, name):
+            graph = _doubled(graph, name, node, dtype)
             continue
         changes: dict[str, Node] = {}
         for source in feeders(graph, name, (Pool, Flatten) if node.factor.size == 1 else (Pool,)):
@@ -38,6 +42,27 @@ def fold_scale(graph: Graph) -> Graph:
         if changes and not _doubles_an_edge(graph, name):
             graph = graph.replace(changes).bypass(name)
     return graph
+
+
+def _behind_shared(graph: Graph, name: str) -> bool:
+    """Whether nothing but synapses enters a scale, and one of them feeds others, too."""
+    sources = graph.sources(name)
+    shared = any(len(graph.targets(source)) > 1 for source in sources)
+    return shared and all(isinstance(graph[source], Synapse) for source in sources)
+
+
+def _doubled(graph: Graph, name: str, node: Scale, dtype: np.dtype[np.floating]) -> Graph:
+    """The graph with synapses in the place of a scale; the first of them has its name."""
+    nodes, edges = dict(graph.nodes), list(graph.edges)
+    for number, source in enumerate(graph.sources(name)):
+        synapse = graph[source]
+        assert isinstance(synapse, Synapse)
+        own = f"{name}.{source}" if number else name
+        nodes[own] = scaled_outputs(synapse, node.factor.reshape(-1), dtype)
+        edges.remove((source, name))
+        edges += [(before, own) for before in graph.sources(source)]
+        edges += [(own, target) for target in graph.targets(name)] if number else []
+    return graph.with_(nodes=nodes, edges=tuple(edges))
 
 
 def _doubles_an_edge(graph: Graph, name: str) -> bool:

@@ -24,7 +24,7 @@ from spikeport.quantisation.layers import find_layers, message_findings
 from spikeport.quantisation.mantissa import SIGN_MODES, SignMode, mantissa_for
 from spikeport.quantisation.normalise import normalise
 from spikeport.quantisation.plan import Plan
-from spikeport.quantisation.prepared import merged_synapses, prepare, raised_thresholds
+from spikeport.quantisation.prepared import doubled_synapses, merged_synapses, prepare, raised_thresholds
 from spikeport.quantisation.ranges import RANGE_METHODS, RangeMethod, ranges
 from spikeport.quantisation.rounding import rounding, shortened
 from spikeport.quantisation.split import split
@@ -94,7 +94,7 @@ def quantize(
     findings += more
     raise_errors([*findings, *plan.build()[1]])
     seen = Calibration.of(run, real, calibration)
-    findings += [*merged_synapses(graph, real), *raised_thresholds(real)]
+    findings += [*merged_synapses(graph, real), *doubled_synapses(graph, real), *raised_thresholds(real)]
     findings += silent_layers(seen.reference, read=real.nodes_of(Peak))
     findings += _fewer(calibration, seen, real)
     findings += shortened(plan) if "rounding" in steps else []

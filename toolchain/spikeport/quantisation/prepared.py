@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from spikeport.findings import Finding, fail, raise_errors
-from spikeport.graph import ALIF, LOIHI2, Graph, Profile, Real, Synapse
+from spikeport.graph import ALIF, LOIHI2, Graph, Profile, Real, Scale, Synapse
 from spikeport.graph.adaptive import no_adaptation
 from spikeport.passes.fold_gain import fold_gain
 from spikeport.passes.fold_norm import fold_norm
@@ -50,6 +50,22 @@ def raised_thresholds(real: Graph) -> list[Finding]:
             severity="note",
         )
         for name, least in real.provenance.get(KEY, {}).items()
+    ]
+
+
+def doubled_synapses(graph: Graph, real: Graph) -> list[Finding]:
+    """SP441 for each scale of ``graph`` that is a synapse now."""
+    return [
+        Finding(
+            "SP441",
+            "it is a synapse of its own in integers, as large as the one before it",
+            f"node {name!r}",
+            why="a sum is no message between cores, and it goes to others as it is, too.",
+            mend="nothing if the size does not matter: neurons of two signs have twice the weights",
+            severity="note",
+        )
+        for name in graph.nodes_of(Scale)
+        if isinstance(real.nodes.get(name), Synapse)
     ]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from spikeport.graph import Array
-from spikeport.tracing import operations
+from spikeport.tracing import operations, sides
 from spikeport.tracing.algebra import product, scaled, shifted, summed
 from spikeport.tracing.blocks import each, joined
 from spikeport.tracing.call import FIXED, Call
@@ -76,11 +76,13 @@ def multiplied(call: Call, x: Symbol, y: Symbol) -> Symbol:
 
     Where only broadcasting makes their features equal, or operations moved the spikes, it is a `Gate`.
     """
+    if (beyond := sides.times_sign(call, x, y)) is not None:
+        return beyond
     if x.shape != y.shape or operations.are_moved_spikes(call.tracer.draft, x, y):
         return operations.gated(call, x, y)
     resolved = call.tracer.membranes.resolved
     first, second = (_plain(call, resolved(s)) for s in (x, y))
-    return product(first, second, spiking(call))
+    return sides.without_both(call, product(first, second, spiking(call)))
 
 
 def _plain(call: Call, x: Symbol) -> Symbol:

@@ -34,6 +34,44 @@ class Charge:
         return replace(self, terms=terms)
 
 
+@dataclass
+class Layer:
+    """One hand-written neuron layer."""
+
+    place: str  #: the line of the comparison
+    charges: list[Charge] = field(default_factory=list)
+    base: str = ""  #: the layer whose membrane it compares with another threshold; the charges then hold that alone
+    mirrored: bool = False  #: whether it fires where that membrane is low
+    silent: bool = False  #: whether it only says how a membrane goes on, which layers beside it compare
+
+    @property
+    def forgets(self) -> bool:
+        """Whether no step takes in the membrane of the step before."""
+        return not any(isinstance(f, Membrane) for charge in self.charges for p in charge.terms for f in p)
+
+    def next_to(self, other: Layer, step: int) -> bool:
+        """Whether another layer compares the same membrane on the same side, and this is its step."""
+        return (other.base, other.mirrored, len(other.charges)) == (self.base, self.mirrored, step)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A comparison: of what, how many factors and constants from the membrane, with what."""
+
+    symbol: Symbol
+    hops: int
+    threshold: Array
+    compare: Compare
+    most: int = 1  #: how often the neurons may fire a step
+    spacing: Array = field(default_factory=lambda: ZERO)  #: where that is more: between thresholds
+    low: bool = False  #: whether it asks where the membrane is below a threshold that is below 0
+
+    def charge(self, terms: Mapping[Product, Array], constant: Array, end: Bound | None = None) -> Charge:
+        """The step of a layer whose membrane these are."""
+        several = self.most, self.spacing, end
+        return Charge(terms, constant, self.threshold, self.compare, self.symbol, self.hops, *several)
+
+
 def entering_again(name: str, shape: Shape, charges: list[Charge]) -> list[Charge]:
     """The charges with the first membrane apart from the current, where one tensor is both.
 

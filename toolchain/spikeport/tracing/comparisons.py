@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from spikeport.graph import Array
 from spikeport.graph.neurons import Compare
-from spikeport.tracing.algebra import is_spikes, scaled, shifted, summed
+from spikeport.tracing import sides
+from spikeport.tracing.algebra import is_spikes, scaled, summed
 from spikeport.tracing.arithmetic import spiking
 from spikeport.tracing.axes import with_time
 from spikeport.tracing.blocks import gathered
 from spikeport.tracing.call import FIXED, Call
 from spikeport.tracing.operands import operands
+from spikeport.tracing.reasons import unknown
 from spikeport.tracing.roots import rooted
 from spikeport.tracing.symbols import ALL, Out, Steps, Symbol, Unsupported, plus
 
@@ -48,9 +51,11 @@ def equal(turned: bool) -> Callable[[Call], Any]:
         x, value = call.symbol(call.get(0, "input")), call.get(1, "other")
         numbers = [] if x is None or call.known(value) is not None else operands(call, value, x)
         one = [float(number) for number in numbers if number.ndim == 0]
+        if x is not None and one and (two := sides.where(call, x, lambda v: (v == one[0]) != turned)) is not None:
+            return two
         if x is None or one not in ([0.0], [1.0]) or not is_spikes(x, spiking(call)):
             raise Unsupported("asks whether values are equal, which only spikes can be asked, of 0 and 1")
-        return shifted(scaled(x, MINUS), ONE) if (one == [0.0]) != turned else x.fresh()
+        return sides.not_(x) if (one == [0.0]) != turned else x.fresh()
 
     return handler
 
@@ -87,8 +92,8 @@ def operands_of(call: Call, value: Any, x: Symbol | Steps) -> list[Array]:
 
 def fired(call: Call, x: Symbol | Steps, thresholds: list[Array], compare: Compare, turned: bool) -> Any:
     """The spikes of a step, or of every step of a block, which then are neurons without memory."""
-    if isinstance(x, Symbol) and _between_0_and_1(call, x, thresholds, compare):
-        return shifted(scaled(x, MINUS), ONE) if turned else x.fresh()
+    if isinstance(x, Symbol) and (known := _known(call, x, thresholds, compare, turned)) is not None:
+        return known
     if isinstance(x, Steps):
         whole = thresholds * len(x.steps) if len(thresholds) == 1 else thresholds
         parts = []
@@ -104,6 +109,39 @@ def fired(call: Call, x: Symbol | Steps, thresholds: list[Array], compare: Compa
     return _block(call, x, thresholds, compare, turned)
 
 
+def _known(call: Call, x: Symbol, thresholds: list[Array], compare: Compare, turned: bool) -> Symbol | None:
+    """Spikes, of one or of two signs, that are asked again, and the size of a membrane, which has two thresholds."""
+    if _between_0_and_1(call, x, thresholds, compare):
+        return sides.not_(x) if turned else x.fresh()
+    if len(thresholds) == 1 and thresholds[0].ndim == 0:
+        theta = float(thresholds[0])
+        reached: dict[Compare, Callable[[float], bool]] = {">=": lambda v: v >= theta, ">": lambda v: v > theta}
+        chosen = sides.where(call, x, lambda value: reached[compare](value) != turned)
+        if chosen is not None:
+            return chosen
+    roots = [rooted(x, theta) for theta in thresholds]
+    half = sides.half_of(roots[0][0])
+    return _both(call, half, roots, compare, turned) if half is not None and half.kind == "abs" else None
+
+
+def _both(
+    call: Call, half: sides.Half, roots: list[tuple[Symbol, Array, bool, int]], compare: Compare, turned: bool
+) -> Symbol:
+    """|u| >= theta: where u >= theta, and where -u >= theta."""
+    thresholds, around = [theta for _, theta, _, _ in roots], roots[0][2]
+    if not all((theta > 0).all() for theta in thresholds):
+        raise Unsupported("compares the size of a value with thresholds that are not above 0")
+    inverse = turned != around
+    with torch._C.DisableTorchFunction():
+        beyond = call.out.bool() != inverse
+        outs = [beyond & (half.values > 0), beyond & (half.values < 0)]
+    compare = sides.STRICT[compare] if around else compare
+    xs = (half.x, scaled(half.x, MINUS))
+    high, low = (fired(replace(call, out=out), x, thresholds, compare, False) for x, out in zip(xs, outs, strict=True))
+    whole = summed(high, low)
+    return sides.not_(whole) if inverse else whole
+
+
 def _between_0_and_1(call: Call, x: Symbol, thresholds: list[Array], compare: Compare) -> bool:
     """Whether spikes are asked whether they are spikes: z > 0, z >= 1, z > 0.5."""
     if not all(theta.ndim == 0 for theta in thresholds) or not is_spikes(x, spiking(call)):
@@ -116,8 +154,8 @@ def _step(call: Call, x: Symbol, theta: Array, compare: Compare, turned: bool, v
         path, alone, _ = root.place or (*call.tracer.place(), "")
         return call.tracer.draft.name(path, alone, "spikes")
 
-    out, flipped = call.tracer.membranes.fire(x, theta, compare, name, call.tracer.where())
-    return _spikes(call, out, x, turned != flipped, values)
+    out, inverse = call.tracer.membranes.fire(x, theta, compare, turned, name, call.tracer.where())
+    return _spikes(call, out, x, inverse, values)
 
 
 def _block(call: Call, x: Symbol, thresholds: list[Array], compare: Compare, turned: bool) -> Symbol:
@@ -125,16 +163,23 @@ def _block(call: Call, x: Symbol, thresholds: list[Array], compare: Compare, tur
     roots = [rooted(x, theta) for theta in thresholds]
     root, flipped = roots[0][0], roots[0][2]
     if flipped:
-        compare = ">" if compare == ">=" else ">="
+        compare = sides.STRICT[compare]
     plain = [_without(theta, root) for _, theta, _, _ in roots]
-    key = ("fired", id(root), compare, *(t.tobytes() for t in plain))
+    low = turned != flipped and all((theta < 0).all() for theta in plain)
+    key = ("fired", id(root), compare, low, *(t.tobytes() for t in plain))
     draft = tracer.draft
     if key not in draft.keys:
         path, alone, _ = root.place or (*tracer.place(), "")
         draft.keys[key] = name = draft.name(path, alone, "spikes")
-        tracer.membranes.fire_all(root, plain, compare, name, tracer.where(), path)
+        entering = scaled(root, MINUS) if low else root
+        here = (name, tracer.where(), path)
+        tracer.membranes.fire_all(
+            entering, [-t for t in plain] if low else plain, sides.STRICT[compare] if low else compare, *here
+        )
         draft.kept.append(root)
-    return _spikes(call, Out(draft.keys[key], ALL), x, turned != flipped, call.out)
+        least = [(np.max if low else np.min)(t) for t in plain]
+        tracer.membranes.sides[Out(name, ALL)] = sides.Side(id(root), low, (np.max if low else np.min)(least))
+    return _spikes(call, Out(draft.keys[key], ALL), x, (turned != flipped) != low, call.out)
 
 
 def _without(theta: Array, root: Symbol) -> Array:
@@ -146,10 +191,34 @@ def _spikes(call: Call, out: Out, x: Symbol, turned: bool, values: Tensor) -> Sy
     causes = call.tracer.membranes.causes(x)
     spikes = Symbol({frozenset([out]): ONE}, x.shape, x.axes, causes=causes)
     call.tracer.trains.of(spikes, values, turned)
-    return shifted(scaled(spikes, MINUS), ONE) if turned else spikes
+    return sides.not_(spikes) if turned else spikes
+
+
+def size(call: Call) -> Any:
+    """|x|: of spikes of two signs, or of a membrane that is compared next."""
+    x = call.input()
+    known = sides.size(call, x)
+    return known if known is not None else _half(call, "abs", x)
+
+
+def sign(call: Call) -> Any:
+    """sign(x): of spikes of two signs, or of a membrane, to be taken where that lies beyond thresholds."""
+    x = call.input()
+    known = sides.where_signed(call, x)
+    return known if known is not None else _half(call, "sign", x)
+
+
+def _half(call: Call, kind: Literal["abs", "sign"], x: Symbol) -> Any:
+    try:
+        return unknown(call)
+    except Unsupported as reason:
+        reason.form = sides.Half(kind, x, call.get(0, "input"))
+        raise
 
 
 HANDLERS: dict[str, Callable[[Call], Any]] = {
+    **dict.fromkeys(("abs", "absolute", "__abs__"), size),
+    **dict.fromkeys(("sign", "sgn"), sign),
     **dict.fromkeys(("gt", "__gt__", "greater"), compared(">")),
     **dict.fromkeys(("ge", "__ge__", "greater_equal"), compared(">=")),
     **dict.fromkeys(("lt", "__lt__", "less"), compared(">=", turned=True)),

@@ -31,6 +31,7 @@ class Drawn:
     constant: Array = field(default_factory=lambda: np.zeros(()))  #: added to what enters
     gains: Inputs = field(default_factory=dict)  #: [T, ...], what enters with a factor of its own at each step
     biases: Array | None = None  #: [T, ...], constants that differ from step to step
+    membrane: tuple[str, Array] | None = None  #: a layer whose membrane enters instead, and its factor
 
 
 @dataclass

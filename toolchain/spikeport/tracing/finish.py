@@ -12,7 +12,7 @@ from spikeport.findings import Finding, SpikeportError
 from spikeport.graph import LIF, Array, Delay, Edge, Graph, Input, Node, Norm, Operation, Peak, Readout, Real, Scale
 from spikeport.tracing.digests import in_type
 from spikeport.tracing.draft import LATER, Draft, Drawn, Waiting
-from spikeport.tracing.registry import Cells
+from spikeport.tracing.registry import MEMBRANE, OUTSIDE, Cells
 from spikeport.tracing.schedules import Entering, stepped
 from spikeport.tracing.symbols import ALL, Out, Symbol, Unsupported
 from spikeport.tracing.timing import timing
@@ -30,6 +30,7 @@ class Finish:
     wires: set[Edge] = field(default_factory=set)  #: edges within layers of several nodes
     notes: list[str] = field(default_factory=list)  #: what a layer's converter has to say
     parts: set[str] = field(default_factory=set)  #: nodes of such layers besides the one that has the layer's name
+    membranes: dict[str, str] = field(default_factory=dict)  #: nodes that add up the membrane of such a layer
 
     def graph(self, outputs: Mapping[str, Symbol], provenance: Mapping[str, Any]) -> Graph | None:
         """The graph, or None where findings or causes say why there is none. Of several ``outputs`` nodes are named so;
@@ -142,6 +143,10 @@ class Finish:
         if drawn.gains or drawn.biases is not None:
             self._join(name, drawn.cells, self._stepped(name, drawn))
             return
+        if drawn.membrane is not None:
+            layer, factor = drawn.membrane
+            self._join(name, drawn.cells, [draft.times(self._membrane(layer), factor)])
+            return
         names = [draft.delayed(source, lag) for source, lag in drawn.inputs]
         factors = list(drawn.inputs.values())
         constant = drawn.constant
@@ -151,6 +156,15 @@ class Finish:
             names = [draft.times(source, factor) for source, factor in zip(names, factors, strict=True)]
             names = [self._shifted(name, names, constant)] if constant.any() else names
         self._join(name, drawn.cells, names)
+
+    def _membrane(self, layer: str) -> str:
+        """The node that adds up the membrane of a layer."""
+        node = self.draft.nodes[layer]
+        if isinstance(node, Waiting):
+            self._convert(layer, node)
+        if layer not in self.membranes:
+            raise Unsupported(f"compares the membrane of {layer!r}, which no node of its own adds up")
+        return self.membranes[layer]
 
     def _stepped(self, name: str, drawn: Drawn) -> list[str]:
         """What enters through a `StepAffine`."""
@@ -181,11 +195,14 @@ class Finish:
         for part, node in cells.parts.items():
             names[part] = draft.name(name, False, part)
             draft.nodes[names[part]] = in_type(node, draft.dtype)
+        if MEMBRANE in names:
+            self.membranes[name] = names[MEMBRANE]
+            draft.shapes[names[MEMBRANE]] = draft.shapes[name]
         for part, node in cells.parts.items():
             if isinstance(node, Operation):
                 operands = tuple(names[operand] for operand in node.operands)
                 draft.nodes[names[part]] = node.with_(operands=operands)
-        wires = [(names[a], names[b]) for a, b in cells.wires]
+        wires = [(names.get(a) or a.removeprefix(OUTSIDE), names[b]) for a, b in cells.wires]
         draft.edges += wires
         self.wires |= set(wires)
         self.parts |= set(names.values()) - {name}

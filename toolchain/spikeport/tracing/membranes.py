@@ -12,51 +12,20 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from spikeport.graph import LIF, Array, Shape, StepAffine
+from spikeport.graph import LIF, Array, Shape
 from spikeport.graph.neurons import Compare
-from spikeport.tracing.adaptation import adapted, follows_itself
-from spikeport.tracing.charges import Charge, entering_again
-from spikeport.tracing.counts import counting
+from spikeport.tracing.charges import Asked, Layer
 from spikeport.tracing.draft import Draft, Drawn, Waiting
-from spikeport.tracing.ends import bound_of, bounded
-from spikeport.tracing.recurrence import solve
+from spikeport.tracing.ends import bound_of
+from spikeport.tracing.forms import drawn, lengthened
 from spikeport.tracing.registry import Cells
 from spikeport.tracing.roots import decayed, rooted
-from spikeport.tracing.second_state import second_state
+from spikeport.tracing.sides import STRICT, Side
 from spikeport.tracing.symbols import Membrane, Out, Product, Symbol, Unsupported, over, plus, times
-from spikeport.tracing.unfolded import unfold
 
-TWICE = "compares one membrane at two thresholds, as neurons do that fire -1, 0 and 1; those of a node fire 0 and 1"
-ONE_SIGN = (
-    "train neurons of one threshold and one sign, with a layer of its own and so a membrane of its own for each sign; "
-    "for several levels of one sign, spikes that are counted (SpikingJelly's ILIFNode, Sinabs' MultiSpike)"
-)
+TWICE = "compares one membrane at other thresholds at some steps than at others"
+ALWAYS = "compare it with all of its thresholds at every step, in one order"
 ONE, NOTHING = np.ones(()), np.zeros(())
-
-
-@dataclass
-class Layer:
-    """One hand-written neuron layer."""
-
-    place: str  #: the line of the comparison
-    charges: list[Charge] = field(default_factory=list)
-
-    @property
-    def forgets(self) -> bool:
-        """Whether no step takes in the membrane of the step before."""
-        return not any(isinstance(f, Membrane) for charge in self.charges for p in charge.terms for f in p)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A comparison: of what, how many factors and constants from the membrane, with what."""
-
-    symbol: Symbol
-    hops: int
-    threshold: Array
-    compare: Compare
-    most: int = 1  #: how often the neurons may fire a step
-    spacing: Array = field(default_factory=lambda: NOTHING)  #: where that is more: between thresholds
 
 
 @dataclass
@@ -69,6 +38,7 @@ class Membranes:
     _names: dict[int, tuple[Symbol, Membrane]] = field(default_factory=dict)  #: tensors that are membranes
     _fired: dict[tuple[int, bytes, Compare], Out] = field(default_factory=dict)
     _held: set[int] = field(default_factory=set)  #: tensors that are held from below as membranes are (`ends`)
+    sides: dict[Out, Side] = field(default_factory=dict)  #: what spikes say of where a membrane lies
 
     def resolved(self, x: Symbol) -> Symbol:
         """``x`` in terms of membranes, where it is one or follows from one by a factor and a constant."""
@@ -143,16 +113,18 @@ class Membranes:
         return {name: count for name, count in counts.items() if count < timesteps}
 
     def fire(
-        self, x: Symbol, threshold: Array, compare: Compare, name: Callable[[Symbol], str], place: str
+        self, x: Symbol, threshold: Array, compare: Compare, below: bool, name: Callable[[Symbol], str], place: str
     ) -> tuple[Out, bool]:
-        """The spikes of one step, and whether they stand for *not* firing (the comparison was turned round)."""
+        """The spikes of one step, and whether they stand for *not* firing; ``below`` asks where x does not reach it."""
         root, threshold, turned, hops = rooted(x, threshold)
-        if turned:
-            compare = ">" if compare == ">=" else ">="
+        compare, low = STRICT[compare] if turned else compare, below != turned
         key = (id(root), np.ascontiguousarray(threshold).tobytes(), compare)
         if key not in self._fired:
-            self._fired[key] = self._next(root, Asked(x, hops, threshold, compare), name, place)
-        return self._fired[key], turned
+            asked = Asked(x, hops, threshold, compare, low=low and bool((threshold < 0).all()))
+            self._fired[key] = out = self._next(root, asked, name, place)
+            self.sides[out] = Side(id(root), asked.low, threshold)
+        out = self._fired[key]
+        return out, low != self.layers[out.node].mirrored
 
     def count(self, x: Symbol, most: int, first: float, name: Callable[[Symbol], str], place: str) -> Out:
         """How often the neurons fire in one step, at ``first`` and at each whole number behind it."""
@@ -162,27 +134,50 @@ class Membranes:
             raise Unsupported("counts thresholds below a membrane")
         return self._next(root, Asked(x, hops, threshold, ">=", most, spacing), name, place)
 
+    def root_of(self, x: Symbol) -> tuple[Symbol, bool]:
+        """The tensor that is compared where ``x`` is, and whether the comparison turns round."""
+        root, _, turned, _ = rooted(x, NOTHING)
+        return root, turned
+
     def _next(self, root: Symbol, asked: Asked, name: Callable[[Symbol], str], place: str) -> Out:
+        """The spikes of a layer's next step: of the layer whose membrane it is, or of one beside it."""
         if id(root) in self._names and not decayed(asked.symbol, root):
-            raise Unsupported(TWICE, mend=ONE_SIGN, whole=True)
+            return self._second(root, asked, name, place)
         plain = self._own(self.resolved(root), place)
         end = bound_of(root, plain)
         if end is not None:
             self._held.add(id(root))
         node = self._layer(plain, place)
         if node is None:
-            node = name(root)
-            self.layers[node] = Layer(place)
-            waiting = Waiting(place, root.shape, self._build(node, root.shape), several=asked.most > 1)
-            self.draft.add(node, waiting, [], root.shape, self.causes(root))
+            node = self.draft.name(name(root), False, "shared") if asked.low else name(root)
+            self._add_layer(node, root, Layer(place, silent=asked.low), several=asked.most > 1)
         layer = self.layers[node]
         step = len(layer.charges)
-        several = asked.most, asked.spacing, end
-        charge = Charge(plain.terms, plain.constant, asked.threshold, asked.compare, asked.symbol, asked.hops, *several)
-        layer.charges.append(charge)
+        layer.charges.append(asked.charge(plain.terms, plain.constant, end))
         self.draft.causes[node] |= self.causes(root)
         self._names.setdefault(id(root), (root, Membrane(node, step)))
-        return Out(node, step)
+        return self._second(root, asked, name, place) if asked.low else Out(node, step)
+
+    def _second(self, root: Symbol, asked: Asked, name: Callable[[Symbol], str], place: str) -> Out:
+        """The spikes of the layer that compares a membrane of another one, on a side of its own."""
+        _, membrane = self._names[id(root)]
+        if asked.most > 1 or any(c.end or c.most > 1 for c in self.layers[membrane.node].charges):
+            raise Unsupported("compares a membrane twice that is held from below, or counted", whole=True)
+        beside = Layer(place, base=membrane.node, mirrored=asked.low)
+        node = next((name for name, layer in self.layers.items() if beside.next_to(layer, membrane.step)), None)
+        if node is None:
+            if membrane.step:
+                raise Unsupported(TWICE, mend=ALWAYS, whole=True)
+            node = name(root)
+            self._add_layer(node, root, beside)
+        self.layers[node].charges.append(asked.charge({frozenset([membrane]): ONE}, NOTHING))
+        self.draft.causes[node] |= self.causes(root)
+        return Out(node, membrane.step)
+
+    def _add_layer(self, node: str, root: Symbol, layer: Layer, *, several: bool = False) -> None:
+        self.layers[node] = layer
+        waiting = Waiting(layer.place, root.shape, self._build(node, root.shape), several=several)
+        self.draft.add(node, waiting, [], root.shape, self.causes(root))
 
     def causes(self, x: Symbol) -> frozenset[int]:
         """The findings about what was compared, without those of a hold that became a bound."""
@@ -204,7 +199,7 @@ class Membranes:
             (node,) = layers
             count = len(self.layers[node].charges)
             if max(f.step for f in before) != count - 1:
-                raise Unsupported(TWICE, mend=ONE_SIGN, whole=True)
+                raise Unsupported(TWICE, mend=ALWAYS, whole=True)
             return node
         if layers:
             raise Unsupported(f"compares a sum of the membranes of several layers ({', '.join(sorted(layers))})")
@@ -232,42 +227,9 @@ class Membranes:
                     f"fires at {len(charges)} of {timesteps} timesteps: it skips some, or gets only constants at first",
                     mend="call every layer at each timestep, in the order of the network",
                 )
-            return lengthened(self._drawn(node, shape, charges), timesteps)
+            return lengthened(drawn(node, shape, self.layers, self.draft), timesteps)
 
         return build
-
-    def _drawn(self, node: str, shape: Shape, charges: list[Charge]) -> Drawn:
-        """The first of the forms that a layer can take; the reason of the first where it takes none."""
-
-        def alone() -> Drawn:
-            solution = solve(node, shape, charges)
-            neurons = bounded(solution, charges, shape)
-            return Drawn(Cells(neurons, tuple(solution.back.items())), solution.inputs, solution.constant)
-
-        def adaptive() -> Drawn:
-            return adapted(node, shape, charges)
-
-        def several() -> Drawn:
-            return unfold(node, shape, charges, self.draft)
-
-        def two() -> Drawn:
-            return second_state(node, shape, given, self.draft)
-
-        charges = [charge.without_nothing(node) for charge in charges]
-        given, charges = charges, entering_again(node, shape, charges)
-        if any(charge.end for charge in charges):
-            if charges[0].most > 1:
-                raise Unsupported("fires several times a step, of a membrane that is held from below")
-            return alone()
-        if charges[0].most > 1:
-            return counting(node, shape, charges)
-        reasons: list[Unsupported] = []
-        for form in (adaptive, alone, several, two) if follows_itself(node, charges) else (alone, several, two):
-            try:
-                return form()
-            except Unsupported as reason:
-                reasons.append(reason)
-        raise reasons[0]
 
     def fire_all(self, x: Symbol, thresholds: list[Array], compare: Compare, name: str, place: str, path: str) -> None:
         """Neurons without memory over a whole block, with the threshold of each step (or one for all)."""
@@ -281,17 +243,6 @@ class Membranes:
             return Drawn(Cells(LIF(x.shape, np.zeros(()), whole, compare=compare)))
 
         self.draft.add(name, Waiting(place, x.shape, build), names, x.shape, x.causes)
-
-
-def lengthened(drawn: Drawn, timesteps: int) -> Drawn:
-    """Neurons that the module never ran to the end, since the last steps come too late to matter, with all steps."""
-    cells, node = drawn.cells, drawn.cells.node
-    if not isinstance(node, LIF) or node.timesteps == timesteps:
-        return drawn
-    if drawn.gains or drawn.biases is not None or any(isinstance(part, StepAffine) for part in cells.parts.values()):
-        raise Unsupported(f"fires at {node.timesteps} of {timesteps} timesteps, with other numbers at each")
-    last = np.repeat(node.threshold[-1:], timesteps - node.timesteps, axis=0)
-    return replace(drawn, cells=replace(cells, node=node.with_(threshold=np.concatenate([node.threshold, last]))))
 
 
 def _add(terms: dict[Product, Array], product: Product, factor: Array, shape: Shape) -> None:

@@ -37,6 +37,7 @@ class Letters:
     back: Mapping[int, Array]  #: c, by how many steps ago the layer fired
     inputs: Mapping[tuple[str, int | None], Array]  #: g, by node and lag; None where the node is the same at each step
     constant: Array
+    others: Mapping[str, Array] = field(default_factory=dict)  #: m of the last spikes of other layers
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ def solve(name: str, shape: Shape, charges: list[Charge]) -> Solution:
     """The neuron of all steps. Raises `Unsupported` with what no node can hold."""
     charges = one_unit(name, shape, charges)
     letters = letters_of(name, shape, charges)
+    if others := sorted({other for step in letters for other in step.others}):
+        raise Unsupported(f"multiplies its membrane with values that are not its own last spikes ({', '.join(others)})")
     fade, inputs, constant, biases = currents(letters, shape)
     keep = steady([step.keep for step in letters[1:]], "decay", shape)
     gate = steady([step.gate for step in letters[1:]], "reset", shape)
@@ -98,6 +101,7 @@ def letters_of(name: str, shape: Shape, charges: list[Charge]) -> list[Letters]:
 def _letters(name: str, step: int, charge: Charge, shape: Shape) -> Letters:
     keep, gate = ZERO, ZERO
     back: dict[int, Array] = {}
+    others: dict[str, Array] = {}
     inputs: dict[tuple[str, int | None], Array] = {}
     for product, factor in charge.terms.items():
         membranes = [f for f in product if isinstance(f, Membrane)]
@@ -107,6 +111,8 @@ def _letters(name: str, step: int, charge: Charge, shape: Shape) -> Letters:
             keep = plus(keep, factor, shape)
         elif membranes == [Membrane(name, step - 1)] and outs == [own]:
             gate = plus(gate, factor, shape)
+        elif membranes == [Membrane(name, step - 1)] and len(outs) == 1 and outs[0].step == step - 1:
+            others[outs[0].node] = plus(others.get(outs[0].node, ZERO), factor, shape)
         elif membranes or len(outs) != 1:
             raise Unsupported(_strange(name, step, membranes, outs))
         elif outs[0].node == name:
@@ -117,7 +123,7 @@ def _letters(name: str, step: int, charge: Charge, shape: Shape) -> Letters:
             inputs[key] = plus(inputs.get(key, ZERO), factor, shape)
     if any(lag is not None and lag < 0 for _, lag in inputs):
         raise Unsupported("a step of its input enters before its time")
-    return Letters(keep, gate, back, inputs, charge.constant)
+    return Letters(keep, gate, back, inputs, charge.constant, others)
 
 
 def _strange(name: str, step: int, membranes: list[Membrane], outs: list[Out]) -> str:

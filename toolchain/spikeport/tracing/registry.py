@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from spikeport.findings import Finding, require
 from spikeport.graph import LIF, Array, Edge, Node, Scale
 
+MEMBRANE = "membrane"  #: the part of a layer that adds up what its neurons compare
+OUTSIDE = "/"  #: before the name of another layer in a layer's wires
+
 
 @dataclass(frozen=True)
 class Cells:
@@ -23,8 +26,9 @@ class Cells:
 
     A layer of states that never fire, such as a synapse that fades, has a `Scale` for its node.
 
-    A layer that no one node computes has ``parts`` besides, joined by ``wires`` (from, to), where "" is the node;
-    operations among them name their operands as the wires do. What enters the layer goes to each of ``entry``.
+    A layer that no one node computes has ``parts`` besides, joined by ``wires`` (from, to), where "" is the node and
+    what begins with `OUTSIDE` another layer; operations among them name their operands as the wires do. What enters the
+    layer goes to each of ``entry``.
     """
 
     node: LIF | Scale

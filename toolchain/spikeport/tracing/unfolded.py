@@ -18,33 +18,40 @@ from spikeport.graph import LIF, Array, Delay, Edge, Gate, Node, Scale, Shape, S
 from spikeport.tracing.charges import ZERO, Charge, one_unit
 from spikeport.tracing.draft import Draft, Drawn
 from spikeport.tracing.recurrence import currents, letters_of, solve, steady
-from spikeport.tracing.registry import Cells
+from spikeport.tracing.registry import OUTSIDE, Cells
 from spikeport.tracing.schedules import alike, entering, schedule, without_norms
 from spikeport.tracing.snntorch_states import erased
 from spikeport.tracing.symbols import Factor, Out, Symbol, Unsupported
 
 WHOLE = ""  #: stands for all that enters a layer
+OWN = ""  #: the layer itself, among those that gate its membrane
 
 
-def unfold(name: str, shape: Shape, charges: list[Charge], draft: Draft) -> Drawn:
+def unfold(name: str, shape: Shape, charges: list[Charge], draft: Draft, *, shared: bool = False) -> Drawn:
     """The nodes of all steps: one, behind what differs from step to step, or several.
 
-    Raises `Unsupported` for what is no sum of products with the last spikes.
+    Where the membrane is ``shared`` with other layers, it is a node of its own in any case. Raises `Unsupported` for
+    what is no sum of products with the last spikes.
     """
     plain = [plain_charge(draft, shape, charge) for charge in one_unit(name, shape, charges)]
-    if (kept := _before_erasing(name, plain)) is not None:
+    if not shared and (kept := _before_erasing(name, plain)) is not None:
         return _erased(name, shape, kept)
     letters = letters_of(name, shape, plain)
     whole = entering([step.inputs for step in letters], [step.constant for step in letters], shape)
-    with contextlib.suppress(Unsupported):
-        solution = solve(name, shape, [_of_whole(name, k, charge) for k, charge in enumerate(plain)])
-        return whole.drawn(Cells(solution.node, tuple(solution.back.items())))
+    if not shared:
+        with contextlib.suppress(Unsupported):
+            solution = solve(name, shape, [_of_whole(name, k, charge) for k, charge in enumerate(plain)])
+            return whole.drawn(Cells(solution.node, tuple(solution.back.items())))
     keep, gate = [step.keep for step in letters], [step.gate for step in letters]
     lags = sorted({lag for step in letters for lag in step.back})
     back = {lag: [step.back.get(lag, ZERO) for step in letters] for lag in lags}
     thresholds = schedule([charge.threshold for charge in plain], shape)
     node = LIF(shape, np.zeros(()), thresholds, compare=plain[0].compare)
-    return whole.drawn(_cells(node, keep, gate, back))
+    others = sorted({other for step in letters for other in step.others})
+    gates = {OWN: gate, **{other: [step.others.get(other, ZERO) for step in letters] for other in others}}
+    gates = {layer: factors for layer, factors in gates.items() if any(each.any() for each in factors)}
+    cells = _cells(node, keep, gates, back)
+    return whole.drawn(cells if shared or len(cells.parts) > 1 else Cells(node))
 
 
 def _before_erasing(name: str, charges: list[Charge]) -> list[Charge] | None:
@@ -92,8 +99,11 @@ def _factor(values: list[Array], shape: Shape, lag: int) -> Node:
     return StepAffine(gain=schedule(values, shape), bias=np.zeros(len(values)))
 
 
-def _cells(node: LIF, keep: list[Array], gate: list[Array], back: dict[int, list[Array]]) -> Cells:
-    """The neurons and what adds up their membrane; neurons alone where nothing comes back."""
+def _cells(node: LIF, keep: list[Array], gates: dict[str, list[Array]], back: dict[int, list[Array]]) -> Cells:
+    """The neurons and what adds up their membrane.
+
+    ``gates``: by the layer, what of the membrane is added once more where that fired a step before.
+    """
     parts: dict[str, Node] = {"membrane": Scale(np.ones(()))}
     wires: list[Edge] = [("membrane", "")]
 
@@ -110,17 +120,11 @@ def _cells(node: LIF, keep: list[Array], gate: list[Array], back: dict[int, list
     for lag, factors in back.items():
         if any(each.any() for each in factors):
             join([(f"after{lag}", Delay(node.shape, lag)), (f"back{lag}", _factor(factors, node.shape, lag))], "")
-    if any(each.any() for each in gate):
-        join(
-            [
-                ("past", Delay(node.shape, 1)),
-                ("fired", Gate(operands=("past", "after1"))),
-                ("lose", _factor(gate, node.shape, 1)),
-            ],
-            "membrane",
-        )
-        parts.setdefault("after1", Delay(node.shape, 1))
-        wires += [("", "after1"), ("after1", "fired")]
-    if len(parts) == 1:
-        return Cells(node)
+    for number, (layer, gate) in enumerate(gates.items()):
+        after, fired, lose = (f"{word}#{number + 1}" if number else word for word in ("after1", "fired", "lose"))
+        past: list[tuple[str, Node]] = [("past", Delay(node.shape, 1))]
+        lost: list[tuple[str, Node]] = [(fired, Gate(operands=("past", after))), (lose, _factor(gate, node.shape, 1))]
+        join([*past, *lost], "membrane")
+        parts.setdefault(after, Delay(node.shape, 1))
+        wires += [(OUTSIDE + layer if layer else "", after), (after, fired)]
     return Cells(node, parts=parts, wires=tuple(dict.fromkeys(wires)), entry=("membrane",))
