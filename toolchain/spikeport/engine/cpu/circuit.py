@@ -17,7 +17,7 @@ from spikeport.engine.cpu.maps import listable, planned
 from spikeport.engine.cpu.matrix import laid_out
 from spikeport.engine.cpu.recorder import Part, Recorder, joined
 from spikeport.engine.cpu.structures import KINDS, Constants, Lists, Parameters, Plan, Rules, Scratch
-from spikeport.engine.cpu.tape import WHOLE, Passage, Row, Tape, around
+from spikeport.engine.cpu.tape import WHOLE, Passage, Row, Tape, Windows, around
 from spikeport.engine.neuron import Fired, Neurons, flat
 from spikeport.graph import LIF, Array, Conv, Delay, Gate, Graph, Linear, Range, Scale, Shape
 from spikeport.threads import over_parts
@@ -78,8 +78,8 @@ class Circuit:
             counts = np.zeros((len(self.layers), steps, KINDS), np.int64)
             row = self._row()
             whole = SHARED if real is None else None
-            told = real, whole, every, spikes, after, y, outward, held, row, kernels.block(x, every, spikes.dtype)
-            around(x, inward, tape, *told, counts, done, begin, end)
+            told = real, whole, every, spikes, after, y, outward, held, row, self._windows()
+            around(x, inward, tape, *told, kernels.block(x, every, spikes.dtype), counts, done, begin, end)
             return counts
 
         counts = added(over_parts(part, samples, step=1, weight=steps * self.row))
@@ -108,16 +108,19 @@ class Circuit:
     def _row(self) -> Row:
         """What the loop works in."""
         dtype, who = self.parameters.bias.dtype, np.empty(self.longest + MARGIN, np.int32)
-        places = max((plan.size[0] * plan.size[1] for plan in self.plans), default=0)
-        listed = max((plan.size[1] * plan.kernel[0] * plan.size[2] for plan in self.plans), default=0)
-        columns = np.empty(max((plan.size[1] for plan in self.plans), default=0) + 1, np.int64)
-        return Row(
-            np.zeros(self.row, dtype),
-            np.zeros(self.longest, dtype),
-            who,
-            Lists(who, np.empty(places + 1, np.int64)),
+        return Row(np.zeros(self.row, dtype), np.zeros(self.longest, dtype), who)
+
+    def _windows(self) -> Windows | None:
+        """What convolutions work in, as large as the largest needs."""
+        if not self.plans:
+            return None
+        places = max(plan.size[0] * plan.size[1] for plan in self.plans)
+        listed = max(plan.size[1] * plan.kernel[0] * plan.size[2] for plan in self.plans)
+        columns = np.empty(max(plan.size[1] for plan in self.plans) + 1, np.int64)
+        return Windows(
+            Lists(np.empty(self.longest + MARGIN, np.int32), np.empty(places + 1, np.int64)),
             Scratch(np.empty(listed + MARGIN, np.int32), columns, None),
-            np.empty(max((padded(plan.channels) for plan in self.plans), default=0), dtype),
+            np.empty(max(padded(plan.channels) for plan in self.plans), self.parameters.bias.dtype),
         )
 
     def _size(self, part: Part) -> int:

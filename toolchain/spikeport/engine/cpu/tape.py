@@ -3,6 +3,9 @@
 The numbers of a sample's step lie in one row, a node's from its place on. An operation adds up its sources there, in
 their order, and puts what it makes of them to its own place. Delays put there what they hold before the first one, and
 take in their sources behind the last one. All is real, or all integers of 32 bits: `circuit` lays it out.
+
+What small operations call is put in their place: to hand over a tape and a row takes as long as an operation of a
+hundred numbers does.
 """
 
 from __future__ import annotations
@@ -89,26 +92,31 @@ class Row(NamedTuple):
     values: Any  #: of a step
     sums: Any  #: of sources
     who: Any  #: as `put_sums` has it
-    lists: Any  #: of a convolution
-    scratch: Any  #: of the same
-    window: Any  #: sums of a place
 
 
-@part
+class Windows(NamedTuple):
+    """What convolutions work in; where there are none there is None, and nothing of them is compiled."""
+
+    lists: Any
+    scratch: Any
+    sums: Any  #: of a place
+
+
+@part(forceinline=True)
 def _operation(rows: Whole, k: int) -> Operation:
     """A row by name."""
     own = rows[k]
     return Operation(own[0], own[1], own[2], own[3], own[4], own[5], own[6], own[7], own[8], own[9], own[10], own[11])
 
 
-@part
+@part(forceinline=True)
 def _held(rows: Whole, k: int) -> Held:
     """A row by name."""
     own = rows[k]
     return Held(own[0], own[1], own[2], own[3], own[4], own[5])
 
 
-@part
+@part(forceinline=True)
 def _passage(rows: Whole, k: int) -> Passage:
     """A row by name."""
     own = rows[k]
@@ -124,14 +132,14 @@ def _plan(rows: Whole, k: int) -> Plan:
     )
 
 
-@part
+@part(forceinline=True)
 def _spread(fires: Bytes, out: Floats) -> None:
     """Spikes as numbers."""
     for i in range(fires.shape[0]):
         out[i] = fires[i]
 
 
-@part
+@part(forceinline=True)
 def _added(sources: Whole, first: int, number: int, size: int, values: Floats, sums: Floats) -> None:
     """The sum of some sources."""
     copy(values[sources[first] :][:size], sums)
@@ -154,23 +162,23 @@ def _multiply(tape: Tape, o: Operation, x: Floats, row: Row, real: Any, whole: A
 
 
 @part
-def _convolve(tape: Tape, o: Operation, x: Floats, row: Row, real: Any, whole: Any) -> None:
+def _convolve(tape: Tape, o: Operation, x: Floats, values: Floats, windows: Windows, real: Any, whole: Any) -> None:
     """A convolution of spikes."""
     plan = _plan(tape.plans, o.plan)
-    list_numbers(x, plan, row.lists)
+    list_numbers(x, plan, windows.lists)
     length = (plan.channels + WIDTH - 1) // WIDTH * WIDTH
-    bias, weights, window = tape.numbers[o.at :][:length], tape.weights[o.rows :], row.window[:length]
+    bias, weights, window = tape.numbers[o.at :][:length], tape.weights[o.rows :], windows.sums[:length]
     for i in range(plan.leaving[0]):
-        out = row.values[o.out + i * plan.leaving[1] * plan.channels :]
+        out = values[o.out + i * plan.leaving[1] * plan.channels :]
         if real is not None:
             matrix = Matrix(weights, bias, plan.size[2], None, None, None)
-            put_windows(i, matrix, plan, row.lists, row.scratch, window, out)
+            put_windows(i, matrix, plan, windows.lists, windows.scratch, window, out)
         if whole is not None:
             shifted = Matrix(weights, bias, plan.size[2], np.int32(o.left), np.int32(o.right), None)
-            put_windows(i, shifted, plan, row.lists, row.scratch, window, out)
+            put_windows(i, shifted, plan, windows.lists, windows.scratch, window, out)
 
 
-@part
+@part(forceinline=True)
 def _fire(
     sums: Floats,
     now: State,
@@ -193,14 +201,14 @@ def _fire(
         kernels.step(sums, now, ours, layer, fires, places, size, block, counts)
 
 
-@part
-def _operate(tape: Tape, o: Operation, x: Floats, row: Row, real: Any, whole: Any) -> None:
+@part(forceinline=True)
+def _operate(tape: Tape, o: Operation, x: Floats, row: Row, windows: Any, real: Any, whole: Any) -> None:
     """An operation without state, of what enters it."""
     out, own = row.values[o.out :], tape.numbers[o.at :]
-    if o.kind == LINEAR:
+    if windows is not None and o.kind == CONV:
+        _convolve(tape, o, x, row.values, windows, real, whole)
+    elif o.kind == LINEAR:
         _multiply(tape, o, x, row, real, whole)
-    elif o.kind == CONV:
-        _convolve(tape, o, x, row, real, whole)
     elif o.kind == SCALE:
         for i in range(o.size):
             out[i] = x[i] * own[i]
@@ -224,6 +232,7 @@ def around(
     leaving: Whole,  # [nodes, 4], `Passage`
     state: Floats,  # [B, 3 * parameters + past]
     row: Row,
+    windows: Any,  # `Windows`, or None
     block: Block,
     counts: Whole,  # [layers, T, 5]: what is counted is added
     done: int,
@@ -258,7 +267,7 @@ def around(
                     if len(after) > 0:
                         copy(now.membrane[o.at : o.at + o.size], after[at:])
                 else:
-                    _operate(tape, o, sums, row, real, whole)
+                    _operate(tape, o, sums, row, windows, real, whole)
             for k in range(len(tape.delays)):
                 d = _held(tape.delays, k)
                 _added(tape.sources, d.first, d.number, d.size, values, past[d.at + (done + t) % d.steps * d.size :])
