@@ -6,25 +6,26 @@ import sys
 
 import pytest
 
+from spikeport import ahead
 from spikeport.engine.build import build
 from spikeport.engine.cpu import chained
 from spikeport.findings import SpikeportError
-from spikeport.graph import Range, Real
+from spikeport.graph import LOIHI2, Loihi, Range, Real
 from spikeport.verbs import prepare
 
 
 def test_the_parts_are_networks_of_every_kind_in_either_arithmetic():
     parts = prepare.PARTS.values()
-    networks = {(kind, part.integers) for part in parts for kind in part.kinds}
-    assert networks >= {(kind, integers) for kind in ("matrix", "cycle") for integers in (True, False)}
-    for kind, integers in networks:
-        graph = prepare.network(kind, integers=integers)
-        assert isinstance(graph.arithmetic, Real) != integers
+    networks = {(kind, part.numbers) for part in parts for kind in part.kinds}
+    assert networks >= {(kind, numbers) for kind in ("map", "matrix", "cycle") for numbers in ("integers", "float32")}
+    for kind, numbers in networks:
+        graph = prepare.network(kind, numbers)
+        assert graph.arithmetic == (Loihi(LOIHI2) if numbers == "integers" else Real(numbers))
         assert graph.recurrent == (kind == "cycle")
 
 
 def test_single_samples_go_through_the_loops_that_no_batch_compiles():
-    chain = chained(build(prepare.network("single", integers=True), "cpu", "fast", Range(0, 60)))
+    chain = chained(build(prepare.network("single", "integers"), "cpu", "fast", Range(0, 60)))
     loops = [call.func.__name__.rpartition("_")[0] for call in chain.calls]  # behind their names stands their key
     assert loops == ["pooled", "multiplied", "weighed", "over_steps"]
 
@@ -47,9 +48,12 @@ def test_a_part_that_fails_is_told_and_the_others_have_their_seconds(monkeypatch
     monkeypatch.setattr(sys, "executable", str(python))
     monkeypatch.setattr(prepare.Part, "compile", lambda part: 0.25)
     monkeypatch.setattr(prepare.os, "cpu_count", lambda: 5)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(SpikeportError, match=r"SP545.*real numbers.*no LLVM"):
         prepare.prepare()
+    assert not ahead.stamp().exists()
     monkeypatch.delitem(prepare.PARTS, "real numbers")
     seconds = prepare.prepare()
     assert set(seconds) == set(prepare.PARTS)
-    assert sorted(seconds.values()) == [0.25, 0.5]
+    assert sorted(seconds.values()) == [0.25, 0.5, 0.5]
+    assert ahead.stamp().exists()

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from spikeport import __version__, ending, plugins, process
+from spikeport import __version__, ahead, ending, plugins, process
 from spikeport.findings import SpikeportError, require
 from spikeport.terminal import console, refusals, show
 from spikeport.terminal.usage import Verbs
@@ -120,7 +120,7 @@ def _command() -> int:
     words = sys.argv[1:]
     console.settings.json = "--json" in words
     try:
-        with plugins.named(), refusals.coded():
+        with plugins.named(), refusals.coded(), ahead.compiling(words):
             app = build(_completed() if COMPLETING in os.environ else words)
             ending.moment.running = True
             app(args=general_first(words))

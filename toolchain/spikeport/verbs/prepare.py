@@ -13,10 +13,11 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import numpy as np
 
+from spikeport import ahead
 from spikeport.findings import SpikeportError, fail
 from spikeport.graph import (
     LIF,
@@ -40,15 +41,17 @@ from spikeport.target import Request
 STEPS = 2
 REST = 1.0  #: seconds that this process takes for the rest of what `spikeport doctor` says
 Prepared = dict[str, float]  #: seconds that each part took, by its name
+COUNTED = Request(events=True)
 EVERYTHING = Request(trains=True, membranes=True, events=True)
+Numbers = Literal["integers", "float32", "float64"]
 
 
 @dataclass(frozen=True)
 class Part:
     """Networks whose loops are compiled by running them."""
 
-    kinds: tuple[str, ...]  #: "map", "matrix", "cycle"; "single": a map of grey values without neurons, one by one
-    integers: bool
+    kinds: tuple[str, ...]  #: "map", "matrix", "cycle"; "still": a frame, spikes read out; "single": such, one by one
+    numbers: Numbers
     share: float  #: of the inputs that are events: few are added, many are multiplied
     asked: Request  #: of the first of them
     seconds: float  #: about so many, by which parts are dealt out
@@ -64,21 +67,23 @@ class Part:
     def _run(self, kind: str, asked: Request) -> None:
         from spikeport.engine.run import Engine
 
-        graph, random = network(kind, integers=self.integers), np.random.default_rng(0)
+        graph, random = network(kind, self.numbers), np.random.default_rng(0)
         engine = Engine(graph, kernels="fast")
         if kind == "single":
             for type_ in (np.float32, np.uint8):  # the engine prepares for single samples at the second one
                 engine.simulate(np.ones((1, *graph.entry.shape), type_), asked)
         else:
-            x = (random.random((STEPS, 3, *graph.entry.shape)) < self.share).astype(np.float32)
-            engine.simulate(x, asked)
+            frames = (STEPS,) if graph.entry.coding == "events" else ()
+            x = random.random((*frames, 3, *graph.entry.shape)) < self.share
+            engine.simulate(x.astype(np.float32 if self.numbers == "integers" else self.numbers), asked)
 
 
-#: no two of them compile the same, so that none waits for another or does its work again
+#: no two of them compile the same, so that none waits for another or does its work again; the longest first
 PARTS = {
-    "events": Part(("map", "single"), True, 0.05, Request(), 5.5),
-    "integers": Part(("matrix", "cycle"), True, 1.0, EVERYTHING, 2.2),
-    "real numbers": Part(("matrix", "cycle", "map"), False, 0.05, Request(), 3.0),
+    "events": Part(("map", "still", "single"), "integers", 0.05, COUNTED, 8.0),
+    "real numbers": Part(("matrix", "cycle", "map"), "float32", 0.05, Request(), 3.2),
+    "integers": Part(("matrix", "cycle"), "integers", 1.0, EVERYTHING, 2.2),
+    "double precision": Part(("map",), "float64", 0.05, Request(), 2.0),
 }
 
 
@@ -90,6 +95,7 @@ def prepare() -> Prepared:
         seconds = {name: _here(name) for name in own}
         for names, child in zip(others, children, strict=True):
             seconds |= _read(names, child)
+    ahead.compiled()
     return {name: seconds[name] for name in PARTS}
 
 
@@ -138,11 +144,15 @@ def _failed(name: str, why: str) -> NoReturn:
     fail("SP545", f"the loops of {name!r} do not compile ({why})", mend=mend)
 
 
-def network(kind: str, *, integers: bool) -> Graph:
+def network(kind: str, numbers: Numbers) -> Graph:
     """A small one: of matrices, of maps, or of neurons that feed back."""
     if kind == "cycle":
-        return _cycle(integers)
+        return _cycle(numbers)
     nodes: dict[str, Node]
+    if kind == "still":
+        entry = Input((2, 6, 6), "direct", low=0, high=16, unit=np.asarray(1 / 16))
+        nodes = {"in": entry, "a": Conv(_weight((16, 2, 3, 3), numbers)), "s": _lif((16, 4, 4), numbers)}
+        return Graph.chain(nodes, STEPS, arithmetic=Loihi(LOIHI2))
     if kind == "single":
         nodes = {
             "in": Input((2, 6, 6), "direct", low=0, high=60),
@@ -152,54 +162,70 @@ def network(kind: str, *, integers: bool) -> Graph:
         width = 2 * 9
     elif kind == "map":
         nodes = {
-            "in": _input((2, 6, 6), integers),
-            "a": Conv(_weight((16, 2, 3, 3), integers), padding=(1, 1)),
-            "s": _lif((16, 6, 6), integers),
-            "b": Conv(_weight((16, 16, 3, 3), integers)),
-            "t": _lif((16, 4, 4), integers),
+            "in": _input((2, 6, 6), numbers),
+            "a": Conv(_weight((16, 2, 3, 3), numbers), padding=(1, 1)),
+            "s": _lif((16, 6, 6), numbers),
+            "b": Conv(_weight((16, 16, 3, 3), numbers)),
+            "t": _lif((16, 4, 4), numbers),
             "flat": Flatten(),
         }
         width = 16 * 16
     else:
-        nodes = {"in": _input((8,), integers), "a": Linear(_weight((40, 8), integers)), "s": _lif((40,), integers)}
+        nodes = {"in": _input((8,), numbers), "a": Linear(_weight((40, 8), numbers)), "s": _lif((40,), numbers)}
         width = 40
-    nodes |= {"c": Linear(_weight((10, width), integers)), "out": _readout(integers)}
-    return Graph.chain(nodes, STEPS, arithmetic=Loihi(LOIHI2) if integers else Real())
+    nodes |= {"c": Linear(_weight((10, width), numbers)), "out": _readout(numbers)}
+    return Graph.chain(nodes, STEPS, arithmetic=Loihi(LOIHI2) if numbers == "integers" else Real(numbers))
 
 
-def _input(shape: tuple[int, ...], integers: bool) -> Input:
-    return Input(shape, "events", low=0, high=1) if integers else Input(shape, "events")
+def _input(shape: tuple[int, ...], numbers: Numbers) -> Input:
+    return Input(shape, "events", low=0, high=1) if numbers == "integers" else Input(shape, "events")
 
 
-def _cycle(integers: bool) -> Graph:
+def _cycle(numbers: Numbers) -> Graph:
     nodes: dict[str, Node] = {
-        "in": _input((8,), integers),
-        "a": Linear(_weight((16, 8), integers)),
-        "s": _lif((16,), integers),
+        "in": _input((8,), numbers),
+        "a": Linear(_weight((16, 8), numbers)),
+        "s": _lif((16,), numbers),
         "past": Delay((16,)),
-        "back": Linear(_weight((16, 16), integers)),
-        "c": Linear(_weight((10, 16), integers)),
-        "out": _readout(integers),
+        "back": Linear(_weight((16, 16), numbers)),
+        "c": Linear(_weight((10, 16), numbers)),
+        "out": _readout(numbers),
     }
     edges = (("in", "a"), ("a", "s"), ("s", "past"), ("past", "back"), ("back", "s"), ("s", "c"), ("c", "out"))
-    return Graph(nodes, edges, STEPS, arithmetic=Loihi(LOIHI2) if integers else Real())
+    return Graph(nodes, edges, STEPS, arithmetic=Loihi(LOIHI2) if numbers == "integers" else Real(numbers))
 
 
-def _weight(shape: tuple[int, ...], integers: bool) -> Array:
+def _weight(shape: tuple[int, ...], numbers: Numbers) -> Array:
     value = np.random.default_rng(0).integers(-9, 12, shape)
-    return value.astype(np.int8) if integers else (value / 8).astype(np.float32)
+    return value.astype(np.int8) if numbers == "integers" else (value / 8).astype(numbers)
 
 
-def _lif(shape: tuple[int, ...], integers: bool) -> LIF:
-    if integers:
+def _lif(shape: tuple[int, ...], numbers: Numbers) -> LIF:
+    if numbers == "integers":
         return LIF(shape, np.asarray(3000), np.full(STEPS, 20, np.int64), compare=">", reset="subtract")
-    return LIF(shape, np.asarray(0.75, np.float32), np.ones(STEPS, np.float32))
+    return LIF(shape, np.asarray(0.75, numbers), np.ones(STEPS, numbers))
 
 
-def _readout(integers: bool) -> Readout:
-    return Readout((10,), np.ones(STEPS, np.int64 if integers else np.float32))
+def _readout(numbers: Numbers) -> Readout:
+    return Readout((10,), np.ones(STEPS, np.int64 if numbers == "integers" else numbers))
+
+
+def _beside(command: int) -> None:
+    """All parts, for a command that is under way; what it needs last comes first, so that few loops meet."""
+    ahead.stand_back(command)
+    for name in PARTS:
+        _here(name)
+    ahead.compiled()
+
+
+def _child(words: list[str]) -> None:
+    """A process of its own: ``--for PID``, or names of parts."""
+    if words[:1] == ["--for"]:
+        _beside(int(words[1]))
+        return
+    for name in words:
+        print(f"{_here(name):.3f} {name}", flush=True)
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:]:
-        print(f"{_here(name):.3f} {name}", flush=True)
+    _child(sys.argv[1:])
