@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from signed_steps import STEPS, Loop, T, to_zero, uneven
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir, onnx
@@ -16,106 +17,8 @@ from spikeport.target import Request
 from spikeport.tracing import capture
 from traced import fired
 
-T = 4
-
-
-class Loop(nn.Module):
-    """Two linear layers, and between them a loop over time whose step is ``step(v, i) -> v, spikes``."""
-
-    def __init__(self, step):
-        super().__init__()
-        torch.manual_seed(0)
-        self.first, self.last = nn.Linear(12, 20), nn.Linear(20, 7)
-        self.step = step
-        with torch.no_grad():
-            self.first.weight *= 3
-
-    def forward(self, x):
-        v, total = 0.0, 0.0
-        for _ in range(T):
-            v, spikes = self.step(v, self.first(x))
-            total = total + self.last(spikes)
-        return total / T
-
-
-def to_zero(v, i):
-    u = 0.5 * v + i
-    spikes = (u >= 1).float() - (u <= -1).float()
-    return u * (1 - spikes.abs()), spikes
-
-
-def taken_off(v, i):
-    u = 0.9 * v + i
-    spikes = (u >= 1).float() - (u <= -1).float()
-    return u - spikes, spikes
-
-
-def uneven(v, i):
-    u = 0.9 * v + i
-    up, down = (u > 1).float(), (u < -0.5).float()
-    return u - up + 0.5 * down, up - down
-
-
-def low_first(v, i):
-    u = 0.5 * v + i
-    spikes = torch.where(u <= -1, -1.0, torch.where(u >= 1, 1.0, 0.0))
-    return u * (1 - spikes * spikes), spikes
-
-
-def low_first_taken_off(v, i):
-    u = 0.5 * v + i
-    down, up = (u <= -1).float(), (u >= 1).float()
-    return u - up + down, up - down
-
-
-def by_size(v, i):
-    u = 0.25 * v + i
-    spikes = torch.sign(u) * (u.abs() >= 0.5)
-    return torch.where(spikes != 0, 0.0, u), spikes
-
-
-def by_surrogate(v, i):
-    u = 0.5 * v + i
-    up, down = (torch.heaviside(side - 1, torch.tensor(1.0)) for side in (u, -u))
-    spikes = up - down
-    return u * (1 - spikes**2) + 0.2 * spikes.pow(2), spikes
-
-
-def by_mask(v, i):
-    """As published for ternary spikes: a sign, where the membrane is large, with a gradient straight through."""
-    u = 0.25 * v + i
-    x = u / 1.0
-    spikes = torch.sign(x)
-    spikes[torch.abs(x) < 0.5] = torch.tensor(0.0)
-    smooth = torch.clamp(x, -1, 1)
-    spikes = (spikes - smooth).detach() + smooth
-    return u * (1 - torch.abs(spikes)), spikes * 0.7
-
-
-def asked_again(v, i):
-    u = 0.5 * v + i
-    spikes = (u >= 1).float() - (u <= -1).float()
-    return u - (spikes > 0).float() + (spikes == -1).float(), 0.5 * spikes.sign()
-
-
-def levels(v, i):
-    u = 0.5 * v + i
-    spikes = (u >= 1).float() + (u >= 2).float()
-    return u - spikes, spikes
-
-
-def one_resets(v, i):
-    u = 0.5 * v + i
-    low, high = (u >= 1).float(), (u >= 2).float()
-    return u * (1 - low), low + high
-
-
-STEPS = {
-    step.__name__: step
-    for step in (to_zero, taken_off, uneven, low_first, low_first_taken_off, by_size, by_surrogate, by_mask)
-} | {step.__name__: step for step in (asked_again, levels, one_resets)}
 #: those whose every threshold is a node with a membrane of its own
-PAIRS = ("taken_off", "uneven", "low_first_taken_off", "asked_again", "levels")
+PAIRS = ("taken_off", "uneven", "low_first_taken_off", "asked_again", "levels", "chosen", "in_units", "sign_elsewhere")
 
 
 def frames():
@@ -134,7 +37,7 @@ def test_each_threshold_is_a_layer(name):
         theirs = module(torch.from_numpy(frames())).numpy()
     np.testing.assert_allclose(record.outputs, theirs, rtol=1e-5, atol=1e-5)
     both = np.logical_and(*(record.trains[layer].unpack() for layer in neurons))
-    assert both.any() == (name in ("levels", "one_resets"))
+    assert both.any() == (name in ("levels", "one_resets", "no_level"))
 
 
 def test_the_low_side_alone_is_one_node():
@@ -150,6 +53,62 @@ def test_the_low_side_alone_is_one_node():
     assert graph[source].factor == -1
     rates = simulate(graph, frames()).rates()[name]
     assert (rates < 0.5).all()  # spikes where it is low, not where it is not
+
+
+def kept(v, i):
+    u = 0.5 * v + i
+    low = (u <= -0.5).float()
+    return u * low, 1 - low
+
+
+def inverse(v, i):
+    u = 0.5 * v + i
+    spikes = 1 - (u < -0.5).float()
+    return u * (1 - spikes), spikes
+
+
+@pytest.mark.parametrize("step", [kept, inverse])
+def test_what_is_not_low_is_the_layer_that_fires_there(step):
+    """u not below a threshold is u beyond it: of the two ways to say it the smaller graph is taken."""
+    graph = fired(capture(Loop(step).eval(), (12,)))
+    (node,) = graph.nodes_of(LIF).values()
+    assert (node.reset, float(node.decay), float(node.threshold[0])) == ("zero", 0.5, -0.5)
+    assert not graph.nodes_of(Scale)
+
+
+def test_a_low_side_may_have_a_threshold_on_either_side_of_zero():
+    def moving(v, i):
+        moving.step += 1
+        u = 0.5 * v + i
+        spikes = (u < (-0.5, 0.5)[moving.step % 2]).float()
+        return u * (1 - spikes), spikes
+
+    moving.step = -1
+    module = Loop(moving).eval()
+    graph = fired(capture(module, (12,)))
+    with torch.no_grad():
+        theirs = module(torch.from_numpy(frames())).numpy()
+    np.testing.assert_allclose(simulate(graph, frames()).outputs, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("way", ["recurrent", "and reset"])
+def test_what_is_not_low_comes_back_as_a_constant_and_spikes(way):
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.a, self.r, self.b = nn.Linear(12, 20), nn.Linear(20, 20), nn.Linear(20, 7)
+
+        def forward(self, x):
+            v, total, spikes = 0.0, 0.0, torch.zeros(len(x), 20, dtype=x.dtype)
+            for _ in range(T):
+                v = 0.5 * v + self.a(x) + self.r(spikes)
+                spikes = 1 - (v < -0.5).float()
+                v = v - spikes if way == "and reset" else v
+                total = total + self.b(spikes)
+            return total
+
+    fired(capture(Recurrent().eval(), (12,)))
 
 
 def test_thresholds_of_channels_and_maps():
@@ -249,12 +208,31 @@ def below(v, i):
     return u, (u.abs() > -1).float()
 
 
+def sign_between(v, i):
+    u = 0.5 * v + i
+    spikes = torch.sign(u - 1.5) * (u.abs() >= 1)
+    return u - spikes, spikes
+
+
+def skipped(v, i):
+    skipped.step += 1
+    u = 0.5 * v + i
+    up = (u >= 1).float()
+    return u if skipped.step % T == 0 else u - up + (u <= -1).float(), up
+
+
 @pytest.mark.parametrize(
     ("step", "words"),
-    [(sometimes, "other thresholds at some steps"), (anywhere, "gives -1, 0 and 1"), (below, "not above 0")],
+    [
+        (sometimes, "other thresholds at some steps"),
+        (skipped, "fire at [3, 4] steps"),
+        (anywhere, "gives -1, 0 and 1"),
+        (sign_between, "at other places than beyond its thresholds"),
+        (below, "not above 0"),
+    ],
 )
 def test_what_is_no_layer_is_refused(step, words):
-    sometimes.step = 0
+    sometimes.step = skipped.step = 0
     with pytest.raises(SpikeportError) as caught:
         capture(Loop(step).eval(), (12,))
     assert any(words in f.what for f in caught.value.findings), [f.what for f in caught.value.findings]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -50,8 +50,8 @@ def _less_strange(x: Symbol, y: Symbol, terms: Mapping[Product, Array], axes: Ax
     return Symbol(left, x.shape, axes, constant, causes, strange=strange, sound=sound)
 
 
-def product(x: Symbol, y: Symbol, spiking: set[str]) -> Symbol:
-    """x * y where one of them is made of spikes, whose powers are themselves."""
+def product(x: Symbol, y: Symbol, spiking: set[str], never: Callable[[Product], bool] = lambda _: False) -> Symbol:
+    """x * y where one of them is made of spikes, whose powers are themselves; ``never``: which products are zero."""
     axes = joint(x, y)
     if not (_binary(x, spiking) or _binary(y, spiking)):
         raise Unsupported("multiplies two values that depend on the input, neither of which is spikes")
@@ -61,6 +61,8 @@ def product(x: Symbol, y: Symbol, spiking: set[str]) -> Symbol:
         for b, d in [*y.terms.items(), (one, y.constant)]:
             whole = times(c, d, x.shape)
             both = a | b
+            if len(both) > 1 and never(both):
+                continue
             if len(both) > 2:
                 raise Unsupported("multiplies three values that depend on the input")
             if whole.any() or both:

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from spikeport.graph import Array
-from spikeport.tracing import operations, sides
+from spikeport.tracing import operations, signs
 from spikeport.tracing.algebra import product, scaled, shifted, summed
 from spikeport.tracing.blocks import each, joined
 from spikeport.tracing.call import FIXED, Call
@@ -76,13 +76,13 @@ def multiplied(call: Call, x: Symbol, y: Symbol) -> Symbol:
 
     Where only broadcasting makes their features equal, or operations moved the spikes, it is a `Gate`.
     """
-    if (beyond := sides.times_sign(call, x, y)) is not None:
+    if (beyond := signs.times_sign(call, x, y)) is not None:
         return beyond
     if x.shape != y.shape or operations.are_moved_spikes(call.tracer.draft, x, y):
         return operations.gated(call, x, y)
     resolved = call.tracer.membranes.resolved
     first, second = (_plain(call, resolved(s)) for s in (x, y))
-    return sides.without_both(call, product(first, second, spiking(call)))
+    return product(first, second, spiking(call), lambda factors: signs.never(call, factors, x.shape))
 
 
 def _plain(call: Call, x: Symbol) -> Symbol:
@@ -213,7 +213,10 @@ def logical(kind: str) -> Callable[[Call], Any]:
 
 
 def logical_not(call: Call) -> Any:
-    """1 - spikes."""
+    """1 - spikes; of spikes of two signs where there is none."""
+    known = signs.mapped(call, call.input(), lambda values: np.where(values == 0, 1.0, 0.0))
+    if known is not None:
+        return known
     return shifted(scaled(call.input(), MINUS), np.ones(()))
 
 

@@ -64,7 +64,7 @@ class Asked:
     compare: Compare
     most: int = 1  #: how often the neurons may fire a step
     spacing: Array = field(default_factory=lambda: ZERO)  #: where that is more: between thresholds
-    low: bool = False  #: whether it asks where the membrane is below a threshold that is below 0
+    low: bool = False  #: whether it asks where the membrane is not beyond the threshold
 
     def charge(self, terms: Mapping[Product, Array], constant: Array, end: Bound | None = None) -> Charge:
         """The step of a layer whose membrane these are."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spikeport.graph import Array
 from spikeport.graph.neurons import Compare
-from spikeport.tracing import sides
+from spikeport.tracing import signs
 from spikeport.tracing.algebra import is_spikes, scaled, summed
 from spikeport.tracing.arithmetic import spiking
 from spikeport.tracing.axes import with_time
@@ -21,6 +21,7 @@ from spikeport.tracing.call import FIXED, Call
 from spikeport.tracing.operands import operands
 from spikeport.tracing.reasons import unknown
 from spikeport.tracing.roots import rooted
+from spikeport.tracing.sides import STRICT, Side
 from spikeport.tracing.symbols import ALL, Out, Steps, Symbol, Unsupported, plus
 
 ONE, MINUS, NOTHING = np.ones(()), np.asarray(-1.0), np.zeros(())
@@ -51,11 +52,13 @@ def equal(turned: bool) -> Callable[[Call], Any]:
         x, value = call.symbol(call.get(0, "input")), call.get(1, "other")
         numbers = [] if x is None or call.known(value) is not None else operands(call, value, x)
         one = [float(number) for number in numbers if number.ndim == 0]
-        if x is not None and one and (two := sides.where(call, x, lambda v: (v == one[0]) != turned)) is not None:
-            return two
+        if x is not None and one:
+            known = signs.mapped(call, x, lambda values: np.where((values == one[0]) != turned, 1.0, 0.0))
+            if known is not None:
+                return known
         if x is None or one not in ([0.0], [1.0]) or not is_spikes(x, spiking(call)):
             raise Unsupported("asks whether values are equal, which only spikes can be asked, of 0 and 1")
-        return sides.not_(x) if (one == [0.0]) != turned else x.fresh()
+        return signs.not_(x) if (one == [0.0]) != turned else x.fresh()
 
     return handler
 
@@ -112,20 +115,19 @@ def fired(call: Call, x: Symbol | Steps, thresholds: list[Array], compare: Compa
 def _known(call: Call, x: Symbol, thresholds: list[Array], compare: Compare, turned: bool) -> Symbol | None:
     """Spikes, of one or of two signs, that are asked again, and the size of a membrane, which has two thresholds."""
     if _between_0_and_1(call, x, thresholds, compare):
-        return sides.not_(x) if turned else x.fresh()
-    if len(thresholds) == 1 and thresholds[0].ndim == 0:
-        theta = float(thresholds[0])
-        reached: dict[Compare, Callable[[float], bool]] = {">=": lambda v: v >= theta, ">": lambda v: v > theta}
-        chosen = sides.where(call, x, lambda value: reached[compare](value) != turned)
-        if chosen is not None:
-            return chosen
+        return signs.not_(x) if turned else x.fresh()
+    if signs.several(x) and all(not theta.any() for theta in thresholds):
+        beyond = np.greater_equal if compare == ">=" else np.greater
+        known = signs.mapped(call, x, lambda values: np.where(beyond(values, 0) != turned, 1.0, 0.0))
+        if known is not None:
+            return known
     roots = [rooted(x, theta) for theta in thresholds]
-    half = sides.half_of(roots[0][0])
+    half = signs.half_of(roots[0][0])
     return _both(call, half, roots, compare, turned) if half is not None and half.kind == "abs" else None
 
 
 def _both(
-    call: Call, half: sides.Half, roots: list[tuple[Symbol, Array, bool, int]], compare: Compare, turned: bool
+    call: Call, half: signs.Half, roots: list[tuple[Symbol, Array, bool, int]], compare: Compare, turned: bool
 ) -> Symbol:
     """|u| >= theta: where u >= theta, and where -u >= theta."""
     thresholds, around = [theta for _, theta, _, _ in roots], roots[0][2]
@@ -135,11 +137,11 @@ def _both(
     with torch._C.DisableTorchFunction():
         beyond = call.out.bool() != inverse
         outs = [beyond & (half.values > 0), beyond & (half.values < 0)]
-    compare = sides.STRICT[compare] if around else compare
+    compare = STRICT[compare] if around else compare
     xs = (half.x, scaled(half.x, MINUS))
     high, low = (fired(replace(call, out=out), x, thresholds, compare, False) for x, out in zip(xs, outs, strict=True))
     whole = summed(high, low)
-    return sides.not_(whole) if inverse else whole
+    return signs.not_(whole) if inverse else whole
 
 
 def _between_0_and_1(call: Call, x: Symbol, thresholds: list[Array], compare: Compare) -> bool:
@@ -163,22 +165,23 @@ def _block(call: Call, x: Symbol, thresholds: list[Array], compare: Compare, tur
     roots = [rooted(x, theta) for theta in thresholds]
     root, flipped = roots[0][0], roots[0][2]
     if flipped:
-        compare = sides.STRICT[compare]
+        compare = STRICT[compare]
     plain = [_without(theta, root) for _, theta, _, _ in roots]
-    low = turned != flipped and all((theta < 0).all() for theta in plain)
-    key = ("fired", id(root), compare, low, *(t.tobytes() for t in plain))
+    low = tracer.membranes.is_low(id(root), turned != flipped, plain)
+    key = ("fired", id(root), compare, *(t.tobytes() for t in plain))
     draft = tracer.draft
     if key not in draft.keys:
         path, alone, _ = root.place or (*tracer.place(), "")
         draft.keys[key] = name = draft.name(path, alone, "spikes")
-        entering = scaled(root, MINUS) if low else root
-        here = (name, tracer.where(), path)
-        tracer.membranes.fire_all(
-            entering, [-t for t in plain] if low else plain, sides.STRICT[compare] if low else compare, *here
-        )
+        entering, values, own = root, plain, compare
+        if low:
+            entering, values, own = scaled(root, MINUS), [-theta for theta in plain], STRICT[compare]
+        tracer.membranes.fire_all(entering, values, own, name, tracer.where(), path)
         draft.kept.append(root)
-        least = [(np.max if low else np.min)(t) for t in plain]
-        tracer.membranes.sides[Out(name, ALL)] = sides.Side(id(root), low, (np.max if low else np.min)(least))
+        if len(plain) == 1:
+            tracer.membranes.sides[Out(name, ALL)] = Side(id(root), low, plain[0], compare)
+    side = tracer.membranes.sides.get(Out(draft.keys[key], ALL))
+    low = side.low if side is not None else low
     return _spikes(call, Out(draft.keys[key], ALL), x, (turned != flipped) != low, call.out)
 
 
@@ -191,20 +194,20 @@ def _spikes(call: Call, out: Out, x: Symbol, turned: bool, values: Tensor) -> Sy
     causes = call.tracer.membranes.causes(x)
     spikes = Symbol({frozenset([out]): ONE}, x.shape, x.axes, causes=causes)
     call.tracer.trains.of(spikes, values, turned)
-    return sides.not_(spikes) if turned else spikes
+    return signs.not_(spikes) if turned else spikes
 
 
 def size(call: Call) -> Any:
-    """|x|: of spikes of two signs, or of a membrane that is compared next."""
+    """|x|: of spikes, or of a membrane that is compared next."""
     x = call.input()
-    known = sides.size(call, x)
+    known = signs.mapped(call, x, np.abs)
     return known if known is not None else _half(call, "abs", x)
 
 
 def sign(call: Call) -> Any:
-    """sign(x): of spikes of two signs, or of a membrane, to be taken where that lies beyond thresholds."""
+    """sign(x): of spikes, or of a membrane, to be taken where that lies beyond thresholds."""
     x = call.input()
-    known = sides.where_signed(call, x)
+    known = signs.mapped(call, x, np.sign)
     return known if known is not None else _half(call, "sign", x)
 
 
@@ -212,7 +215,7 @@ def _half(call: Call, kind: Literal["abs", "sign"], x: Symbol) -> Any:
     try:
         return unknown(call)
     except Unsupported as reason:
-        reason.form = sides.Half(kind, x, call.get(0, "input"))
+        reason.form = signs.Half(kind, x, call.get(0, "input"))
         raise
 
 

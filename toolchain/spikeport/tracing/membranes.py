@@ -19,7 +19,7 @@ from spikeport.tracing.draft import Draft, Drawn, Waiting
 from spikeport.tracing.ends import bound_of
 from spikeport.tracing.forms import drawn, lengthened
 from spikeport.tracing.registry import Cells
-from spikeport.tracing.roots import decayed, rooted
+from spikeport.tracing.roots import rooted, share_of
 from spikeport.tracing.sides import STRICT, Side
 from spikeport.tracing.symbols import Membrane, Out, Product, Symbol, Unsupported, over, plus, times
 
@@ -34,9 +34,12 @@ class Membranes:
 
     draft: Draft
     layers: dict[str, Layer] = field(default_factory=dict)
+    low: bool = False  #: whether comparisons below a threshold below 0 are layers that fire there
+    asks: bool = False  #: whether that made a difference
     over_all: bool = False  #: whether the module made something of all timesteps: it was not called for one
     _names: dict[int, tuple[Symbol, Membrane]] = field(default_factory=dict)  #: tensors that are membranes
     _fired: dict[tuple[int, bytes, Compare], Out] = field(default_factory=dict)
+    _shares: dict[int, list[Array]] = field(default_factory=dict)  #: of tensors, what was compared of each
     _held: set[int] = field(default_factory=set)  #: tensors that are held from below as membranes are (`ends`)
     sides: dict[Out, Side] = field(default_factory=dict)  #: what spikes say of where a membrane lies
 
@@ -117,14 +120,27 @@ class Membranes:
     ) -> tuple[Out, bool]:
         """The spikes of one step, and whether they stand for *not* firing; ``below`` asks where x does not reach it."""
         root, threshold, turned, hops = rooted(x, threshold)
-        compare, low = STRICT[compare] if turned else compare, below != turned
+        compare = STRICT[compare] if turned else compare
         key = (id(root), np.ascontiguousarray(threshold).tobytes(), compare)
         if key not in self._fired:
-            asked = Asked(x, hops, threshold, compare, low=low and bool((threshold < 0).all()))
+            asked = Asked(x, hops, threshold, compare, low=below != turned)
             self._fired[key] = out = self._next(root, asked, name, place)
-            self.sides[out] = Side(id(root), asked.low, threshold)
+            self.sides[out] = Side(id(root), self.layers[out.node].mirrored, threshold, compare)
         out = self._fired[key]
-        return out, low != self.layers[out.node].mirrored
+        return out, (below != turned) != self.layers[out.node].mirrored
+
+    def is_low(self, root: int, below: bool, thresholds: list[Array]) -> bool:
+        """Whether spikes that say that a membrane lies below thresholds are those of a layer that fires there.
+
+        They are where another layer compares the same one; else where that was asked for (`Plan.low`) and they are
+        below 0, so that such a layer fires less than the other way round. ``asks`` notes that it would make a
+        difference.
+        """
+        if below and any(side.root == root for side in self.sides.values()):
+            return True
+        mirrored = below and all((threshold < 0).all() for threshold in thresholds)
+        self.asks |= mirrored
+        return mirrored and self.low
 
     def count(self, x: Symbol, most: int, first: float, name: Callable[[Symbol], str], place: str) -> Out:
         """How often the neurons fire in one step, at ``first`` and at each whole number behind it."""
@@ -134,14 +150,19 @@ class Membranes:
             raise Unsupported("counts thresholds below a membrane")
         return self._next(root, Asked(x, hops, threshold, ">=", most, spacing), name, place)
 
-    def root_of(self, x: Symbol) -> tuple[Symbol, bool]:
-        """The tensor that is compared where ``x`` is, and whether the comparison turns round."""
-        root, _, turned, _ = rooted(x, NOTHING)
-        return root, turned
+    def root_of(self, x: Symbol) -> tuple[Symbol, Array, bool]:
+        """The tensor that is compared where ``x`` is, where that is 0, and whether the comparison turns round."""
+        root, zero, turned, _ = rooted(x, NOTHING)
+        return root, zero, turned
 
     def _next(self, root: Symbol, asked: Asked, name: Callable[[Symbol], str], place: str) -> Out:
         """The spikes of a layer's next step: of the layer whose membrane it is, or of one beside it."""
-        if id(root) in self._names and not decayed(asked.symbol, root):
+        share, known = share_of(asked.symbol, root), self._shares.setdefault(id(root), [])
+        later = bool((share >= 0).all() and (share < 1).all()) and not any(
+            np.array_equal(share, each) for each in known
+        )
+        known.append(share)
+        if id(root) in self._names and not later:
             return self._second(root, asked, name, place)
         plain = self._own(self.resolved(root), place)
         end = bound_of(root, plain)
@@ -149,14 +170,15 @@ class Membranes:
             self._held.add(id(root))
         node = self._layer(plain, place)
         if node is None:
-            node = self.draft.name(name(root), False, "shared") if asked.low else name(root)
-            self._add_layer(node, root, Layer(place, silent=asked.low), several=asked.most > 1)
+            silent = self.is_low(id(root), asked.low, [asked.threshold])
+            node = self.draft.name(name(root), False, "shared") if silent else name(root)
+            self._add_layer(node, root, Layer(place, silent=silent), several=asked.most > 1)
         layer = self.layers[node]
         step = len(layer.charges)
         layer.charges.append(asked.charge(plain.terms, plain.constant, end))
         self.draft.causes[node] |= self.causes(root)
         self._names.setdefault(id(root), (root, Membrane(node, step)))
-        return self._second(root, asked, name, place) if asked.low else Out(node, step)
+        return self._second(root, asked, name, place) if layer.silent else Out(node, step)
 
     def _second(self, root: Symbol, asked: Asked, name: Callable[[Symbol], str], place: str) -> Out:
         """The spikes of the layer that compares a membrane of another one, on a side of its own."""

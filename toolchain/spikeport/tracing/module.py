@@ -165,20 +165,35 @@ def _timed(drawn: Drawing | SpikeportError) -> bool:
 
 
 def _tried(module: nn.Module, plan: Plan, fold: bool) -> Drawing | SpikeportError:
+    """The graph, or why there is none; where comparisons below a threshold can be layers, the smaller one of both."""
+    asks: set[str] = set()
+    first = _attempt(module, plan, fold, asks)
+    if not asks:
+        return first
+    other = _attempt(module, replace(plan, low=True), fold, asks)
+    if not isinstance(first, Drawing) or not isinstance(other, Drawing):
+        return other if isinstance(other, Drawing) else first
+    return other if len(other.graph.nodes) <= len(first.graph.nodes) else first
+
+
+def _attempt(module: nn.Module, plan: Plan, fold: bool, asks: set[str]) -> Drawing | SpikeportError:
     try:
-        return draw(module, plan, fold)
+        return draw(module, plan, fold, asks=asks)
     except SpikeportError as error:
         return error
 
 
-def draw(module: nn.Module, plan: Plan, fold: bool, again: bool = False) -> Drawing:
-    """The graph as drawn, in the float type of the module's parameters; ``again`` on other samples, and as many."""
+def draw(module: nn.Module, plan: Plan, fold: bool, again: bool = False, asks: set[str] | None = None) -> Drawing:
+    """The graph as drawn, in the float type of the module's parameters; ``again`` on other samples, and as many.
+
+    ``asks`` as in `trace.run`.
+    """
     batch = probe_batch(plan)
     batch = probe_batch(plan, batch) if again else batch
     lead = (plan.timesteps or 1, batch) if plan.coding == "events" else (batch,)
     samples = torch.randn(*lead, *plan.shape, generator=torch.Generator().manual_seed(int(again))).to(dtype_of(module))
     with loops.left_out():
-        followed = run(module, samples * AGAIN if again else samples, plan)
+        followed = run(module, samples * AGAIN if again else samples, plan, asks)
     graph = fold_norm(followed.graph) if fold else followed.graph
     return Drawing(plan, graph, followed.read, followed.timed)
 

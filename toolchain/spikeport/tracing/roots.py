@@ -24,10 +24,11 @@ def rooted(x: Symbol, threshold: Array) -> tuple[Symbol, Array, bool, int]:
     return x, threshold, turned, hops
 
 
-def decayed(x: Symbol, root: Symbol) -> bool:
-    """Whether ``x`` is less of ``root`` than all of it, as a membrane is a step later into which nothing came."""
+def share_of(x: Symbol, root: Symbol) -> Array:
+    """How much of ``root`` a tensor behind it is: less than all of it is a membrane a step later, into which nothing
+    came."""
     slope = np.ones(())
     while x is not root and x.before is not None:
         x, factor, _ = x.before
         slope = times(slope, factor, x.shape)
-    return bool((slope >= 0).all() and (slope < 1).all())
+    return slope

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from spikeport.graph import Shape
-from spikeport.tracing import operations
+from spikeport.tracing import operations, signs
 from spikeport.tracing.arithmetic import spiking
 from spikeport.tracing.axes import regrouped
 from spikeport.tracing.blocks import gathered, steps_of
@@ -258,8 +258,12 @@ def cast(call: Call) -> Known:
 
 
 def whole_numbers(call: Call) -> Known:
-    """A cast to whole numbers, which changes nothing about spikes."""
+    """A cast to whole numbers, which changes nothing about spikes; to bool, of which every other number is 1."""
     x = call.input()
+    if call.name == "bool":
+        known = signs.mapped(call, x, lambda values: np.where(values != 0, 1.0, 0.0))
+        if known is not None:
+            return known
     if all(c.ndim == 0 and float(c).is_integer() for c in (*x.terms.values(), x.constant)) and _counts(call, x):
         return x
     raise Unsupported("rounds to whole numbers")

@@ -93,10 +93,11 @@ class Run:
         )
 
 
-def run(module: nn.Module, samples: Tensor, plan: Plan) -> Run:
+def run(module: nn.Module, samples: Tensor, plan: Plan, asks: set[str] | None = None) -> Run:
     """Follow ``module`` on ``samples``: [B, *shape], or [T, B, *shape] where the coding is "events".
 
-    Raises `SpikeportError` with everything that its result depends on and a graph cannot hold.
+    "low" comes to ``asks`` where `Plan.low` makes a difference, whatever comes of the run. Raises `SpikeportError` with
+    everything that its result depends on and a graph cannot hold.
     """
     leaking = _behind_leaks(module, samples, plan) if plan.leaks else None
     last = LastFunctions(HANDLERS["max"])
@@ -111,6 +112,9 @@ def run(module: nn.Module, samples: Tensor, plan: Plan) -> Run:
         except Exception as error:
             refuse(tracer.old.findings(failed=True))
             refuse([*tracer.findings, _failed(error, module, samples, plan)])
+        finally:
+            if asks is not None and tracer.membranes.asks:
+                asks.add("low")
         refuse(tracer.old.findings())
         finished = _finish(tracer, module, last.left_out(outcome), plan)
         return replace(finished, graph=last.told(finished.graph))
@@ -119,7 +123,9 @@ def run(module: nn.Module, samples: Tensor, plan: Plan) -> Run:
 def _tracer(module: nn.Module, samples: Tensor, plan: Plan, leaking: frozenset[Key] | None) -> Tracer:
     batch = samples.shape[1 if plan.coding == "events" else 0]
     dtype = np.dtype("float64" if samples.dtype == torch.float64 else "float32")
-    return Tracer(module, batch, dtype, HANDLERS, plan.timesteps, plan.inside, plan.wide, leaking)
+    tracer = Tracer(module, batch, dtype, HANDLERS, plan.timesteps, plan.inside, plan.wide, leaking)
+    tracer.membranes.low = plan.low
+    return tracer
 
 
 def _behind_leaks(module: nn.Module, samples: Tensor, plan: Plan) -> frozenset[Key]:
