@@ -11,7 +11,7 @@ from signed_steps import STEPS, Loop, T, to_zero, uneven
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir, onnx
-from spikeport.graph import LIF, Linear, Scale
+from spikeport.graph import LIF, Linear, Norm, Scale
 from spikeport.quantisation import quantize
 from spikeport.target import Request
 from spikeport.tracing import capture
@@ -236,3 +236,35 @@ def test_what_is_no_layer_is_refused(step, words):
     with pytest.raises(SpikeportError) as caught:
         capture(Loop(step).eval(), (12,))
     assert any(words in f.what for f in caught.value.findings), [f.what for f in caught.value.findings]
+
+
+def test_a_constant_that_no_bias_takes_stays_a_node():
+    """The 1 of 1 - spikes goes through a synapse into a current, and no bias of neurons stands for it there."""
+
+    class Late(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.a, self.r, self.b = nn.Linear(12, 20), nn.Linear(20, 20), nn.Linear(20, 7)
+
+        def forward(self, x):
+            v, w, current, total = 0.0, 0.0, 0.0, 0.0
+            for _ in range(T):
+                v = 0.5 * v + self.a(x)
+                current = 0.6 * current + self.r((v < 0.5).float())
+                w = 0.5 * w + current
+                spikes = (w > 0.5).float() - (w < -0.5).float()
+                w = w - spikes
+                total = total + self.b(spikes)
+            return total / T
+
+    module = Late().eval()
+    graph = fired(capture(module, (12,)))
+    (note,) = graph.provenance["notes"][-1:]
+    assert "cannot be folded past node 'r." in note
+    assert graph.nodes_of(Norm)
+    with torch.no_grad():
+        theirs = module(torch.from_numpy(frames())).numpy()
+    np.testing.assert_allclose(simulate(graph, frames()).outputs, theirs, rtol=1e-5, atol=1e-5)
+    with pytest.raises(SpikeportError):
+        quantize(graph, frames(), run=simulate)

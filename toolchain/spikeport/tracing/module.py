@@ -56,9 +56,9 @@ def capture(
     input at each step) unless told. ``output`` picks one of several results, by number or key;
     left out, results with keys, and trains of spikes, are all outputs.
 
-    With ``fold`` batch normalisations are folded away. With ``verify`` the graph is run against the module in float64
-    on samples that make every layer fire and be silent where that can be reached, and every spike must agree. Names of
-    nodes are module paths; hand-written neurons are named by the module that holds their loop.
+    With ``fold`` batch normalisations are folded away where they can be. With ``verify`` the graph is run against the
+    module in float64 on samples that make every layer fire and be silent where that can be reached, and every spike
+    must agree. Names of nodes are module paths; hand-written neurons are named by the module that holds their loop.
 
     Raises SP380 with everything unsupported that the result depends on, SP330 where several readings prove to be
     different networks, and SP381-SP389; the module is left as it was.
@@ -194,8 +194,21 @@ def draw(module: nn.Module, plan: Plan, fold: bool, again: bool = False, asks: s
     samples = torch.randn(*lead, *plan.shape, generator=torch.Generator().manual_seed(int(again))).to(dtype_of(module))
     with loops.left_out():
         followed = run(module, samples * AGAIN if again else samples, plan, asks)
-    graph = fold_norm(followed.graph) if fold else followed.graph
+    graph = _folded(followed.graph) if fold else followed.graph
     return Drawing(plan, graph, followed.read, followed.timed)
+
+
+def _folded(graph: Graph) -> Graph:
+    """The graph without normalisations; as it is, with a note, where a constant of one has no bias to go to."""
+    try:
+        return fold_norm(graph)
+    except SpikeportError as error:
+        if error.code != "SP351":
+            raise
+        (where, *_) = (finding.where for finding in error.findings)
+        note = f"normalisations and constants are nodes of their own, since one cannot be folded past {where}"
+        notes = [*graph.provenance.get("notes", ()), f"{note}: integers refuse that"]
+        return graph.with_(provenance={**graph.provenance, "notes": notes})
 
 
 def _proved(module: nn.Module, drawing: Drawing, fold: bool) -> Drawing | SpikeportError:
@@ -208,7 +221,7 @@ def _proved(module: nn.Module, drawing: Drawing, fold: bool) -> Drawing | Spikep
 
     def again(of: nn.Module, plan: Plan, samples: Array) -> Seen:
         followed = run(of, torch.as_tensor(samples), plan)
-        graph = fold_norm(followed.graph) if fold else followed.graph
+        graph = _folded(followed.graph) if fold else followed.graph
         return Seen(plan, graph, samples, followed.record(graph))
 
     try:
