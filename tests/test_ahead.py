@@ -98,7 +98,7 @@ def test_the_process_beside_a_command_ends_with_it(monkeypatch, tmp_path):
     fake(monkeypatch, tmp_path)
     with ahead.compiling(["quantize", "m.nir"]):
         pid, *words = begun(tmp_path)
-        assert words == ["-m", "spikeport.verbs.prepare", "--for", str(os.getpid())]
+        assert words == ["-m", "spikeport.verbs.prepare", "beside", str(os.getpid())]
         assert alive(int(pid))
     assert not alive(int(pid))
 

@@ -54,12 +54,12 @@ VERBS = {  #: words of a command -> what it may import of these
 def imported(tmp_path_factory):
     """Status and imports of each command, in a folder with a model as NIR and ONNX and a record."""
     place = tmp_path_factory.mktemp("files")
-    graph = network("matrix", integers=True)
+    graph = network("matrix", "integers")
     nir.write(graph, place / "a.nir")
     onnx.write(graph, place / "a.onnx")
     x = np.ones((2, 1, 8), np.float32)
     simulate(graph, x, Request(trains=True)).save(place / "record.npz")
-    nir.write(network("matrix", integers=False), place / "real.nir")
+    nir.write(network("matrix", "float32"), place / "real.nir")
     np.save(place / "x.npy", x)
     told = json.dumps([[*HEAVY, *(f"spikeport.{room}" for room in ROOMS)], list(VERBS)])
     words = [sys.executable, Path(__file__).with_name("imported.py"), told]

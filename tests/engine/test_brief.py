@@ -34,13 +34,13 @@ def single(monkeypatch):
 
 
 def test_few_samples_take_the_plain_functions_and_many_the_loops(single):
-    graph = network("map", integers=True)
+    graph = network("map", "integers")
     assert brief.kernels(graph, samples(graph, MANY), "cpu") == "fast"
     assert brief.kernels(graph, samples(graph, 1), "cpu") == "plain"
 
 
 def test_runs_of_a_command_add_up(single):
-    graph = network("matrix", integers=True)
+    graph = network("matrix", "integers")
     runs = [brief.kernels(graph, samples(graph, 1), "cpu") for _ in range(1000)]
     few = runs.count("plain")
     assert runs == ["plain"] * few + ["fast"] * (1000 - few)
@@ -49,7 +49,7 @@ def test_runs_of_a_command_add_up(single):
 
 
 def test_long_samples_of_a_small_network_take_the_loops(single):
-    graph = network("matrix", integers=True).with_(after_end="hold")
+    graph = network("matrix", "integers").with_(after_end="hold")
     assert brief.kernels(graph, samples(graph, 1), "cpu") == "plain"
     long = extend(graph, 2000)
     assert brief.kernels(long, samples(long, 1), "cpu") == "fast"
@@ -58,19 +58,19 @@ def test_long_samples_of_a_small_network_take_the_loops(single):
 @pytest.mark.parametrize("word", ["plain", "fast"])
 def test_the_environment_has_the_last_word(single, monkeypatch, word):
     monkeypatch.setenv("SPIKEPORT_KERNELS", word)
-    graph = network("map", integers=True)
+    graph = network("map", "integers")
     assert {brief.kernels(graph, samples(graph, number), "cpu") for number in (1, MANY)} == {word}
 
 
 def test_who_may_run_more_takes_the_loops():
     assert not process.command.single
-    graph = network("map", integers=True)
+    graph = network("map", "integers")
     assert brief.kernels(graph, samples(graph, 1), "cpu") == "fast"
 
 
 @pytest.mark.parametrize("kind", ["map", "matrix", "cycle"])
 def test_a_command_computes_the_integers_of_the_loops(tmp_path, kind):
-    graph = network(kind, integers=True)
+    graph = network(kind, "integers")
     x = (np.random.default_rng(5).random((2, 7, *graph.entry.shape)) < 0.4).astype(np.float32)
     nir.write(graph, tmp_path / "net.nir")
     np.save(tmp_path / "x.npy", x)

@@ -36,7 +36,7 @@ def compiling(words: Sequence[str]) -> Iterator[None]:
         yield
         return
     with subprocess.Popen(
-        [sys.executable, "-m", "spikeport.verbs.prepare", "--for", str(os.getpid())],
+        [sys.executable, "-m", "spikeport.verbs.prepare", "beside", str(os.getpid())],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

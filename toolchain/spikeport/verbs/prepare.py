@@ -219,8 +219,8 @@ def _beside(command: int) -> None:
 
 
 def _child(words: list[str]) -> None:
-    """A process of its own: ``--for PID``, or names of parts."""
-    if words[:1] == ["--for"]:
+    """A process of its own: ``beside PID``, or names of parts."""
+    if words[:1] == ["beside"]:
         _beside(int(words[1]))
         return
     for name in words:
