@@ -99,6 +99,13 @@ def one_resets(v, i):
     return u * (1 - low), low + high
 
 
+def one_zeroes(v, i):
+    """A spike up takes its threshold off, one down sets the membrane to zero."""
+    u = 0.5 * v + i
+    up, down = (u >= 1).float(), (u <= -1).float()
+    return u * (1 - down) - up, up - down
+
+
 def chosen(v, i):
     u = 0.5 * v + i
     spikes = (u >= 1).float() - (u <= -1).float()
@@ -157,5 +164,17 @@ def sign_elsewhere(v, i):
 
 
 KINDS = (to_zero, taken_off, uneven, low_first, low_first_taken_off, by_size, by_surrogate, by_mask, asked_again)
-KINDS += (levels, one_resets, chosen, one_by_one, as_bool, negated, at_nothing, in_units, no_level, by_neuron)
+KINDS += (
+    levels,
+    one_resets,
+    one_zeroes,
+    chosen,
+    one_by_one,
+    as_bool,
+    negated,
+    at_nothing,
+    in_units,
+    no_level,
+    by_neuron,
+)
 STEPS = {step.__name__: step for step in (*KINDS, sign_elsewhere)}

@@ -103,6 +103,12 @@ def test_the_process_beside_a_command_ends_with_it(monkeypatch, tmp_path):
     assert not alive(int(pid))
 
 
+def test_a_command_does_without_where_the_system_gives_no_process(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
+    with ahead.compiling(["run", "digits"]):
+        pass
+
+
 def test_other_commands_start_none(monkeypatch):
     def none(*_, **__):
         raise AssertionError

@@ -35,17 +35,23 @@ def compiling(words: Sequence[str]) -> Iterator[None]:
     if not (VERBS.intersection(words) and worthwhile(words)):
         yield
         return
-    with subprocess.Popen(
-        [sys.executable, "-m", "spikeport.verbs.prepare", "beside", str(os.getpid())],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as child:
-        try:
-            yield
-        finally:
+    child = _begun()
+    try:
+        yield
+    finally:
+        if child is not None:
             child.kill()
+            child.wait()
+
+
+def _begun() -> subprocess.Popen[bytes] | None:
+    """The process beside this one; None where the system gives none, and the command does without."""
+    words = [sys.executable, "-m", "spikeport.verbs.prepare", "beside", str(os.getpid())]
+    nowhere = subprocess.DEVNULL
+    try:
+        return subprocess.Popen(words, stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True)
+    except OSError:
+        return None
 
 
 def worthwhile(words: Sequence[str]) -> bool:
@@ -63,8 +69,7 @@ def stamp() -> Path:
         digest.update(file.read_bytes())
     facts = sys.version, sys.prefix, platform.node(), platform.machine(), os.environ.get("NUMBA_CACHE_DIR")
     digest.update(repr(facts).encode())
-    kept = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return kept / "spikeport" / f"loops-{digest.hexdigest()[:16]}"
+    return Path(process.cached_files(), "spikeport") / f"loops-{digest.hexdigest()[:16]}"
 
 
 def compiled() -> None:

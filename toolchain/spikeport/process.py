@@ -76,6 +76,11 @@ def _share(path: Path) -> int | None:
         return None
 
 
+def cached_files() -> str:
+    """The folder for what may be made again at any time (XDG base directories)."""
+    return os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+
+
 #: verbs in which torch's own operations and compiled loops take turns for long
 TRAINING = frozenset({"train", "quantize", "run", "sweep"})
 
@@ -89,7 +94,7 @@ def settle(*, trains: bool = True) -> None:
     loops that follow. ``OMP_WAIT_POLICY`` in the environment has the last word. The engine needs none of this: in the
     threads of its pool torch has no others.
     """
-    kept = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    kept = cached_files()
     if os.access(kept, os.W_OK):  # torch makes torchinductor_USER among the temporary files when it is imported
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(kept, "spikeport", "torchinductor"))
     if trains:

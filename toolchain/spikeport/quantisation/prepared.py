@@ -40,46 +40,30 @@ def prepare(graph: Graph, profile: Profile = LOIHI2) -> Graph:
 
 def raised_thresholds(real: Graph) -> list[Finding]:
     """SP440 for each layer of ``real`` whose membranes are measured from a lower place (`raise_thresholds`)."""
-    return [
-        Finding(
-            "SP440",
-            f"thresholds reach down to {least:.3g}; membranes are measured from a lower place",
-            f"node {name!r}",
-            why="a mantissa is unsigned. A larger bias, thresholds and resets that move with it give the same spikes.",
-            mend="nothing, where the target resets to a value",
-            severity="note",
-        )
-        for name, least in real.provenance.get(KEY, {}).items()
-    ]
+    why = "a mantissa is unsigned. A larger bias, thresholds and resets that move with it give the same spikes."
+    mend = "nothing, where the target resets to a value"
+    least = real.provenance.get(KEY, {})
+    what = "thresholds reach down to {:.3g}; membranes are measured from a lower place"
+    return [_note("SP440", what.format(low), name, why, mend) for name, low in least.items()]
 
 
 def doubled_synapses(graph: Graph, real: Graph) -> list[Finding]:
     """SP441 for each scale of ``graph`` that is a synapse now."""
-    return [
-        Finding(
-            "SP441",
-            "it is a synapse of its own in integers, as large as the one before it",
-            f"node {name!r}",
-            why="a sum is no message between cores, and it goes to others as it is, too.",
-            mend="nothing if the size does not matter: neurons of two signs have twice the weights",
-            severity="note",
-        )
-        for name in graph.nodes_of(Scale)
-        if isinstance(real.nodes.get(name), Synapse)
-    ]
+    what = "it is a synapse of its own in integers, as large as the one before it"
+    why = "a sum is no message between cores, and it goes to others as it is, too."
+    mend = "nothing if the size does not matter: neurons of two signs have twice the weights"
+    names = [name for name in graph.nodes_of(Scale) if isinstance(real.nodes.get(name), Synapse)]
+    return [_note("SP441", what, name, why, mend) for name in names]
 
 
 def merged_synapses(graph: Graph, real: Graph) -> list[Finding]:
     """SP436 for each synapse of ``graph`` that the one behind it took in."""
-    return [
-        Finding(
-            "SP436",
-            "it and the synapse behind it are one in integers",
-            f"node {name!r}",
-            why="a sum is no message between cores: neurons, or nothing, must lie between two synapses.",
-            mend="nothing if its size does not matter: the product may hold more weights than both",
-            severity="note",
-        )
-        for name in graph.nodes_of(Synapse)
-        if name not in real.nodes
-    ]
+    what = "it and the synapse behind it are one in integers"
+    why = "a sum is no message between cores: neurons, or nothing, must lie between two synapses."
+    mend = "nothing if its size does not matter: the product may hold more weights than both"
+    names = [name for name in graph.nodes_of(Synapse) if name not in real.nodes]
+    return [_note("SP436", what, name, why, mend) for name in names]
+
+
+def _note(code: str, what: str, name: str, why: str, mend: str) -> Finding:
+    return Finding(code, what, f"node {name!r}", why, mend, severity="note")

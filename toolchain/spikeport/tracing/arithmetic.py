@@ -171,8 +171,7 @@ def chosen(call: Call, mask: Any, a: Any, b: Any) -> Any:
     m = call.symbol(mask)
     if m is None:
         raise Unsupported("chooses by a constant mask")
-    inverse = shifted(scaled(m, MINUS), np.ones(()))
-    parts = [_part(call, m, a), _part(call, inverse, b)]
+    parts = [_part(call, m, a), _part(call, signs.not_(m), b)]
     known = [p for p in parts if p is not None]
     if not known:
         return FIXED
@@ -217,7 +216,7 @@ def logical_not(call: Call) -> Any:
     known = signs.mapped(call, call.input(), lambda values: np.where(values == 0, 1.0, 0.0))
     if known is not None:
         return known
-    return shifted(scaled(call.input(), MINUS), np.ones(()))
+    return signs.not_(call.input())
 
 
 _ADD, _SUB = add(), add(-1.0)

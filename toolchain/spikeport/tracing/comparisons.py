@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from spikeport.tracing.operands import operands
 from spikeport.tracing.reasons import unknown
 from spikeport.tracing.roots import rooted
 from spikeport.tracing.sides import STRICT, Side
-from spikeport.tracing.symbols import ALL, Out, Steps, Symbol, Unsupported, plus
+from spikeport.tracing.symbols import ALL, Out, Steps, Symbol, Unsupported, form_of, plus
 
 ONE, MINUS, NOTHING = np.ones(()), np.asarray(-1.0), np.zeros(())
 
@@ -73,8 +73,7 @@ def between(call: Call, a: Any, b: Any, compare: Compare, turned: bool) -> Any:
     x, y = call.known(a), call.known(b)
     if x is None:  # constant > y is y < constant
         assert y is not None
-        mirrored: Compare = ">=" if compare == ">" else ">"
-        return fired(call, y, operands_of(call, a, y), mirrored, not turned)
+        return fired(call, y, operands_of(call, a, y), STRICT[compare], not turned)
     if y is None:
         return fired(call, x, operands_of(call, b, x), compare, turned)
     if isinstance(x, Steps) or isinstance(y, Steps):
@@ -116,13 +115,13 @@ def _known(call: Call, x: Symbol, thresholds: list[Array], compare: Compare, tur
     """Spikes, of one or of two signs, that are asked again, and the size of a membrane, which has two thresholds."""
     if _between_0_and_1(call, x, thresholds, compare):
         return signs.not_(x) if turned else x.fresh()
-    if signs.several(x) and all(not theta.any() for theta in thresholds):
+    if len(x.terms) > 1 and all(not theta.any() for theta in thresholds):
         beyond = np.greater_equal if compare == ">=" else np.greater
         known = signs.mapped(call, x, lambda values: np.where(beyond(values, 0) != turned, 1.0, 0.0))
         if known is not None:
             return known
     roots = [rooted(x, theta) for theta in thresholds]
-    half = signs.half_of(roots[0][0])
+    half = form_of(roots[0][0], signs.Half)
     return _both(call, half, roots, compare, turned) if half is not None and half.kind == "abs" else None
 
 
@@ -201,22 +200,14 @@ def size(call: Call) -> Any:
     """|x|: of spikes, or of a membrane that is compared next."""
     x = call.input()
     known = signs.mapped(call, x, np.abs)
-    return known if known is not None else _half(call, "abs", x)
+    return known if known is not None else unknown(call, signs.Half("abs", x, call.get(0, "input")))
 
 
 def sign(call: Call) -> Any:
     """sign(x): of spikes, or of a membrane, to be taken where that lies beyond thresholds."""
     x = call.input()
     known = signs.mapped(call, x, np.sign)
-    return known if known is not None else _half(call, "sign", x)
-
-
-def _half(call: Call, kind: Literal["abs", "sign"], x: Symbol) -> Any:
-    try:
-        return unknown(call)
-    except Unsupported as reason:
-        reason.form = signs.Half(kind, x, call.get(0, "input"))
-        raise
+    return known if known is not None else unknown(call, signs.Half("sign", x, call.get(0, "input")))
 
 
 HANDLERS: dict[str, Callable[[Call], Any]] = {

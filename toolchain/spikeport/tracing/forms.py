@@ -16,7 +16,7 @@ from spikeport.tracing.ends import bounded
 from spikeport.tracing.recurrence import solve
 from spikeport.tracing.registry import Cells
 from spikeport.tracing.second_state import second_state
-from spikeport.tracing.sides import memoryless, of_base
+from spikeport.tracing.sides import comparing, of_base
 from spikeport.tracing.symbols import Unsupported
 from spikeport.tracing.unfolded import unfold
 
@@ -27,7 +27,7 @@ def drawn(name: str, shape: Shape, layers: Layers, draft: Draft) -> Drawn:
     """The first of the forms that a layer can take. Raises `Unsupported`, of the first one, where it takes none."""
     layer, charges = layers[name], _charges(name, shape, layers)
     if layer.base and _shared(layer.base, shape, layers):
-        return memoryless(shape, layer, charges)
+        return comparing(shape, layer, charges)
     given = [charge.without_nothing(name) for charge in charges]
     charges = entering_again(name, shape, given)
     if any(charge.end for charge in charges):

@@ -19,7 +19,7 @@ from spikeport.tracing.counts import counted
 from spikeport.tracing.draft import Waiting
 from spikeport.tracing.ends import held
 from spikeport.tracing.reasons import unknown
-from spikeport.tracing.symbols import ALL, Out, Symbol, Unsupported
+from spikeport.tracing.symbols import ALL, Out, Symbol, form_of
 
 FIRST = {"round": 0.5, "floor": 1.0}  #: the value at which the count becomes one
 
@@ -33,12 +33,6 @@ class Half:
     first: float = 0.0  #: where it was rounded
 
 
-def half_of(x: Symbol) -> Half | None:
-    """What a symbol is half of; None where it is anything else."""
-    forms = [strange.form for strange, factor in x.strange.items() if factor.ndim == 0 and factor == 1]
-    return forms[0] if len(x.strange) == len(forms) == 1 and isinstance(forms[0], Half) else None
-
-
 def clamp(call: Call) -> Any:
     """clamp(x, 0, n) with a whole n, before or after rounding."""
     low, high = call.get(1, "min"), call.get(2, "max")
@@ -49,10 +43,10 @@ def clamp(call: Call) -> Any:
         isinstance(low, int | float) and isinstance(high, int | float) and low == 0 and high >= 1 and high % 1 == 0
     ):
         return unknown(call)
-    half = half_of(x)
+    half = form_of(x, Half)
     if half is not None and half.first:
         return fired(call, half.x, int(high), half.first)
-    return _half(call, Half(x, most=int(high)))
+    return unknown(call, Half(x, most=int(high)))
 
 
 def rounds(call: Call) -> Any:
@@ -60,18 +54,10 @@ def rounds(call: Call) -> Any:
     x, first = call.input(), FIRST[call.name.strip("_")]
     if call.kwargs.get("decimals"):
         return unknown(call)
-    half = half_of(x)
+    half = form_of(x, Half)
     if half is not None and half.most:
         return fired(call, half.x, half.most, first)
-    return _half(call, Half(x, first=first))
-
-
-def _half(call: Call, half: Half) -> Any:
-    try:
-        return unknown(call)
-    except Unsupported as reason:
-        reason.form = half
-        raise
+    return unknown(call, Half(x, first=first))
 
 
 def fired(call: Call, x: Symbol, most: int, first: float) -> Symbol:

@@ -47,15 +47,21 @@ COMPILED = (
 )
 
 
-def unknown(call: Call) -> Any:
-    """Raises `Unsupported` with what the function is."""
+def unknown(call: Call, form: object = None) -> Any:
+    """Raises `Unsupported` with what the function is, and with the ``form`` of what it gives."""
+    reason = _unknown(call)
+    reason.form = form
+    raise reason
+
+
+def _unknown(call: Call) -> Unsupported:
     name = call.name.strip("_")
     if name in ("clamp", "clip", "clamp_min", "clamp_max"):
-        raise Unsupported(*_clamp(call))
+        return Unsupported(*_clamp(call))
     what, mend = REASONS.get(call.name, ("is no operation that a graph can hold", ""))
     if call.name.endswith(".default"):
         what, mend = COMPILED
-    raise Unsupported(what, mend=mend)
+    return Unsupported(what, mend=mend)
 
 
 def of(error: Exception) -> Unsupported:

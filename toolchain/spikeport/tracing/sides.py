@@ -48,7 +48,7 @@ def of_base(name: str, layer: Layer, base: list[Charge], shape: Shape) -> list[C
     return [_renamed(name, layer, charge) for charge in one_unit(layer.base, shape, own)]
 
 
-def memoryless(shape: Shape, layer: Layer, charges: list[Charge]) -> Drawn:
+def comparing(shape: Shape, layer: Layer, charges: list[Charge]) -> Drawn:
     """The neurons of a layer that compares the sum that is another one's membrane; ``charges``: `of_base`."""
     thresholds = schedule([charge.threshold for charge in charges], shape)
     node = LIF(shape, np.zeros(()), thresholds, compare=charges[0].compare)

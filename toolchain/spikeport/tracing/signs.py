@@ -19,7 +19,7 @@ from spikeport.graph import Array, Shape
 from spikeport.tracing.algebra import scaled, shifted
 from spikeport.tracing.draft import Waiting
 from spikeport.tracing.sides import Side
-from spikeport.tracing.symbols import ALL, Factor, Out, Product, Symbol, Unsupported, plus
+from spikeport.tracing.symbols import ALL, Factor, Out, Product, Symbol, Unsupported, form_of, plus
 
 if TYPE_CHECKING:
     from spikeport.tracing.call import Call
@@ -57,11 +57,6 @@ def mapped(call: Call, x: Symbol, function: Callable[[Array], Array]) -> Symbol 
         here = there
     terms = {product: factor for product, factor in terms.items() if factor.any()}
     return replace(x, terms=terms, constant=constant, before=None, place=None) if terms else None
-
-
-def several(x: Symbol) -> bool:
-    """Whether a sum holds the spikes of more than one layer."""
-    return len(x.terms) > 1
 
 
 def _in_order(call: Call, x: Symbol) -> list[tuple[Out, bool]] | None:
@@ -105,18 +100,14 @@ def _apart(call: Call, below: Out, beyond: Out, shape: Shape) -> bool:
     return low.low and not high.low and low.before(high, shape)
 
 
-def half_of(x: Symbol) -> Half | None:
-    """The half that a symbol is; None where it is anything else."""
-    forms = [strange.form for strange, factor in x.strange.items() if factor.ndim == 0 and factor == 1]
-    return forms[0] if len(x.strange) == len(forms) == 1 and isinstance(forms[0], Half) else None
-
-
 def times_sign(call: Call, x: Symbol, y: Symbol) -> Symbol | None:
     """sign(u) times the spikes that say that u lies beyond thresholds; None where neither is a sign.
 
     Raises `Unsupported` for a sign at other places.
     """
-    halves = [(half, other) for half, other in ((half_of(x), y), (half_of(y), x)) if half and half.kind == "sign"]
+    halves = [
+        (half, other) for half, other in ((form_of(x, Half), y), (form_of(y, Half), x)) if half and half.kind == "sign"
+    ]
     if not halves:
         return None
     half, spikes = halves[0]

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from spikeport.graph import Array, Shape
 
+Form = TypeVar("Form")
 Label = str | int
 Axes = tuple[tuple[Label, ...], ...]
 
@@ -163,6 +164,12 @@ class Lost:
 
 
 Known = Symbol | Steps | State | Lost
+
+
+def form_of(x: Symbol, kind: type[Form]) -> Form | None:
+    """The form of a symbol that is one strange value of that kind; None where it is anything else."""
+    forms = [strange.form for strange, factor in x.strange.items() if factor.ndim == 0 and factor == 1]
+    return forms[0] if len(x.strange) == len(forms) == 1 and isinstance(forms[0], kind) else None
 
 
 def causes_of(known: Iterable[Known | None]) -> frozenset[int]:

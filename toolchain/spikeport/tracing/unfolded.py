@@ -120,8 +120,10 @@ def _cells(node: LIF, keep: list[Array], gates: dict[str, list[Array]], back: di
     for lag, factors in back.items():
         if any(each.any() for each in factors):
             join([(f"after{lag}", Delay(node.shape, lag)), (f"back{lag}", _factor(factors, node.shape, lag))], "")
-    for number, (layer, gate) in enumerate(gates.items()):
-        after, fired, lose = (f"{word}#{number + 1}" if number else word for word in ("after1", "fired", "lose"))
+    others = [layer for layer in gates if layer != OWN]
+    for layer, gate in gates.items():
+        number = "" if layer == OWN else f"#{others.index(layer) + 2}"
+        after, fired, lose = f"after1{number}", f"fired{number}", f"lose{number}"
         past: list[tuple[str, Node]] = [("past", Delay(node.shape, 1))]
         lost: list[tuple[str, Node]] = [(fired, Gate(operands=("past", after))), (lose, _factor(gate, node.shape, 1))]
         join([*past, *lost], "membrane")
