@@ -168,10 +168,12 @@ def test_what_nobody_waits_for_ends_between_two_nodes(pool):
     assert ended == [1]
 
 
-def test_a_forked_child_has_a_pool_of_its_own(pool):
-    """The threads of its parent are not there."""
+@pytest.mark.parametrize("integers", [True, False])
+def test_a_forked_child_has_a_pool_of_its_own(pool, integers):
+    """The threads of its parent are not there: neither the pool's nor those that torch shares its operations with."""
     pool(2)
-    graph, samples = random_graph(4, integers=True, batch=6)
+    graph, samples = random_graph(4, integers=integers, batch=6)
+    torch.ones(1 << 17).mul_(2).max()  # the parent's torch has begun its threads
     here = simulate(graph, samples, ALL)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Python's, of threads and forks
@@ -181,7 +183,7 @@ def test_a_forked_child_has_a_pool_of_its_own(pool):
         status = 1
         try:
             same(simulate(graph, samples, ALL), here)
-            status = 0
+            status = 0 if torch.get_num_threads() == 2 else 2
         finally:
             os._exit(status)
     assert os.waitpid(child, 0)[1] == 0

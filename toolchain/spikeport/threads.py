@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import copy_context
 from functools import cache
 from typing import TypeVar
@@ -37,6 +37,13 @@ class _Here(threading.local):
 
 
 _here = _Here()
+
+
+class _Process:
+    forked = False  #: a child without the threads of the one it was forked from
+
+
+os.register_at_fork(after_in_child=lambda: setattr(_Process, "forked", True))
 
 SMALL = 1 << 18  #: elements below which handing work to a thread costs more than it saves (about 100 us)
 
@@ -99,6 +106,17 @@ def _torch_alone(spare: int) -> Iterator[None]:
     finally:
         torch.set_num_threads(before)
         _here.spare = 0
+
+
+@contextmanager
+def no_lost_threads() -> Iterator[None]:
+    """Have torch compute with one thread for a moment in a forked child.
+
+    OpenMP's threads stayed behind in the parent, and torch would wait for them without end. Those of the pool are the
+    child's own.
+    """
+    with _torch_alone(1) if _Process.forked else nullcontext():
+        yield
 
 
 def in_turn(

@@ -27,6 +27,7 @@ from spikeport.graph.inputs import require_within
 from spikeport.passes.extend import extend
 from spikeport.record import Record
 from spikeport.target import Request, plain_output
+from spikeport.threads import no_lost_threads
 
 BLOCK = 64  #: steps at once at most
 WHOLE = {"b": (0, 1), "u": (0, 255)}  #: what frames of booleans and bytes may hold
@@ -110,7 +111,7 @@ class Stream:
     def _together(self, run: Run, frames: Array, start: int) -> tuple[Array, Record]:
         """All steps of a block at once."""
         begun, steps = time.perf_counter(), len(frames)
-        with torch.inference_mode(), whole_factors(run.program.device):
+        with no_lost_threads(), torch.inference_mode(), whole_factors(run.program.device):
             (output,) = run.walk(Samples(frames, "events"), start, steps).values()
             outputs = self._told(output, steps)
         run.results.arrays = {self.graph.output: outputs.sum(0, dtype=run.program.leaving)}

@@ -23,7 +23,7 @@ from spikeport.graph import LIF, Array, Graph, Samples
 from spikeport.process import reuse_freed_memory
 from spikeport.record import Record, join
 from spikeport.target import Request
-from spikeport.threads import available, in_turn
+from spikeport.threads import available, in_turn, no_lost_threads
 
 
 def simulate(
@@ -61,9 +61,10 @@ class Engine:
     def simulate(self, samples: Array, request: Request = Request()) -> Record:
         """As the function of this name."""
         away = self.device != "cpu" or self.kernels == "triton"
-        entering, ends = enter.check(self.graph, samples, pack=away, loops=self.kernels != "plain")
-        total = entering.number
+        with no_lost_threads():
+            entering, ends = enter.check(self.graph, samples, pack=away, loops=self.kernels != "plain")
         ready = self.ready(ends)
+        total = entering.number
         assert self._repeats is not None
         if total == 1 and self.steps is None and self._alone and (record := self._alone.record(entering, request)):
             request.progress(1, 1)
@@ -111,7 +112,8 @@ class Engine:
         """The program for inputs in a range; made anew only where the range grows."""
         if self._program is None or (entering != self._entering and self._entering | entering != self._entering):
             self._entering = entering if self._entering is None else self._entering | entering
-            self._program = build.build(self.graph, self.device, self.kernels, self._entering)
+            with no_lost_threads():
+                self._program = build.build(self.graph, self.device, self.kernels, self._entering)
             self._repeats = Repeats(self._program, cuda.recorder_for(self.device) if self.kernels == "triton" else None)
             self._alone = Alone(self._program)
         return self._program
