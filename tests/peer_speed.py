@@ -30,8 +30,9 @@ PACKAGES = ("torch", "onnxruntime", "spikingjelly", "snntorch", "norse", "sinabs
 HEAD = """# The engine beside other tools
 
 Written by `python tests/peer_speed.py --write docs/results/feed-forward-speed.md`. Milliseconds a batch of 4 steps,
-medians of {rounds} runs, from the first to the third quarter in brackets. Each tool has a process of its own
-(`tests/benchmarks/peers.py`), one thread, and they take turns. Before anything is timed the spike counts of the last
+medians of {rounds} turns, from the first to the third quarter in brackets. Each tool has a process of its own
+(`tests/benchmarks/peers.py`), one thread; a turn is 50 ms of runs behind one that is not counted, or one long run.
+Before anything is timed the spike counts of the last
 layer are the same to the bit in all of them: weights are whole numbers, and thresholds lie where no membrane can be.
 Tools run as their users write it: all steps of a layer at once where the tool can, else a step at a time; nengo-loihi
 is its emulator of Loihi 1, in its own Python, on what spikeport's target of this name lowers the network to. "CPU" is
@@ -47,7 +48,7 @@ SCALING = """# Steps, samples and neurons
 
 Written by `python tests/peer_speed.py --scaling docs/results/scaling-axes.md`, as
 [the engine beside other tools](feed-forward-speed.md) is: 784 inputs, neurons, 10 neurons; one thread; a process a
-tool, in turns, medians of {rounds} runs (3 from 10,000 steps on) with their quarters; outputs are the same to the bit.
+tool, medians of {rounds} turns (3 from 10,000 steps on) with their quarters; outputs are the same to the bit.
 From 100 steps on neurons do not leak. [Large layers](scaling.md) has synapses up to 10^9.
 
 {where}
@@ -58,7 +59,7 @@ From 100 steps on neurons do not leak. [Large layers](scaling.md) has synapses u
 NETWORKS = {"784-512-10": "dense", "two 3x3 convolutions of 64 channels on 16 x 16": "maps"}
 AXES = {
     "steps": [{"steps": steps, "samples": 1} for steps in (100, 1000, 10_000, 100_000)],
-    "samples": [{"samples": samples} for samples in (1, 16, 256, 4096)],
+    "samples": [{"samples": samples} for samples in (1, 4, 16, 256, 4096)],
     "neurons": [{"samples": 16, "neurons": neurons} for neurons in (64, 512, 4096, 32_768)],
 }
 
@@ -93,7 +94,7 @@ def started(script: Path, words: list[str], stack: ExitStack) -> Child:
     """A process that makes its network."""
     words = [sys.executable, str(script), *words]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
     return Child(stack.enter_context(subprocess.Popen(words, text=True, env=environment, **pipes)))
 
 
@@ -137,7 +138,7 @@ def feed_forward() -> list[str]:
     return [
         line
         for name, kind in NETWORKS.items()
-        for samples in (1, 16)
+        for samples in (1, 4, 16)
         for line in rows(f"{name} | {samples}", tuple(TOOLS), {"kind": kind, "samples": samples})
     ]
 

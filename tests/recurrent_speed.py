@@ -19,7 +19,7 @@ import torch
 
 from bench_networks import ADAPTING, adapting, recurrent
 from bench_record import processor
-from benchmarks.peers import timed
+from benchmarks.turns import timed
 from peer_speed import started
 from spikeport.engine.run import Engine
 from spikeport.files import write_text
@@ -35,8 +35,9 @@ HEAD = """# The engine on recurrent networks
 
 Written by `python tests/recurrent_speed.py --write docs/results/recurrent-speed.md`. 40 inputs of events, a matrix,
 neurons whose spikes come back by a matrix a step later, a matrix, a readout; "RadLIF" are SparCh's neurons, with a
-second state that takes up their membranes and spikes. Milliseconds for all steps of a batch, medians of {rounds} runs
-with their quarters. Each tool has a process of its own, one thread, and they take turns.
+second state that takes up their membranes and spikes. Milliseconds for all steps of a batch, medians of {rounds} turns
+with their quarters. Each tool has a process of its own, one thread; a turn is 50 ms of runs behind one that is not
+counted, or one long run.
 onnxruntime runs spikeport's own export, torch the same network in its own operations, step by step. Outputs are
 compared first: integers are equal to the bit, real ones within 1e-2. Ratios are of the processor's time, of which the
 engine's stands beside its own.

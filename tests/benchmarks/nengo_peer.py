@@ -2,9 +2,9 @@
 
 python -I nengo_peer.py FOLDER
 
-Nothing of ours is imported but what builds a plan for the witness, `worker.build`. Only the emulator's own work is
-timed: thresholds are the same at all steps and nothing is watched. FOLDER holds the plan; the folder around it
-is removed once it is read.
+Nothing of ours is imported but what builds a plan for the witness, `worker.build`, and the clock, `turns.timed`. Only
+the emulator's own work is timed: thresholds are the same at all steps and nothing is watched. FOLDER holds the plan;
+the folder around it is removed once it is read.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import hashlib
 import json
 import shutil
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 from nengo_loihi.emulator import EmulatorInterface
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "targets" / "spikeport_targets" / "nengo_loihi"))
+sys.path.insert(0, str(Path(__file__).parent))
+from turns import timed
 from worker import build
 
 
@@ -61,10 +62,7 @@ def main(folder):
     output = run()
     told = hashlib.sha256(np.ascontiguousarray(output)).hexdigest()
     print(json.dumps({"output": told, "rate": float(output.mean() / steps)}), flush=True)
-    for _ in sys.stdin:
-        clock, cpu = time.perf_counter(), time.process_time()
-        run()
-        print(json.dumps((time.perf_counter() - clock, time.process_time() - cpu)), flush=True)
+    timed(run)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """One tool's run of one network in a process of its own: it says what comes out, then how long each run takes.
 
-python tests/benchmarks/peers.py "spikingjelly" '{"kind": "dense"}'
+PYTHONPATH=tests python tests/benchmarks/peers.py "SpikingJelly" '{"kind": "dense"}'
 
 A line of JSON comes first, with the hash of the output; then one for each line that is read, until there are no more.
 All networks hold small whole numbers: weights are whole, decays halve at most as often as float32 has bits for, and
@@ -15,7 +15,6 @@ import math
 import os
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,8 +26,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.turns import Run, timed
+
 RATE = 0.15  #: share of inputs that fire, and by the choice of thresholds about that of neurons
-Run = Callable[[], Any]
 
 
 @dataclass(frozen=True)
@@ -264,14 +264,6 @@ TOOLS: dict[str, Callable[[Network], Run]] = {
     "sinabs": sinabs,
     "nengo-loihi": nengo_loihi,
 }
-
-
-def timed(run: Run) -> None:
-    """Seconds of one run, and the processor's, for each line that comes."""
-    for _ in sys.stdin:
-        clock, cpu = time.perf_counter(), time.process_time()
-        run()
-        print(json.dumps((time.perf_counter() - clock, time.process_time() - cpu)), flush=True)
 
 
 def main(tool: str, facts: str) -> None:
