@@ -16,7 +16,7 @@ settings.register_profile(
 settings.load_profile("ci" if os.environ.get("CI") else os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands have it (`process.settle`)
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # nearly as the commands have it (`process.settle`)
 if (Path(sys.prefix) / "environments").is_dir():  # made by `make peers`
     os.environ.setdefault("SPIKEPORT_ENVIRONMENTS", str(Path(sys.prefix) / "environments"))
 if not Path("/dev/nvidiactl").exists():  # no card: Triton, once loaded, is the interpreter or the compiler for good

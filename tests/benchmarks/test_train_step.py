@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from bench_record import record
+from spikeport import process
 from spikeport.training.networks import build
 from spikeport.training.precision import fastest
 
@@ -20,10 +21,11 @@ CHILD = Path(__file__).with_name("train_child.py")
 
 
 def step(network, variant, turn=0):
-    """What a child says. Threads of plain PyTorch turn while they wait, as it comes, and sleep in every other turn."""
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    """What a child says. Threads of plain PyTorch turn while they wait, as it comes; in every other turn they sleep."""
+    policy = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": str(process.TURNS)}  # as `spikeport train` has it
+    environment = {name: value for name, value in os.environ.items() if name not in policy}
     if variant not in ("plain", "unbound") or turn % 2:
-        environment["OMP_WAIT_POLICY"] = "PASSIVE"  # as `spikeport train` has it (process.py)
+        environment |= policy
     done = subprocess.run(
         [sys.executable, str(CHILD), network, variant], capture_output=True, text=True, timeout=1200, env=environment
     )

@@ -80,8 +80,7 @@ def over_parts(work: Callable[[int, int], T], count: int, *, step: int = 64, wei
     Parts start at multiples of ``step``; ``weight`` is how many elements stand behind each of the ``count``. Within
     the pool other threads take part only where all of it has but this one to do.
     """
-    threads = _here.spare or available()
-    if threads == 1 or count * weight < SMALL or count <= step:
+    if count * weight < SMALL or count <= step or (threads := _here.spare or available()) == 1:
         return [work(0, count)]
     edges = [0, *(count * part // threads // step * step for part in range(1, threads)), count]
     parts = [(a, b) for a, b in itertools.pairwise(edges) if a < b]

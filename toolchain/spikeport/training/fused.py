@@ -98,7 +98,8 @@ class _Fire(torch.autograd.Function):
         beta, used, widths = decay.to(state), threshold.to(state).clone(), width.to(state)
         x = x if whole(x) else x.contiguous()
         mean, unbiased, spread, start = np.zeros(1), np.ones(1), np.ones(1), (0.0, 0.0)
-        rows = Rows.of(1.0, 0.0, mean, beta.numpy().dtype)
+        if norm is None:
+            rows = Rows.of(1.0, 0.0, mean, beta.numpy().dtype)
         if norm is not None or rules.adapt:
             count, means, squares = moments(x if norm else x[:1], x.shape[2] if norm else 1)
             if norm is not None:
@@ -192,7 +193,8 @@ def adapting(
     theta, width = schedule.numpy()
     firsts = x.detach().as_strided((len(s),), (x.stride(0) if len(s) > 1 else 1,)).to(beta.dtype).numpy()
     currents = firsts * rows.scale[:, 0] + rows.shift[:, 0]  # [T], what the first neuron gets
-    moments = start
+    told, moments = torch.empty(2, dtype=beta.dtype), start
+    mean, std = told
     for t in range(len(s)):
         if t > 0:
             below, past = theta[t - 1], currents[0] if t == 1 else u[0]
@@ -204,8 +206,8 @@ def adapting(
 
             total, squares = map(sum, zip(*over_parts(step, a.shape[1], step=rows.block), strict=True))
             moments = mean_and_std_of_sums(a.shape[1], float(total), float(squares), float(near))
-        mean, std = torch.tensor(moments, dtype=beta.dtype)
-        theta[t], width[t] = rules.method.adapt(mean, std, beta)
+        told.numpy()[:] = moments
+        theta[t], width[t] = map(float, rules.method.adapt(mean, std, beta))
     if len(s) == 1:
         by_schedule(x, rows, spikes, beta, schedule[0], rules)
     else:

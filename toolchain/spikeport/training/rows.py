@@ -28,6 +28,8 @@ class Rows:
         repeated = max(1, BLOCK // len(mean))
 
         def row(values: Array | float) -> Array:
+            if isinstance(values, float):
+                return np.full((1, repeated * len(mean)), values, dtype)
             each = np.asarray(values, dtype)
             steps = len(each) if each.ndim == 2 else 1
             out = np.empty((steps, repeated, len(mean)), dtype)  # a tenth of np.tile's time, which tiny layers notice
