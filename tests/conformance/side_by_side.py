@@ -23,7 +23,7 @@ class SideBySide:
         torch.set_num_threads(3)
         try:
             threads = mock.patch("spikeport.threads.processors", return_value=3)
-            with threads, mock.patch("spikeport.engine.blocks.NODE", 0.0):
+            with threads, mock.patch.multiple("spikeport.engine.blocks", NODE=0.0, WAKE=0.0):
                 return self._inner.run(graph, samples, request)
         finally:
             torch.set_num_threads(before)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from random_graphs import random_graph
-from spikeport.engine import cpu, simulate
+from spikeport.engine import alone, cpu, simulate
 from spikeport.engine.run import Engine
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, LOIHI2, Conv, Flatten, Graph, Input, Linear, Loihi, Pool, Readout
@@ -94,6 +94,30 @@ def test_one_sample_after_the_other_gives_the_definitions_bits(make, channels):
     assert engine._alone._chain is not None
 
 
+@pytest.mark.parametrize(("make", "channels"), CASES[2:])
+def test_few_samples_one_after_the_other_give_the_bits_of_a_batch(make, channels):
+    net = make(channels)
+    graph = net.graph()
+    engine = Engine(graph)
+    for number in (16, 16, 2, 5, 15):
+        samples = net.samples(number)
+        truth, record = simulate(graph, samples, kernels="plain"), engine.simulate(samples)
+        np.testing.assert_array_equal(record.outputs, truth.outputs)
+        assert record.outputs.dtype == truth.outputs.dtype
+        for name, counts in truth.spike_counts.items():
+            np.testing.assert_array_equal(record.spike_counts[name], counts)
+        assert record.overflows == truth.overflows
+    assert engine._alone._chain is not None
+
+
+def test_many_samples_are_no_case_for_a_chain():
+    net = features(24)
+    engine = Engine(net.graph())
+    for _ in range(3):
+        engine.simulate(net.samples(alone.FEW + 1))
+    assert engine._alone._chain is None
+
+
 def test_what_overflows_is_counted():
     """127 x 127 x 64 x 64 leaves the 24 bits of a membrane."""
     nodes = {
@@ -105,6 +129,8 @@ def test_what_overflows_is_counted():
     first, second = (engine.simulate(np.full((1, 64), 127)) for _ in range(2))
     assert engine._alone._chain is not None
     assert second.overflows == first.overflows == {"lif": {"membrane saturated": 4, "sum beyond 24 bits": 4}}
+    several = engine.simulate(np.full((3, 64), 127))
+    assert several.overflows == {"lif": {"membrane saturated": 12, "sum beyond 24 bits": 12}}
 
 
 def test_what_a_chain_does_not_show_comes_from_the_plain_way():

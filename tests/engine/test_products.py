@@ -106,3 +106,17 @@ def test_each_piece_of_a_large_matrix_is_tried(monkeypatch):
     wrong = torch.tensor([0.0, 1.0])
     monkeypatch.setattr(products, "_int8_linear", lambda node: lambda x: true(node)(x) + wrong)
     assert products.prepare(Linear(np.full((2, 8), 127, np.int8)), Range(0, 255), (8,)).way == "float32"
+
+
+@BYTES
+def test_weights_are_packed_once_for_each_shape_that_enters_and_few_are_kept(monkeypatch):
+    node, pack, made = Conv(np.arange(-96, 96).reshape(6, 8, 2, 2).astype(np.int8)), products.packing(), []
+    monkeypatch.setattr(products, "packing", lambda: lambda *given: made.append(given[-1]) or pack(*given))
+    x = torch.as_tensor(np.random.default_rng(2).integers(0, 256, (9, 8, 5, 4)), dtype=torch.uint8)
+    run = products._int8_conv(node)
+    for number in (1, 9, 9, 1, 4, 2, 3):
+        truth = meaning.products(node, x[None, :number].numpy())[0]
+        np.testing.assert_array_equal(run(x[:number]).numpy(), truth)
+    assert [shape[0] for shape in made] == [1, 9, 4, 2, 3]
+    run(x[:1]), run(x)
+    assert [shape[0] for shape in made[5:]] == [9], "of more than four the one that was not asked for longest has gone"

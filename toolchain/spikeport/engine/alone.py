@@ -1,11 +1,14 @@
-"""One sample after the other: what an engine that is asked for a second one does with it."""
+"""One sample after the other: what an engine that is asked for few a second time does with them."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from spikeport.engine import cpu
 from spikeport.engine.program import Program
@@ -18,16 +21,26 @@ if TYPE_CHECKING:
     from spikeport.engine.cpu import Chain
 
 
+FEW = 16  #: samples; more are faster side by side, where Python's time is shared by all
+SMALL = 1 << 28  #: multiply-adds of all steps of several samples, were all inputs multiplied: beyond, as well
+
+
 class Alone:
-    """The chain of a program, made for its second sample; one thread at a time goes through it."""
+    """The chain of a program, made when it is asked for the second time; one thread at a time goes through it."""
 
     def __init__(self, program: Program) -> None:
         self._program, self._asked, self._lock = program, 0, Lock()
         self._chain: Chain | None = None
 
+    @cached_property
+    def _most(self) -> int:
+        """Samples that are faster one by one."""
+        program = self._program
+        return max(1, min(FEW, SMALL // max(1, program.products * program.graph.timesteps)))
+
     def record(self, samples: Samples, request: Request) -> Record | None:
-        """What happened to one sample; None where the chain does not serve, or is at work for another thread."""
-        if asks_more(request) or request.memory is not None:
+        """What happened to few samples; None where the chain does not serve, or is at work for another thread."""
+        if samples.number > self._most or asks_more(request) or request.memory is not None:
             return None
         if not self._lock.acquire(blocking=False):
             return None
@@ -45,15 +58,23 @@ class Alone:
         return self._chain
 
     def _through(self, chain: Chain, samples: Samples) -> Record:
-        begun = time.perf_counter()
-        output, spikes, totals = chain(samples.frames)
-        return recorded(self._program, output[None], spikes, totals, begun)
+        begun, frames = time.perf_counter(), samples.frames
+        if samples.number == 1:
+            output, counts, kinds = chain(frames)
+            return recorded(self._program, output[None], counts, kinds, begun)
+        outputs, spikes, totals = zip(*(chain(frames[:, n : n + 1]) for n in range(samples.number)), strict=True)
+        return recorded(self._program, np.array(outputs), sum(spikes), map(added, *totals), begun)
+
+
+def added(*totals: list[int]) -> list[int]:
+    """What was counted in a layer, of several samples or steps together."""
+    return [sum(kind) for kind in zip(*totals, strict=True)]
 
 
 def recorded(
     program: Program, outputs: Array, spikes: Iterable[Counts], totals: Iterable[list[int]], begun: float
 ) -> Record:
-    """What a chain says: the outputs [1, *output], spikes [T] of each layer and what was counted in it."""
+    """What a chain says: the outputs [B, *output], spikes [T] of each layer and what was counted in it."""
     overflows = zip(program.layers, map(cpu.overflowed, totals), strict=True)
     return Record(
         target="integer",

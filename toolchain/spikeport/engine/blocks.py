@@ -1,9 +1,10 @@
 """How the samples of a run are cut into blocks, which threads of the pool take at the same time.
 
 A block costs Python what a batch costs, and one thread at a time holds Python's lock: P blocks of work that takes C in
-all, and for which Python takes h each, end after about ``C / P + P h``. The P that makes this least is taken, up to as
-many as there are threads. Integers are the same whatever is taken. Real sums may round in another order in a product of
-another size, so that there the blocks are the same whatever the number of threads: up to `FIXED` of what fits together.
+all, and for which Python takes h each, end after about ``C / P + P h``, and later by what it takes to wake threads that
+sleep if there are several. The P that makes this least is taken, up to as many as there are threads. Integers are the
+same whatever is taken. Real sums may round in another order in a product of another size, so that there the blocks are
+the same whatever the number of threads: up to `FIXED` of what fits together.
 C and h are estimates from the graph, never measured, so that no bit depends on a clock.
 """
 
@@ -18,9 +19,8 @@ FIXED = 4  #: blocks of real numbers: two to eight threads are busy, and a block
 # seconds of a core with AVX512-VNNI, measured on five networks (tests/threads_speed.py); their ratios are what counts
 NODE = 1e-4  #: of Python for a node
 UPDATE = 2e-9  #: of a neuron's step
-SHORT = (
-    2e-3  #: where a thread that sleeps would add 3 to 20 %: it takes up to 0.1 ms to wake, where machines are virtual
-)
+WAKE = 1e-3  #: until threads of the pool are at work, on a virtual machine a quarter of what a small batch takes
+SHORT = 4e-3  #: where to wake one would add 3 to 20 %
 INTEGER, REAL = 6e-12, 2.2e-11  #: of a multiply-add
 
 
@@ -53,7 +53,7 @@ def blocks(program: Program, total: int, request: Request, kept: int, threads: i
 def worth(program: Program, samples: int, most: int) -> int:
     """In how many blocks, at most so many, some samples are soonest done."""
     alone, python = samples * seconds(program), overhead(program)
-    return min(range(1, min(most, samples) + 1), key=lambda parts: alone / parts + parts * python)
+    return min(range(1, min(most, samples) + 1), key=lambda parts: alone / parts + parts * python + WAKE * (parts > 1))
 
 
 def seconds(program: Program) -> float:

@@ -66,8 +66,8 @@ class Engine:
         ready = self.ready(ends)
         total = entering.number
         assert self._repeats is not None
-        if total == 1 and self.steps is None and self._alone and (record := self._alone.record(entering, request)):
-            request.progress(1, 1)
+        if self.steps is None and self._alone and (record := self._alone.record(entering, request)):
+            request.progress(total, total)
             return record
         cut = blocks(ready, total, request, kept_bytes(self.graph, request), available())
         cut = replace(cut, steps=self.steps or cut.steps)

@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spikeport.engine import cpu
-from spikeport.engine.alone import asks_more, recorded
+from spikeport.engine.alone import added, asks_more, recorded
 from spikeport.graph import Array
 from spikeport.record import Record
 
 if TYPE_CHECKING:
     from spikeport.engine.batch import Run
 
-FEW = (
-    16  #: steps at most: half the time there for 784-512-10, a fifth less for two convolutions (tests/stream_speed.py)
-)
+#: steps at most: half the time there for 784-512-10, a fifth less for two convolutions (tests/stream_speed.py)
+FEW = 16
 
 
 class Stepped:
@@ -46,7 +45,7 @@ class Stepped:
         outputs, spikes, totals = zip(*steps, strict=True)
         told = np.array(outputs)[:, None]
         record = recorded(
-            self._run.program, told.sum(0, dtype=np.int64), np.concatenate(spikes, 1), map(_sum, *totals), begun
+            self._run.program, told.sum(0, dtype=np.int64), np.concatenate(spikes, 1), map(added, *totals), begun
         )
         return told, record
 
@@ -72,8 +71,3 @@ class Stepped:
             assert self._chain is not None
             self._run.states |= {name: state.reshape(2, -1).copy() for name, state in self._chain.states.items()}
         self._inside = False
-
-
-def _sum(*counts: list[int]) -> list[int]:
-    """What was counted in some steps."""
-    return list(map(sum, zip(*counts, strict=True)))

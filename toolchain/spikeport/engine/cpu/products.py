@@ -23,7 +23,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from threading import Lock
 from typing import Any, Literal, cast
 
@@ -40,6 +40,7 @@ from spikeport.graph.bounds import PIECE
 FILLED = 4  #: bytes that one instruction multiplies and adds; layers with fewer input channels gain nothing
 FLOAT32 = 2**24  #: float32 holds every whole number up to here
 LARGE = 1 << 24  #: weights from which on a second layout costs memory that counts
+SHAPES = 4  #: of what enters a convolution, for which its weights are kept packed
 Way = Literal["int8", "float32", "float64"]
 
 
@@ -191,16 +192,27 @@ def _int8_conv(node: Conv) -> Callable[[Tensor], Tensor]:
     weight = weight.unsqueeze(2) if line else weight
     arguments = [options[name] for name in ("stride", "padding", "dilation", "groups")]
     ones, zeros = torch.ones(node.channels), torch.zeros(node.channels, dtype=torch.long)
-    packed = torch.ops.onednn.qconv_prepack(weight, ones, 1.0, 0, *arguments, None)
-    run = torch.ops.onednn.qconv_pointwise
+    pack, run = packing(), torch.ops.onednn.qconv_pointwise
+
+    @lru_cache(SHAPES)
+    def packed(shape: torch.Size, threads: int) -> Any:
+        """Weights as the product for this shape reads them: packed for another, each call would pack them anew."""
+        return pack(weight, ones, 1.0, 0, *arguments, shape)
 
     def convolve(x: Tensor) -> Tensor:
         x = rows_last(x.unsqueeze(2) if line else x)
-        y = run(x, 1.0, 0, packed, ones, zeros, None, *arguments, 1.0, 0, torch.float32, "none", [], "")
+        there = packed(x.shape, torch.get_num_threads())
+        y = run(x, 1.0, 0, there, ones, zeros, None, *arguments, 1.0, 0, torch.float32, "none", [], "")
         result: Tensor = y.squeeze(2) if line else y
         return result
 
     return convolve
+
+
+def packing() -> Callable[..., Any]:
+    """oneDNN's packing of a convolution's weights; the last that is given is the shape of what enters."""
+    pack: Callable[..., Any] = torch.ops.onednn.qconv_prepack
+    return pack
 
 
 def _int8_linear(node: Linear) -> Callable[[Tensor], Tensor]:
