@@ -82,7 +82,7 @@ def test_events_are_added_only_where_they_are_few_and_can_be():
     few, many = torch.zeros(1, *shape, dtype=torch.uint8), torch.full((1, *shape), 3, dtype=torch.uint8)
     assert (rows.share(few), rows.share(many)) == (0.0, 3.0)
     said = []
-    run = products.Product("int8", lambda x: said.append("dense") or rows(x), rows, rows.worth("int8"))
+    run = products.Product("int8", lambda x: said.append("dense") or rows(x), rows)
     run(few[None])
     assert said == []
     run(many[None])

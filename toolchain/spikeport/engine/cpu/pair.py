@@ -18,6 +18,7 @@ from spikeport.engine.cpu.fused import NOTHING, Layer, added, fired, laid_out, u
 from spikeport.engine.cpu.products import Product
 from spikeport.engine.cpu.sparse import Rows
 from spikeport.engine.cpu.structures import KINDS, Parameters
+from spikeport.engine.cpu.trial import Even
 from spikeport.engine.neuron import Fired
 from spikeport.graph import Array
 from spikeport.threads import over_parts
@@ -34,6 +35,7 @@ class Pair:
     rows: Rows | None  #: where few inputs are not zero, both go in one pass over these
     parameters: Parameters  #: of the layer, as wide as the rows
     pattern: int  #: after so many the parameters repeat
+    even: Even  #: which of the two is faster
 
     def __call__(
         self,
@@ -50,9 +52,24 @@ class Pair:
         rows, layer = self.rows, self.layer
         whole = steps == layer.node.timesteps
         joint = beside is None and len(x) == steps and (steps > 1 or whole)
-        if rows is None or not joint or steps * rows.most > LONGEST or not self.product.few(x):
-            return self.layer(self.product(x), state, start, steps, keep=keep, watch=watch, beside=beside)
-        return self._one_pass(rows, x, state, start, keep=keep, watch=watch)
+        if rows is None or not joint or steps * rows.most > LONGEST:
+            sums = self.product(x)
+        elif self._few(rows, x, start):
+            return self._one_pass(rows, x, state, start, keep=keep, watch=watch)
+        else:
+            sums = self.product.dense(x)
+        return self.layer(sums, state, start, steps, keep=keep, watch=watch, beside=beside)
+
+    def _few(self, rows: Rows, x: Tensor, start: int) -> bool:
+        """Whether one pass over the events is faster."""
+
+        def adding(x: Tensor) -> Fired:
+            return self._one_pass(rows, x, None, start, keep=False, watch=False)
+
+        def multiplying(x: Tensor) -> Fired:
+            return self.layer(self.product.dense(x), None, start, len(x), keep=False, watch=False)
+
+        return self.even.few(x, rows.share, rows.work, adding, multiplying)
 
     def _one_pass(self, rows: Rows, x: Tensor, state: Array | None, start: int, *, keep: bool, watch: bool) -> Fired:
         """The steps from events to spikes, a place ``width`` channels wide."""
@@ -81,7 +98,7 @@ class Pair:
 
 def prepare(product: Product, layer: Layer) -> Pair:
     """The two as one; in one pass where events may be added."""
-    rows, channels = product.rows, layer.node.shape[0]
+    rows, channels, even = product.rows, layer.node.shape[0], Even(product.even.known)
     if rows is None or rows.width == channels:
-        return Pair(product, layer, rows, layer.parameters, layer.pattern)
-    return Pair(product, layer, rows, *laid_out(layer.node, np.dtype(np.int32), rows.width))
+        return Pair(product, layer, rows, layer.parameters, layer.pattern, even)
+    return Pair(product, layer, rows, *laid_out(layer.node, np.dtype(np.int32), rows.width), even)

@@ -22,8 +22,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache, partial
 from threading import Lock
 from typing import Any, Literal, cast
 
@@ -34,12 +34,14 @@ from torch.nn import functional as F
 
 from spikeport.engine import synapse
 from spikeport.engine.cpu import sparse
+from spikeport.engine.cpu.trial import Even
 from spikeport.graph import Array, Conv, Linear, Range, Shape, Synapse
 from spikeport.graph.bounds import PIECE
 
 FILLED = 4  #: bytes that one instruction multiplies and adds; layers with fewer input channels gain nothing
 FLOAT32 = 2**24  #: float32 holds every whole number up to here
 LARGE = 1 << 24  #: weights from which on a second layout costs memory that counts
+LARGE_FEW = 0.3  #: events per input that are added there without a trial
 SHAPES = 4  #: of what enters a convolution, for which its weights are kept packed
 Way = Literal["int8", "float32", "float64"]
 
@@ -51,16 +53,21 @@ class Product:
     way: Way
     run: Callable[[Tensor], Tensor]
     rows: sparse.Rows | None = None  #: the way of events, where there is one
-    most: float = 0.0  #: events per input up to which it is taken
-
-    def few(self, x: Tensor) -> bool:
-        """Whether so few inputs are not zero that adding events is faster."""
-        return self.rows is not None and self.rows.share(x.flatten(0, 1)) <= self.most
+    even: Even = field(default_factory=Even)  #: which of the two is faster
 
     def __call__(self, x: Tensor) -> Tensor:
-        run = self.rows if self.rows is not None and self.few(x) else self.run
-        y = run(x.flatten(0, 1))
-        return y.reshape(*x.shape[:2], *y.shape[1:])
+        rows = self.rows
+        few = rows is not None and self.even.few(x, rows.share, rows.work, partial(_over_time, rows), self.dense)
+        return _over_time(rows, x) if rows is not None and few else self.dense(x)
+
+    def dense(self, x: Tensor) -> Tensor:
+        """All inputs multiplied."""
+        return _over_time(self.run, x)
+
+
+def _over_time(run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    y = run(x.flatten(0, 1))
+    return y.reshape(*x.shape[:2], *y.shape[1:])
 
 
 def choose(node: Synapse, x: Range, device: str) -> Way:
@@ -86,7 +93,7 @@ def prepare(node: Synapse, x: Range, shape: Shape, device: str = "cpu", way: Way
         dense = Product(chosen, Later(lambda: _dense(node, x, shape, device, chosen, False).run))
     else:
         dense = _dense(node, x, shape, device, chosen, way is not None)
-    return replace(dense, rows=rows, most=rows.worth(_speed(dense.way))) if rows else dense
+    return replace(dense, rows=rows, even=Even(LARGE_FEW if isinstance(dense.run, Later) else None))
 
 
 class Later:
@@ -100,11 +107,6 @@ class Later:
         with self._making:  # once for all threads
             run = self._run = self._run or self._make()
         return run(x)
-
-
-def _speed(way: Way) -> str:
-    """The way as `sparse.SHARES` knows it: byte products on tiles are a class of their own."""
-    return "amx" if way == "int8" and bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)()) else way
 
 
 def _dense(node: Synapse, x: Range, shape: Shape, device: str, way: Way, wanted: bool) -> Product:

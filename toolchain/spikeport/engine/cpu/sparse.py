@@ -6,10 +6,9 @@ channels) that its window's events choose: exact in 16 or 32 bits, no product at
 `listing` makes the lists, `sums` adds. Where windows move by one place, an event adds to all places of its row at
 once, whose sums move through registers (`windows.sliding`); else each place has a run of the list (`windows.by_place`).
 
-Measured on one core with AVX512-VNNI, 64 -> 64 channels, 32 x 32, 3 x 3, 64 maps, 15 % events: 4.3 ms (0.6 of them for
-listing), 0.5 ns for an event and 64 channels; the dense product of bytes takes 11.8 ms. As long as that product, from
-128 -> 128 channels on 32 x 32 to 512 -> 512 on 8 x 8, take 0.35 to 0.4 events an input, with 32 channels or a single
-tap 0.15 to 0.25. `SHARES` follows from that. A linear layer from 64 to 10 takes 70 ns a sample by either way.
+Measured on one core of a Zen 4, 64 -> 64 channels, 32 x 32, 3 x 3, 64 maps, 15 % events: 4.3 ms (0.6 of them for
+listing), 0.5 ns for an event and 64 channels; the dense product of bytes takes 11.8 ms. Which way a layer takes is
+tried (`trial`). A linear layer from 64 to 10 takes 70 ns a sample by either way.
 """
 
 from __future__ import annotations
@@ -25,15 +24,10 @@ from spikeport.engine.cpu.maps import Maps, listable, plane, planned
 from spikeport.engine.cpu.structures import KINDS, Block, Constants, Lists, Parameters, Scratch
 from spikeport.engine.cpu.vectors import EXACT, HALF, LINE, SLOTS
 from spikeport.graph import Array, Linear, Range, Shape, Synapse
-from spikeport.machine.llvm import UNIT
 from spikeport.threads import over_parts
 
 SMALLEST = 1024  #: weights of a linear layer whose events are worth listing: below, the product takes no longer
 PLACES = 512  #: rows of weights that are turned together, so that both sides stay in the cache
-#: events per input up to which adding rows is faster than the dense product of each way ("amx": bytes on tiles)
-SHARES = {"amx": 0.03, "int8": 0.35, "float32": 0.8, "float64": 1.0}
-
-
 #: what an event costs for so many channels, beside 64: measured with AVX2, 5 to 15 % events
 COSTS = {16: 0.5, 32: 0.6, 64: 1.0}
 NOBODY = Constants(*[np.int32(0)] * len(Constants._fields))
@@ -47,11 +41,10 @@ class Rows(Maps):
 
     weight: Array
 
-    def worth(self, way: str) -> float:
-        """Events per input up to which this is faster than the dense product of a way."""
-        single = int(np.prod(self.plan.kernel)) == 1  # does not repay the listing
-        short = self.plan.lanes < UNIT * 4  # an event costs as much as one of a full vector
-        return SHARES[way] / (2 if single or short else 1)
+    @property
+    def work(self) -> int:
+        """Multiply-adds of one map, were all its inputs multiplied."""
+        return self.node.weight.size * int(np.prod(self.plan.leaving))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Exact sums [N, *out] of inputs [N, *in] in bytes."""
