@@ -45,11 +45,15 @@ def compiling(words: Sequence[str]) -> Iterator[None]:
 
 
 def _begun() -> subprocess.Popen[bytes] | None:
-    """The process beside this one; None where the system gives none, and the command does without."""
+    """The process beside this one; None where the system gives none, and the command does without.
+
+    Ctrl-C is not for it. It stays in the session: of two sessions Linux gives each half of a processor, however little
+    a process in one of them asks for (autogroup).
+    """
     words = [sys.executable, "-m", "spikeport.verbs.prepare", "beside", str(os.getpid())]
     nowhere = subprocess.DEVNULL
     try:
-        return subprocess.Popen(words, stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True)
+        return subprocess.Popen(words, stdin=nowhere, stdout=nowhere, stderr=nowhere, process_group=0)
     except OSError:
         return None
 
@@ -65,7 +69,8 @@ def worthwhile(words: Sequence[str]) -> bool:
 def stamp() -> Path:
     """A file that is there once all parts were compiled: for this code, this Python and this machine."""
     digest = hashlib.sha256()
-    for file in sorted([*PACKAGE.glob("machine/*.py"), *PACKAGE.glob("engine/**/*.py"), PACKAGE / "verbs/prepare.py"]):
+    files = (PACKAGE.glob(some) for some in ("machine/*.py", "engine/**/*.py", "training/*.py", "verbs/prepare.py"))
+    for file in sorted(file for some in files for file in some):
         digest.update(file.read_bytes())
     facts = sys.version, sys.prefix, platform.node(), platform.machine(), os.environ.get("NUMBA_CACHE_DIR")
     digest.update(repr(facts).encode())
@@ -81,7 +86,7 @@ def compiled() -> None:
 
 def stand_back(command: int) -> None:
     """Have this process, which compiles for a command, leave the processor to it and end when it is gone."""
-    os.nice(5)
+    os.nice(19)
 
     def watch() -> None:
         while os.getppid() == command:

@@ -13,7 +13,7 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
@@ -50,7 +50,8 @@ Numbers = Literal["integers", "float32", "float64"]
 class Part:
     """Networks whose loops are compiled by running them."""
 
-    kinds: tuple[str, ...]  #: "map", "matrix", "cycle"; "still": a frame, spikes read out; "single": such, one by one
+    #: "map", "matrix", "cycle"; "still": a frame, spikes read out; "single": such, one by one; "trained": for a step
+    kinds: tuple[str, ...]
     numbers: Numbers
     share: float  #: of the inputs that are events: few are added, many are multiplied
     asked: Request  #: of the first of them
@@ -65,6 +66,9 @@ class Part:
         return time.perf_counter() - begun
 
     def _run(self, kind: str, asked: Request) -> None:
+        if kind == "trained":
+            _train()
+            return
         from spikeport.engine.run import Engine
 
         graph, random = network(kind, self.numbers), np.random.default_rng(0)
@@ -84,6 +88,7 @@ PARTS = {
     "real numbers": Part(("matrix", "cycle", "map"), "float32", 0.05, Request(), 3.2),
     "integers": Part(("matrix", "cycle"), "integers", 1.0, EVERYTHING, 2.2),
     "double precision": Part(("map",), "float64", 0.05, Request(), 2.0),
+    "training": Part(("trained",), "float32", 1.0, Request(), 2.0),
 }
 
 
@@ -175,6 +180,18 @@ def network(kind: str, numbers: Numbers) -> Graph:
         width = 40
     nodes |= {"c": Linear(_weight((10, width), numbers)), "out": _readout(numbers)}
     return Graph.chain(nodes, STEPS, arithmetic=Loihi(LOIHI2) if numbers == "integers" else Real(numbers))
+
+
+def _train() -> None:
+    """A step of a small network by each method."""
+    import torch
+
+    from spikeport.training.networks import build
+
+    about: dict[str, Any] = {"input_shape": (1, 6, 6), "classes": 2, "timesteps": STEPS}
+    for method in ("ds-atgo", "mpd-agl"):
+        module = build("conv", train_with=method, options={"channels": [4], "strides": [1], "hidden": 8}, **about)
+        module.train()(torch.ones(3, 1, 6, 6)).sum().backward()
 
 
 def _input(shape: tuple[int, ...], numbers: Numbers) -> Input:
