@@ -28,8 +28,8 @@ from spikeport.threads import over_parts
 
 SMALLEST = 1024  #: weights of a linear layer whose events are worth listing: below, the product takes no longer
 PLACES = 512  #: rows of weights that are turned together, so that both sides stay in the cache
-#: what an event costs for so many channels, beside 64: measured with AVX2, 5 to 15 % events
-COSTS = {16: 0.5, 32: 0.6, 64: 1.0}
+#: what an event costs for so many channels, beside 64: measured, 5 to 15 % events
+COSTS = {"AVX2": {16: 0.5, 32: 0.6, 64: 1.0}, "AVX512": {16: 0.5, 32: 0.85, 64: 1.0}}
 NOBODY = Constants(*[np.int32(0)] * len(Constants._fields))
 IDLE = np.empty(0, np.int32)
 PARAMETERS = Parameters(IDLE, None, IDLE, np.empty((1, 0), np.int32), IDLE, None, None, None, None)
@@ -127,7 +127,8 @@ def _paired(rows: Array, lanes: int) -> Array:
 
 def _lanes(channels: int) -> int:
     """The length of vectors that hold the channels that leave at the least cost."""
-    return min(COSTS, key=lambda lanes: (-(-channels // lanes) * COSTS[lanes], -lanes))
+    costs = COSTS.get(torch.backends.cpu.get_cpu_capability(), COSTS["AVX2"])
+    return min(costs, key=lambda lanes: (-(-channels // lanes) * costs[lanes], -lanes))
 
 
 def _aligned(shape: tuple[int, ...]) -> Array:
