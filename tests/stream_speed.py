@@ -9,9 +9,9 @@ import argparse
 import json
 import resource
 import statistics
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from itertools import chain, cycle
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ import onnxruntime
 import torch
 
 from bench_record import processor
-from benchmarks.peers import timed
+from benchmarks.turns import timed, turn
 from onnx_speed import network
 from peer_speed import started
 from spikeport.engine import Stream
@@ -31,8 +31,8 @@ STEPS, ROUNDS = 128, 5
 HEAD = """# Streams
 
 Written by `python tests/stream_speed.py --write docs/results/streaming.md`. One sample, a tenth of its inputs fire at a
-step, integers; microseconds of the processor a step, medians of {rounds} rounds of {steps} steps that take turns, with
-their quarters; each tool has a process of its own, one thread. Blocks say how many frames come together. onnxruntime
+step, integers; microseconds of the processor a step, medians of {rounds} turns with their quarters; each tool has a
+process of its own, one thread; a turn is 50 ms of {steps} steps each behind the first that are not counted. Blocks say how many frames come together. onnxruntime
 runs spikeport's single-step export, called once a step, which has no blocks. The spikes that come out are the same,
 step by step. Memory is what the process has grown by in 20,000 more steps (256 of the convolutions), in MB.
 
@@ -52,7 +52,7 @@ def streamed(kind: str) -> Graph:
     return graph.replace({"in": entry, **quick}).with_(after_end="hold")
 
 
-def single_steps(graph: Graph, x: Array) -> Iterator[tuple[Array, list[Array]]]:
+def single_steps(graph: Graph, x: Iterable[Array]) -> Iterator[tuple[Array, list[Array]]]:
     """The output and the spikes of each step from onnxruntime."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 3, 1
@@ -81,7 +81,7 @@ def child(kind: str) -> None:
     graph = streamed(kind)
     x = frames(graph)
     print(json.dumps([[int(each.sum()) for each in spikes] for _, spikes in single_steps(graph, x)]), flush=True)
-    steps = single_steps(graph, np.concatenate([x[-1:]] + [x] * (2 * ROUNDS)))
+    steps = single_steps(graph, chain(x[-1:], cycle(x)))
     next(steps)  # makes the session
     timed(lambda: [next(steps) for _ in range(STEPS)])
 
@@ -101,10 +101,7 @@ def row(kind: str, block: int) -> str:
             assert spikes == [int(each[step]) for each in counts.values()]
         assert all(each.mean() > 0.01 for each in counts.values())
         for _ in range(ROUNDS):
-            begun = time.process_time()
-            for piece in pieces:
-                list(running.feed(piece))
-            ours.append(1e6 * (time.process_time() - begun) / STEPS)
+            ours.append(1e6 * turn(lambda: [list(running.feed(piece)) for piece in pieces])[1] / STEPS)
             theirs.append(1e3 * peer.run()[1] / STEPS)
         peer.end()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

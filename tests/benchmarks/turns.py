@@ -14,15 +14,18 @@ Run = Callable[[], Any]
 
 
 def timed(run: Run) -> None:
-    """Seconds of one run, and the processor's, for each line that comes: a turn.
+    """A turn for each line that comes."""
+    for _ in sys.stdin:
+        print(json.dumps(turn(run)), flush=True)
+
+
+def turn(run: Run) -> tuple[float, float]:
+    """Seconds of one run, and the processor's.
 
     Other tools had the caches since the turn before: the first run of a turn is not counted, unless it fills the turn.
     """
-    for _ in sys.stdin:
-        seconds = repeated(run, 1)
-        if seconds[0] < TURN:
-            seconds = repeated(run, math.ceil(TURN / seconds[0]))
-        print(json.dumps(seconds), flush=True)
+    seconds = repeated(run, 1)
+    return seconds if seconds[0] >= TURN else repeated(run, math.ceil(TURN / seconds[0]))
 
 
 def repeated(run: Run, times: int) -> tuple[float, float]:
