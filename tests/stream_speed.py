@@ -30,11 +30,12 @@ from spikeport.graph import Array, Graph
 STEPS, ROUNDS = 128, 5
 HEAD = """# Streams
 
-Written by `python tests/stream_speed.py --write docs/results/streaming.md`. One sample, a tenth of its inputs fire at a
-step, integers; microseconds of the processor a step, medians of {rounds} turns with their quarters; each tool has a
-process of its own, one thread; a turn is 50 ms of {steps} steps each behind the first that are not counted. Blocks say how many frames come together. onnxruntime
-runs spikeport's single-step export, called once a step, which has no blocks. The spikes that come out are the same,
-step by step. Memory is what the process has grown by in 20,000 more steps (256 of the convolutions), in MB.
+Written by `python tests/stream_speed.py --write docs/results/streaming.md`. One sample, a tenth of its inputs fire at
+a step, integers; microseconds of the processor a step, medians of {rounds} turns with their quarters; each tool has a
+process of its own, one thread; a turn is 50 ms of {steps} steps each behind the first that are not counted. Blocks say
+how many frames come together. onnxruntime runs spikeport's single-step export, called once a step, which has no
+blocks. The spikes that come out are the same, step by step. Memory is what the process has grown by in 20,000 more
+steps (256 of the convolutions), in MB.
 
 {where}
 
