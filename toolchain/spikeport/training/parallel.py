@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import os
 from collections.abc import Iterator
@@ -30,7 +31,9 @@ def together(device: str = "cpu") -> Iterator[None]:
     try:
         yield
     finally:
+        gc.collect()  # a network that is trained lies in a cycle, and keeps the group
         dist.destroy_process_group()
+        gc.collect()  # else a thread of the group may be there when the process ends, which aborts it (torch 2.13)
 
 
 def own_device(device: str) -> str:
