@@ -43,7 +43,8 @@ class _Process:
     forked = False  #: a child without the threads of the one it was forked from
 
 
-os.register_at_fork(after_in_child=lambda: setattr(_Process, "forked", True))
+if hasattr(os, "register_at_fork"):  # where processes fork
+    os.register_at_fork(after_in_child=lambda: setattr(_Process, "forked", True))
 
 SMALL = 1 << 18  #: elements below which handing work to a thread costs more than it saves (about 100 us)
 

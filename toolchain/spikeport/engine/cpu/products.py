@@ -41,7 +41,7 @@ from spikeport.graph.bounds import PIECE
 FILLED = 4  #: bytes that one instruction multiplies and adds; layers with fewer input channels gain nothing
 FLOAT32 = 2**24  #: float32 holds every whole number up to here
 LARGE = 1 << 24  #: weights from which on a second layout costs memory that counts
-LARGE_FEW = 0.3  #: events per input that are added there without a trial
+LARGE_FEW = 0.17  #: events per input up to which they are added there, without a trial
 SHAPES = 4  #: of what enters a convolution, for which its weights are kept packed
 Way = Literal["int8", "float32", "float64"]
 
