@@ -18,7 +18,6 @@ from spikeport.engine.cpu.fused import NOTHING, Layer, added, fired, laid_out, u
 from spikeport.engine.cpu.products import Product
 from spikeport.engine.cpu.sparse import Rows
 from spikeport.engine.cpu.structures import KINDS, Parameters
-from spikeport.engine.cpu.trial import Even
 from spikeport.engine.neuron import Fired
 from spikeport.graph import Array
 from spikeport.threads import over_parts
@@ -35,7 +34,6 @@ class Pair:
     rows: Rows | None  #: where few inputs are not zero, both go in one pass over these
     parameters: Parameters  #: of the layer, as wide as the rows
     pattern: int  #: after so many the parameters repeat
-    even: Even  #: which of the two is faster
 
     def __call__(
         self,
@@ -69,7 +67,7 @@ class Pair:
         def multiplying(x: Tensor) -> Fired:
             return self.layer(self.product.dense(x), None, start, len(x), keep=False, watch=False)
 
-        return self.even.few(x, rows.share, rows.work, adding, multiplying)
+        return self.product.even.few(x, rows.share, rows.work, adding, multiplying)
 
     def _one_pass(self, rows: Rows, x: Tensor, state: Array | None, start: int, *, keep: bool, watch: bool) -> Fired:
         """The steps from events to spikes, a place ``width`` channels wide."""
@@ -98,7 +96,7 @@ class Pair:
 
 def prepare(product: Product, layer: Layer) -> Pair:
     """The two as one; in one pass where events may be added."""
-    rows, channels, even = product.rows, layer.node.shape[0], Even(product.even.known)
+    rows, channels = product.rows, layer.node.shape[0]
     if rows is None or rows.width == channels:
-        return Pair(product, layer, rows, layer.parameters, layer.pattern, even)
-    return Pair(product, layer, rows, *laid_out(layer.node, np.dtype(np.int32), rows.width), even)
+        return Pair(product, layer, rows, layer.parameters, layer.pattern)
+    return Pair(product, layer, rows, *laid_out(layer.node, np.dtype(np.int32), rows.width))

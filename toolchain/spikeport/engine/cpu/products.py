@@ -53,7 +53,7 @@ class Product:
     way: Way
     run: Callable[[Tensor], Tensor]
     rows: sparse.Rows | None = None  #: the way of events, where there is one
-    even: Even = field(default_factory=Even)  #: which of the two is faster
+    even: Even = field(default_factory=Even)  #: which of the two is faster, with neurons behind them too (`pair`)
 
     def __call__(self, x: Tensor) -> Tensor:
         rows = self.rows
