@@ -58,7 +58,7 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
 
 
-def doctor(prepare: Annotated[bool, Help("Compile the engine's loops now, once a machine.")] = False) -> Doctor:
+def doctor(prepare: Annotated[bool, Help("Compile the usual loops now, once a machine.")] = False) -> Doctor:
     """Versions, targets, data sets and the GPU: what is here, and how to get what is not.
 
     Raises SP545 where the loops do not compile.
