@@ -71,10 +71,10 @@ def function(
     body = Body(helper.np_dtype_to_tensor_dtype(dtype), old, integers)
     step = partial(_step, node=node)
     state_kind = body.kind if profile is None else TensorProto.INT64
-    threshold = "threshold"
+    whole = Names()
     if profile is not None and floats is not None:
         state_kind = helper.np_dtype_to_tensor_dtype(floats)
-        threshold = whole_floats.parameters(body, profile, state_kind, cuba=isinstance(node, CubaLIF))
+        whole = whole_floats.parameters(body, profile, state_kind, cuba=isinstance(node, CubaLIF))
         step = partial(whole_floats.step, node=node, kind=state_kind)
     elif profile is not None and profile.neuron == "xylo":
         xylo.constants(body, profile)
@@ -89,9 +89,11 @@ def function(
         inputs, outputs = [*inputs, *states], [*outputs, *(f"{state}_out" for state in states)]
         step(body)
     elif time == "scan":
-        _scan(body, step, states, state_kind, threshold)
+        _scan(body, step, states, state_kind, whole)
     else:
-        _unrolled(body, step, states, state_kind, threshold, node.timesteps)
+        _unrolled(body, step, states, state_kind, whole, node.timesteps)
+    if floats is not None:
+        whole_floats.spikes(body, whole.spikes)
     opsets = [helper.make_opsetid("", OPSET)]
     return helper.make_function(DOMAIN, function_name(node, time, profile), inputs, outputs, body.nodes, opsets)
 
@@ -234,7 +236,7 @@ def _start(body: Body, states: list[str], kind: int) -> None:
             body.op("CastLike", [start, "x"], f"{state}_start")
 
 
-def _scan(body: Body, step: Callable[..., None], states: list[str], kind: int, threshold: str) -> None:
+def _scan(body: Body, step: Callable[..., None], states: list[str], kind: int, whole: Names) -> None:
     _start(body, states, kind)
     inner = Body(body.kind, body.old, body.whole)
     step(inner, Names("x_t", "threshold_t", "spikes_t"))
@@ -248,21 +250,21 @@ def _scan(body: Body, step: Callable[..., None], states: list[str], kind: int, t
         [value(name) for name in (*states, "x_t", "threshold_t")],
         [value(name) for name in (*(f"{state}_out" for state in states), "spikes_t")],
     )
-    inputs = [*(f"{state}_start" for state in states), "x", threshold]
-    outputs = [*(f"{state}_end" for state in states), "spikes"]
+    inputs = [*(f"{state}_start" for state in states), whole.x, whole.threshold]
+    outputs = [*(f"{state}_end" for state in states), whole.spikes]
     name = None if body.old else "scan"
     body.nodes.append(helper.make_node("Scan", inputs, outputs, name, body=graph, num_scan_inputs=2))
 
 
-def _unrolled(body: Body, step: Callable[..., None], states: list[str], kind: int, threshold: str, steps: int) -> None:
+def _unrolled(body: Body, step: Callable[..., None], states: list[str], kind: int, whole: Names, steps: int) -> None:
     _start(body, states, kind)
     now = {state: f"{state}_start" for state in states}
     for t in range(steps):
         body.constant(f"t{t}", t)
-        body.op("Gather", ["x", f"t{t}"], f"x_{t}", axis=0)
-        body.op("Gather", [threshold, f"t{t}"], f"threshold_{t}", axis=0)
+        body.op("Gather", [whole.x, f"t{t}"], f"x_{t}", axis=0)
+        body.op("Gather", [whole.threshold, f"t{t}"], f"threshold_{t}", axis=0)
         step(body, Names(f"x_{t}", f"threshold_{t}", f"spikes_{t}", f"_{t}", **now))
         now = {state: f"{state}_out_{t}" for state in states}
     body.constant("front", [0])
     rows = [body.op("Unsqueeze", [f"spikes_{t}", "front"], f"row_{t}") for t in range(steps)]
-    body.op("Concat", rows, "spikes", axis=0)
+    body.op("Concat", rows, whole.spikes, axis=0)

@@ -8,29 +8,38 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from spikeport.formats.onnx.body import Body, Names
-from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, CubaLIF, Profile, Range
+from spikeport.graph import DECAY_ONE, LIF, STATE_SHIFT, Array, CubaLIF, Profile, Range
 from spikeport.graph.accumulators import worst_current
 
 
 def floats(node: LIF, x: Range, profile: Profile) -> np.dtype[Any] | None:
     """The float type that computes a layer of Loihi's exactly, several times as fast as onnxruntime's int64.
 
-    Sums in ``x`` enter. No sum of a step leaves the whole numbers that the type holds, and what is truncated fits 32
-    bits; None where they do not.
+    Sums in ``x`` enter. What is truncated fits 32 bits, and the type holds it, as it does every parameter. A sum that
+    it does not hold lies so far out that it is cut to an end of the states all the same, rounded or not: rounding never
+    passes a number that the type holds. None where there is no such type.
     """
-    bias, current = int(np.abs(node.bias).max()), worst_current(node, x, profile)
-    membrane = max(profile.state_top, int(np.abs(node.reset_value).max()))
-    if profile.neuron != "loihi":
-        return None
     other = type(node) not in (LIF, CubaLIF) or node.most_spikes > 1 or node.lower_bound is not None
-    other |= profile.accumulator_least is not None
-    if other or max(membrane, current) >= 2**31:
+    if profile.neuron != "loihi" or other or profile.accumulator_least is not None:
         return None
-    return np.dtype(np.float32 if membrane + current + bias + x.size <= 2**24 else np.float64)
+    membrane = max(profile.state_top, _size(node.reset_value))
+    truncated = max(membrane, worst_current(node, x, profile)) if isinstance(node, CubaLIF) else membrane
+    if truncated >= 2**31:
+        return None
+    held = max(truncated, membrane + profile.state_top, _size(node.bias), _size(node.threshold) << STATE_SHIFT)
+    dtypes = (np.dtype(dtype) for dtype, bits in ((np.float32, 24), (np.float64, 53)) if held <= 2**bits)
+    return next(dtypes, None)
 
 
-def parameters(body: Body, profile: Profile, kind: int, *, cuba: bool) -> str:
-    """The parameters and constants of `step`, made once a call; the name of the thresholds."""
+def _size(values: Array) -> int:
+    return int(np.abs(values).max())
+
+
+def parameters(body: Body, profile: Profile, kind: int, *, cuba: bool) -> Names:
+    """What `step` reads and writes, of all steps: what does not depend on the states is computed once a call.
+
+    What enters holds the bias, but where it is not added to a current; spikes are floats, see `spikes`.
+    """
     ends = {"lowest": -profile.state_top, "highest": profile.state_top, "lift": 1 << STATE_SHIFT}
     for name, value in ends.items():
         number = np.asarray(value, helper.tensor_dtype_to_np_dtype(kind))
@@ -41,7 +50,16 @@ def parameters(body: Body, profile: Profile, kind: int, *, cuba: bool) -> str:
         body.op("Cast", [name], f"{name}_float", to=kind)
     for name in ("decay", "current_decay")[: 1 + cuba]:
         body.op("Mul", [body.op("Cast", [name], f"{name}_float", to=TensorProto.DOUBLE), "share"], f"{name}_share")
-    return body.op("Mul", ["threshold_float", "lift"], "level")
+    entering = "x" if body.kind == kind else body.op("Cast", ["x"], "entering", to=kind)
+    arriving = body.op("Mul", [entering, "lift"], "arriving")
+    if not cuba:
+        arriving = body.op("Add", [arriving, "bias_float"], "driving")
+    return Names(arriving, body.op("Mul", ["threshold_float", "lift"], "level"), "ones")
+
+
+def spikes(body: Body, ones: str) -> None:
+    """The spikes of all steps in the type of x."""
+    body.of_kind(ones, "spikes", like="x")
 
 
 def step(body: Body, names: Names = Names(), *, node: LIF, kind: int) -> None:
@@ -49,28 +67,23 @@ def step(body: Body, names: Names = Names(), *, node: LIF, kind: int) -> None:
     tag = names.tag
 
     def leaked(value: str, share: str, word: str) -> str:
-        wide = (
-            value
-            if kind == TensorProto.DOUBLE
-            else body.op("Cast", [value], f"{word}_wide{tag}", to=TensorProto.DOUBLE)
-        )
-        product = body.op("Mul", [wide, share], f"{word}_product{tag}")
+        if kind != TensorProto.DOUBLE:
+            value = body.op("Cast", [value], f"{word}_wide{tag}", to=TensorProto.DOUBLE)
+        product = body.op("Mul", [value, share], f"{word}_product{tag}")
         whole = body.op("Cast", [product], f"{word}_whole{tag}", to=TensorProto.INT32)
         return body.op("Cast", [whole], f"{word}{tag}", to=kind)
 
-    entering = body.op("Cast", [names.x], f"entering{tag}", to=kind)
-    arriving = body.op("Mul", [entering, "lift"], f"arriving{tag}")
+    driving = names.x
     if isinstance(node, CubaLIF):
-        arriving = body.op("Add", [leaked(names.i, "current_decay_share", "held"), arriving], f"i_out{tag}")
-    driven = body.op("Add", [leaked(names.v, "decay_share", "leaked"), arriving], f"driven{tag}")
-    exact = body.op("Add", [driven, "bias_float"], f"exact{tag}")
+        current = body.op("Add", [leaked(names.i, "current_decay_share", "held"), driving], f"i_out{tag}")
+        driving = body.op("Add", [current, "bias_float"], f"driving{tag}")
+    exact = body.op("Add", [leaked(names.v, "decay_share", "leaked"), driving], f"exact{tag}")
     u = body.op("Clip", [exact, "lowest", "highest"], f"u{tag}")
     fired = body.op("Greater", [u, names.threshold], f"fired{tag}")
+    one = body.op("Cast", [fired], names.spikes, to=kind)
     if node.reset == "subtract":
-        taken = body.op("Mul", [body.op("Cast", [fired], f"one{tag}", to=kind), names.threshold], f"taken{tag}")
-        body.op("Sub", [u, taken], f"v_out{tag}")
+        body.op("Sub", [u, body.op("Mul", [one, names.threshold], f"taken{tag}")], f"v_out{tag}")
     elif node.reset == "none":
         body.op("Identity", [u], f"v_out{tag}")
     else:
         body.op("Where", [fired, "reset_to_float", u], f"v_out{tag}")
-    body.of_kind(fired, names.spikes, like=names.x)
