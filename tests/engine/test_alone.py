@@ -7,70 +7,15 @@ from threading import Thread
 import numpy as np
 import pytest
 
+import spikeport.threads
+from layer_chains import features, lines, maps
 from random_graphs import random_graph
 from spikeport.engine import alone, cpu, simulate
+from spikeport.engine.blocks import overhead, seconds
 from spikeport.engine.run import Engine
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, LOIHI2, Conv, Flatten, Graph, Input, Linear, Loihi, Pool, Readout
+from spikeport.graph import LIF, LOIHI2, Graph, Input, Linear, Loihi, Range
 from spikeport.target import Request
-
-
-class Net:
-    """A chain of layers in the making, random in whatever a layer can be."""
-
-    def __init__(self, seed, shape, steps, coding="events", high=1):
-        self.rng, self.steps = np.random.default_rng(seed), steps
-        self.nodes, self.shape = {"input": Input(shape, coding, unit=np.float64(1), low=0, high=high)}, shape
-
-    def add(self, node):
-        self.nodes[f"{type(node).__name__}{len(self.nodes)}"] = node
-        self.shape = node.output_shape(self.shape)
-        return self
-
-    def weights(self, *shape):
-        return self.rng.integers(-128, 128, shape).astype(np.int8)
-
-    def spikes(self, synapse, reset="zero"):
-        self.add(synapse)
-        channels, low = self.shape[0], self.rng.integers(-300, 300)
-        theta = self.rng.integers(low, low + 900, (self.steps, channels)).clip(0)
-        decay, bias = self.rng.integers(1, 4097, channels), self.rng.integers(-900, 900, channels)
-        lowest = -np.random.default_rng(channels).integers(0, 9000, channels)
-        bound = {"lower_bound": lowest} if channels % 3 == 0 else {}
-        return self.add(LIF(self.shape, decay, theta, bias=bias, compare=">", reset=reset, gain=np.asarray(1), **bound))
-
-    def graph(self, profile=LOIHI2):
-        return Graph.chain(self.nodes, timesteps=self.steps, arithmetic=Loihi(profile))
-
-    def samples(self, number):
-        node, rate = self.nodes["input"], self.rng.random()
-        size = (self.steps, number, *node.shape) if node.coding == "events" else (number, *node.shape)
-        return self.rng.integers(0, int(node.high) + 1, size) * (self.rng.random(size) < rate)
-
-
-def lines(channels):
-    net = Net(channels, (channels, 9), (255, 256, 257)[channels % 3])
-    net.spikes(Conv(net.weights(131 - channels, channels, 3), exponent=-1, stride=(2,), padding=(1,), dilation=(2,)))
-    return net.spikes(Conv(net.weights(5, net.shape[0], 2), stride=(1,), padding=(0,), dilation=(1,)), "subtract")
-
-
-def maps(channels):
-    net = Net(channels, (1 + channels % 3, 7, 6), 3, "direct", high=255)
-    net.spikes(Conv(net.weights(channels, net.shape[0], 3, 3), exponent=-2, padding=(1, 1), stride=(1, 2)), "none")
-    net.spikes(Conv(net.weights(131 - channels, channels, 3, 2), padding=(2, 0)), "subtract")
-    net.add(Pool("sum", (2, 2), (2, 1), (1, 0))).add(Flatten())
-    net.spikes(Linear(net.weights(40, net.shape[0])))
-    net.add(Linear(net.weights(4, 40), exponent=1))
-    weight = net.rng.integers(1, 5, 3)
-    return net.add(Readout((4,), weight, bias=net.rng.integers(-99, 99, 4)))
-
-
-def features(channels):
-    net = Net(channels, (channels,), 4, high=1 + 7 * (channels % 2))
-    net.spikes(Linear(net.weights(3, channels))).spikes(Linear(net.weights(700, 3)), "none")
-    net.add(Linear(net.weights(2, 700), exponent=-3))
-    return net.add(Readout((2,), np.ones(4, np.int64), bias=np.asarray(7)))
-
 
 CASES = [*((lines, n) for n in (1, 128)), *((make, n) for make in (maps, features) for n in (1, 7, 24, 65, 130))]
 
@@ -91,15 +36,20 @@ def test_one_sample_after_the_other_gives_the_definitions_bits(make, channels):
         assert (record.overflows, record.neurons) == (truth.overflows, truth.neurons)
         fired += sum(counts.sum() for counts in truth.spike_counts.values())
     assert fired > 0
-    assert engine._alone._chain is not None
+    assert engine._alone._weights is not None
 
 
+@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize(("make", "channels"), CASES[2:])
-def test_few_samples_one_after_the_other_give_the_bits_of_a_batch(make, channels):
+def test_few_samples_in_parts_of_any_size_give_the_bits_of_a_batch(make, channels, threads, monkeypatch):
+    monkeypatch.setattr(alone, "WAKE", 1e-9)  # parts go to other threads however little they have to do
+    monkeypatch.setattr(alone, "WORTH", np.inf)
+    monkeypatch.setattr(alone, "available", lambda: threads)
+    monkeypatch.setattr(spikeport.threads, "available", lambda: threads)
     net = make(channels)
     graph = net.graph()
     engine = Engine(graph)
-    for number in (16, 16, 2, 5, 15):
+    for number in (16, 16, 2, 5, 15, 61):
         samples = net.samples(number)
         truth, record = simulate(graph, samples, kernels="plain"), engine.simulate(samples)
         np.testing.assert_array_equal(record.outputs, truth.outputs)
@@ -107,15 +57,59 @@ def test_few_samples_one_after_the_other_give_the_bits_of_a_batch(make, channels
         for name, counts in truth.spike_counts.items():
             np.testing.assert_array_equal(record.spike_counts[name], counts)
         assert record.overflows == truth.overflows
-    assert engine._alone._chain is not None
+    hands = engine._alone._free
+    assert 1 <= len(hands) <= threads
+    assert {size for hand in hands for size in hand._chains} == {16, 4, 1}
+    assert all(chain.weights is engine._alone._weights for hand in hands for chain in hand._chains.values())
 
 
-def test_many_samples_are_no_case_for_a_chain():
+def test_many_samples_are_no_case_for_a_chain(monkeypatch):
+    monkeypatch.setattr(alone, "available", lambda: 2)
     net = features(24)
     engine = Engine(net.graph())
+    program = engine.ready(Range(0, 1))
+    most = int(2 * alone.WORTH * overhead(program) / seconds(program))
     for _ in range(3):
-        engine.simulate(net.samples(alone.FEW + 1))
-    assert engine._alone._chain is None
+        engine.simulate(net.samples(most + 1))
+    assert engine._alone._weights is None
+    for _ in range(2):
+        engine.simulate(net.samples(most))
+    assert engine._alone._weights is not None
+
+
+@pytest.mark.parametrize("faster", ["chains", "batch"])
+def test_from_seventeen_samples_on_the_way_that_took_less_time_is_taken(monkeypatch, faster):
+    net, tried = maps(7), []
+
+    def ratio(batch, chains, samples):
+        tried.append((samples.number, batch(samples).outputs, chains(samples).outputs))
+        return 2.0 if faster == "chains" else 0.5
+
+    monkeypatch.setattr(cpu, "ratio", ratio, raising=False)
+    monkeypatch.setattr(alone, "WORTH", np.inf)
+    through = []
+    real = alone.Alone._through
+    monkeypatch.setattr(alone.Alone, "_through", lambda self, *told: through.append(told) or real(self, *told))
+    engine, ways = Engine(net.graph()), {}
+    for number in (16, 16, 17, 31, 32):
+        before = len(through)
+        engine.simulate(net.samples(number))
+        ways[number] = len(through) - before
+    assert [number for number, *_ in tried] == [17, 32]  # both have as many bits as those between
+    assert all((one == other).all() for _, one, other in tried)
+    again = faster == "chains"
+    assert ways == {16: 1, 17: 1 + again, 31: again, 32: 1 + again}
+
+
+def test_no_more_samples_at_once_than_are_asked_for():
+    net = maps(7)
+    engine, samples = Engine(net.graph()), net.samples(6)
+    for _ in range(3):
+        engine.simulate(samples, Request(batch=5))
+    assert engine._alone._weights is None
+    for _ in range(2):
+        engine.simulate(samples, Request(batch=6))
+    assert engine._alone._weights is not None
 
 
 def test_what_overflows_is_counted():
@@ -127,7 +121,7 @@ def test_what_overflows_is_counted():
     }
     engine = Engine(Graph.chain(nodes, timesteps=2, arithmetic=Loihi(LOIHI2)))
     first, second = (engine.simulate(np.full((1, 64), 127)) for _ in range(2))
-    assert engine._alone._chain is not None
+    assert engine._alone._weights is not None
     assert second.overflows == first.overflows == {"lif": {"membrane saturated": 4, "sum beyond 24 bits": 4}}
     several = engine.simulate(np.full((3, 64), 127))
     assert several.overflows == {"lif": {"membrane saturated": 12, "sum beyond 24 bits": 12}}
@@ -164,7 +158,7 @@ def test_a_graph_that_branches_is_no_chain():
     graph, samples = random_graph(11, integers=True, batch=1)
     engine = Engine(graph)
     outputs = [engine.simulate(samples).outputs for _ in range(3)]
-    assert engine._alone._chain is None
+    assert engine._alone._weights is None
     np.testing.assert_array_equal(outputs[0], outputs[2])
 
 

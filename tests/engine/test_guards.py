@@ -10,7 +10,8 @@ import pytest
 
 from conformance.cases import KINDS, case
 from equal_records import ALL
-from spikeport.engine import simulate
+from layer_chains import features, lines, maps
+from spikeport.engine import alone, simulate
 from spikeport.engine.run import Engine
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, LOIHI2, Conv, Delay, Graph, Input, Linear, Loihi, Readout, Real, Scale
@@ -154,3 +155,29 @@ def test_maps_of_any_size(guards, integers, size, kernel, channels):
     np.testing.assert_array_equal(record.outputs, plain.outputs)
     np.testing.assert_array_equal(record.membranes["b"], plain.membranes["b"])
     assert guards.calls > 0
+
+
+@pytest.mark.parametrize("channels", [1, 7, 24, 65])
+@pytest.mark.parametrize("make", [lines, maps, features])
+def test_prepared_chains(monkeypatch, make, channels):
+    """Their arrays stay: guards are looked at behind every block of samples."""
+    here, inside = Guarded(), alone.Hand
+    for name in ("FEW", "WORTH", "WAKE"):  # one thread, and no batch
+        monkeypatch.setattr(alone, name, np.inf)
+    for name in ("chain", "fused", "kernels", "maps", "sparse", "wires"):
+        monkeypatch.setattr(importlib.import_module(f"spikeport.engine.cpu.{name}"), "np", here)
+    net, blocks = make(channels), []
+
+    def looked_at(self, frames, call=inside.__call__):
+        told = call(self, frames)
+        assert here.intact(), "a chain writes beyond an array"
+        blocks.extend(told)
+        return told
+
+    monkeypatch.setattr(inside, "__call__", looked_at)
+    engine = Engine(net.graph(), kernels="fast")
+    for number in (21, 21, 16, 4, 1):
+        samples = net.samples(number)
+        np.testing.assert_array_equal(engine.simulate(samples).outputs, simulate(net.graph(), samples).outputs)
+    assert len(blocks) == 6
+    assert len(here.arrays) > 10

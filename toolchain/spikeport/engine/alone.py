@@ -1,69 +1,131 @@
-"""One sample after the other: what an engine that is asked for few a second time does with them."""
+"""Few samples, on prepared chains: what an engine that is asked for few a second time does with them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from functools import cached_property
+from collections.abc import Callable, Iterable
+from functools import cached_property, partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spikeport.engine import cpu
+from spikeport.engine.blocks import overhead, seconds
 from spikeport.engine.program import Program
 from spikeport.graph import Array, Samples
 from spikeport.record import Record
 from spikeport.spike_train import Counts
 from spikeport.target import Request
+from spikeport.threads import SMALL, available, over_parts
 
 if TYPE_CHECKING:
-    from spikeport.engine.cpu import Chain
+    from spikeport.engine.cpu import Chain, Weights
+
+Told = tuple[Array, Array, list[list[int]]]  # of some samples, as a chain tells it
+
+SIZES = (16, 4, 1)  #: samples that go through a chain together: Python takes about as long for sixteen as for one
+FEW = SIZES[0]  #: samples that are always sooner done so; for more, both ways are tried once
+#: so many times as long as Python takes for a batch, more may be sooner done so: between 4 and 7 on one thread, more on
+#: two, measured on the five networks of tests/threads_speed.py and tests/benchmarks/peers.py
+WORTH = 5.0
+WAKE = 6e-4  #: seconds of `blocks` from which a second thread repays: a chain is soon done, there is no Python to share
 
 
-FEW = 16  #: samples; more are faster side by side, where Python's time is shared by all
-SMALL = 1 << 28  #: multiply-adds of all steps of several samples, were all inputs multiplied: beyond, as well
+class Hand:
+    """The chains of one thread, each made when it is first needed; weights are those of all."""
+
+    def __init__(self, program: Program, weights: dict[str, Weights]) -> None:
+        self._program, self._weights = program, weights
+        self._chains: dict[int, Chain] = {}
+
+    def __call__(self, frames: Array) -> list[Told]:
+        """What happened to frames [T or 1, B, *input], some samples after the other."""
+        number, start, told = frames.shape[1], 0, []
+        for size in SIZES:
+            while number - start >= size:
+                told.append(self._chain(size)(frames[:, start : start + size]))
+                start += size
+        return told
+
+    def _chain(self, size: int) -> Chain:
+        chain = self._chains.get(size)
+        if chain is None:
+            chain = cpu.chained(self._program, samples=size, weights=self._weights)
+            assert chain is not None  # as that of another size was not
+            self._chains[size] = chain
+        return chain
 
 
 class Alone:
-    """The chain of a program, made when it is asked for the second time; one thread at a time goes through it."""
+    """The chains of a program, made when they are asked for the second time."""
 
     def __init__(self, program: Program) -> None:
         self._program, self._asked, self._lock = program, 0, Lock()
-        self._chain: Chain | None = None
+        self._weights: dict[str, Weights] | None = None  # where chains serve
+        self._free: list[Hand] = []  # hands in which there is no sample
+        self._chosen: dict[int, bool] = {}  # bits of a number of samples -> whether chains are the faster way
+
+    def record(self, samples: Samples, request: Request, batch: Callable[[Samples], object]) -> Record | None:
+        """What happened to few samples; None where chains do not serve, or ``batch`` is the faster way."""
+        number, limit = samples.number, request.batch
+        limited = request.memory is not None or (limit is not None and limit < number)
+        if limited or asks_more(request) or (number > 1 and not self._few(number)):
+            return None
+        weights = self._ready()
+        if weights is None or (number > FEW and not self._faster(weights, samples, batch)):
+            return None
+        return self._through(weights, samples)
+
+    def _few(self, samples: int) -> bool:
+        """Whether chains may be the faster way for so many, each thread with the part that it would have of a batch."""
+        return samples * seconds(self._program) < WORTH * overhead(self._program) * available()
+
+    def _faster(self, weights: dict[str, Weights], samples: Samples, batch: Callable[[Samples], object]) -> bool:
+        """Whether chains take less time than a batch for about so many, tried once: that depends on how many fire."""
+        about = samples.number.bit_length()
+        if about not in self._chosen:
+            self._chosen[about] = cpu.ratio(batch, partial(self._through, weights), samples) > 1
+        return self._chosen[about]
+
+    def _through(self, weights: dict[str, Weights], samples: Samples) -> Record:
+        begun, frames = time.perf_counter(), samples.frames
+
+        def part(start: int, end: int) -> list[Told]:
+            hand = self._hand(weights)
+            try:
+                return hand(frames[:, start:end])
+            finally:
+                self._free.append(hand)
+
+        parts = over_parts(part, samples.number, step=SIZES[1], weight=self._weight)
+        told = [one for part in parts for one in part]
+        outputs, spikes, totals = told[0] if len(told) == 1 else joined(told)
+        return recorded(self._program, outputs, spikes, totals, begun)
 
     @cached_property
-    def _most(self) -> int:
-        """Samples that are faster one by one."""
-        program = self._program
-        return max(1, min(FEW, SMALL // max(1, program.products * program.graph.timesteps)))
+    def _weight(self) -> int:
+        """Of a sample, for whether to wake threads: `threads.SMALL` stands for `WAKE`."""
+        return int(seconds(self._program) / WAKE * SMALL)
 
-    def record(self, samples: Samples, request: Request) -> Record | None:
-        """What happened to few samples; None where the chain does not serve, or is at work for another thread."""
-        if samples.number > self._most or asks_more(request) or request.memory is not None:
-            return None
-        if not self._lock.acquire(blocking=False):
-            return None
-        try:
-            chain = self._ready()
-            return None if chain is None else self._through(chain, samples)
-        finally:
-            self._lock.release()
+    def _hand(self, weights: dict[str, Weights]) -> Hand:
+        with self._lock:
+            return self._free.pop() if self._free else Hand(self._program, weights)
 
-    def _ready(self) -> Chain | None:
-        self._asked += 1
-        program = self._program
-        if self._asked == 2 and program.kernels == "fast" and program.integers:
-            self._chain = cpu.chained(program)
-        return self._chain
+    def _ready(self) -> dict[str, Weights] | None:
+        with self._lock:
+            self._asked += 1
+            program = self._program
+            if self._asked == 2 and program.kernels == "fast" and program.integers:
+                chain = cpu.chained(program)
+                self._weights = None if chain is None else chain.weights
+            return self._weights
 
-    def _through(self, chain: Chain, samples: Samples) -> Record:
-        begun, frames = time.perf_counter(), samples.frames
-        if samples.number == 1:
-            output, counts, kinds = chain(frames)
-            return recorded(self._program, output[None], counts, kinds, begun)
-        outputs, spikes, totals = zip(*(chain(frames[:, n : n + 1]) for n in range(samples.number)), strict=True)
-        return recorded(self._program, np.array(outputs), sum(spikes), map(added, *totals), begun)
+
+def joined(told: list[Told]) -> Told:
+    """What chains told of some samples after the other."""
+    outputs, spikes, totals = zip(*told, strict=True)
+    return np.concatenate(outputs), sum(spikes), list(map(added, *totals))
 
 
 def added(*totals: list[int]) -> list[int]:

@@ -64,11 +64,16 @@ class Engine:
         with no_lost_threads():
             entering, ends = enter.check(self.graph, samples, pack=away, loops=self.kernels != "plain")
         ready = self.ready(ends)
-        total = entering.number
+        if self.steps is None and self._alone:
+            in_blocks = partial(self._in_blocks, ready, request=Request())
+            if record := self._alone.record(entering, request, in_blocks):
+                request.progress(entering.number, entering.number)
+                return record
+        return self._in_blocks(ready, entering, request)
+
+    def _in_blocks(self, ready: Program, entering: Samples, request: Request) -> Record:
         assert self._repeats is not None
-        if self.steps is None and self._alone and (record := self._alone.record(entering, request)):
-            request.progress(total, total)
-            return record
+        total = entering.number
         cut = blocks(ready, total, request, kept_bytes(self.graph, request), available())
         cut = replace(cut, steps=self.steps or cut.steps)
         shapes = {name: self.graph.shapes[name] for name in self.graph.outputs}

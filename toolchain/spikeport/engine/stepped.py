@@ -43,7 +43,7 @@ class Stepped:
         self._enter(chain)
         steps = [chain(frames[t : t + 1], start + t) for t in range(len(frames))]
         outputs, spikes, totals = zip(*steps, strict=True)
-        told = np.array(outputs)[:, None]
+        told = np.array(outputs)
         record = recorded(
             self._run.program, told.sum(0, dtype=np.int64), np.concatenate(spikes, 1), map(added, *totals), begun
         )

@@ -3,9 +3,9 @@
 `prepare` makes a layer ready: a synapse, neurons, or a synapse and the neurons that alone read it. `enter` is the way
 in, `packed` that to a card, `ends` says between which values it lies, `count` the way out, `reached` counts events;
 `real_sums` makes a synapse of real numbers ready, `repays` says whether rows of a matrix are added; `fed_back` and
-`looped` run what feeds back; `chained` makes a graph ready for one sample at a time. All give the bits of the plain
-definition, but for real sums of synapses, which are added in another order. Where the loops do not serve, `prepare`
-gives nothing, and the plain definition runs.
+`looped` run what feeds back; `chained` makes a graph ready for few samples at a time; `ratio` tries two ways. All give
+the bits of the plain definition, but for real sums of synapses, which are added in another order. Where the loops do
+not serve, `prepare` gives nothing, and the plain definition runs.
 
 The names are imported when first used: who runs the plain definition alone waits for no loops.
 """
@@ -31,10 +31,13 @@ if TYPE_CHECKING:
     from spikeport.engine.cpu.pack import packed as packed
     from spikeport.engine.cpu.small_sums import ends as ends
     from spikeport.engine.cpu.tally import reached as reached
+    from spikeport.engine.cpu.trial import ratio as ratio
+    from spikeport.engine.cpu.wires import Weights as Weights
 
 _HOMES = {
     "Chain": "spikeport.engine.cpu.chain",
     "Joined": "spikeport.engine.cpu.layers",
+    "Weights": "spikeport.engine.cpu.wires",
     "chained": "spikeport.engine.cpu.chain:prepare",
     "count": "spikeport.engine.cpu.layout:over_time",
     "ends": "spikeport.engine.cpu.small_sums",
@@ -44,6 +47,7 @@ _HOMES = {
     "overflowed": "spikeport.engine.cpu.fused",
     "packed": "spikeport.engine.cpu.pack",
     "prepare": "spikeport.engine.cpu.layers",
+    "ratio": "spikeport.engine.cpu.trial",
     "reached": "spikeport.engine.cpu.tally",
     "real_sums": "spikeport.engine.cpu.layers:real",
     "repays": "spikeport.engine.cpu.matrix",
@@ -51,6 +55,7 @@ _HOMES = {
 __all__ = [
     "Chain",
     "Joined",
+    "Weights",
     "chained",
     "count",
     "ends",
@@ -60,6 +65,7 @@ __all__ = [
     "overflowed",
     "packed",
     "prepare",
+    "ratio",
     "reached",
     "real_sums",
     "repays",

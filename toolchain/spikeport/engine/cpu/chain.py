@@ -1,5 +1,5 @@
-"""One sample, or a step of one, through a chain of layers: all that is constant is laid out once, then a layer is one
-compiled call.
+"""A block of samples, or a step of one, through a chain of layers: all that is constant is laid out once, then a layer
+is one compiled call.
 
 Around small layers Python takes longer than they compute. Here every array that a loop reads or writes is there before
 the first sample: what leaves a layer lies where, and as, the next one reads it. The loops are those of any batch, so
@@ -8,34 +8,20 @@ that the bits are, too; two more stand in `small_maps`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spikeport.engine.cpu import kernels, maps, sparse
+from spikeport.engine.cpu import kernels, maps
 from spikeport.engine.cpu.fire import fire
 from spikeport.engine.cpu.fused import Layer, laid_out
-from spikeport.engine.cpu.small_maps import multiplied, pooled
+from spikeport.engine.cpu.small_maps import pooled
 from spikeport.engine.cpu.small_sums import over_steps, weighed
 from spikeport.engine.cpu.structures import FIRED, KINDS, Constants, Parameters, Plan
-from spikeport.graph import (
-    LIF,
-    STATE_SHIFT,
-    Array,
-    Conv,
-    Flatten,
-    Graph,
-    Linear,
-    Pool,
-    Range,
-    Readout,
-    Shape,
-    Synapse,
-    over_neurons,
-)
+from spikeport.engine.cpu.wires import Call, Sums, Weights, Wire, laid, padded
+from spikeport.graph import LIF, STATE_SHIFT, Array, Flatten, Graph, Pool, Readout, Synapse, over_neurons
 from spikeport.graph.shifts import shift_each
 from spikeport.machine import settled
 
@@ -43,60 +29,34 @@ if TYPE_CHECKING:
     from spikeport.engine.program import Program  # which imports the door
 
 MOST = 1 << 25  #: multiply-adds of one sample, were all its inputs multiplied: beyond, a product may be the faster way
-WORD = 8  #: channels that are listed together
 BYTES = 256  #: values beyond are none
-Call = Callable[[], Any]
-
-
-@dataclass(frozen=True)
-class Wire:
-    """What passes between two layers, bytes with the channels last; zeros beyond the channels of its shape."""
-
-    values: Array  #: uint8 [T or 1, places * width]
-    shape: Shape  #: of the map, also where it was flattened
-    width: int
-
-    @property
-    def whole(self) -> Shape:
-        """The map as it lies there."""
-        return (self.width, *self.shape[1:])
-
-    @property
-    def channels_first(self) -> Array:
-        """A view of the map [T or 1, *shape]."""
-        places = self.values.reshape(len(self.values), *self.shape[1:], self.width)
-        return np.moveaxis(places[..., : self.shape[0]], -1, 1)
-
-    @classmethod
-    def empty(cls, steps: int, shape: Shape, width: int) -> Wire:
-        """A new one."""
-        return cls(np.zeros((steps, math.prod(shape[1:]) * width), np.uint8), shape, width)
 
 
 @dataclass
 class Chain:
-    """A feed-forward graph, ready for one sample at a time, or for one step. Nobody else may call it meanwhile."""
+    """A feed-forward graph, ready for so many samples at a time, or for one step. Nobody else may call it meanwhile."""
 
     whole: bool  #: whether all steps of a sample are run, from no state; else one step goes on where the last one was
-    entry: Array  #: [T or 1, *input], a view of where a sample goes
+    entry: Array  #: [T or 1, B, *input], a view of where samples go
     unit: float
     layers: tuple[str, ...]  #: the neurons, in the order of ``counts`` and ``totals``
     counts: Array  #: int64 [layers, T, KINDS]
     totals: Array  #: int64 [layers, KINDS]
     calls: list[Call] = field(default_factory=list)
-    #: [*output]: int64 of all steps; of one step what `Stream` tells, spikes in uint8
+    #: [B, *output]: int64 of all steps; of one step what `Stream` tells, spikes in uint8
     read: Callable[[], Array] = field(default=lambda: np.empty(0))
     states: dict[str, Array] = field(default_factory=dict)  #: membranes and currents, views [2, places, channels]
     schedules: list[tuple[Array, Array]] = field(default_factory=list)  #: thresholds of the step, and of all steps
+    weights: dict[str, Weights] = field(default_factory=dict)  #: of each synapse, which other chains of the graph read
 
     def __call__(self, frames: Array, step: int = 0) -> tuple[Array, Array, list[list[int]]]:
-        """The output [*output] for frames [T or 1, 1, *input] within their range, spikes [layers, T], and totals.
+        """The output [B, *output] for frames [T or 1, B, *input] within their range, spikes [layers, T], and totals.
 
         ``step``: where one step stands in the schedules.
         """
         for now, every in self.schedules:
             now[0] = every[step]
-        values = frames[:, 0]
+        values = frames
         if self.unit != 1 or values.dtype.kind == "f":
             values = np.rint(np.divide(values, self.unit, dtype=np.float64))
         self.entry[...] = values
@@ -106,8 +66,13 @@ class Chain:
         return self.read(), self.counts[:, :, FIRED].copy(), self.totals.tolist()
 
 
-def prepare(program: Program, *, whole: bool = True) -> Chain | None:
-    """The chain of a graph in Loihi's integers; None where it is none, or the loops do not serve or are not faster."""
+def prepare(
+    program: Program, *, whole: bool = True, samples: int = 1, weights: dict[str, Weights] | None = None
+) -> Chain | None:
+    """The chain of a graph in Loihi's integers; None where it is none, or the loops do not serve or are not faster.
+
+    ``samples`` at a time; ``weights``: of another chain of the graph, to be read by both.
+    """
     graph = shift_each(program.graph)  # the weights that are added
     names = [name for name in graph.order if name != graph.input]
     one_way = all(len(graph.sources(name)) == 1 and len(graph.targets(name)) <= 1 for name in names)
@@ -120,16 +85,13 @@ def prepare(program: Program, *, whole: bool = True) -> Chain | None:
     node, layers = graph.entry, tuple(program.layers)
     counts, totals = np.zeros((len(layers), steps, KINDS), np.int64), np.zeros((len(layers), KINDS), np.int64)
     steps, channels = steps if node.coding == "events" else 1, node.shape[0]
-    wire = Wire.empty(steps, node.shape, _padded(channels) if x.high <= maps.STEEPEST else channels)
+    wire = Wire.empty(steps, samples, node.shape, padded(channels) if x.high <= maps.STEEPEST else channels)
     chain = Chain(whole, wire.channels_first, float(node.unit), layers, counts, totals)
+    chain.weights = chain.weights if weights is None else weights
     if not _filled(chain, graph, wire, names, program):
         return None
     chain.calls.append(settled(over_steps, counts, totals))
     return chain
-
-
-def _padded(channels: int) -> int:
-    return channels + -channels % WORD
 
 
 def _filled(chain: Chain, graph: Graph, wire: Wire, names: list[str], program: Program) -> bool:
@@ -138,9 +100,12 @@ def _filled(chain: Chain, graph: Graph, wire: Wire, names: list[str], program: P
     for name in names:
         node, x = graph.nodes[name], program.incoming[name]
         if isinstance(node, Synapse) and sums is None and x is not None:
-            sums = _sums(node, x, wire)
-            if sums is None:
-                return False
+            if name not in chain.weights:
+                ready = laid(node, x, wire)
+                if ready is None:
+                    return False
+                chain.weights[name] = ready
+            sums = Sums(chain.weights[name], wire)
         elif isinstance(node, LIF) and sums is not None and name in program.joined:
             layer = program.neurons[name].layer  # type: ignore[attr-defined]  # joined they are a `Pair`
             wire, sums = _fired(chain, sums, layer, chain.layers.index(name)), None
@@ -162,90 +127,27 @@ def _in_bytes(program: Program, name: str) -> bool:
     return bool(leaving) and all(x is not None and x.high < BYTES for x in leaving)
 
 
-@dataclass(frozen=True)
-class Sums:
-    """A synapse whose sums are to be made."""
-
-    node: Synapse  #: its weights in the order of the wire's values
-    wire: Wire
-    shape: Shape  #: of what leaves
-    rows: sparse.Rows | None  #: where events are added; else all is multiplied
-
-    @property
-    def width(self) -> int:
-        """Channels of a place that leaves, with those that are missing."""
-        return self.rows.width if self.rows else _padded(self.shape[0])
-
-    def words(self) -> Array:
-        """What enters, [T or 1, 1, words]."""
-        return self.wire.values.view(np.uint64)[:, None]
-
-    def called(self, calls: list[Call]) -> Array:
-        """Where a call more puts the sums: int32 [T or 1, places * width]."""
-        steps = len(self.wire.values)
-        out = np.zeros((steps, math.prod(self.shape[1:]) * self.width), np.int32)
-        if self.rows is None:
-            calls.append(settled(multiplied, self.wire.values, *_dense(self), out))
-            return out
-        nothing, nobody = np.empty((0, 0, 0), np.int32), np.empty((0, KINDS), np.int64)
-        told = self.words(), self.rows.weight, self.rows.plan, sparse.NOBODY, sparse.PARAMETERS, 1
-        memory = (*self.rows.memory(steps), self.rows.block())
-        nowhere = np.empty((0, 0, 0), np.uint8)
-        calls.append(settled(fire, *told, nowhere, out[:, None], nothing, *memory, nobody, 0, 1))
-        return out
-
-
-def _sums(node: Synapse, x: Range, wire: Wire) -> Sums | None:
-    """A synapse on what a wire brings; None where it is over groups or volumes, or 32 bits do not hold its sums."""
-    if node.sums(x).size >= 2**31 or node.bias is not None or not isinstance(node, Linear | Conv):
-        return None
-    laid: Synapse
-    missing, places = wire.width - wire.shape[0], math.prod(wire.shape[1:])
-    if isinstance(node, Conv):
-        if node.groups > 1 or len(node.kernel) > 2:
-            return None
-        laid = node.with_(weight=np.pad(node.weight, ((0, 0), (0, missing), *((0, 0),) * len(node.kernel))))
-        entering, leaving = wire.whole, node.output_shape(wire.shape)
-    else:
-        weight = np.pad(node.weight.reshape(node.channels, wire.shape[0], places), ((0, 0), (0, missing), (0, 0)))
-        laid = node.with_(weight=weight.swapaxes(1, 2).reshape(node.channels, -1))
-        entering, leaving = (places * wire.width,), (node.channels,)
-    rows = sparse.rows(laid, x, entering) if sparse.repays(node) and entering[0] % WORD == 0 else None
-    return Sums(laid, wire, leaving, rows)
-
-
-def _dense(sums: Sums) -> tuple[Array, Plan]:
-    """Weights int32 [kernel rows, kernel columns, channels in, width], and how the windows lie."""
-    node, entering = sums.node, sums.wire.whole
-    entering = entering if isinstance(node, Conv) else (sums.wire.values.shape[1],)
-    kernel, stride, padding, dilation = maps.plane(node)
-    size, leaving = maps.map_of(entering), maps.map_of(sums.shape)
-    weight = node.weight.reshape(*node.weight.shape[:2], *kernel).astype(np.int32)
-    weight = np.pad(weight, ((0, sums.width - len(weight)), (0, 0), (0, 0), (0, 0)))
-    plan = Plan((*size[1:], size[0]), kernel, stride, padding, dilation, leaving[1:], 0, leaving[0], sums.width, 0, 0)
-    return np.ascontiguousarray(weight.transpose(2, 3, 1, 0)), plan
-
-
 def _fired(chain: Chain, sums: Sums, layer: Layer, number: int) -> Wire:
     """The calls of a synapse and the neurons that read it: one, where events enter at every step."""
-    steps, width = chain.counts.shape[1], sums.width
-    wire = Wire.empty(steps, sums.shape, width)
+    steps, samples, width = chain.counts.shape[1], chain.entry.shape[1], sums.weights.width
+    wire = Wire.empty(steps, samples, sums.weights.leaving, width)
     parameters, pattern = laid_out(layer.node, np.dtype(np.int32), width)
-    rules, state = layer.rules, np.zeros((0 if chain.whole else 2, 1, wire.values.shape[1]), np.int32)
+    rules, state = layer.rules, np.zeros((0 if chain.whole else 2, *wire.values.shape[1:]), np.int32)
     if not chain.whole:
         assert isinstance(rules, Constants)  # of integers
         rules = rules._replace(bare=np.int32(0))  # no range is known of a stream's states
         parameters = _of_a_step(chain, parameters)
-        chain.states[chain.layers[number]] = state.reshape(2, -1, width)[..., : sums.shape[0]]
-    rows, idle, counts = sums.rows, np.empty((0, 0, 0), np.int32), chain.counts[number]
+        chain.states[chain.layers[number]] = state.reshape(2, -1, width)[..., : wire.shape[0]]
+    rows, idle, counts = sums.weights.rows, np.empty((0, 0, 0), np.int32), chain.counts[number]
     if rows is not None and len(sums.wire.values) == steps:
         entering = sums.words(), rows.weight, rows.plan, rules, parameters, pattern
-        memory = (*rows.memory(steps), rows.block())
-        chain.calls.append(settled(fire, *entering, wire.values[:, None], idle, state, *memory, counts, 0, 1))
+        chain.calls.append(settled(fire, *entering, wire.values, idle, state, *sums.memory(rows), counts, 0, samples))
         return wire
     values = sums.called(chain.calls)
-    block, nobody = kernels.block(values, parameters, wire.values.dtype), np.empty((0, 0), np.int32)
-    told = values, rules, parameters, wire.values, nobody, state[:, 0], block, counts, 0, values.shape[1]
+    flat = values.shape[1] * values.shape[2]
+    values, spikes, state = (one.reshape(len(one), flat) for one in (values, wire.values, state))
+    block, nobody = kernels.block(values, parameters, spikes.dtype), np.empty((0, 0), np.int32)
+    told = values, rules, parameters, spikes, nobody, state, block, counts, 0, flat
     chain.calls.append(settled(kernels.neurons, *told))
     return wire
 
@@ -260,20 +162,21 @@ def _of_a_step(chain: Chain, parameters: Parameters) -> Parameters:
 
 
 def _pooled(chain: Chain, node: Pool, wire: Wire) -> Wire:
-    into = Wire.empty(len(wire.values), node.output_shape(wire.shape), wire.width)
+    steps, samples = wire.values.shape[:2]
+    into = Wire.empty(steps, samples, node.output_shape(wire.shape), wire.width)
     size, leaving = maps.map_of(wire.whole), maps.map_of(into.whole)
     kernel, stride, padding = (maps.over_both(v, i) for v, i in ((node.kernel, 1), (node.stride, 1), (node.padding, 0)))
     plan = Plan((*size[1:], size[0]), kernel, stride, padding, (1, 1), leaving[1:], 0, leaving[0], wire.width, 0, 0)
-    chain.calls.append(settled(pooled, wire.values, plan, into.values))
+    chain.calls.append(settled(pooled, wire.rows, plan, into.rows))
     return into
 
 
 def _readout(chain: Chain, node: Readout, sums: Sums) -> Callable[[], Array]:
     """`readout.Out` of the sums of a synapse."""
-    x, exponent, channels = sums.called(chain.calls), sums.node.exponent, node.shape[0]
+    x, exponent, channels = sums.called(chain.calls), sums.weights.node.exponent, node.shape[0]
     weight = np.asarray(node.weight, np.int64) if chain.whole else np.ones(1, np.int64)
     weight = weight if len(x) == len(weight) else weight.sum(keepdims=True)  # the same sums at all steps
     shift = np.broadcast_to(weight.sum() * np.asarray(over_neurons(node.bias, node.shape), np.int64), channels).copy()
-    out, left = np.empty(channels, np.int64), STATE_SHIFT + max(exponent, 0)
+    out, left = np.empty((x.shape[1], channels), np.int64), STATE_SHIFT + max(exponent, 0)
     chain.calls.append(settled(weighed, x, max(-exponent, 0), weight << left, shift, out))
     return out.copy

@@ -10,7 +10,7 @@ from spikeport.machine import compiled
 
 @compiled
 def multiplied(x: Bytes, weight: Any, plan: Plan, out: Integers) -> None:
-    """Sums ``out`` [T, places * width] of maps ``x`` [T, places * channels].
+    """Sums ``out`` [T * B, places * width] of maps ``x`` [T * B, places * channels].
 
     ``weight``: [kernel rows, kernel columns, channels, width].
     """
@@ -41,7 +41,7 @@ def multiplied(x: Bytes, weight: Any, plan: Plan, out: Integers) -> None:
 
 @compiled
 def pooled(x: Bytes, plan: Plan, out: Bytes) -> None:
-    """Windows of maps ``x`` [T, places * width] summed to ``out`` [T, places * width], in bytes."""
+    """Windows of maps ``x`` [T * B, places * width] summed to ``out`` [T * B, places * width], in bytes."""
     (rows, columns, _), width = plan.size, plan.lanes
     for t in range(x.shape[0]):
         values, sums = x[t], out[t]

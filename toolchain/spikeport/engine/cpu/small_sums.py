@@ -27,12 +27,14 @@ def between(x: Bytes) -> tuple[int, int]:
 
 @compiled
 def weighed(x: Any, right: int, weight: Whole, shift: Whole, out: Whole) -> None:
-    """``out[c] = shift[c] + the sum over t of weight[t] * (x[t, c] >> right)``, ``x`` int32 [T or 1, width]."""
-    for c in range(len(out)):
-        out[c] = shift[c]
-    for t in range(len(weight)):
-        for c in range(len(out)):
-            out[c] += weight[t] * (x[t, c] >> right)
+    """``out[n, c] = shift[c] + the sum over t of weight[t] * (x[t, n, c] >> right)``; x int32 [T or 1, B, width]."""
+    for n in range(len(out)):
+        sums = out[n]
+        for c in range(len(sums)):
+            sums[c] = shift[c]
+        for t in range(len(weight)):
+            for c in range(len(sums)):
+                sums[c] += weight[t] * (x[t, n, c] >> right)
 
 
 @compiled

@@ -18,7 +18,7 @@ from torch import Tensor
 FEW, MANY = 0.02, 1.0  #: events per input: up to the one they are added, from the other on all is multiplied
 WORK = 1 << 26  #: multiply-adds, at most, that both ways are tried with; at least one sample
 TRIES = 3
-Way = Callable[[Tensor], Any]  #: of values [T, B, *in]
+Way = Callable[[Any], Any]  #: of values [T, B, *in], or of whatever two ways serve
 _trying = Lock()  # threads that compute meanwhile would be in the way
 
 
@@ -49,7 +49,7 @@ def _first(x: Tensor, samples: int) -> Tensor:
     return x if samples >= x.shape[1] else x[:, :samples].movedim(2, -1).contiguous().movedim(-1, 2)
 
 
-def ratio(one: Way, other: Way, x: Tensor) -> float:
+def ratio(one: Way, other: Way, x: Any) -> float:
     """How many times as long one way takes as the other."""
     least = [float("inf")] * 2
     for _ in range(TRIES):
