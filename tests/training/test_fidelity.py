@@ -1,6 +1,7 @@
 """Stacks of synapse, tdBN and neurons against a plain step-by-step implementation of the papers' equations, float64."""
 
 import importlib.util
+import unittest.mock
 from functools import partial
 from pathlib import Path
 
@@ -235,3 +236,32 @@ def test_a_repeated_input_is_normalised_as_if_it_were_written_out(method):
     close(once.running_mean, written.running_mean)
     n = x.numel() // 4
     close(once.running_var, 0.9 + 0.1 * x.transpose(0, 1).flatten(1).var(1, correction=0) * 3 * n / (3 * n - 1))
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 6, 6), (5, 4), (2, 1500)], ids=["maps", "dense", "wide"])
+@pytest.mark.parametrize("method", [MpdAgl(), DsAtgo()], ids=str)
+def test_a_repeated_input_goes_through_the_joined_operation_too(method, shape, request):
+    norm, neuron, x, weights = layer(method, (3, *shape))
+    once = x.detach()[0].clone().requires_grad_()
+    rows = once.contiguous(memory_format=torch.channels_last) if once.ndim == 4 else once
+    with unittest.mock.patch.object(fused, "normalise_and_fire", wraps=fused.normalise_and_fire) as joined:
+        spikes = neuron.normalised(rows.expand(3, *shape), norm)
+    assert joined.called == (request.node.callspec.params["_loops"] == "compiled")
+    (spikes * weights).sum().backward()
+    written = once.detach().repeat(3, *(1,) * len(shape)).requires_grad_()
+    expected, _, (rx, rgamma, rbeta), (w, _) = reference(norm, neuron, written)
+    (expected * weights).sum().backward()
+    assert torch.equal(spikes, expected)
+    for ours, theirs in ((once.grad, rx.grad.sum(0)), (norm.weight.grad, rgamma.grad), (norm.bias.grad, rbeta.grad)):
+        close(ours, theirs)
+    close(neuron.w.grad, w.grad)
+    by_channel = written.detach().movedim(2, 0).flatten(1)
+    close(norm.running_mean, 0.1 * by_channel.mean(1))
+    close(norm.running_var, 0.9 + 0.1 * by_channel.var(1))
+
+
+def test_one_repeated_value_a_channel_has_no_variance():
+    """torch says so; three equal ones have one of zero."""
+    norm, neuron, *_ = layer(DsAtgo(), (3, 1, 4))
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        neuron.normalised(torch.zeros(1, 4, dtype=torch.float64).expand(3, 1, 4), norm)

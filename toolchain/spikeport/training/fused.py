@@ -73,8 +73,8 @@ def normalise_and_fire(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """tdBN with the statistics of this batch, and the neurons behind it.
 
-    ``x`` [T, B, C, ...] in `memory.rows_of_channels`, ``weight`` and ``bias`` [C]; the rest as in `dynamics.fire`.
-    Returns spikes, thresholds, and mean and unbiased variance of each channel, over all ranks.
+    ``x`` [T, B, C, ...], each step in `memory.rows_of_channels`, all may share theirs; ``weight`` and ``bias`` [C]; the
+    rest as in `dynamics.fire`. Returns spikes, thresholds, and mean and unbiased variance of each channel, over all ranks.
     """
     spikes, used, mean, var = _Fire.apply(x, decay, threshold, width, weight, bias, norm, rules)  # type: ignore[no-untyped-call]
     return spikes, used, mean, var
@@ -107,7 +107,7 @@ class _Fire(torch.autograd.Function):
                 assert bias is not None
                 mean = means.mean(0)
                 var = (squares + (means - mean) ** 2).mean(0)
-                unbiased = var * (count * len(means) / (count * len(means) - 1))
+                unbiased = var * (count * len(x) / (count * len(x) - 1))
                 spread = 1 / np.sqrt(var + norm.eps)
                 scale = weight.detach().numpy() * (norm.factor * spread)
                 rows = Rows.of(scale, bias.detach().numpy() - mean * scale, mean, beta.numpy().dtype)

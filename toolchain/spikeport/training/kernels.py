@@ -271,12 +271,15 @@ def backward(
 
 @jit
 def through_norm(x: Any, mean: Any, g: Any, scale: Any, slope: Any, offset: Any, start: int, stop: int) -> None:
-    """In place: ``g`` [T, n] becomes ``scale * g + slope * (x - mean) + offset``; all but the mean [T or 1, block]."""
+    """In place: ``g`` [T, n] becomes ``scale * g + slope * (x - mean) + offset``; all but the mean [T or 1, block].
+
+    ``x`` [T or 1, n].
+    """
     rows, block = scale.shape
     for lo in range(start, stop, block):
         hi = min(lo + block, stop)
         for t in range(g.shape[0]):
-            xs, gs, row = x[t, lo:hi], g[t, lo:hi], min(t, rows - 1)
+            xs, gs, row = x[min(t, x.shape[0] - 1), lo:hi], g[t, lo:hi], min(t, rows - 1)
             times, tilt, plus = scale[row], slope[row], offset[row]
             for i in range(hi - lo):
                 store(gs, i, times[i] * load(gs, i) + (tilt[i] * (load(xs, i) - mean[i]) + plus[i]))

@@ -12,7 +12,7 @@ from spikeport.findings import require
 from spikeport.nearest import choose
 from spikeport.training import cuda, fused, fused_steps, stepwise
 from spikeport.training.dynamics import fire
-from spikeport.training.memory import rows_of_channels
+from spikeport.training.memory import rows_of_channels, whole
 from spikeport.training.methods import Method
 from spikeport.training.norm import TdBatchNorm
 from spikeport.training.rules import Gradient, Reset, Rules
@@ -121,13 +121,15 @@ class Neuron(nn.Module):
         """``self(norm(x))``: in training in one operation, which never writes the normalised current."""
         rules, widths = self._prepare(x)
         there, here = cuda.applies(x, self.threshold, rules), fused.applies(x, self.threshold, rules)
+        repeated = here and not there and type(norm) is TdBatchNorm and whole(x) and x.stride(0) == 0
+        values = x[:1] if repeated else x
         together = (
             norm.training
             and norm.ends is None
             and not _listened(self, norm)
             and (there or here)
-            and rows_of_channels(x)
-            and x.numel() > x.shape[2]  # one value a channel has no variance: torch's error for that
+            and rows_of_channels(values)
+            and values.numel() > x.shape[2]  # one value a channel has no variance: torch's error for that
         )
         if together and here and isinstance(norm, StepNorm) and norm.compiled(x):
             spikes, used = fused_steps.normalise_and_fire(x, norm, self.decay, self.thresholds(), widths, rules)
