@@ -11,7 +11,7 @@ import pytest
 from conformance.cases import KINDS, case
 from equal_records import ALL
 from layer_chains import features, lines, maps
-from spikeport.engine import alone, simulate
+from spikeport.engine import chains, simulate
 from spikeport.engine.run import Engine
 from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, LOIHI2, Conv, Delay, Graph, Input, Linear, Loihi, Readout, Real, Scale
@@ -161,9 +161,9 @@ def test_maps_of_any_size(guards, integers, size, kernel, channels):
 @pytest.mark.parametrize("make", [lines, maps, features])
 def test_prepared_chains(monkeypatch, make, channels):
     """Their arrays stay: guards are looked at behind every block of samples."""
-    here, inside = Guarded(), alone.Hand
+    here, inside = Guarded(), chains.Hand
     for name in ("FEW", "WORTH", "WAKE"):  # one thread, and no batch
-        monkeypatch.setattr(alone, name, np.inf)
+        monkeypatch.setattr(chains, name, np.inf)
     for name in ("chain", "fused", "kernels", "maps", "sparse", "wires"):
         monkeypatch.setattr(importlib.import_module(f"spikeport.engine.cpu.{name}"), "np", here)
     net, blocks = make(channels), []

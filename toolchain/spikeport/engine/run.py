@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from spikeport.engine import brief, build, cuda, enter
-from spikeport.engine.alone import Alone
 from spikeport.engine.batch import Run
 from spikeport.engine.blocks import Blocks, blocks
+from spikeport.engine.chains import Chains
 from spikeport.engine.devices import whole_factors
 from spikeport.engine.program import Kernels, Program
 from spikeport.engine.repeated import Repeats
@@ -55,7 +55,7 @@ class Engine:
         self.kernels: Kernels = kernels or build.kernels_here(device)
         self._program: Program | None = None
         self._repeats: Repeats | None = None
-        self._alone: Alone | None = None
+        self._chains: Chains | None = None
         self._entering: Any = None
 
     def simulate(self, samples: Array, request: Request = Request()) -> Record:
@@ -64,9 +64,9 @@ class Engine:
         with no_lost_threads():
             entering, ends = enter.check(self.graph, samples, pack=away, loops=self.kernels != "plain")
         ready = self.ready(ends)
-        if self.steps is None and self._alone:
+        if self.steps is None and self._chains:
             in_blocks = partial(self._in_blocks, ready, request=Request())
-            if record := self._alone.record(entering, request, in_blocks):
+            if record := self._chains.record(entering, request, in_blocks):
                 request.progress(entering.number, entering.number)
                 return record
         return self._in_blocks(ready, entering, request)
@@ -120,7 +120,7 @@ class Engine:
             with no_lost_threads():
                 self._program = build.build(self.graph, self.device, self.kernels, self._entering)
             self._repeats = Repeats(self._program, cuda.recorder_for(self.device) if self.kernels == "triton" else None)
-            self._alone = Alone(self._program)
+            self._chains = Chains(self._program)
         return self._program
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spikeport.engine import cpu
-from spikeport.engine.alone import added, asks_more, recorded
+from spikeport.engine.chains import added, asks_more, recorded
 from spikeport.graph import Array
 from spikeport.record import Record
 

@@ -74,7 +74,8 @@ def normalise_and_fire(
     """tdBN with the statistics of this batch, and the neurons behind it.
 
     ``x`` [T, B, C, ...], each step in `memory.rows_of_channels`, all may share theirs; ``weight`` and ``bias`` [C]; the
-    rest as in `dynamics.fire`. Returns spikes, thresholds, and mean and unbiased variance of each channel, over all ranks.
+    rest as in `dynamics.fire`. Returns spikes, thresholds, and mean and unbiased variance of each channel, over all
+    ranks.
     """
     spikes, used, mean, var = _Fire.apply(x, decay, threshold, width, weight, bias, norm, rules)  # type: ignore[no-untyped-call]
     return spikes, used, mean, var

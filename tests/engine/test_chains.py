@@ -1,4 +1,4 @@
-"""One sample after the other: the prepared chain gives the definition's bits, and is left where it does not serve."""
+"""Prepared chains give the definition's bits, for one sample or some, and are left where they do not serve."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import spikeport.threads
 from layer_chains import features, lines, maps
 from random_graphs import random_graph
-from spikeport.engine import alone, cpu, simulate
+from spikeport.engine import chains, cpu, simulate
 from spikeport.engine.blocks import overhead, seconds
 from spikeport.engine.run import Engine
 from spikeport.findings import SpikeportError
@@ -36,15 +36,15 @@ def test_one_sample_after_the_other_gives_the_definitions_bits(make, channels):
         assert (record.overflows, record.neurons) == (truth.overflows, truth.neurons)
         fired += sum(counts.sum() for counts in truth.spike_counts.values())
     assert fired > 0
-    assert engine._alone._weights is not None
+    assert engine._chains._weights is not None
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize(("make", "channels"), CASES[2:])
 def test_few_samples_in_parts_of_any_size_give_the_bits_of_a_batch(make, channels, threads, monkeypatch):
-    monkeypatch.setattr(alone, "WAKE", 1e-9)  # parts go to other threads however little they have to do
-    monkeypatch.setattr(alone, "WORTH", np.inf)
-    monkeypatch.setattr(alone, "available", lambda: threads)
+    monkeypatch.setattr(chains, "WAKE", 1e-9)  # parts go to other threads however little they have to do
+    monkeypatch.setattr(chains, "WORTH", np.inf)
+    monkeypatch.setattr(chains, "available", lambda: threads)
     monkeypatch.setattr(spikeport.threads, "available", lambda: threads)
     net = make(channels)
     graph = net.graph()
@@ -57,39 +57,39 @@ def test_few_samples_in_parts_of_any_size_give_the_bits_of_a_batch(make, channel
         for name, counts in truth.spike_counts.items():
             np.testing.assert_array_equal(record.spike_counts[name], counts)
         assert record.overflows == truth.overflows
-    hands = engine._alone._free
+    hands = engine._chains._free
     assert 1 <= len(hands) <= threads
     assert {size for hand in hands for size in hand._chains} == {16, 4, 1}
-    assert all(chain.weights is engine._alone._weights for hand in hands for chain in hand._chains.values())
+    assert all(chain.weights is engine._chains._weights for hand in hands for chain in hand._chains.values())
 
 
 def test_many_samples_are_no_case_for_a_chain(monkeypatch):
-    monkeypatch.setattr(alone, "available", lambda: 2)
+    monkeypatch.setattr(chains, "available", lambda: 2)
     net = features(24)
     engine = Engine(net.graph())
     program = engine.ready(Range(0, 1))
-    most = int(2 * alone.WORTH * overhead(program) / seconds(program))
+    most = int(2 * chains.WORTH * overhead(program) / seconds(program))
     for _ in range(3):
         engine.simulate(net.samples(most + 1))
-    assert engine._alone._weights is None
+    assert engine._chains._weights is None
     for _ in range(2):
         engine.simulate(net.samples(most))
-    assert engine._alone._weights is not None
+    assert engine._chains._weights is not None
 
 
 @pytest.mark.parametrize("faster", ["chains", "batch"])
 def test_from_seventeen_samples_on_the_way_that_took_less_time_is_taken(monkeypatch, faster):
     net, tried = maps(7), []
 
-    def ratio(batch, chains, samples):
-        tried.append((samples.number, batch(samples).outputs, chains(samples).outputs))
+    def ratio(batch, through_chains, samples):
+        tried.append((samples.number, batch(samples).outputs, through_chains(samples).outputs))
         return 2.0 if faster == "chains" else 0.5
 
     monkeypatch.setattr(cpu, "ratio", ratio, raising=False)
-    monkeypatch.setattr(alone, "WORTH", np.inf)
+    monkeypatch.setattr(chains, "WORTH", np.inf)
     through = []
-    real = alone.Alone._through
-    monkeypatch.setattr(alone.Alone, "_through", lambda self, *told: through.append(told) or real(self, *told))
+    real = chains.Chains._through
+    monkeypatch.setattr(chains.Chains, "_through", lambda self, *told: through.append(told) or real(self, *told))
     engine, ways = Engine(net.graph()), {}
     for number in (16, 16, 17, 31, 32):
         before = len(through)
@@ -106,10 +106,10 @@ def test_no_more_samples_at_once_than_are_asked_for():
     engine, samples = Engine(net.graph()), net.samples(6)
     for _ in range(3):
         engine.simulate(samples, Request(batch=5))
-    assert engine._alone._weights is None
+    assert engine._chains._weights is None
     for _ in range(2):
         engine.simulate(samples, Request(batch=6))
-    assert engine._alone._weights is not None
+    assert engine._chains._weights is not None
 
 
 def test_what_overflows_is_counted():
@@ -121,7 +121,7 @@ def test_what_overflows_is_counted():
     }
     engine = Engine(Graph.chain(nodes, timesteps=2, arithmetic=Loihi(LOIHI2)))
     first, second = (engine.simulate(np.full((1, 64), 127)) for _ in range(2))
-    assert engine._alone._weights is not None
+    assert engine._chains._weights is not None
     assert second.overflows == first.overflows == {"lif": {"membrane saturated": 4, "sum beyond 24 bits": 4}}
     several = engine.simulate(np.full((3, 64), 127))
     assert several.overflows == {"lif": {"membrane saturated": 12, "sum beyond 24 bits": 12}}
@@ -158,7 +158,7 @@ def test_a_graph_that_branches_is_no_chain():
     graph, samples = random_graph(11, integers=True, batch=1)
     engine = Engine(graph)
     outputs = [engine.simulate(samples).outputs for _ in range(3)]
-    assert engine._alone._weights is None
+    assert engine._chains._weights is None
     np.testing.assert_array_equal(outputs[0], outputs[2])
 
 

@@ -57,7 +57,7 @@ class Hand:
         return chain
 
 
-class Alone:
+class Chains:
     """The chains of a program, made when they are asked for the second time."""
 
     def __init__(self, program: Program) -> None:
