@@ -40,9 +40,10 @@ HEAD = """# The engine's threads
 Written by `python tests/threads_speed.py --write docs/results/threads.md`. Milliseconds for a batch, the median of
 {rounds} rounds, each in a process of its own that runs for half a second; the ways take turns. "Pool": the engine as a
 program calls it, nothing set. "Unsettled": the whole batch on torch's own threads and those of the compiled loops, as
-0.1 ran it in a notebook, with today's loops. "Settled": the same where torch's threads sleep while they wait (OMP_WAIT_POLICY=PASSIVE) and
-freed memory is kept, as 0.1's commands ran it. Outputs are the same: integers to the bit, real ones within 1e-3 of the
-largest. "Against the better": the time of the better of those two by the pool's; 0.95 and more is asked for.
+0.1 ran it in a notebook, with today's loops. "Settled": the same where torch's threads sleep while they wait
+(OMP_WAIT_POLICY=PASSIVE) and freed memory is kept, as 0.1's commands ran it. Outputs are the same: integers to the bit,
+real ones within 1e-3 of the largest. "Against the better": the time of the better of those two by the pool's; 0.95 and
+more is asked for.
 
 {where}
 

@@ -209,10 +209,11 @@ def test_the_number_of_blocks_is_that_of_the_least_time(monkeypatch):
     monkeypatch.setattr(blocks, "seconds", lambda program: 0.001)
     for python, parts in ((0.001, 3), (0.004, 2), (0.006, 1)):
         monkeypatch.setattr(blocks, "overhead", lambda program, python=python: python)
-        assert blocks.worth(program, 12, 8) == parts
+        assert blocks.worth(program, 12, range(1, 9)) == parts
     monkeypatch.setattr(blocks, "overhead", lambda program: 0.0)
-    assert blocks.worth(program, 12, 2) == 2
-    assert blocks.worth(program, 3, 8) == 3
+    assert blocks.worth(program, 12, (1, 2)) == 2
+    assert blocks.worth(program, 3, range(1, 9)) == 3
+    assert blocks.worth(program, 3, (1, 2, 4)) == 2  # as real numbers have it, on any number of threads
 
 
 @pytest.mark.parametrize(("quota", "count"), [("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1), ("", 8)])

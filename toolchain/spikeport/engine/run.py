@@ -25,6 +25,8 @@ from spikeport.record import Record, join
 from spikeport.target import Request
 from spikeport.threads import available, in_turn, no_lost_threads
 
+CUTS = 64  #: kinds of requests whose blocks are remembered
+
 
 def simulate(
     graph: Graph, samples: Array, request: Request = Request(), device: str = "cpu", kernels: Kernels | None = None
@@ -56,6 +58,7 @@ class Engine:
         self._program: Program | None = None
         self._repeats: Repeats | None = None
         self._chains: Chains | None = None
+        self._cuts: dict[object, Blocks] = {}
         self._entering: Any = None
 
     def simulate(self, samples: Array, request: Request = Request()) -> Record:
@@ -74,8 +77,7 @@ class Engine:
     def _in_blocks(self, ready: Program, entering: Samples, request: Request) -> Record:
         assert self._repeats is not None
         total = entering.number
-        cut = blocks(ready, total, request, kept_bytes(self.graph, request), available())
-        cut = replace(cut, steps=self.steps or cut.steps)
+        cut = self._cut(ready, total, request)
         shapes = {name: self.graph.shapes[name] for name in self.graph.outputs}
         outputs = {name: np.empty((total, *shape), ready.leaving) for name, shape in shapes.items()}
         records: list[Record] = []
@@ -95,13 +97,24 @@ class Engine:
             )
         for record in parts:
             now, last = last, time.perf_counter()
-            records.append(replace(record, seconds=last - now))
+            records.append(replace(record, seconds=last - now, findings=self._repeats.findings() if whole else ()))
             request.progress(min(len(records) * cut.size, total), total)
-        notes = self._repeats.findings()
         if len(records) == 1:
-            return replace(records[0], findings=notes)
+            return records[0]
+        notes = self._repeats.findings()
         first = outputs.pop(self.graph.output)
         return replace(join(records), outputs=first, further=outputs, findings=notes)
+
+    def _cut(self, program: Program, total: int, request: Request) -> Blocks:
+        """The blocks of so many samples, estimated once for a kind of request."""
+        kept, threads = kept_bytes(self.graph, request), available()
+        kind = total, request.batch, request.memory, kept, threads
+        if kind not in self._cuts:
+            if len(self._cuts) == CUTS:
+                self._cuts.clear()
+            cut = blocks(program, total, request, kept, threads)
+            self._cuts[kind] = replace(cut, steps=self.steps or cut.steps)
+        return self._cuts[kind]
 
     def _launched(
         self, entering: Samples, outputs: Mapping[str, Array], request: Request, cut: Blocks, start: int
@@ -120,7 +133,7 @@ class Engine:
             with no_lost_threads():
                 self._program = build.build(self.graph, self.device, self.kernels, self._entering)
             self._repeats = Repeats(self._program, cuda.recorder_for(self.device) if self.kernels == "triton" else None)
-            self._chains = Chains(self._program)
+            self._chains, self._cuts = Chains(self._program), {}
         return self._program
 
 
@@ -140,6 +153,8 @@ def _read_later(
 
 def kept_bytes(graph: Graph, request: Request) -> int:
     """Bytes of one sample that stay until all its steps are done: a bit a spike, eight bytes a membrane."""
+    if not (request.trains or request.membranes):
+        return 0
     return sum(
         node.timesteps * (request.keeps_train(name) * -(-node.size // 8) + 8 * node.size * request.keeps_membrane(name))
         for name, node in graph.nodes_of(LIF).items()
