@@ -21,7 +21,7 @@ FIXED = (1, 2, 4)  #: blocks of real numbers: two or four threads are all busy, 
 NODE = 1e-4  #: of Python for a node
 UPDATE = 2e-9  #: of a neuron's step
 WAKE = 1e-3  #: until threads of the pool are at work, on a virtual machine a quarter of what a small batch takes
-SHORT = 4e-3  #: where to wake one would add 3 to 20 %
+SHORT = 8e-3  #: where to wake one would add 3 to 20 %: about twice what so much takes, most of it being Python
 INTEGER, REAL = 6e-12, 7e-12  #: of a multiply-add, a seventh of the inputs fires
 
 
