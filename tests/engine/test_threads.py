@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -75,6 +76,30 @@ def test_blocks_are_computed_side_by_side_by_torch_on_one_thread_and_leave_its_n
     fresh.start()
     fresh.join()
     assert others == [torch.get_num_threads()] == [3]
+
+
+def test_threads_of_two_pools_that_begin_at_the_same_time_leave_the_number_as_it_was(pool, monkeypatch):
+    """One is held where it has told torch one thread, and not put back the number: the other waits for it."""
+    pool(3)
+    held, told, real = threading.Event(), [], torch.set_num_threads
+
+    def slowly(number):
+        real(number)
+        told.append(number)
+        if told == [1]:
+            held.wait(0.3)
+
+    monkeypatch.setattr(torch, "set_num_threads", slowly)
+    threads._pool.cache_clear()
+    pools = [threads._pool(os.getpid(), size) for size in (2, 4)]
+    for future in [each.submit(torch.get_num_threads) for each in pools]:
+        assert future.result(20) == 1
+    assert told == [1, 3, 1, 3]
+    fresh = ThreadPoolExecutor(1)
+    assert fresh.submit(torch.get_num_threads).result(20) == 3
+    for each in (*pools, fresh):
+        each.shutdown()
+    threads._pool.cache_clear()
 
 
 def test_the_first_error_in_the_order_of_the_blocks_travels_and_those_that_wait_are_left_undone(pool):

@@ -56,8 +56,13 @@ def available() -> int:
 
 @cache
 def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    beginning = threading.Lock()  # of this process: a forked child has its own pool
-    return ThreadPoolExecutor(threads, "spikeport", _one_thread, (beginning,))
+    return ThreadPoolExecutor(threads, "spikeport", _one_thread, (_beginning(process),))
+
+
+@cache
+def _beginning(process: int) -> threading.Lock:
+    """Of all pools of a process: two threads that began at the same time would put back each other's number."""
+    return threading.Lock()
 
 
 def _one_thread(beginning: threading.Lock) -> None:
