@@ -91,13 +91,14 @@ def test_threads_of_two_pools_that_begin_at_the_same_time_leave_the_number_as_it
 
     monkeypatch.setattr(torch, "set_num_threads", slowly)
     threads._pool.cache_clear()
-    pools = [threads._pool(os.getpid(), size) for size in (2, 4)]
-    for future in [each.submit(torch.get_num_threads) for each in pools]:
-        assert future.result(20) == 1
-    assert told == [1, 3, 1, 3]
-    fresh = ThreadPoolExecutor(1)
-    assert fresh.submit(torch.get_num_threads).result(20) == 3
-    for each in (*pools, fresh):
+    with ThreadPoolExecutor(2) as makers:
+        pools = list(makers.map(threads._pool, [os.getpid()] * 2, (2, 4)))
+    assert [len(each._threads) for each in pools] == [2, 4]  # all have begun
+    assert told == [1, 3] * 6
+    with ThreadPoolExecutor(1) as fresh:
+        assert fresh.submit(torch.get_num_threads).result(20) == 3
+    for each in pools:
+        assert each.submit(torch.get_num_threads).result(20) == 1
         each.shutdown()
     threads._pool.cache_clear()
 

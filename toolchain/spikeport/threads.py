@@ -56,7 +56,18 @@ def available() -> int:
 
 @cache
 def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "spikeport", _one_thread, (_beginning(process),))
+    """All its threads begin now: a thread that first meets torch while one begins would keep one thread, too."""
+    pool = ThreadPoolExecutor(threads, "spikeport", _one_thread, (_beginning(process),))
+    begun = threading.Barrier(threads + 1)
+    for _ in range(threads):
+        pool.submit(begun.wait)
+    try:
+        begun.wait()
+    except BaseException:  # Ctrl-C: nobody keeps waiting
+        begun.abort()
+        pool.shutdown(wait=False)
+        raise
+    return pool
 
 
 @cache
