@@ -103,6 +103,25 @@ def test_threads_of_two_pools_that_begin_at_the_same_time_leave_the_number_as_it
     threads._pool.cache_clear()
 
 
+def test_a_pool_whose_threads_cannot_all_begin_leaves_none_that_waits(pool, monkeypatch):
+    real, begun = threading.Thread.start, []
+
+    def start(thread):
+        if thread.name.startswith("spikeport"):
+            begun.append(thread)
+            if len(begun) == 3:
+                raise RuntimeError("can't start new thread")
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    threads._pool.cache_clear()
+    with pytest.raises(RuntimeError, match="new thread"):
+        threads._pool(os.getpid(), 4)
+    for thread in begun[:2]:
+        thread.join(20)
+        assert not thread.is_alive()
+
+
 def test_the_first_error_in_the_order_of_the_blocks_travels_and_those_that_wait_are_left_undone(pool):
     pool(2)
     done, late = [], threading.Event()

@@ -59,11 +59,11 @@ def _pool(process: int, threads: int) -> ThreadPoolExecutor:
     """All its threads begin now: a thread that first meets torch while one begins would keep one thread, too."""
     pool = ThreadPoolExecutor(threads, "spikeport", _one_thread, (_beginning(process),))
     begun = threading.Barrier(threads + 1)
-    for _ in range(threads):
-        pool.submit(begun.wait)
     try:
+        for _ in range(threads):
+            pool.submit(begun.wait)
         begun.wait()
-    except BaseException:  # Ctrl-C: nobody keeps waiting
+    except BaseException:  # Ctrl-C, or no more threads: nobody keeps waiting
         begun.abort()
         pool.shutdown(wait=False)
         raise

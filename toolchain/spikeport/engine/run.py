@@ -109,12 +109,13 @@ class Engine:
         """The blocks of so many samples, estimated once for a kind of request."""
         kept, threads = kept_bytes(self.graph, request), available()
         kind = total, request.batch, request.memory, kept, threads
-        if kind not in self._cuts:
+        cut = self._cuts.get(kind)
+        if cut is None:
             if len(self._cuts) == CUTS:
                 self._cuts.clear()
             cut = blocks(program, total, request, kept, threads)
-            self._cuts[kind] = replace(cut, steps=self.steps or cut.steps)
-        return self._cuts[kind]
+            cut = self._cuts[kind] = replace(cut, steps=self.steps or cut.steps)
+        return cut
 
     def _launched(
         self, entering: Samples, outputs: Mapping[str, Array], request: Request, cut: Blocks, start: int
