@@ -58,22 +58,22 @@ class Hand:
 
 
 class Chains:
-    """The chains of a program, made when they are asked for the second time."""
+    """The chains of a program, made when they are asked for the second time; ``batch`` is the other way."""
 
-    def __init__(self, program: Program) -> None:
-        self._program, self._asked, self._lock = program, 0, Lock()
+    def __init__(self, program: Program, batch: Callable[[Samples], object]) -> None:
+        self._program, self._batch, self._asked, self._lock = program, batch, 0, Lock()
         self._weights: dict[str, Weights] | None = None  # where chains serve
         self._free: list[Hand] = []  # hands in which there is no sample
         self._chosen: dict[int, bool] = {}  # bits of a number of samples -> whether chains are the faster way
 
-    def record(self, samples: Samples, request: Request, batch: Callable[[Samples], object]) -> Record | None:
-        """What happened to few samples; None where chains do not serve, or ``batch`` is the faster way."""
+    def record(self, samples: Samples, request: Request) -> Record | None:
+        """What happened to few samples; None where chains do not serve, or a batch is the faster way."""
         number, limit = samples.number, request.batch
         limited = request.memory is not None or (limit is not None and limit < number)
         if limited or asks_more(request) or (number > 1 and not self._few(number)):
             return None
         weights = self._ready()
-        if weights is None or (number > FEW and not self._faster(weights, samples, batch)):
+        if weights is None or (number > FEW and not self._faster(weights, samples)):
             return None
         return self._through(weights, samples)
 
@@ -81,36 +81,35 @@ class Chains:
         """Whether chains may be the faster way for so many, each thread with the part that it would have of a batch."""
         return samples * seconds(self._program) < WORTH * overhead(self._program) * available()
 
-    def _faster(self, weights: dict[str, Weights], samples: Samples, batch: Callable[[Samples], object]) -> bool:
+    def _faster(self, weights: dict[str, Weights], samples: Samples) -> bool:
         """Whether chains take less time than a batch for about so many, tried once: that depends on how many fire."""
         about = samples.number.bit_length()
         if about not in self._chosen:
-            self._chosen[about] = cpu.ratio(batch, partial(self._through, weights), samples) > 1
+            self._chosen[about] = cpu.ratio(self._batch, partial(self._through, weights), samples) > 1
         return self._chosen[about]
 
     def _through(self, weights: dict[str, Weights], samples: Samples) -> Record:
         begun, frames = time.perf_counter(), samples.frames
 
         def part(start: int, end: int) -> list[Told]:
-            hand = self._hand(weights)
+            with self._lock:
+                hand = self._free.pop() if self._free else Hand(self._program, weights)
             try:
                 return hand(frames[:, start:end])
             finally:
                 self._free.append(hand)
 
-        parts = over_parts(part, samples.number, step=SIZES[1], weight=self._weight)
-        told = [one for part in parts for one in part]
-        outputs, spikes, totals = told[0] if len(told) == 1 else joined(told)
+        if samples.number == 1:
+            (told,) = part(0, 1)
+        else:
+            told = joined(over_parts(part, samples.number, step=SIZES[1], weight=self._weight))
+        outputs, spikes, totals = told
         return recorded(self._program, outputs, spikes, totals, begun)
 
     @cached_property
     def _weight(self) -> int:
         """Of a sample, for whether to wake threads: `threads.SMALL` stands for `WAKE`."""
         return int(seconds(self._program) / WAKE * SMALL)
-
-    def _hand(self, weights: dict[str, Weights]) -> Hand:
-        with self._lock:
-            return self._free.pop() if self._free else Hand(self._program, weights)
 
     def _ready(self) -> dict[str, Weights] | None:
         with self._lock:
@@ -122,9 +121,9 @@ class Chains:
             return self._weights
 
 
-def joined(told: list[Told]) -> Told:
-    """What chains told of some samples after the other."""
-    outputs, spikes, totals = zip(*told, strict=True)
+def joined(parts: list[list[Told]]) -> Told:
+    """What chains told of some samples after the other, part by part."""
+    outputs, spikes, totals = zip(*(told for part in parts for told in part), strict=True)
     return np.concatenate(outputs), sum(spikes), list(map(added, *totals))
 
 

@@ -67,11 +67,9 @@ class Engine:
         with no_lost_threads():
             entering, ends = enter.check(self.graph, samples, pack=away, loops=self.kernels != "plain")
         ready = self.ready(ends)
-        if self.steps is None and self._chains:
-            in_blocks = partial(self._in_blocks, ready, request=Request())
-            if record := self._chains.record(entering, request, in_blocks):
-                request.progress(entering.number, entering.number)
-                return record
+        if self.steps is None and self._chains and (record := self._chains.record(entering, request)):
+            request.progress(entering.number, entering.number)
+            return record
         return self._in_blocks(ready, entering, request)
 
     def _in_blocks(self, ready: Program, entering: Samples, request: Request) -> Record:
@@ -134,7 +132,8 @@ class Engine:
             with no_lost_threads():
                 self._program = build.build(self.graph, self.device, self.kernels, self._entering)
             self._repeats = Repeats(self._program, cuda.recorder_for(self.device) if self.kernels == "triton" else None)
-            self._chains, self._cuts = Chains(self._program), {}
+            self._chains = Chains(self._program, partial(self._in_blocks, self._program, request=Request()))
+            self._cuts = {}
         return self._program
 
 
