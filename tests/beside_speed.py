@@ -139,7 +139,8 @@ def main() -> None:
     lines = rows(idle=load < IDLE)
     print(*lines, sep="\n")
     if order.write:
-        others = f"{load:.0f} other processes ran or waited on its {process.processors()} processors"
+        number = round(load)
+        others = f"{number} other process{'es' if number != 1 else ''} ran or waited on its {process.processors()} processors"
         where = f"{processor()}, onnxruntime {onnxruntime.__version__}; {others}."
         head = HEAD.format(rounds=ROUNDS * len(WAITS), clock=CLOCK[load >= IDLE], where=where)
         before = order.write.read_text("utf-8").split(BESIDE)[0]
