@@ -140,7 +140,8 @@ def main() -> None:
     print(*lines, sep="\n")
     if order.write:
         number = round(load)
-        others = f"{number} other process{'es' if number != 1 else ''} ran or waited on its {process.processors()} processors"
+        word = "process" if number == 1 else "processes"
+        others = f"{number} other {word} ran or waited on its {process.processors()} processors"
         where = f"{processor()}, onnxruntime {onnxruntime.__version__}; {others}."
         head = HEAD.format(rounds=ROUNDS * len(WAITS), clock=CLOCK[load >= IDLE], where=where)
         before = order.write.read_text("utf-8").split(BESIDE)[0]
