@@ -18,8 +18,9 @@ from spikeport.files import plain
 #: and other vector units were seen to move them by 4e-4 (a spike flips) and 1e-7; a lost momentum or another order of
 #: the samples by 1.4e-2 and 5e-3 at least, other random numbers for the masks by 1.6e-3.
 WEIGHTS = {"ds-atgo": 3e-3, "masked": 1e-4}
-#: The same for what the third epoch says of itself: loss (by 1.4e-4 there, by 3e-3 here), samples that were right.
-EPOCH = {"loss": 1e-3, "train_accuracy": 4 / 1280, "val_accuracy": 2 / 144}
+#: The same for what the third epoch says of itself: loss (by 1.4e-4 there, by 3e-3 here), samples that were right, of
+#: which 4 and 2 may differ: half a sample more, because shares are rounded.
+EPOCH = {"loss": 1e-3, "train_accuracy": 4.5 / 1280, "val_accuracy": 2.5 / 144}
 
 
 @pytest.fixture
