@@ -112,6 +112,16 @@ def test_no_more_samples_at_once_than_are_asked_for():
     assert engine._chains._weights is not None
 
 
+def test_no_samples_are_refused_as_ever():
+    net = maps(7)
+    engine = Engine(net.graph())
+    for _ in range(3):
+        engine.simulate(net.samples(2))
+    assert engine._chains._weights is not None
+    with pytest.raises(SpikeportError, match="SP121"):
+        engine.simulate(net.samples(0))
+
+
 def test_what_overflows_is_counted():
     """127 x 127 x 64 x 64 leaves the 24 bits of a membrane."""
     nodes = {

@@ -70,7 +70,7 @@ class Chains:
         """What happened to few samples; None where chains do not serve, or a batch is the faster way."""
         number, limit = samples.number, request.batch
         limited = request.memory is not None or (limit is not None and limit < number)
-        if limited or asks_more(request) or (number > 1 and not self._few(number)):
+        if limited or asks_more(request) or (number != 1 and not self._few(number)):
             return None
         weights = self._ready()
         if weights is None or (number > FEW and not self._faster(weights, samples)):
@@ -79,7 +79,7 @@ class Chains:
 
     def _few(self, samples: int) -> bool:
         """Whether chains may be the faster way for so many, each thread with the part that it would have of a batch."""
-        return samples * seconds(self._program) < WORTH * overhead(self._program) * available()
+        return 0 < samples * seconds(self._program) < WORTH * overhead(self._program) * available()
 
     def _faster(self, weights: dict[str, Weights], samples: Samples) -> bool:
         """Whether chains take less time than a batch for about so many, tried once: that depends on how many fire."""
