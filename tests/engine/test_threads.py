@@ -254,11 +254,20 @@ def test_the_number_of_blocks_is_that_of_the_least_time(monkeypatch):
     monkeypatch.setattr(blocks, "seconds", lambda program: 0.001)
     for python, parts in ((0.001, 3), (0.004, 2), (0.006, 1)):
         monkeypatch.setattr(blocks, "overhead", lambda program, python=python: python)
-        assert blocks.worth(program, 12, range(1, 9)) == parts
+        assert blocks.worth(program, 12, range(1, 9), (8,)) == parts
     monkeypatch.setattr(blocks, "overhead", lambda program: 0.0)
-    assert blocks.worth(program, 12, (1, 2)) == 2
-    assert blocks.worth(program, 3, range(1, 9)) == 3
-    assert blocks.worth(program, 3, (1, 2, 4)) == 2  # as real numbers have it, on any number of threads
+    assert blocks.worth(program, 12, (1, 2), (2,)) == 2
+    assert blocks.worth(program, 3, range(1, 9), (8,)) == 3
+
+
+@pytest.mark.parametrize(("python", "samples", "parts"), [(0.0, 12, 4), (0.0, 3, 2), (0.001, 12, 2), (0.008, 12, 1)])
+def test_real_numbers_have_blocks_that_serve_two_and_four_threads(monkeypatch, python, samples, parts):
+    """12 ms of work, 1 ms to wake: one, two and four blocks take 12, 7, 7 ms on two threads and 12, 7, 4 on four; with
+    1 ms of Python a block 13, 9, 11 and 13, 9, 8; with 8 ms 20, 23, 39 and 20, 23, 36."""
+    monkeypatch.setattr(blocks, "WAKE", 0.001)
+    monkeypatch.setattr(blocks, "seconds", lambda program: 0.001)
+    monkeypatch.setattr(blocks, "overhead", lambda program: python)
+    assert blocks.worth(None, samples, (1, 2, 4), (2, 4)) == parts
 
 
 @pytest.mark.parametrize(("quota", "count"), [("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1), ("", 8)])

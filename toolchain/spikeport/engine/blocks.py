@@ -4,7 +4,7 @@ A block costs Python what a batch costs, and one thread at a time holds Python's
 all, and for which Python takes h each, end after about ``C / P + P h``, and later by what it takes to wake threads that
 sleep if there are several. The P that makes this least is taken, up to as many as there are threads. Integers are the
 same whatever is taken. Real sums may round in another order in a product of another size, so that there the blocks are
-the same whatever the number of threads: one of `FIXED` of what fits together.
+the same whatever the number of threads: that of `FIXED` which is least for two threads and for four, taken together.
 C and h are estimates from the graph, never measured, so that no bit depends on a clock.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from spikeport.engine.program import Program
 from spikeport.target import Request
 
-FIXED = (1, 2, 4)  #: blocks of real numbers: two or four threads are all busy, and blocks not too small
+FIXED = (1, 2, 4)  #: blocks of real numbers, on any number of threads: what is best for two and four together
 # seconds of a core with AVX512-VNNI, measured on five networks (tests/threads_speed.py); their ratios are what counts
 NODE = 1e-4  #: of Python for a node
 UPDATE = 2e-9  #: of a neuron's step
@@ -44,18 +44,23 @@ def blocks(program: Program, total: int, request: Request, kept: int, threads: i
     if program.ahead or not total:
         return Blocks(most, 1, program.steps_at_once(most, request.memory))
     once = min(most, total)
-    size = -(-once // worth(program, once, range(1, threads + 1) if program.integers else FIXED))
+    numbers, busy = (range(1, threads + 1), (threads,)) if program.integers else (FIXED, FIXED[1:])
+    size = -(-once // worth(program, once, numbers, busy))
     limited = request.batch is not None or request.memory is not None
     together = max(1, min(threads, most // size)) if limited else threads
     short = size >= total and total * seconds(program) + overhead(program) < SHORT
     return Blocks(size, together, program.steps_at_once(once if limited else size, request.memory), short)
 
 
-def worth(program: Program, samples: int, numbers: Sequence[int]) -> int:
-    """In which of these ``numbers`` of blocks, from one on, some samples are soonest done."""
+def worth(program: Program, samples: int, numbers: Sequence[int], threads: Sequence[int]) -> int:
+    """In which of these ``numbers`` of blocks, from one on, some samples are soonest done, all ``threads`` together."""
     alone, python = samples * seconds(program), overhead(program)
+
+    def taken(parts: int, threads: int) -> float:
+        return alone / parts * -(-parts // threads) + parts * python + WAKE * (parts > 1)
+
     some = [parts for parts in numbers if parts <= samples]
-    return min(some, key=lambda parts: alone / parts + parts * python + WAKE * (parts > 1))
+    return min(some, key=lambda parts: sum(taken(parts, each) for each in threads))
 
 
 def seconds(program: Program) -> float:
