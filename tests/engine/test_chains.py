@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from threading import Thread
 
 import numpy as np
@@ -110,6 +112,23 @@ def test_no_more_samples_at_once_than_are_asked_for():
     for _ in range(2):
         engine.simulate(samples, Request(batch=6))
     assert engine._chains._weights is not None
+
+
+@pytest.mark.parametrize("chained", [True, False])
+def test_an_engine_that_nobody_holds_takes_its_weights_with_it_at_once(chained):
+    """Without a collection: of a large network two would else be held."""
+    net = maps(7)
+    engine = Engine(net.graph())
+    for _ in range(3):
+        engine.simulate(net.samples(20), Request(trains=not chained))
+    assert (engine._chains._weights is not None) == chained
+    held = weakref.ref(engine), weakref.ref(engine._program)
+    gc.disable()
+    try:
+        del engine
+        assert [each() for each in held] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_no_samples_are_refused_as_ever():

@@ -108,21 +108,19 @@ def over_parts(work: Callable[[int, int], T], count: int, *, step: int = 64, wei
     return [first, *(work(*part) if future.cancel() else future.result() for part, future in others)]
 
 
-class _TorchAlone:
+@contextmanager
+def _torch_alone(spare: int) -> Iterator[None]:
     """Have torch compute with one thread in this one, whose parts take up to ``spare``, for a moment.
 
     A thread that first meets torch in that moment keeps one thread, as torch has one number for all that are to come.
     """
-
-    def __init__(self, spare: int) -> None:
-        self._spare, self._before = spare, torch.get_num_threads()
-
-    def __enter__(self) -> None:
-        _here.spare = self._spare
+    before = torch.get_num_threads()
+    try:
+        _here.spare = spare
         torch.set_num_threads(1)
-
-    def __exit__(self, *_: object) -> None:
-        torch.set_num_threads(self._before)
+        yield
+    finally:
+        torch.set_num_threads(before)
         _here.spare = 0
 
 
@@ -133,7 +131,7 @@ def no_lost_threads() -> Iterator[None]:
     OpenMP's threads stayed behind in the parent, and torch would wait for them without end. Those of the pool are the
     child's own.
     """
-    with _TorchAlone(1) if _Process.forked else nullcontext():
+    with _torch_alone(1) if _Process.forked else nullcontext():
         yield
 
 
@@ -154,7 +152,7 @@ def in_turn(
     threads = available()
     if short and len(starts) == 1:
         next_one()
-        with _TorchAlone(threads):
+        with _torch_alone(threads):
             result = work(starts[0])
         yield result
         return

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from spikeport.engine.cpu import Chain, Weights
 
 Told = tuple[Array, Array, list[list[int]]]  # of some samples, as a chain tells it
+Batch = Callable[[Program, Samples, Request], object]  # the other way
 
 SIZES = (16, 4, 1)  #: samples that go through a chain together: Python takes about as long for sixteen as for one
 FEW = SIZES[0]  #: samples that are always sooner done so; for more, both ways are tried once
@@ -33,11 +34,10 @@ WAKE = 6e-4  #: seconds of `blocks` from which a second thread repays: a chain i
 
 
 class Hand:
-    """The chains of one thread, each made when it is first needed; weights are those of all."""
+    """The chains of one thread, by samples, each made when it is first needed; weights are those of all."""
 
-    def __init__(self, program: Program, weights: dict[str, Weights]) -> None:
-        self._program, self._weights = program, weights
-        self._chains: dict[int, Chain] = {}
+    def __init__(self, program: Program, weights: dict[str, Weights], chains: dict[int, Chain]) -> None:
+        self._program, self._weights, self._chains = program, weights, chains
 
     def __call__(self, frames: Array) -> list[Told]:
         """What happened to frames [T or 1, B, *input], some samples after the other."""
@@ -58,22 +58,22 @@ class Hand:
 
 
 class Chains:
-    """The chains of a program, made when they are asked for the second time; ``batch`` is the other way."""
+    """The chains of a program, made when they are asked for the second time."""
 
-    def __init__(self, program: Program, batch: Callable[[Samples], object]) -> None:
-        self._program, self._batch, self._asked, self._lock = program, batch, 0, Lock()
+    def __init__(self, program: Program) -> None:
+        self._program, self._asked, self._lock = program, 0, Lock()
         self._weights: dict[str, Weights] | None = None  # where chains serve
         self._free: list[Hand] = []  # hands in which there is no sample
         self._chosen: dict[int, bool] = {}  # bits of a number of samples -> whether chains are the faster way
 
-    def record(self, samples: Samples, request: Request) -> Record | None:
-        """What happened to few samples; None where chains do not serve, or a batch is the faster way."""
+    def record(self, samples: Samples, request: Request, batch: Batch) -> Record | None:
+        """What happened to few samples; None where chains do not serve, or a ``batch`` is the faster way."""
         number, limit = samples.number, request.batch
         limited = request.memory is not None or (limit is not None and limit < number)
         if limited or asks_more(request) or (number != 1 and not self._few(number)):
             return None
         weights = self._ready()
-        if weights is None or (number > FEW and not self._faster(weights, samples)):
+        if weights is None or (number > FEW and not self._faster(weights, samples, batch)):
             return None
         return self._through(weights, samples)
 
@@ -81,11 +81,12 @@ class Chains:
         """Whether chains may be the faster way for so many, each thread with the part that it would have of a batch."""
         return 0 < samples * seconds(self._program) < WORTH * overhead(self._program) * available()
 
-    def _faster(self, weights: dict[str, Weights], samples: Samples) -> bool:
+    def _faster(self, weights: dict[str, Weights], samples: Samples, batch: Batch) -> bool:
         """Whether chains take less time than a batch for about so many, tried once: that depends on how many fire."""
         about = samples.number.bit_length()
         if about not in self._chosen:
-            self._chosen[about] = cpu.ratio(self._batch, partial(self._through, weights), samples) > 1
+            chains = partial(self._through, weights)
+            self._chosen[about] = cpu.ratio(lambda some: batch(self._program, some, Request()), chains, samples) > 1
         return self._chosen[about]
 
     def _through(self, weights: dict[str, Weights], samples: Samples) -> Record:
@@ -93,7 +94,7 @@ class Chains:
 
         def part(start: int, end: int) -> list[Told]:
             with self._lock:
-                hand = self._free.pop() if self._free else Hand(self._program, weights)
+                hand = self._free.pop() if self._free else Hand(self._program, weights, {})
             try:
                 return hand(frames[:, start:end])
             finally:
@@ -117,7 +118,9 @@ class Chains:
             program = self._program
             if self._asked == 2 and program.kernels == "fast" and program.integers:
                 chain = cpu.chained(program)
-                self._weights = None if chain is None else chain.weights
+                if chain is not None:
+                    self._weights = chain.weights
+                    self._free.append(Hand(program, chain.weights, {1: chain}))
             return self._weights
 
 

@@ -67,7 +67,7 @@ class Engine:
         with no_lost_threads():
             entering, ends = enter.check(self.graph, samples, pack=away, loops=self.kernels != "plain")
         ready = self.ready(ends)
-        if self.steps is None and self._chains and (record := self._chains.record(entering, request)):
+        if self.steps is None and self._chains and (record := self._chains.record(entering, request, self._in_blocks)):
             request.progress(entering.number, entering.number)
             return record
         return self._in_blocks(ready, entering, request)
@@ -132,8 +132,7 @@ class Engine:
             with no_lost_threads():
                 self._program = build.build(self.graph, self.device, self.kernels, self._entering)
             self._repeats = Repeats(self._program, cuda.recorder_for(self.device) if self.kernels == "triton" else None)
-            self._chains = Chains(self._program, partial(self._in_blocks, self._program, request=Request()))
-            self._cuts = {}
+            self._chains, self._cuts = Chains(self._program), {}
         return self._program
 
 

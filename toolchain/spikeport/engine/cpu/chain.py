@@ -86,8 +86,8 @@ def prepare(
     counts, totals = np.zeros((len(layers), steps, KINDS), np.int64), np.zeros((len(layers), KINDS), np.int64)
     steps, channels = steps if node.coding == "events" else 1, node.shape[0]
     wire = Wire.empty(steps, samples, node.shape, padded(channels) if x.high <= maps.STEEPEST else channels)
-    chain = Chain(whole, wire.channels_first, float(node.unit), layers, counts, totals)
-    chain.weights = chain.weights if weights is None else weights
+    shared = {} if weights is None else weights
+    chain = Chain(whole, wire.channels_first, float(node.unit), layers, counts, totals, weights=shared)
     if not _filled(chain, graph, wire, names, program):
         return None
     chain.calls.append(settled(over_steps, counts, totals))

@@ -87,13 +87,13 @@ def function(
     inputs, outputs = ["x", *parameters], ["spikes"]
     if time == "step":
         inputs, outputs = [*inputs, *states], [*outputs, *(f"{state}_out" for state in states)]
-        step(body)
+        step(body, whole)
     elif time == "scan":
         _scan(body, step, states, state_kind, whole)
     else:
         _unrolled(body, step, states, state_kind, whole, node.timesteps)
     if floats is not None:
-        whole_floats.spikes(body, whole.spikes)
+        body.of_kind(whole.spikes, "spikes", like="x")
     opsets = [helper.make_opsetid("", OPSET)]
     return helper.make_function(DOMAIN, function_name(node, time, profile), inputs, outputs, body.nodes, opsets)
 

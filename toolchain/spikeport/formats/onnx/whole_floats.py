@@ -38,7 +38,7 @@ def _size(values: Array) -> int:
 def parameters(body: Body, profile: Profile, kind: int, *, cuba: bool) -> Names:
     """What `step` reads and writes, of all steps: what does not depend on the states is computed once a call.
 
-    What enters holds the bias, but where it is not added to a current; spikes are floats, see `spikes`.
+    What enters holds the bias, but where it is not added to a current; spikes are of that ``kind``, too.
     """
     ends = {"lowest": -profile.state_top, "highest": profile.state_top, "lift": 1 << STATE_SHIFT}
     for name, value in ends.items():
@@ -55,11 +55,6 @@ def parameters(body: Body, profile: Profile, kind: int, *, cuba: bool) -> Names:
     if not cuba:
         arriving = body.op("Add", [arriving, "bias_float"], "driving")
     return Names(arriving, body.op("Mul", ["threshold_float", "lift"], "level"), "ones")
-
-
-def spikes(body: Body, ones: str) -> None:
-    """The spikes of all steps in the type of x."""
-    body.of_kind(ones, "spikes", like="x")
 
 
 def step(body: Body, names: Names = Names(), *, node: LIF, kind: int) -> None:
