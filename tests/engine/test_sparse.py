@@ -76,19 +76,40 @@ def test_more_events_than_16_bits_sum_are_carried_in_time():
 
 
 @pytest.mark.parametrize(
-    ("capability", "lanes"),
-    [("AVX2", {10: 16, 24: 32, 40: 64, 72: 32, 128: 64}), ("AVX512", {10: 16, 24: 32, 40: 64, 72: 64, 128: 64})],
+    ("capability", "inputs", "chosen"),
+    [
+        ("AVX2", 512, {72: (32, 1), 128: (64, 1)}),
+        ("AVX512", 512, {72: (64, 1), 128: (64, 1)}),
+        ("AVX512", 8, {10: (64, 4), 16: (64, 4), 17: (64, 2), 32: (64, 2), 33: (64, 1), 64: (64, 1)}),
+        ("AVX512", 64, {16: (32, 2), 32: (64, 2), 40: (64, 1)}),
+    ],
 )
-def test_vectors_have_the_length_that_costs_least_on_this_processor(monkeypatch, capability, lanes):
-    """72 channels: three vectors of 32 cost 1.8 times one of 64 with AVX2, 2.55 times with AVX512; two of 64 cost 2."""
+def test_vectors_have_the_length_that_costs_least_on_this_processor(monkeypatch, capability, inputs, chosen):
+    """And few channels share them with rows below: each case by hand from the costs in `sparse`.
+
+    72 channels: three vectors of 32 cost 1.8 times one of 64 with AVX2, 2.4 times with AVX512; two of 64 cost 2. 64 to
+    16 channels: four rows of places in one vector would need 72 KiB of weights.
+    """
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    x = np.random.default_rng(1).random((2, 8, 4, 5)) < 0.3
-    for channels, each in lanes.items():
-        node = Conv(np.random.default_rng(0).integers(-128, 128, (channels, 8, 3, 3)).astype(np.int8), padding=(1, 1))
-        rows = sparse.rows(node, Range(0, 1), (8, 4, 5))
-        assert rows.plan.lanes == each
+    x = np.random.default_rng(1).random((2, inputs, 7, 5)) < 0.3
+    for channels, vector in chosen.items():
+        weight = np.random.default_rng(0).integers(-128, 128, (channels, inputs, 3, 3)).astype(np.int8)
+        node = Conv(weight, padding=(1, 1))
+        rows = sparse.rows(node, Range(0, 1), (inputs, 7, 5))
+        assert (rows.plan.lanes, rows.plan.fold) == vector
         sums = rows(torch.as_tensor(x, dtype=torch.uint8)).numpy()
         np.testing.assert_array_equal(sums, meaning.products(node, x[None].astype(np.int64))[0])
+
+
+def test_rows_of_places_share_weights_only_where_windows_lie_so():
+    """Not of a matrix, a line, or a kernel with gaps; and not more rows than there are."""
+    weight = np.ones((10, 8, 3, 3), np.int8)
+    assert sparse.rows(Linear(np.ones((10, 128), np.int8)), Range(0, 1), (128,)).plan.fold == 1
+    line = Conv(weight[..., 0], stride=(1,), padding=(1,), dilation=(1,))
+    assert sparse.rows(line, Range(0, 1), (8, 9)).plan.fold == 1
+    assert sparse.rows(Conv(weight, dilation=(2, 1)), Range(0, 1), (8, 9, 9)).plan.fold == 1
+    folds = [sparse.rows(Conv(weight), Range(0, 1), (8, height, 9)).plan.fold for height in (3, 4, 5, 6)]
+    assert folds == [1, 2, 2, 4]
 
 
 def test_events_are_added_only_where_they_are_few_and_can_be():

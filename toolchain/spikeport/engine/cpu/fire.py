@@ -24,6 +24,7 @@ from spikeport.engine.cpu.structures import (
     Plan,
     Scratch,
     State,
+    Strip,
     Whole,
 )
 from spikeport.engine.cpu.sums import row
@@ -35,17 +36,21 @@ SIXTEEN = 2 * EIGHT
 
 
 @part(forceinline=True)
-def _take(row: Any, out: Any, first: int, apart: int, lanes: int, live: int) -> None:
-    """What is kept of a map, from ``first`` on ``live`` of each ``apart`` channels, to a row of places."""
-    for j in range(len(row) // lanes):
-        copy(out[first + j * apart :][:live], row[j * lanes :])
+def _take(block: Any, out: Any, strip: Strip) -> None:
+    """What is kept of a map, to a block."""
+    for r in range(strip.rows):
+        for j in range(len(block) // strip.lanes):
+            kept = out[strip.first + r * strip.below + j * strip.apart :][: strip.live]
+            copy(kept, block[j * strip.lanes + r * strip.each :])
 
 
 @part(forceinline=True)
-def _put(row: Any, out: Any, first: int, apart: int, lanes: int, live: int) -> None:
+def _put(block: Any, out: Any, strip: Strip) -> None:
     """The way back."""
-    for j in range(len(row) // lanes):
-        copy(row[j * lanes :][:live], out[first + j * apart :])
+    for r in range(strip.rows):
+        for j in range(len(block) // strip.lanes):
+            told = block[j * strip.lanes + r * strip.each :][: strip.live]
+            copy(told, out[strip.first + r * strip.below + j * strip.apart :])
 
 
 @part(forceinline=True)
@@ -58,30 +63,29 @@ def _step(
     k: int,  # where the parameters of the first place begin
     width: int,  # of a place among the parameters
     out: Any,
-    place: int,  # where the spikes of the first place go; vectors may write beyond those of a place
-    apart: int,
-    lanes: int,
-    live: int,  # of the lanes, those that are channels
+    strip: Strip,  # where spikes go; vectors may write beyond those of a place
     counts: Any,  # [5]: what is counted is added
 ) -> None:
-    """A step of a row of neurons."""
+    """A step of rows of neurons."""
     a = b = c = d = e = 0
-    again, bare = k % width, constants.bare != 0
+    again, bare, live = k % width, constants.bare != 0, strip.live
     left, right, kept, lost, spare, top, _, watch, _ = constants
     whole = Constants(left, right, kept, lost, spare, top, None, watch, None)  # of sums that are integers
-    for at in range(0, len(sums), lanes):
-        for lane in range(0, live, SIXTEEN):
-            places, some = Places(at + lane, at + lane, k + lane, place + lane), min(live - lane, SIXTEEN)
-            if bare and some > EIGHT:
-                a += advance(sums, now, step, out, places, some, whole, BARE, TWO).fired
-            elif bare:
-                a += advance(sums, now, step, out, places, some, whole, BARE, ONE).fired
-            else:
-                counted = advance(sums, now, step, out, places, some, whole, CHECKED, TWO)
-                a, b = a + counted.fired, b + counted.saturated
-                c, d, e = c + counted.beyond, d + counted.active, e + counted.wrapped
-        place += apart
-        k = k + width if k + width < pattern else again
+    for r in range(strip.rows):
+        place = strip.first + r * strip.below
+        for at in range(r * strip.each, len(sums), strip.lanes):
+            for lane in range(0, live, SIXTEEN):
+                places, some = Places(at + lane, at + lane, k + lane, place + lane), min(live - lane, SIXTEEN)
+                if bare and some > EIGHT:
+                    a += advance(sums, now, step, out, places, some, whole, BARE, TWO).fired
+                elif bare:
+                    a += advance(sums, now, step, out, places, some, whole, BARE, ONE).fired
+                else:
+                    counted = advance(sums, now, step, out, places, some, whole, CHECKED, TWO)
+                    a, b = a + counted.fired, b + counted.saturated
+                    c, d, e = c + counted.beyond, d + counted.active, e + counted.wrapped
+            place += strip.apart
+            k = k + width if k + width < pattern else again
     counts[FIRED] += a
     counts[SATURATED] += b
     counts[BEYOND] += c
@@ -102,7 +106,7 @@ def fire(
     state: Integers,  # [2, B, as spikes] membrane and current between calls, or [0, 0, 0]
     lists: Lists,  # of all steps of one sample or more
     scratch: Scratch,
-    block: Block,  # one row of places
+    block: Block,  # `fold` rows of places
     counts: Whole,  # [T, 5]: what is counted is added
     begin: int,
     end: int,
@@ -113,7 +117,8 @@ def fire(
     later, tile by tile from the last, row by row; what would leave these samples goes by way of ``block``.
     """
     lanes, steps, alone, carried = plan.lanes, len(x), len(spikes) == 0, len(state) > 0
-    width, rows, columns = lanes * len(weight), plan.leaving[0], plan.leaving[1]
+    each, rows, columns = lanes // plan.fold, plan.leaving[0], plan.leaving[1]
+    width = each * len(weight)
     apart = (after.shape[2] if alone else spikes.shape[2]) // (rows * columns)
     v, current, sums, fires, _ = block
     now, leak = State(v, current, None), layer.leak
@@ -124,28 +129,29 @@ def fire(
             listed(x[m % steps, start + m // steps], plan, Lists(lists.events[m], lists.starts[m]))
         for tile_and_sample in range(len(weight) * some):
             tile, m = len(weight) - 1 - tile_and_sample // some, tile_and_sample % some
-            n, live = start + m, min(lanes, plan.channels - tile * lanes)
-            for i in range(rows):
-                first = i * columns * apart + tile * lanes
+            n, live = start + m, min(each, plan.channels - tile * lanes)
+            for i in range(0, rows, plan.fold):
+                first, below = i * columns * apart + tile * lanes, columns * apart
+                strip = Strip(min(plan.fold, rows - i), lanes, each, live, first, below, apart)
+                aside = Strip(strip.rows, lanes, each, live, 0, each, lanes)  # in the block
                 clear(v)
                 if leak is not None:
                     clear(current)
                 if carried:
-                    _take(v, state[0, n], first, apart, lanes, live)
-                    _take(current, state[1, n], first, apart, lanes, live)
-                beyond = first + columns * apart + SIXTEEN > (end - n) * rows * columns * apart
+                    _take(v, state[0, n], strip)
+                    _take(current, state[1, n], strip)
+                beyond = first + strip.rows * below + SIXTEEN > (end - n) * rows * below
                 for t in range(steps):
                     here = Lists(lists.events[m * steps + t], lists.starts[m * steps + t])
-                    row(i, plan, weight[tile], here, scratch, sums)
+                    row(i // plan.fold, plan, weight[tile], here, scratch, sums)
                     if not alone:
-                        step = of_step(layer, t)
-                        told, k = (now, sums, constants, step, pattern), i * columns * width % pattern + tile * lanes
-                        out, place, far = (fires, 0, lanes) if beyond else (spikes[t, n], first, apart)
-                        _step(*told, k, width, out, place, far, lanes, live, counts[t])
+                        step, k = of_step(layer, t), i * columns * width % pattern + tile * lanes
+                        out, there = (fires, aside) if beyond else (spikes[t, n], strip)
+                        _step(now, sums, constants, step, pattern, k, width, out, there, counts[t])
                         if beyond:
-                            _put(fires, spikes[t, n], first, apart, lanes, live)
+                            _put(fires, spikes[t, n], strip)
                     if len(after) > 0:
-                        _put(sums if alone else v, after[t, n], first, apart, lanes, live)
+                        _put(sums if alone else v, after[t, n], strip)
                 if carried:
-                    _put(v, state[0, n], first, apart, lanes, live)
-                    _put(current, state[1, n], first, apart, lanes, live)
+                    _put(v, state[0, n], strip)
+                    _put(current, state[1, n], strip)

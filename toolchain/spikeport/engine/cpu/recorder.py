@@ -15,7 +15,7 @@ from spikeport.engine.cpu.tape import CONV, GATE, LINEAR, NEURONS, OWN, SCALE, W
 from spikeport.graph import LIF, Array, Conv, Delay, Gate, Graph, Linear, Node, Scale, Shape, Synapse, over_neurons
 
 KIND: Mapping[type[Node], int] = {Scale: SCALE, Linear: LINEAR, Conv: CONV, Gate: GATE}
-PLAN = 18  #: numbers of a plan
+PLAN = 19  #: numbers of a plan
 Part = str | tuple[str]  #: a node, or what enters a matrix of the circuit's own
 
 

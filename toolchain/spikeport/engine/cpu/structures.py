@@ -101,7 +101,11 @@ FIRED, SATURATED, BEYOND, ACTIVE, WRAPPED = range(KINDS)
 
 
 class Plan(NamedTuple):
-    """How windows lie on a map: (rows, columns) each, and of what enters also the channels, padded to eight."""
+    """How windows lie on a map: (rows, columns) each, and of what enters also the channels, padded to eight.
+
+    With a ``fold`` above 1, ``kernel`` and ``stride`` are those of a window that holds the windows of so many rows of
+    places, one below the other.
+    """
 
     size: tuple[int, int, int]
     kernel: tuple[int, int]
@@ -111,9 +115,25 @@ class Plan(NamedTuple):
     leaving: tuple[int, int]
     high: int  #: the largest input: one of size s is s events
     channels: int  #: that leave
-    lanes: int  #: those of them in a row of weights: 16, 32 or 64, the last of which may be none
+    lanes: int  #: in a row of weights: 16, 32 or 64, the last of which may be no channel
     taps: int  #: columns of the kernel that an event adds to at once; none of a linear layer
     together: int  #: events after which 16 bits may be full
+    fold: int = 1  #: rows of output places whose sums a row of weights has side by side, ``lanes / fold`` each
+
+
+class Strip(NamedTuple):
+    """Rows of places in a block and in a map: place j of row r has ``live`` channels from ``j * lanes + r * each`` on.
+
+    In the map from ``first + r * below + j * apart`` on.
+    """
+
+    rows: Any
+    lanes: Any
+    each: Any
+    live: Any
+    first: Any
+    below: Any
+    apart: Any
 
 
 class Band(NamedTuple):
