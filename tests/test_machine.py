@@ -65,6 +65,14 @@ def test_a_change_in_a_file_changes_its_key_and_those_of_files_that_compile_it_i
     assert {name for name in after if after[name] != before[name]} == {changed, *others}
 
 
+def test_a_loop_outside_of_the_package_has_a_key_of_all_that_it_imports(package):
+    file = package.parent / "test_loops.py"
+    file.write_text("from spikeport.engine.cpu import loops\n")
+    cpu, machine = package / "engine" / "cpu", package / "machine"
+    assert keys.sources(file, package) >= {file, cpu / "loops.py", cpu / "vectors.py", machine / "llvm.py"}
+    assert package / "engine" / "neuron.py" not in keys.sources(file, package)
+
+
 def test_the_key_of_the_neurons_holds_no_sums_and_that_of_training_nothing_of_the_engine():
     assert {path.name for path in keys.sources(LOIHI)} == {
         *("kernels.py", "advance.py", "lanes.py", "loihi_step.py", "real_step.py", "moves.py", "structures.py"),

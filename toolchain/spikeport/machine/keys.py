@@ -1,7 +1,8 @@
 """The name of a loop's machine code on disk: a number for the sources that went into it, and for no others.
 
 numba keeps code until the loop's own file changes. What that file imports may be compiled into the loop as well: other
-loops, vectors, constants. All of that lies in the folder of the file, or in `machine`.
+loops, vectors, constants. All of that lies in the folder of the file, or in `machine`; of a file outside of the package,
+anywhere in it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def key(file: Path, package: Path = PACKAGE) -> str:
 
 
 def sources(file: Path, package: Path = PACKAGE) -> frozenset[Path]:
-    """A source file, those that it imports from its own folder or from `machine`, those that they import, and so on."""
+    """A source file, those that may be compiled into its loops, those that may be compiled into theirs, and so on."""
     known: set[Path] = set()
     waiting = [file] if file.is_file() else []  # a loop that was typed in has none
     while waiting:
@@ -41,10 +42,11 @@ def sources(file: Path, package: Path = PACKAGE) -> frozenset[Path]:
 
 @cache
 def _imported(file: Path, package: Path) -> tuple[Path, ...]:
-    """The files that a source file imports from its own folder or from `machine`."""
+    """The files that a source file imports from its own folder or from `machine`; from outside, all of the package."""
     head = BODY.split(file.read_text("utf-8"), maxsplit=1)[0]  # to parse all of a file takes ten times as long
     paths = (_file(name, package) for name in _names(ast.parse(head), package))
-    return tuple(path for path in paths if path is not None and path.parent in (file.parent, package / "machine"))
+    outside, near = not file.is_relative_to(package), (file.parent, package / "machine")
+    return tuple(path for path in paths if path is not None and (outside or path.parent in near))
 
 
 def _names(tree: ast.Module, package: Path) -> Iterator[str]:
