@@ -1,8 +1,8 @@
 """The name of a loop's machine code on disk: a number for the sources that went into it, and for no others.
 
 numba keeps code until the loop's own file changes. What that file imports may be compiled into the loop as well: other
-loops, vectors, constants. All of that lies in the folder of the file, or in `machine`; of a file outside of the package,
-anywhere in it.
+loops, vectors, constants. All of that lies in the folder of the file, or in `machine`; for a file that is none of the
+package's, anywhere in it.
 """
 
 from __future__ import annotations

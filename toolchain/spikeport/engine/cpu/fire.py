@@ -14,6 +14,7 @@ from spikeport.engine.cpu.structures import (
     FIRED,
     SATURATED,
     WRAPPED,
+    Apart,
     Block,
     Bytes,
     Constants,
@@ -62,30 +63,36 @@ def _step(
     pattern: int,
     k: int,  # where the parameters of the first place begin
     width: int,  # of a place among the parameters
+    columns: int,
     out: Any,
     strip: Strip,  # where spikes go; vectors may write beyond those of a place
     counts: Any,  # [5]: what is counted is added
 ) -> None:
     """A step of rows of neurons."""
     a = b = c = d = e = 0
-    again, bare, live = k % width, constants.bare != 0, strip.live
+    bare, live = constants.bare != 0, strip.live
     left, right, kept, lost, spare, top, _, watch, _ = constants
     whole = Constants(left, right, kept, lost, spare, top, None, watch, None)  # of sums that are integers
+    number = columns if pattern == width else 1  # of places with the same parameters
+    apart = Apart(number, strip.lanes, strip.apart)
     for r in range(strip.rows):
-        place = strip.first + r * strip.below
-        for at in range(r * strip.each, len(sums), strip.lanes):
-            for lane in range(0, live, SIXTEEN):
-                places, some = Places(at + lane, at + lane, k + lane, place + lane), min(live - lane, SIXTEEN)
+        if r > 0:
+            k = (k + columns * width) % pattern
+        for lane in range((live - 1) // SIXTEEN * SIXTEEN, -1, -SIXTEEN):
+            some, own, place = min(live - lane, SIXTEEN), r * strip.each + lane, strip.first + r * strip.below + lane
+            here = k
+            for j in range(0, columns, number):
+                at = own + j * strip.lanes
+                places = Places(at, at, here + lane, place + j * strip.apart)
+                here = here + width if here + width < pattern else here + width - pattern
                 if bare and some > EIGHT:
-                    a += advance(sums, now, step, out, places, some, whole, BARE, TWO).fired
+                    a += advance(sums, now, step, out, places, apart, some, whole, BARE, TWO).fired
                 elif bare:
-                    a += advance(sums, now, step, out, places, some, whole, BARE, ONE).fired
+                    a += advance(sums, now, step, out, places, apart, some, whole, BARE, ONE).fired
                 else:
-                    counted = advance(sums, now, step, out, places, some, whole, CHECKED, TWO)
+                    counted = advance(sums, now, step, out, places, apart, some, whole, CHECKED, TWO)
                     a, b = a + counted.fired, b + counted.saturated
                     c, d, e = c + counted.beyond, d + counted.active, e + counted.wrapped
-            place += strip.apart
-            k = k + width if k + width < pattern else again
     counts[FIRED] += a
     counts[SATURATED] += b
     counts[BEYOND] += c
@@ -118,7 +125,7 @@ def fire(
     """
     lanes, steps, alone, carried = plan.lanes, len(x), len(spikes) == 0, len(state) > 0
     each, rows, columns = lanes // plan.fold, plan.leaving[0], plan.leaving[1]
-    width = each * len(weight)
+    width, groups = each * len(weight), -(-rows // plan.fold)
     apart = (after.shape[2] if alone else spikes.shape[2]) // (rows * columns)
     v, current, sums, fires, _ = block
     now, leak = State(v, current, None), layer.leak
@@ -130,7 +137,8 @@ def fire(
         for tile_and_sample in range(len(weight) * some):
             tile, m = len(weight) - 1 - tile_and_sample // some, tile_and_sample % some
             n, live = start + m, min(each, plan.channels - tile * lanes)
-            for i in range(0, rows, plan.fold):
+            for group in range(groups):
+                i = group * plan.fold
                 first, below = i * columns * apart + tile * lanes, columns * apart
                 strip = Strip(min(plan.fold, rows - i), lanes, each, live, first, below, apart)
                 aside = Strip(strip.rows, lanes, each, live, 0, each, lanes)  # in the block
@@ -140,14 +148,15 @@ def fire(
                 if carried:
                     _take(v, state[0, n], strip)
                     _take(current, state[1, n], strip)
+                k = i * columns * width % pattern + tile * lanes
                 beyond = first + strip.rows * below + SIXTEEN > (end - n) * rows * below
                 for t in range(steps):
                     here = Lists(lists.events[m * steps + t], lists.starts[m * steps + t])
-                    row(i // plan.fold, plan, weight[tile], here, scratch, sums)
+                    row(group, plan, weight[tile], here, scratch, sums)
                     if not alone:
-                        step, k = of_step(layer, t), i * columns * width % pattern + tile * lanes
+                        step = of_step(layer, t)
                         out, there = (fires, aside) if beyond else (spikes[t, n], strip)
-                        _step(now, sums, constants, step, pattern, k, width, out, there, counts[t])
+                        _step(now, sums, constants, step, pattern, k, width, columns, out, there, counts[t])
                         if beyond:
                             _put(fires, spikes[t, n], strip)
                     if len(after) > 0:

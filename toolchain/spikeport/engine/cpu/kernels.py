@@ -23,6 +23,7 @@ from spikeport.engine.cpu.structures import (
     FIRED,
     SATURATED,
     WRAPPED,
+    Apart,
     Block,
     Bytes,
     Constants,
@@ -39,6 +40,7 @@ from spikeport.machine.llvm import EIGHT
 BLOCK = 2048  #: neurons that a loop keeps in the cache: 8 KiB of state
 UNITS = (0, 0)
 LANES = EIGHT * len(UNITS)  #: neurons that take a step together
+ONCE = Apart(1, 0, 0)
 BARE, CHECKED = None, ()  #: whether `advance` counts spikes alone, or all
 
 
@@ -106,18 +108,18 @@ def step(
     if rules.bare != 0:
         for i in range(0, filled, LANES):
             here = Places(at + i, own + i, k + i, place + i)
-            fired += advance(sums, now, layer, fires, here, LANES, rules, BARE, UNITS).fired
+            fired += advance(sums, now, layer, fires, here, ONCE, LANES, rules, BARE, UNITS).fired
     else:
         for i in range(0, filled, LANES):
             here = Places(at + i, own + i, k + i, place + i)
-            counted = advance(sums, now, layer, fires, here, LANES, rules, CHECKED, UNITS)
+            counted = advance(sums, now, layer, fires, here, ONCE, LANES, rules, CHECKED, UNITS)
             fired, saturated, beyond = fired + counted.fired, saturated + counted.saturated, beyond + counted.beyond
             busy, wrapped = busy + counted.active, wrapped + counted.wrapped
     if filled < n:  # too few for a vector: by way of one that may be written beyond them
         last, last_spikes, left = block.arriving, block.fires, n - filled
         copy(sums[at + filled : at + n], last)
         here = Places(0, own + filled, k + filled, 0)
-        counted = advance(last, now, layer, last_spikes, here, left, rules, CHECKED, UNITS)
+        counted = advance(last, now, layer, last_spikes, here, ONCE, left, rules, CHECKED, UNITS)
         copy(last_spikes[:left], fires[place + filled :])
         fired, saturated, beyond = fired + counted.fired, saturated + counted.saturated, beyond + counted.beyond
         busy, wrapped = busy + counted.active, wrapped + counted.wrapped

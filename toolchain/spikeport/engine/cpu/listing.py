@@ -12,7 +12,7 @@ from spikeport.engine.cpu.vectors import ones_of, put
 from spikeport.machine import compiled, part
 
 MARGIN = 24  #: events that may be written beyond the last
-BITS = np.zeros(256 * 8, np.int32)  #: places of the bits that a byte has set, the lowest first, eight a byte
+BITS = np.zeros(256 * 8, np.uint8)  #: places of the bits that a byte has set, the lowest first, eight a byte
 for _byte in range(256):
     _places = [place for place in range(8) if _byte >> place & 1]
     BITS[8 * _byte : 8 * _byte + len(_places)] = _places

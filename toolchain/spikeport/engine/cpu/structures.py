@@ -86,6 +86,14 @@ class Places(NamedTuple):
     spikes: int
 
 
+class Apart(NamedTuple):
+    """How often a vector of neurons takes a step, each time further on, with the same parameters."""
+
+    number: int
+    sums: int  #: and their state
+    spikes: int
+
+
 class Counted(NamedTuple):
     """What neurons did in a step, in the order of the columns of a layer's counts, [T, 5] int64."""
 

@@ -40,14 +40,16 @@ TURNED = 8  #: channels that `turn_bytes` turns together
 
 @intrinsic
 def put(typing: Any, events: Any, at: Any, first: Any, source: Any, index: Any) -> Any:
-    """``events[at : at + 8] = first + source[index : index + 8]``, int32, at once."""
+    """``events[at : at + 8] = first + source[index : index + 8]``, int32, at once; ``source`` may be bytes."""
     signature = types.void(events, at, first, source, index)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kinds, eight = signature.args, ir.VectorType(INT, 8)
         target = pointer(context, builder, kinds[0], arguments[0], arguments[1], eight)
-        origin = pointer(context, builder, kinds[3], arguments[3], arguments[4], eight)
-        moved = builder.add(builder.load(origin, align=4), spread(builder, arguments[2], 8))
+        narrow = ir.VectorType(context.get_value_type(kinds[3].dtype), 8)
+        origin = pointer(context, builder, kinds[3], arguments[3], arguments[4], narrow)
+        read = builder.load(origin, align=narrow.element.width // 8)
+        moved = builder.add(read if narrow == eight else builder.zext(read, eight), spread(builder, arguments[2], 8))
         builder.store(moved, target, align=4)
         return context.get_dummy_value()
 
