@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import spikeport.threads
-from layer_chains import features, lines, maps
+from layer_chains import features, fed_back, lines, maps
 from random_graphs import random_graph
 from spikeport.engine import chains, cpu, simulate
 from spikeport.engine.blocks import overhead, seconds
@@ -19,7 +19,8 @@ from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, LOIHI2, Graph, Input, Linear, Loihi, Range
 from spikeport.target import Request
 
-CASES = [*((lines, n) for n in (1, 128)), *((make, n) for make in (maps, features) for n in (1, 7, 24, 65, 130))]
+CHANNELS = {maps: (1, 7, 24, 65, 130), features: (1, 7, 24, 65, 130), fed_back: (1, 8, 24, 65, 130)}
+CASES = [*((lines, n) for n in (1, 128)), *((make, n) for make, sizes in CHANNELS.items() for n in sizes)]
 
 
 @pytest.mark.parametrize(("make", "channels"), CASES)

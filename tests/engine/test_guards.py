@@ -10,7 +10,7 @@ import pytest
 
 from conformance.cases import KINDS, case
 from equal_records import ALL
-from layer_chains import features, lines, maps
+from layer_chains import features, fed_back, lines, maps
 from spikeport.engine import chains, simulate
 from spikeport.engine.run import Engine
 from spikeport.findings import SpikeportError
@@ -158,13 +158,13 @@ def test_maps_of_any_size(guards, integers, size, kernel, channels):
 
 
 @pytest.mark.parametrize("channels", [1, 7, 24, 65])
-@pytest.mark.parametrize("make", [lines, maps, features])
+@pytest.mark.parametrize("make", [lines, maps, features, fed_back])
 def test_prepared_chains(monkeypatch, make, channels):
     """Their arrays stay: guards are looked at behind every block of samples."""
     here, inside = Guarded(), chains.Hand
     for name in ("FEW", "WORTH", "WAKE"):  # one thread, and no batch
         monkeypatch.setattr(chains, name, np.inf)
-    for name in ("chain", "fused", "kernels", "maps", "sparse", "wires"):
+    for name in ("chain", "cycle", "fused", "kernels", "maps", "matrix", "sparse", "wires"):
         monkeypatch.setattr(importlib.import_module(f"spikeport.engine.cpu.{name}"), "np", here)
     net, blocks = make(channels), []
 

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spikeport.engine.cpu import kernels, maps
+from spikeport.engine.cpu import kernels, maps, matrix
+from spikeport.engine.cpu.cycle import Cycle, fed_back
 from spikeport.engine.cpu.fire import fire
 from spikeport.engine.cpu.fused import Layer, laid_out
 from spikeport.engine.cpu.small_maps import pooled
 from spikeport.engine.cpu.small_sums import over_steps, weighed
 from spikeport.engine.cpu.structures import FIRED, KINDS, Constants, Parameters, Plan
 from spikeport.engine.cpu.wires import Call, Sums, Weights, Wire, laid, padded
-from spikeport.graph import LIF, STATE_SHIFT, Array, Flatten, Graph, Pool, Readout, Synapse, over_neurons
+from spikeport.graph import LIF, STATE_SHIFT, Array, Flatten, Graph, Linear, Pool, Readout, Synapse, over_neurons
 from spikeport.graph.shifts import shift_each
 from spikeport.machine import settled
 
@@ -34,7 +35,7 @@ BYTES = 256  #: values beyond are none
 
 @dataclass
 class Chain:
-    """A feed-forward graph, ready for so many samples at a time, or for one step. Nobody else may call it meanwhile."""
+    """A graph without branches, ready for so many samples at a time, or for one step. Nobody else may call it then."""
 
     whole: bool  #: whether all steps of a sample are run, from no state; else one step goes on where the last one was
     entry: Array  #: [T or 1, B, *input], a view of where samples go
@@ -73,9 +74,13 @@ def prepare(
 
     ``samples`` at a time; ``weights``: of another chain of the graph, to be read by both.
     """
-    graph = shift_each(program.graph)  # the weights that are added
-    names = [name for name in graph.order if name != graph.input]
-    one_way = all(len(graph.sources(name)) == 1 and len(graph.targets(name)) <= 1 for name in names)
+    graph, inner = shift_each(program.graph), _inner(program)  # the weights that are added
+    if inner is None or (inner and not whole):
+        return None
+    names = [name for name in graph.order if name != graph.input and name not in inner]
+    one_way = all(
+        len(set(graph.sources(name)) - inner) == 1 and len(set(graph.targets(name)) - inner) <= 1 for name in names
+    )
     x = program.incoming[graph.input]
     if not one_way or graph.outputs != (names[-1],) or x is None or not 0 <= x.low <= x.high < BYTES:
         return None
@@ -94,9 +99,23 @@ def prepare(
     return chain
 
 
+def _inner(program: Program) -> frozenset[str] | None:
+    """The matrices and delays by which neurons feed back to themselves; None where a cycle is another, or more of it is
+    read."""
+    inner: set[str] = set()
+    for stretch in program.stretches:
+        if stretch.feeds_back:
+            if len(stretch.wanted) > 1 or not stretch.wanted <= program.cycles.keys():
+                return None
+            inner.update(stretch.names)
+            inner -= stretch.wanted
+    return frozenset(inner)
+
+
 def _filled(chain: Chain, graph: Graph, wire: Wire, names: list[str], program: Program) -> bool:
     """Whether every node has its call, the last one a way to be read."""
     sums: Sums | None = None  # of a synapse, for what reads it
+    high = 0  # of what enters that synapse
     for name in names:
         node, x = graph.nodes[name], program.incoming[name]
         if isinstance(node, Synapse) and sums is None and x is not None:
@@ -105,7 +124,12 @@ def _filled(chain: Chain, graph: Graph, wire: Wire, names: list[str], program: P
                 if ready is None:
                     return False
                 chain.weights[name] = ready
-            sums = Sums(chain.weights[name], wire)
+            sums, high = Sums(chain.weights[name], wire), int(x.high)
+        elif isinstance(node, LIF) and sums is not None and name in program.cycles:
+            back = _fed_back(chain, sums, high, program.cycles[name], chain.layers.index(name))
+            if back is None:
+                return False
+            wire, sums = back, None
         elif isinstance(node, LIF) and sums is not None and name in program.joined:
             layer = program.neurons[name].layer  # type: ignore[attr-defined]  # joined they are a `Pair`
             wire, sums = _fired(chain, sums, layer, chain.layers.index(name)), None
@@ -150,6 +174,22 @@ def _fired(chain: Chain, sums: Sums, layer: Layer, number: int) -> Wire:
     told = values, rules, parameters, spikes, nobody, state, block, counts, 0, flat
     chain.calls.append(settled(kernels.neurons, *told))
     return wire
+
+
+def _fed_back(chain: Chain, sums: Sums, high: int, cycle: object, number: int) -> Wire | None:
+    """The call of a matrix and the neurons that read it and themselves; None where the batch has another loop."""
+    node, wire = sums.weights.node, sums.wire
+    if not isinstance(cycle, Cycle) or not cycle.bytes or not isinstance(node, Linear):
+        return None
+    inward = matrix.laid_out(node, np.dtype(np.int32), high)
+    assert inward is not None
+    steps, samples, size = chain.counts.shape[1], chain.entry.shape[1], cycle.matrix.inputs
+    spikes, idle = np.zeros((steps + 1, samples * size), np.uint8), np.empty((0, 0), np.int32)
+    values = wire.values.reshape(len(wire.values), -1)
+    layer, memory = cycle.layer, cycle.memory(inward)
+    told = values, cycle.matrix, inward, layer.rules, layer.of_steps(0, steps), spikes, idle, idle, *memory
+    chain.calls.append(settled(fed_back, *told, chain.counts[number], cycle.together, 0, samples))
+    return Wire(spikes[1:].reshape(steps, samples, size), (size,), size)
 
 
 def _of_a_step(chain: Chain, parameters: Parameters) -> Parameters:

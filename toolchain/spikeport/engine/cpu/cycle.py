@@ -110,21 +110,16 @@ class Cycle:
         """As `neuron.Cycle`; the state is that of the neurons and their last spikes."""
         dtype, size = self.layer.parameters.bias.dtype, self.matrix.inputs
         values = np.asarray(flat(x), np.uint8 if self.bytes else dtype)
-        inputs = size if self.inward is None else self.inward.inputs
         samples = x.shape[1]
         count = samples * size
         spikes = np.empty((steps + 1, count), np.uint8)
         after = np.empty((steps, count) if keep else (NOTHING, NOTHING), dtype)
         own, spikes[0] = (kernels.carried(self.layer.parameters, count), 0) if state is None else state
         told = self.matrix, self.inward, self.layer.watching(watch), self.layer.of_steps(start, steps)
-        together = max(1, kernels.BLOCK // size)
 
         def part(begin: int, end: int) -> Array:
-            counts, row = np.zeros((steps, KINDS), np.int64), padded(size)
-            sums, (back, ahead) = np.empty(together * size, dtype), np.empty((2, row), dtype)
-            memory = Memory(sums, back, ahead, np.empty(max(size, inputs) + MARGIN, np.int32))
-            block = kernels.block(sums, self.layer.parameters, spikes.dtype, size)
-            fed_back(values, *told, spikes, after, own, memory, block, counts, together, begin, end)
+            counts = np.zeros((steps, KINDS), np.int64)
+            fed_back(values, *told, spikes, after, own, *self.memory(), counts, self.together, begin, end)
             return counts
 
         counts = added(over_parts(part, samples, step=1, weight=steps * size))
@@ -132,6 +127,19 @@ class Cycle:
         train = unflat(spikes[1:].reshape(shape), (size,))
         membranes = unflat(after.reshape(shape), (size,)) if keep else None
         return fired(train, membranes, (own, spikes[-1].copy()), counts)
+
+    @property
+    def together(self) -> int:
+        """Samples that take a step together."""
+        return max(1, int(kernels.BLOCK // self.matrix.inputs))
+
+    def memory(self, inward: Matrix | None = None) -> tuple[Memory, Block]:
+        """What the loop works in, with another inward matrix than its own."""
+        dtype, size = self.layer.parameters.bias.dtype, self.matrix.inputs
+        inputs = max(size, *(each.inputs for each in (inward, self.inward) if each is not None), 0)
+        sums, (back, ahead) = np.empty(self.together * size, dtype), np.empty((2, padded(size)), dtype)
+        memory = Memory(sums, back, ahead, np.empty(inputs + MARGIN, np.int32))
+        return memory, kernels.block(sums, self.layer.parameters, np.dtype(np.uint8), size)
 
 
 def prepare(synapse: Linear, layer: Layer, inward: tuple[Linear, int | None] | None) -> Cycle | None:

@@ -141,7 +141,6 @@ def fire(
                 i = group * plan.fold
                 first, below = i * columns * apart + tile * lanes, columns * apart
                 strip = Strip(min(plan.fold, rows - i), lanes, each, live, first, below, apart)
-                aside = Strip(strip.rows, lanes, each, live, 0, each, lanes)  # in the block
                 clear(v)
                 if leak is not None:
                     clear(current)
@@ -150,12 +149,13 @@ def fire(
                     _take(current, state[1, n], strip)
                 k = i * columns * width % pattern + tile * lanes
                 beyond = first + strip.rows * below + SIXTEEN > (end - n) * rows * below
+                there = Strip(strip.rows, lanes, each, live, 0, each, lanes) if beyond else strip  # of spikes
                 for t in range(steps):
                     here = Lists(lists.events[m * steps + t], lists.starts[m * steps + t])
                     row(group, plan, weight[tile], here, scratch, sums)
                     if not alone:
                         step = of_step(layer, t)
-                        out, there = (fires, aside) if beyond else (spikes[t, n], strip)
+                        out = fires if beyond else spikes[t, n]
                         _step(now, sums, constants, step, pattern, k, width, columns, out, there, counts[t])
                         if beyond:
                             _put(fires, spikes[t, n], strip)

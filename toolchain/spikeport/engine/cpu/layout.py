@@ -19,6 +19,7 @@ from spikeport.machine import compiled
 from spikeport.threads import over_parts
 
 TILE = LINE  #: places that are turned together
+SMALL = 1 << 16  #: values that are copied sooner than a loop is called for each step
 
 
 def whole_numbers(frames: Array, unit: float, dtype: torch.dtype) -> Tensor:
@@ -29,8 +30,10 @@ def whole_numbers(frames: Array, unit: float, dtype: torch.dtype) -> Tensor:
         frames = frames.astype(kind if whole else np.float64, copy=False)
     if whole and channels == 1:
         return torch.from_numpy(np.require(frames, requirements=["C", "W"])).reshape(shape)
-    steps = [np.ascontiguousarray(frame).reshape(shape[1], channels, -1) for frame in frames]
-    out = np.empty((*shape[:2], steps[0].shape[2], channels), kind)
+    if frames.flags.c_contiguous or frames.size <= SMALL:  # all steps at once
+        frames = np.ascontiguousarray(frames).reshape(1, shape[0] * shape[1], *shape[2:])
+    steps = [np.ascontiguousarray(frame).reshape(len(frame), channels, -1) for frame in frames]
+    out = np.empty((*frames.shape[:2], steps[0].shape[2], channels), kind)
 
     def part(begin: int, end: int) -> None:
         for frame, into in zip(steps, out, strict=True):
@@ -39,7 +42,7 @@ def whole_numbers(frames: Array, unit: float, dtype: torch.dtype) -> Tensor:
             else:
                 enter(frame, unit, into, begin, end)
 
-    over_parts(part, shape[1], step=1, weight=out[:, 0].size)
+    over_parts(part, frames.shape[1], step=1, weight=out[:, 0].size)
     value = torch.from_numpy(out)
     return value.reshape(*shape[:2], *shape[3:], channels).movedim(-1, 2) if len(shape) > 3 else value.reshape(shape)
 
