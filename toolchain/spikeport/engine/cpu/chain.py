@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spikeport.engine.cpu import kernels, maps, matrix
+from spikeport.engine.cpu import kernels, maps
 from spikeport.engine.cpu.cycle import Cycle, fed_back
 from spikeport.engine.cpu.fire import fire
 from spikeport.engine.cpu.fused import Layer, laid_out
@@ -22,7 +22,7 @@ from spikeport.engine.cpu.small_maps import pooled
 from spikeport.engine.cpu.small_sums import over_steps, weighed
 from spikeport.engine.cpu.structures import FIRED, KINDS, Constants, Parameters, Plan
 from spikeport.engine.cpu.wires import Call, Sums, Weights, Wire, laid, padded
-from spikeport.graph import LIF, STATE_SHIFT, Array, Flatten, Graph, Linear, Pool, Readout, Synapse, over_neurons
+from spikeport.graph import LIF, STATE_SHIFT, Array, Flatten, Graph, Pool, Readout, Synapse, over_neurons
 from spikeport.graph.shifts import shift_each
 from spikeport.machine import settled
 
@@ -115,7 +115,6 @@ def _inner(program: Program) -> frozenset[str] | None:
 def _filled(chain: Chain, graph: Graph, wire: Wire, names: list[str], program: Program) -> bool:
     """Whether every node has its call, the last one a way to be read."""
     sums: Sums | None = None  # of a synapse, for what reads it
-    high = 0  # of what enters that synapse
     for name in names:
         node, x = graph.nodes[name], program.incoming[name]
         if isinstance(node, Synapse) and sums is None and x is not None:
@@ -124,9 +123,9 @@ def _filled(chain: Chain, graph: Graph, wire: Wire, names: list[str], program: P
                 if ready is None:
                     return False
                 chain.weights[name] = ready
-            sums, high = Sums(chain.weights[name], wire), int(x.high)
+            sums = Sums(chain.weights[name], wire)
         elif isinstance(node, LIF) and sums is not None and name in program.cycles:
-            back = _fed_back(chain, sums, high, program.cycles[name], chain.layers.index(name))
+            back = _fed_back(chain, sums, program.cycles[name], chain.layers.index(name))
             if back is None:
                 return False
             wire, sums = back, None
@@ -176,13 +175,11 @@ def _fired(chain: Chain, sums: Sums, layer: Layer, number: int) -> Wire:
     return wire
 
 
-def _fed_back(chain: Chain, sums: Sums, high: int, cycle: object, number: int) -> Wire | None:
+def _fed_back(chain: Chain, sums: Sums, cycle: object, number: int) -> Wire | None:
     """The call of a matrix and the neurons that read it and themselves; None where the batch has another loop."""
-    node, wire = sums.weights.node, sums.wire
-    if not isinstance(cycle, Cycle) or not cycle.bytes or not isinstance(node, Linear):
+    inward, wire = sums.weights.matrix, sums.wire
+    if not isinstance(cycle, Cycle) or not cycle.bytes or inward is None:
         return None
-    inward = matrix.laid_out(node, np.dtype(np.int32), high)
-    assert inward is not None
     steps, samples, size = chain.counts.shape[1], chain.entry.shape[1], cycle.matrix.inputs
     spikes, idle = np.zeros((steps + 1, samples * size), np.uint8), np.empty((0, 0), np.int32)
     values = wire.values.reshape(len(wire.values), -1)

@@ -12,6 +12,8 @@ import numpy as np
 
 from spikeport.engine.cpu import maps, sparse
 from spikeport.engine.cpu.fire import fire
+from spikeport.engine.cpu.gather import Matrix
+from spikeport.engine.cpu.matrix import laid_out
 from spikeport.engine.cpu.small_maps import multiplied
 from spikeport.engine.cpu.structures import KINDS, Block, Lists, Plan, Scratch
 from spikeport.graph import Array, Conv, Linear, Range, Shape, Synapse
@@ -61,9 +63,20 @@ class Weights:
     """A synapse whose sums are to be made, laid out for what one kind of wire brings."""
 
     node: Synapse  #: its weights in the order of the wire's values
+    x: Range  #: of what enters
     entering: Shape  #: as they lie there
     leaving: Shape
-    rows: sparse.Rows | None  #: where events are added; else all is multiplied
+
+    @cached_property
+    def rows(self) -> sparse.Rows | None:
+        """Where events are added; else all is multiplied."""
+        serve = sparse.repays(self.node) and self.entering[0] % WORD == 0
+        return sparse.rows(self.node, self.x, self.entering) if serve else None
+
+    @cached_property
+    def matrix(self) -> Matrix | None:
+        """The rows of a matrix, for neurons that feed back to themselves."""
+        return laid_out(self.node, np.dtype(np.int32), int(self.x.high)) if isinstance(self.node, Linear) else None
 
     @property
     def width(self) -> int:
@@ -129,5 +142,4 @@ def laid(node: Synapse, x: Range, wire: Wire) -> Weights | None:
         weight = np.pad(node.weight.reshape(node.channels, wire.shape[0], places), ((0, 0), (0, missing), (0, 0)))
         turned = node.with_(weight=weight.swapaxes(1, 2).reshape(node.channels, -1))
         entering, leaving = (places * wire.width,), (node.channels,)
-    rows = sparse.rows(turned, x, entering) if sparse.repays(node) and entering[0] % WORD == 0 else None
-    return Weights(turned, entering, leaving, rows)
+    return Weights(turned, x, entering, leaving)
