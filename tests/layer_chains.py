@@ -80,12 +80,12 @@ def features(channels):
     return net.add(Readout((2,), np.ones(4, np.int64), bias=np.asarray(7)))
 
 
-def fed_back(channels):
+def fed_back(channels, steps=None):
     """Two layers that feed back, the first of bytes or spikes; behind them a readout, or neurons and one of these."""
-    net = Net(channels, (channels,), (255, 256, 257)[channels % 3], high=(1, 200)[channels % 2])
+    net = Net(channels, (channels,), steps or (255, 256, 257)[channels % 3], high=(1, 200)[channels % 2])
     net.spikes(Linear(net.weights(131 - channels, channels), exponent=-2)).fed_back()
     net.spikes(Linear(net.weights(40, 131 - channels)), "subtract").fed_back(("matrix", "delay"))
     if channels % 5 != 0:
         return net.spikes(Linear(net.weights(9, 40), exponent=2), "none")
     net.add(Linear(net.weights(4, 40)))
-    return net.add(Readout((4,), net.rng.integers(1, 5, net.steps), bias=net.rng.integers(-99, 99, 4)))
+    return net.add(Readout((4,), np.ones(net.steps, np.int64), bias=net.rng.integers(-99, 99, 4)))

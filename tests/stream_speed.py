@@ -18,6 +18,7 @@ import numpy as np
 import onnxruntime
 import torch
 
+from bench_networks import recurrent
 from bench_record import processor
 from benchmarks.turns import timed, turn
 from onnx_speed import network
@@ -27,7 +28,7 @@ from spikeport.files import write_text
 from spikeport.formats import onnx
 from spikeport.graph import Array, Graph
 
-STEPS, ROUNDS = 128, 5
+STEPS, ROUNDS, RECURRENT = 128, 5, "40-128-10, recurrent"
 HEAD = """# Streams
 
 Written by `python tests/stream_speed.py --write docs/results/streaming.md`. One sample, a tenth of its inputs fire at
@@ -46,7 +47,9 @@ TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(int32)"
 
 
 def streamed(kind: str) -> Graph:
-    """`onnx_speed.network` on events, without end."""
+    """`onnx_speed.network` on events, or 128 neurons that feed back to themselves, without end."""
+    if kind == RECURRENT:
+        return recurrent(100, 128).with_(after_end="hold")
     graph = network(kind, integers=True)
     entry = graph.entry.with_(coding="events", low=0, high=1)
     quick = {name: node.with_(threshold=node.threshold // 40) for name, node in graph.nodes.items() if name[0] == "l"}
@@ -106,7 +109,7 @@ def row(kind: str, block: int) -> str:
             theirs.append(1e3 * peer.run()[1] / STEPS)
         peer.end()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for _ in range(20_000 // STEPS if kind == "784-512-10" else 2):
+    for _ in range(20_000 // STEPS if kind != "two convolutions" else 2):
         for piece in pieces:
             list(running.feed(piece))
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
@@ -129,7 +132,7 @@ def main() -> None:
         return
     cpu = processor()
     rows = []
-    for kind in ("784-512-10", "two convolutions"):
+    for kind in ("784-512-10", "two convolutions", RECURRENT):
         for block in (1, 16, 64):
             rows.append(row(kind, block))
             print(rows[-1], flush=True)

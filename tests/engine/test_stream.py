@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from equal_records import ALL, same
+from layer_chains import fed_back
 from random_graphs import random_graph
 from spikeport.engine import Stream, simulate, stream
 from spikeport.engine.program import FEWEST
@@ -99,6 +100,9 @@ def dense(steps, after_end):
         dense(7, "hold"),
         dense(3, "cycle"),
         dense(60, "error"),
+        fed_back(24, 7).graph().with_(after_end="hold"),
+        fed_back(65, 3).graph().with_(after_end="cycle"),
+        fed_back(66, 60).graph().with_(after_end="error"),
     ],
 )
 def test_short_blocks_of_one_sample_go_step_by_step_and_leave_the_state_to_long_ones(graph):

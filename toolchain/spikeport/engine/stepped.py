@@ -61,13 +61,17 @@ class Stepped:
     def _enter(self, chain: cpu.Chain) -> None:
         """Have the chain go on where the run was."""
         if not self._inside:
-            for name, state in chain.states.items():
-                state[...] = self._run.states[name].reshape(state.shape)
+            for name, arrays in chain.states.items():
+                carried = self._run.states[name]
+                for now, before in zip(arrays, carried if isinstance(carried, tuple) else (carried,), strict=True):
+                    now[...] = before.reshape(now.shape)
         self._inside = True
 
     def _leave(self) -> None:
         """The way back."""
         if self._inside:
             assert self._chain is not None
-            self._run.states |= {name: state.reshape(2, -1).copy() for name, state in self._chain.states.items()}
+            for name, (state, *spikes) in self._chain.states.items():
+                own = state.reshape(len(state), -1).copy()
+                self._run.states[name] = (own, *(each.copy() for each in spikes)) if spikes else own
         self._inside = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,7 +47,9 @@ class Chain:
     calls: list[Call] = field(default_factory=list)
     #: [B, *output]: int64 of all steps; of one step what `Stream` tells, spikes in uint8
     read: Callable[[], Array] = field(default=lambda: np.empty(0))
-    states: dict[str, Array] = field(default_factory=dict)  #: membranes and currents, views [2, places, channels]
+    #: of a step, what neurons carry: membranes and currents, a view [2, places, channels]; of those that feed back to
+    #: themselves [2 or 3, neurons], and their last spikes
+    states: dict[str, tuple[Array, ...]] = field(default_factory=dict)
     schedules: list[tuple[Array, Array]] = field(default_factory=list)  #: thresholds of the step, and of all steps
     weights: dict[str, Weights] = field(default_factory=dict)  #: of each synapse, which other chains of the graph read
 
@@ -75,7 +78,7 @@ def prepare(
     ``samples`` at a time; ``weights``: of another chain of the graph, to be read by both.
     """
     graph, inner = shift_each(program.graph), _inner(program)  # the weights that are added
-    if inner is None or (inner and not whole):
+    if inner is None:
         return None
     names = [name for name in graph.order if name != graph.input and name not in inner]
     one_way = all(
@@ -155,12 +158,10 @@ def _fired(chain: Chain, sums: Sums, layer: Layer, number: int) -> Wire:
     steps, samples, width = chain.counts.shape[1], chain.entry.shape[1], sums.weights.width
     wire = Wire.empty(steps, samples, sums.weights.leaving, width)
     parameters, pattern = laid_out(layer.node, np.dtype(np.int32), width)
-    rules, state = layer.rules, np.zeros((0 if chain.whole else 2, *wire.values.shape[1:]), np.int32)
+    state = np.zeros((0 if chain.whole else 2, *wire.values.shape[1:]), np.int32)
+    rules, parameters = _told(chain, layer, parameters)
     if not chain.whole:
-        assert isinstance(rules, Constants)  # of integers
-        rules = rules._replace(bare=np.int32(0))  # no range is known of a stream's states
-        parameters = _of_a_step(chain, parameters)
-        chain.states[chain.layers[number]] = state.reshape(2, -1, width)[..., : wire.shape[0]]
+        chain.states[chain.layers[number]] = (state.reshape(2, -1, width)[..., : wire.shape[0]],)
     rows, idle, counts = sums.weights.rows, np.empty((0, 0, 0), np.int32), chain.counts[number]
     if rows is not None and len(sums.wire.values) == steps:
         entering = sums.words(), rows.weight, rows.plan, rules, parameters, pattern
@@ -181,21 +182,30 @@ def _fed_back(chain: Chain, sums: Sums, cycle: object, number: int) -> Wire | No
     if not isinstance(cycle, Cycle) or not cycle.bytes or inward is None:
         return None
     steps, samples, size = chain.counts.shape[1], chain.entry.shape[1], cycle.matrix.inputs
-    spikes, idle = np.zeros((steps + 1, samples * size), np.uint8), np.empty((0, 0), np.int32)
-    values = wire.values.reshape(len(wire.values), -1)
-    layer, memory = cycle.layer, cycle.memory(inward)
-    told = values, cycle.matrix, inward, layer.rules, layer.of_steps(0, steps), spikes, idle, idle, *memory
+    layer, spikes, idle = cycle.layer, np.zeros((steps + 1, samples * size), np.uint8), np.empty((0, 0), np.int32)
+    values, state = wire.values.reshape(len(wire.values), -1), idle
+    rules, parameters = _told(chain, layer, layer.parameters)
+    if not chain.whole:
+        state = kernels.carried(layer.parameters, samples * size)
+        chain.states[chain.layers[number]] = state, spikes[1]
+        chain.calls.append(partial(np.copyto, *spikes))
+    told = values, cycle.matrix, inward, rules, parameters, spikes, idle, state, *cycle.memory(inward)
     chain.calls.append(settled(fed_back, *told, chain.counts[number], cycle.together, 0, samples))
     return Wire(spikes[1:].reshape(steps, samples, size), (size,), size)
 
 
-def _of_a_step(chain: Chain, parameters: Parameters) -> Parameters:
-    """The parameters with the thresholds of one step, which the chain brings where they change."""
+def _told(chain: Chain, layer: Layer, parameters: Parameters) -> tuple[Constants, Parameters]:
+    """The rules of neurons, and their parameters: of one step with its thresholds, which the chain brings where they
+    change."""
+    assert isinstance(layer.rules, Constants)  # of integers
+    if chain.whole:
+        return layer.rules, parameters
     every = parameters.threshold
     now = every[:1].copy()
     if (every != now).any():
         chain.schedules.append((now, every))
-    return parameters._replace(threshold=now)
+    # no range is known of a stream's states
+    return layer.rules._replace(bare=np.int32(0)), parameters._replace(threshold=now)
 
 
 def _pooled(chain: Chain, node: Pool, wire: Wire) -> Wire:
