@@ -10,6 +10,7 @@ import pytest
 
 from conformance.cases import KINDS, case
 from equal_records import ALL
+from guarded import Guarded
 from layer_chains import features, fed_back, lines, maps
 from spikeport.engine import chains, simulate
 from spikeport.engine.run import Engine
@@ -20,43 +21,12 @@ LOOPS = {
     "cycle": "fed_back",
     "fused": "",
     "kernels": "neurons",
-    "matrix": "_all_sums",
+    "matrix": "all_sums",
     "circuit": "around",
     "convolution": "_convolve",
     "maps": "",
     "pair": "fire",
 }
-GUARD, BYTES = 0xAB, 512
-
-
-class Guarded:
-    """numpy, but that new arrays lie between bytes that nobody else knows."""
-
-    def __init__(self):
-        self.arrays = []
-
-    def __getattr__(self, name):
-        return getattr(np, name)
-
-    def _made(self, shape, dtype):
-        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        memory = np.full(size + 2 * BYTES, GUARD, np.uint8)
-        self.arrays.append(memory)
-        return memory[BYTES : BYTES + size].view(dtype).reshape(shape)
-
-    def empty(self, shape, dtype=float):
-        return self._made(shape, dtype)
-
-    def zeros(self, shape, dtype=float):
-        made = self._made(shape, dtype)
-        made[...] = 0
-        return made
-
-    def empty_like(self, array):
-        return self._made(array.shape, array.dtype)
-
-    def intact(self):
-        return all((memory[:BYTES] == GUARD).all() and (memory[-BYTES:] == GUARD).all() for memory in self.arrays)
 
 
 @pytest.fixture

@@ -125,6 +125,13 @@ def _torch_alone(spare: int) -> Iterator[None]:
 
 
 @contextmanager
+def torch_alone() -> Iterator[None]:
+    """Have torch compute with one thread in this one for a moment, whose parts may take the others."""
+    with _torch_alone(available()) if torch.get_num_threads() > 1 else nullcontext():
+        yield
+
+
+@contextmanager
 def no_lost_threads() -> Iterator[None]:
     """Have torch compute with one thread for a moment in a forked child.
 

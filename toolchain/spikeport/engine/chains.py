@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from spikeport.engine import cpu
 from spikeport.engine.blocks import overhead, seconds
@@ -17,7 +19,7 @@ from spikeport.graph import Array, Samples
 from spikeport.record import Record
 from spikeport.spike_train import Counts
 from spikeport.target import Request
-from spikeport.threads import SMALL, available, over_parts
+from spikeport.threads import SMALL, available, over_parts, torch_alone
 
 if TYPE_CHECKING:
     from spikeport.engine.cpu import Chain, Weights
@@ -51,7 +53,7 @@ class Hand:
     def _chain(self, size: int) -> Chain:
         chain = self._chains.get(size)
         if chain is None:
-            chain = cpu.chained(self._program, samples=size, weights=self._weights)
+            chain = made(self._program, whole=True, samples=size, weights=self._weights)
             assert chain is not None  # as that of another size was not
             self._chains[size] = chain
         return chain
@@ -79,7 +81,8 @@ class Chains:
 
     def _few(self, samples: int) -> bool:
         """Whether chains may be the faster way for so many, each thread with the part that it would have of a batch."""
-        return 0 < samples * seconds(self._program) < WORTH * overhead(self._program) * available()
+        few = 0 < samples * seconds(self._program) < WORTH * overhead(self._program) * available()
+        return few and self._program.integers  # real sums of several may be added in another order
 
     def _faster(self, weights: dict[str, Weights], samples: Samples, batch: Batch) -> bool:
         """Whether chains take less time than a batch for about so many, tried once: that depends on how many fire."""
@@ -101,7 +104,8 @@ class Chains:
                 self._free.append(hand)
 
         if samples.number == 1:
-            (told,) = part(0, 1)
+            with around(self._program), torch_alone():
+                (told,) = part(0, 1)
         else:
             told = joined(over_parts(part, samples.number, step=SIZES[1], weight=self._weight))
         outputs, spikes, totals = told
@@ -116,12 +120,25 @@ class Chains:
         with self._lock:
             self._asked += 1
             program = self._program
-            if self._asked == 2 and program.kernels == "fast" and program.integers:
-                chain = cpu.chained(program)
+            if self._asked == 2 and program.kernels == "fast":
+                chain = made(program, whole=True)
                 if chain is not None:
                     self._weights = chain.weights
                     self._free.append(Hand(program, chain.weights, {1: chain}))
             return self._weights
+
+
+def made(program: Program, *, whole: bool, samples: int = 1, weights: dict[str, Weights] | None = None) -> Chain | None:
+    """The chain of a program; None where it has none. Of real numbers there is one of one sample."""
+    if program.integers:
+        return cpu.chained(program, whole=whole, samples=samples, weights=weights)
+    with around(program):
+        return cpu.chained_real(program, whole=whole) if samples == 1 else None
+
+
+def around(program: Program) -> AbstractContextManager[object]:
+    """In what a chain runs: that of real numbers calls functions of torch's, which remember nothing."""
+    return nullcontext() if program.integers else torch.inference_mode()
 
 
 def joined(parts: list[list[Told]]) -> Told:
@@ -141,7 +158,7 @@ def recorded(
     """What a chain says: the outputs [B, *output], spikes [T] of each layer and what was counted in it."""
     overflows = zip(program.layers, map(cpu.overflowed, totals), strict=True)
     return Record(
-        target="integer",
+        target="integer" if program.integers else "reference",
         outputs=outputs,
         neurons=program.sizes,
         spike_counts=dict(zip(program.layers, spikes, strict=True)),

@@ -12,17 +12,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from spikeport.engine import cpu
 from spikeport.engine.batch import Run
 from spikeport.engine.devices import whole_factors
 from spikeport.engine.program import Kernels
-from spikeport.engine.readout import Results
+from spikeport.engine.readout import Results, told
 from spikeport.engine.run import Engine
 from spikeport.engine.stepped import Stepped
 from spikeport.findings import fail, raise_errors, require
-from spikeport.graph import LIF, Array, Graph, Loihi, Range, Samples
+from spikeport.graph import Array, Graph, Loihi, Range, Samples
 from spikeport.graph.inputs import require_within
 from spikeport.passes.extend import extend
 from spikeport.record import Record
@@ -113,22 +112,13 @@ class Stream:
         begun, steps = time.perf_counter(), len(frames)
         with no_lost_threads(), torch.inference_mode(), whole_factors(run.program.device):
             (output,) = run.walk(Samples(frames, "events"), start, steps).values()
-            outputs = self._told(output, steps)
+            one = told(self.graph, run.program.outs, output)
+            outputs = np.ascontiguousarray(np.broadcast_to(one, (steps, *one.shape[1:])))
         run.results.arrays = {self.graph.output: outputs.sum(0, dtype=run.program.leaving)}
         record = replace(run.record(whole=True), seconds=time.perf_counter() - begun)
         for parts in (run.counted, run.trains, run.membranes, run.events):
             parts.clear()
         return outputs, record
-
-    def _told(self, output: Tensor, steps: int) -> Array:
-        """What goes out of the last node, step by step."""
-        node = self.graph.nodes[self.graph.output]
-        if isinstance(node, LIF):
-            kind = torch.uint8 if node.most_spikes == 1 else torch.int64
-            return np.ascontiguousarray(output.to(kind).cpu().numpy())
-        assert self._run is not None
-        told = self._run.program.outs[self.graph.output].told(output)
-        return np.ascontiguousarray(told.expand(steps, *told.shape[1:]).cpu().numpy())
 
     def _place(self) -> int:
         """Where the next step stands in the schedules."""

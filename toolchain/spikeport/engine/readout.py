@@ -94,3 +94,11 @@ def prepare(graph: Graph, name: str, dtype: torch.dtype, device: str, *, later: 
     bias = torch.as_tensor(np.array(over_neurons(node.bias, node.shape))).to(device, dtype)
     idle = dtype == torch.int64 and not node.bias.any()
     return Out(dtype, weight, None if idle else bias, later=later)
+
+
+def told(graph: Graph, outs: Mapping[str, Out], x: Tensor) -> Array:
+    """What goes out of the last node, step by step, as `endless.Block` has it; ``x`` [steps or 1, B, ...]."""
+    node = graph.nodes[graph.output]
+    if isinstance(node, LIF):
+        return np.ascontiguousarray(x.to(torch.uint8 if node.most_spikes == 1 else torch.int64).cpu().numpy())
+    return np.ascontiguousarray(outs[graph.output].told(x).cpu().numpy())

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spikeport.engine import cpu
-from spikeport.engine.chains import added, asks_more, recorded
+from spikeport.engine.chains import added, around, asks_more, made, recorded
 from spikeport.graph import Array
 from spikeport.record import Record
+from spikeport.threads import no_lost_threads
 
 if TYPE_CHECKING:
     from spikeport.engine.batch import Run
 
-#: steps at most: half the time there for 784-512-10, a fifth less for two convolutions (tests/stream_speed.py)
-FEW = 16
+#: steps at most: half the time there for 784-512-10, a fifth less for two convolutions (tests/stream_speed.py); with
+#: real numbers four take 0.5 to 1.05 times as long
+FEW, FEW_REAL = 16, 4
 
 
 class Stepped:
@@ -41,21 +43,21 @@ class Stepped:
             return None
         begun = time.perf_counter()
         self._enter(chain)
-        steps = [chain(frames[t : t + 1], start + t) for t in range(len(frames))]
+        with around(self._run.program), no_lost_threads():
+            steps = [chain(frames[t : t + 1], start + t) for t in range(len(frames))]
         outputs, spikes, totals = zip(*steps, strict=True)
         told = np.array(outputs)
-        record = recorded(
-            self._run.program, told.sum(0, dtype=np.int64), np.concatenate(spikes, 1), map(added, *totals), begun
-        )
+        whole = told.sum(0, dtype=self._run.program.leaving)
+        record = recorded(self._run.program, whole, np.concatenate(spikes, 1), map(added, *totals), begun)
         return told, record
 
     def _ready(self, steps: int, samples: int) -> cpu.Chain | None:
         run = self._run
-        if steps > FEW or samples != 1 or asks_more(run.request):
+        if steps > (FEW if run.program.integers else FEW_REAL) or samples != 1 or asks_more(run.request):
             return None
         self._asked += 1
-        if self._asked == 2 and run.program.kernels == "fast" and run.program.integers:
-            self._chain = cpu.chained(run.program, whole=False)
+        if self._asked == 2 and run.program.kernels == "fast":
+            self._chain = made(run.program, whole=False)
         return self._chain
 
     def _enter(self, chain: cpu.Chain) -> None:

@@ -3,9 +3,9 @@
 `prepare` makes a layer ready: a synapse, neurons, or a synapse and the neurons that alone read it. `enter` is the way
 in, `packed` that to a card, `ends` says between which values it lies, `count` the way out, `reached` counts events;
 `real_sums` makes a synapse of real numbers ready, `repays` says whether rows of a matrix are added; `fed_back` and
-`looped` run what feeds back; `chained` makes a graph ready for few samples at a time; `ratio` tries two ways. All give
-the bits of the plain definition, but for real sums of synapses, which are added in another order. Where the loops do
-not serve, `prepare` gives nothing, and the plain definition runs.
+`looped` run what feeds back; `chained` makes a graph ready for few samples at a time, `chained_real` one of real
+numbers for one; `ratio` tries two ways. All give the bits of the plain definition, but for real sums of synapses, which
+are added in another order. Where the loops do not serve, `prepare` gives nothing, and the plain definition runs.
 
 The names are imported when first used: who runs the plain definition alone waits for no loops.
 """
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from spikeport.engine.cpu.layout import whole_numbers as enter
     from spikeport.engine.cpu.matrix import repays as repays
     from spikeport.engine.cpu.pack import packed as packed
+    from spikeport.engine.cpu.real_chain import prepare as chained_real
     from spikeport.engine.cpu.small_sums import ends as ends
     from spikeport.engine.cpu.tally import reached as reached
     from spikeport.engine.cpu.trial import ratio as ratio
@@ -39,6 +40,7 @@ _HOMES = {
     "Joined": "spikeport.engine.cpu.layers",
     "Weights": "spikeport.engine.cpu.wires",
     "chained": "spikeport.engine.cpu.chain:prepare",
+    "chained_real": "spikeport.engine.cpu.real_chain:prepare",
     "count": "spikeport.engine.cpu.layout:over_time",
     "ends": "spikeport.engine.cpu.small_sums",
     "enter": "spikeport.engine.cpu.layout:whole_numbers",
@@ -57,6 +59,7 @@ __all__ = [
     "Joined",
     "Weights",
     "chained",
+    "chained_real",
     "count",
     "ends",
     "enter",

@@ -40,7 +40,7 @@ class Chain:
 
     whole: bool  #: whether all steps of a sample are run, from no state; else one step goes on where the last one was
     entry: Array  #: [T or 1, B, *input], a view of where samples go
-    unit: float
+    unit: float | None  #: of what enters integers; None of real numbers, which stay as they are
     layers: tuple[str, ...]  #: the neurons, in the order of ``counts`` and ``totals``
     counts: Array  #: int64 [layers, T, KINDS]
     totals: Array  #: int64 [layers, KINDS]
@@ -61,7 +61,7 @@ class Chain:
         for now, every in self.schedules:
             now[0] = every[step]
         values = frames
-        if self.unit != 1 or values.dtype.kind == "f":
+        if self.unit is not None and (self.unit != 1 or values.dtype.kind == "f"):
             values = np.rint(np.divide(values, self.unit, dtype=np.float64))
         self.entry[...] = values
         self.counts.fill(0)
@@ -77,7 +77,7 @@ def prepare(
 
     ``samples`` at a time; ``weights``: of another chain of the graph, to be read by both.
     """
-    graph, inner = shift_each(program.graph), _inner(program)  # the weights that are added
+    graph, inner = shift_each(program.graph), own_loops(program)  # the weights that are added
     if inner is None:
         return None
     names = [name for name in graph.order if name != graph.input and name not in inner]
@@ -102,7 +102,7 @@ def prepare(
     return chain
 
 
-def _inner(program: Program) -> frozenset[str] | None:
+def own_loops(program: Program) -> frozenset[str] | None:
     """The matrices and delays by which neurons feed back to themselves; None where a cycle is another, or more of it is
     read."""
     inner: set[str] = set()
@@ -195,17 +195,21 @@ def _fed_back(chain: Chain, sums: Sums, cycle: object, number: int) -> Wire | No
 
 
 def _told(chain: Chain, layer: Layer, parameters: Parameters) -> tuple[Constants, Parameters]:
-    """The rules of neurons, and their parameters: of one step with its thresholds, which the chain brings where they
-    change."""
+    """The rules of neurons and their parameters."""
     assert isinstance(layer.rules, Constants)  # of integers
     if chain.whole:
         return layer.rules, parameters
+    # no range is known of a stream's states
+    return layer.rules._replace(bare=np.int32(0)), of_a_step(chain, parameters)
+
+
+def of_a_step(chain: Chain, parameters: Parameters) -> Parameters:
+    """The parameters with the thresholds of one step, which the chain brings where they change."""
     every = parameters.threshold
     now = every[:1].copy()
     if (every != now).any():
         chain.schedules.append((now, every))
-    # no range is known of a stream's states
-    return layer.rules._replace(bare=np.int32(0)), parameters._replace(threshold=now)
+    return parameters._replace(threshold=now)
 
 
 def _pooled(chain: Chain, node: Pool, wire: Wire) -> Wire:

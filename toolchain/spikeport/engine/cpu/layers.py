@@ -76,11 +76,10 @@ def real(node: Synapse, entering: Range | None, shape: Shape, dtype: torch.dtype
     Products, or where that is faster the rows of weights of those bytes that are not zero.
     """
     number, product = np.dtype(str(dtype).removeprefix("torch.")), panels.product(node, dtype)
-    spikes = entering if entering is not None and holding(entering) == torch.uint8 else None
-    if isinstance(node, Linear) and spikes and matrix.repays(node, int(spikes.high)):
-        return matrix.of_spikes(node, number, most=int(spikes.high))
     if isinstance(node, Linear):
-        return matrix.of_few(node, number, product)
+        most = matrix.added_for(node, entering)
+        return matrix.of_few(node, number, product) if most is None else matrix.of_spikes(node, number, most=most)
+    spikes = entering if entering is not None and holding(entering) == torch.uint8 else None
     run = convolution.of_maps(cast(Conv, node), spikes, shape, number, product) if spikes else None
     return run or product
 

@@ -13,8 +13,9 @@ from spikeport.engine.cpu.listing import MARGIN
 from spikeport.engine.cpu.maps import SAMPLED
 from spikeport.engine.cpu.moves import copy
 from spikeport.engine.cpu.structures import Floats, Integers
+from spikeport.engine.integers import holding
 from spikeport.engine.synapse import Step
-from spikeport.graph import Array, Linear
+from spikeport.graph import Array, Linear, Range
 from spikeport.machine import compiled
 from spikeport.threads import over_parts
 
@@ -30,8 +31,15 @@ def repays(synapse: Linear, most: int | None) -> bool:
     return synapse.weight.size <= (OF_SPIKES if most == 1 else SMALL)
 
 
+def added_for(synapse: object, entering: Range | None) -> int | None:
+    """The most that enters a matrix whose rows are added for bytes, in ``entering``; None for other synapses."""
+    if not isinstance(synapse, Linear) or entering is None or holding(entering) != torch.uint8:
+        return None
+    return int(entering.high) if repays(synapse, int(entering.high)) else None
+
+
 @compiled
-def _all_sums(x: Any, matrix: Matrix, who: Integers, sums: Floats, out: Floats, begin: int, end: int) -> None:
+def all_sums(x: Any, matrix: Matrix, who: Integers, sums: Floats, out: Floats, begin: int, end: int) -> None:
     """The sums ``out`` [N, sums] of bytes, or numbers as theirs, [N * inputs], for ``begin`` ... ``end - 1`` of N."""
     for n in range(begin, end):
         put_sums(x, n * matrix.inputs, matrix, who, sums)
@@ -89,7 +97,7 @@ def _sums(matrix: Matrix, x: Array, synapse: Linear) -> Tensor:
 
     def part(begin: int, end: int) -> None:
         memory = np.empty(matrix.inputs + MARGIN, np.int32), np.empty_like(matrix.bias)
-        _all_sums(x.ravel(), matrix, *memory, out, begin, end)
+        all_sums(x.ravel(), matrix, *memory, out, begin, end)
 
     over_parts(part, number, step=1, weight=synapse.weight.size // 16)
     return torch.from_numpy(out).reshape(*x.shape[:2], -1)
