@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property, partial
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -19,16 +19,16 @@ from spikeport.graph import Array, Samples
 from spikeport.record import Record
 from spikeport.spike_train import Counts
 from spikeport.target import Request
-from spikeport.threads import SMALL, available, over_parts, torch_alone
+from spikeport.threads import SMALL, available, no_lost_threads, over_parts, torch_alone
 
 if TYPE_CHECKING:
     from spikeport.engine.cpu import Chain, Weights
 
 Told = tuple[Array, Array, list[list[int]]]  # of some samples, as a chain tells it
-Batch = Callable[[Program, Samples, Request], object]  # the other way
+Batch = Callable[[Samples, Request], object]  # the other way
 
 SIZES = (16, 4, 1)  #: samples that go through a chain together: Python takes about as long for sixteen as for one
-FEW = SIZES[0]  #: samples that are always sooner done so; for more, both ways are tried once
+FEW = SIZES[0]  #: samples that are sooner done so, if that takes no longer than Python; else both ways are tried once
 #: so many times as long as Python takes for a batch, more may be sooner done so: between 4 and 7 on one thread, more on
 #: two, measured on the five networks of tests/threads_speed.py and tests/benchmarks/peers.py
 WORTH = 5.0
@@ -75,13 +75,14 @@ class Chains:
         if limited or asks_more(request) or (number != 1 and not self._few(number)):
             return None
         weights = self._ready()
-        if weights is None or (number > FEW and not self._faster(weights, samples, batch)):
+        doubtful = number > FEW or number * self._share > 1
+        if weights is None or (doubtful and not self._faster(weights, samples, batch)):
             return None
         return self._through(weights, samples)
 
     def _few(self, samples: int) -> bool:
         """Whether chains may be the faster way for so many, each thread with the part that it would have of a batch."""
-        few = 0 < samples * seconds(self._program) < WORTH * overhead(self._program) * available()
+        few = 0 < samples * self._share < WORTH * available()
         return few and self._program.integers  # real sums of several may be added in another order
 
     def _faster(self, weights: dict[str, Weights], samples: Samples, batch: Batch) -> bool:
@@ -89,7 +90,7 @@ class Chains:
         about = samples.number.bit_length()
         if about not in self._chosen:
             chains = partial(self._through, weights)
-            self._chosen[about] = cpu.ratio(lambda some: batch(self._program, some, Request()), chains, samples) > 1
+            self._chosen[about] = cpu.ratio(lambda some: batch(some, Request()), chains, samples) > 1
         return self._chosen[about]
 
     def _through(self, weights: dict[str, Weights], samples: Samples) -> Record:
@@ -104,12 +105,21 @@ class Chains:
                 self._free.append(hand)
 
         if samples.number == 1:
-            with around(self._program), torch_alone():
-                (told,) = part(0, 1)
+            (told,) = part(0, 1) if self._program.integers else self._real(part)
         else:
             told = joined(over_parts(part, samples.number, step=SIZES[1], weight=self._weight))
         outputs, spikes, totals = told
         return recorded(self._program, outputs, spikes, totals, begun)
+
+    def _real(self, part: Callable[[int, int], list[Told]]) -> list[Told]:
+        """A sample of real numbers, on torch's one thread as in a block."""
+        with around(self._program), torch_alone():
+            return part(0, 1)
+
+    @cached_property
+    def _share(self) -> float:
+        """What a sample takes of what Python takes for a batch."""
+        return seconds(self._program) / overhead(self._program)
 
     @cached_property
     def _weight(self) -> int:
@@ -137,8 +147,14 @@ def made(program: Program, *, whole: bool, samples: int = 1, weights: dict[str, 
 
 
 def around(program: Program) -> AbstractContextManager[object]:
-    """In what a chain runs: that of real numbers calls functions of torch's, which remember nothing."""
-    return nullcontext() if program.integers else torch.inference_mode()
+    """In what a chain runs: that of real numbers calls functions of torch's."""
+    return nullcontext() if program.integers else _torch()
+
+
+@contextmanager
+def _torch() -> Iterator[None]:
+    with no_lost_threads(), torch.inference_mode():
+        yield
 
 
 def joined(parts: list[list[Told]]) -> Told:

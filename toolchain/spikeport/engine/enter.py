@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from spikeport.engine import cpu, cuda
+from spikeport.engine.neuron import as_torch
 from spikeport.engine.program import Program
 from spikeport.findings import fail
 from spikeport.graph import Array, Coding, Graph, Loihi, Range, Samples, Shape
@@ -105,9 +105,4 @@ def spikes(bits: Tensor, shape: Shape) -> Tensor:
 
 def raw(frames: Array) -> Tensor:
     """Frames as a tensor of their own type."""
-    return torch.from_numpy(_own(frames if frames.dtype.isnative else frames.astype(frames.dtype.newbyteorder("="))))
-
-
-def _own(array: Array) -> Array:
-    """The array where torch may see it: contiguous, and writable although nobody writes."""
-    return np.require(array, requirements=["C", "W"])
+    return as_torch(frames if frames.dtype.isnative else frames.astype(frames.dtype.newbyteorder("=")))

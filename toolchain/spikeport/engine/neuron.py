@@ -105,6 +105,15 @@ class Circuit(Protocol):
         """What its neurons did, the numbers of the ``wanted`` nodes besides, and the state after these steps."""
 
 
+def as_torch(array: Array) -> Tensor:
+    """The array as torch may see it: contiguous, and writable although nobody writes.
+
+    An axis of one may lie in steps below zero for numpy, as that of a flipped sample, but not for torch.
+    """
+    own = np.require(array, requirements=["C", "W"])
+    return torch.from_numpy(own if min(own.strides, default=0) >= 0 else own.copy())
+
+
 def flat(x: Tensor) -> Array:
     """Values [T, B, *neurons] as [T, N] in the order in which the compiled loops see them: channels last."""
     turned = x if x.ndim == 3 else x.movedim(2, -1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from spikeport.engine.chains import Chains
 from spikeport.engine.devices import whole_factors
 from spikeport.engine.program import Kernels, Program
 from spikeport.engine.repeated import Repeats
-from spikeport.graph import LIF, Array, Graph, Samples
+from spikeport.graph import LIF, Array, Graph, Range, Samples
 from spikeport.process import reuse_freed_memory
 from spikeport.record import Record, join
 from spikeport.target import Request
@@ -43,6 +43,17 @@ def simulate(
     return Engine(graph, device, kernels or brief.kernels(graph, samples, device)).simulate(samples, request)
 
 
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What was prepared for inputs in a range, None of real numbers."""
+
+    entering: Any
+    program: Program
+    repeats: Repeats
+    chains: Chains
+    cuts: dict[object, Blocks] = field(default_factory=dict)  #: by kinds of requests
+
+
 class Engine:
     """A graph and what was prepared to run it, for callers that run it more than once."""
 
@@ -55,27 +66,23 @@ class Engine:
         self.steps = steps
         self.device = device
         self.kernels: Kernels = kernels or build.kernels_here(device)
-        self._program: Program | None = None
-        self._repeats: Repeats | None = None
-        self._chains: Chains | None = None
-        self._cuts: dict[object, Blocks] = {}
-        self._entering: Any = None
+        self._made: Made | None = None
 
     def simulate(self, samples: Array, request: Request = Request()) -> Record:
         """As the function of this name."""
         away = self.device != "cpu" or self.kernels == "triton"
         with no_lost_threads():
             entering, ends = enter.check(self.graph, samples, pack=away, loops=self.kernels != "plain")
-        ready = self.ready(ends)
-        if self.steps is None and self._chains and (record := self._chains.record(entering, request, self._in_blocks)):
+        made = self._for(ends)
+        batch = partial(self._in_blocks, made)
+        if self.steps is None and (record := made.chains.record(entering, request, batch)):
             request.progress(entering.number, entering.number)
             return record
-        return self._in_blocks(ready, entering, request)
+        return batch(entering, request)
 
-    def _in_blocks(self, ready: Program, entering: Samples, request: Request) -> Record:
-        assert self._repeats is not None
-        total = entering.number
-        cut = self._cut(ready, total, request)
+    def _in_blocks(self, made: Made, entering: Samples, request: Request) -> Record:
+        total, ready = entering.number, made.program
+        cut = self._cut(made, total, request)
         shapes = {name: self.graph.shapes[name] for name in self.graph.outputs}
         outputs = {name: np.empty((total, *shape), ready.leaving) for name, shape in shapes.items()}
         records: list[Record] = []
@@ -84,7 +91,7 @@ class Engine:
         def next_one() -> None:
             request.check_time(begun, min(len(records) * cut.size, total), total)
 
-        launched = partial(self._launched, entering, outputs, request, cut)
+        launched = partial(self._launched, made, entering, outputs, request, cut)
         whole = cut.size >= total
         if ready.ahead:
             parts = _read_later(launched, range(0, total, cut.size), ready.ahead, next_one, whole=whole)
@@ -95,45 +102,57 @@ class Engine:
             )
         for record in parts:
             now, last = last, time.perf_counter()
-            records.append(replace(record, seconds=last - now, findings=self._repeats.findings() if whole else ()))
+            records.append(replace(record, seconds=last - now, findings=made.repeats.findings() if whole else ()))
             request.progress(min(len(records) * cut.size, total), total)
         if len(records) == 1:
             return records[0]
-        notes = self._repeats.findings()
+        notes = made.repeats.findings()
         first = outputs.pop(self.graph.output)
         return replace(join(records), outputs=first, further=outputs, findings=notes)
 
-    def _cut(self, program: Program, total: int, request: Request) -> Blocks:
+    def _cut(self, made: Made, total: int, request: Request) -> Blocks:
         """The blocks of so many samples, estimated once for a kind of request."""
         kept, threads = kept_bytes(self.graph, request), available()
         kind = total, request.batch, request.memory, kept, threads
-        cut = self._cuts.get(kind)
+        cut = made.cuts.get(kind)
         if cut is None:
-            if len(self._cuts) == CUTS:
-                self._cuts.clear()
-            cut = blocks(program, total, request, kept, threads)
-            cut = self._cuts[kind] = replace(cut, steps=self.steps or cut.steps)
+            if len(made.cuts) == CUTS:
+                made.cuts.clear()
+            cut = blocks(made.program, total, request, kept, threads)
+            cut = made.cuts[kind] = replace(cut, steps=self.steps or cut.steps)
         return cut
 
     def _launched(
-        self, entering: Samples, outputs: Mapping[str, Array], request: Request, cut: Blocks, start: int
+        self, made: Made, entering: Samples, outputs: Mapping[str, Array], request: Request, cut: Blocks, start: int
     ) -> Run:
         """The block that begins with a sample, on its way; its part of the outputs comes with `Run.record`."""
-        assert self._repeats is not None
         some = slice(start, start + cut.size)
         with torch.inference_mode(), whole_factors(self.device):
             here = {name: array[some] for name, array in outputs.items()}
-            return self._repeats.launched(entering.cut(some.start, some.stop), here, request, cut.steps)
+            return made.repeats.launched(entering.cut(some.start, some.stop), here, request, cut.steps)
 
-    def ready(self, entering: Any) -> Program:
+    def ready(self, entering: Range | None) -> Program:
         """The program for inputs in a range; made anew only where the range grows."""
-        if self._program is None or (entering != self._entering and self._entering | entering != self._entering):
-            self._entering = entering if self._entering is None else self._entering | entering
+        return self._for(entering).program
+
+    def _for(self, entering: Range | None) -> Made:
+        """What serves a range. Whoever runs keeps what it got, while another thread may ask for a wider one."""
+        made = self._made
+        if made is None or (entering != made.entering and made.entering | entering != made.entering):
+            entering = entering if made is None else made.entering | entering
             with no_lost_threads():
-                self._program = build.build(self.graph, self.device, self.kernels, self._entering)
-            self._repeats = Repeats(self._program, cuda.recorder_for(self.device) if self.kernels == "triton" else None)
-            self._chains, self._cuts = Chains(self._program), {}
-        return self._program
+                program = build.build(self.graph, self.device, self.kernels, entering)
+            recorder = cuda.recorder_for(self.device) if self.kernels == "triton" else None
+            made = self._made = Made(entering, program, Repeats(program, recorder), Chains(program))
+        return made
+
+    @property
+    def _program(self) -> Program | None:
+        return None if self._made is None else self._made.program
+
+    @property
+    def _chains(self) -> Chains | None:
+        return None if self._made is None else self._made.chains
 
 
 def _read_later(

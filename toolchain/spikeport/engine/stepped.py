@@ -15,7 +15,6 @@ from spikeport.engine import cpu
 from spikeport.engine.chains import added, around, asks_more, made, recorded
 from spikeport.graph import Array
 from spikeport.record import Record
-from spikeport.threads import no_lost_threads
 
 if TYPE_CHECKING:
     from spikeport.engine.batch import Run
@@ -43,7 +42,7 @@ class Stepped:
             return None
         begun = time.perf_counter()
         self._enter(chain)
-        with around(self._run.program), no_lost_threads():
+        with around(self._run.program):
             steps = [chain(frames[t : t + 1], start + t) for t in range(len(frames))]
         outputs, spikes, totals = zip(*steps, strict=True)
         told = np.array(outputs)

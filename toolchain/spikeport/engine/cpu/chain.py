@@ -108,7 +108,7 @@ def own_loops(program: Program) -> frozenset[str] | None:
     inner: set[str] = set()
     for stretch in program.stretches:
         if stretch.feeds_back:
-            if len(stretch.wanted) > 1 or not stretch.wanted <= program.cycles.keys():
+            if len(stretch.wanted) != 1 or not stretch.wanted <= program.cycles.keys():
                 return None
             inner.update(stretch.names)
             inner -= stretch.wanted
@@ -191,7 +191,12 @@ def _fed_back(chain: Chain, sums: Sums, cycle: object, number: int) -> Wire | No
         chain.calls.append(partial(np.copyto, *spikes))
     told = values, cycle.matrix, inward, rules, parameters, spikes, idle, state, *cycle.memory(inward)
     chain.calls.append(settled(fed_back, *told, chain.counts[number], cycle.together, 0, samples))
-    return Wire(spikes[1:].reshape(steps, samples, size), (size,), size)
+    fires = spikes[1:].reshape(steps, samples, size)
+    if size == padded(size):
+        return Wire(fires, (size,), size)
+    into = Wire.empty(steps, samples, (size,), padded(size))  # events are listed by whole words
+    chain.calls.append(partial(np.copyto, into.values[..., :size], fires))
+    return into
 
 
 def _told(chain: Chain, layer: Layer, parameters: Parameters) -> tuple[Constants, Parameters]:

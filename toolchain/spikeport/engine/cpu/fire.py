@@ -78,13 +78,11 @@ def _step(
     for r in range(strip.rows):
         if r > 0:
             k = (k + columns * width) % pattern
-        for lane in range((live - 1) // SIXTEEN * SIXTEEN, -1, -SIXTEEN):
-            some, own, place = min(live - lane, SIXTEEN), r * strip.each + lane, strip.first + r * strip.below + lane
-            here = k
-            for j in range(0, columns, number):
-                at = own + j * strip.lanes
-                places = Places(at, at, here + lane, place + j * strip.apart)
-                here = here + width if here + width < pattern else here + width - pattern
+        here, place = k, strip.first + r * strip.below
+        for first in range(r * strip.each, r * strip.each + columns * strip.lanes, number * strip.lanes):
+            for lane in range((live - 1) // SIXTEEN * SIXTEEN, -1, -SIXTEEN):
+                some, at = min(live - lane, SIXTEEN), first + lane
+                places = Places(at, at, here + lane, place + lane)
                 if bare and some > EIGHT:
                     a += advance(sums, now, step, out, places, apart, some, whole, BARE, TWO).fired
                 elif bare:
@@ -93,6 +91,8 @@ def _step(
                     counted = advance(sums, now, step, out, places, apart, some, whole, CHECKED, TWO)
                     a, b = a + counted.fired, b + counted.saturated
                     c, d, e = c + counted.beyond, d + counted.active, e + counted.wrapped
+            place += number * strip.apart
+            here = here + width if here + width < pattern else here + width - pattern
     counts[FIRED] += a
     counts[SATURATED] += b
     counts[BEYOND] += c

@@ -13,7 +13,7 @@ from spikeport.engine.cpu.moves import clear
 from spikeport.engine.cpu.structures import Bytes, Floats, Whole
 from spikeport.engine.cpu.tally import FULL
 from spikeport.engine.cpu.vectors import FEW, LINE, TURNED, turn_bytes, turn_few
-from spikeport.engine.neuron import flat
+from spikeport.engine.neuron import as_torch, flat
 from spikeport.graph import Array
 from spikeport.machine import compiled
 from spikeport.threads import over_parts
@@ -29,7 +29,7 @@ def whole_numbers(frames: Array, unit: float, dtype: torch.dtype) -> Tensor:
     if whole or frames.dtype not in (np.float32, np.float64):
         frames = frames.astype(kind if whole else np.float64, copy=False)
     if whole and channels == 1:
-        return torch.from_numpy(np.require(frames, requirements=["C", "W"])).reshape(shape)
+        return as_torch(frames).reshape(shape)
     if frames.flags.c_contiguous or frames.size <= SMALL:  # all steps at once
         frames = np.ascontiguousarray(frames).reshape(1, shape[0] * shape[1], *shape[2:])
     steps = [np.ascontiguousarray(frame).reshape(len(frame), channels, -1) for frame in frames]
