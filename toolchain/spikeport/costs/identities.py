@@ -12,6 +12,7 @@ from spikeport.costs.paths import senders
 from spikeport.costs.values import Values
 from spikeport.findings import fail
 from spikeport.graph import LIF, Array, Delay, Flatten, Graph, Input, Norm, Operation, Pool, Readout, Scale, StepAffine
+from spikeport.graph.beside import beside_neurons
 from spikeport.record import Record
 from spikeport.spike_train import Counts
 
@@ -47,9 +48,10 @@ def identities(graph: Graph, record: Record, samples: Array | None = None) -> tu
 
 
 def _added_up(graph: Graph, record: Record, samples: Array | None) -> Iterator[Identity]:
-    """Operations that add: products of spike matrices, sums over axes."""
-    values = Values(graph, samples, record)
-    for name, node in graph.nodes_of(Operation).items():
+    """Operations that add: products of spike matrices, sums over axes; not those that update a state."""
+    values, beside = Values(graph, samples, record), beside_neurons(graph)
+    operations = {name: node for name, node in graph.nodes_of(Operation).items() if name not in beside}
+    for name, node in operations.items():
         shapes = [graph.shapes[group[0]] for group in graph.operands(name)]
         dense = int(node.additions(*(np.ones((1, 1, *shape), bool) for shape in shapes))[0])
         if dense:
@@ -98,17 +100,28 @@ def per_position(graph: Graph, source: str, record: Record, samples: Array | Non
     return np.asarray(np.broadcast_to(counts, (graph.timesteps, *counts.shape[1:])))
 
 
-def ways(graph: Graph, name: str, reach: NDArray[np.int64], late: int = 0) -> Iterator[tuple[str, Array, int]]:
-    """Backwards from a node: sender, how many neurons each of its values reaches, and by how many steps it is late."""
+def ways(graph: Graph, name: str, reach: NDArray[np.int64]) -> Iterator[tuple[str, Array, int]]:
+    """Backwards from a node: sender, how many neurons each of its values reaches, and by how many steps it is late.
+
+    A way ends where a state beside the neurons is held: what came in there was counted when it came.
+    """
+    return _ways(graph, name, reach, 0, beside_neurons(graph))
+
+
+def _ways(
+    graph: Graph, name: str, reach: NDArray[np.int64], late: int, beside: frozenset[str]
+) -> Iterator[tuple[str, Array, int]]:
     for source in graph.sources(name):
         node = graph.nodes[source]
+        if source in beside and isinstance(node, Delay | Operation):
+            continue
         if isinstance(node, LIF | Input | Operation) and not isinstance(node, StepAffine):
             yield source, reach, late
         elif isinstance(node, Pool):
-            yield from ways(graph, source, _before_pool(node, reach, graph.input_shape(source)), late)
+            yield from _ways(graph, source, _before_pool(node, reach, graph.input_shape(source)), late, beside)
         elif isinstance(node, Flatten | Scale | Norm | StepAffine | Delay):
             more = node.steps if isinstance(node, Delay) else 0
-            yield from ways(graph, source, reach.reshape(graph.input_shape(source)), late + more)
+            yield from _ways(graph, source, reach.reshape(graph.input_shape(source)), late + more, beside)
 
 
 def _before_pool(node: Pool, reach: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from spikeport.graph.arrays import Array
+from spikeport.graph.beside import beside_neurons
 from spikeport.graph.graph import Graph
 from spikeport.graph.plumbing import Delay, Flatten, Norm, Pool, Scale
 from spikeport.graph.synapses import Conv, Synapse
@@ -15,10 +16,13 @@ from spikeport.graph.synapses import Conv, Synapse
 def held(graph: Graph, name: str) -> Iterator[Synapse]:
     """The synapse ``name``, once for each node behind it that keeps values or works on them, pools on the way merged.
 
+    A state beside the neurons keeps them.
+
     A pool's padding becomes the kernel's: at that border the wider kernel has synapses that the pool leaves out.
     """
     node = graph.nodes[name]
     assert isinstance(node, Synapse)
+    beside = beside_neurons(graph)
     todo: list[tuple[str, Synapse]] = [(target, node) for target in graph.targets(name)]
     while todo:
         here, synapse = todo.pop(0)
@@ -26,7 +30,7 @@ def held(graph: Graph, name: str) -> Iterator[Synapse]:
         if isinstance(behind, Pool):
             assert isinstance(synapse, Conv)
             synapse = pooled(synapse, behind)
-        elif not isinstance(behind, Flatten | Scale | Norm | Delay):
+        elif here in beside or not isinstance(behind, Flatten | Scale | Norm | Delay):
             yield synapse
             continue
         todo += [(target, synapse) for target in graph.targets(here)]

@@ -11,6 +11,7 @@ from spikeport.costs import Delivery, Identity, Traffic, deliveries, derive, ide
 from spikeport.files import plain
 from spikeport.findings import Finding
 from spikeport.graph import LIF, Array, Graph, Loihi, Real, Samples, Synapse
+from spikeport.graph.beside import beside_neurons
 from spikeport.mapping import Chip, Work, traffic, work
 from spikeport.mapping import Mapping as Placement
 from spikeport.mapping.fit import fit
@@ -80,8 +81,14 @@ class Counted(Told):
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What the reader of the model chose and the target had to say."""
-        return self.record.findings
+        """What the reader of the model chose and the target had to say, and what is not counted."""
+        beside = beside_neurons(self.model.graph)
+        if not beside:
+            return self.record.findings
+        what = f"{len(beside)} nodes hold and update a state beside the neurons, which is not counted"
+        mend = "add by hand what its updates cost, or hold it in neurons that have such a state, as CubaLIF"
+        note = Finding("SP712", what, f"node {min(beside)!r}", "no cost model says what it takes.", mend, "note")
+        return (*self.record.findings, note)
 
     def traffic_dict(self) -> dict[str, dict[str, list[int]]] | None:
         """Messages and hops by sending layer and timestep, summed over samples; None without a mapping."""
