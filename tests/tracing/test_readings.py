@@ -12,7 +12,7 @@ from torch import nn
 
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
-from spikeport.tracing import capture, registry
+from spikeport.tracing import capture, over_time, registry
 from spikeport.training import Repeat
 from traced import T, fired, plif
 
@@ -32,15 +32,16 @@ class Either(nn.Module):
 def test_what_was_guessed_is_said():
     torch.manual_seed(0)
     graph = fired(capture(nn.Sequential(Repeat(T), nn.Linear(4, 8), plif(), nn.Linear(8, 2)), (4,)))
+    mean = over_time.told_of(graph.provenance["notes"])
+    assert len(mean) == 1
     assert graph.provenance["notes"] == [
-        'one call of the module was read as forward="sample", which is what can be proved'
+        'one call of the module was read as forward="sample", which is what can be proved',
+        *mean,
     ]
-    assert (
-        "notes"
-        not in capture(
-            nn.Sequential(Repeat(T), nn.Linear(4, 8), plif(), nn.Linear(8, 2)), (4,), forward="sample"
-        ).provenance
-    )
+    told = capture(nn.Sequential(Repeat(T), nn.Linear(4, 8), plif(), nn.Linear(8, 2)), (4,), forward="sample")
+    assert told.provenance["notes"] == mean
+    counted = capture(nn.Sequential(Repeat(T), nn.Linear(4, 8), plif()), (4,), forward="sample")
+    assert "notes" not in counted.provenance
 
 
 def test_readings_that_are_different_networks_are_an_error_that_names_them():

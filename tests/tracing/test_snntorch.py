@@ -72,7 +72,7 @@ def test_leaky_with_parameters_a_neuron():
 def test_graded_spikes_are_scaled_on_their_way_out():
     graph, theirs, ours = same(lambda: snn.Leaky(beta=0.9, graded_spikes_factor=0.5, init_hidden=True))
     assert set(np.unique(theirs)) == {0.0, 0.5}
-    np.testing.assert_allclose(ours.outputs, theirs.mean(0), atol=1e-12)
+    np.testing.assert_allclose(ours.outputs, theirs.sum(0), atol=1e-12)
     assert graph.output == "readout"
 
 

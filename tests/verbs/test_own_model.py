@@ -84,8 +84,9 @@ def test_a_file_makes_a_model(tmp_path):
         assert load_model(f"{path}:{name}", data=X).graph.nodes == expected.nodes
     loaded = load_model(f"{path}:pair")
     assert loaded.graph == expected
-    assert [each.code for each in loaded.findings] == ["SP909", "SP242"]
-    assert "read as forward=" in loaded.findings[1].what  # the choice that capture made
+    assert [each.code for each in loaded.findings] == ["SP909", "SP242", "SP242"]
+    assert "read as forward=" in loaded.findings[1].what  # the choices that capture made
+    assert "as its mean over the 3 steps" in loaded.findings[2].what
     for name in ("build", "number", "nothing"):
         assert code(load_model, f"{path}:{name}") == "SP397"
     for name, says in ((f"{path}:bild", "mean build"), (str(path), f"{path}:NAME"), ("w.pt", "my.py:net")):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,9 +32,11 @@ class Finish:
     parts: set[str] = field(default_factory=set)  #: nodes of such layers besides the one that has the layer's name
     membranes: dict[str, str] = field(default_factory=dict)  #: nodes that add up the membrane of such a layer
 
-    def graph(self, outputs: Mapping[str, Symbol], provenance: Mapping[str, Any]) -> Graph | None:
+    def graph(
+        self, outputs: Mapping[str, Symbol], provenance: Mapping[str, Any], shares: Sequence[float]
+    ) -> Graph | None:
         """The graph, or None where findings or causes say why there is none. Of several ``outputs`` nodes are named so;
-        of one the name is not used."""
+        of one the name is not used. ``shares`` say what each step of an output over time counts."""
         ends = {}
         for key, output in outputs.items():
             self.causes |= output.causes
@@ -53,7 +55,7 @@ class Finish:
         edges = [edge for edge in dict.fromkeys(draft.edges) if edge[0] in nodes and edge[1] in nodes]
         leaves = [name for name in nodes if not any(a == name for a, _ in edges)]
         read: list[str] = []
-        for key, (names, weights, bias) in ends.items():
+        for (key, (names, weights, bias)), each in zip(ends.items(), shares, strict=True):
             names = [self.graded.get(name, name) for name in names]
             counted = weights is None and all(isinstance(nodes[name], LIF) for name in names) and not bias.any()
             if counted and len(ends) == 1 and names == leaves:
@@ -64,10 +66,10 @@ class Finish:
                 nodes[read[-1]] = nodes.pop(names[0])
                 edges = [(a, read[-1] if b == names[0] else b) for a, b in edges]
                 continue
-            share = [1 / self.timesteps] * self.timesteps if weights is None else weights
+            weights = [each] * self.timesteps if weights is None else weights
             read.append(draft.name("readout" if len(ends) == 1 else key, True, ""))
             number = draft.number
-            out: Node = Readout(outputs[key].shape, number(share), bias=number(bias), unit=number(1.0))
+            out: Node = Readout(outputs[key].shape, number(weights), bias=number(bias), unit=number(1.0))
             nodes[read[-1]] = Scale(number(1.0)) if counted and len(ends) > 1 else out
             edges += [(end, read[-1]) for end in names]
         provenance = {**provenance, "notes": self.notes} if self.notes else provenance

@@ -33,16 +33,16 @@ from spikeport.tracing import (
 )
 from spikeport.tracing.blocks import weighted
 from spikeport.tracing.contexts import default_type, following
-from spikeport.tracing.draft import Waiting
 from spikeport.tracing.finish import Finish
 from spikeport.tracing.functions import SUPPORTED
 from spikeport.tracing.last_functions import LastFunctions
 from spikeport.tracing.leaks import Key
+from spikeport.tracing.over_time import is_train, share, words
 from spikeport.tracing.plan import Plan, Results, called
 from spikeport.tracing.reasons import refuse
 from spikeport.tracing.results import over_all, read_out, several, which
 from spikeport.tracing.state import evaluating
-from spikeport.tracing.symbols import Axes, Lost, Out, State, Steps, Symbol, Unsupported, causes_of
+from spikeport.tracing.symbols import Axes, Lost, State, Steps, Symbol, Unsupported, causes_of
 from spikeport.tracing.tracer import Tracer
 from spikeport.tracing.trains import ordered
 
@@ -167,7 +167,9 @@ def _finish(tracer: Tracer, module: nn.Module, outcomes: Results, plan: Plan) ->
     """Of several results all are outputs where they have keys, or where each is spikes over time."""
     if len(outcomes) == 1:
         return _finished(tracer, module, outcomes, plan)
-    if not all(isinstance(key, str) or _spikes(tracer, outcome) for key, outcome in outcomes.items()):
+    knowns = {key: tracer.known_of(outcome) for key, outcome in outcomes.items()}
+    trains = {key for key, known in knowns.items() if isinstance(known, Symbol) and is_train(tracer.draft, known)}
+    if not all(isinstance(key, str) or key in trains for key in outcomes):
         several(outcomes)
     try:
         return _finished(tracer, module, outcomes, plan)
@@ -175,20 +177,13 @@ def _finish(tracer: Tracer, module: nn.Module, outcomes: Results, plan: Plan) ->
         several(outcomes, *error.findings)
 
 
-def _spikes(tracer: Tracer, outcome: Tensor) -> bool:
-    """Whether a result is the spikes of neurons over time, or a sum of such."""
-    known, nodes = tracer.known_of(outcome), tracer.draft.nodes
-    if not isinstance(known, Symbol) or not known.timed or known.constant.any():
-        return False
-    layers = [nodes[f.node] if isinstance(f, Out) else None for f in known.factors()]
-    return all(isinstance(layer, Waiting) and not layer.analog for layer in layers)
-
-
 def _finished(tracer: Tracer, module: nn.Module, outcomes: Results, plan: Plan) -> Run:
     knowns = {key: _known(tracer, outcome) for key, outcome in outcomes.items()}
     timesteps = _timesteps(tracer, causes_of(knowns.values()))
-    symbols = {key: _symbol(tracer, known, timesteps) for key, known in knowns.items()}
-    finish = Finish(tracer.draft, timesteps, notes=tracer.reads.words(tracer.findings))
+    shares = {key: share(tracer.draft, known, timesteps) for key, known in knowns.items()}
+    symbols = {key: _symbol(tracer, known, [shares[key]] * timesteps) for key, known in knowns.items()}
+    notes = [*tracer.reads.words(tracer.findings), *words(tracer.draft, knowns, timesteps)]
+    finish = Finish(tracer.draft, timesteps, notes=notes)
     unrun = tracer.membranes.unrun(timesteps)
     provenance: dict[str, Any] = {"source": "pytorch", "module": type(module).__name__, "forward": plan.reading.way}
     if plan.reading.time:
@@ -200,12 +195,12 @@ def _finished(tracer: Tracer, module: nn.Module, outcomes: Results, plan: Plan) 
     if unrun:
         provenance["unrun"] = unrun
     named = {key if isinstance(key, str) else f"output{key}": symbol for key, symbol in symbols.items()}
-    graph = finish.graph(named, provenance)
+    graph = finish.graph(named, provenance, list(shares.values()))
     refuse([*_named(tracer, finish.causes | tracer.reads.branches), *finish.findings])
     assert graph is not None
     results = {}
     for name, (key, known) in zip(graph.outputs, knowns.items(), strict=True):
-        values = outcomes[key].sum(known.axis) / timesteps if isinstance(known, Steps) else outcomes[key]
+        values = outcomes[key].sum(known.axis) * shares[key] if isinstance(known, Steps) else outcomes[key]
         symbol = symbols[key]
         results[name] = ordered(values, symbol.axes, symbol.shape, tracer.size, timed=symbol.timed)
     read = tuple(f for f in tracer.findings if f.code == "SP381")
@@ -214,11 +209,11 @@ def _finished(tracer: Tracer, module: nn.Module, outcomes: Results, plan: Plan) 
     return Run(graph, tracer, results, read, timed, frozenset({*finish.parts, *graph.nodes_of(Peak)}))
 
 
-def _symbol(tracer: Tracer, known: Symbol | Steps, timesteps: int) -> Symbol:
-    """What is read out: of a block whose steps differ the mean, the features in their order."""
+def _symbol(tracer: Tracer, known: Symbol | Steps, weights: list[float]) -> Symbol:
+    """What is read out: of a block whose steps differ the sum with these ``weights``, the features in their order."""
     symbol = known
     if isinstance(symbol, Steps):
-        symbol = weighted(symbol, [1 / timesteps] * timesteps, tracer.membranes.resolved)
+        symbol = weighted(symbol, weights, tracer.membranes.resolved)
     features = [label for label in symbol.labels if isinstance(label, int)]
     return symbol if features == sorted(features) else operations.in_order(tracer, symbol)
 

@@ -84,10 +84,10 @@ def _captured(name: str, code: Named, timesteps: str | None, *findings: Finding)
     graph = code.graph(None if timesteps is None else whole(timesteps, "timesteps"))
     mend = "if that is not meant, return (module, input_shape, options), for instance {'forward': 'step'}"
     notes = graph.provenance.get("notes", ())
-    from spikeport.tracing import last_functions
+    from spikeport.tracing import last_functions, over_time
 
-    left_out = last_functions.note(graph.provenance.get(last_functions.KEY, {}))
-    mends = ("" if note == left_out else mend for note in notes)
+    whole_notes = [last_functions.note(graph.provenance.get(last_functions.KEY, {})), *over_time.told_of(notes)]
+    mends = ("" if note in whole_notes else mend for note in notes)
     read = tuple(
         Finding("SP242", note, where=name, mend=m, severity="note") for note, m in zip(notes, mends, strict=True)
     )

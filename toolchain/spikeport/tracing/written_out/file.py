@@ -15,7 +15,7 @@ from spikeport.findings import Finding, SpikeportError, fail, require
 from spikeport.formats.facts import misread
 from spikeport.formats.onnx.lift import written_out
 from spikeport.graph import LIF, Array, Graph, Peak, Scale
-from spikeport.tracing import last_functions
+from spikeport.tracing import last_functions, over_time
 from spikeport.tracing.module import capture
 from spikeport.tracing.readings import of_the_reading, same_network
 from spikeport.tracing.state import twin_of
@@ -78,6 +78,8 @@ def captured(
     note = Finding("SP259", what, where, severity="note")
     if left_out := graph.provenance.get(last_functions.KEY):
         notes.append(Finding("SP242", last_functions.note(left_out), severity="note"))
+    means = over_time.told_of(graph.provenance.get("notes", ()))
+    notes += [Finding("SP242", mean, severity="note") for mean in means]
     return graph.with_(provenance={**graph.provenance, **facts}), (note, *(replace(n, where=where) for n in notes))
 
 
