@@ -23,7 +23,6 @@ from spikeport.tracing import (
     indexing,
     layers,
     levels,
-    operations,
     padding,
     pools,
     reductions,
@@ -41,6 +40,7 @@ from spikeport.tracing.over_time import is_train, share, words
 from spikeport.tracing.plan import Plan, Results, called
 from spikeport.tracing.reasons import refuse
 from spikeport.tracing.results import over_all, read_out, several, which
+from spikeport.tracing.returned import as_returned
 from spikeport.tracing.state import evaluating
 from spikeport.tracing.symbols import Axes, Lost, State, Steps, Symbol, Unsupported, causes_of
 from spikeport.tracing.tracer import Tracer
@@ -210,12 +210,11 @@ def _finished(tracer: Tracer, module: nn.Module, outcomes: Results, plan: Plan) 
 
 
 def _symbol(tracer: Tracer, known: Symbol | Steps, weights: list[float]) -> Symbol:
-    """What is read out: of a block whose steps differ the sum with these ``weights``, the features in their order."""
+    """What is read out: of a block whose steps differ the sum with these ``weights``, the features in their shape."""
     symbol = known
     if isinstance(symbol, Steps):
         symbol = weighted(symbol, weights, tracer.membranes.resolved)
-    features = [label for label in symbol.labels if isinstance(label, int)]
-    return symbol if features == sorted(features) else operations.in_order(tracer, symbol)
+    return as_returned(tracer, symbol)
 
 
 def _known(tracer: Tracer, outcome: Tensor) -> Symbol | Steps:
