@@ -113,7 +113,7 @@ def firing_often(graph: Graph, rng: np.random.Generator) -> Graph:
 
 def without_synaptic_bias(graph: Graph, rng: np.random.Generator) -> Graph:
     moved = move_bias(graph) if any(node.bias is not None for node in graph.nodes_of(Synapse).values()) else graph
-    if moved.nodes_of(StepAffine):  # before a current that decays, which Lava's real numbers lack
+    if moved.nodes_of(StepAffine):  # before a current that decays, or late, which Lava's real numbers lack
         fail("SP351", "a bias that no neuron can hold")
     return moved
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from exact_networks import REAL, T, chain, code, grid, image, lif, network, readout, same_spikes
 from spikeport.engine import simulate
-from spikeport.graph import Conv, CubaLIF, Delay, Graph, Input, Linear, Pool, StepAffine
+from spikeport.graph import LIF, Conv, CubaLIF, Delay, Graph, Input, Linear, Pool, Scale, StepAffine
+from spikeport.passes.extend import extend
 from spikeport.passes.fold_norm import fold_norm
 from spikeport.passes.move_bias import move_bias
 from spikeport.target import Request
@@ -77,10 +78,81 @@ def test_before_a_current_that_decays_a_bias_stays_what_enters():
     assert not before.apart(after).any()
 
 
-@pytest.mark.parametrize("kind", ["delay", "end"])
+@settings(max_examples=40)
+@given(st.integers(0, 10**6), st.integers(1, T + 1))
+def test_behind_a_delay_a_bias_comes_as_many_steps_later(seed, steps):
+    """A delay gives zeros first, so its first steps are without the bias, whatever the reset and the border."""
+    rng = np.random.default_rng(seed)
+    graph = chain(
+        input=Input((2, 6, 6)),
+        conv=Conv(grid(rng, 3, 2, 3, 3), grid(rng, 3, low=1), padding=(1, 1)),
+        wait=Delay((3, 6, 6), steps),
+        pool=Pool("sum", (2, 2), (2, 2), (1, 1)),
+        half=Scale(np.float64(0.5)),
+        lif=lif(rng, 3, 4, 4, gain=np.array([0.5, 2.0, 1.0])),
+    )
+    moved = move_bias(graph)
+    assert moved["conv"].bias is None
+    same_spikes(graph, moved, image(rng))
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10**6), st.booleans())
+def test_late_biases_of_several_ways_add_up(seed, current):
+    """Two delays one behind the other, a way without, and what the neurons send back to themselves."""
+    rng = np.random.default_rng(seed)
+    target = lif(rng, 3)
+    if current:
+        target = CubaLIF((3,), np.float64(0.5), np.full(T, 1.5), current_decay=np.float64(0.5))
+    nodes = {
+        "input": Input((3,)),
+        "fc": Linear(grid(rng, 3, 3), grid(rng, 3, low=1)),
+        "one": Delay((3,), 1),
+        "two": Delay((3,), 1),
+        "lif": target,
+        "back": Linear(grid(rng, 3, 3), grid(rng, 3, low=1)),
+        "last": Delay((3,), 1),
+        "out": readout(rng, 3),
+    }
+    edges = [("input", "fc"), ("fc", "one"), ("one", "two"), ("two", "lif"), ("fc", "lif"), ("lif", "out")]
+    edges += [("lif", "back"), ("back", "last"), ("last", "lif"), ("last", "out")]
+    graph = Graph(nodes, tuple(edges), T, REAL)
+    moved = move_bias(graph)
+    assert all(node.bias is None for node in moved.nodes_of(Linear).values())
+    same_spikes(graph, moved, grid(rng, 4, 3))
+
+
+def test_neurons_hold_a_late_bias_and_only_the_steps_before_differ():
+    """So its rounding to whole sums, in integers, touches those steps alone."""
+    nodes = {"input": Input((3,)), "fc": Linear(np.eye(3), np.asarray([0.25, -0.5, 1])), "wait": Delay((3,), 2)}
+    moved = move_bias(chain(**nodes, lif=LIF((3,), np.float64(0.5), np.ones(T))))
+    assert moved["lif"].bias.tolist() == [0.25, -0.5, 1]
+    (step,) = moved.nodes_of(StepAffine).values()
+    assert step.bias.tolist() == [[-0.25, 0.5, -1]] * 2 + [[0, 0, 0]] * (T - 2)
+
+
+@pytest.mark.parametrize("after_end", ["hold", "cycle"])
+def test_a_late_bias_stays_exact_past_the_last_step(after_end):
+    rng = np.random.default_rng(3)
+    nodes = {"input": Input((3,)), "fc": Linear(np.eye(3), np.ones(3)), "wait": Delay((3,), 1), "lif": lif(rng, 3)}
+    graph = chain(**nodes).with_(after_end=after_end)
+    if after_end == "cycle":  # which would take the bias off once in each round
+        assert code(lambda: move_bias(graph)) == "SP351"
+    else:
+        longer = (extend(each, 3 * T) for each in (graph, move_bias(graph)))
+        before, after = (simulate(each, grid(np.random.default_rng(4), 4, 3), Request(trains=True)) for each in longer)
+        assert before.trains["lif"].counts().sum() > 0
+        assert not before.trains["lif"].apart(after.trains["lif"]).any()
+
+
+@pytest.mark.parametrize("kind", ["circle", "end"])
 def test_a_bias_that_no_neuron_can_hold_is_named(kind):
     rng = np.random.default_rng(0)
     nodes = {"input": Input((3,)), "fc": Linear(np.eye(3), np.ones(3))}
-    if kind == "delay":
-        nodes |= {"wait": Delay((3,), 1), "lif": lif(rng, 3)}
-    assert code(lambda: move_bias(chain(**nodes))) == "SP351"
+    if kind == "end":
+        graph = chain(**nodes)
+    else:
+        nodes |= {"sum": Scale(np.ones(())), "wait": Delay((3,), 1), "keep": Scale(np.float64(0.5)), "lif": lif(rng, 3)}
+        edges = [("input", "fc"), ("fc", "sum"), ("sum", "wait"), ("wait", "keep"), ("keep", "sum"), ("sum", "lif")]
+        graph = Graph(nodes, tuple(edges), T, REAL)
+    assert code(lambda: move_bias(graph)) == "SP351"

@@ -8,7 +8,7 @@ import pytest
 from quantize_examples import EXAMPLES, THETA, chain, convolutional, images, residual, spikes, uniform
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, LOIHI1, LOIHI2, Input, Linear, Scale
+from spikeport.graph import LIF, LOIHI1, LOIHI2, Delay, Input, Linear, Scale
 from spikeport.quantisation import STEPS, prepare, quantize
 from spikeport.quantisation.bias import bias
 from spikeport.quantisation.decay import decay
@@ -194,6 +194,20 @@ def test_a_scale_behind_a_synapse_is_folded_into_it():
     assert "up" not in folded.nodes
     samples = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
     assert np.array_equal(spikes(graph, samples)[0]["lif"], spikes(folded, samples)[0]["lif"])
+
+
+def test_a_factor_behind_a_delay_goes_into_the_synapse_before_it():
+    """A delay keeps what it hands on, so that a factor before it is the same."""
+    neurons = LIF((3,), np.float32(0.5), THETA)
+    for factor in (np.float32(0.5), np.asarray([0.5, 2, -1], np.float32)):
+        nodes = {"input": Input((3,)), "fc": Linear(np.eye(3, dtype=np.float32)), "wait": Delay((3,), 2)}
+        graph = chain(**nodes, times=Scale(factor), lif=neurons)
+        folded = fold_scale(graph)
+        assert list(folded.nodes) == ["input", "fc", "wait", "lif"]
+        samples = 2 * np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
+        before, after = (spikes(each, samples)[0]["lif"] for each in (graph, folded))
+        assert before.any()
+        assert np.array_equal(before, after)
 
 
 def test_residual_sums_are_graded_messages():

@@ -9,15 +9,14 @@ from spikeport.graph import (
     LIF,
     Array,
     CubaLIF,
-    Flatten,
+    Delay,
+    Edge,
     Graph,
     Node,
     Norm,
     Operation,
-    Pool,
     Readout,
     Real,
-    Scale,
     StepAffine,
     Synapse,
     meaning,
@@ -27,32 +26,67 @@ from spikeport.graph import (
 from spikeport.passes.linear import real_dtype
 
 
-def add_constant(graph: Graph, name: str, value: Array, pass_name: str) -> Graph:
-    """Add ``value`` (float64, the shape of what leaves ``name``) to what leaves ``name``, at every step.
+def add_constant(graph: Graph, name: str, value: Array, pass_name: str, late: int = 0) -> Graph:
+    """Add ``value`` (float64, the shape of what leaves ``name``) to what leaves ``name``, from step ``late`` on.
 
     It is carried through the linear nodes behind it, borders and paddings included, into the biases of the neurons, the
-    readout and the `StepAffine` that it reaches; before a current that decays it becomes one. Raises SP351 where
-    something on the way keeps it from being a constant of a neuron.
+    readout and the `StepAffine` that it reaches; before a current that decays it becomes one. Behind a `Delay` it comes
+    as many steps later: it is a bias there, too, and a `StepAffine` takes it off again at the steps before. Raises
+    SP351 where something on the way keeps it from being a constant of a neuron.
     """
-    if not value.any():
+    if not value.any() or (late >= graph.timesteps and graph.after_end == "error"):
         return graph
+    if late and (graph.after_end == "cycle" or late >= graph.timesteps):
+        why = f"it comes {late} steps late, and schedules for the steps past the last say otherwise"
+        _stuck(name, graph[name], pass_name, f"{why} (after_end is {graph.after_end!r})")
     if not graph.targets(name):
         _stuck(name, graph[name], pass_name, "the graph ends here without a Readout, so there is no bias to hold it")
     for target in graph.targets(name):
         node = graph[target]
         if isinstance(node, CubaLIF) and node.current_decay.any():  # which filters it: it stays what enters
-            graph = graph.insert(_free(graph, f"{name}.bias"), _always(graph, value, pass_name), (name, target))
+            steps = _steps(graph, value, slice(late, None), pass_name)
+            graph = graph.insert(_free(graph, f"{name}.bias"), steps, (name, target))
         elif isinstance(node, LIF | Readout):
             graph = graph.replace({target: _more_bias(graph, target, node, value, pass_name)})
+            graph = _without(graph, (name, target), value, late, pass_name) if late else graph
         elif isinstance(node, StepAffine):
-            graph = graph.replace({target: _at_each_step(node, value, real_dtype(graph, pass_name))})
+            graph = graph.replace({target: _at_each_step(node, value, slice(late, None), real_dtype(graph, pass_name))})
+        elif isinstance(node, Delay):
+            if _comes_back(graph, target):
+                _stuck(target, node, pass_name, "it comes back to this node again and again, and grows or fades")
+            graph = add_constant(graph, target, value, pass_name, late + node.steps)
         elif isinstance(node, Operation):
-            graph = add_constant(graph, target, _operated(graph, target, node, name, value, pass_name), pass_name)
-        elif isinstance(node, Synapse | Pool | Flatten | Scale | Norm):
-            graph = add_constant(graph, target, _image(node, value), pass_name)
+            graph = add_constant(graph, target, _operated(graph, target, node, name, value, pass_name), pass_name, late)
         else:
-            _stuck(target, node, pass_name, "it holds a constant back for some steps")
+            graph = add_constant(graph, target, _image(node, value), pass_name, late)
     return graph
+
+
+def _comes_back(graph: Graph, name: str) -> bool:
+    """Whether what leaves a node comes back to it without passing neurons."""
+    reached, waiting = set[str](), [name]
+    while waiting:
+        ahead = [t for t in graph.targets(waiting.pop()) if not isinstance(graph[t], LIF)]
+        waiting += [each for each in ahead if each not in reached]
+        reached.update(ahead)
+    return name in reached
+
+
+def _without(graph: Graph, edge: Edge, value: Array, late: int, pass_name: str) -> Graph:
+    """The graph without ``value`` at the first ``late`` steps of what enters a node, where it is a bias already.
+
+    What enters adds up, so any edge to the node will do. One straight behind a synapse carries sums, the only values to
+    which integers add a number a step; so it is the first of these.
+    """
+    (_, target), first = edge, slice(None, late)
+    sources = graph.sources(target)
+    for source in sources:
+        node = graph[source]
+        if isinstance(node, StepAffine) and graph.targets(source) == (target,):
+            return graph.replace({source: _more(node, -value[None], first, real_dtype(graph, pass_name))})
+    behind = [source for source in sources if isinstance(graph[source], Synapse)]
+    source = behind[0] if behind else edge[0]
+    return graph.insert(_free(graph, f"{edge[0]}.bias"), _steps(graph, -value, first, pass_name), (source, target))
 
 
 def _image(node: Node, value: Array) -> Array:
@@ -79,17 +113,27 @@ def _operated(graph: Graph, name: str, node: Operation, source: str, value: Arra
     return np.asarray(first)
 
 
-def _at_each_step(node: StepAffine, value: Array, dtype: np.dtype[np.floating]) -> Node:
-    gain, bias = (schedule_over_neurons(array, value.shape).astype(np.float64) for array in (node.gain, node.bias))
-    whole = np.broadcast_to(bias + gain * value, (len(bias), *value.shape))
+def _at_each_step(node: StepAffine, value: Array, when: slice, dtype: np.dtype[np.floating]) -> StepAffine:
+    """The node with what it makes of ``value`` in what enters it at the steps ``when``."""
+    gain = schedule_over_neurons(node.gain, value.shape).astype(np.float64)
+    return _more(node, gain * value, when, dtype)
+
+
+def _more(node: StepAffine, added: Array, when: slice, dtype: np.dtype[np.floating]) -> StepAffine:
+    """The node with ``added`` [T or 1, *shape] in its biases of the steps ``when``."""
+    shape = added.shape[1:]
+    bias = schedule_over_neurons(node.bias, shape).astype(np.float64)
+    whole = np.array(np.broadcast_to(bias, (len(node.bias), *shape)))
+    whole[when] += np.broadcast_to(added, whole.shape)[when]
     flat = whole.reshape(*whole.shape[:2], -1)
     return node.with_(bias=(flat[..., 0] if (flat == flat[..., :1]).all() else whole).astype(dtype))
 
 
-def _always(graph: Graph, value: Array, pass_name: str) -> StepAffine:
-    """The constant as what each step adds."""
+def _steps(graph: Graph, value: Array, when: slice, pass_name: str) -> StepAffine:
+    """The constant as what the steps ``when`` add."""
     dtype = real_dtype(graph, pass_name)
-    bias = np.broadcast_to(compact(value), (graph.timesteps, *compact(value).shape))
+    bias = np.zeros((graph.timesteps, *compact(value).shape))
+    bias[when] = compact(value)
     return StepAffine(np.ones(graph.timesteps, dtype), bias.astype(dtype))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikeport.graph import LIF, Array, Graph, Node, Norm, Pool, Scale, Synapse, over_neurons
+from spikeport.graph import LIF, Array, Graph, Node, Norm, Pool, Scale, StepAffine, Synapse, over_neurons
 from spikeport.passes.constant import add_constant
 from spikeport.passes.linear import feeders, real_dtype, scaled_inputs, scaled_outputs
 
@@ -78,8 +78,10 @@ def _into_targets(graph: Graph, name: str) -> Graph:
     graph = graph.replace({name: Scale(gain.astype(dtype))})
     # The constant is added behind the gain, so it passes the synapses that follow before they are scaled.
     graph = add_constant(graph, name, np.broadcast_to(over_neurons(shift, shape), shape), "fold_norm")
-    changes: dict[str, Node] = {}
-    for target in graph.targets(name):
+    targets, changes = graph.targets(name), dict[str, Node]()
+    if (gain == 1).all() and targets and all(isinstance(graph[target], StepAffine) for target in targets):
+        return graph.bypass(name)  # the constant is in them
+    for target in targets:
         node = graph[target]
         if graph.sources(target) != (name,) or not isinstance(node, Synapse | LIF):
             return graph

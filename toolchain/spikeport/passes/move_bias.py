@@ -15,10 +15,13 @@ def move_bias(graph: Graph) -> Graph:
     1. A bias enters at every step, so behind pools, flattens, scales and further synapses it is still a constant of
        each neuron; behind a padded pool or convolution it is smaller at the border, and becomes a bias a neuron.
     2. A synapse that feeds several nodes gives its bias to each of them.
-    3. A bias that is zero everywhere is taken away.
+    3. Behind a delay of k steps a bias is missing at the first k steps: the neurons hold it as in 1, and a `StepAffine`
+       before them takes it off at those steps.
+    4. A bias that is zero everywhere is taken away.
 
     Requires: Real arithmetic. Ensures: no synapse has a bias; spikes as before, up to rounding.
-    Raises SP351 where a Delay, a `CubaLIF` or the end of the graph stands in the way, SP354 for integers.
+    Raises SP351 where the end of the graph, a circle of delays without neurons or what depends on other values stands
+    in the way, SP354 for integers.
     """
     real_dtype(graph, "move_bias")
     for name in graph.nodes_of(Synapse):

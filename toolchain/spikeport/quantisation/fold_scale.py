@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikeport.graph import Flatten, Graph, Node, Pool, Scale, Synapse
+from spikeport.graph import Delay, Flatten, Graph, Node, Pool, Scale, Synapse
 from spikeport.passes.linear import feeders, real_dtype, scaled_inputs, scaled_outputs
 
 
 def fold_scale(graph: Graph) -> Graph:
     """Merge scales into synapses, so that sums reach neurons as they leave the synapse.
 
-    1. Backward: into the synapses that alone feed it; a factor a channel passes pools, one factor flattens too.
+    1. Backward: into the synapses that alone feed it; a factor a channel passes pools and delays, one
+       factor flattens too.
     2. Straight behind synapses that feed others, too, it becomes synapses of its own, with weights times its factor.
     3. Otherwise forward, where the factor is not whole: into the synapses that follow, if nothing else enters them.
     4. A scale that none takes stays.
@@ -26,7 +27,7 @@ def fold_scale(graph: Graph) -> Graph:
             graph = _doubled(graph, name, node, dtype)
             continue
         changes: dict[str, Node] = {}
-        for source in feeders(graph, name, (Pool, Flatten) if node.factor.size == 1 else (Pool,)):
+        for source in feeders(graph, name, (Pool, Delay, Flatten) if node.factor.size == 1 else (Pool, Delay)):
             synapse = graph[source]
             assert isinstance(synapse, Synapse)
             changes[source] = scaled_outputs(synapse, node.factor.reshape(-1), dtype)

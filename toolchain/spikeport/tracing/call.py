@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from spikeport.graph import Array
+from spikeport.tracing.functions import tensors
 from spikeport.tracing.registry import array
 from spikeport.tracing.schedules import as_block
 from spikeport.tracing.symbols import Axes, Label, State, Steps, Symbol, Unsupported
@@ -72,6 +73,10 @@ class Call:
         """Whether ``apply`` would find the node drawn before."""
         path, _ = self.tracer.place()
         return self.tracer.draft.key(node, x, path, self.name.strip("_")) in self.tracer.draft.keys
+
+    def at_rest(self) -> bool:
+        """Whether the same layer was called before on a constant: on a state that nothing had entered yet."""
+        return self.tracer.rested.before(self.name, tensors((self.args, self.kwargs)))
 
     def apply(self, node: Any, x: Symbol, axes: Axes) -> Symbol:
         """Put a node behind ``x``; ``axes`` are those of the result."""

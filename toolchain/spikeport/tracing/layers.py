@@ -39,14 +39,20 @@ def spatial(call: Call, x: Symbol, axes: int) -> None:
 def biased(call: Call, build: Callable[[Array | None], Any], x: Symbol, bias: Any, axes: Axes | None = None) -> Symbol:
     """The node of ``build(bias)`` behind ``x``.
 
-    Behind a sum over time the bias counts once, whatever the steps count together: it is a constant beside the node, or
-    the rest of it where the node was drawn with the bias before, as behind a trace whose first step is no sum yet.
+    Behind what was a constant at the first steps (spikes that feed back) the bias is a constant beside the node, as it
+    was there: it counts at every step, not only from that on at which the node's first value arrives. Behind a sum over
+    time it counts once, whatever the steps count together: it is a constant beside the node, too, or the rest of it
+    where the node was drawn with the bias before, as behind a trace whose first step is no sum yet.
     """
     constant, axes = call.constant(bias), x.axes if axes is None else axes
-    when = None if constant is None else timing(call.tracer.draft.gated(x))[2]
-    if constant is None or not isinstance(when, Mapping):
-        return call.apply(build(constant), x, axes)
+    if constant is None:
+        return call.apply(build(None), x, axes)
     whole = constant.astype(np.float64)
+    when = timing(call.tracer.draft.gated(x))[2]
+    if not isinstance(when, Mapping):
+        if call.at_rest() and not call.drawn(build(constant), x):
+            return shifted(call.apply(build(None), x, axes), whole)
+        return call.apply(build(constant), x, axes)
     if call.drawn(build(constant), x):
         return shifted(call.apply(build(constant), x, axes), whole * (1 - math.fsum(when.values())))
     return shifted(call.apply(build(None), x, axes), whole)

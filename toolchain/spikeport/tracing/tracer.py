@@ -30,6 +30,7 @@ from spikeport.tracing.left_over import LeftOver
 from spikeport.tracing.membranes import Membranes
 from spikeport.tracing.reads import Reads, counts
 from spikeport.tracing.registry import Registered, registered
+from spikeport.tracing.rested import Rested
 from spikeport.tracing.schedules import as_block
 from spikeport.tracing.symbols import STRANGER, Known, Label, Lost, State, Steps, Symbol, Unsupported, causes_of
 from spikeport.tracing.trains import Trains
@@ -67,6 +68,7 @@ class Tracer(TorchFunctionMode):
         self._own = {id(t): t for t in (*self.root.parameters(), *self.root.buffers())}
         self._stack: list[tuple[str, nn.Module]] = []
         self._calls = NeuronCalls(self.draft, self.known_of, self.steps)
+        self.rested = Rested(self._own)
 
     # -- what is known ------------------------------------------------------------------------------------------------
 
@@ -139,6 +141,8 @@ class Tracer(TorchFunctionMode):
             out = func(*args, **kwargs)
             sources = values[:1] if name in LIKE else values
             self.old.enter([] if name in FACTORIES else sources, out, follows=False)
+            if name in layers.HANDLERS:
+                self.rested.note(name, values)
             if name in FACTORIES or (sources and all(self._free(v) for v in sources)):
                 self.fix(out)
             return out
