@@ -118,6 +118,21 @@ def test_input_beyond_what_the_graph_was_made_for_is_refused():
         integer_neuron([0, 5], [9, 9], low=0, high=4)
 
 
+@pytest.mark.parametrize("coding", ["direct", "events"])
+def test_the_samples_beyond_are_counted_and_the_ends_are_given_in_the_datas_own_units(coding):
+    """Half units: 2.5 and -1 are 5 and -2 of them; values that round to the last whole one are within."""
+    nodes = {"in": Input((3,), coding, unit=np.float64(0.5), low=0, high=4), "fc": Linear(np.ones((2, 3), np.int8))}
+    nodes["out"] = Readout((2,), np.ones(2, np.int64))
+    graph = Graph.chain(nodes, 2, arithmetic=Loihi(LOIHI2))
+    x = np.full((5, 3), 2.2)
+    x[2, 1], x[4, 0] = 2.5, -1
+    x = x if coding == "direct" else np.stack([np.zeros_like(x), x])
+    with pytest.raises(SpikeportError, match=r"SP504.*-2 \.\.\. 5 units.*2 of 5 samples.*number 2") as caught:
+        simulate(graph, x)
+    assert "at 0 and 2 yourself" in caught.value.findings[0].mend
+    simulate(graph, x.clip(0, 2))
+
+
 @pytest.mark.parametrize(
     "kind", ["uint8", "bool", "int8", "int16", "uint16", "int64", "float16", "float32", ">f4", ">i2", "f8"]
 )

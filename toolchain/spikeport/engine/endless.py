@@ -150,7 +150,8 @@ class Stream:
         self._batch = frames.shape[1]
         if isinstance(self.graph.arithmetic, Loihi) and frames.size:
             ends, unit = cpu.ends(frames) or (float(frames.min()), float(frames.max())), float(node.unit)
-            require_within(self.graph, *sorted(round(end / unit) for end in ends))  # ties to even
+            low, high = sorted(round(end / unit) for end in ends)  # ties to even
+            require_within(self.graph, low, high, Samples(frames, "events"))
 
     def _range(self, frames: Array) -> Range | None:
         """Which integers may ever come; None for real numbers."""

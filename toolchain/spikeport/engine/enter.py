@@ -58,7 +58,7 @@ def check(graph: Graph, samples: Array, *, pack: bool = False, loops: bool = Tru
     unit, looked = float(node.unit), cpu.ends(entering.array) if loops and not packed else None
     ends = packed.between if packed else looked or entering.ends
     low, high = sorted([round(end / unit) for end in ends])  # ties to even; rounding keeps the order
-    require_within(graph, low, high)
+    require_within(graph, low, high, entering)
     least, most = (bound if math.isfinite(bound) else end for bound, end in ((node.low, low), (node.high, high)))
     return packed or entering, Range(int(least), int(most))
 

@@ -16,6 +16,7 @@ from spikeport.graph.synapses import Synapse
 
 if TYPE_CHECKING:
     from spikeport.graph.graph import Graph  # which asks for `input_findings`
+    from spikeport.graph.samples import Samples
 
 INPUT_BITS = 8  #: input may be this wide where messages are narrower: a host forms the first layer's sums (SP404)
 
@@ -58,17 +59,32 @@ def input_findings(graph: Edges, name: str, profile: Profile) -> Iterator[Findin
         )
 
 
-def require_within(graph: Graph, low: float, high: float) -> None:
-    """Raise SP504 where input from ``low`` to ``high`` units lies outside what the integers were made for."""
+def require_within(graph: Graph, low: float, high: float, samples: Samples | None = None) -> None:
+    """Raise SP504 where input from ``low`` to ``high`` units lies outside what the integers were made for.
+
+    ``samples``: those that it is of, to say which.
+    """
     node = graph.entry
     if low < node.low or high > node.high:
+        unit = float(node.unit)
+        ends = f"{node.low * unit:.6g} and {node.high * unit:.6g}"
         fail(
             "SP504",
-            f"input spans {low:.0f} ... {high:.0f} units of {float(node.unit):g}, the graph was made for "
-            f"{node.low:g} ... {node.high:g}",
+            f"input spans {low:.0f} ... {high:.0f} units of {unit:g}, the graph was made for "
+            f"{node.low:g} ... {node.high:g}{'' if samples is None else _which(node, samples)}",
             where=f"node {graph.input!r}",
-            mend="scale the input as the calibration data were, or quantise again with data that span it",
+            why="the scales, and the proof that no sum leaves its integers, rest on that range.",
+            mend="scale the input as the calibration data were, quantise again with data that span it, or cut it off "
+            f"at {ends} yourself (numpy.clip), as a chip's inputs would",
         )
+
+
+def _which(node: Input, samples: Samples) -> str:
+    """How many samples are beyond, and the first of them."""
+    frames = np.rint(samples.frames / float(node.unit))
+    there = (frames < node.low) | (frames > node.high)
+    beyond = np.asarray(there.any((0, *range(2, frames.ndim))))
+    return f": {beyond.sum()} of {len(beyond)} samples are beyond, the first is number {beyond.argmax()} (from 0)"
 
 
 def _enters_a_synapse(graph: Edges, name: str) -> bool:
