@@ -112,6 +112,8 @@ def joined(
 
 def weighed(call: Call, x: Symbol | Steps, weights: list[float]) -> Symbol:
     """The sum over time, with what each step counts."""
+    if isinstance(x, Steps) and len(x.steps) == call.tracer.timesteps:
+        call.tracer.steps(len(x.steps))
     return weighted(steps_of(call, x), weights, call.tracer.membranes.resolved)
 
 

@@ -138,6 +138,7 @@ def _result(call: Call, x: Symbol | Steps, kept: list[Any], steps: list[int] | i
         return x.viewed(tuple(("T",) if group is None else group for group in kept))
     block = steps_of(call, x)
     if isinstance(steps, int):
+        call.tracer.membranes.took([steps], call.tracer.timesteps)
         one = block.steps[steps]
         return FIXED if one is None else _as(one, kept, block.axis)
     assert steps is not None

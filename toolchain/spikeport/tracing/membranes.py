@@ -7,7 +7,7 @@ timesteps is known, `recurrence.solve` says which neuron all of it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -41,6 +41,7 @@ class Membranes:
     _fired: dict[tuple[int, bytes, Compare], Out] = field(default_factory=dict)
     _shares: dict[int, list[Array]] = field(default_factory=dict)  #: of tensors, what was compared of each
     _held: set[int] = field(default_factory=set)  #: tensors that are held from below as membranes are (`ends`)
+    _taken: set[int] = field(default_factory=set)  #: steps that were taken out of blocks over time
     sides: dict[Out, Side] = field(default_factory=dict)  #: what spikes say of where a membrane lies
 
     def resolved(self, x: Symbol) -> Symbol:
@@ -109,6 +110,11 @@ class Membranes:
                     constant = plus(constant, whole, x.shape)
             x = replace(x, terms=terms, constant=constant, before=None)
         return x
+
+    def took(self, steps: Iterable[int], timesteps: int | None) -> None:
+        """Steps of a block were taken out of it, one by one; where all of them were, the module runs them all."""
+        self._taken |= set(steps)
+        self.over_all |= timesteps is not None and self._taken >= set(range(timesteps))
 
     def unrun(self, timesteps: int) -> dict[str, int]:
         """How many steps the module runs of the layers that it does not run to the end."""

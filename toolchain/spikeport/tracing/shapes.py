@@ -212,6 +212,7 @@ def unbind(call: Call) -> list[Any]:
     if block.axis != dim:
         raise Unsupported("takes a block apart along another axis than time")
     parts = list(block.steps)
+    call.tracer.membranes.took(range(len(parts)), call.tracer.timesteps)
     if call.name in ("unbind", "__iter__"):
         return [FIXED if p is None else p for p in parts]
     if len(call.out) != len(parts):

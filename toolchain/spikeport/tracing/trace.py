@@ -179,7 +179,7 @@ def _finish(tracer: Tracer, module: nn.Module, outcomes: Results, plan: Plan) ->
 
 def _finished(tracer: Tracer, module: nn.Module, outcomes: Results, plan: Plan) -> Run:
     knowns = {key: _known(tracer, outcome) for key, outcome in outcomes.items()}
-    timesteps = _timesteps(tracer, causes_of(knowns.values()))
+    timesteps = _timesteps(tracer, list(knowns.values()))
     shares = {key: share(tracer.draft, known, timesteps) for key, known in knowns.items()}
     symbols = {key: _symbol(tracer, known, [shares[key]] * timesteps) for key, known in knowns.items()}
     notes = [*tracer.reads.words(tracer.findings), *words(tracer.draft, knowns, timesteps)]
@@ -229,9 +229,13 @@ def _known(tracer: Tracer, outcome: Tensor) -> Symbol | Steps:
     return known
 
 
-def _timesteps(tracer: Tracer, causes: frozenset[int]) -> int:
-    """How many the module runs; where that is not seen, ``causes`` of its results may be why."""
+def _timesteps(tracer: Tracer, knowns: list[Symbol | Steps]) -> int:
+    """How many the module runs; where that is not seen, the causes of its results may be why."""
+    causes = causes_of(knowns)
     try:
+        for block in knowns:
+            if isinstance(block, Steps):
+                tracer.steps(len(block.steps))
         timesteps = tracer.length()
     except Unsupported as reason:
         fail("SP384", str(reason), mend="one timestep is one call of each neuron layer")
