@@ -28,7 +28,7 @@ def default_type(dtype: torch.dtype) -> Iterator[None]:
 
 class following:  # noqa: N801  (a context manager, read as a verb)
     """While open, calls of modules and torch functions go through a tracer; functions that `torch.jit.script` compiled
-    run as the Python that they were made of, whose every step is seen."""
+    run as the Python that they were made of, whose every step is seen. Types of autocasts are noted."""
 
     def __init__(self, tracer: Tracer) -> None:
         self.tracer = tracer
@@ -45,12 +45,27 @@ class following:  # noqa: N801  (a context manager, read as a verb)
         def scripted(function: Any, *args: Any, **kwargs: Any) -> Any:
             return getattr(function, SOURCE, partial(compiled, function))(*args, **kwargs)
 
+        entered: Any = torch.autocast.__enter__
+
+        def entering(cast: Any) -> Any:
+            result = entered(cast)
+            self._note(cast.device)
+            return result
+
+        self._note("cpu")  # what capture is called under
+        self.entered = entered
+        torch.autocast.__enter__ = entering  # type: ignore
         self.compiled = compiled
         torch.jit.ScriptFunction.__call__ = scripted  # type: ignore
         nn.Module.__call__ = call  # type: ignore[method-assign]
         tracer.__enter__()  # type: ignore[no-untyped-call]
 
+    def _note(self, device: str) -> None:
+        if torch.is_autocast_enabled(device):
+            self.tracer.autocasts.add(str(torch.get_autocast_dtype(device)).removeprefix("torch."))
+
     def __exit__(self, *error: Any) -> None:
         nn.Module.__call__ = self.original  # type: ignore[method-assign]
+        torch.autocast.__enter__ = self.entered  # type: ignore
         torch.jit.ScriptFunction.__call__ = self.compiled  # type: ignore
         self.tracer.__exit__(*error)  # type: ignore[no-untyped-call]

@@ -216,7 +216,8 @@ def batch_norm(call: Call) -> Symbol:
 def dropout(call: Call) -> Any:
     """Nothing in evaluation."""
     if call.get(2, "training", False) and float(call.get(1, "p", 0.5)) > 0:
-        raise Unsupported("drops values at random; put the module into evaluation mode")
+        mend = "pass training=self.training to it, whose own default is True; or use nn.Dropout"
+        raise Unsupported("drops values at random, in evaluation too", mend=mend)
     return call.known(call.get(0, "input"))
 
 

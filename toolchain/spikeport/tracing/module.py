@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -139,6 +139,10 @@ def _sizes(input_shape: Sequence[int]) -> tuple[int, ...]:
             f"input_shape is an array of shape {list(told)}, not the shape of one sample",
             mend="pass the shape without time and batch, such as x.shape[2:] of frames or x.shape[1:] of samples",
         )
+    if isinstance(input_shape, str) or not isinstance(input_shape, Iterable):
+        one = f"({input_shape},)" if isinstance(input_shape, int) else "(784,)"
+        mend = f"pass the sizes of all axes of a sample: {one} for one axis, (1, 28, 28) for an image"
+        fail("SP386", f"input_shape is {input_shape!r}, not the shape of one sample", mend=mend)
     sizes = tuple(input_shape)
     whole = all(isinstance(size, int | np.integer) and size > 0 for size in sizes)
     if not whole:

@@ -182,7 +182,7 @@ def _finished(tracer: Tracer, module: nn.Module, outcomes: Results, plan: Plan) 
     timesteps = _timesteps(tracer, list(knowns.values()))
     shares = {key: share(tracer.draft, known, timesteps) for key, known in knowns.items()}
     symbols = {key: _symbol(tracer, known, [shares[key]] * timesteps) for key, known in knowns.items()}
-    notes = [*tracer.reads.words(tracer.findings), *words(tracer.draft, knowns, timesteps)]
+    notes = [*tracer.reads.words(tracer.findings), *_rounded(tracer), *words(tracer.draft, knowns, timesteps)]
     finish = Finish(tracer.draft, timesteps, notes=notes)
     unrun = tracer.membranes.unrun(timesteps)
     provenance: dict[str, Any] = {"source": "pytorch", "module": type(module).__name__, "forward": plan.reading.way}
@@ -207,6 +207,13 @@ def _finished(tracer: Tracer, module: nn.Module, outcomes: Results, plan: Plan) 
     late = all(isinstance(known, Symbol) and not known.timed for known in knowns.values())
     timed = plan.reading.way != "sequence" or tracer.timed or late
     return Run(graph, tracer, results, read, timed, frozenset({*finish.parts, *graph.nodes_of(Peak)}))
+
+
+def _rounded(tracer: Tracer) -> list[str]:
+    """What the graph's notes say of sums that the module rounds to a short type on its own."""
+    casts = " and ".join(sorted(tracer.autocasts))
+    what = f"the module computes under autocast, in {casts}; the graph is the network without it, so that spikes and"
+    return [f"{what} outputs may differ from the module's by that rounding"] if casts else []
 
 
 def _symbol(tracer: Tracer, known: Symbol | Steps, weights: list[float]) -> Symbol:

@@ -60,6 +60,7 @@ class Tracer(TorchFunctionMode):
         self.draft.expand = self.membranes.expanded
         self.trains = Trains(self.draft, self.size)
         self.reads = Reads(self.report)
+        self.autocasts: set[str] = set()  #: types in which parts of the module compute under autocast
         self.timed = False  #: whether anything was done along an axis of time
         self.old = LeftOver.of(self.root)
         self._known: dict[int, tuple[weakref.ref[Tensor], Known]] = {}
