@@ -12,7 +12,7 @@ from spikeport.comparison import causes, parity
 from spikeport.engine import simulate
 from spikeport.engine.lengths import to_ends
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, LOIHI1, CubaLIF, Graph, Input, Linear, Real
+from spikeport.graph import LIF, LOIHI1, LOIHI2, CubaLIF, Graph, Input, Linear, Real
 from spikeport.quantisation import prepare, quantize
 from spikeport.quantisation.collapse_schedule import between, collapse_schedule
 from spikeport.target import Request
@@ -125,3 +125,25 @@ def test_a_comparison_counts_the_collapse_and_nothing_where_it_was_none(kind):
 def test_quantize_takes_the_best_constants_for_a_chip_with_one_threshold():
     findings = quantize(convolutional(), images(), LOIHI1, run=simulate, collapse_thresholds="best").findings
     assert sum(finding.code == "SP422" and "best" in finding.what for finding in findings) == 2
+
+
+def rows(graph):
+    """Of each layer in integers whether its thresholds vary over time."""
+    return {name: bool((node.threshold != node.threshold[:1]).any()) for name, node in graph.nodes_of(LIF).items()}
+
+
+@pytest.mark.parametrize("bits", [8, 5])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_one_threshold_for_all_steps_stays_one_in_a_format_with_schedules(seed, bits):
+    """`joint` and `thresholds` move it as a whole; a schedule beside it keeps a threshold a step."""
+    graph = convolutional(seed)
+    constant = graph.replace({"lif2": graph["lif2"].with_(threshold=np.full(STEPS, 0.7, np.float32))})
+    result = quantize(constant, images(), LOIHI2, bits, run=simulate)
+    assert rows(result.graph) == {"lif1": True, "lif2": False}
+
+
+@pytest.mark.parametrize("kind", ["mean", "first", "best"])
+def test_a_constant_that_is_asked_for_is_one_in_a_format_with_schedules(kind):
+    result = quantize(convolutional(), images(), LOIHI2, 5, run=simulate, collapse_thresholds=kind)
+    assert rows(result.graph) == {"lif1": False, "lif2": False}
+    assert [finding.where for finding in result.findings if finding.code == "SP422"] == ["layer 'lif1'", "layer 'lif2'"]

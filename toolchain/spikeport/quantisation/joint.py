@@ -12,6 +12,6 @@ def joint(plan: Plan, calibration: Calibration) -> Plan:
     A bias is a mantissa of 13 bits and a power of two, so a large one is off by up to 64 membrane units; sums with a
     negative exponent lose half a unit on average; a decay is off by up to half a numerator. All three move membranes
     near the threshold by a known amount, and the thresholds of the same neurons move with them:
-    `together.rounded_together`.
+    `together.rounded_together`, those of a layer of one threshold for all steps by their mean over time.
     """
     return plan.with_(joint=True)

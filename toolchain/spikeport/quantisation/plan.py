@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -114,8 +114,9 @@ class Plan:
             if isinstance(sink, Readout):
                 nodes[name] = readout_integers(sink, scale)
             elif isinstance(sink, LIF):
+                profile = replace(self.profile, schedule=self.over_time(name))
                 nodes[name], more = neuron_integers(
-                    sink, name, scale, self.profile, self.decays.get(name), self.lost(layer, scale)
+                    sink, name, scale, profile, self.decays.get(name), self.lost(layer, scale)
                 )
                 findings += more
         return nodes, tuple(findings)
@@ -133,6 +134,11 @@ class Plan:
             for name, exponent in scale.exponents.items()
             if exponent < 0
         )
+
+    def over_time(self, name: str) -> bool:
+        """Whether a layer's thresholds may vary over time: those that do in the network, if the format lets them."""
+        theta = cast(LIF, self.trained[name]).threshold
+        return self.profile.schedule and bool((theta != theta[:1]).any())
 
     def steps(self, layer: Layer) -> dict[str, Array]:
         """For each synapse of a layer what one step of its mantissas is worth, broadcasting over its weights."""

@@ -20,8 +20,9 @@ def thresholds(plan: Plan, calibration: Calibration) -> Plan:
 
     Nearest: the larger of the number of spikes too many and the number of spikes missing is least, which asks for few
     mismatches and for as many spikes as the real layer has (mismatches alone favour silence). Timesteps in order, for a
-    spike resets what follows; thresholds that vary over channels move by one factor; on ties the smallest move wins.
-    Rounded weights spread the membranes, and the best threshold is then not the rounded one.
+    spike resets what follows; thresholds that vary over channels move by one factor, and so does a layer's one
+    threshold for all steps, which stays one; on ties the smallest move wins. Rounded weights spread the membranes, and
+    the best threshold is then not the rounded one.
     """
     sweep = Sweep(plan, calibration)
     for layer in sweep.layers():
@@ -40,12 +41,13 @@ def _searched(sweep: Sweep, plan: Plan, layer: Layer) -> Plan:
     bits = min((plan.bits[term.name] for term in layer.terms if term.name in plan.bits), default=8)
     grain = 2.0**-bits
     top = 2**plan.profile.threshold_bits - 1
-    steps = whole.timesteps if plan.profile.schedule else 1
+    over_time = plan.over_time(name)
+    steps = whole.timesteps if over_time else 1
     least, factors = sys.maxsize, np.ones(whole.timesteps)
     for t in range(steps):
         moves = MOVES if t == 0 else MOVES[1:]  # the first leaves what the step before chose
         candidates = np.tile(factors, (len(moves), 1))
-        candidates[:, slice(t, t + 1) if plan.profile.schedule else slice(None)] += grain * np.asarray(moves)[:, None]
+        candidates[:, slice(t, t + 1) if over_time else slice(None)] += grain * np.asarray(moves)[:, None]
         trains = sweep.trains([_times(whole, candidate, top) for candidate in candidates], sums)
         apart = [max(train.beside(truth)) for train in trains]
         tried = [(least, 0.0, factors), *zip(apart, map(abs, moves), candidates, strict=True)]
