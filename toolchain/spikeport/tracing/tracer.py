@@ -58,8 +58,7 @@ class Tracer(TorchFunctionMode):
         self.leaks = Leaks(self.draft, self.leaking or frozenset())
         self.membranes = Membranes(self.draft)
         self.draft.expand = self.membranes.expanded
-        self.trains = Trains(self.draft, self.size)
-        self.reads = Reads(self.report)
+        self.trains, self.reads = Trains(self.draft, self.size), Reads(self.report)
         self.autocasts: set[str] = set()  #: types in which parts of the module compute under autocast
         self.timed = False  #: whether anything was done along an axis of time
         self.old = LeftOver.of(self.root)
