@@ -46,8 +46,9 @@ Asked: at most 1.5 times the figure of 64 from 24 to 128 channels. "Least" is wh
 C channels has nine C multiply-adds for each input that is listed and each neuron that takes a step, so that all but
 the sums costs 64 / C times as much a multiply-add; sums cost as many lanes as their vectors have, {lanes}, over C.
 What the measured ratio is above it is the end of each run of events: its branch is mispredicted about once for each
-place, whatever C is. Where the least is above 1.5, lists, neurons and the way in and out would have to be faster than
-they are with 64 channels, which makes those faster, too.
+place, whatever C is; up to 32 channels, for two or four places, one below the other, which share a run and add a third
+or more rows of weights. Where the least is above 1.5, lists, neurons and the way in and out would have to be faster
+than they are with 64 channels, which makes those faster, too.
 """
 
 
