@@ -51,10 +51,10 @@ more is asked for.
 |---|---|---|---|---|---|---|
 """
 FOOT = """
-Where one of those two is ahead, by 10 to 70 us, it is by what Python takes to cut a batch and to hand it out, and
-because torch's threads share one product there, and turn while they wait for the next. On a machine that does nothing
-else this is the fastest; beside other programs it is not: one sample of 784-512-10, 0.5 ms, took 147 ms so on two busy
-processors.
+The ways of before run no prepared chains (`engine/chains.py`), as 0.1 had none: few samples were a batch. Where one of
+those two is ahead, it is because torch's threads share one product there, and turn while they wait for the next. On a
+machine that does nothing else this is the fastest; beside other programs it is not: one sample of 784-512-10, 0.5 ms,
+took 147 ms so on two busy processors.
 """
 BESIDE = "\n## Beside onnxruntime in one process\n"  #: from there on the page is `beside_speed`'s
 
