@@ -13,6 +13,7 @@ import torch
 from guarded import Guarded
 from random_graphs import random_graph
 from spikeport.engine import Stream, simulate
+from spikeport.engine.cpu import real_chain
 from spikeport.engine.run import Engine
 from spikeport.graph import ALIF, LIF, Conv, CubaLIF, Delay, Flatten, Graph, Input, Linear, Pool, Readout, Real, Scale
 from spikeport.passes.extend import extend
@@ -166,6 +167,17 @@ def test_short_blocks_of_a_stream_go_step_by_step_and_leave_the_state_to_long_on
     for name, counts in extended.spike_counts.items():
         assert counts.sum() > 0
         np.testing.assert_array_equal(np.concatenate([block.record.spike_counts[name] for block in blocks]), counts)
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_large_networks_hold_nothing_for_all_their_steps(monkeypatch, large):
+    """9 steps of 50 x 70 + 70 x 33 + 33 x 4 multiply-adds."""
+    monkeypatch.setattr(real_chain, "MOST", 9 * (50 * 70 + 70 * 33 + 33 * 4) - large)
+    graph = features().graph()
+    engine, x = Engine(graph), frames(graph, 4, 0.3)
+    for one in one_by_one(graph, x):
+        engine.simulate(one)
+    assert (engine._chains._weights is None) == large
 
 
 def test_several_samples_are_a_batch():

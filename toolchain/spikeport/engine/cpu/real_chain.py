@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from spikeport.engine.cpu import kernels, matrix
-from spikeport.engine.cpu.chain import Chain, of_a_step, own_loops
+from spikeport.engine.cpu.chain import MOST, Chain, of_a_step, own_loops
 from spikeport.engine.cpu.cycle import Cycle, fed_back
 from spikeport.engine.cpu.fused import Layer, counting, unflat
 from spikeport.engine.cpu.listing import MARGIN
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def prepare(program: Program, *, whole: bool = True) -> Chain | None:
-    """The chain of a graph in real numbers, of one sample; None where it is none."""
+    """The chain of a graph in real numbers, of one sample; None where it is none, or large."""
     graph, inner = program.graph, own_loops(program)
     if inner is None:
         return None
@@ -41,6 +41,8 @@ def prepare(program: Program, *, whole: bool = True) -> Chain | None:
     if not all(_one_way(program, name, inner) for name in names) or graph.outputs != (names[-1],):
         return None
     steps, layers = graph.timesteps if whole else 1, tuple(program.layers)
+    if steps * program.products > MOST:  # what passes between its nodes would be held for all steps
+        return None
     counts, totals = np.zeros((len(layers), steps, KINDS), np.int64), np.zeros((len(layers), KINDS), np.int64)
     x = torch.zeros((steps if graph.entry.coding == "events" else 1, 1, *graph.entry.shape), dtype=_type(program))
     chain = Chain(whole, x.numpy(), None, layers, counts, totals)
