@@ -23,6 +23,7 @@ from spikeport.graph import (
     over_neurons,
     schedule_over_neurons,
 )
+from spikeport.graph.beside import beside_neurons
 from spikeport.passes.linear import real_dtype
 
 
@@ -52,7 +53,7 @@ def add_constant(graph: Graph, name: str, value: Array, pass_name: str, late: in
         elif isinstance(node, StepAffine):
             graph = graph.replace({target: _at_each_step(node, value, slice(late, None), real_dtype(graph, pass_name))})
         elif isinstance(node, Delay):
-            if _comes_back(graph, target):
+            if target in beside_neurons(graph):
                 _stuck(target, node, pass_name, "it comes back to this node again and again, and grows or fades")
             graph = add_constant(graph, target, value, pass_name, late + node.steps)
         elif isinstance(node, Operation):
@@ -60,16 +61,6 @@ def add_constant(graph: Graph, name: str, value: Array, pass_name: str, late: in
         else:
             graph = add_constant(graph, target, _image(node, value), pass_name, late)
     return graph
-
-
-def _comes_back(graph: Graph, name: str) -> bool:
-    """Whether what leaves a node comes back to it without passing neurons."""
-    reached, waiting = set[str](), [name]
-    while waiting:
-        ahead = [t for t in graph.targets(waiting.pop()) if not isinstance(graph[t], LIF)]
-        waiting += [each for each in ahead if each not in reached]
-        reached.update(ahead)
-    return name in reached
 
 
 def _without(graph: Graph, edge: Edge, value: Array, late: int, pass_name: str) -> Graph:
