@@ -173,11 +173,12 @@ class Numbers:
         }
 
     def readout(self, shape):
-        """Weights and bias of a readout."""
+        """Weights, for all neurons or for each channel or neuron its own, and bias of a readout."""
+        steps = (self.steps, *self.pick((), (), shape[:1], shape))
         if self.integers:
-            weight, unit = self.whole(self.steps, -3, 3), np.asarray(self.pick(1.0, 0.125), np.float32)
+            weight, unit = self.whole(steps, -3, 3), np.asarray(self.pick(1.0, 0.125), np.float32)
             return {"weight": weight, "bias": self.bias(shape), "unit": unit}
-        return {"weight": self.fraction(self.steps, -4, 4, 4), "bias": self.bias(shape)}
+        return {"weight": self.fraction(steps, -4, 4, 4), "bias": self.bias(shape)}
 
     # -- what enters
 

@@ -73,7 +73,8 @@ class Numpy:
                 trains[name] = neurons(node, x)
                 values[name] = trains[name].astype(x.dtype)
             elif isinstance(node, Readout):
-                values[name] = np.tensordot(node.weight, x + over_neurons(node.bias, node.shape), 1)
+                weight = schedule_over_neurons(node.weight, node.shape)[:, None]
+                values[name] = (weight * (x + over_neurons(node.bias, node.shape))).sum(0)
         return Record(
             target=self.name,
             outputs=values[graph.output] if isinstance(graph[graph.output], Readout) else values[graph.output].sum(0),

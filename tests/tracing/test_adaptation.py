@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from spikeport.findings import SpikeportError
-from spikeport.graph import ALIF, Gate, Linear
+from spikeport.graph import ALIF, LIF, Gate, Linear
 from spikeport.tracing import adaptation, capture
 
 T = 6
@@ -87,6 +87,25 @@ def test_a_spike_that_takes_a_threshold_risen_with_it_is_several():
     graph = captured(lambda: Loop(yin))
     assert len(graph.nodes_of(Gate)) == 1
     assert not graph.nodes_of(ALIF)
+
+
+class Started(Loop):
+    """The adaptation starts at its resting value and not at zero, as in Yin et al.'s own code."""
+
+    def forward(self, x):
+        v, b, s = torch.zeros(len(x), 8), 0.1, torch.zeros(len(x), 8)
+        total = 0
+        for _ in range(self.timesteps):
+            v, b, s = self.step(self.fc(x), v, b, s)
+            total = total + self.out(s)
+        return total / self.timesteps
+
+
+@pytest.mark.parametrize("step", [yin, late, taken_off, to_zero])
+def test_an_adaptation_may_start_above_zero(step):
+    graph = captured(lambda: Started(step))  # whose thresholds come down by themselves: a schedule
+    (neurons,) = (node for node in graph.nodes.values() if isinstance(node, LIF))
+    assert len(set(neurons.threshold.tolist())) == T
 
 
 def test_recurrent_adaptive_neurons_are_a_layer_behind_a_delay():

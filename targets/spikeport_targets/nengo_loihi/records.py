@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Node, Readout, over_neurons
+from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Node, Readout, over_neurons, schedule_over_neurons
 from spikeport.graph.loihi import SATURATED, WRAPPED
 from spikeport.record import Record
 from spikeport.spike_train import Train
@@ -46,5 +46,5 @@ def _read_out(node: Node, sums: Array) -> Array:
     sums = sums.astype(np.int64)
     if not isinstance(node, Readout):
         return np.asarray((sums >> STATE_SHIFT).sum(0))
-    weight = node.weight.astype(np.int64).reshape(-1, *(1,) * (sums.ndim - 1))
+    weight = schedule_over_neurons(node.weight.astype(np.int64), node.shape)[:, None]
     return np.asarray((weight * (sums + over_neurons(node.bias, node.shape).astype(np.int64))).sum(0))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from spikeport.engine import cpu
 from spikeport.engine.later import Later
-from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Loihi, Peak, Readout, over_neurons
+from spikeport.graph import LIF, STATE_SHIFT, Array, Graph, Loihi, Peak, Readout, over_neurons, schedule_over_neurons
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Out:
     """An output node, ready: its parameters are laid out once."""
 
     dtype: torch.dtype
-    weight: Tensor | None  #: [T, 1, *ones], of integers with the shift of what enters; None where values are summed
+    weight: Tensor | None  #: [T, 1, *ones or neurons]; None where values are summed
     bias: Tensor | None  #: broadcasts over [*output]; None where there is none
     counts: bool = False  #: whether it is neurons, whose spikes are counted
     highest: bool = False  #: whether it is the highest of all steps
@@ -90,7 +90,7 @@ def prepare(graph: Graph, name: str, dtype: torch.dtype, device: str, *, later: 
     if not isinstance(node, Readout):
         highest = isinstance(node, Peak)
         return Out(dtype, None, None, isinstance(node, LIF) and not highest, highest, later, loops)
-    weight = torch.as_tensor(np.array(node.weight)).to(device, dtype).reshape(-1, *(1,) * (1 + len(node.shape)))
+    weight = torch.as_tensor(np.array(schedule_over_neurons(node.weight, node.shape))).to(device, dtype).unsqueeze(1)
     bias = torch.as_tensor(np.array(over_neurons(node.bias, node.shape))).to(device, dtype)
     idle = dtype == torch.int64 and not node.bias.any()
     return Out(dtype, weight, None if idle else bias, later=later)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from spikeport.graph.arithmetic import Arithmetic
-from spikeport.graph.arrays import Array, over_neurons
+from spikeport.graph.arrays import Array, over_neurons, schedule_over_neurons
 from spikeport.graph.neurons import LIF
 from spikeport.graph.node import Node
 from spikeport.graph.peak import Peak
@@ -67,8 +67,11 @@ def delayed(node: Delay, x: Array, timesteps: int) -> Array:
 
 def weighted(node: Readout, x: Array) -> Array:
     """A readout's weighted sum over time, [B, *shape], of ``x`` [T or 1, B, *shape] in the unit of its bias."""
-    x = np.broadcast_to(x, (len(node.weight), *x.shape[1:]))
-    return np.asarray(np.tensordot(node.weight.astype(np.float64), x + over_neurons(node.bias, node.shape), 1))
+    x = np.broadcast_to(x, (len(node.weight), *x.shape[1:])) + over_neurons(node.bias, node.shape)
+    weight = node.weight.astype(np.float64)
+    if weight.ndim == 1:
+        return np.asarray(np.tensordot(weight, x, 1))
+    return np.asarray((schedule_over_neurons(weight, node.shape)[:, None] * x).sum(0))
 
 
 def fires(node: LIF, u: Array, threshold: Array) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from spikeport.findings import require
-from spikeport.graph.arrays import Array, over_neurons
+from spikeport.graph.arrays import Array, over_neurons, schedule_over_neurons
 from spikeport.graph.node import Node, Shape
 from spikeport.graph.synapses import window_count
 
@@ -150,19 +150,21 @@ class Readout(Node):
 
     Real: weight is uniform 1/T by default (the mean over T). Loihi: whole-number weights, x enters shifted by 6 bits as
     it does in a neuron, ``output = sum_t weight[t] * ((x[t] << 6) + bias)``, and ``output * unit`` is the real value.
+    Where each channel has weights of its own, it reads membranes that leak otherwise from channel to channel.
     """
 
     arrays: ClassVar[tuple[str, ...]] = ("weight", "bias", "unit")
     schedules: ClassVar[tuple[str, ...]] = ("weight",)
 
     shape: Shape
-    weight: Array  #: [T]
+    weight: Array  #: [T], [T, C] or [T, *shape]
     bias: Array = field(default_factory=lambda: np.asarray(0.0, dtype=np.float32))  #: [], [C] or shape
     unit: Array = field(default_factory=_one)  #: [], real value of one unit of the output; 1 in Real arithmetic
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.weight.ndim == 1, "SP101", "readout weights are one number a timestep")
+        require(self.weight.ndim > 0, "SP101", "readout weights are numbers a timestep, [T], [T, C] or [T, *shape]")
+        schedule_over_neurons(self.weight, self.shape, name="weight")
         over_neurons(self.bias, self.shape, name="bias")
 
     @property
@@ -172,13 +174,13 @@ class Readout(Node):
         if len(weight) < 2 or weight.dtype.kind != "f":
             return False
         mean = bool((weight == np.asarray(1 / len(weight), weight.dtype)).all())
-        return mean or bool((weight[:-1] == 0).all() and weight[-1] != 0)
+        return mean or bool((weight[:-1] == 0).all() and weight[-1].any())
 
     def for_length(self, timesteps: int) -> Array:
         """The weights [timesteps] of the same mean, or of the same last step, over another number of steps."""
-        if self.weight[0] != 0:
+        if self.weight[0].any():
             return np.full(timesteps, 1 / timesteps, self.weight.dtype)
-        weight = np.zeros(timesteps, self.weight.dtype)
+        weight = np.zeros((timesteps, *self.weight.shape[1:]), self.weight.dtype)
         weight[-1] = self.weight[-1]
         return weight
 

@@ -251,7 +251,7 @@ def readout_integers(node: Readout, scale: LayerScale) -> Readout:
     """
     real = node.weight.astype(np.float64)
     largest = float(np.abs(real).max()) or 1.0
-    uniform = bool((real == real[0]).all()) and bool(real.any())
+    uniform = bool((real == real.flat[0]).all()) and bool(real.any())
     one = largest if uniform else largest / READOUT_ONE
     weight = np.sign(real) if uniform else np.rint(real / one)
     bias = np.rint(node.bias.astype(np.float64) / over_neurons(scale.unit, node.shape))

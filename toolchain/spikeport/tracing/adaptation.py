@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.graph import ALIF, LIF, Array, Delay, Edge, Gate, Node, Scale, Shape
+from spikeport.graph import ALIF, LIF, Array, Delay, Edge, Gate, Node, Scale, Shape, StepAffine
 from spikeport.tracing.charges import ZERO, Charge, one_unit
 from spikeport.tracing.draft import Drawn
 from spikeport.tracing.recurrence import Letters, currents, steady
@@ -49,7 +49,7 @@ class Law:
 
     keep: Array
     gate: Array
-    last: Array  #: c
+    last: Array  #: c; [T, ...] where a spike takes another amount at other steps, as where an adaptation starts above 0
     trace: Array  #: C
     product: Array  #: P
     fade: Array  #: rho
@@ -77,7 +77,9 @@ def adapted(name: str, shape: Shape, charges: list[Charge]) -> Drawn:
     steps = [_step(name, k, charge) for k, charge in enumerate(charges)]
     keep = steady([step.keep for step in steps[1:]], "decay", shape)
     gate = steady([step.gate for step in steps[1:]], "reset", shape)
-    bias, thresholds, last = _measured(steps, charges, keep, gate, shape)
+    bias, thresholds, lasts = _measured(steps, charges, keep, gate, shape)
+    even = all(_same(last, lasts[0], shape) for last in lasts)
+    last = lasts[0] if even else schedule([lasts[0], *lasts], shape)
     trace, fade = _fading([step.single for step in steps], shape)
     product, other = _fading([step.pair for step in steps], shape)
     if trace.any() and product.any() and not _same(fade, other, shape):
@@ -88,11 +90,11 @@ def adapted(name: str, shape: Shape, charges: list[Charge]) -> Drawn:
     bias = steady(biases, "bias", shape)
     compare = charges[0].compare
     node = LIF(shape, ZERO, schedule(thresholds, shape), compare=compare)
-    cells = _one_node(node, law, thresholds, bias, shape)
+    cells = _one_node(node, law, thresholds, bias, shape) if even else None
     if cells is None:
         if bias.any() and current.any():
             raise Unsupported("its threshold follows its own spikes, and it has a bias beside a current")
-        cells, entering = _several(node, law), plus(entering, bias, shape)
+        cells, entering = _several(node, law, varies=not even), plus(entering, bias, shape)
     return Drawn(_behind(cells, current, shape), inputs, entering)
 
 
@@ -124,11 +126,11 @@ def _step(name: str, k: int, charge: Charge) -> Step:
 
 def _measured(
     steps: Sequence[Step], charges: Sequence[Charge], keep: Array, gate: Array, shape: Shape
-) -> tuple[Array, list[Array], Array]:
-    """(bias, thresholds, c) with membranes measured so that every step has the same constant, which is the bias.
+) -> tuple[Array, list[Array], list[Array]]:
+    """(bias, thresholds, c from step 1 on) with membranes measured so that every step has the same constant, the bias.
 
     What is compared may hold its threshold at some steps and not at others: u = u' + o, and o[k] = A[k] - b B[k] with
-    A[k] = constant[k] + d A[k-1] and B[k] = 1 + d B[k-1]; b is what makes c, else the first thresholds, the same.
+    A[k] = constant[k] + d A[k-1] and B[k] = 1 + d B[k-1]; b is what makes c, else the thresholds, the same, or 0.
     """
     sums, ones = [charges[0].constant], [np.ones(())]
     for charge in charges[1:]:
@@ -147,9 +149,8 @@ def _measured(
     thresholds = [plus(t, times(bias, one, shape), shape) for t, one in zip(apart, ones, strict=True)]
     moved = [times(gate, times(bias, one, shape), shape) for one in ones]
     fed = [plus(c, -by, shape) for c, by in zip(lasts[1:], moved, strict=False)]
-    if not all(_same(c, fed[0], shape) for c in fed):
-        raise Unsupported("a spike takes away another amount at other steps")
-    return bias, thresholds, fed[0]
+    told = fed if gate.any() else thresholds  # what the bias has to make the same
+    return (bias, thresholds, fed) if all(_same(c, told[0], shape) for c in told) else (ZERO, apart, lasts[1:])
 
 
 def _fading(steps: Sequence[Mapping[int, Array]], shape: Shape) -> tuple[Array, Array]:
@@ -207,7 +208,7 @@ def _one_node(node: LIF, law: Law, thresholds: list[Array], bias: Array, shape: 
     return None
 
 
-def _several(node: LIF, law: Law) -> Cells:
+def _several(node: LIF, law: Law, *, varies: bool) -> Cells:
     """A sum that is delayed, multiplied and compared."""
     shape = node.shape
     parts: dict[str, Node] = {"membrane": Scale(np.ones(())), "after1": Delay(shape, 1)}
@@ -217,7 +218,7 @@ def _several(node: LIF, law: Law) -> Cells:
         parts[name] = each
         wires.extend([(source, name), (name, target)])
 
-    join("after1", "back", Scale(law.last))
+    join("after1", "back", StepAffine(law.last, np.zeros(len(law.last))) if varies else Scale(law.last))
     if law.keep.any() or law.gate.any():
         parts["past"] = Delay(shape, 1)
         wires.append(("membrane", "past"))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from spikeport.graph import Array
+from spikeport.tracing import operations
 from spikeport.tracing.algebra import moved, same_sum
 from spikeport.tracing.axes import with_time, without_time
 from spikeport.tracing.call import Call
@@ -70,6 +73,7 @@ def _later(call: Call, steps: Steps) -> Symbol | None:
 def each(call: Call, x: Symbol | Steps, does: Callable[[Symbol, Array], Symbol], value: Any) -> Symbol | Steps:
     """``does`` with ``x`` and a constant, step by step where the constant or the block says so."""
     if isinstance(x, Symbol):
+        x = _as_long(call, x, value)
         constants = operands(call, value, x)
         if len(constants) == 1:
             return does(x, constants[0])
@@ -88,6 +92,18 @@ def each(call: Call, x: Symbol | Steps, does: Callable[[Symbol, Array], Symbol],
             raise Unsupported("works on a block of which a part was not written yet")
         parts.append(does(s, c))
     return gathered(call, Steps(tuple(parts), block.axis))
+
+
+def _as_long(call: Call, x: Symbol, value: Any) -> Symbol:
+    """``x``, repeated along axes of features in which it has length 1 and the constant has more."""
+    shape = tuple(value.shape) if isinstance(value, Tensor) else ()
+    longer = [at for at, size in enumerate(shape, len(x.axes) - len(shape)) if at >= 0 and size > 1]
+    longer = [at for at in longer if math.prod(call.tracer.size(x.shape, label) for label in x.axes[at]) == 1]
+    if not longer:
+        return x
+    x = operations.settled(call.tracer, x)
+    whole = (1,) * (len(x.axes) - len(shape)) + shape
+    return operations.repeated(call.tracer, x, [whole[at] if at in longer else 1 for at in range(len(x.axes))])
 
 
 def joined(

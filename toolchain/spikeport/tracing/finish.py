@@ -10,12 +10,13 @@ import numpy as np
 
 from spikeport.findings import Finding, SpikeportError
 from spikeport.graph import LIF, Array, Delay, Edge, Graph, Input, Node, Norm, Operation, Peak, Readout, Real, Scale
+from spikeport.graph.arrays import compact_schedule
 from spikeport.tracing.digests import in_type
 from spikeport.tracing.draft import LATER, Draft, Drawn, Waiting
 from spikeport.tracing.registry import MEMBRANE, OUTSIDE, Cells
 from spikeport.tracing.schedules import Entering, stepped
-from spikeport.tracing.symbols import ALL, Out, Symbol, Unsupported
-from spikeport.tracing.timing import timing
+from spikeport.tracing.symbols import ALL, Out, Symbol, Unsupported, compact, over
+from spikeport.tracing.timing import by_channel, timing
 
 
 @dataclass
@@ -66,7 +67,7 @@ class Finish:
                 nodes[read[-1]] = nodes.pop(names[0])
                 edges = [(a, read[-1] if b == names[0] else b) for a, b in edges]
                 continue
-            weights = [each] * self.timesteps if weights is None else weights
+            weights = np.full(self.timesteps, each) if weights is None else weights
             read.append(draft.name("readout" if len(ends) == 1 else key, True, ""))
             number = draft.number
             out: Node = Readout(outputs[key].shape, number(weights), bias=number(bias), unit=number(1.0))
@@ -78,8 +79,8 @@ class Finish:
 
     # -- the output ---------------------------------------------------------------------------------------------------
 
-    def _ends(self, output: Symbol) -> tuple[list[str], list[float] | None, Array]:
-        """The nodes that are read out, the weight of each step (None: all steps count alike), and a bias."""
+    def _ends(self, output: Symbol) -> tuple[list[str], Array | None, Array]:
+        """The nodes that are read out, the weights of each step (None: all steps count alike), and a bias."""
         x = self.draft.gated(output)
         factors, lags, when = self._timing(x)
         names = [
@@ -90,20 +91,24 @@ class Finish:
             return names, None, x.constant
         if when is None:
             return names, None, x.constant
-        shares = {when: 1.0} if isinstance(when, int) else dict(when)
-        weights = [shares.get(t, 0.0) for t in range(self.timesteps)]
+        shares = {when: np.ones(())} if isinstance(when, int) else {t: np.asarray(share) for t, share in when.items()}
+        rows = [over(shares.get(t, np.zeros(())), x.shape) for t in range(self.timesteps)]
+        weights = np.stack(np.broadcast_arrays(*rows))
+        total = weights.sum(0)
+        weights = compact_schedule(weights)
         if not x.constant.any():
             return names, weights, x.constant
-        if np.isclose(sum(weights), 0.0):
+        if np.isclose(total, 0.0).any():
             raise Unsupported("adds a constant to a sum over time whose weights cancel")
-        return names, weights, x.constant / sum(weights)
+        return names, weights, compact(over(x.constant, x.shape) / total)
 
     def _timing(self, x: Symbol) -> tuple[dict[str, Array], list[int], Any]:
-        """As `timing`; where one node counts a step later than another in a sum over time, it is read out delayed."""
+        """As `timing`; where one node counts a step later than another in a sum over time, it is read out delayed, and
+        each channel may have weights of its own."""
         try:
             return timing(x)
         except Unsupported:
-            taps = _taps(x, self.timesteps)
+            taps = _taps(x, self.timesteps) or by_channel(x)
             if taps is None:
                 raise
             return taps

@@ -41,6 +41,12 @@ FACTORIES = {
     "linspace",
 }
 
+#: functions that draw random numbers
+DRAWS = {
+    *("rand", "randn", "randint", "rand_like", "randn_like", "randint_like", "normal", "bernoulli", "poisson"),
+    *("multinomial", "uniform_", "normal_", "bernoulli_", "random_", "exponential_"),
+}
+
 #: functions that take the values of their first argument, and of the others the form or the type alone
 LIKE = {"to", "type_as", "view_as", "reshape_as", "expand_as"}
 

@@ -106,10 +106,10 @@ def _cells(leak: Leak, shape: Shape) -> Cells:
     parts: dict[str, Node] = {}
     wires: list[Edge] = []
     for state, decay in (("", leak.decay), ("current", leak.current)):
-        if not decay:
+        if not decay.any():
             continue
         past, keep = (".".join(word for word in (state, part) if word) for part in ("past", "keep"))
-        parts |= {**({state: Scale(ONE)} if state else {}), past: Delay(shape, 1), keep: Scale(np.asarray(decay))}
+        parts |= {**({state: Scale(ONE)} if state else {}), past: Delay(shape, 1), keep: Scale(decay)}
         wires += [(state, past), (past, keep), (keep, state)]
     if "current" in parts:
         return Cells(Scale(ONE), parts=parts, wires=(*wires, ("current", "")), entry=("current",))

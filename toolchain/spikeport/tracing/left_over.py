@@ -56,7 +56,7 @@ class LeftOver:
         """
         old = cls()
         for path, part in module.named_modules():
-            for name in [*part._buffers, *(name for name in vars(part) if name[:1] != "_")]:
+            for name in _names(part):
                 for value in tensors(_held(part, name)):
                     if not isinstance(value, nn.Parameter) and _varies(value):
                         old.places[id(value)] = Place(path, part, name, value)
@@ -97,6 +97,15 @@ class LeftOver:
                 f"reset it first: {' and '.join(calls) or given}",
             )
         ]
+
+
+def held(module: nn.Module) -> list[Tensor]:
+    """The tensors in buffers and plain attributes of a module's parts."""
+    return [value for part in module.modules() for name in _names(part) for value in tensors(_held(part, name))]
+
+
+def _names(part: nn.Module) -> list[str]:
+    return [*part._buffers, *(name for name in vars(part) if name[:1] != "_")]
 
 
 def _held(part: nn.Module, name: str) -> Any:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spikeport.graph import Array, Shape
 from spikeport.tracing.call import Call
+from spikeport.tracing.reasons import ENCODE
 from spikeport.tracing.symbols import Axes, Symbol, Unsupported, compact
 
 
@@ -32,7 +33,14 @@ def operands(call: Call, value: Any, x: Symbol) -> list[Array]:
     fixed = call.tracer.is_fixed(value)
     if fixed and (constant == constant.flat[0]).all():
         return [np.asarray(constant.flat[0])]
-    return aligned(constant, x.axes, x.shape, call, fixed)
+    try:
+        return aligned(constant, x.axes, x.shape, call, fixed)
+    except Unsupported:
+        if drawn := call.tracer.drawn_at(value):
+            raise Unsupported(
+                f"combines with random numbers{drawn}, which are others at each run", mend=ENCODE
+            ) from None
+        raise
 
 
 def aligned(constant: Array, axes: Axes, shape: Shape, call: Call, fixed: bool) -> list[Array]:

@@ -64,8 +64,8 @@ def _solved(steps: list[Symbol]) -> Callable[[int], Drawn]:
     def build(timesteps: int) -> Drawn:
         if timesteps != len(steps):
             raise Unsupported(f"is over {len(steps)} of {timesteps} timesteps")
-        never, keeps = np.full(timesteps, np.inf), np.asarray(leak.current)
-        node = Peak(steps[0].shape, np.asarray(leak.decay), never, np.zeros(()), current_decay=keeps)
+        never = np.full(timesteps, np.inf)
+        node = Peak(steps[0].shape, leak.decay, never, np.zeros(()), current_decay=leak.current)
         return Drawn(Cells(node), leak.inputs, leak.bias)
 
     return build

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from spikeport.findings import Finding, SpikeportError
 from spikeport.tracing.call import Call
 from spikeport.tracing.functions import SUPPORTED
 from spikeport.tracing.registry import problems
-from spikeport.tracing.symbols import Symbol, Unsupported
+from spikeport.tracing.symbols import Steps, Symbol, Unsupported
 
 ANALOG = "is an analog nonlinearity, where a graph passes spikes and sums of them"
 SPIKE = "put spiking neurons in its place, or take it out"
 GATES = "has gates that multiply analog values"
+EACH = (
+    "a sum of these over time is no sum of what neurons send: return the values before it, of all steps or added up, "
+    "and evaluate that again, for its decisions may be others"
+)
 LOGITS = "return the values before it: it changes no decision, and the loss can take it"
 RANDOM = "draws random numbers, which are others at each run"
-ENCODE = "encode the input before the network, as a part of the data (coding='events'), and give it frames"
+ENCODE = (
+    "encode the input before the network, as a part of the data (coding='events'), and give it frames; a state that is "
+    "drawn starts from zeros instead"
+)
 STATISTICS = "normalises with the statistics of each sample, which are known only when it has come in"
 
 #: name of a function -> what it is, and the mend
@@ -59,9 +67,20 @@ def _unknown(call: Call) -> Unsupported:
     if name in ("clamp", "clip", "clamp_min", "clamp_max"):
         return Unsupported(*_clamp(call))
     what, mend = REASONS.get(call.name, ("is no operation that a graph can hold", ""))
+    before = any(f.mend == EACH and f.where == call.tracer.where() for f in call.tracer.findings)
+    if mend == LOGITS and (before or _of_a_step(call)):
+        mend = EACH
     if call.name.endswith(".default"):
         what, mend = COMPILED
     return Unsupported(what, mend=mend)
+
+
+def _of_a_step(call: Call) -> bool:
+    """Whether what a function takes is the value of one step, to which others may come."""
+    x = call.tracer.known_of(call.args[0]) if call.args else None
+    steps = [step for step in x.steps() if step is not None] if isinstance(x, Symbol) else []
+    last = call.tracer.timesteps or math.inf
+    return isinstance(x, Steps) or (isinstance(x, Symbol) and (x.timed or (bool(steps) and max(steps) < last - 1)))
 
 
 def of(error: Exception) -> Unsupported:

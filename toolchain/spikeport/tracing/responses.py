@@ -13,8 +13,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from spikeport.graph import Array
-from spikeport.tracing.symbols import Out, Symbol, Unsupported
+from spikeport.graph import Array, Shape
+from spikeport.tracing.symbols import Out, Symbol, Unsupported, compact, over, plus
 
 CLOSE = 1e-9  #: relative, of what float64 computes in another order
 LAGS = 3  #: steps by which what enters may count later
@@ -24,30 +24,35 @@ Rows = dict[str, list[dict[int | None, Array]]]  #: by node, for each step what 
 
 @dataclass(frozen=True)
 class Leak:
-    """u[t] = decay u[t-1] + i[t], i[t] = current i[t-1] + what enters + bias."""
+    """u[t] = decay u[t-1] + i[t], i[t] = current i[t-1] + what enters + bias; decays are [], [C] or [*shape]."""
 
-    decay: float
-    current: float
+    decay: Array
+    current: Array
     inputs: Mapping[tuple[str, int], Array]  #: (node, steps later) -> factor
     bias: Array
 
 
 def leak_of(steps: Sequence[Symbol]) -> Leak:
     """The leaky integrators of which these are the membranes, step by step. Raises `Unsupported`: "they ..."."""
-    rows = _rows(steps)
-    responses = {node: _response(row) for node, row in rows.items()}
-    (longest,) = sorted(responses.values(), key=lambda r: r[2].size - r[1])[-1:] or [(np.ones(()), 0, np.ones(1))]
+    shape, rows = steps[0].shape, _rows(steps)
+    responses = {node: _response(row, shape) for node, row in rows.items()}
+    (longest,) = sorted(responses.values(), key=lambda r: len(r[2]))[-1:] or [(np.ones(()), 0, np.ones(1))]
     decay, current = _leaks(longest[2])
     whole = _powers(decay, current, len(steps))
     inputs = {(node, lag): factor for node, (factor, lag, own) in responses.items() if _fits(own, whole)}
     if len(inputs) < len(responses):
         raise Unsupported("are no leaky integrators")
-    constants = [step.constant for step in steps]
-    bias, ends = constants[0], np.cumsum(whole)
+    constants = [over(step.constant, shape) for step in steps]
+    bias, ends = constants[0], np.cumsum(whole, axis=0)
     for constant, end in zip(constants, ends, strict=True):
         if not np.allclose(constant, bias * end, rtol=CLOSE, atol=CLOSE * float(np.abs(bias).max())):
             raise Unsupported("have a bias that differs from step to step")
-    return Leak(decay, current, inputs, bias)
+    return Leak(_narrow(decay, shape), _narrow(current, shape), inputs, steps[0].constant)
+
+
+def _narrow(value: Array, shape: Shape) -> Array:
+    """A decay that broadcasts over the features as [], [C] or [*shape]."""
+    return compact(np.broadcast_to(value, shape)) if value.size > 1 else value.reshape(())
 
 
 def _rows(steps: Sequence[Symbol]) -> Rows:
@@ -61,59 +66,57 @@ def _rows(steps: Sequence[Symbol]) -> Rows:
     return rows
 
 
-def _response(row: list[dict[int | None, Array]]) -> tuple[Array, int, Array]:
-    """(f, lag, h) of one node: what it counts, from how many steps later on, and how that leaks."""
+def _response(row: list[dict[int | None, Array]], shape: Shape) -> tuple[Array, int, Array]:
+    """(f, lag, h) of one node: what it counts, from how many steps later on, and how that leaks, [steps, *features]."""
     last = row[-1]
     if not last:
         raise Unsupported("do not count the input at the last step")
     if None in last:  # the same at every step: the response is what each step adds
-        zero = np.zeros_like(last[None])
-        sums = [zero, *(step.get(None, zero) for step in row)]
-        taps = [b - a for a, b in pairwise(sums)]
+        sums = [np.zeros(()), *(step.get(None, np.zeros(())) for step in row)]
+        taps = [plus(b, -a, shape) for a, b in pairwise(sums)]
     else:
-        zero = np.zeros_like(next(iter(last.values())))
-        taps = [last.get(len(row) - 1 - lag, zero) for lag in range(len(row))]
-        if not all(_same(step, taps, t) for t, step in enumerate(row)):
+        taps = [last.get(len(row) - 1 - lag, np.zeros(())) for lag in range(len(row))]
+        if not all(_same(step, taps, t, shape) for t, step in enumerate(row)):
             raise Unsupported("leak otherwise from step to step")
     lag = next((n for n, tap in enumerate(taps[:LAGS]) if tap.any()), 0)
-    factor = taps[lag]
-    size = float((factor * factor).sum())
-    if not size:
+    factor = over(taps[lag], shape)
+    if not factor.any():
         raise Unsupported("the input does not reach in time")
-    h = np.asarray([float((tap * factor).sum()) / size for tap in taps[lag:]])
-    if not all(np.allclose(tap, k * factor, rtol=CLOSE, atol=1e-12) for tap, k in zip(taps[lag:], h, strict=True)):
-        raise Unsupported("leak otherwise from channel to channel")
-    return factor, lag, h
+    whole = [over(tap, shape) for tap in taps[lag:]]
+    h = [np.divide(tap, factor, out=np.zeros(np.broadcast(tap, factor).shape), where=factor != 0) for tap in whole]
+    if not all(np.allclose(tap, k * factor, rtol=CLOSE, atol=1e-12) for tap, k in zip(whole, h, strict=True)):
+        raise Unsupported("leak what they never took up")
+    return taps[lag], lag, np.stack(np.broadcast_arrays(*h))
 
 
-def _same(step: dict[int | None, Array], taps: list[Array], t: int) -> bool:
+def _same(step: dict[int | None, Array], taps: list[Array], t: int, shape: Shape) -> bool:
     """Whether step t counts each step before it as the last step does."""
     expected = {s: taps[t - s] for s in range(t + 1) if taps[t - s].any()}
     counted = {s: factor for s, factor in step.items() if factor.any()}
-    return counted.keys() == expected.keys() and all(np.allclose(counted[s], expected[s], rtol=CLOSE) for s in expected)
+    pairs = ((over(counted[s], shape), over(expected[s], shape)) for s in expected if s in counted)
+    return counted.keys() == expected.keys() and all(np.allclose(a, b, rtol=CLOSE) for a, b in pairs)
 
 
-def _leaks(h: Array) -> tuple[float, float]:
-    """The decays of membrane and current with a response; no current where two steps say all."""
-    one, two = (float(h[n]) if n < h.size else 0.0 for n in (1, 2))
-    product = one * one - two if h.size > 2 else 0.0
-    if abs(product) <= CLOSE:
-        return one, 0.0
+def _leaks(h: Array) -> tuple[Array, Array]:
+    """The decays of membrane and current with a response [steps, *features]; no current where two steps say all."""
+    one, two = (h[n] if n < len(h) else np.zeros(h.shape[1:]) for n in (1, 2))
+    product = one * one - two if len(h) > 2 else np.zeros(one.shape)
+    product = np.where(np.abs(product) <= CLOSE, 0.0, product)
     root = one * one / 4 - product
-    if root < -CLOSE:
+    if (root < -CLOSE).any():
         raise Unsupported("swing")
-    half = float(np.sqrt(max(root, 0.0)))
-    return one / 2 + half, one / 2 - half
+    half = np.sqrt(np.maximum(root, 0.0))
+    return np.where(product == 0, one, one / 2 + half), np.where(product == 0, 0.0, one / 2 - half)
 
 
-def _powers(decay: float, current: float, count: int) -> Array:
-    h, u, i = [], 0.0, 1.0
+def _powers(decay: Array, current: Array, count: int) -> Array:
+    h, u, i = [], np.zeros(decay.shape), np.ones(decay.shape)
     for _ in range(count):
         u = decay * u + i
         h.append(u)
-        i *= current
-    return np.asarray(h)
+        i = i * current
+    return np.stack(h)
 
 
 def _fits(own: Array, whole: Array) -> bool:
-    return bool(np.allclose(own, whole[: own.size], rtol=1e-7, atol=1e-9))
+    return all(np.allclose(one, other, rtol=1e-7, atol=1e-9) for one, other in zip(own, whole, strict=False))

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from spikeport.findings import Finding, SpikeportError, fail
-from spikeport.graph import Array, Graph, Readout
+from spikeport.graph import Array, Graph, Readout, schedule_over_neurons
 
 
 def chosen(outcome: Any, output: int | str | None) -> dict[int | str, Tensor]:
@@ -66,4 +66,6 @@ def read_out(graph: Graph, name: str, result: Array) -> Array:
         return result
     node = graph.nodes[name]
     weight = node.weight.astype(result.dtype) if isinstance(node, Readout) else np.ones(len(result), result.dtype)
-    return np.asarray(np.tensordot(weight, result, axes=1))
+    if weight.ndim == 1:
+        return np.asarray(np.tensordot(weight, result, axes=1))
+    return np.asarray((schedule_over_neurons(weight, shape)[:, None] * result).sum(0))

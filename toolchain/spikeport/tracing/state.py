@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeport.findings import fail
+from spikeport.tracing.cards import WithoutCard
 from spikeport.tracing.registry import registered, registered_class
 from spikeport.training.layers import Repeat
 
@@ -53,14 +54,19 @@ class Reading:
 
 
 @contextlib.contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """The module in evaluation mode and at the start of a sample, as it was afterwards."""
+def evaluating(module: nn.Module) -> Iterator[set[str]]:
+    """The module in evaluation mode and at the start of a sample, as it was afterwards.
+
+    Gives the cards on which the module puts tensors itself; where there is none, these stay on the processor.
+    """
     kept = [Kept(part) for part in module.modules()]
     modes = {part: part.training for part in module.modules()}
     try:
         module.eval()
-        reset(module)
-        yield
+        place = WithoutCard()
+        with place if not torch.cuda.is_available() else contextlib.nullcontext():
+            reset(module)
+            yield place.asked
     finally:
         for one in kept:
             one.restore()

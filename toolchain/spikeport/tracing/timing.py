@@ -7,10 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from spikeport.graph import Array
-from spikeport.tracing.symbols import ALL, Membrane, Symbol, Unsupported
+from spikeport.tracing.symbols import ALL, Membrane, Symbol, Unsupported, compact, over
 
 #: one step (None: the same at each, ALL: along the time axis), or what each step counts in a sum over time
 When = int | None | Mapping[int, float]
+
+CLOSE = 1e-9  #: relative, of what float64 computes in another order
 
 
 def timing(x: Symbol) -> tuple[dict[str, Array], list[int], When]:
@@ -52,12 +54,47 @@ def _over_time(by_node: dict[str, dict[int | None, Array]]) -> tuple[dict[str, A
     return factors, [0] * len(factors), weights
 
 
+def by_channel(x: Symbol) -> tuple[dict[str, Array], list[int], dict[int, Array]] | None:
+    """A sum over time that each channel weighs in its own way, as `timing`; None where it is none.
+
+    What enters a readout may be weighed so: what a membrane adds up that leaks otherwise from channel to channel.
+    """
+    rows: dict[str, dict[int, Array]] = {}
+    for product, factor in x.terms.items():
+        (out, *others) = product
+        if others or isinstance(out, Membrane) or out.step in (None, ALL):
+            return None
+        rows.setdefault(out.node, {})[out.step] = over(factor, x.shape)
+    if not rows:
+        return None
+    (_, weights), *further = rows.items()
+    factors = {next(iter(rows)): np.ones(())}
+    for node, row in further:
+        ratio = _ratios(weights, row)
+        if ratio is None:
+            return None
+        factors[node] = compact(ratio)
+    return factors, [0] * len(factors), weights
+
+
+def _ratios(weights: Mapping[int, Array], row: Mapping[int, Array]) -> Array | None:
+    """What a node's steps count for one of another's, channel by channel; None where that differs from step to step."""
+    if weights.keys() != row.keys():
+        return None
+    first, own = (np.stack(np.broadcast_arrays(*steps)) for steps in (weights.values(), row.values()))
+    first, own = np.broadcast_arrays(first, own)
+    at = np.abs(first).argmax(0)[None]
+    top, counted = (np.take_along_axis(whole, at, 0)[0] for whole in (first, own))
+    ratio = np.divide(counted, top, out=np.zeros(top.shape), where=top != 0)
+    return ratio if np.allclose(own, ratio * first, rtol=CLOSE, atol=CLOSE * np.abs(own).max()) else None
+
+
 def _share(factor: Array, largest: Array) -> float:
     at = np.unravel_index(int(np.abs(largest).argmax()), largest.shape)
     if factor.shape != largest.shape:
         raise Unsupported("weighs the steps of a sum over time differently from channel to channel")
     share = float(factor[at] / largest[at])
-    if not np.allclose(factor, share * largest, rtol=1e-9, atol=0):
+    if not np.allclose(factor, share * largest, rtol=CLOSE, atol=0):
         raise Unsupported("weighs the steps of a sum over time differently from channel to channel")
     return share
 
@@ -66,6 +103,6 @@ def _ratio(weights: Mapping[int, float], shares: Mapping[int, float]) -> float:
     step = max(weights, key=lambda s: abs(weights[s]))
     ratio = shares.get(step, 0.0) / weights[step]
     steps = set(weights) | set(shares)
-    if not all(np.isclose(shares.get(s, 0.0), ratio * weights.get(s, 0.0), rtol=1e-9, atol=0) for s in steps):
+    if not all(np.isclose(shares.get(s, 0.0), ratio * weights.get(s, 0.0), rtol=CLOSE, atol=0) for s in steps):
         raise Unsupported("adds sums over time with different weights")
     return ratio

@@ -101,9 +101,9 @@ def run(module: nn.Module, samples: Tensor, plan: Plan, asks: set[str] | None = 
     """
     leaking = _behind_leaks(module, samples, plan) if plan.leaks else None
     last = LastFunctions(HANDLERS["max"])
-    with evaluating(module), torch.no_grad(), default_type(samples.dtype):
+    with evaluating(module) as cards, torch.no_grad(), default_type(samples.dtype):
         tracer = _tracer(module, samples, plan, leaking)
-        tracer.handlers = {**HANDLERS, **last.handlers}
+        tracer.handlers, tracer.cards = {**HANDLERS, **last.handlers}, cards
         try:
             with following(tracer):
                 outcome = _outcome(tracer, module, samples, plan)
@@ -182,7 +182,12 @@ def _finished(tracer: Tracer, module: nn.Module, outcomes: Results, plan: Plan) 
     timesteps = _timesteps(tracer, list(knowns.values()))
     shares = {key: share(tracer.draft, known, timesteps) for key, known in knowns.items()}
     symbols = {key: _symbol(tracer, known, [shares[key]] * timesteps) for key, known in knowns.items()}
-    notes = [*tracer.reads.words(tracer.findings), *_rounded(tracer), *words(tracer.draft, knowns, timesteps)]
+    notes = [
+        *tracer.reads.words(tracer.findings),
+        *_rounded(tracer),
+        *_placed(tracer),
+        *words(tracer.draft, knowns, timesteps),
+    ]
     finish = Finish(tracer.draft, timesteps, notes=notes)
     unrun = tracer.membranes.unrun(timesteps)
     provenance: dict[str, Any] = {"source": "pytorch", "module": type(module).__name__, "forward": plan.reading.way}
@@ -214,6 +219,12 @@ def _rounded(tracer: Tracer) -> list[str]:
     casts = " and ".join(sorted(tracer.autocasts))
     what = f"the module computes under autocast, in {casts}; the graph is the network without it, so that spikes and"
     return [f"{what} outputs may differ from the module's by that rounding"] if casts else []
+
+
+def _placed(tracer: Tracer) -> list[str]:
+    """What the graph's notes say of cards that are not here."""
+    where = " and ".join(sorted(tracer.cards))
+    return [f"the module puts tensors on {where}; without a card they stayed on the processor"] if where else []
 
 
 def _symbol(tracer: Tracer, known: Symbol | Steps, weights: list[float]) -> Symbol:

@@ -8,7 +8,6 @@ module and the line that did it, and the run goes on; it is an error where the r
 from __future__ import annotations
 
 import contextlib
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,7 +23,8 @@ from spikeport.tracing.axes import words
 from spikeport.tracing.call import FIXED, Call, Handler
 from spikeport.tracing.calls import NeuronCall, NeuronCalls
 from spikeport.tracing.draft import Draft
-from spikeport.tracing.functions import FACTORIES, IDENTITIES, LIKE, in_type_of, line, name_of, tensors, widened
+from spikeport.tracing.followed import Followed
+from spikeport.tracing.functions import DRAWS, FACTORIES, IDENTITIES, LIKE, in_type_of, line, name_of, tensors, widened
 from spikeport.tracing.leaks import Key, Leaks
 from spikeport.tracing.left_over import LeftOver
 from spikeport.tracing.membranes import Membranes
@@ -39,7 +39,7 @@ from spikeport.training.norm import TdBatchNorm
 
 
 @dataclass
-class Tracer(TorchFunctionMode):
+class Tracer(Followed, TorchFunctionMode):
     """The tensors that are followed, and the graph that comes of it."""
 
     root: nn.Module
@@ -53,45 +53,23 @@ class Tracer(TorchFunctionMode):
     findings: list[Finding] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        super().__init__()
+        TorchFunctionMode.__init__(self)
+        Followed.__init__(self, self.root)
         self.draft = Draft(self.dtype, leaks=self.leaking is not None)
         self.leaks = Leaks(self.draft, self.leaking or frozenset())
         self.membranes = Membranes(self.draft)
         self.draft.expand = self.membranes.expanded
         self.trains, self.reads = Trains(self.draft, self.size), Reads(self.report)
         self.autocasts: set[str] = set()  #: types in which parts of the module compute under autocast
+        self.cards: set[str] = set()  #: on which the module would put tensors, where there is none
         self.timed = False  #: whether anything was done along an axis of time
         self.old = LeftOver.of(self.root)
-        self._known: dict[int, tuple[weakref.ref[Tensor], Known]] = {}
         self._paths = {id(module): path for path, module in self.root.named_modules(remove_duplicate=True)}
-        self._fixed: dict[int, weakref.ref[Tensor]] = {}
-        self._own = {id(t): t for t in (*self.root.parameters(), *self.root.buffers())}
         self._stack: list[tuple[str, nn.Module]] = []
         self._calls = NeuronCalls(self.draft, self.known_of, self.steps)
-        self.rested = Rested(self._own)
+        self.rested = Rested(self.own)
 
-    # -- what is known ------------------------------------------------------------------------------------------------
-
-    def known_of(self, value: Any) -> Known | None:
-        """What is known of a tensor, None for constants and for what is no tensor."""
-        entry = self._known.get(id(value)) if isinstance(value, Tensor) else None
-        return entry[1] if entry else None
-
-    def know(self, value: Tensor, known: Known) -> None:
-        """Follow a tensor for as long as it lives."""
-        self._known[id(value)] = (self._watched(value, self._known), known)
-        self._fixed.pop(id(value), None)
-
-    def _watched(self, value: Tensor, table: dict[int, Any]) -> weakref.ref[Tensor]:
-        """A reference that takes the tensor out of a table when it dies, since its id may then be another's."""
-        place = id(value)
-
-        def gone(reference: weakref.ref[Tensor]) -> None:
-            entry = table.get(place)
-            if entry is reference or (isinstance(entry, tuple) and entry[0] is reference):
-                del table[place]
-
-        return weakref.ref(value, gone)
+    # -- where it runs ------------------------------------------------------------------------------------------------
 
     def steps(self, count: int) -> None:
         """The model runs so many timesteps. Raises `Unsupported` if it was another number before."""
@@ -139,13 +117,15 @@ class Tracer(TorchFunctionMode):
         self.old.enter([] if name in FACTORIES else values, None, follows=bool(known))
         if name in FACTORIES or not known or (name in LIKE and self.known_of(args[0]) is None):
             out = func(*args, **kwargs)
+            out = list(out) if name == "__iter__" else out
             sources = values[:1] if name in LIKE else values
+            self.draw(values, out, line() if name in DRAWS else "")
             self.old.enter([] if name in FACTORIES else sources, out, follows=False)
             if name in layers.HANDLERS:
                 self.rested.note(name, values)
-            if name in FACTORIES or (sources and all(self._free(v) for v in sources)):
+            if name in FACTORIES or (sources and all(self.is_free(v) for v in sources)):
                 self.fix(out)
-            return out
+            return iter(out) if name == "__iter__" else out
         shape = tuple(args[0].shape) if args and isinstance(args[0], Tensor) else ()
         before = in_place.before(self, name, args)
         out = func(*args, **kwargs)
@@ -155,34 +135,12 @@ class Tracer(TorchFunctionMode):
         in_place.spread(self, name, args)
         return self._follow(name, before, kwargs, args[0] if name == "__setitem__" else out, shape, known)
 
-    def _free(self, value: Tensor) -> bool:
-        return id(value) in self._fixed or id(value) in self._own or value.numel() == 1
-
-    def fix(self, out: Any) -> None:
-        """Note that a tensor comes from factories such as torch.zeros, and from parameters, alone."""
-        for value in tensors(out):
-            if id(value) not in self._own:
-                self._fixed[id(value)] = self._watched(value, self._fixed)
-
-    def is_fixed(self, value: Any) -> bool:
-        """Whether a tensor comes from factories and parameters alone."""
-        return id(value) in self._fixed
-
-    def unfix(self, value: Tensor) -> None:
-        """Something else was written into a tensor."""
-        del self._fixed[id(value)]
-
-    def fixed(self) -> list[tuple[Tensor, None]]:
-        """The tensors that come from factories and parameters alone."""
-        return [(t, None) for r in self._fixed.values() if (t := r()) is not None]
-
-    def followed(self) -> list[tuple[Tensor, Known]]:
-        """The tensors of which something is known."""
-        return [(t, k) for r, k in self._known.values() if not isinstance(k, Lost) and (t := r()) is not None]
-
     def _follow(self, name: str, args: Any, kwargs: Any, out: Any, shape: Any, known: list[Known]) -> Any:
         result: Any = None
         first = self.known_of(args[0]) if args else None
+        out = list(out) if name == "__iter__" else out
+        if self._is_stack(first) and self.apart(name, args, kwargs, out):
+            return iter(out) if name == "__iter__" else out
         if isinstance(first, State) and name in IDENTITIES:
             result = first
         elif not any(isinstance(k, Lost) for k in known):
@@ -197,12 +155,20 @@ class Tracer(TorchFunctionMode):
                 result = Lost(causes) if reason.whole else views.as_if(self, args, out, causes, reason.form)
         else:
             result = Lost(causes_of(known))
-        if name == "__iter__":
-            out = list(out)
         if isinstance(result, Lost) and counts(name, args):
             result = replace(result, counted=True)
         self._mark(out, result, name.strip("_"), causes_of(known))
+        if name == "stack":
+            call = Call(self, name, tuple(args), kwargs, out, shape)
+            self.stacked(call.get(0, "tensors"), call.get(1, "dim", 0) % out.ndim, out)
+        elif name in IDENTITIES and isinstance(out, Tensor):
+            self.same_stack(args[0], out)
         return iter(out) if name == "__iter__" else out
+
+    def _is_stack(self, first: Known | None) -> bool:
+        """Whether what a function takes may be a stack, and is no block over time."""
+        lasts = isinstance(first, Steps) and self.timesteps in (None, len(first.steps))
+        return isinstance(first, Lost | Steps) and not lasts
 
     @contextlib.contextmanager
     def _behind_leak(self, name: str, args: Any) -> Iterator[None]:
@@ -223,6 +189,9 @@ class Tracer(TorchFunctionMode):
             return
         for index, tensor in enumerate(tensors(out)):
             known = result[index] if isinstance(result, list) else result
+            if known is FIXED:
+                self.fix(tensor)
+                continue
             if isinstance(known, Symbol) and known.place is None:
                 known = replace(known, place=(*self.place(), name))
             self.know(tensor, Lost(causes) if known is None else known)

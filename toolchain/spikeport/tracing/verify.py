@@ -12,7 +12,7 @@ from torch import nn
 from spikeport.engine import simulate
 from spikeport.engine.margins import margins
 from spikeport.findings import Finding, SpikeportError, fail
-from spikeport.graph import LIF, Array, Graph, Peak, Readout, over_neurons
+from spikeport.graph import LIF, Array, Graph, Peak, Readout, over_neurons, schedule_over_neurons
 from spikeport.record import Record
 from spikeport.target import Request
 from spikeport.tracing.enliven import enlivened
@@ -239,6 +239,6 @@ def rounding(graph: Graph, output: str, samples: Array, judged: Record) -> Array
     never = np.zeros((graph.timesteps, judged.samples, *node.shape), bool)
     trains = {**judged.trains, output: type(next(iter(judged.trains.values()))).pack(never)}
     entering = margins(graph.replace({output: asked}), samples, replace(judged, trains=trains))[output]
-    weight = np.abs(node.weight.astype(np.float64)).reshape(-1, *(1,) * (entering.bound.ndim - 1))
+    weight = schedule_over_neurons(np.abs(node.weight.astype(np.float64)), node.shape)[:, None]
     size = np.abs(entering.distance) + entering.bound
     return np.asarray((weight * (entering.bound + 2.0**-24 * (graph.timesteps + 3) * size)).sum(0) * 2)

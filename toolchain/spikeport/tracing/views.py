@@ -77,7 +77,8 @@ def _in_form(x: Symbol, shape: Shape, size: Callable[[tuple[int, ...], Label], i
         except Unsupported:
             pass
     axes = (*lead, *((n,) for n in range(len(features))))
-    return Symbol(x.terms, features, axes, x.constant if x.constant.ndim == 0 else 0 * x.constant.flat[0], x.causes)
+    plain = {product: factor if factor.ndim == 0 else np.ones(()) for product, factor in x.terms.items()}
+    return Symbol(plain, features, axes, x.constant if x.constant.ndim == 0 else 0 * x.constant.flat[0], x.causes)
 
 
 def norm_of(module: Any, number: Callable[[Any], Array]) -> Norm:

@@ -21,12 +21,14 @@ from spikeport.training.step_norms import Tab
 def at_ends(weight: Tensor, x: Tensor, lengths: Tensor) -> Tensor:
     """``sum_{t < L} weight[T - L + t] * x[t]`` of each sample, L its length: the last weight meets its last step.
 
-    ``weight`` [T], ``x`` [T, B, ...], ``lengths`` [B] from 1 to T; the result is [B, ...].
+    ``weight`` [T], or [T, ...] that broadcasts over ``x`` [T, B, ...] without its batch; ``lengths`` [B] from 1 to T;
+    the result is [B, ...].
     """
     steps = len(weight)
     at = torch.arange(steps, device=x.device)[:, None] + steps - lengths
-    chosen = torch.where(at < steps, weight.to(x.dtype)[at.clamp(max=steps - 1)], x.new_zeros(()))
-    return (chosen.reshape(*chosen.shape, *(1,) * (x.ndim - 2)) * x).sum(0)
+    each = weight.to(x.dtype).reshape(*weight.shape, *(1,) * (x.ndim - 1 - weight.ndim))
+    counts = (at < steps).reshape(*at.shape, *(1,) * (x.ndim - 2))
+    return (torch.where(counts, each[at.clamp(max=steps - 1)], x.new_zeros(())) * x).sum(0)
 
 
 def check_ends(module: nn.Module, recipe: Recipe) -> Finding | None:

@@ -91,7 +91,7 @@ class IntegerNet(nn.Module):
                 groups.append({"params": [self.biases[self.keys[name]]], "lr": bias_rate * size})
             elif isinstance(node, Readout):
                 # one unit of the output, so that a rate is a share of a logit
-                size = 1.0 / (float(node.unit) * max(1, int(np.abs(node.weight).sum())))
+                size = 1.0 / (float(node.unit) * max(1, int(np.abs(node.weight).sum(0).max())))
                 groups.append({"params": [self.biases[self.keys[name]]], "lr": bias_rate * size})
         return groups
 
@@ -158,7 +158,8 @@ class IntegerNet(nn.Module):
             return fire(node, x.expand(steps, *x.shape[1:]), self.bias(name), self.profile)
         if isinstance(node, Readout):
             entering = x.double() * SUM_ONE + spread(self.bias(name).double(), node.shape)
-            whole = at_ends(_floats(node.weight).double(), entering.expand(steps, *entering.shape[1:]), ends)
+            weight = _floats(nodes.schedule_over_neurons(node.weight, node.shape)).double()
+            whole = at_ends(weight, entering.expand(steps, *entering.shape[1:]), ends)
             return (whole * float(node.unit)).float()
         if isinstance(node, nodes.Delay):
             every = x.expand(steps, *x.shape[1:])

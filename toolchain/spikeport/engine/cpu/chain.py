@@ -137,7 +137,7 @@ def _filled(chain: Chain, graph: Graph, wire: Wire, names: list[str], program: P
             wire, sums = _fired(chain, sums, layer, chain.layers.index(name)), None
         elif isinstance(node, Pool) and sums is None and len(node.kernel) < 3 and _in_bytes(program, name):
             wire = _pooled(chain, node, wire)
-        elif isinstance(node, Readout) and sums is not None and len(node.shape) == 1:
+        elif isinstance(node, Readout) and sums is not None and len(node.shape) == node.weight.ndim == 1:
             chain.read = _readout(chain, node, sums)
             return True
         elif not isinstance(node, Flatten) or sums is not None:

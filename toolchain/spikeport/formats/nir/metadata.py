@@ -18,7 +18,7 @@ from spikeport.graph import OPERATIONS, Array, Conv, Graph, Node, Readout
 
 KEY = "spikeport"
 NEURONS = ("schedule", "decay", "reset-subtract", "reset-none", "several-spikes", "lower-bound")
-WHOLE = ("integers", "arithmetic", "outputs")
+WHOLE = ("integers", "arithmetic", "outputs", "readout-channels")
 OTHERS = ("ALIF", "Peak", "Conv3d", "Pool3d", "Norm3d")
 FEATURES = frozenset([*NEURONS, *WHOLE, *OTHERS, *(kind.__name__ for kind in OPERATIONS)])  #: what this version knows
 SUM = "digest"

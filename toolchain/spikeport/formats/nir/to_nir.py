@@ -90,7 +90,8 @@ def _input(node: Input, context: Context) -> Lowered:
 
 
 def _readout(node: Readout, context: Context) -> Lowered:
-    return Lowered({"type": "Output", "shape": _whole(node.shape)})
+    needs = frozenset({"readout-channels"} if node.weight.ndim > 1 else ())
+    return Lowered({"type": "Output", "shape": _whole(node.shape)}, needs=needs)
 
 
 def _linear(node: Linear, context: Context) -> Lowered:

@@ -127,8 +127,9 @@ def readout(self: Whole, name: str, node: Readout, x: Value) -> Value:
 
 
 def readout_weight(self: Layout, name: str, node: Readout, *, leading: int) -> str:
-    """The weights as [T, ...] with ones, ``leading`` of them for the batch."""
-    weight = node.weight.reshape(-1, *(1,) * (leading + len(node.shape)))
+    """The weights as [T, ...], ``leading`` ones for the batch."""
+    weight = schedule_over_neurons(node.weight, node.shape)
+    weight = weight.reshape(len(weight), *(1,) * leading, *weight.shape[1:])
     return self.array(name, "weight", weight, np.int64 if self.integers else self.builder.dtype)
 
 

@@ -60,7 +60,7 @@ class Draft:
     edges: list[tuple[str, str]] = field(default_factory=list)
     lengths: set[int] = field(default_factory=set)  #: lengths of all schedules
     done: set[str] = field(default_factory=set)  #: operators that were taken together with another
-    weights: dict[str, Array] = field(default_factory=dict)  #: values that a readout weights over time, [T]
+    weights: dict[str, Array] = field(default_factory=dict)  #: what a readout weighs values by, step by step
     padded: dict[str, tuple[Lifted, tuple[tuple[int, int], ...]]] = field(default_factory=dict)  #: before `Dilate`
     biases: dict[str, Array] = field(default_factory=dict)  #: nodes that only add a constant
     double: bool = False  #: whether the values are float64

@@ -193,9 +193,9 @@ def mul(work: Draft, operator: onnx.NodeProto) -> None:
         work.put(operator, Scale(work.over_channels(constant, x)), x)
         return
     takers = [node for node in work.model.graph.node if operator.output[0] in node.input]
-    weighs = len(takers) == 1 and takers[0].op_type == "ReduceSum" and constant.size == work.steps
+    weighs = len(takers) == 1 and takers[0].op_type == "ReduceSum"
     if weighs and work.integers(takers[0], 1) == [0]:
-        work.weights[operator.output[0]] = constant.reshape(-1)
+        work.weights[operator.output[0]] = work.schedule(constant, x)
         work.values[operator.output[0]] = x
         return
     gain = work.schedule(constant, x)
