@@ -75,6 +75,44 @@ def test_frames_have_axes_of_steps_and_samples_before_them():
         simulate(module(), x[:, :, :3])
 
 
+class Cell(nn.Module):
+    """Neurons that keep their state from call to call, one call a step."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(4)
+        self.first, self.out, self.u = nn.Linear(4, 8), nn.Linear(8, 2), 0.0
+
+    def reset(self):
+        self.u = 0.0
+
+    def forward(self, x):
+        u = 0.9 * self.u + self.first(x)
+        spikes = (u > 0.4).float()
+        self.u = u * (1 - spikes)
+        return self.out(spikes)
+
+
+@pytest.mark.parametrize("labelled", ["samples first", "steps first"])
+def test_a_module_with_its_shape_takes_the_frames_that_samples_bring(labelled):
+    """A frame a step, and as many steps as the samples have: nothing else fits a sample [7, 4] where one is [4]."""
+    net, x = Cell(), np.random.default_rng(5).random((6, 7, 4), dtype=np.float32)
+    with torch.no_grad():
+        expected = sum(net(torch.as_tensor(x[:, t])) for t in range(7)).numpy() / 7
+    net.reset()
+    brought = x if labelled == "samples first" else np.moveaxis(x, 1, 0)
+    model = load_model((net, (4,)), data=(brought, np.zeros(6, np.int64)))
+    assert model.graph.timesteps == 7
+    assert "7 frames of [4], one a step" in model.findings[0].what
+    assert np.allclose(simulate((net, (4,)), (brought, np.zeros(6, np.int64))).outputs, expected, atol=1e-6)
+
+
+def test_a_module_keeps_the_coding_that_is_said():
+    x = np.random.default_rng(5).random((6, 7, 4), dtype=np.float32)
+    with pytest.raises(SpikeportError, match="SP502"):
+        simulate((Cell(), (4,), {"coding": "direct", "timesteps": 7}), (x, np.zeros(6, np.int64)))
+
+
 def test_a_file_makes_a_model(tmp_path):
     (tmp_path / "part_of_a_file_in_a_test.py").write_text("SIZE = 4\n")
     path = tmp_path / "file_that_makes_a_net.py"

@@ -67,7 +67,7 @@ def _float64(job: Job, subject: Subject) -> dict[str, Parity]:
 
     model = subject.model
     assert model.module is not None
-    options = {**model.metadata.get("options", {}), "verify": False}
+    options = {"timesteps": model.graph.timesteps, **model.metadata.get("options", {}), "verify": False}
     x64 = np.asarray(subject.test.x, dtype=np.float64)
     try:
         module = twin_of(model.module).double()

@@ -43,6 +43,11 @@ class Brought:
         """How many frames a sample has, where each has one a step."""
         return max(1, self.x.shape[1 if self.stacked else 0]) if self.x.ndim > self.stacked else 1
 
+    @property
+    def steps_first(self) -> bool:
+        """Whether the labels say that the first axis counts no samples."""
+        return self.y is not None and not self.stacked and len(self.y) != len(self.x)
+
     def labelled(self, y: Any, where: str) -> Brought:
         """With these labels. Raises SP232 for what are no class numbers."""
         return replace(self, y=class_numbers(y, where))
@@ -80,8 +85,7 @@ def frame_shape(brought: Brought, frames: bool = False) -> tuple[int, ...]:
 
     ``frames``: each sample has one a step, so that two axes are time's and the samples', unless it is one sample.
     """
-    steps_first = brought.y is not None and not brought.stacked and len(brought.y) != len(brought.x)
-    return tuple(brought.x.shape[2 if steps_first or (frames and brought.x.ndim > 2) else 1 :])
+    return tuple(brought.x.shape[2 if brought.steps_first or (frames and brought.x.ndim > 2) else 1 :])
 
 
 def class_numbers(y: Any, where: str) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,28 +26,38 @@ def of_module(module: Any, data: Any, timesteps: str | None, frames: bool) -> Mo
     from spikeport.tracing.code import taken
 
     known = type(module[0] if isinstance(module, tuple) and module else module).__name__
-    shape, steps, hint = _told(data, timesteps, frames)
-    code = taken(module, known, shape)
-    return _with(hint if code.input_shape == shape else (), lambda: _captured(known, code, steps))
+    told = _told(data, timesteps, frames)
+    code = taken(module, known, told.shape)
+    return _with(told.hint if code.input_shape == told.shape else (), lambda: _captured(known, code, told))
 
 
 def of_code(reference: str, data: Any, timesteps: str | None, frames: bool) -> Model:
     """``package:function``: the one way to name code, which then runs."""
-    shape, steps, hint = _told(data, timesteps, frames)
-    return _with(hint, lambda: _of_code(reference, shape, steps))
+    told = _told(data, timesteps, frames)
+    return _with(told.hint, lambda: _of_code(reference, told))
 
 
-def _told(data: Any, timesteps: str | None, frames: bool) -> tuple[Shape | None, str | None, tuple[Finding, ...]]:
-    """The shape of one sample, None where only the network tells it; its steps; and what remains unsaid of it."""
+@dataclass(frozen=True)
+class _Told:
+    """What the data and the words of a verb say of a network's input."""
+
+    shape: Shape | None  #: of one sample; None where only the network tells it
+    timesteps: str | None
+    hint: tuple[Finding, ...] = ()  #: what remains unsaid
+    whole: Shape = ()  #: of one sample, with all its axes, that of time first where it has one
+
+
+def _told(data: Any, timesteps: str | None, frames: bool) -> _Told:
     if isinstance(data, str | Path) and not is_own(str(data)):
-        return datasets.load(str(data)).input_shape, timesteps, ()
+        return _Told(datasets.load(str(data)).input_shape, timesteps)
     brought = None if data is None else own_files.bring(data)
     if brought is None or isinstance(brought, str | Path):
-        return None, timesteps, ()
-    shape = frame_shape(brought, frames)
+        return _Told(None, timesteps)
+    shape, axes = frame_shape(brought, frames), brought.x.shape
+    whole = (axes[0], *axes[2:]) if brought.steps_first else axes[1:]
     if frames:
-        return shape, timesteps or str(brought.steps), ()
-    return shape, timesteps, _unsaid(brought, shape)
+        return _Told(shape, timesteps or str(brought.steps), whole=whole)
+    return _Told(shape, timesteps, _unsaid(brought, shape), whole)
 
 
 def _unsaid(brought: Brought, shape: Shape) -> tuple[Finding, ...]:
@@ -71,16 +81,22 @@ def _with(hint: tuple[Finding, ...], captured: Callable[[], Model]) -> Model:
 
 
 @cache
-def _of_code(reference: str, shape: Shape | None, timesteps: str | None) -> Model:
+def _of_code(reference: str, told: _Told) -> Model:
     """Once: a second call may draw other weights."""
     from spikeport.tracing.code import named
 
     runs = Finding("SP909", "its code was imported and called", where=reference, severity="note")
-    return _captured(reference, named(reference, shape), timesteps, runs)
+    return _captured(reference, named(reference, told.shape), told, runs)
 
 
-def _captured(name: str, code: Named, timesteps: str | None, *findings: Finding) -> Model:
+def _captured(name: str, code: Named, told: _Told, *findings: Finding) -> Model:
     """A module's graph, with what `capture` had to choose."""
+    timesteps, options = told.timesteps, code.options
+    if told.whole[1:] == code.input_shape and told.whole and "coding" not in options:
+        timesteps = timesteps or str(told.whole[0])
+        code = replace(code, options={**options, "coding": "events"})
+        what = f"the samples bring {told.whole[0]} frames of {list(code.input_shape)}, one a step (coding 'events')"
+        findings = (*findings, Finding("SP242", what, where=name, severity="note"))
     graph = code.graph(None if timesteps is None else whole(timesteps, "timesteps"))
     mend = "if that is not meant, return (module, input_shape, options), for instance {'forward': 'step'}"
     notes = graph.provenance.get("notes", ())
