@@ -28,15 +28,16 @@ def silent() -> Iterator[None]:
 
 
 def export(module, x, path, *, newer, open_axis=None):
-    """Write ``module`` to ``path`` for an input like ``x``, or several; ``open_axis`` of it keeps no size."""
+    """Write ``module`` to ``path`` for an input like ``x``, or several; ``open_axis`` of it, or some, keep no size."""
     inputs = x if isinstance(x, tuple) else (x,)
+    free = (open_axis,) if isinstance(open_axis, int) else open_axis
     with torch.no_grad(), warnings.catch_warnings(), silent():
         warnings.simplefilter("ignore")  # the older one warns that it is; both of each other's defaults
         if newer:
-            shapes = None if open_axis is None else ({open_axis: torch.export.Dim.DYNAMIC},)
+            shapes = None if free is None else (dict.fromkeys(free, torch.export.Dim.DYNAMIC),)
             torch.onnx.export(module.eval(), inputs, str(path), dynamo=True, dynamic_shapes=shapes)
         else:
-            axes = None if open_axis is None else {"input": {open_axis: "batch"}}
+            axes = None if free is None else {"input": {axis: f"axis{axis}" for axis in free}}
             names = {"input_names": ["input"][: len(inputs) < 2], "dynamic_axes": axes}
             torch.onnx.export(module.eval(), inputs, str(path), dynamo=False, opset_version=17, **names)
     return path

@@ -22,7 +22,9 @@ from spikeport.tracing.state import twin_of
 from spikeport.tracing.symbols import Unsupported
 from spikeport.tracing.verify import CLOSE
 from spikeport.tracing.written_out.batches import Recorded
-from spikeport.tracing.written_out.module import OnnxModule, OnnxStep, module_of, results, sizes_of
+from spikeport.tracing.written_out.module import OnnxModule, OnnxStep, module_of, results
+from spikeport.tracing.written_out.sizes import sizes_of
+from spikeport.tracing.written_out.straight import straight
 from spikeport.tracing.written_out.tidy import inlined
 
 BATCHES = 3  #: so many are run at once and one after another, where the model has one size of batch
@@ -119,7 +121,8 @@ def _read(
     model: ModelProto, arrays: Mapping[str, Array], timesteps: int | None
 ) -> tuple[OnnxModule, Graph, list[Finding]]:
     try:
-        module = module_of(inlined(model), arrays, timesteps).eval()
+        model, arrays = straight(inlined(model), arrays, timesteps)
+        module = module_of(model, arrays, timesteps).eval()
     except DAMAGED as error:
         what = f"its operators do not fit together ({type(error).__name__}: {misread(error)})"
         fail("SP250", what, mend="export it again")

@@ -16,16 +16,16 @@ import torch
 from torch import Tensor, nn
 
 from spikeport.formats.onnx.draft import attributes
-from spikeport.formats.onnx.tensor import array
 from spikeport.graph import Array
 from spikeport.tracing.symbols import Unsupported
 from spikeport.tracing.written_out.batches import Recorded, with_batch
 from spikeport.tracing.written_out.names import label, paths
-from spikeport.tracing.written_out.operator import Operator, Part, require_room, sane
+from spikeport.tracing.written_out.operator import Operator, Part, sane
 from spikeport.tracing.written_out.operators import ELEMENTWISE, RULES
+from spikeport.tracing.written_out.prepared import STANDARD, constant, known, prepared
+from spikeport.tracing.written_out.sizes import sizes_of
 from spikeport.tracing.written_out.tidy import last_uses, refuse_read, tidied
 
-STANDARD = ("", "ai.onnx")
 MOST_AXES = 8  #: of an input
 MOST_IN_ALL = 2**32  #: values that all operators make of one batch
 Values = dict[str, Tensor]
@@ -94,7 +94,7 @@ class OnnxModule(nn.Module):
     def _folded(self, operator: onnx.NodeProto) -> bool:
         """Compute what depends on constants alone, once."""
         if operator.op_type == "Constant":
-            self._keep(operator.output[0], _constant(operator))
+            self._keep(operator.output[0], constant(operator))
             return True
         if any(name and name not in self.constants for name in operator.input):
             return False
@@ -199,13 +199,8 @@ class OnnxModule(nn.Module):
         batch: int | None = None,
         real: torch.dtype = torch.float32,
     ) -> Sequence[Tensor]:
-        said = attributes(operator)
-        if isinstance(said.get("value"), onnx.TensorProto):  # of ConstantOfShape
-            said["value"] = torch.from_numpy(np.array(array(said["value"], "a constant")).reshape(-1)[:1])
-        inputs = [values[name] if name else None for name in operator.input]
-        real = real if self.single else torch.float32
-        require_room(operator.op_type, inputs, broadcasts=operator.op_type in {*ELEMENTWISE, "Pow"})
-        ready, rule = Operator(inputs, said, len(operator.output), self.opset, real), RULES[operator.op_type]
+        ready = prepared(operator, values, self.opset, real if self.single else torch.float32)
+        rule = RULES[operator.op_type]
         if batch is not None and operator.output[0] in self.recorded:
             known_as = self.recorded[operator.output[0]]
             shape = with_batch(tuple(ready.x.shape), known_as, batch, folds=known_as in self.folding)
@@ -250,31 +245,8 @@ def becomes_float(operators: Iterable[onnx.NodeProto], entry: str) -> bool:
     return all(user.op_type == "Cast" and attributes(user).get("to") == onnx.TensorProto.FLOAT for user in users)
 
 
-def sizes_of(info: onnx.ValueInfoProto) -> list[int | None]:
-    """The sizes of an input or output; None where the file leaves one open."""
-    dims = info.type.tensor_type.shape.dim
-    return [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in dims]
-
-
 def results(made: Tensor | dict[str, Tensor] | tuple[Tensor, list[Tensor]]) -> list[Tensor]:
     """What a module gave, one or several."""
     if isinstance(made, tuple):
         return [made[0], *made[1]]
     return list(made.values()) if isinstance(made, dict) else [made]
-
-
-def _constant(operator: onnx.NodeProto) -> Tensor:
-    (value,) = attributes(operator).values()
-    if isinstance(value, onnx.TensorProto):
-        return torch.from_numpy(np.array(array(value, f"the value of the constant {operator.output[0]!r}")))
-    numbers = np.asarray(value)
-    if numbers.dtype.kind not in "if":
-        raise Unsupported(f"the constant {operator.output[0]!r} holds no numbers")
-    return torch.from_numpy(numbers.astype(np.float32 if numbers.dtype.kind == "f" else np.int64))
-
-
-def known(operator: onnx.NodeProto) -> None:
-    """Raise `Unsupported` for an operator without a rule."""
-    if operator.domain not in STANDARD or operator.op_type not in (*RULES, "Constant"):
-        kind = operator.op_type if operator.domain in STANDARD else f"{operator.domain}.{operator.op_type}"
-        raise Unsupported(f"operator {label(operator)!r}: {kind} has no place in a spiking graph")
