@@ -12,7 +12,7 @@ from spikeport.engine import simulate
 from spikeport.engine.run import Engine
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir, onnx
-from spikeport.graph import LIF, Concat, Conv, Operation, Pool, Repeat, Reshape, Slice, Sum
+from spikeport.graph import LIF, Concat, Conv, Maximum, Operation, Pool, Repeat, Reshape, Slice, Sum
 from spikeport.quantisation.post_training import quantize
 from spikeport.tracing import capture
 from spikeport.training import Repeat as Repeated
@@ -148,11 +148,32 @@ def test_a_matrix_along_an_axis_is_a_part_of_the_last_layer_in_integers(change):
     assert (simulate(integers, x).outputs.argmax(1) == simulate(graph, x).outputs.argmax(1)).mean() > 0.8
 
 
+#: of maps of 6 x 6, windows that reach over the border at one side, with and without a border of their own
+OVER = {
+    "by two": nn.MaxPool2d(4, ceil_mode=True),
+    "with a border": nn.MaxPool2d(3, 2, 1, ceil_mode=True),
+    "one axis": nn.MaxPool2d((2, 4), (2, 3), (0, 1), ceil_mode=True),
+    "left out where a window would begin outside": nn.MaxPool2d(2, 5, 1, ceil_mode=True),
+}
+
+
+@pytest.mark.parametrize("change", OVER.values(), ids=OVER)
+def test_a_maximum_of_values_whose_windows_reach_over_the_border(change):
+    """Of values of both signs, so that no 0 may stand beyond the border: the last places are there again."""
+    module = whole(lambda x: change(x * 2 - 1.5))
+    graph = fired(capture(module, (2, 6, 6)))
+    assert len(graph.nodes_of(Maximum)) == 1
+    x = np.random.default_rng(0).random((12, 2, 6, 6)).astype(np.float32)
+    with torch.no_grad():
+        np.testing.assert_allclose(simulate(graph, x).outputs, module(torch.from_numpy(x)), rtol=1e-4, atol=1e-5)
+
+
 def test_what_no_pool_of_values_can_be_is_refused_once():
     """What is behind it is not refused as well."""
-    change = nn.Sequential(nn.MaxPool2d(4, ceil_mode=True), nn.ReplicationPad2d(1))
+    behind = nn.MaxPool2d(4, ceil_mode=True), nn.ReplicationPad2d(1)
+    change = nn.Sequential(nn.MaxPool2d(2, dilation=2), *behind)
     module = whole(lambda x: change(x * 2 - 1))
-    with pytest.raises(SpikeportError, match="ceil_mode") as caught:
+    with pytest.raises(SpikeportError, match="gaps in its windows") as caught:
         capture(module, (2, 6, 6))
     assert [finding.code for finding in caught.value.findings] == ["SP380"]
 

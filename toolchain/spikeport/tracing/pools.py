@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from spikeport.tracing.arithmetic import spiking
 from spikeport.tracing.call import Call
 from spikeport.tracing.draft import memoryless
 from spikeport.tracing.layers import pair, spatial
+from spikeport.tracing.padding import surrounded
 from spikeport.tracing.registry import array
 from spikeport.tracing.resampling import weighed
 from spikeport.tracing.symbols import ALL, Out, Symbol, Unsupported
@@ -181,11 +183,24 @@ def max_pool(axes: int) -> Callable[[Call], Symbol]:
             if plain:
                 return _above_half(call, call.apply(node, x, x.axes))
             return _by_axis(call, x, _membership(call, node, dilation, x))
-        if not plain:
-            raise Unsupported("has gaps or reaches over the border (ceil_mode), and takes values that are no spikes")
-        return call.apply(Maximum(kernel, stride, padding), x, x.axes)
+        if set(dilation) != {1}:
+            raise Unsupported("has gaps in its windows (dilation), and takes values that are no spikes")
+        largest = Maximum(kernel, stride, padding)
+        if not plain and x.causes:  # behind something that was refused no node fits any more
+            return replace(x, shape=(x.shape[0], *_lengths(call, largest)))
+        return call.apply(largest, x if plain else _replicated(call, largest, x), x.axes)
 
     return handler
+
+
+def _replicated(call: Call, node: Maximum, x: Symbol) -> Symbol:
+    """The last places again, as far as windows reach over the border (ceil_mode): which changes no maximum, since a
+    window that reaches there holds the last place, too."""
+    sides: list[int] = []
+    places = zip(_lengths(call, node), x.shape[1:], node.kernel, node.stride, node.padding, strict=True)
+    for length, n, k, s, p in reversed(list(places)):
+        sides += [0, max(0, (length - 1) * s + k - n - 2 * p)]
+    return surrounded(call, x, tuple(sides), "replicate")
 
 
 def adaptive_max_pool(axes: int) -> Callable[[Call], Symbol]:
