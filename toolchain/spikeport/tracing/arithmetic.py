@@ -99,8 +99,8 @@ def spiking(call: Call) -> set[str]:
 def divide(call: Call) -> Any:
     """A quotient by a constant."""
     x, y = call.known(call.get(0, "input")), call.known(call.get(1, "other"))
-    if x is None or y is not None or call.kwargs.get("rounding_mode"):
-        raise Unsupported("divides by values that depend on the input, or rounds")
+    if x is None or y is not None:
+        raise Unsupported("divides by values that depend on the input")
     return each(call, x, lambda s, c: scaled(s, 1 / c), call.get(1, "other"))
 
 
@@ -227,7 +227,6 @@ HANDLERS: dict[str, Callable[[Call], Any]] = {
     "rsub": add(-1.0, swapped=True),
     "__rsub__": add(-1.0, swapped=True),
     **dict.fromkeys(("mul", "mul_", "multiply", "__mul__", "__imul__", "__rmul__"), multiply),
-    **dict.fromkeys(("div", "div_", "divide", "true_divide", "__truediv__", "__itruediv__", "__div__"), divide),
     "relu": rectified,
     "relu_": rectified,
     "neg": negate,

@@ -16,8 +16,6 @@ from spikeport.tracing.registry import Cells
 from spikeport.tracing.schedules import entering, schedule
 from spikeport.tracing.symbols import Unsupported, plus, times
 
-EVEN = ("at exactly half a threshold it fires once more, where the module rounds to the even number",)
-
 
 def counting(name: str, shape: Shape, charges: list[Charge]) -> Drawn:
     """The neurons of all steps: u[k] = d u[k-1] - d threshold s[k-1] + inputs, or without what is kept."""
@@ -42,10 +40,10 @@ def counting(name: str, shape: Shape, charges: list[Charge]) -> Drawn:
         compare=">=",
         most_spikes=charges[0].most,
     )
-    return whole.drawn(Cells(node, notes=EVEN if origin.any() else ()))
+    return whole.drawn(Cells(node))
 
 
 def counted(shape: Shape, timesteps: int, most: int, first: float) -> Drawn:
     """Neurons without memory, whose thresholds are ``first`` and each whole number behind it."""
     node = LIF(shape, np.zeros(()), np.ones(timesteps), bias=np.asarray(1 - first), most_spikes=most)
-    return Drawn(Cells(node, notes=EVEN if first != 1 else ()))
+    return Drawn(Cells(node))

@@ -64,6 +64,7 @@ class Draft:
     causes: dict[str, frozenset[int]] = field(default_factory=dict)  #: findings about what a node is
     expand: Callable[[Symbol], Symbol] = lambda x: x  #: membranes as what they were made of
     leaks: bool = False  #: whether membranes that only leak may stand between layers (`leaks`)
+    even: set[str] = field(default_factory=set)  #: neurons of membranes that torch rounds, to the even number at a half
     kept: list[Symbol] = field(default_factory=list)  #: symbols whose identity counts, so that it stays their own
 
     def number(self, value: Any) -> Array:

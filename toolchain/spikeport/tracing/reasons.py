@@ -13,6 +13,7 @@ from spikeport.tracing.symbols import Steps, Symbol, Unsupported
 
 ANALOG = "is an analog nonlinearity, where a graph passes spikes and sums of them"
 SPIKE = "put spiking neurons in its place, or take it out"
+SEVERAL = f"{SPIKE}; neurons that fire up to n times a step are written round(clamp(u, 0, n)), or with floor"
 GATES = "has gates that multiply analog values"
 EACH = (
     "a sum of these over time is no sum of what neurons send: return the values before it, of all steps or added up, "
@@ -45,7 +46,8 @@ REASONS: dict[str, tuple[str, str]] = {
         (RANDOM, ENCODE),
     ),
     **dict.fromkeys(("sign", "sgn"), ("gives -1, 0 and 1, where neurons fire 0 and 1", SPIKE)),
-    **dict.fromkeys(("round", "floor", "ceil", "trunc"), ("rounds analog values", SPIKE)),
+    **dict.fromkeys(("round", "floor", "ceil", "trunc", "fix"), ("rounds analog values", SEVERAL)),
+    **dict.fromkeys(("div", "floor_divide", "__floordiv__"), ("rounds a quotient of analog values", SEVERAL)),
 }
 
 #: torch.library's operators, as SpikingJelly's neurons call them in subclasses that fire otherwise
@@ -97,7 +99,10 @@ def _clamp(call: Call) -> tuple[str, str, str]:
     x = call.known(call.get(0, "input"))
     if isinstance(x, Symbol) and {getattr(f, "node", "") for f in x.factors()} == {"input"}:
         return "holds the input in a range", "SP380", "do it before the network, as a part of preparing the data"
-    mend = "take it out, or train without it; a membrane that is held from below alone, clamp(v, min=...), is a node's"
+    mend = (
+        "take it out, or train without it; a membrane that is held from below alone, clamp(v, min=...), is a node's, "
+        "and so is one that is rounded next, round(clamp(v, 0, n)), which fires up to n times a step"
+    )
     return "holds a value in a range, which no node does", "SP380", mend
 
 

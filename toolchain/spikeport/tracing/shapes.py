@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from spikeport.graph import Shape
-from spikeport.tracing import operations, signs
+from spikeport.tracing import levels, operations, signs
 from spikeport.tracing.arithmetic import spiking
 from spikeport.tracing.axes import regrouped
 from spikeport.tracing.blocks import gathered, steps_of
 from spikeport.tracing.call import FIXED, Call
 from spikeport.tracing.operands import operand
+from spikeport.tracing.reasons import SEVERAL
 from spikeport.tracing.symbols import Known, State, Steps, Symbol, Unsupported
 
 
@@ -267,7 +268,10 @@ def whole_numbers(call: Call) -> Known:
             return known
     if all(c.ndim == 0 and float(c).is_integer() for c in (*x.terms.values(), x.constant)) and _counts(call, x):
         return x
-    raise Unsupported("rounds to whole numbers")
+    if call.name in ("int", "long", "short") and levels.is_clamped(x):
+        whole: Symbol = levels.rounded(call, x, levels.FIRST["trunc"], down=True)
+        return whole
+    raise Unsupported("rounds to whole numbers", mend=SEVERAL)
 
 
 def _counts(call: Call, x: Symbol) -> bool:

@@ -215,10 +215,12 @@ def _finished(tracer: Tracer, module: nn.Module, outcomes: Results, plan: Plan) 
 
 
 def _rounded(tracer: Tracer) -> list[str]:
-    """What the graph's notes say of sums that the module rounds to a short type on its own."""
+    """What the graph's notes say of what the module rounds: sums to a short type on its own, counts to even numbers."""
+    half = "at exactly half a threshold it fires once more, where the module rounds to the even number"
+    counts = [f"{name}: {half}" for name in sorted(tracer.draft.even)]
     casts = " and ".join(sorted(tracer.autocasts))
     what = f"the module computes under autocast, in {casts}; the graph is the network without it, so that spikes and"
-    return [f"{what} outputs may differ from the module's by that rounding"] if casts else []
+    return counts + ([f"{what} outputs may differ from the module's by that rounding"] if casts else [])
 
 
 def _placed(tracer: Tracer) -> list[str]:
