@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from signed_steps import STEPS, Loop, T, to_zero, uneven
+from signed_steps import STEPS, Loop, T, taken_off, to_zero, uneven
 from spikeport.engine import simulate
+from spikeport.engine.run import Engine
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir, onnx
 from spikeport.graph import LIF, Linear, Norm, Scale
@@ -185,10 +186,32 @@ def test_integers_have_a_synapse_for_each_sign():
         assert real.trains[layer].apart(whole.trains[layer]).sum() < 0.02 * np.prod(real.trains[layer].shape)
 
 
-def test_a_membrane_that_both_signs_reset_to_zero_has_no_integers():
-    with pytest.raises(SpikeportError) as caught:
-        quantize(capture(Loop(to_zero).eval(), (12,)), frames(), run=simulate)
+def with_a_current(state, x):
+    """A membrane behind a synaptic current, from which each sign takes its threshold off."""
+    v, i = state if isinstance(state, tuple) else (0.0, 0.0)
+    i = 0.75 * i + x
+    u = 0.5 * v + i
+    spikes = (u >= 1).float() - (u <= -1).float()
+    return (u - spikes, i), spikes
+
+
+@pytest.mark.parametrize("step", [to_zero, with_a_current])
+def test_a_reset_of_both_signs_that_spikes_do_not_tell_has_no_integers(step):
+    graph = fired(capture(Loop(step).eval(), (12,)))
+    with pytest.raises(SpikeportError, match="take the threshold off") as caught:
+        quantize(graph, frames(), run=simulate)
     assert caught.value.code == "SP437"
+
+
+def test_what_the_refusal_advises_has_integers():
+    """Each sign takes its threshold off, and no synaptic current: spikes are the plain definition's."""
+    graph = capture(Loop(taken_off).eval(), (12,))
+    whole = quantize(graph, frames(), run=simulate, steps=()).graph
+    plain = Engine(whole, kernels="plain").simulate(frames(), Request(trains=True))
+    fast = simulate(whole, frames(), Request(trains=True))
+    for layer in whole.nodes_of(LIF):
+        assert (plain.trains[layer].unpack() == fast.trains[layer].unpack()).all()
+        assert plain.trains[layer].unpack().any()
 
 
 def sometimes(v, i):

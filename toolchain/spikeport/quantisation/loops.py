@@ -30,7 +30,8 @@ def loose_states(graph: Graph) -> Iterator[Finding]:
             f"keeps a state outside of neurons (by {ways}); truncated at every step {lacks}",
             where=f"node {name!r}",
             why="formats say how many bits membranes have and how they are rounded, not what a delay brings back.",
-            mend="run it in real numbers, or train neurons that one node computes (LIF, CubaLIF)",
+            mend="run it in real numbers, or train neurons that one node computes (LIF, CubaLIF); of two signs those "
+            "that take the threshold off (u - theta * spikes) and have no synaptic current",
         )
 
 
