@@ -13,6 +13,8 @@ import argparse
 import logging
 import sys
 import tempfile
+import warnings
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +26,7 @@ from torch import nn
 
 from exported import export
 from exported_modules import CASES, Case, T, snntorch, spikingjelly
+from scripted_modules import SCRIPTED
 from spikeport.engine import simulate
 from spikeport.files import write_text
 from spikeport.findings import SpikeportError
@@ -112,6 +115,13 @@ def sinabs():
     return Net()
 
 
+def scripted(build):
+    """A module whose loop over time torch.jit.script keeps as one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns that it wants to give torch.jit.script up
+        return torch.jit.script(build().eval())
+
+
 def leaky(**options):
     return Case(lambda: snntorch("Leaky", "init_leaky", **options), (1, 12), 0, {})
 
@@ -131,6 +141,10 @@ MORE = {
     "spikingjelly spiking_resnet18": Case(lambda: published("spiking_resnet18"), (1, 3, 32, 32), 0, {}),
     "spikingjelly CIFAR10Net": Case(lambda: published("CIFAR10Net"), (1, 3, 32, 32), 0, {}),
     "sinabs IAFSqueeze, LIFSqueeze": Case(sinabs, (T, 1, 6, 6), 0, {}),
+    **{
+        f"torch.jit.script, {name}": Case(partial(scripted, build), shape, axis, {})
+        for name, (build, shape, axis) in SCRIPTED.items()
+    },
     "spikeport digits-conv": Case(lambda: shipped("digits-conv")[0], (1, 1, 8, 8), 0, {}),
 }
 
@@ -185,7 +199,8 @@ def page(rows):
         "",
         "Right: on samples of five sizes the engine's outputs are onnxruntime's, within 1e-4, and neurons fire; every",
         "file that is opened was proved in float64 before. What is not exported an exporter itself refuses: neurons of",
-        "SpikingJelly and of our training are operators of their own to the older one. A maximum of spikes is a layer.",
+        "SpikingJelly and of our training are operators of their own to the older one, and the newer one takes none of",
+        "torch.jit.script, whose files hold a Loop. A maximum of spikes is a layer.",
         "",
         f"| module | {' | '.join(KINDS)} | |",
         "|---|---|---|---|---|---|",

@@ -38,6 +38,7 @@ def where(places):
             ],
             "values of the input",
         ),
+        ([("GatherND", ["x", "pairs"], ["y"], {"batch_dims": 1})], "of each sample"),
         ([("Resize", ["x", "", "twice"], ["y"], {"mode": "linear", **where("asymmetric")})], "torch would not"),
         ([("Resize", ["x", "", "twice"], ["y"], {"mode": "linear", **where("tf_crop_and_resize")})], "no function"),
         ([("Resize", ["x", "", "thrice"], ["y"], {"nearest_mode": "floor"})], "other nearest values"),
@@ -53,6 +54,7 @@ def where(places):
 def test_what_is_not_run_says_why(operators, why):
     steps = [helper.make_node(kind, entering, leaving, **said) for kind, entering, leaving, said in operators]
     constants = {"half": np.array(0.5, f4), "yes": np.array(True), "w": np.ones((3, 3, 2, 2), f4)}
+    constants["pairs"] = np.zeros((2, 1, 1), np.int64)
     scales = {
         "twice": (1, 1, 2, 2),
         "thrice": (1, 1, 3, 3),

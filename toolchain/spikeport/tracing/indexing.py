@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
-from spikeport.tracing import operations
+from spikeport.tracing import picks
 from spikeport.tracing.arithmetic import chosen
 from spikeport.tracing.axes import with_time, without_time
 from spikeport.tracing.blocks import gathered, steps_of
 from spikeport.tracing.borders import filled
 from spikeport.tracing.call import FIXED, Call
 from spikeport.tracing.symbols import Axes, Steps, Symbol, Unsupported
-
-PARTS = "selects a part of the batch, or features by a list, which a graph cannot hold"
 
 
 def select(call: Call) -> Any:
@@ -35,6 +34,12 @@ def narrow(call: Call) -> Any:
     """narrow(x, dim, start, length)."""
     dim, start, length = call.get(1, "dim") % len(call.shape), call.get(2, "start"), call.get(3, "length")
     return _picked(call, [*[slice(None)] * dim, slice(start, start + length)])
+
+
+def index_select(call: Call) -> Any:
+    """index_select(x, dim, index)."""
+    dim, index = call.get(1, "dim") % len(call.shape), call.get(2, "index")
+    return _picked(call, [*[slice(None)] * dim, index.reshape(-1)])
 
 
 def _spelled(index: list[Any], count: int) -> list[Any]:
@@ -65,15 +70,16 @@ def _picked(call: Call, index: list[Any]) -> Any:
     assert x is not None
     if any(isinstance(part, Tensor) and call.tracer.known_of(part) is not None for part in index):
         raise Unsupported("selects where spikes are")
-    time = x.axis if isinstance(x, Steps) else next((n for n, g in enumerate(x.axes) if g == ("T",)), None)
     kept: list[tuple[Any, ...] | None] = []  # groups of the result; None stands for time
     steps: list[int] | int | None = None
     axes: list[Any] = _groups(x)
     at, lengths = 0, list(call.shape)
     spelled = _spelled(index, len(axes))
     if isinstance(x, Symbol):
+        x = _listed(call, x, spelled, lengths)
         x = _selected(call, x, spelled, lengths)
         axes = _groups(x)
+    time = x.axis if isinstance(x, Steps) else next((n for n, g in enumerate(x.axes) if g == ("T",)), None)
     for part in spelled:
         if part is None:
             kept.append(())
@@ -87,11 +93,26 @@ def _picked(call: Call, index: list[Any]) -> Any:
         elif isinstance(part, slice) and range(length)[part] == range(length):
             kept.append(group)
         elif number is None or length != 1:
-            raise Unsupported(PARTS)
+            raise Unsupported(picks.PARTS)
         elif group:
             _drop(kept, group)
         at += 1
-    return _result(call, x, kept, steps, time)
+    return _result(call, x, kept, steps, time, lengths)
+
+
+def _listed(call: Call, x: Symbol, index: list[Any], lengths: list[int]) -> Symbol:
+    """``x`` with the features that an index lists; what is left of the index, in place, takes all of them."""
+    places = [n for n, part in enumerate(index) if part is not None]
+    lists = {at: table for at, n in enumerate(places) if (table := picks.listed(index[n])) is not None}
+    if not lists or all(lengths[at] == 1 == table.size for at, table in lists.items()):
+        return x
+    if any(_number(index[n]) is not None for n in places):
+        raise Unsupported(picks.LISTS)  # numbers are lists, too, where there are some
+    x, count = picks.by_lists(call, x, lists)
+    first, before = places[min(lists)], min(lists)
+    index[first : places[max(lists)] + 1] = [slice(None)] * count
+    lengths[before : before + len(lists)] = picks.lengths(call, x)[before : before + count]
+    return x
 
 
 def _selected(call: Call, x: Symbol, index: list[Any], lengths: list[int]) -> Symbol:
@@ -105,9 +126,9 @@ def _selected(call: Call, x: Symbol, index: list[Any], lengths: list[int]) -> Sy
         chosen_ones = every[part] if number is None else range(every[number], every[number] + 1)
         if len(chosen_ones) == len(every) or not any(isinstance(label, int) for label in group):
             continue
-        if chosen_ones.step != 1 or not chosen_ones:
-            raise Unsupported("selects features with gaps")
-        x = operations.sliced(call.tracer, x, at, chosen_ones.start, chosen_ones.stop)
+        if not chosen_ones:
+            raise Unsupported("selects no feature")
+        x = picks.picked(call, x, at, np.asarray(chosen_ones))
         index[place], lengths[at] = (slice(None) if number is None else 0), len(chosen_ones)
     return x
 
@@ -118,7 +139,7 @@ def _drop(kept: list[tuple[Any, ...] | None], group: tuple[Any, ...]) -> None:
         if kept[n]:
             kept[n] = (*kept[n], *group)  # type: ignore[misc]
             return
-    raise Unsupported(PARTS)
+    raise Unsupported(picks.PARTS)
 
 
 def _groups(x: Symbol | Steps) -> list[Any]:
@@ -130,11 +151,13 @@ def _groups(x: Symbol | Steps) -> list[Any]:
     return list(with_time(first.axes, x.axis))
 
 
-def _result(call: Call, x: Symbol | Steps, kept: list[Any], steps: list[int] | int | None, time: int | None) -> Any:
+def _result(
+    call: Call, x: Symbol | Steps, kept: list[Any], steps: list[int] | int | None, time: int | None, lengths: list[int]
+) -> Any:
     if time is None:
         assert isinstance(x, Symbol)
         return x.viewed(tuple(kept))
-    if steps == list(range(call.shape[time])) and isinstance(x, Symbol):
+    if steps == list(range(lengths[time])) and isinstance(x, Symbol):
         return x.viewed(tuple(("T",) if group is None else group for group in kept))
     block = steps_of(call, x)
     if isinstance(steps, int):
@@ -198,6 +221,7 @@ def _before(call: Call, block: Symbol | Steps | None, count: int, axis: int) -> 
 HANDLERS: dict[str, Callable[[Call], Any]] = {
     "select": select,
     "__getitem__": getitem,
+    "index_select": index_select,
     "narrow": narrow,
     "__setitem__": setitem,
 }

@@ -11,7 +11,7 @@ from torch import nn
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.graph import Coding, Graph, Node
 from spikeport.tracing.digests import digest
-from spikeport.tracing.indexing import PARTS
+from spikeport.tracing.picks import PARTS
 from spikeport.tracing.plan import Plan
 from spikeport.tracing.state import Forward, Reading, folds, hinted
 from spikeport.tracing.trace import STRANGE

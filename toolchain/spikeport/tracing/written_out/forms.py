@@ -72,7 +72,17 @@ def _picked(op: Operator) -> Tensor:
         return op.x.select(axis, int(index))
     if index.ndim == 1:
         return op.x.index_select(axis, index % op.x.shape[axis])
-    raise Unsupported("picks by a table")
+    shape = sane([*op.x.shape[:axis], *index.shape, *op.x.shape[axis + 1 :]])
+    return op.x.index_select(axis, index.reshape(-1) % op.x.shape[axis]).reshape(shape)
+
+
+def _picked_by_tables(op: Operator) -> Tensor:
+    """Values at places that each row of a table says along as many axes, as torch.export writes x[:, a, b]."""
+    if op.get("batch_dims", 0):
+        raise Unsupported("picks other places of each sample")
+    index = op.at(1)
+    sane([*index.shape[:-1], *op.x.shape[index.shape[-1] :]])
+    return op.x[tuple(index.unbind(-1))]
 
 
 def _expanded(op: Operator) -> Tensor:
@@ -136,6 +146,7 @@ RULES: Mapping[str, Rule] = {
     "Expand": _expanded,
     "Flatten": _flattened,
     "Gather": _picked,
+    "GatherND": _picked_by_tables,
     "Pad": _padded,
     "Range": _counted,
     "Reshape": _reshaped,

@@ -17,7 +17,7 @@ from spikeport.tracing.symbols import Unsupported
 MOST_OPERATORS = 2**18  #: of a model whose functions are written out
 #: inputs that say where or how much, by their places: they may follow from shapes, and not from values
 SAY = {
-    **dict.fromkeys(("Reshape", "Expand", "Tile", "Unsqueeze", "Squeeze", "Gather", "Split"), (1,)),
+    **dict.fromkeys(("Reshape", "Expand", "Tile", "Unsqueeze", "Squeeze", "Gather", "GatherND", "Split"), (1,)),
     **dict.fromkeys(("ReduceSum", "ReduceMean", "ReduceMax"), (1,)),
     **dict.fromkeys(("Slice", "Pad"), (1, 2, 3, 4)),
     **dict.fromkeys(("Clip", "Dropout"), (1, 2)),
