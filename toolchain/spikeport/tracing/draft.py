@@ -100,9 +100,8 @@ class Draft:
                 shape = node.output_shape(x.shape)
             except SpikeportError as error:
                 raise Unsupported(error.findings[0].what) from error
-            name = self.name(path, alone, op)
+            self.keys[key] = name = self.name(path, alone, op)
             self.add(name, node, names, shape, x.causes)
-            self.keys[key] = name
         name = self.keys[key]
         return Symbol(self.terms(name, when), self.shapes[name], axes, causes=x.causes)
 
