@@ -16,6 +16,7 @@ from spikeport.graph import LIF, Array, Graph, Readout, Samples
 from spikeport.record import Record, join
 from spikeport.spike_train import Train
 from spikeport.target import Request
+from spikeport.tracing import early
 from spikeport.tracing.last_functions import KEY
 from spikeport.tracing.plan import Plan, called
 from spikeport.tracing.registry import registered
@@ -63,6 +64,7 @@ def watched(module: nn.Module, graph: Graph, x: Tensor, way: Forward, output: in
     if (
         graph.provenance.get("inside")
         or graph.provenance.get(KEY)
+        or graph.provenance.get(early.KEY)
         or graph.named_outputs
         or graph.provenance.get("time_axis")
         or any(name.partition("#")[0] not in paths for name in graph.nodes_of(LIF))
@@ -94,6 +96,8 @@ def followed(module: nn.Module, graph: Graph, x: Tensor, way: Forward, output: i
     reading = Reading(way, graph.provenance.get("time_axis", 0), bool(graph.provenance.get("folded")))
     inside = bool(graph.provenance.get("inside"))
     plan = Plan(reading, graph.shapes[graph.input], graph.timesteps, graph.entry.coding, output, inside)
+    if early.KEY in graph.provenance:
+        return early.run_cut(module, x, plan, graph)
     return run(module, x, plan).record(graph)
 
 

@@ -59,10 +59,14 @@ def over_all(train: Array, timesteps: int) -> Array:
     return np.concatenate([train, np.zeros((timesteps - len(train), *train.shape[1:]), train.dtype)])
 
 
+def is_timed(graph: Graph, name: str, result: Any) -> bool:
+    """Whether a result of the module has an axis of time, over which the graph reads it out at a node."""
+    return bool(result.ndim == len(graph.shapes[name]) + 2)
+
+
 def read_out(graph: Graph, name: str, result: Array) -> Array:
     """A result of the module as the graph reads it out at a node."""
-    shape = graph.shapes[name]
-    if result.ndim != len(shape) + 2:
+    if not is_timed(graph, name, result):
         return result
     node = graph.nodes[name]
     weight = node.weight.astype(result.dtype) if isinstance(node, Readout) else np.ones(len(result), result.dtype)

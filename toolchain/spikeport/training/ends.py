@@ -58,8 +58,17 @@ def _sees_padding(part: nn.Module) -> bool:
     return isinstance(part, Tab | MembraneNorm | nn.modules.batchnorm._BatchNorm)
 
 
+def readable(module: nn.Module) -> bool:
+    """Whether it has the one `Readout` that can be read before the last step."""
+    return len(_readouts(module)) == 1
+
+
+def _readouts(module: nn.Module) -> list[Readout]:
+    return [part for part in module.modules() if isinstance(part, Readout)]
+
+
 @contextmanager
-def reading(module: nn.Module, lengths: Tensor | int | None, where: str = "") -> Iterator[None]:
+def reading(module: nn.Module, lengths: Tensor | int | None) -> Iterator[None]:
     """While this is open, the module's readout reads each sample at its own last step; ``lengths`` [B], or of all.
 
     In training thresholds that adapt, and normalisations, take nothing from the steps behind.
@@ -69,11 +78,11 @@ def reading(module: nn.Module, lengths: Tensor | int | None, where: str = "") ->
     if lengths is None:
         yield
         return
-    readouts = [part for part in module.modules() if isinstance(part, Readout)]
-    if len(readouts) != 1:
-        mend = "--target reference, which runs the captured graph as far as each sample goes"
-        fail("SP246", "its module has no readout that can be read before the last step", where=where, mend=mend)
-    (readout,) = readouts
+    if not readable(module):
+        what = "its module has no readout that can be read before the last step"
+        mend = "give it one spikeport.training.Readout behind its last layer, as every recipe's network has"
+        fail("SP246", what, where=type(module).__name__, mend=mend)
+    (readout,) = _readouts(module)
 
     def read(part: nn.Module, inputs: tuple[Tensor, ...], _: Any) -> Tensor:
         assert isinstance(part, Readout)

@@ -26,8 +26,8 @@ def execute(model: Model, name: str | None, samples: Array | Samples, request: R
     unequal length run to their own ends, see `engine.lengths`.
 
     Raises SP501 for an unknown target, SP502 for input of the wrong shape, SP905 where PyTorch is asked to run what is
-    no module, SP246 where it is asked for the end of sequences and its module has no readout of ours, and what the
-    target refuses.
+    no module, SP246 where a module does something else on the steps of a sequence that ends early, and what the target
+    refuses.
     """
     name = name or model.target
     if isinstance(samples, Samples):
@@ -48,7 +48,10 @@ def execute(model: Model, name: str | None, samples: Array | Samples, request: R
 
 
 def _to_ends(model: Model, name: str, samples: Samples, request: Request) -> Record:
-    """Each sample as far as it goes: targets run the cut network, a module runs all steps and is read before."""
+    """Each sample as far as it goes: targets run the cut network, a module its steps alone.
+
+    A module of ours runs all steps, which its thresholds are of, and is read before.
+    """
     if samples.lengths is None:
         return execute(model, name, samples.array, request)
     if name != "pytorch" or model.module is None:
@@ -57,14 +60,21 @@ def _to_ends(model: Model, name: str, samples: Samples, request: Request) -> Rec
             return execute(replace(model, graph=graph), name, x, wishes)
 
         return run_to_ends(run, model.graph, samples, request)
-    from spikeport.training.ends import reading
+    from spikeport.tracing.early import cut
+    from spikeport.training.ends import readable, reading
 
-    module = model.module
+    module, whole = model.module, model.graph.timesteps
 
     def watch(steps: int, part: Samples, wishes: Request) -> Record:
-        with reading(module, steps, where=model.name):
+        if readable(module):
+            with reading(module, steps):
+                record = execute(model, name, part.array, wishes)
+        elif steps < whole:
+            shorter = replace(model, graph=cut(model.graph, steps))
+            record = execute(shorter, name, part.during(0, steps).array, wishes)
+        else:
             record = execute(model, name, part.array, wishes)
-        return up_to(record, steps, model.graph.timesteps)
+        return up_to(record, steps, whole)
 
     return in_groups(watch, samples, request)
 

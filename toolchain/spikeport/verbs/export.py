@@ -35,7 +35,7 @@ def export(
     out: Annotated[Path | str, Help("model.nir or model.onnx.")],
     *,
     thresholds: Annotated[Thresholds, Help("NIR schedules: guard (exact), or approx.")] = "guard",
-    data: Annotated[DataLike | None, Help("Where approx measures what it costs.")] = None,
+    data: Annotated[DataLike | None, Help("What approx measures its cost on, and a module is captured for.")] = None,
     time: Annotated[Time, Help("ONNX: scan (any T if schedules allow), unroll, step.")] = "scan",
     inline: Annotated[bool, Help("ONNX: for readers without functions.")] = False,
     portable: Annotated[bool, Help("ONNX: standard operators that most tools know.")] = False,
@@ -59,11 +59,12 @@ def export(
     _refuse_idle(
         path, {"thresholds": thresholds != "guard"}, {"time": time != "scan", "inline": inline, "portable": portable}
     )
-    loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames)
+    data = timed(data, dt)
+    loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=data)
     if path.suffix.lower() == ".nir":
         from spikeport.formats import nir as format_nir
 
-        seen = None if data is None else load_data(timed(data, dt), "train", loaded.graph, CALIBRATION)
+        seen = None if data is None else load_data(data, "train", loaded.graph, CALIBRATION)
         x, lengths = (None, None) if seen is None else (seen.x, seen.lengths)
         findings = format_nir.write(loaded.graph, path, thresholds, calibration=x, run=partial(_run, lengths=lengths))
     else:

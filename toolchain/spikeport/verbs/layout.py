@@ -47,7 +47,7 @@ def laid_out(brought: Brought, graph: Graph) -> tuple[Array, tuple[Finding, ...]
     """
     _refuse_bytes(brought, graph)
     if brought.lengths is not None:
-        x = as_long_as(graph, brought.x, brought.lengths, brought.stacked, brought.name)
+        x = as_long_as(graph, brought.x, brought.lengths, brought.samples_first, brought.name)
         brought = replace(brought, x=x)
     readings = list(_readings(brought, graph))
     if not readings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from spikeport.target import Request, target
 from spikeport.verbs.doctor import versions
 from spikeport.verbs.energy import mapped, price
 from spikeport.verbs.events import tally
+from spikeport.verbs.execute import execute
 from spikeport.verbs.job import Job, Subject
 from spikeport.verbs.load import Model
 from spikeport.verbs.shards import Given
@@ -61,25 +63,26 @@ def _judged(graph: Graph, x: Given, a: Record, b: Record, of: str) -> Parity:
 
 def _float64(job: Job, subject: Subject) -> dict[str, Parity]:
     """Module and graph, both in float64: there every spike must agree. It is said where a module knows no float64."""
-    from spikeport.tracing import capture
-    from spikeport.tracing.observe import observe
+    from spikeport.tracing.code import Named
     from spikeport.tracing.state import twin_of
 
-    model = subject.model
+    model, test = subject.model, subject.test
     assert model.module is not None
-    options = {"timesteps": model.graph.timesteps, **model.metadata.get("options", {}), "verify": False}
-    x64 = np.asarray(subject.test.x, dtype=np.float64)
+    options = {**model.metadata.get("options", {}), "verify": False}
+    double = replace(test, x=np.asarray(test.x, dtype=np.float64))
     try:
         module = twin_of(model.module).double()
-        graph = capture(module, model.metadata["input_shape"], **options).with_(arithmetic=Real("float64"))
+        named = Named(module, model.metadata["input_shape"], options)
+        graph = named.graph(model.graph.timesteps).with_(arithmetic=Real("float64"))
         graph = graph.replace({graph.input: model.graph.entry})
-        theirs = observe(module, graph, x64, Request(trains=True), output=options.get("output"))
+        theirs = execute(replace(model, module=module, graph=graph), "pytorch", double.given, Request(trains=True))
     except Exception as error:  # of the user's code, which may raise anything
         what = f"it does not run in float64 ({type(error).__name__}: {str(error).splitlines()[0][:200]})"
         mend = "nothing: capture compared every spike in float64 on samples of its own"
         job.findings.append(Finding("SP240", what, where=model.name, mend=mend, severity="note"))
         return {}
-    return {"graph_float64": parity(simulate(graph, x64, Request(trains=True)), theirs, exact=True)}
+    ours = to_ends(simulate, double.lengths)(graph, double.x, Request(trains=True))
+    return {"graph_float64": parity(ours, theirs, exact=True)}
 
 
 def explained(job: Job, subject: Subject, integer: Model) -> dict[str, Any]:

@@ -41,7 +41,15 @@ class Brought:
     @property
     def steps(self) -> int:
         """How many frames a sample has, where each has one a step."""
-        return max(1, self.x.shape[1 if self.stacked else 0]) if self.x.ndim > self.stacked else 1
+        first = self.samples_first
+        return max(1, self.x.shape[int(first)]) if self.x.ndim > first else 1
+
+    @property
+    def samples_first(self) -> bool:
+        """Whether the first of two axes of steps and samples counts samples: so it is known, or so many are told of."""
+        told = self.y if self.lengths is None else self.lengths
+        number = () if told is None or told.ndim != 1 else (len(told),)
+        return self.stacked or (self.x.ndim > 1 and self.x.shape[:1] == number != self.x.shape[1:2])
 
     @property
     def steps_first(self) -> bool:
@@ -118,8 +126,7 @@ def members(arrays: Mapping[str, Array], split: str, name: str) -> Brought:
         return None
 
     arrays, lengths = dict(arrays), one(LENGTHS)
-    for name in [each for each in arrays if each.partition("_")[0] in LENGTHS]:
-        del arrays[name]
+    arrays = {each: array for each, array in arrays.items() if each.partition("_")[0] not in LENGTHS}
     x = one(SAMPLES) if len(arrays) > 1 else next(iter(arrays.values()), None)
     if x is None:
         mend = "name the samples x and the labels y: numpy.savez(FILE, x=samples, y=labels)"

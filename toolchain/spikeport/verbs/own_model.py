@@ -62,6 +62,9 @@ def _told(data: Any, timesteps: str | None, frames: bool) -> _Told:
 
 def _unsaid(brought: Brought, shape: Shape) -> tuple[Finding, ...]:
     """That the first two axes of an array may be steps and samples, where nothing says which they are."""
+    if brought.lengths is not None:
+        what, mend = "samples have lengths, so that each has a frame a step", "say so: frames=True, or --frames"
+        return (Finding("SP231", what, where=brought.name, mend=mend, severity="note"),)
     if brought.stacked or brought.y is not None or len(shape) < 2:
         return ()
     what = (

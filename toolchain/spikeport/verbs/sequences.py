@@ -43,7 +43,7 @@ def as_long_as(graph: Graph, x: Array, lengths: Array, first_counts_samples: boo
         fail("SP244", "samples have lengths, and the network takes one frame of each", where=where, mend=mend)
     if x.ndim < 2:
         return x
-    axis = int(first_counts_samples or (lengths.shape == (len(x),) and x.shape[0] != x.shape[1]))
+    axis = int(first_counts_samples)
     if lengths.dtype.kind in "iuf" and lengths.max(initial=0) > x.shape[axis]:
         what = f"a length of {lengths.max()} among samples of {x.shape[axis]} frames"
         fail("SP244", what, where=where, mend="a length counts the frames of its own sample")
