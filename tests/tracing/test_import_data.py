@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -10,11 +12,14 @@ import torch.nn.functional as F
 from authors_code import T, Theirs, random_state, resnet_plan, vgg_plan
 from data_files import cifar_folder
 from spikeport import datasets
+from spikeport.engine import simulate as engine
+from spikeport.engine.lengths import run_to_ends
 from spikeport.findings import SpikeportError
+from spikeport.target import Request
 from spikeport.verbs.evaluate import evaluate
 from spikeport.verbs.export import export
 from spikeport.verbs.import_checkpoint import import_checkpoint
-from spikeport.verbs.load import load_data, load_model
+from spikeport.verbs.load import Data, load_data, load_model
 from spikeport.verbs.quantize import quantize
 from spikeport.verbs.simulate import simulate
 
@@ -161,6 +166,33 @@ def test_event_frames_are_as_many_as_the_timesteps(events, steps, tmp_path):
     again = import_checkpoint(file, "ds-atgo", "vggsnn", timesteps=steps, data=data, normalise="none")
     assert again.accuracy == imported.accuracy_calibrated
     assert evaluate(out, data).accuracy == imported.accuracy_calibrated
+
+
+def test_recordings_that_end_early_are_measured_at_their_ends_and_calibrate_nothing(events, tmp_path, monkeypatch):
+    """What each is to answer is that of the captured graph at the end of it, run by the engine."""
+    file, data, state = events
+    tables = {f"{neuron}.neuron.running_threshold": torch.full((4,), 0.3) for _, neuron, _ in vgg_plan(2)[0]}
+    torch.save(state | tables, file)
+    out = tmp_path / "vgg.safetensors"
+    import_checkpoint(file, "ds-atgo", "vggsnn", timesteps=4, normalise="none", out=out)
+    test = datasets.load(data, "test", timesteps=4)
+    samples = test.samples.ending(1 + np.arange(len(test.y)) % 4, "here")
+    graph = load_model(out).graph
+    ended, whole = (
+        record.outputs.argmax(1)
+        for record in (run_to_ends(engine, graph, samples, Request()), engine(graph, test.x, Request()))
+    )
+    assert (ended != whole).any()
+
+    def ending(*asked, **_):
+        return Data(data, "test", samples.array, ended, axis=1, lengths=samples.lengths)
+
+    monkeypatch.setattr(sys.modules["spikeport.verbs.import_checkpoint"], "prepared", ending)
+    imported = import_checkpoint(file, "ds-atgo", "vggsnn", timesteps=4, data=data, normalise="none")
+    assert imported.accuracy == 1
+    torch.save(state, file)
+    with pytest.raises(SpikeportError, match=r"SP246.*a calibration takes samples of one length"):
+        import_checkpoint(file, "ds-atgo", "vggsnn", timesteps=4, calibrate=data, normalise="none")
 
 
 @pytest.mark.parametrize("use", ["data", "calibrate"])

@@ -143,7 +143,7 @@ def _accuracy(module: nn.Module, test: Data | None, coding: Coding) -> float | N
     if test is None:
         return None
     with torch.no_grad():
-        share = accuracy(module, Part.of(test.whole("import-checkpoint"), test.labels, coding))
+        share = accuracy(module, Part.of(test.x, test.labels, coding, test.lengths))
     return float(share)
 
 
