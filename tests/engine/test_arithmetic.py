@@ -129,7 +129,7 @@ def test_the_samples_beyond_are_counted_and_the_ends_are_given_in_the_datas_own_
     x = x if coding == "direct" else np.stack([np.zeros_like(x), x])
     with pytest.raises(SpikeportError, match=r"SP504.*-2 \.\.\. 5 units.*2 of 5 samples.*number 2") as caught:
         simulate(graph, x)
-    assert "at 0 and 2 yourself" in caught.value.findings[0].mend
+    assert "at 0 and 2, as" in caught.value.findings[0].mend
     simulate(graph, x.clip(0, 2))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from spikeport.findings import Finding, fail
+from spikeport.graph.arrays import Array
 from spikeport.graph.neurons import LIF
 from spikeport.graph.node import Node
 from spikeport.graph.plumbing import Input
@@ -75,8 +76,17 @@ def require_within(graph: Graph, low: float, high: float, samples: Samples | Non
             where=f"node {graph.input!r}",
             why="the scales, and the proof that no sum leaves its integers, rest on that range.",
             mend="scale the input as the calibration data were, quantise again with data that span it, or cut it off "
-            f"at {ends} yourself (numpy.clip), as a chip's inputs would",
+            f"at {ends}, as a chip's inputs would: --clip, clip=True, or numpy.clip",
         )
+
+
+def cut_off(node: Input, values: Array) -> Array:
+    """Values, those whose integers lie beyond what may enter at the end that they passed."""
+    unit = float(node.unit)
+    units = np.rint(values / unit)
+    ends = np.where(units > node.high, node.high * unit, np.where(units < node.low, node.low * unit, values))
+    whole = values.dtype.kind == "f" or bool((ends == np.floor(ends)).all())
+    return ends.astype(values.dtype if whole else np.float32)
 
 
 def _which(node: Input, samples: Samples) -> str:

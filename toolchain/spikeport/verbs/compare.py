@@ -22,12 +22,14 @@ from spikeport.graph import LIF, Array, Graph, Loihi, Samples
 from spikeport.quantisation import prepare
 from spikeport.record import Record
 from spikeport.target import Request, begins, shows, silent
+from spikeport.verbs.clip import clipped
 from spikeport.verbs.execute import target_names
-from spikeport.verbs.load import load_data
+from spikeport.verbs.load import Data, load_data
 from spikeport.verbs.own_data import Brought
 from spikeport.verbs.own_files import bring, one_of
 from spikeport.verbs.parameters import (
     Batch,
+    Clip,
     DataName,
     Device,
     Dt,
@@ -64,6 +66,7 @@ def compare(
     nir: Nir = None,
     timesteps: Timesteps = None,
     frames: Frames = False,
+    clip: Clip = False,
     membranes: Annotated[bool, Help("Compare membranes too.")] = False,
     max_spike_mismatch: Annotated[int | None, Help("Gate: spikes that may differ.", least=0)] = None,
     max_accuracy_drop: Annotated[float | None, Help("Gate: share of accuracy B may lose, 0 to 1.")] = None,
@@ -84,7 +87,8 @@ def compare(
     be none; margins and causes then come from the model and the input files that the records remember, if these are
     still here, or from ``model_a`` and ``model_b`` and the data given. ``why`` looks for the causes, on at most 256
     samples, of large networks on fewer, where both networks are known and their spikes differ. ``on`` shares the
-    samples of both runs out, see `execute_on`.
+    samples of both runs out, see `execute_on`. ``clip`` cuts off, for both, what lies beyond what the integers of one
+    were made for.
     ``device`` computes all of it, but for a side that names its own: ``model.int.nir@integer,device=cuda``.
 
     Raises SP816 for a gate that is no share between 0 and 1, SP814 where a model has no samples to run on, SP815 where
@@ -103,12 +107,14 @@ def compare(
     sides = in_layers((side(a, model_a, **reading), side(b, model_b, **reading)))
     if frames and timesteps is None and given is not None:
         sides = (sides[0].as_long_as(given), sides[1].as_long_as(given))
+    graph = _reader(sides)
+    entering = None if given is None or graph is None else load_data(given, split, graph, limit, labels)
+    if clip and entering is not None:
+        entering = clipped(entering, *(each.graph for each in sides if each.graph is not None))
     compared = _compared(
         sides,
         given,
-        split,
-        limit,
-        labels,
+        entering,
         why,
         on,
         Request(trains=True, membranes=membranes, device=device, batch=batch, progress=progress),
@@ -129,17 +135,9 @@ def compare(
 
 
 def _compared(
-    sides: tuple[Side, Side],
-    data: Any,
-    split: str,
-    limit: int | None,
-    labels: Any,
-    why: bool,
-    on: str,
-    request: Request,
+    sides: tuple[Side, Side], data: Any, entering: Data | None, why: bool, on: str, request: Request
 ) -> Comparison:
-    graph = _reader(sides)
-    x, answers = _samples(sides, graph, data, split, limit, labels)
+    x, answers = _samples(sides, data, entering)
     for each in sides:
         if x is not None:
             same_samples(each, x)
@@ -174,7 +172,9 @@ def _compared(
         causes=causes,
         why_not=why_not,
     )
-    result = replace(result, graph=graph if right.graph is None else right.graph)
+    told = () if entering is None else entering.findings
+    network = _reader(sides) if right.graph is None else right.graph
+    result = replace(result, graph=network, findings=(*told, *result.findings))
     if (result.parity.mismatches_above_rounding or 0) and [cause.name for cause in causes or ()] == [ROUNDING.name]:
         result = replace(
             result, causes=tuple(replace(each, title=RUN.title, advice=RUN.advice) for each in causes or ())
@@ -196,15 +196,12 @@ def _reader(sides: tuple[Side, Side]) -> Graph | None:
     return next((graph for graph, _ in say), known[0] if known else None)
 
 
-def _samples(
-    sides: tuple[Side, Side], graph: Graph | None, data: Any, split: str, limit: int | None, labels: Any
-) -> tuple[Given | None, Array | None]:
+def _samples(sides: tuple[Side, Side], data: Any, entering: Data | None) -> tuple[Given | None, Array | None]:
     """The samples of the comparison, and their labels; None where they are not known."""
-    if isinstance(data, Brought) and graph is None:
+    if entering is not None:
+        return entering.given, entering.y
+    if isinstance(data, Brought):
         return data.x, None
-    if data is not None and graph is not None:
-        labelled = load_data(data, split, graph, limit, labels)
-        return labelled.given, labelled.y
     return remembered(sides), None
 
 

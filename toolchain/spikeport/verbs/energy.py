@@ -21,12 +21,14 @@ from spikeport.mapping import find as find_chip
 from spikeport.mapping.fit import fit
 from spikeport.target import Request, check_input, silent
 from spikeport.told import Told
+from spikeport.verbs.clip import clipped
 from spikeport.verbs.events import Counted, count
 from spikeport.verbs.fit import rewritten
 from spikeport.verbs.load import as_long_as, load_data, load_model
 from spikeport.verbs.own_files import bring, needed
 from spikeport.verbs.parameters import (
     Batch,
+    Clip,
     DataName,
     Device,
     Dt,
@@ -113,6 +115,7 @@ def energy(
     nir: Nir = None,
     timesteps: Timesteps = None,
     frames: Frames = False,
+    clip: Clip = False,
     models: Annotated[
         Sequence[str | Path | CostModel], Help("A further cost model: a name, or your own .toml file.", ("--model",))
     ] = (),
@@ -154,13 +157,14 @@ def energy(
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=brought)
     loaded = as_long_as(loaded, brought, frames and timesteps is None)
     entering = load_data(brought, split, loaded.graph, limit)
+    entering = clipped(entering, loaded.graph) if clip else entering
     x = entering.whole("--gpu or --sanafe") if gpu or sanafe else entering.x
     graph = loaded.graph
     mapping, notes = mapped(graph, chip_)
     if sanafe and mapping is None:
         fail("SP741", "there is no mapping to replay", where="sanafe", why=notes[0], mend="name a chip that it fits")
     request = Request(device=device, batch=batch, seconds=seconds, progress=progress)
-    counted = count(loaded, entering.given, mapping, target, request)
+    counted = replace(count(loaded, entering.given, mapping, target, request), entered=entering.findings)
     costs = price(counted, list(chosen.values()), chips=chips, step_seconds=step_seconds, notes=notes)
     costs = replace(costs, asked=tuple(said for name in models if (said := replaced(name))))
     if counter is not None:

@@ -12,11 +12,13 @@ from spikeport.files import folder
 from spikeport.findings import Finding, require
 from spikeport.target import Request, silent
 from spikeport.told import Told
+from spikeport.verbs.clip import clipped
 from spikeport.verbs.execute import execute, execute_in_parts
 from spikeport.verbs.load import load_data, load_model
 from spikeport.verbs.own_files import timed
 from spikeport.verbs.parameters import (
     Batch,
+    Clip,
     DataLike,
     Device,
     Dt,
@@ -66,6 +68,7 @@ def evaluate(
     nir: Nir = None,
     timesteps: Timesteps = None,
     frames: Frames = False,
+    clip: Clip = False,
     out: Annotated[Path | str | None, Help("Folder that keeps the finished parts of a long run.")] = None,
     resume: Resume = False,
     device: Device = "cpu",
@@ -77,8 +80,8 @@ def evaluate(
 ) -> Evaluation:
     """The accuracy of a model on a data set, with its 95 % interval.
 
-    In Python: ``batch`` samples run at once, or as many as take ``memory`` bytes. ``on`` shares the samples out, see
-    `execute_on`.
+    In Python: ``clip`` cuts input off where it lies beyond what integers were made for. ``batch`` samples run at once,
+    or as many as take ``memory`` bytes. ``on`` shares the samples out, see `execute_on`.
 
     Raises SP511 for a folder with parts without ``resume``, and what loading and running raise.
 
@@ -93,6 +96,7 @@ def evaluate(
     data = timed(data, dt)
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=data)
     samples = load_data(data, split, loaded.graph, limit, labels)
+    samples = clipped(samples, loaded.graph) if clip else samples
     answers = samples.labels  # asked for before anything runs
     outputs = prod(loaded.graph.shapes[loaded.graph.output])
     mend = "bring a network with an output for each class, two for a yes or no"

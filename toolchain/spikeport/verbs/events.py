@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,10 +19,12 @@ from spikeport.mapping.replayed import fitted_step
 from spikeport.record import Record, SynapseEvents, join
 from spikeport.target import Request, shows, silent
 from spikeport.told import Told
+from spikeport.verbs.clip import clipped
 from spikeport.verbs.load import Model, as_long_as, load_data, load_model
 from spikeport.verbs.own_files import bring, needed
 from spikeport.verbs.parameters import (
     Batch,
+    Clip,
     DataName,
     Device,
     Dt,
@@ -53,6 +55,7 @@ class Counted(Told):
     samples: Array
     identities: tuple[Identity, ...]  #: spikes that enter a layer without a synapse
     deliveries: tuple[Delivery, ...]  #: what a chip does for each spike at each synapse
+    entered: tuple[Finding, ...] = field(default=(), kw_only=True)  #: what was done to the samples
     mapping: Placement | None = None
     traffic: Mapping[str, Traffic] | None = None  #: by sending layer; None without a chip to map on
     work: Mapping[str, Work] | None = None  #: synaptic operations of each core, by layer
@@ -82,13 +85,13 @@ class Counted(Told):
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What the reader of the model chose and the target had to say, and what is not counted."""
-        beside = beside_neurons(self.model.graph)
+        beside, told = beside_neurons(self.model.graph), (*self.entered, *self.record.findings)
         if not beside:
-            return self.record.findings
+            return told
         what = f"{len(beside)} nodes hold and update a state beside the neurons, which is not counted"
         mend = "add by hand what its updates cost, or hold it in neurons that have such a state, as CubaLIF"
         note = Finding("SP712", what, f"node {min(beside)!r}", "no cost model says what it takes.", mend, "note")
-        return (*self.record.findings, note)
+        return (*told, note)
 
     def traffic_dict(self) -> dict[str, dict[str, list[int]]] | None:
         """Messages and hops by sending layer and timestep, summed over samples; None without a mapping."""
@@ -120,13 +123,15 @@ def events(
     nir: Nir = None,
     timesteps: Timesteps = None,
     frames: Frames = False,
+    clip: Clip = False,
     chip: Annotated[str | Path | Chip | None, Help("Also messages and hops of a mapping on this chip.")] = None,
     progress: Progress = silent,
 ) -> Counted:
     """Count, exactly, what every layer does: spikes, synaptic operations, multiply-adds, neuron updates.
 
     The engine counts while it runs; for any other target the counts are derived from its spike trains. With a chip
-    the messages and hops of a mapping on it are counted too, spike by spike. ``on`` shares the samples of the run out.
+    the messages and hops of a mapping on it are counted too, spike by spike. ``clip`` cuts off input beyond what
+    integers were made for. ``on`` shares the samples of the run out.
 
     Raises SP721 for an unknown chip, SP722 for a graph that has no mapping, SP707 unless exactly one of ``data`` and
     ``samples`` (0.1's word for it) is given, and what `execute` raises.
@@ -140,10 +145,12 @@ def events(
     brought = bring(needed(data, samples), dt, split, limit)
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=brought)
     loaded = as_long_as(loaded, brought, frames and timesteps is None)
-    x = load_data(brought, split, loaded.graph, limit).given
+    entering = load_data(brought, split, loaded.graph, limit)
+    entering = clipped(entering, loaded.graph) if clip else entering
     placement = None if chip is None else Placement(loaded.graph, fit(loaded.graph, chip))
     request = Request(device=device, batch=batch, seconds=seconds, progress=progress)
-    return count(loaded, x, placement, target, request, on)
+    counted = count(loaded, entering.given, placement, target, request, on)
+    return replace(counted, entered=entering.findings)
 
 
 def count(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from spikeport.quantisation import load_profile
 from spikeport.record import Record
 from spikeport.target import Progress as Callback
 from spikeport.target import Request, silent, target
+from spikeport.verbs.clip import clipped
 from spikeport.verbs.execute import execute
 from spikeport.verbs.load import Data, Model, load_model
 from spikeport.verbs.plan import Plan
@@ -92,10 +93,16 @@ class Job:
         if options["profile"] is None:
             options["profile"] = self._profile(subject, plan, simulator)
         with self.stage("quantize") as progress:
-            options |= {"device": self.device, "progress": progress}
+            options |= {"device": self.device, "progress": progress, "clip": plan.clip}
             made = quantize(subject.model, data=subject.calibration, out=path, **options)
             self.findings += made.findings
             return load_model(path)
+
+    def clipped(self, subject: Subject, integer: Model) -> Subject:
+        """The subject whose samples are cut off where integers may enter no further, for every stage that runs them."""
+        test = clipped(subject.test, integer.graph)
+        self.findings += test.findings[len(subject.test.findings) :]
+        return replace(subject, test=test)
 
     def _profile(self, subject: Subject, plan: Plan, simulator: str | None) -> str:
         """The number format that the target asks for, where that can hold the network's thresholds."""

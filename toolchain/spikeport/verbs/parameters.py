@@ -108,6 +108,7 @@ Resume = Annotated[bool, Help("Go on after the parts that are finished.")]
 Dt = Annotated[float | None, Help("Seconds a step, for NIR files that do not say.")]
 Timesteps = Annotated[int | None, Help("Steps to run, where the model leaves them open.", least=1)]
 Frames = Annotated[bool, Help("Each sample has a frame for each step.")]
+Clip = Annotated[bool, Help("Cut off input beyond what integers were made for.")]
 Nir = Annotated[
     Mapping[str, str] | None,
     Help(

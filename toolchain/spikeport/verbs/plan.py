@@ -48,6 +48,7 @@ class Plan(BaseModel):
     nir: dict[str, str] | None = None
     timesteps: int | None = Field(default=None, ge=1)
     frames: bool = False
+    clip: bool = False  #: cut off what lies beyond what the integers are made for, for all stages
     quantize: Quantising = Quantising()
     target: str | None = None  #: where the integers run besides our engine; None: Lava, where it is installed
     target_samples: int = Field(default=FIRST, ge=0, validation_alias=AliasChoices("target_samples", "lava_samples"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -15,16 +15,20 @@ from spikeport.engine.devices import Runner, on, resolve
 from spikeport.engine.lengths import to_ends
 from spikeport.files import output, plain, replacing, write_json
 from spikeport.findings import Finding, fail
-from spikeport.graph import Array, Graph, Profile, Samples
+from spikeport.graph import Array, Graph, Profile
 from spikeport.nearest import choose
 from spikeport.quantisation import STEPS, Quantised, RangeMethod, SignMode, TradeOff, load_profile, mixed_bits, prepare
 from spikeport.quantisation import quantize as post_training
 from spikeport.quantisation.collapse_schedule import Collapse, collapse_schedule
+from spikeport.target import Progress as Callback
 from spikeport.target import Request, begins, silent
+from spikeport.verbs.clip import clipped, cuts
 from spikeport.verbs.export import export
+from spikeport.verbs.judging import answers_of, judged_on, spread
 from spikeport.verbs.load import Data, load_data, load_model
-from spikeport.verbs.own_files import is_own, timed
+from spikeport.verbs.own_files import timed
 from spikeport.verbs.parameters import (
+    Clip,
     DataLike,
     Device,
     Dt,
@@ -39,8 +43,6 @@ from spikeport.verbs.parameters import (
 )
 
 CALIBRATION = 512  #: samples of the training split
-JUDGED = 2000  #: samples on which accuracies are measured
-FEW = 300  #: validation samples that are too few to measure them
 
 
 def quantize(
@@ -68,6 +70,7 @@ def quantize(
     nir: Nir = None,
     timesteps: Timesteps = None,
     frames: Frames = False,
+    clip: Clip = False,
     device: Device = "cpu",
     progress: Progress = silent,
 ) -> Quantised:
@@ -80,7 +83,8 @@ def quantize(
     ``fine_tune``: epochs of quantisation-aware training on the training split. ``out`` (.nir or .onnx) is written where
     it is given. The result's report holds accuracies between 0 and 1, on at most JUDGED samples of the validation
     split, or of the training split where the former has fewer than FEW. ``steps`` are done in their order but for those
-    to ``skip``; ``split`` adds the one of its name.
+    to ``skip``; ``split`` adds the one of its name. ``clip`` cuts off what lies beyond the calibration samples' range
+    where integers are judged and fine-tuned.
 
     Raises SP400 for a step or a word that is none of the choices, and what `quantisation.quantize`, `mixed_bits` and
     the readers raise.
@@ -102,13 +106,14 @@ def quantize(
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=data)
     graph = loaded.graph
     seen = load_data(data, "train", graph, labels=labels)
-    judged, few = _judged(data, seen, graph), _spread(seen, calibration, graph)
+    judged, few = judged_on(data, seen, graph), spread(seen, calibration, graph)
     calibrate, judge = to_ends(simulate, few.lengths), to_ends(simulate, judged.lengths)
-    answers, asked = _answers(judged, graph, judge)
+    answers, asked = answers_of(judged, graph, judge)
     chosen = load_profile(profile)
 
     def accuracy(candidate: Graph) -> float:
-        return judge(candidate, judged.x, Request()).accuracy(answers)
+        entering = clipped(judged, candidate) if clip else judged
+        return judge(candidate, entering.x, Request()).accuracy(answers)
 
     facts: dict[str, Any] = {"samples": judged.samples, "split": judged.split, "accuracy": {"real": accuracy(graph)}}
     if thresholds is not None:
@@ -146,16 +151,8 @@ def quantize(
     begins(progress, "measuring accuracies")
     facts["accuracy"]["integer"] = accuracy(quantised.graph)
     if fine_tune:
-        from spikeport.training.finetune import fine_tune as tune
-
-        begins(progress, "fine-tuning")
-        tuned = tune(quantised, seen.given, seen.labels, epochs=fine_tune, progress=progress)
-        facts["fine_tune"] = {"epochs": fine_tune, "losses": tuned.losses, "accuracies": tuned.accuracies}
-        facts["accuracy"]["fine_tuned"] = accuracy(tuned.graph)
-        if facts["accuracy"]["fine_tuned"] >= facts["accuracy"]["integer"]:
-            quantised = replace(quantised, graph=tuned.graph)
-        else:
-            quantised = replace(quantised, findings=(*quantised.findings, _worse(facts["accuracy"])))
+        entering = clipped(seen, quantised.graph) if clip else seen
+        quantised = _tuned(quantised, entering, fine_tune, accuracy, facts, progress)
     tuned_facts = {"epochs": fine_tune, "seed": 0, "kept": _kept(quantised)} if fine_tune else None
     origin = {
         "calibration": {
@@ -170,7 +167,8 @@ def quantize(
         "thresholds": thresholds,
         "fine_tune": tuned_facts,
     }
-    told = (*notes, *loaded.findings, *seen.findings, *asked, *quantised.findings)
+    cut = cuts(quantised.graph, judged, *([seen] if fine_tune else [])) if clip else ()
+    told = (*notes, *loaded.findings, *seen.findings, *asked, *cut, *quantised.findings)
     quantised = replace(
         quantised, graph=_with_origin(quantised.graph, origin), findings=told, report={**quantised.report, **facts}
     )
@@ -179,6 +177,26 @@ def quantize(
     if report is not None:
         _write_report(quantised, output(report, ".json"), facts)
     return quantised
+
+
+def _tuned(
+    quantised: Quantised,
+    seen: Data,
+    epochs: int,
+    accuracy: Callable[[Graph], float],
+    facts: dict[str, Any],
+    progress: Callback,
+) -> Quantised:
+    """The integers after quantisation-aware training; those before it where it made them worse, which is said."""
+    from spikeport.training.finetune import fine_tune as tune
+
+    begins(progress, "fine-tuning")
+    tuned = tune(quantised, seen.given, seen.labels, epochs=epochs, progress=progress)
+    facts["fine_tune"] = {"epochs": epochs, "losses": tuned.losses, "accuracies": tuned.accuracies}
+    facts["accuracy"]["fine_tuned"] = accuracy(tuned.graph)
+    if facts["accuracy"]["fine_tuned"] >= facts["accuracy"]["integer"]:
+        return replace(quantised, graph=tuned.graph)
+    return replace(quantised, findings=(*quantised.findings, _worse(facts["accuracy"])))
 
 
 def _flips(before: Graph, after: Graph, x: Array, simulate: Runner) -> dict[str, Any]:
@@ -254,33 +272,3 @@ def _worse(accuracy: Mapping[str, float]) -> Finding:
     return Finding(
         "SP431", what, why="the graph without fine-tuning is kept.", mend="train more epochs", severity="substituted"
     )
-
-
-def _answers(judged: Data, graph: Graph, simulate: Runner) -> tuple[Array, tuple[Finding, ...]]:
-    """The labels; without any what the real network answers, so that an accuracy is the share of same answers."""
-    if judged.y is not None:
-        return judged.y, ()
-    outputs = simulate(graph, judged.x, Request()).outputs
-    note = Finding(
-        "SP238",
-        "the samples have no labels; accuracies are shares of samples with the real network's answer",
-        where=judged.name,
-        mend="give labels: --labels FILE.npy, an array y in the .npz, or a pair (x, y)",
-        severity="note",
-    )
-    return outputs.reshape(judged.samples, -1).argmax(1), (note,)
-
-
-def _judged(data: Any, seen: Data, graph: Graph) -> Data:
-    """The samples on which accuracies are measured."""
-    named = isinstance(data, str | Path) and not is_own(str(data))
-    validation = load_data(data, "val", graph) if named else seen
-    return _spread(validation if validation.samples >= FEW else seen, JUDGED, graph)
-
-
-def _spread(data: Data, count: int, graph: Graph) -> Data:
-    """At most ``count`` samples, evenly spread, for data sets are often sorted by class."""
-    count = min(count, data.samples)
-    index = np.arange(count) * data.samples // count
-    few = Samples.of(graph, data.given).take(index)
-    return replace(data, x=few.array, y=None if data.y is None else data.y[index], lengths=few.lengths)

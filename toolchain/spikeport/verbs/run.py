@@ -22,7 +22,19 @@ from spikeport.verbs.job import Bar, Job, Subject, no_bar
 from spikeport.verbs.load import as_long_as, load_data, load_model
 from spikeport.verbs.outcome import compared, energy, explained, result_of
 from spikeport.verbs.own_files import bring, is_own, timed
-from spikeport.verbs.parameters import DataLike, DataName, Dt, Frames, Help, Labels, Limit, ModelLike, Nir, Timesteps
+from spikeport.verbs.parameters import (
+    Clip,
+    DataLike,
+    DataName,
+    Dt,
+    Frames,
+    Help,
+    Labels,
+    Limit,
+    ModelLike,
+    Nir,
+    Timesteps,
+)
 from spikeport.verbs.plan import TARGET, Plan
 from spikeport.verbs.plan import read as read_plan
 
@@ -60,6 +72,7 @@ def run(
     nir: Nir = None,
     timesteps: Timesteps = None,
     frames: Frames = False,
+    clip: Clip = False,
     bar: Bar = no_bar,
 ) -> dict[str, Any]:
     """The main job, end to end: train or take a trained network, export, quantise, simulate, compare, estimate, report.
@@ -69,6 +82,7 @@ def run(
     which the other arguments replace what they name. ``method``: ds-atgo, mpd-agl or fixed. The integers are calibrated
     on ``calibrate``, or on the training split of ``data``. They also run on ``target``, and are quantised for the
     number format that it asks for; ``target_samples`` = 0 leaves it out, ``seconds`` limits the time that it may take.
+    ``clip`` cuts the samples off, for all stages alike, where they lie beyond what the integers were made for.
     Writes model.nir, model.onnx, model.int.nir, result.json and report.html, model.safetensors of a training, and of a
     run on a GPU record.npz: what the network did there on the first 64 samples, every spike.
 
@@ -85,7 +99,7 @@ def run(
     """
     asked = {"method": method, "data": data, "labels": labels, "calibrate": calibrate, "limit": limit}
     asked |= {"target": target, "target_samples": target_samples, "time_limit": seconds, "device": device}
-    plan = read_plan(network, **asked, dt=dt, nir=nir, timesteps=timesteps, frames=frames or None)
+    plan = read_plan(network, **asked, dt=dt, nir=nir, timesteps=timesteps, frames=frames or None, clip=clip or None)
     chip = find_chip(plan.chip)
     device, notes = resolve(plan.device)
     job = Job(folder(out), bar, device=device, findings=[*notes])
@@ -93,6 +107,7 @@ def run(
     subject = _trained(job, plan) if plan.recipe is not None else _taken(job, plan)
     reread = job.export(subject.model)
     integer = job.quantise(subject, plan, simulator)
+    subject = job.clipped(subject, integer) if plan.clip else subject
     job.simulate(subject, reread, integer, plan, simulator)
     parities = compared(job, subject, simulator)
     result = result_of(job, subject, parities) | energy(job, integer, subject.test.x, chip)

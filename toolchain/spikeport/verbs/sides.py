@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -16,6 +16,7 @@ from spikeport.passes.extend import extend
 from spikeport.record import Record
 from spikeport.target import Request, shows
 from spikeport.training.shipped import models
+from spikeport.verbs.clip import clipped
 from spikeport.verbs.execute import execute, target_names
 from spikeport.verbs.load import Model, as_long_as, dt_was_for, load_data, load_model
 from spikeport.verbs.origin import samples_hash
@@ -168,10 +169,20 @@ def remembered(sides: tuple[Side, Side]) -> Given | None:
         if each.record is not None and Path(path := each.record.origin.get("input", "")).is_file():
             known = each.record.origin.get("input_dt")
             brought = bring(path, None if known is None else float(known))
-            samples = brought.x if each.graph is None else load_data(brought, "test", each.graph).given
-            if samples_hash(samples) == each.record.origin["samples_sha256"]:
-                return samples
+            for samples in _as_they_ran(brought, each.graph):
+                if samples_hash(samples) == each.record.origin["samples_sha256"]:
+                    return samples
     return None
+
+
+def _as_they_ran(brought: Any, graph: Graph | None) -> Iterator[Given]:
+    """What may have run: the samples of the file, or those that `clipped` leaves of them."""
+    if graph is None:
+        yield brought.x
+        return
+    data = load_data(brought, "test", graph)
+    yield data.given
+    yield clipped(data, graph).given
 
 
 def same_samples(each: Side, x: Given) -> None:

@@ -13,12 +13,14 @@ from spikeport.findings import Finding, fail
 from spikeport.graph import LIF, Graph
 from spikeport.record import Record
 from spikeport.target import Request, silent
+from spikeport.verbs.clip import clipped
 from spikeport.verbs.execute import execute, execute_in_parts, part
 from spikeport.verbs.load import Model, as_long_as, load_data, load_model
 from spikeport.verbs.origin import origin
 from spikeport.verbs.own_files import bring, needed
 from spikeport.verbs.parameters import (
     Batch,
+    Clip,
     DataLike,
     Device,
     Dt,
@@ -54,6 +56,7 @@ def simulate(
     nir: Nir = None,
     timesteps: Timesteps = None,
     frames: Frames = False,
+    clip: Clip = False,
     trains: Annotated[bool | Sequence[str], Help("Keep spike trains.", layers=LAYERS)] = True,
     membranes: Annotated[bool | Sequence[str], Help("Keep membranes after the reset.", layers=LAYERS)] = False,
     events: Annotated[bool, Help("Count events, for spikeport energy.")] = True,
@@ -71,8 +74,9 @@ def simulate(
     In Python: returns the record, and writes ``out/record.npz`` where ``out`` is given, or NIRData where that ends in
     .nir (`Record.save`). ``data`` (``samples`` in 0.1): NIRData (events in steps of ``dt``), or whatever `load_data`
     takes, [B, ...] for direct coding or, with ``frames``, [T, B, ...]. ``dt`` and ``nir`` are for files of other tools,
-    see `load_model`; where such a file leaves the steps open, ``timesteps`` or the frames set it. A run of more than
-    about a minute, or 1024 samples, keeps its finished parts in ``out``; ``resume`` goes on after them.
+    see `load_model`; where such a file leaves the steps open, ``timesteps`` or the frames set it. ``clip`` cuts input
+    off where it lies beyond what integers were made for. A run of more than about a minute, or 1024 samples, keeps its
+    finished parts in ``out``; ``resume`` goes on after them.
 
     In Python: ``trains`` and ``membranes`` (after the reset) are of all layers, of none, or of the layers named; spike
     trains and event counts that are left out are named in the record (SP516). ``batch`` samples run at once, or as many
@@ -102,12 +106,13 @@ def simulate(
             what, mend = "a stream keeps neither membranes nor parts", "leave --membranes, --resume and --on out"
             fail("SP544", what, mend=mend)
         model = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=True)
-        return streamed(model, given, target, out, Request(device=device), progress)
+        return streamed(model, given, target, out, Request(device=device), progress, clip)
     brought = bring(given, dt)
     written = None if out is None or Path(out).suffix.lower() != ".nir" else output(out, ".nir")
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=brought)
     loaded = as_long_as(loaded, brought, frames and timesteps is None)
     entering = load_data(brought, "test", loaded.graph)
+    entering = clipped(entering, loaded.graph) if clip else entering
     array = entering.given
     request = Request(
         trains=trains if isinstance(trains, bool) else tuple(trains),

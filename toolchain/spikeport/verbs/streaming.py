@@ -18,6 +18,7 @@ from spikeport.findings import fail
 from spikeport.graph import Array, Graph
 from spikeport.record import Record
 from spikeport.target import Progress, Request
+from spikeport.verbs.clip import clipped_values, said
 from spikeport.verbs.load import Model
 
 PIPE = "-"
@@ -36,7 +37,13 @@ class Streamed(Record):
 
 
 def streamed(
-    model: Model, samples: Any, target: str | None, out: Path | str | None, request: Request, progress: Progress
+    model: Model,
+    samples: Any,
+    target: str | None,
+    out: Path | str | None,
+    request: Request,
+    progress: Progress,
+    clip: bool = False,
 ) -> Streamed:
     """Run frames as they come to their end; blocks of outputs [steps, B, *output] go to ``out`` one by one.
 
@@ -50,13 +57,15 @@ def streamed(
     from spikeport.engine import Stream
 
     whole: Record | None = None
-    running = Stream(model.graph, request, request.device)
+    running, cut, values = Stream(model.graph, request, request.device), 0, 0
     if out is not None and str(out) != PIPE and not Path(out).parent.is_dir():
         fail("SP906", "its folder is not there", where=str(out), mend="name a file or a pipe, or -")
     with ExitStack() as files:
         leaving: BinaryIO | None = None
         for frames in _read(samples, files):
-            for block in running.feed(_side_by_side(frames, model.graph)):
+            within = clipped_values(frames, model.graph) if clip else frames
+            cut, values = cut + int((within != frames).sum()), values + frames.size
+            for block in running.feed(_side_by_side(within, model.graph)):
                 whole = block.record if whole is None else _added(whole, block.record)
                 leaving = leaving or _writing(out, files)  # not before: what stood there stays where all is refused
                 if leaving is not None:
@@ -65,9 +74,10 @@ def streamed(
                 progress(running.done, 0)
     if whole is None:
         fail("SP907", "no frame came", where=str(samples), mend="write .npy arrays into the pipe: numpy.save")
+    findings = (*model.findings, said((model.graph,), cut, values, str(samples))) if clip else model.findings
     facts = {item.name: getattr(whole, item.name) for item in fields(whole)}
     counts = {name: counts.sum(keepdims=True) for name, counts in whole.spike_counts.items()}
-    return Streamed(**{**facts, "spike_counts": counts, "findings": model.findings}, steps=running.done)
+    return Streamed(**{**facts, "spike_counts": counts, "findings": findings}, steps=running.done)
 
 
 def _added(whole: Record, block: Record) -> Record:
