@@ -166,6 +166,15 @@ def npz_file(path: Path) -> dict[str, Array]:
         return npz(file)
 
 
+def npz_names(path: Path) -> list[str]:
+    """The names of the arrays of a .npz file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+    except ZIP_DAMAGED as error:
+        raise ValueError(f"no whole zip file: {line(error)}") from None
+
+
 def npz(file: IO[bytes]) -> dict[str, Array]:
     """As `npz_file`, from a stream."""
     contents = members(file, ".npy")
@@ -179,10 +188,12 @@ def members(file: IO[bytes], ending: str) -> dict[str, bytes]:
             entries = [each for each in archive.infolist() if each.filename.endswith(ending)]
             affordable(2 * sum(each.file_size for each in entries))
             return {each.filename: member(archive, each) for each in entries}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, UnicodeError, struct.error, EOFError) as error:
+    except ZIP_DAMAGED as error:
         raise ValueError(f"no whole zip file: {line(error)}") from None
 
 
+#: what zipfile raises for a file that is none, or a damaged one
+ZIP_DAMAGED = (zipfile.BadZipFile, NotImplementedError, RuntimeError, UnicodeError, struct.error, EOFError)
 #: what zipfile raises for members that are damaged, encrypted, or compressed in a way that it does not know
 DAMAGED_MEMBER = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, struct.error, OSError)
 

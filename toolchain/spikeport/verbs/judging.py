@@ -13,7 +13,7 @@ from spikeport.findings import Finding
 from spikeport.graph import Array, Graph, Samples
 from spikeport.target import Request
 from spikeport.verbs.load import Data, load_data
-from spikeport.verbs.own_files import is_own
+from spikeport.verbs.own_files import has_part, is_own
 
 JUDGED = 2000  #: samples on which accuracies are measured
 FEW = 300  #: validation samples of a data set that are too few to measure them
@@ -35,10 +35,15 @@ def answers_of(judged: Data, graph: Graph, simulate: Runner) -> tuple[Array, tup
 
 
 def judged_on(data: Any, seen: Data, graph: Graph) -> Data:
-    """The samples on which accuracies are measured."""
+    """The samples on which accuracies are measured: validation samples where there are some, else those that were seen.
+
+    Of a data set enough of them; whoever brings files has said what judges, however few.
+    """
     named = isinstance(data, str | Path) and not is_own(str(data))
-    validation = load_data(data, "val", graph) if named else seen
-    return spread(validation if validation.samples >= FEW else seen, JUDGED, graph)
+    if not named and not has_part(data, "val"):
+        return spread(seen, JUDGED, graph)
+    validation = load_data(data, "val", graph)
+    return spread(seen if named and validation.samples < FEW else validation, JUDGED, graph)
 
 
 def spread(data: Data, count: int, graph: Graph) -> Data:

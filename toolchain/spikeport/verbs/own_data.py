@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,7 @@ def frame_shape(brought: Brought, frames: bool = False) -> tuple[int, ...]:
 def class_numbers(y: Any, where: str) -> Array:
     """Labels as whole numbers [B], from 0. Raises SP232 for anything else."""
     labels = _array(y)
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     whole = labels.ndim == 1 and labels.dtype.kind in "biuf" and bool((labels == np.floor(labels)).all())
     if not whole or (labels.size and labels.min() < 0):
         mend = "give their argmax over the classes" if labels.ndim == 2 else "number the classes from 0"
@@ -107,10 +108,23 @@ def class_numbers(y: Any, where: str) -> Array:
     return labels.astype(np.int64)
 
 
-#: names of the samples and of the labels in a .npz file; ``_train``, ``_val`` or ``_test`` may follow
+#: names of the samples and of the labels among named arrays; one of `SPLITS` may stand behind or before them
 SAMPLES = ("x", "X", "data", "images", "samples", "inputs", "frames")
 LENGTHS = ("lengths",)
 LABELS = ("y", "Y", "labels", "label", "targets", "target")
+#: words for a split, ours first
+SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "dev"), "test": ("test", "testing")}
+
+
+def split_words(split: str) -> tuple[str, ...]:
+    """What a split may be called."""
+    return SPLITS.get(split, (split,))
+
+
+def parts_of(names: Iterable[str], words: Sequence[str], split: str) -> list[str]:
+    """Which of some names are those of ``words`` in a split: x_val, val_x, x_validation, …"""
+    ways = [way for word in words for each in split_words(split) for way in (f"{word}_{each}", f"{each}_{word}")]
+    return [way for way in ways if way in names]
 
 
 def members(arrays: Mapping[str, Array], split: str, name: str) -> Brought:
@@ -120,19 +134,20 @@ def members(arrays: Mapping[str, Array], split: str, name: str) -> Brought:
     """
 
     def one(words: Sequence[str]) -> Array | None:
-        for word in (*(f"{word}_{split}" for word in words), *words):
-            if word in arrays:
-                return arrays[word]
-        return None
+        own = [*parts_of(arrays, words, split), *(word for word in words if word in arrays)]
+        return arrays[own[0]] if own else None
 
-    arrays, lengths = dict(arrays), one(LENGTHS)
-    arrays = {each: array for each, array in arrays.items() if each.partition("_")[0] not in LENGTHS}
-    x = one(SAMPLES) if len(arrays) > 1 else next(iter(arrays.values()), None)
+    lengths, y = one(LENGTHS), one(LABELS)
+    others = {each: array for each, array in arrays.items() if not {*each.split("_")} & {*LENGTHS}}
+    x = one(SAMPLES) if len(others) > 1 else next(iter(others.values()), None)
     if x is None:
         mend = "name the samples x and the labels y: numpy.savez(FILE, x=samples, y=labels)"
-        fail("SP230", f"holds {', '.join(arrays) or 'nothing'}; which are the samples?", where=name, mend=mend)
-    parted = any(f"{word}_{split}" in arrays for word in SAMPLES)
-    brought, y = Brought(name, x, lengths=lengths, split=split if parted else WHOLE), one(LABELS)
+        what = f"holds {', '.join(others) or 'nothing'}; which are the samples?"
+        if parted := [each for each in SPLITS if parts_of(arrays, SAMPLES, each)]:
+            what = f"holds samples of {' and '.join(parted)}, none of {split}"
+            mend = f"name those x_{split} and y_{split}, or ask for another split"
+        fail("SP230", what, where=name, mend=mend)
+    brought = Brought(name, x, lengths=lengths, split=split if parts_of(arrays, SAMPLES, split) else WHOLE)
     return brought if y is None else brought.labelled(y, name)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ import numpy as np
 from spikeport import datasets, reading
 from spikeport.findings import Finding, fail, require
 from spikeport.graph import Array, Graph
-from spikeport.verbs.own_data import FORMS, WHOLE, Brought, gather, members
+from spikeport.verbs.own_data import FORMS, SAMPLES, SPLITS, WHOLE, Brought, gather, members, parts_of, split_words
 from spikeport.verbs.sequences import stacked
 
 T = TypeVar("T")
@@ -114,7 +114,7 @@ def read(path: Path, split: str) -> Brought:
     Raises SP907 for a file without numbers, SP230 for a folder without samples.
     """
     if path.is_dir():
-        inner = next((each for each in (path / split, path / split.title()) if each.is_dir()), path)
+        inner = _part(path, split) or path
         return replace(_folder(inner), split=WHOLE if inner == path else split)
     if path.suffix.lower() == ".npz":
         return members(_open(path, reading.npz_file), split, str(path))
@@ -125,6 +125,29 @@ def read(path: Path, split: str) -> Brought:
     if not path.exists():
         fail("SP907", "there is no such file", where=str(path), mend="check the path")
     fail("SP230", f"is no data that spikeport reads as {path.suffix}", where=str(path), mend=f"bring {FORMS}")
+
+
+def has_part(data: Any, split: str) -> bool:
+    """Whether a file, a folder or named arrays tell the samples of a split apart from others."""
+    if isinstance(data, Mapping):
+        return bool(parts_of(data, SAMPLES, split))
+    if not isinstance(data, str | Path) or not is_own(str(data)):
+        return False
+    path = Path(data)
+    if path.is_dir():
+        return _part(path, split) is not None
+    return path.suffix.lower() == ".npz" and bool(parts_of(_open(path, reading.npz_names), SAMPLES, split))
+
+
+def a_split(data: Any) -> str:
+    """One that there is: for those who ask for the shape of samples."""
+    return next((each for each in ("test", *SPLITS) if has_part(data, each)), "test")
+
+
+def _part(folder: Path, split: str) -> Path | None:
+    """The folder of a split within that of all: train, Training, val, …; none among classes of other names."""
+    names = [name for word in split_words(split) for name in (word, word.title())]
+    return next((folder / name for name in names if (folder / name).is_dir()), None)
 
 
 def read_array(path: Path) -> Array:

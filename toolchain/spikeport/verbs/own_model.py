@@ -50,7 +50,7 @@ class _Told:
 def _told(data: Any, timesteps: str | None, frames: bool) -> _Told:
     if isinstance(data, str | Path) and not is_own(str(data)):
         return _Told(datasets.load(str(data)).input_shape, timesteps)
-    brought = None if data is None else own_files.bring(data)
+    brought = None if data is None else own_files.bring(data, split=own_files.a_split(data))
     if brought is None or isinstance(brought, str | Path):
         return _Told(None, timesteps)
     shape, axes = frame_shape(brought, frames), brought.x.shape

@@ -48,7 +48,7 @@ CALIBRATION = 512  #: samples of the training split
 def quantize(
     model: ModelLike,
     *,
-    data: Annotated[DataLike, Help("Data set, .npz, .npy or folder; its training split calibrates.")],
+    data: Annotated[DataLike, Help("Data set, .npz, .npy or folder: its training split calibrates, val judges.")],
     labels: Labels = None,
     out: Annotated[Path | str | None, Help("model.int.nir or model.int.onnx.", needed=True)] = None,
     weight_bits: Annotated[
@@ -82,7 +82,8 @@ def quantize(
     first value, the best on the calibration samples, or one with the bias that it equals, where there is one.
     ``fine_tune``: epochs of quantisation-aware training on the training split. ``out`` (.nir or .onnx) is written where
     it is given. The result's report holds accuracies between 0 and 1, on at most JUDGED samples of the validation
-    split, or of the training split where the former has fewer than FEW. ``steps`` are done in their order but for those
+    split (of a file of one's own x_val and y_val), or of the training split where there is none, or a data set's has
+    fewer than FEW. ``steps`` are done in their order but for those
     to ``skip``; ``split`` adds the one of its name. ``clip`` cuts off what lies beyond the calibration samples' range
     where integers are judged and fine-tuned.
 

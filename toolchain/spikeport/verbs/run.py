@@ -21,7 +21,7 @@ from spikeport.verbs.folders import RECORD
 from spikeport.verbs.job import Bar, Job, Subject, no_bar
 from spikeport.verbs.load import as_long_as, load_data, load_model
 from spikeport.verbs.outcome import compared, energy, explained, result_of
-from spikeport.verbs.own_files import bring, is_own, timed
+from spikeport.verbs.own_files import bring, has_part, is_own, timed
 from spikeport.verbs.parameters import (
     Clip,
     DataLike,
@@ -196,7 +196,8 @@ def _calibration(job: Job, plan: Plan, brought: Any, subject: Subject) -> Any:
         what = "the samples that judge the integers calibrated them too"
         mend = "--calibrate FILE.npz, or arrays x_train and x_test in one .npz"
         job.findings.append(Finding("SP241", what, where=test.name, mend=mend, severity="note"))
-    return seen
+    parted = plan.calibrate is None and plan.labels is None and has_part(plan.data, "val")
+    return plan.data if parted else seen
 
 
 def _provenance(job: Job, network: Any, name: str, asked: dict[str, Any], plan: Plan) -> dict[str, str]:
