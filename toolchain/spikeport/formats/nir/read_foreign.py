@@ -21,6 +21,7 @@ from spikeport.formats.nir.implied_shapes import shapes
 from spikeport.formats.nir.never_fires import never_firing
 from spikeport.formats.nir.subgraphs import Flat, flat
 from spikeport.formats.nir.to_graph import convert
+from spikeport.formats.nir.writers import mark, mended
 from spikeport.graph import Graph
 
 
@@ -32,7 +33,9 @@ def read(tree: Tree, where: str, conventions: Conventions, timesteps: int) -> tu
     """
     refuse_stripped(tree, where)
     network, notes = flat(tree, where)
+    found = None
     try:
+        found = mark(network, conventions)
         if conventions.clock == "r":
             conventions = replace(conventions, dt=hidden_dt(network) or conventions.dt)
         elif conventions.clock == "tau":
@@ -42,12 +45,13 @@ def read(tree: Tree, where: str, conventions: Conventions, timesteps: int) -> tu
         work.notes += never_firing(graph)
     except SpikeportError as error:
         raise SpikeportError(
-            replace(finding, where=f"{where}, {finding.where}" if finding.where else where)
+            replace(mended(finding, found), where=f"{where}, {finding.where}" if finding.where else where)
             for finding in error.findings
         ) from None
     except (ValueError, IndexError, TypeError, ArithmeticError, MemoryError) as error:
         fail("SP202", f"its numbers do not fit together ({error})", where=where, mend="export it again")
-    return graph, (*notes, *(replace(finding, where=where) for finding in choices(work)))
+    said = [*choices(work), *([] if found is None else [found.note()])]
+    return graph, (*notes, *(replace(finding, where=where) for finding in said))
 
 
 def refuse_stripped(tree: Tree, where: str) -> None:
