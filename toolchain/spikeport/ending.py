@@ -66,6 +66,11 @@ def of(verb: Callable[[], int], say: Callable[[BaseException], None]) -> int:
     return status
 
 
+def asked(error: BaseException) -> bool:
+    """Whether an exception ends the command because somebody asked for it, and not as what some code raised."""
+    return isinstance(error, KeyboardInterrupt | GeneratorExit) or bool(moment.by)
+
+
 def leave() -> None:
     """End the process here: to take apart what Python holds takes a second where torch is loaded.
 

@@ -15,6 +15,7 @@ from traceback import extract_tb
 from types import ModuleType
 from typing import Any, Protocol, TypeVar
 
+from spikeport import ending
 from spikeport.findings import Finding, SpikeportError, fail, require
 from spikeport.nearest import choose
 from spikeport.reading import line
@@ -22,6 +23,7 @@ from spikeport.reading import line
 #: what a file may bring: the groups of entry points without ``spikeport.`` before them
 KINDS = ("methods", "surrogates", "neurons", "losses", "augmentations", "schedules", "networks", "datasets")
 
+OURS = "spikeport."  #: how the groups of entry points begin
 RUN = "spikeport_plugin_"  #: how the modules of files that were run begin
 
 Thing = TypeVar("Thing")
@@ -85,7 +87,9 @@ def run_file(path: Path | str) -> ModuleType:
         spec.loader.exec_module(module)
     except SpikeportError:
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if ending.asked(error):
+            raise
         fail("SP323", f"cannot be run: {type(error).__name__}: {error}", where=str(path), mend="mend the file")
     return module
 
@@ -97,8 +101,10 @@ def named() -> Iterator[None]:
         yield
     except SpikeportError:
         raise
-    except Exception as error:
-        calls = [call for call in extract_tb(error.__traceback__) if _brought(call.filename)]
+    except BaseException as error:  # a plug-in's own may be no Exception
+        every = [] if ending.asked(error) else extract_tb(error.__traceback__)
+        last = every[-1:] if isinstance(error, SystemExit) else every  # who calls the command line ends so, too
+        calls = [call for call in last if _brought(call.filename)]
         if not calls:
             raise
         what = f"a plug-in raised {type(error).__name__}: {line(error)}"
@@ -112,7 +118,8 @@ def _brought(file: str) -> bool:
     own = [module.__file__ for name, module in [*sys.modules.items()] if name.startswith(RUN)]
     if file in own:
         return True
-    points = [entry for kind in KINDS for entry in _installed(_folders()).select(group=f"spikeport.{kind}")]
+    known = _installed(_folders())
+    points = [entry for group in known.groups if group.startswith(OURS) for entry in known.select(group=group)]
     others = {
         entry.module.partition(".")[0] for entry in points if entry.dist is None or entry.dist.name != "spikeport"
     }

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, Self
 
+from spikeport import ending
 from spikeport.findings import Finding, SpikeportError, fail
 from spikeport.jobs.job import Job
 from spikeport.jobs.store import Store
@@ -95,7 +96,9 @@ def attempt(job: Job, perform: Callable[[Job], object]) -> tuple[Finding, ...]:
         perform(job)
     except SpikeportError as error:
         return error.findings
-    except Exception as error:
+    except BaseException as error:  # a plug-in's own may be no Exception
+        if ending.asked(error) or isinstance(error, SystemExit):
+            raise
         return (unforeseen(job, error),)
     return ()
 

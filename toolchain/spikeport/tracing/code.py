@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from spikeport import ending
 from spikeport.findings import SpikeportError, fail
 from spikeport.graph import Graph
 from spikeport.nearest import choose
@@ -63,7 +64,9 @@ def named(reference: str, shape: tuple[int, ...] | None = None) -> Named:
         raise
     except ImportError as error:
         fail("SP397", f"cannot import {package!r}: {error}", mend="run where it can be imported, or set PYTHONPATH")
-    except Exception as error:
+    except BaseException as error:
+        if ending.asked(error):
+            raise
         fail("SP397", f"importing {package!r} fails: {type(error).__name__}: {error}")
     if not hasattr(code, function):
         mend = choose(function, [name for name in dir(code) if not name.startswith("_")])
@@ -75,7 +78,9 @@ def named(reference: str, shape: tuple[int, ...] | None = None) -> Named:
         result = make()
     except SpikeportError:
         raise
-    except Exception as error:
+    except BaseException as error:  # what people derive theirs from need be no Exception, as that of sys.exit
+        if ending.asked(error):
+            raise
         fail("SP397", f"{reference} fails: {type(error).__name__}: {error}", mend="it is called without arguments")
     return taken(result, reference, shape)
 
