@@ -15,6 +15,7 @@ import time
 import warnings
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from spikeport import __version__
 from spikeport.findings import Finding, SpikeportError, fail
@@ -24,15 +25,20 @@ from spikeport.jobs.job import Job
 from spikeport.jobs.processes import DEATHS
 from spikeport.jobs.store import RESULT, Store
 from spikeport.process import processors
+from spikeport.reading import line
 
 Files = dict[str, bytes]  #: by name
 AHEAD = 4  #: jobs that are handed to the cluster for each of its CPUs
 ROOM = 64  #: and at least so many
+PORT, PATIENCE = 10001, 5.0  #: of Ray's clients; seconds in which a host has to answer
 RECOUNT = 5.0  #: seconds after which the cluster is asked again how many CPUs it has
 
-QUIET = {  # environment of a cluster that this process starts: no report to its authors, no warning of a default
+#: environment of Ray: no report to its authors, no warning of a default, and three tries of 2 s at a host that listens
+QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_CLIENT_INITIAL_CONNECTION_TIMEOUT_S": "2",
+    "RAY_CLIENT_MAX_CONNECTION_TIMEOUT_S": "2",
 }
 
 
@@ -109,6 +115,7 @@ class OnRay:
                 "_temp_dir": str(self.place),
             }
         else:
+            _answers(self.address)
             options |= {"address": self.address, "runtime_env": shipped()}
         try:
             with warnings.catch_warnings():
@@ -117,7 +124,9 @@ class OnRay:
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             what = f"no cluster answers ({str(error).strip().splitlines()[0][:200]})"
             short = "set TMPDIR to a folder whose path is shorter, as /tmp"
-            mend = short if "AF_UNIX" in what else "see whether it runs: ray status"
+            longer = "; whether it asks for a token, RAY_AUTH_MODE; RAY_CLIENT_MAX_CONNECTION_TIMEOUT_S=30 waits longer"
+            longer = longer if "timeout" in what else ""
+            mend = short if "AF_UNIX" in what else f"see whether it runs: ray status{longer}"
             fail("SP955", what, where=self.address or "ray", mend=mend)
 
     def _hand_out(self) -> None:
@@ -134,6 +143,26 @@ class OnRay:
             place = None if self.place is None else str(self.place)
             reference = self.task.options(**needs).remote(message.write(job), read, __version__, place)
             self.jobs[reference] = job
+
+
+def _answers(address: str) -> None:
+    """Raise SP955 where nobody listens at ``ray://HOST:PORT``: Ray itself tries several times, and cannot say why.
+
+    A cluster that has just begun refuses for some seconds.
+    """
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            place = urlsplit(address)
+            socket.create_connection((place.hostname or "", place.port or PORT), PATIENCE).close()
+            return
+        except (OSError, ValueError) as error:  # a name that is none, or a port
+            if isinstance(error, ConnectionRefusedError) and time.monotonic() < until:
+                time.sleep(0.2)
+                continue
+            why = f"{PATIENCE:g} s passed" if isinstance(error, TimeoutError) else line(error)
+            mend = "see whether it runs, and which host and port it says: ray status"
+            fail("SP955", f"no cluster answers ({why})", where=address, mend=mend)
 
 
 def shipped() -> dict[str, Any]:
