@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import time
+from contextlib import ExitStack, nullcontext
+from importlib import import_module
 
 import pytest
 from rich.console import Console
@@ -10,6 +13,8 @@ from rich.progress import Progress
 
 from spikeport.target import begins, silent
 from spikeport.terminal import console
+from spikeport.terminal.command import _watched
+from spikeport.terminal.results import shown as shown_as
 
 
 def shown(seconds, reports, total):
@@ -54,6 +59,37 @@ def test_a_part_that_counts_nothing_has_a_line_of_its_own(monkeypatch):
     assert "10/10" in screen.file.getvalue()
     assert "looking for causes" in screen.file.getvalue()
     begins(silent, "nothing is shown")
+
+
+@pytest.mark.parametrize(("long", "seen"), [(0.01, True), (60.0, False)])
+def test_what_counts_nothing_has_a_line_once_it_takes_long(monkeypatch, long, seen):
+    """And the line is gone afterwards, whatever came of it."""
+    screen = Console(file=io.StringIO(), force_terminal=True, width=140, color_system=None)
+    monkeypatch.setattr(console, "stderr", screen)
+    monkeypatch.setattr(console, "LONG", long)
+
+    def work(seconds):
+        time.sleep(seconds)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), console.waiting("inspect"):
+        work(0.3)
+    assert ("inspect" in screen.file.getvalue() and "0:00:00" in screen.file.getvalue()) == seen
+    monkeypatch.setattr(console.settings, "quiet", True)
+    quiet = Console(file=io.StringIO(), force_terminal=True, width=140, color_system=None)
+    monkeypatch.setattr(console, "stderr", quiet)
+    with console.waiting("inspect"):
+        time.sleep(0.1)
+    assert not quiet.file.getvalue()
+
+
+@pytest.mark.parametrize("name", ["inspect", "check", "fit", "export"])
+def test_each_verb_that_reads_a_model_shows_that_it_goes_on(monkeypatch, name):
+    verb, lines = getattr(import_module(f"spikeport.verbs.{name}"), name), []
+    monkeypatch.setattr(console, "waiting", lambda title: nullcontext(lines.append(title)))
+    with ExitStack() as bars:
+        assert _watched(verb, shown_as(name), bars) == {}
+    assert lines == [name]
 
 
 def test_what_is_not_samples_is_not_called_so(monkeypatch):

@@ -70,8 +70,10 @@ def _watched(verb: Callable[..., Any], shown: Shown, bars: ExitStack) -> dict[st
     extra: dict[str, Any] = {}
     if "progress" in known and known["progress"].default is silent:  # training has a bar of its own
         extra["progress"] = bars.enter_context(console.progress(verb.__name__, shown.unit))
-    if "bar" in known:
+    elif "bar" in known:
         extra["bar"] = console.progress
+    elif "model" in known:  # which may take long to read
+        bars.enter_context(console.waiting(verb.__name__))
     return extra
 
 

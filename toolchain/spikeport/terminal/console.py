@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from threading import Timer
 
 import typer
 from rich.console import Console
@@ -35,6 +36,8 @@ class Settings:
     quiet: bool = False
     json: bool = False  #: results and errors are JSON
 
+
+LONG = 2.0  #: seconds after which a person wants to see that something goes on
 
 settings = Settings()
 stderr = Console(stderr=True)
@@ -89,6 +92,26 @@ def progress(title: str, unit: str = "samples") -> Iterator[Callback]:
         return
     with Progress(*columns(unit), console=stderr, transient=True) as bar:
         yield Watched(bar, title)
+
+
+@contextmanager
+def waiting(title: str) -> Iterator[None]:
+    """A line with the time that passes, from two seconds on: for what counts nothing and is mostly done at once."""
+    if settings.quiet or not stderr.is_terminal:
+        yield
+        return
+    shown = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=28), TimeElapsedColumn())
+    bar = Progress(*shown, console=stderr, transient=True)
+    bar.add_task(printable(title), total=None)
+    begins = Timer(LONG, bar.start)
+    begins.daemon = True
+    begins.start()
+    try:
+        yield
+    finally:
+        begins.cancel()
+        begins.join()
+        bar.stop()
 
 
 def say(text: str) -> None:
