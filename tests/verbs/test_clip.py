@@ -116,7 +116,10 @@ def test_a_whole_run_cuts_for_every_stage(tmp_path):
     spikeport.export(real(), graph)
     with pytest.raises(SpikeportError, match="SP504"):
         spikeport.run(graph, tmp_path, data=tmp_path / "x.npz", target="integer")
-    result = spikeport.run(graph, tmp_path, data=tmp_path / "x.npz", target="integer", clip=True)
+    data, nir = tmp_path / "x.npz", {"written_by": "norse"}
+    result = spikeport.run(graph, tmp_path, data=data, target="integer", clip=True, timesteps=STEPS, nir=nir)
+    command = f"spikeport run {graph} --data {data} --target integer --timesteps {STEPS} --clip --nir written_by=norse"
+    assert result["provenance"]["command"] == command
     (what,) = cuts(result)
     assert what.endswith("were cut off at 0 and 42.5")  # 255 units of 1/6, in which the calibration samples are whole
     whole = spikeport.evaluate(graph, (np.clip(LOUD, 0, 42.5), Y))

@@ -99,7 +99,8 @@ def run(
     """
     asked = {"method": method, "data": data, "labels": labels, "calibrate": calibrate, "limit": limit}
     asked |= {"target": target, "target_samples": target_samples, "time_limit": seconds, "device": device}
-    plan = read_plan(network, **asked, dt=dt, nir=nir, timesteps=timesteps, frames=frames or None, clip=clip or None)
+    asked |= {"dt": dt, "nir": nir, "timesteps": timesteps, "frames": frames or None, "clip": clip or None}
+    plan = read_plan(network, **asked)
     chip = find_chip(plan.chip)
     device, notes = resolve(plan.device)
     job = Job(folder(out), bar, device=device, findings=[*notes])
@@ -210,8 +211,14 @@ def _provenance(job: Job, network: Any, name: str, asked: dict[str, Any], plan: 
     paths = dict.fromkeys(str(source) for source in sources if isinstance(source, str | Path))
     files = [Path(name) for name in paths if Path(name).is_file()]
     files += sorted(job.out.glob("model.*"))
-    command = " ".join(["spikeport run", named, *(f"--{name} {value}" for name, value in shown.items())])
+    command = " ".join(["spikeport run", named, *_options(shown, asked["nir"] or {})])
     if not isinstance(network, str | Path):  # from Python
         shown = {each.replace("-", "_"): value for each, value in shown.items()}
         command = f"spikeport.run({', '.join([name, *(f'{each}={value}' for each, value in shown.items())])})"
     return {"command": command} | machine() | {f"sha256 of {path.name}": sha256(path) for path in files}
+
+
+def _options(shown: dict[str, Any], nir: dict[str, str]) -> list[str]:
+    """As they are written on a command line."""
+    words = [f"--{name}" if value is True else f"--{name} {value}" for name, value in shown.items() if name != "nir"]
+    return [*words, *(f"--nir {key}={word}" for key, word in nir.items())]
