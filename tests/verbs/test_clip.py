@@ -93,6 +93,8 @@ def test_a_record_of_cut_samples_knows_them_again(tmp_path):
     compared = spikeport.compare(tmp_path / "a" / "record.npz", tmp_path / "b" / "record.npz")
     assert compared.causes == ()
     assert not compared.why_not
+    told = spikeport.compare(tmp_path / "a" / "record.npz", tmp_path / "b" / "record.npz", clip=True)
+    assert cuts(told)[-1] == "nothing was cut off: no samples were given for a known network"
 
 
 def test_integers_are_judged_and_fine_tuned_within_what_calibrated_them():

@@ -34,12 +34,16 @@ def clipped_values(x: Array, graph: Graph) -> Array:
     return cut_off(graph.entry, x) if isinstance(graph.arithmetic, Loihi) else x
 
 
+def idle(why: str, where: str = "") -> Finding:
+    """SP528 where there is nothing that could be cut off."""
+    return Finding("SP528", f"nothing was cut off: {why}", where=where, mend="leave --clip out", severity="note")
+
+
 def said(graphs: tuple[Graph, ...], cut: int, values: int, where: str, samples: str = "") -> Finding:
     """SP528."""
     entries = [graph.entry for graph in graphs if isinstance(graph.arithmetic, Loihi)]
     if not entries:
-        what = "nothing was cut off: real numbers enter as they are"
-        return Finding("SP528", what, where=where, mend="leave --clip out", severity="note")
+        return idle("real numbers enter as they are", where)
     low = max(node.low * float(node.unit) for node in entries)
     high = min(node.high * float(node.unit) for node in entries)
     ends = f"{low:.6g} and {high:.6g}"

@@ -22,7 +22,7 @@ from spikeport.graph import LIF, Array, Graph, Loihi, Samples
 from spikeport.quantisation import prepare
 from spikeport.record import Record
 from spikeport.target import Request, begins, shows, silent
-from spikeport.verbs.clip import clipped
+from spikeport.verbs.clip import clipped, idle
 from spikeport.verbs.execute import target_names
 from spikeport.verbs.load import Data, load_data
 from spikeport.verbs.own_data import Brought
@@ -119,6 +119,8 @@ def compare(
         on,
         Request(trains=True, membranes=membranes, device=device, batch=batch, progress=progress),
     )
+    if clip and entering is None:
+        compared = replace(compared, findings=(*compared.findings, idle("no samples were given for a known network")))
     failed = tuple(compared.failures(max_spike_mismatch, max_accuracy_drop, min_agreement))
     asked = {
         "max_spike_mismatch": max_spike_mismatch,
