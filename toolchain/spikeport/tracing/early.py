@@ -82,5 +82,5 @@ def _at_rest(graph: Graph) -> dict[str, Array]:
 def _ratio(a: Array, b: Array) -> float | None:
     """``a / b`` where that is one number, and not 0; None where it is not."""
     at = int(np.abs(b).argmax())
-    ratio = float(a[at]) / float(b[at]) if b[at] else 0.0
+    ratio = float(a.flat[at]) / float(b.flat[at]) if a.shape == b.shape and b.flat[at] else 0.0
     return ratio if ratio and np.allclose(a, ratio * b, rtol=1e-5, atol=0) else None

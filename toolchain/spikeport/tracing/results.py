@@ -72,4 +72,4 @@ def read_out(graph: Graph, name: str, result: Array) -> Array:
     weight = node.weight.astype(result.dtype) if isinstance(node, Readout) else np.ones(len(result), result.dtype)
     if weight.ndim == 1:
         return np.asarray(np.tensordot(weight, result, axes=1))
-    return np.asarray((schedule_over_neurons(weight, shape)[:, None] * result).sum(0))
+    return np.asarray((schedule_over_neurons(weight, graph.shapes[name])[:, None] * result).sum(0))
