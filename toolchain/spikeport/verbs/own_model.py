@@ -95,11 +95,12 @@ def _of_code(reference: str, told: _Told) -> Model:
 def _captured(name: str, code: Named, told: _Told, *findings: Finding) -> Model:
     """A module's graph, with what `capture` had to choose."""
     timesteps, options = told.timesteps, code.options
-    if told.whole[1:] == code.input_shape and told.whole and "coding" not in options:
+    if told.whole[1:] == code.input_shape and told.whole and options.get("coding", "events") == "events":
         timesteps = timesteps or str(told.whole[0])
-        code = replace(code, options={**options, "coding": "events"})
         what = f"the samples bring {told.whole[0]} frames of {list(code.input_shape)}, one a step (coding 'events')"
-        findings = (*findings, Finding("SP242", what, where=name, severity="note"))
+        if "coding" not in options:
+            code = replace(code, options={**options, "coding": "events"})
+            findings = (*findings, Finding("SP242", what, where=name, severity="note"))
     graph = code.graph(None if timesteps is None else whole(timesteps, "timesteps"))
     mend = "if that is not meant, return (module, input_shape, options), for instance {'forward': 'step'}"
     notes = graph.provenance.get("notes", ())
