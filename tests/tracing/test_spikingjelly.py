@@ -109,6 +109,26 @@ def test_a_network_that_ran_and_was_not_reset_is_captured():
     assert capture(net, (4,), timesteps=5).nodes == fresh.nodes
 
 
+class Recorded(nn.Module):
+    """Read out by the membranes that neurons keep in an attribute."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.neurons = layer.Linear(4, 3), neuron.LIFNode(v_threshold=1e9, store_v_seq=True)
+        functional.set_step_mode(self, "m")
+
+    def forward(self, x):
+        self.neurons(self.fc(x))
+        return self.neurons.v_seq
+
+
+def test_membranes_that_neurons_keep_are_no_result():
+    with pytest.raises(
+        SpikeportError, match=r"SP385  the result is what the neurons of 'neurons' keep.*\n.*never spikes"
+    ):
+        capture(Recorded(), (4,), timesteps=5, forward="sequence")
+
+
 def test_a_list_of_steps_is_told_how_to_name_the_last():
     net = nn.Sequential(layer.Linear(4, 3), neuron.IFNode(), layer.Linear(3, 2), neuron.NonSpikingLIFNode())
     functional.set_step_mode(net, "m")

@@ -33,12 +33,13 @@ from spikeport.tracing import (
 from spikeport.tracing.blocks import weighted
 from spikeport.tracing.contexts import default_type, following
 from spikeport.tracing.finish import Finish
-from spikeport.tracing.functions import SUPPORTED
+from spikeport.tracing.functions import SUPPORTED, tensors
 from spikeport.tracing.last_functions import LastFunctions
 from spikeport.tracing.leaks import Key
 from spikeport.tracing.over_time import is_train, share, words
 from spikeport.tracing.plan import Plan, Results, called
 from spikeport.tracing.reasons import refuse
+from spikeport.tracing.registry import registered_class
 from spikeport.tracing.results import over_all, read_out, several, which
 from spikeport.tracing.returned import as_returned
 from spikeport.tracing.state import evaluating
@@ -243,10 +244,24 @@ def _known(tracer: Tracer, outcome: Tensor) -> Symbol | Steps:
         refuse(_named(tracer, known.causes | tracer.reads.branches))
     if isinstance(known, State):
         fail("SP385", "the result is the membrane of a neuron layer", mend=f"return its spikes, or {which([0])}")
+    if keeper := _keeper(tracer.root, outcome):
+        what = f"the result is what the neurons of {keeper!r} keep for themselves, as their membranes"
+        mend = (
+            "return what they send, or put a neuron there whose membranes are what it sends, as one that never spikes"
+        )
+        fail("SP385", what, mend=mend)
     if not isinstance(known, Symbol | Steps):
         finding = Finding("SP385", f"the module's result {STRANGE}", mend=f"supported are: {SUPPORTED}")
         raise SpikeportError([finding, *_named(tracer, tracer.reads.branches)])
     return known
+
+
+def _keeper(root: nn.Module, outcome: Tensor) -> str:
+    """The path of the neurons that are taken whole and hold a tensor in an attribute; nothing where none do."""
+    parts = ((path, part) for path, part in root.named_modules() if registered_class(part))
+    return next(
+        (path for path, part in parts if any(value is outcome for value in tensors([*vars(part).values()]))), ""
+    )
 
 
 def _timesteps(tracer: Tracer, knowns: list[Symbol | Steps]) -> int:
