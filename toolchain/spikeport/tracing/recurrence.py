@@ -85,7 +85,7 @@ def solve(name: str, shape: Shape, charges: list[Charge]) -> Solution:
         else LIF(shape, **arrays, reset=reset, compare=compare)
     )
     if back and fade.any():
-        back = _into_current(back, fade, len(charges), shape)
+        back = into_current(back, fade, len(charges), shape)
     if back and (gain == 0).any():
         raise Unsupported("is fed by its own spikes only")
     return Solution(node, inputs, {lag: times(c, 1 / gain, shape) for lag, c in back.items()}, constant, start)
@@ -251,7 +251,7 @@ def _reset(
     return "none", ZERO, {1: steady(last, "feedback", shape), **fed}
 
 
-def _into_current(back: dict[int, Array], fade: Array, timesteps: int, shape: Shape) -> dict[int, Array]:
+def into_current(back: dict[int, Array], fade: Array, timesteps: int, shape: Shape) -> dict[int, Array]:
     """What is fed back, since it passes the current as well, for a spike to add ``back`` to the membrane.
 
     Where every lag that there is was seen, it is not said what a lag behind them would add; nothing is fed back there.

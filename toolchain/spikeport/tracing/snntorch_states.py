@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
@@ -72,18 +73,31 @@ def compares(shape: Shape, thresholds: Array) -> LIF:
     return LIF(shape, np.zeros(()), thresholds, compare=">")
 
 
-def erased(node: LIF, decay: Array, gain: Array, graded: Array | None, current: Array | None = None) -> Cells:
-    """A membrane that is zero at the step after a spike; behind a current of its own decay where there is one."""
+def erased(
+    node: LIF,
+    decay: Array,
+    gain: Array,
+    graded: Array | None,
+    current: Array | None = None,
+    back: Mapping[int, Array] = MappingProxyType({}),
+) -> Cells:
+    """A membrane that is zero at the step after a spike; behind a current of its own decay where there is one.
+
+    ``back``: what the layer's own spikes add to what enters, by how many steps ago.
+    """
     states = States(node)
     states.add("membrane", decay, erased=True)
     states.wires.append(("membrane", ""))
+    entry = "gain" if current is None else "current.charge"
     if current is not None:
         states.add("current", current)
         states.wires.append(("current", "membrane.charge"))
-        return states.cells("current.charge", graded=graded)
-    states.chain("gain", {}, "membrane.charge")
-    states.parts["gain"] = Scale(gain)
-    return states.cells("gain", graded=graded)
+    else:
+        states.chain("gain", {}, "membrane.charge")
+        states.parts["gain"] = Scale(gain)
+    for lag, factor in back.items():
+        states.chain("", {f"after{lag}": Delay(node.shape, lag), f"back{lag}": Scale(factor)}, entry)
+    return states.cells(entry, graded=graded)
 
 
 def at_once(node: LIF, decay: Array, threshold: Array, graded: Array | None, current: Array | None = None) -> Cells:

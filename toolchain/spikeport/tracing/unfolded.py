@@ -17,11 +17,11 @@ import numpy as np
 from spikeport.graph import LIF, Array, Delay, Edge, Gate, Node, Scale, Shape, StepAffine
 from spikeport.tracing.charges import ZERO, Charge, one_unit
 from spikeport.tracing.draft import Draft, Drawn
-from spikeport.tracing.recurrence import currents, letters_of, solve, steady
+from spikeport.tracing.recurrence import SAME, Letters, currents, into_current, letters_of, solve, steady
 from spikeport.tracing.registry import OUTSIDE, Cells
 from spikeport.tracing.schedules import alike, entering, schedule, without_norms
 from spikeport.tracing.snntorch_states import erased
-from spikeport.tracing.symbols import Factor, Out, Symbol, Unsupported
+from spikeport.tracing.symbols import Factor, Out, Symbol, Unsupported, plus
 
 WHOLE = ""  #: stands for all that enters a layer
 OWN = ""  #: the layer itself, among those that gate its membrane
@@ -70,14 +70,34 @@ def _before_erasing(name: str, charges: list[Charge]) -> list[Charge] | None:
 
 
 def _erased(name: str, shape: Shape, charges: list[Charge]) -> Drawn:
-    """A membrane, behind a current where there is one, that is multiplied by 1 - s[k-1]."""
+    """A membrane, behind a current where there is one, that is multiplied by 1 - s[k-1].
+
+    The layer's own spikes enter as anything does; what one of them adds at the next step is lost with the rest.
+    """
     letters = letters_of(name, shape, charges)
     fade, inputs, constant, biases = currents(letters, shape)
-    if constant.any() or any(bias.any() for bias in biases):
-        raise Unsupported("loses what enters at the step after a spike, and has a bias")
+    bias = steady(biases, "bias", shape) if not fade.any() else ZERO
+    if fade.any() and not _nothing_beside(constant, biases, shape):
+        raise Unsupported("loses what enters at the step after a spike, and has a bias besides its current")
     keep = steady([step.keep for step in letters[1:]], "decay", shape)
+    back = _own_spikes(letters, fade, shape)
     node = LIF(shape, np.zeros(()), schedule([c.threshold for c in charges], shape), compare=charges[0].compare)
-    return Drawn(erased(node, keep, np.ones(()), None, fade if fade.any() else None), inputs)
+    cells = erased(node, keep, np.ones(()), None, fade if fade.any() else None, back)
+    return Drawn(cells, inputs, plus(bias, constant, shape))
+
+
+def _nothing_beside(constant: Array, biases: list[Array], shape: Shape) -> bool:
+    """Whether all that is added at each step enters the current, up to rounding."""
+    least = SAME * float(np.abs(constant).max(initial=0.0))
+    return all(bool((np.abs(bias) <= least).all()) for bias in biases)
+
+
+def _own_spikes(letters: list[Letters], fade: Array, shape: Shape) -> dict[int, Array]:
+    """What the layer feeds back into itself, by how many steps ago it fired."""
+    lags = sorted({lag for step in letters for lag in step.back if lag > 1})
+    back = {lag: steady([step.back.get(lag, ZERO) for step in letters[lag:]], "feedback", shape) for lag in lags}
+    back = {lag: factor for lag, factor in back.items() if factor.any()}
+    return into_current(back, fade, len(letters), shape) if back and fade.any() else back
 
 
 def _of_whole(name: str, step: int, charge: Charge) -> Charge:
