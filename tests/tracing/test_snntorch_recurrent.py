@@ -1,4 +1,4 @@
-"""snnTorch's RLeaky and RSynaptic, whose spikes come back to them: the graph against their own code, spike for spike."""
+"""snnTorch's RLeaky and RSynaptic, whose spikes come back to them: held to their own code, spike for spike."""
 
 from __future__ import annotations
 

@@ -21,11 +21,11 @@ import numpy as np
 
 from spikeport.graph import ALIF, LIF, Array, Delay, Edge, Gate, Node, Scale, Shape, StepAffine
 from spikeport.tracing.charges import ZERO, Charge, one_unit
-from spikeport.tracing.draft import Drawn
 from spikeport.tracing.recurrence import Letters, currents, steady
 from spikeport.tracing.registry import Cells
 from spikeport.tracing.schedules import schedule
 from spikeport.tracing.symbols import Membrane, Out, Unsupported, over, plus, times
+from spikeport.tracing.waiting import Drawn
 
 CLOSE = 1e-6  #: coefficients that float32 computes in another order
 ROUNDING = 1e-12  #: of the largest coefficient of a step, what float64 leaves of two that cancel

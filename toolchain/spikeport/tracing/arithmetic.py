@@ -13,10 +13,10 @@ from spikeport.tracing import operations, signs
 from spikeport.tracing.algebra import product, scaled, shifted, summed
 from spikeport.tracing.blocks import each, joined
 from spikeport.tracing.call import FIXED, Call
-from spikeport.tracing.draft import Waiting
 from spikeport.tracing.ends import held
 from spikeport.tracing.operands import operand
 from spikeport.tracing.symbols import Out, Symbol, Unsupported
+from spikeport.tracing.waiting import Waiting
 
 MINUS = np.asarray(-1.0)
 

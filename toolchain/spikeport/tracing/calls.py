@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from spikeport.graph import Array
 from spikeport.tracing.axes import words
-from spikeport.tracing.draft import Draft, Drawn, Inputs, Waiting
+from spikeport.tracing.draft import Draft
 from spikeport.tracing.registry import Cells, Registered
 from spikeport.tracing.schedules import Entering, of_calls
 from spikeport.tracing.symbols import ALL, Known, Out, State, Symbol, Unsupported
+from spikeport.tracing.waiting import Drawn, Inputs, Waiting
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import numpy as np
 
 from spikeport.graph import LIF, Shape
 from spikeport.tracing.charges import ZERO, Charge, one_unit
-from spikeport.tracing.draft import Drawn
 from spikeport.tracing.recurrence import letters_of, steady
 from spikeport.tracing.registry import Cells
 from spikeport.tracing.schedules import entering, schedule
 from spikeport.tracing.symbols import Unsupported, plus, times
+from spikeport.tracing.waiting import Drawn
 
 
 def counting(name: str, shape: Shape, charges: list[Charge]) -> Drawn:

@@ -9,45 +9,27 @@ from typing import Any
 import numpy as np
 
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, Array, Delay, Edge, Gate, Input, Node, Norm, Operation, Scale, Shape, StepAffine
+from spikeport.graph import (
+    Array,
+    Concat,
+    Delay,
+    Edge,
+    Gate,
+    Input,
+    Maximum,
+    Node,
+    Norm,
+    Operation,
+    Scale,
+    Shape,
+    StepAffine,
+)
 from spikeport.tracing.digests import digest
-from spikeport.tracing.registry import Cells
 from spikeport.tracing.symbols import ALL, Axes, Out, Product, Symbol, Unsupported
-from spikeport.tracing.timing import When, timing
-
-#: what enters a neuron layer: (node, steps later) -> factor
-Inputs = Mapping[tuple[str, int], Array]
-
+from spikeport.tracing.timing import When, counted, joint, timing
+from spikeport.tracing.waiting import Waiting, memoryless
 
 LATER = ""  #: an operand that was zero so far
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A neuron layer when the number of timesteps is known."""
-
-    cells: Cells
-    inputs: Inputs = field(default_factory=dict)
-    constant: Array = field(default_factory=lambda: np.zeros(()))  #: added to what enters
-    gains: Inputs = field(default_factory=dict)  #: [T, ...], what enters with a factor of its own at each step
-    biases: Array | None = None  #: [T, ...], constants that differ from step to step
-    membrane: tuple[str, Array] | None = None  #: a layer whose membrane enters instead, and its factor
-
-
-@dataclass
-class Waiting:
-    """A neuron layer that is converted once the number of timesteps is known."""
-
-    where: str  #: the module or line, in words
-    shape: Shape
-    build: Callable[[int], Drawn]
-    several: bool = False  #: whether its neurons may fire more than once a step
-    analog: bool = False  #: whether it is no neurons at all, and what leaves it a state
-
-    @property
-    def binary(self) -> bool:
-        """Whether what leaves it is 0 or 1."""
-        return not (self.several or self.analog)
 
 
 @dataclass
@@ -94,6 +76,8 @@ class Draft:
         names, when = self.entering(x, path)
         if isinstance(when, Mapping) and isinstance(node, Norm):
             raise Unsupported("normalises a sum over time; normalise before the sum")
+        if isinstance(when, Mapping) and isinstance(node, Maximum):
+            raise Unsupported("takes the highest of sums over time", mend="take it at each step, before the sum")
         key = self.key(node, x, path, op)
         if key not in self.keys:
             try:
@@ -123,10 +107,17 @@ class Draft:
         """
         entering = [([], None) if isinstance(x, tuple) else self.entering(x, path) for x in parts]
         steps = {when for _, when in entering if isinstance(when, int)}
-        if any(isinstance(when, Mapping) for _, when in entering) or (ALL in steps and len(steps) > 1):
-            raise Unsupported("joins sums over time, or one step's value with every step's")
-        last = max(steps, default=None)
-        lags = [last - when if isinstance(when, int) and last is not None else 0 for _, when in entering]
+        last: When = max(steps, default=None)
+        if any(isinstance(when, Mapping) for _, when in entering):
+            last, shares = joint([when for _, when in entering])
+            if not isinstance(build(("",) * len(parts)), Concat):
+                raise Unsupported("joins sums over time")
+            entering = [
+                ([self.times(n, r) for n in names], last) for (names, _), r in zip(entering, shares, strict=True)
+            ]
+        elif ALL in steps and len(steps) > 1:
+            raise Unsupported("joins one step's value with every step's")
+        lags = [last - when if isinstance(when, int) and isinstance(last, int) else 0 for _, when in entering]
         operands = [
             self.delayed(self._one(names, path), lag) if names else LATER
             for (names, _), lag in zip(entering, lags, strict=True)
@@ -181,7 +172,7 @@ class Draft:
         factors, lags, when = timing(x)
         if not factors:
             raise Unsupported("takes a value that does not depend on the network's input")
-        constant = x.constant
+        constant = x.constant / counted(when) if x.constant.any() and isinstance(when, Mapping) else x.constant
         names = []
         for (name, factor), lag in zip(factors.items(), lags, strict=True):
             before = self.delayed(name, lag)
@@ -190,7 +181,7 @@ class Draft:
                 constant = np.zeros(())
             else:
                 names.append(self.times(before, factor))
-        return ([self._shift(names, constant, x.shape, path)] if constant.any() else names), when
+        return ([self._affine(names, np.ones(()), constant, x.shape, path)] if constant.any() else names), when
 
     def times(self, name: str, factor: Array) -> str:
         """``factor`` times what leaves a node; the node itself where the factor is 1."""
@@ -210,21 +201,19 @@ class Draft:
 
     def norm(self, name: str, factor: Array, constant: Array, shape: Shape) -> str:
         """factor * what leaves a node + constant, a channel."""
+        return self._affine([name], factor, constant, shape, name)
+
+    def _affine(self, names: list[str], factor: Array, constant: Array, shape: Shape, base: str) -> str:
+        if constant.ndim > 1:
+            raise Unsupported(f"adds a constant a neuron, of shape {constant.shape}; one a channel can be held")
         channels = shape[:1]
         if any(value.size not in (1, *channels) for value in (factor, constant)):
             raise Unsupported(
-                f"has {max(factor.size, constant.size)} factors for the {channels[0]} channels of {name!r}"
+                f"has {max(factor.size, constant.size)} factors for the {channels[0]} channels of {base!r}"
             )
         gamma, beta = (self.number(np.broadcast_to(v, channels)) for v in (factor, constant))
         norm = Norm(gamma, beta, self.number(np.zeros(channels)), self.number(np.ones(channels)), eps=0.0)
-        return self.once(("norm", name, gamma.tobytes(), beta.tobytes()), name, "shift", norm, [name])
-
-    def _shift(self, names: list[str], constant: Array, shape: Shape, path: str) -> str:
-        if constant.ndim > 1:
-            raise Unsupported(f"adds a constant a neuron, of shape {constant.shape}; one a channel can be held")
-        ones, beta = self.number(np.ones(shape[:1])), self.number(np.broadcast_to(constant, shape[:1]))
-        norm = Norm(ones, beta, 0 * ones, ones, eps=0.0)
-        return self.once(("shift", *sorted(names), beta.tobytes()), path, "shift", norm, names)
+        return self.once(("norm", *sorted(names), gamma.tobytes(), beta.tobytes()), base, "shift", norm, names)
 
     def once(self, key: tuple[Any, ...], base: str, word: str, node: Node, names: list[str]) -> str:
         """The node behind ``names``, drawn once for each key."""
@@ -288,12 +277,3 @@ class Draft:
         self.edges += [(source, name) for source in names]
         if not isinstance(node, Waiting | Delay | StepAffine) and all(source in self.steady for source in names):
             self.steady.add(name)
-
-
-def memoryless(shape: Shape, threshold: float) -> Waiting:
-    """Neurons with decay 0 that fire at a threshold between whole numbers, at every step."""
-
-    def build(timesteps: int) -> Drawn:
-        return Drawn(Cells(LIF(shape, np.zeros(()), np.full(timesteps, threshold))))
-
-    return Waiting("", shape, build)

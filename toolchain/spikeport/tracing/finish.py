@@ -12,11 +12,12 @@ from spikeport.findings import Finding, SpikeportError
 from spikeport.graph import LIF, Array, Delay, Edge, Graph, Input, Node, Norm, Operation, Peak, Readout, Real, Scale
 from spikeport.graph.arrays import compact_schedule
 from spikeport.tracing.digests import in_type
-from spikeport.tracing.draft import LATER, Draft, Drawn, Waiting
+from spikeport.tracing.draft import LATER, Draft
 from spikeport.tracing.registry import MEMBRANE, OUTSIDE, Cells
 from spikeport.tracing.schedules import Entering, stepped
 from spikeport.tracing.symbols import ALL, Out, Symbol, Unsupported, compact, over
 from spikeport.tracing.timing import by_channel, timing
+from spikeport.tracing.waiting import Drawn, Waiting
 
 
 @dataclass

@@ -11,7 +11,7 @@ from spikeport.graph import LIF, Shape, StepAffine
 from spikeport.tracing.adaptation import adapted, follows_itself
 from spikeport.tracing.charges import Charge, Layer, entering_again
 from spikeport.tracing.counts import counting
-from spikeport.tracing.draft import Draft, Drawn
+from spikeport.tracing.draft import Draft
 from spikeport.tracing.ends import bounded
 from spikeport.tracing.recurrence import solve
 from spikeport.tracing.registry import Cells
@@ -19,6 +19,7 @@ from spikeport.tracing.second_state import second_state
 from spikeport.tracing.sides import comparing, of_base
 from spikeport.tracing.symbols import Unsupported
 from spikeport.tracing.unfolded import unfold
+from spikeport.tracing.waiting import Drawn
 
 Layers = Mapping[str, Layer]
 

@@ -127,7 +127,7 @@ def _selected(call: Call, x: Symbol, index: list[Any], lengths: list[int]) -> Sy
         if len(chosen_ones) == len(every) or not any(isinstance(label, int) for label in group):
             continue
         if not chosen_ones:
-            raise Unsupported("selects no feature")
+            raise Unsupported("selects none of the features")
         x = picks.picked(call, x, at, np.asarray(chosen_ones))
         index[place], lengths[at] = (slice(None) if number is None else 0), len(chosen_ones)
     return x

@@ -14,10 +14,11 @@ import numpy as np
 
 from spikeport.graph import Delay, Edge, Node, Scale, Shape
 from spikeport.tracing.axes import with_time
-from spikeport.tracing.draft import Draft, Drawn, Waiting
+from spikeport.tracing.draft import Draft
 from spikeport.tracing.registry import Cells
 from spikeport.tracing.responses import Leak, leak_of
 from spikeport.tracing.symbols import ALL, Out, Steps, Symbol, Unsupported
+from spikeport.tracing.waiting import Drawn, Waiting
 
 ONE = np.ones(())
 

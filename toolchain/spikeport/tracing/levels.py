@@ -22,11 +22,11 @@ from spikeport.tracing.algebra import scaled
 from spikeport.tracing.arithmetic import divide
 from spikeport.tracing.call import Call
 from spikeport.tracing.counts import counted
-from spikeport.tracing.draft import Waiting
 from spikeport.tracing.ends import held
 from spikeport.tracing.operands import operands
 from spikeport.tracing.reasons import unknown
 from spikeport.tracing.symbols import ALL, Out, Symbol, Unsupported, form_of
+from spikeport.tracing.waiting import Waiting
 
 FIRST = {"round": 0.5, "floor": 1.0, "trunc": 1.0, "fix": 1.0}  #: the value at which the count becomes one
 ONE = np.ones(())

@@ -15,13 +15,14 @@ import numpy as np
 from spikeport.graph import LIF, Array, Shape
 from spikeport.graph.neurons import Compare
 from spikeport.tracing.charges import Asked, Layer
-from spikeport.tracing.draft import Draft, Drawn, Waiting
+from spikeport.tracing.draft import Draft
 from spikeport.tracing.ends import bound_of
 from spikeport.tracing.forms import drawn, lengthened
 from spikeport.tracing.registry import Cells
 from spikeport.tracing.roots import rooted, share_of
 from spikeport.tracing.sides import STRICT, Side
 from spikeport.tracing.symbols import Membrane, Out, Product, Symbol, Unsupported, over, plus, times
+from spikeport.tracing.waiting import Drawn, Waiting
 
 TWICE = "compares one membrane at other thresholds at some steps than at others"
 ALWAYS = "compare it with all of its thresholds at every step, in one order"

@@ -15,9 +15,10 @@ import numpy as np
 from spikeport.graph import LIF, Concat, Gate, MatMul, Operation, Repeat, Reshape, Shape, Slice, Sum
 from spikeport.tracing.algebra import scaled
 from spikeport.tracing.axes import regrouped
-from spikeport.tracing.draft import Draft, Waiting
+from spikeport.tracing.draft import Draft
 from spikeport.tracing.functions import tensors
 from spikeport.tracing.symbols import Axes, Label, Symbol, Unsupported
+from spikeport.tracing.waiting import Waiting
 
 if TYPE_CHECKING:
     from spikeport.tracing.call import Call
@@ -99,10 +100,10 @@ def handled(handler: Callable[[Call], Any], call: Call) -> Any:
         undo = settle(call)
         if undo is None:
             raise
-        try:
-            return handler(call)
-        except Unsupported:
-            undo()
+    try:
+        return handler(call)
+    except Unsupported:
+        undo()
         raise
 
 
@@ -138,6 +139,15 @@ def concatenated(call: Call, parts: Sequence[Symbol | Shape], axis: int) -> Symb
     rest = iter(known)
     whole = [x[lead:] if isinstance(x, tuple) else next(rest) for x in parts]
     return _joined(call, lambda names: Concat(axis=axis - lead, operands=names), whole)
+
+
+def stacked(call: Call, parts: Sequence[Symbol], axis: int) -> Symbol:
+    """Values along an axis of their own, of length 1 so far; before time or batch it is joined as the last one."""
+    if not call.tracer.stack or axis >= max(lead_of(part) for part in parts):  # a module's results are steps, or none
+        return concatenated(call, parts, axis)
+    ends = [part.viewed((*part.axes[:axis], *part.axes[axis + 1 :], part.axes[axis])) for part in parts]
+    whole = concatenated(call, ends, len(ends[0].axes) - 1)
+    return whole.viewed((*whole.axes[:axis], whole.axes[-1], *whole.axes[axis:-1]))
 
 
 def gated(call: Call, x: Symbol, y: Symbol) -> Symbol:
@@ -190,23 +200,28 @@ def _joined(call: Call, build: Callable[[tuple[str, ...]], Operation], parts: Se
 
 def summed(call: Call, x: Symbol, dims: Sequence[int], kind: str, keep: bool) -> Symbol:
     """A sum or mean over some axes of features."""
+    order = sorted(range(len(x.axes)), key=lambda n: not set(x.axes[n]) & {"T", "B"})
+    if order != sorted(order):  # features before time or batch
+        behind = summed(call, x.viewed(tuple(x.axes[n] for n in order)), [order.index(d) for d in dims], kind, keep)
+        left = [n for n in order if keep or n not in dims]
+        return behind.viewed(tuple(behind.axes[left.index(n)] for n in sorted(left)))
     x = settled(call.tracer, x)
     lead = lead_of(x)
     axes = tuple(d - lead for d in dims if d >= lead)
-    if len(axes) < len(dims) or (len(axes) == len(x.shape) and not keep):
-        raise Unsupported("is over the batch, which mixes samples" if len(axes) < len(dims) else "leaves no feature")
+    if len(axes) < len(dims):
+        raise Unsupported("is over the batch, which mixes samples")
     y = _moved(call.tracer, x, Sum(axes), x.axes)
     y = scaled(y, np.asarray(1 / math.prod(x.shape[axis] for axis in axes))) if kind == "mean" else y
     return y if keep else without(y, [axis + lead for axis in axes])
 
 
 def without(x: Symbol, dims: Sequence[int]) -> Symbol:
-    """The tensor without some axes of length 1, whose labels go to a neighbour among the features."""
+    """The tensor without some axes of length 1, whose labels go to a neighbour: a feature, else time or the batch."""
     groups = [list(group) for group in x.axes]
     kept = [n for n in range(len(groups)) if n not in dims]
-    features = [n for n in kept if n >= lead_of(x)]
+    neighbours = [n for n in kept if n >= lead_of(x)] or kept[-1:]
     for d in dims:
-        near = max((n for n in features if n < d), default=min(features, default=-1))
+        near = max((n for n in neighbours if n < d), default=min(neighbours, default=-1))
         if near < 0:
             raise Unsupported("leaves no feature")
         groups[near] = groups[near] + groups[d] if near < d else groups[d] + groups[near]
@@ -219,7 +234,29 @@ def sliced(tracer: Tracer, x: Symbol, axis: int, start: int, stop: int) -> Symbo
     at = axis - lead_of(x)
     if at < 0:
         raise Unsupported("selects a part of the batch")
+    if (start, stop) == (0, x.shape[at]):
+        return x
     return _moved(tracer, x, Slice(start, stop, at), x.axes)
+
+
+def strided(call: Call, x: Symbol, axis: int, places: range) -> Symbol:
+    """Places a step apart along an axis of the tensor: one of each window of that length, the last one if need be."""
+    x = settled(call.tracer, x)
+    lead = lead_of(x)
+    at, step = axis - lead, places.step
+    if at < 0:
+        raise Unsupported("selects a part of the batch")
+    if len(places) == 1:
+        return sliced(call.tracer, x, axis, places.start, places.start + 1)
+    first = min(places.start, x.shape[at] - len(places) * step)  # of the first window
+    if first < 0:
+        ends = [strided(call, x, axis, part) for part in (places[:-1], places[-1:])]
+        return concatenated(call, ends, axis)
+    x = sliced(call.tracer, x, axis, first, first + len(places) * step)
+    windows = (*x.shape[:at], len(places), step, *x.shape[at + 1 :])
+    apart: Axes = (*x.axes[:lead], *((n,) for n in range(len(windows))))
+    x = _moved(call.tracer, x, Reshape(tuple(range(len(x.shape))), windows), apart)
+    return taken(call.tracer, x, axis + 1, places.start - first)
 
 
 def taken(tracer: Tracer, x: Symbol, axis: int, number: int) -> Symbol:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from spikeport.graph import LIF, Delay, Operation, Peak
-from spikeport.tracing.draft import Draft, Waiting
+from spikeport.tracing.draft import Draft
 from spikeport.tracing.symbols import Out, Steps, Symbol
+from spikeport.tracing.waiting import Waiting
 
 MEAN = "has a value at each timestep that is no count of spikes, and is read out as its mean over"
 

@@ -11,10 +11,10 @@ from torch import Tensor
 from spikeport.graph import Peak
 from spikeport.tracing.blocks import steps_of
 from spikeport.tracing.call import Call
-from spikeport.tracing.draft import Drawn, Waiting
 from spikeport.tracing.registry import Cells
 from spikeport.tracing.responses import leak_of
 from spikeport.tracing.symbols import Out, Steps, Symbol, Unsupported
+from spikeport.tracing.waiting import Drawn, Waiting
 
 
 def highest(call: Call) -> Any:

@@ -1,6 +1,7 @@
 """Features at places that a module lists, or takes with gaps: what moves values, pools of one place, or a matrix.
 
 x[:, :, ::2, ::2]     a pool whose windows hold one place
+x[:, 1::10]           one place of each window of ten
 x[:, [3, 0, 1]]       slices side by side; copies where each place comes as often in a row
 x[:, permutation]     of many pieces a matrix of ones and zeros, as an interpolation is one
 """
@@ -96,13 +97,15 @@ def _picked(call: Call, x: Symbol, at: int, places: Array) -> Symbol:
             call.tracer, x, [len(places) // length if n == axis else 1 for n in range(len(x.axes))]
         )
     gaps = np.diff(places)
-    if len(places) > 1 and gaps[0] > 1 and (gaps == gaps[0]).all() and at and len(x.shape) <= 4:
-        stop = int(places[-1]) + 1
+    stop, even = int(places[-1]) + 1, len(places) > 1 and gaps[0] > 1 and bool((gaps == gaps[0]).all())
+    if even and at and len(x.shape) <= 4:
         part = x if places[0] == 0 else operations.sliced(call.tracer, x, axis, int(places[0]), stop)
         strides = tuple(int(gaps[0]) if n == at else 1 for n in range(1, len(x.shape)))
         pooled = call.apply(Pool("sum", (1,) * len(strides), strides, (0,) * len(strides)), part, part.axes)
         whole = pooled.shape[at] == len(places)
         return pooled if whole else operations.sliced(call.tracer, pooled, axis, 0, len(places))
+    if even:
+        return operations.strided(call, x, axis, range(int(places[0]), stop, int(gaps[0])))
     breaks = [0, *(np.flatnonzero(gaps != 1) + 1).tolist(), len(places)]
     if len(breaks) <= MOST_PIECES + 1:
         spans = [(int(places[a]), int(places[b - 1]) + 1) for a, b in pairwise(breaks)]

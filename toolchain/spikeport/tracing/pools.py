@@ -16,12 +16,12 @@ from spikeport.tracing import views
 from spikeport.tracing.algebra import is_spikes, scaled
 from spikeport.tracing.arithmetic import spiking
 from spikeport.tracing.call import Call
-from spikeport.tracing.draft import memoryless
 from spikeport.tracing.layers import pair, spatial
 from spikeport.tracing.padding import surrounded
 from spikeport.tracing.registry import array
 from spikeport.tracing.resampling import weighed
 from spikeport.tracing.symbols import ALL, Out, Symbol, Unsupported
+from spikeport.tracing.waiting import memoryless
 
 
 def avg_pool(axes: int) -> Callable[[Call], Symbol]:

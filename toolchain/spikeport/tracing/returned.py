@@ -7,10 +7,10 @@ import math
 import numpy as np
 
 from spikeport.graph import Array, Flatten, Node, Reshape, Shape
-from spikeport.tracing.draft import Waiting
 from spikeport.tracing.operations import lead_of
 from spikeport.tracing.symbols import Axes, Out, Product, Symbol, Unsupported, compact, over
 from spikeport.tracing.tracer import Tracer
+from spikeport.tracing.waiting import Waiting
 
 
 def as_returned(tracer: Tracer, x: Symbol) -> Symbol:

@@ -14,10 +14,11 @@ import numpy as np
 from spikeport.graph import Array, Norm, Shape, StepAffine
 from spikeport.tracing.axes import with_time
 from spikeport.tracing.digests import digest
-from spikeport.tracing.draft import Draft, Drawn
+from spikeport.tracing.draft import Draft
 from spikeport.tracing.leaks import of_block
 from spikeport.tracing.registry import Cells
 from spikeport.tracing.symbols import ALL, DIFFERENT, Out, Product, Steps, Symbol, Unsupported, over, plus, times
+from spikeport.tracing.waiting import Drawn
 
 ZERO = np.zeros(())
 SAME = 1e-9  #: factors of two steps may differ by this share: they come from the same constants

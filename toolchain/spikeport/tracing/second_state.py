@@ -18,11 +18,12 @@ import numpy as np
 
 from spikeport.graph import LIF, Array, Delay, Edge, Gate, Node, Scale, Shape
 from spikeport.tracing.charges import ZERO, Charge, one_unit
-from spikeport.tracing.draft import Draft, Drawn
+from spikeport.tracing.draft import Draft
 from spikeport.tracing.registry import Cells
 from spikeport.tracing.schedules import entering, schedule
 from spikeport.tracing.symbols import Membrane, Out, Product, Unsupported, over, plus
 from spikeport.tracing.unfolded import plain_charge
+from spikeport.tracing.waiting import Drawn
 
 KEEP, LOSE, BACK = "keep", "lose", "back"  #: what of it is counted: membranes, membranes at spikes, spikes
 SEEN = 4  #: steps that tell how the second state fades

@@ -111,7 +111,7 @@ def stack(call: Call) -> Any:
                 raise
     try:
         if len(raised) == len(parts):
-            return operations.concatenated(call, raised, axis)
+            return operations.stacked(call, raised, axis)
     except Unsupported:
         if not _later(parts):
             raise
@@ -146,7 +146,9 @@ def _over_time(
 
 def _in_order(parts: Sequence[Symbol | None]) -> bool:
     """Whether step by step nothing comes before its time: steps of one thing, not several things of one step."""
-    return all(step is None or t - 1 <= step <= t for t, step in enumerate(_last(parts)))  # a membrane: step t - 1
+    steps = _last(parts)
+    rising = all(a is None or b is None or a < b for a, b in pairwise(steps))
+    return rising and all(step is None or t - 1 <= step <= t for t, step in enumerate(steps))  # a membrane: step t - 1
 
 
 def _later(parts: Sequence[Symbol | None]) -> bool:

@@ -16,10 +16,10 @@ import numpy as np
 from spikeport.graph import LIF, Array, Shape
 from spikeport.graph.neurons import Compare
 from spikeport.tracing.charges import Charge, Layer, entering_again, one_unit
-from spikeport.tracing.draft import Drawn
 from spikeport.tracing.registry import Cells
 from spikeport.tracing.schedules import schedule
 from spikeport.tracing.symbols import Factor, Membrane, over
+from spikeport.tracing.waiting import Drawn
 
 ONE, MINUS = np.ones(()), np.asarray(-1.0)
 STRICT: dict[Compare, Compare] = {">=": ">", ">": ">="}  #: u >= a says the same as not -u > -a

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from spikeport.graph import Array, Shape
 from spikeport.tracing.algebra import scaled, shifted
-from spikeport.tracing.draft import Waiting
 from spikeport.tracing.sides import Side
 from spikeport.tracing.symbols import ALL, Factor, Out, Product, Symbol, Unsupported, form_of, plus
+from spikeport.tracing.waiting import Waiting
 
 if TYPE_CHECKING:
     from spikeport.tracing.call import Call

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -44,8 +44,7 @@ def _over_time(by_node: dict[str, dict[int | None, Array]]) -> tuple[dict[str, A
         shares = {s: _share(f, largest) for s, f in own.items()}
         factors[node] = largest
         weights = weights or shares
-        ratio = _ratio(weights, shares)
-        factors[node] = largest * ratio
+        factors[node] = largest * ratio(weights, shares)
     assert weights is not None
     top = next(iter(factors.values()))
     if top.ndim == 0:  # one number for all: it counts as weight of the steps
@@ -99,10 +98,27 @@ def _share(factor: Array, largest: Array) -> float:
     return share
 
 
-def _ratio(weights: Mapping[int, float], shares: Mapping[int, float]) -> float:
+def ratio(weights: Mapping[int, float], shares: Mapping[int, float]) -> float:
+    """The r with shares = r * weights. Raises `Unsupported`."""
     step = max(weights, key=lambda s: abs(weights[s]))
-    ratio = shares.get(step, 0.0) / weights[step]
+    share = shares.get(step, 0.0) / weights[step]
     steps = set(weights) | set(shares)
-    if not all(np.isclose(shares.get(s, 0.0), ratio * weights.get(s, 0.0), rtol=CLOSE, atol=0) for s in steps):
+    if not all(np.isclose(shares.get(s, 0.0), share * weights.get(s, 0.0), rtol=CLOSE, atol=0) for s in steps):
         raise Unsupported("adds sums over time with different weights")
-    return ratio
+    return share
+
+
+def joint(whens: Sequence[When]) -> tuple[When, list[Array]]:
+    """One sum over time of which several are multiples, and what multiples. Raises `Unsupported`."""
+    sums = [when for when in whens if isinstance(when, Mapping)]
+    if len(sums) < len(whens):
+        raise Unsupported("joins a sum over time with the values of one step, or of every step")
+    return sums[0], [np.asarray(ratio(sums[0], each)) for each in sums]
+
+
+def counted(weights: Mapping[int, float]) -> float:
+    """How often a sum over time counts what is the same at each step. Raises `Unsupported` where that is 0."""
+    total = sum(weights.values())
+    if np.isclose(total, 0.0):
+        raise Unsupported("adds a constant to a sum over time whose weights cancel")
+    return total

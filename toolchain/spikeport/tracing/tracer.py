@@ -65,7 +65,7 @@ class Tracer(Followed, TorchFunctionMode):
         self.timed = False  #: whether anything was done along an axis of time
         self.old = LeftOver.of(self.root)
         self._paths = {id(module): path for path, module in self.root.named_modules(remove_duplicate=True)}
-        self._stack: list[tuple[str, nn.Module]] = []
+        self.stack: list[tuple[str, nn.Module]] = []  #: the modules that run now, with their paths
         self._calls = NeuronCalls(self.draft, self.known_of, self.steps)
         self.rested = Rested(self.own)
 
@@ -85,21 +85,21 @@ class Tracer(Followed, TorchFunctionMode):
 
     def place(self) -> tuple[str, bool]:
         """The module that runs now, and whether it has no parts (so that the node can carry its name)."""
-        if not self._stack:
+        if not self.stack:
             return "", False
-        path, module = self._stack[-1]
+        path, module = self.stack[-1]
         return path, not any(True for _ in module.children())
 
     def where(self) -> str:
         """The module and line that run now, in words."""
-        path, module = self._stack[-1] if self._stack else ("", self.root)
+        path, module = self.stack[-1] if self.stack else ("", self.root)
         if isinstance(module, Part):
             return f"module {path!r}"
         return (f"module {path!r} ({type(module).__name__})" if path else f"module {type(module).__name__}") + line()
 
     def report(self, what: str, why: str = "", mend: str = "", code: str = "SP380") -> int:
         """One finding about the module that runs now; its number."""
-        module = self._stack[-1][1] if self._stack else self.root
+        module = self.stack[-1][1] if self.stack else self.root
         at = f", operator {module.operator!r}" if isinstance(module, Part) else ""
         finding = Finding(code, what, self.where() + at, why, mend)
         if finding not in self.findings:
@@ -203,7 +203,7 @@ class Tracer(Followed, TorchFunctionMode):
         path = self._paths.get(id(module))
         if path is None:
             path = ".".join(part for part in (self.place()[0], type(module).__name__) if part)
-        self._stack.append((path, module))
+        self.stack.append((path, module))
         try:
             kind = registered(module, inside=self.inside)
             if kind is None and not (type(module) is TdBatchNorm and not module.training):
@@ -217,7 +217,7 @@ class Tracer(Followed, TorchFunctionMode):
                 self._whole(module, kind, args, kwargs, out)
             return out
         finally:
-            self._stack.pop()
+            self.stack.pop()
 
     def _whole(self, module: nn.Module, kind: Registered | None, args: Any, kwargs: Any, out: Any) -> None:
         values = [*args, *kwargs.values()]
@@ -237,7 +237,7 @@ class Tracer(Followed, TorchFunctionMode):
         self._mark(out, result, "neurons", causes)
 
     def _fire(self, module: nn.Module, kind: Registered, x: Symbol, values: list[Any], out: Any) -> list[Known]:
-        path = self._stack[-1][0]
+        path = self.stack[-1][0]
         self.timed = self.timed or kind.steps(module) == "all"
         x = operations.in_order(self, views.flat(self, x))
         x = views.unfolded(x) if kind.folded else x
@@ -256,7 +256,7 @@ class Tracer(Followed, TorchFunctionMode):
         if len(x.axes) < 3 or x.axes[2] != (0,):
             raise Unsupported(f"takes [T, B, C, ...], gets {words(x.axes)}")
         node = views.norm_of(module, self.draft.number)
-        return self.draft.apply(node, x, x.axes, self._stack[-1][0], True, "norm")
+        return self.draft.apply(node, x, x.axes, self.stack[-1][0], True, "norm")
 
     def length(self) -> int | None:
         """The number of timesteps: as seen, or the number of calls of neurons that take one step a call."""

@@ -16,12 +16,13 @@ import numpy as np
 
 from spikeport.graph import LIF, Array, Delay, Edge, Gate, Node, Scale, Shape, StepAffine
 from spikeport.tracing.charges import ZERO, Charge, one_unit
-from spikeport.tracing.draft import Draft, Drawn
+from spikeport.tracing.draft import Draft
 from spikeport.tracing.recurrence import SAME, Letters, currents, into_current, letters_of, solve, steady
 from spikeport.tracing.registry import OUTSIDE, Cells
 from spikeport.tracing.schedules import alike, entering, schedule, without_norms
 from spikeport.tracing.snntorch_states import erased
 from spikeport.tracing.symbols import Factor, Out, Symbol, Unsupported, plus
+from spikeport.tracing.waiting import Drawn
 
 WHOLE = ""  #: stands for all that enters a layer
 OWN = ""  #: the layer itself, among those that gate its membrane
