@@ -2,5 +2,6 @@
 
 from spikeport.tracing.module import capture
 from spikeport.tracing.registry import Cells, register_neuron
+from spikeport.tracing.resting import refractory
 
-__all__ = ["Cells", "capture", "register_neuron"]
+__all__ = ["Cells", "capture", "refractory", "register_neuron"]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from spikeport.graph import Array
-from spikeport.tracing.symbols import ALL, Axes, Out, Product, Symbol, Unsupported, plus, times
+from spikeport.tracing.symbols import ALL, REFRACTORY, THREE, Axes, Out, Product, Symbol, Unsupported, plus, times
 
 
 def scaled(x: Symbol, factor: Array) -> Symbol:
@@ -64,7 +64,7 @@ def product(x: Symbol, y: Symbol, spiking: set[str], never: Callable[[Product], 
             if len(both) > 1 and never(both):
                 continue
             if len(both) > 2:
-                raise Unsupported("multiplies three values that depend on the input")
+                raise Unsupported(THREE, mend=REFRACTORY, whole=True)
             if whole.any() or both:
                 terms[both] = plus(terms[both], whole, x.shape) if both in terms else whole
     constant = terms.pop(one, np.zeros(()))

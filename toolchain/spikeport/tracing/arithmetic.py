@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from spikeport.graph import Array
@@ -14,6 +15,7 @@ from spikeport.tracing.algebra import product, scaled, shifted, summed
 from spikeport.tracing.blocks import each, joined
 from spikeport.tracing.call import FIXED, Call
 from spikeport.tracing.ends import held
+from spikeport.tracing.functions import tensors
 from spikeport.tracing.operands import operand
 from spikeport.tracing.symbols import Out, Symbol, Unsupported
 from spikeport.tracing.waiting import Waiting
@@ -170,12 +172,30 @@ def chosen(call: Call, mask: Any, a: Any, b: Any) -> Any:
     """a where the mask's spikes are, b elsewhere."""
     m = call.symbol(mask)
     if m is None:
-        raise Unsupported("chooses by a constant mask")
+        return _by_constant(call, mask, a, b)
     parts = [_part(call, m, a), _part(call, signs.not_(m), b)]
     known = [p for p in parts if p is not None]
     if not known:
         return FIXED
     return known[0] if len(known) == 1 else _sum(call, known[0], known[1])
+
+
+def _by_constant(call: Call, mask: Tensor, a: Any, b: Any) -> Any:
+    """a and b, each as much as a mask that is the same for every sample says: all, or nothing."""
+    parts: list[Any] = []
+    for value, mine in ((a, mask.bool()), (b, ~mask.bool())):
+        share = mine.to(call.out.dtype)
+        parts.append(value * share if call.known(value) is None else share)
+        if call.tracer.free(mask) and (call.known(value) is not None or all(map(call.tracer.free, tensors(value)))):
+            call.tracer.fix(parts[-1])
+    known = [call.known(value) for value in (a, b)]
+    followed = [
+        times(call, value, share) for value, x, share in zip((a, b), known, parts, strict=True) if x is not None
+    ]
+    if len(followed) == 2:
+        return joined(call, followed[0], followed[1], lambda s, t: _sum(call, s, t))
+    (constant,) = (part for x, part in zip(known, parts, strict=True) if x is None)
+    return each(call, followed[0], lambda s, c: _shifted(call, s, c), constant)
 
 
 def _part(call: Call, mask: Symbol, value: Any) -> Symbol | None:
@@ -196,13 +216,34 @@ def rectified(call: Call) -> Any:
     return held(call, call.get(0, "input"), 0.0)
 
 
+#: spikes and a constant c: c s, s + c - c s, s + c - 2 c s
+CONSTANT: dict[str, Callable[[Symbol, Array], Symbol]] = {
+    "and": scaled,
+    "or": lambda s, c: shifted(scaled(s, 1 - c), c),
+    "xor": lambda s, c: shifted(scaled(s, 1 - 2 * c), c),
+}
+
+
+def _in_numbers(call: Call, mask: Any) -> Any:
+    """A constant mask as 0 and 1."""
+    if not isinstance(mask, Tensor):
+        return float(mask)
+    numbers = mask.bool().to(torch.float64)
+    if call.tracer.free(mask):
+        call.tracer.fix(numbers)
+    return numbers
+
+
 def logical(kind: str) -> Callable[[Call], Any]:
     """and, or, xor of spikes: a b, a + b - a b, a + b - 2 a b."""
 
     def handler(call: Call) -> Any:
-        x, y = call.symbol(call.get(0, "input")), call.symbol(call.get(1, "other"))
+        a, b = call.get(0, "input"), call.get(1, "other")
+        x, y = call.symbol(a), call.symbol(b)
         if x is None or y is None:
-            raise Unsupported("combines spikes with a constant mask")
+            spikes, mask = (y, a) if x is None else (x, b)
+            assert spikes is not None
+            return each(call, spikes, CONSTANT[kind], _in_numbers(call, mask))
         both = multiplied(call, x, y)
         if kind == "and":
             return both

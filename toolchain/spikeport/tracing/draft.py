@@ -25,7 +25,7 @@ from spikeport.graph import (
     StepAffine,
 )
 from spikeport.tracing.digests import digest
-from spikeport.tracing.symbols import ALL, Axes, Out, Product, Symbol, Unsupported
+from spikeport.tracing.symbols import ALL, PAST, REFRACTORY, Axes, Out, Product, Symbol, Unsupported
 from spikeport.tracing.timing import When, counted, joint, timing
 from spikeport.tracing.waiting import Waiting, memoryless
 
@@ -234,7 +234,7 @@ class Draft:
                 raise Unsupported("takes values gated by a membrane of a hand-written neuron; only spikes pass on")
             a, b, *more = sorted(f for f in product if isinstance(f, Out))
             if more or a.step != b.step:
-                raise Unsupported("multiplies spikes of different steps, or of more than two layers")
+                raise Unsupported(PAST, mend=REFRACTORY)
             del left[product]
             for first, second in ((a, b), (b, a)) if self.fire(a.node, b.node) else ():
                 alone = left.get(frozenset([second]))

@@ -61,7 +61,7 @@ class Followed:
 
     # -- constants ----------------------------------------------------------------------------------------------------
 
-    def is_free(self, value: Tensor) -> bool:
+    def free(self, value: Tensor) -> bool:
         """Whether a tensor hides no value of the input: it is fixed, the module's own, or one number."""
         return id(value) in self._fixed or id(value) in self.own or value.numel() == 1
 

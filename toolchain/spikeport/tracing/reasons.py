@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
+
+from torch import nn
 
 from spikeport.findings import Finding, SpikeportError
 from spikeport.tracing.call import Call
 from spikeport.tracing.functions import SUPPORTED
-from spikeport.tracing.registry import problems
-from spikeport.tracing.symbols import Steps, Symbol, Unsupported
+from spikeport.tracing.registry import library_of, problems
+from spikeport.tracing.symbols import PAST, THREE, Steps, Symbol, Unsupported
 
 ANALOG = "is an analog nonlinearity, where a graph passes spikes and sums of them"
 SPIKE = "put spiking neurons in its place, or take it out"
@@ -49,6 +52,9 @@ REASONS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("round", "floor", "ceil", "trunc", "fix"), ("rounds analog values", SEVERAL)),
     **dict.fromkeys(("div", "floor_divide", "__floordiv__"), ("rounds a quotient of analog values", SEVERAL)),
 }
+
+#: what to do about a library's neurons that are followed to no end
+KNOWN = "take one of its neurons that capture knows (docs/howto/capture.md), or register_neuron it"
 
 #: torch.library's operators, as SpikingJelly's neurons call them in subclasses that fire otherwise
 COMPILED = (
@@ -106,8 +112,36 @@ def _clamp(call: Call) -> tuple[str, str, str]:
     return "holds a value in a range, which no node does", "SP380", mend
 
 
+def noted(findings: list[Finding], finding: Finding, module: nn.Module) -> int:
+    """The number of a finding among others, to which it is added; of a library's neurons the first one says it all."""
+    library = library_of(module)
+    if library and finding.code == "SP380":
+        place = _module(finding)
+        known = next((n for n, other in enumerate(findings) if other.code == "SP380" and _module(other) == place), None)
+        if known is not None:
+            return known
+        what = f"{type(module).__name__} of {library} is followed line by line, which ends at {finding.what}"
+        finding = replace(finding, what=what, mend=finding.mend or KNOWN)
+    if finding not in findings:
+        findings.append(finding)
+    return findings.index(finding)
+
+
+def _module(finding: Finding) -> str:
+    return finding.where.partition(", ")[0]
+
+
+def _alone(findings: list[Finding]) -> list[Finding]:
+    """The findings without those that a loop with a longer memory leaves behind it, in its module and after it."""
+    first = next((n for n, f in enumerate(findings) if f.what.endswith((PAST, THREE))), len(findings))
+    before, cause, behind = findings[:first], findings[first : first + 1], findings[first + 1 :]
+    places = [_module(f) for f in cause] + [""]
+    return [*before, *cause, *(f for f in behind if _module(f) not in places and not f.what.endswith((PAST, THREE)))]
+
+
 def refuse(findings: list[Finding]) -> None:
     """Raise what was found, with the long list of what is supported once, and plug-ins that could not be imported."""
+    findings = _alone(findings)
     plain = [f for f in findings if f.code == "SP380" and not f.mend]
     if plain:
         last = plain[-1]

@@ -137,12 +137,11 @@ def registered(module: nn.Module, *, inside: bool = False) -> Registered | None:
 
 def registered_class(module: nn.Module, *, inside: bool = False) -> Registered | None:
     """As `registered`, whether this module of the class spikes or not."""
-    library = type(module).__module__.partition(".")[0]
-    plugin = _plugins.get(library)
-    if plugin:
+    library = library_of(module)
+    if library:
         if inside:
             return None
-        _load(library, plugin)
+        _load(library, _plugins[library])
     for kind in type(module).__mro__:
         if kind in _known:
             return None if _changed(type(module), kind) else _known[kind]
@@ -157,7 +156,13 @@ def _changed(derived: type[nn.Module], kind: type[nn.Module]) -> bool:
 
 def foreign(module: nn.Module) -> bool:
     """Whether a module has neurons of another library that could be followed line by line instead."""
-    return any(type(part).__module__.partition(".")[0] in _plugins and registered(part) for part in module.modules())
+    return any(library_of(part) and registered(part) for part in module.modules())
+
+
+def library_of(module: nn.Module) -> str:
+    """The library that a module comes from, of those that capture knows; else nothing."""
+    library = type(module).__module__.partition(".")[0]
+    return library if library in _plugins else ""
 
 
 def _load(library: str, plugin: str) -> None:

@@ -25,6 +25,14 @@ Axes = tuple[tuple[Label, ...], ...]
 STRANGER = "its input does not come from the network's input, as far as can be followed"
 #: what a block of steps is that no layer sends
 DIFFERENT = "gets values of different layers, or of different features of one, at each step"
+#: products that a loop with memory of several steps makes, of which what follows is no finding of its own
+PAST = "multiplies spikes of different steps, or of more than two layers"
+THREE = "multiplies three values that depend on the input"
+#: what to do about them
+REFRACTORY = (
+    "where neurons rest for some steps after a spike, make them a module of their own and register it: "
+    "register_neuron, with a converter that returns spikeport.tracing.refractory(...)"
+)
 #: the step of a factor that runs along the tensor's time axis
 ALL = -1
 

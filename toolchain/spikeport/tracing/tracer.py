@@ -101,10 +101,7 @@ class Tracer(Followed, TorchFunctionMode):
         """One finding about the module that runs now; its number."""
         module = self.stack[-1][1] if self.stack else self.root
         at = f", operator {module.operator!r}" if isinstance(module, Part) else ""
-        finding = Finding(code, what, self.where() + at, why, mend)
-        if finding not in self.findings:
-            self.findings.append(finding)
-        return self.findings.index(finding)
+        return reasons.noted(self.findings, Finding(code, what, self.where() + at, why, mend), module)
 
     # -- functions ----------------------------------------------------------------------------------------------------
 
@@ -123,7 +120,7 @@ class Tracer(Followed, TorchFunctionMode):
             self.old.enter([] if name in FACTORIES else sources, out, follows=False)
             if name in layers.HANDLERS:
                 self.rested.note(name, values)
-            if name in FACTORIES or (sources and all(self.is_free(v) for v in sources)):
+            if name in FACTORIES or (sources and all(self.free(v) for v in sources)):
                 self.fix(out)
             return iter(out) if name == "__iter__" else out
         shape = tuple(args[0].shape) if args and isinstance(args[0], Tensor) else ()
