@@ -13,7 +13,8 @@ def fold_scale(graph: Graph) -> Graph:
 
     1. Backward: into the synapses that alone feed it; a factor a channel passes pools and delays, one
        factor flattens too.
-    2. Straight behind synapses that feed others, too, it becomes synapses of its own, with weights times its factor.
+    2. Behind synapses that feed others, too, straight or by delays, it becomes synapses of its own, with weights times
+       its factor, and such delays behind them.
     3. Otherwise forward, where the factor is not whole: into the synapses that follow, if nothing else enters them.
     4. A scale that none takes stays.
 
@@ -46,23 +47,36 @@ def fold_scale(graph: Graph) -> Graph:
 
 
 def _behind_shared(graph: Graph, name: str) -> bool:
-    """Whether nothing but synapses enters a scale, and one of them feeds others, too."""
-    sources = graph.sources(name)
-    shared = any(len(graph.targets(source)) > 1 for source in sources)
-    return shared and all(isinstance(graph[source], Synapse) for source in sources)
+    """Whether nothing but synapses enters a scale, by delays or not, and one of them feeds others, too."""
+    ways = [_way(graph, source) for source in graph.sources(name)]
+    shared = any(len(graph.targets(part)) > 1 for way in ways for part in way)
+    return shared and all(isinstance(graph[way[-1]], Synapse) for way in ways)
+
+
+def _way(graph: Graph, name: str) -> list[str]:
+    """A node, and what comes before it as long as that is delays."""
+    way = [name]
+    while isinstance(graph[way[-1]], Delay) and len(graph.sources(way[-1])) == 1:
+        way += graph.sources(way[-1])
+    return way
 
 
 def _doubled(graph: Graph, name: str, node: Scale, dtype: np.dtype[np.floating]) -> Graph:
-    """The graph with synapses in the place of a scale; the first of them has its name."""
-    nodes, edges = dict(graph.nodes), list(graph.edges)
+    """The graph with synapses, and their delays, in the place of a scale; the first synapse has its name."""
+    nodes, edges, targets = dict(graph.nodes), list(graph.edges), graph.targets(name)
+    edges = [edge for edge in edges if name not in edge]
     for number, source in enumerate(graph.sources(name)):
-        synapse = graph[source]
+        *delays, first = _way(graph, source)
+        synapse = graph[first]
         assert isinstance(synapse, Synapse)
-        own = f"{name}.{source}" if number else name
+        last = own = f"{name}.{first}" if number else name
         nodes[own] = scaled_outputs(synapse, node.factor.reshape(-1), dtype)
-        edges.remove((source, name))
-        edges += [(before, own) for before in graph.sources(source)]
-        edges += [(own, target) for target in graph.targets(name)] if number else []
+        edges += [(before, own) for before in graph.sources(first)]
+        for delay in reversed(delays):
+            nodes[f"{own}.{delay}"] = graph[delay]
+            edges.append((last, f"{own}.{delay}"))
+            last = f"{own}.{delay}"
+        edges += [(last, target) for target in targets]
     return graph.with_(nodes=nodes, edges=tuple(edges))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from spikeport.tracing.symbols import ALL, PAST, REFRACTORY, Axes, Out, Product,
 from spikeport.tracing.timing import When, counted, joint, timing
 from spikeport.tracing.waiting import Waiting, memoryless
 
+if TYPE_CHECKING:
+    from spikeport.tracing.fading import Fading
+
 LATER = ""  #: an operand that was zero so far
 
 
@@ -47,6 +50,7 @@ class Draft:
     expand: Callable[[Symbol], Symbol] = lambda x: x  #: membranes as what they were made of
     leaks: bool = False  #: whether membranes that only leak may stand between layers (`leaks`)
     even: set[str] = field(default_factory=set)  #: neurons of membranes that torch rounds, to the even number at a half
+    fading: dict[str, Fading] = field(default_factory=dict)  #: membranes that only leak, of all steps (`fading`)
     kept: list[Symbol] = field(default_factory=list)  #: symbols whose identity counts, so that it stays their own
 
     def number(self, value: Any) -> Array:

@@ -60,7 +60,7 @@ class Finish:
         for (key, (names, weights, bias)), each in zip(ends.items(), shares, strict=True):
             names = [self.graded.get(name, name) for name in names]
             counted = weights is None and all(isinstance(nodes[name], LIF) for name in names) and not bias.any()
-            if counted and len(ends) == 1 and names == leaves:
+            if counted and len(ends) == len(names) == 1 and names == leaves:
                 read.append(names[0])
                 continue
             if len(ends) > 1 and isinstance(nodes[names[0]], Peak):  # which nothing leaves: it is the output itself

@@ -17,6 +17,7 @@ from spikeport.graph.neurons import Compare
 from spikeport.tracing.charges import Asked, Layer
 from spikeport.tracing.draft import Draft
 from spikeport.tracing.ends import bound_of
+from spikeport.tracing.fading import compared
 from spikeport.tracing.forms import drawn, lengthened
 from spikeport.tracing.registry import Cells
 from spikeport.tracing.roots import rooted, share_of
@@ -263,13 +264,16 @@ class Membranes:
     def fire_all(self, x: Symbol, thresholds: list[Array], compare: Compare, name: str, place: str, path: str) -> None:
         """Neurons without memory over a whole block, with the threshold of each step (or one for all)."""
         names, _ = self.draft.entering(replace(x, constant=np.zeros(())), path)
+        fading = compared(self.draft, names)
+        names = names if fading is None else list(fading.names)
 
         def build(timesteps: int) -> Drawn:
             steps = thresholds * timesteps if len(thresholds) == 1 else thresholds
             form = np.broadcast_shapes(*(over(t, x.shape).shape for t in steps))
             whole = np.stack([np.broadcast_to(over(t, x.shape), form) for t in steps])
             whole = whole.reshape(len(steps), -1) if form and set(form[1:]) <= {1} else whole
-            return Drawn(Cells(LIF(x.shape, np.zeros(()), whole, compare=compare)))
+            forgetful = LIF(x.shape, np.zeros(()), whole, compare=compare)
+            return Drawn(Cells(forgetful if fading is None else fading.neurons(x.shape, whole, compare)))
 
         self.draft.add(name, Waiting(place, x.shape, build), names, x.shape, x.causes)
 

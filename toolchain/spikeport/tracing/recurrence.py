@@ -23,6 +23,7 @@ from spikeport.graph.neurons import Reset
 from spikeport.tracing.charges import ZERO, Charge, one_unit
 from spikeport.tracing.schedules import schedule
 from spikeport.tracing.symbols import Membrane, Out, Unsupported, over, plus, times
+from spikeport.tracing.tails import tail
 
 FLOAT32 = 1e-6  #: constants that a module in float32 takes for the same
 SAME = 1e-9  #: letters of two steps may differ by this share: they come from the same constants
@@ -57,14 +58,20 @@ def solve(name: str, shape: Shape, charges: list[Charge]) -> Solution:
     letters = letters_of(name, shape, charges)
     if others := sorted({other for step in letters for other in step.others}):
         raise Unsupported(f"multiplies its membrane with values that are not its own last spikes ({', '.join(others)})")
-    fade, inputs, constant, biases = currents(letters, shape)
+    try:
+        fade, inputs, constant, biases = currents(letters, shape)
+        _in_range(fade, "the current's decay")
+    except Unsupported:
+        if (known := tail(letters, shape)) is None:
+            raise
+        compared = schedule([charge.threshold for charge in charges], shape)
+        return Solution(LIF(shape, known[0], compared, reset="none", compare=charges[0].compare), known[1])
     keep = steady([step.keep for step in letters[1:]], "decay", shape)
     gate = steady([step.gate for step in letters[1:]], "reset", shape)
     start, bias = _start(biases, keep, shape)
     thresholds = [plus(charge.threshold, -start, shape) for charge in charges]
     reset, value, back = _reset(letters, keep, gate, thresholds, start, shape)
     _in_range(keep, "the membrane's decay")
-    _in_range(fade, "the current's decay")
     gain, inputs = _gain(inputs)
     if gain.ndim == 1 and bias.ndim <= 1 and not fade.any() and not back:
         # a normalisation before the neuron: it belongs to what enters, where it can be folded into a synapse

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from spikeport.graph import Array, Linear
-from spikeport.tracing.algebra import summed
+from spikeport.tracing.algebra import shifted, summed
 from spikeport.tracing.blocks import gathered, steps_of
 from spikeport.tracing.call import Call
+from spikeport.tracing.fading import kernel
 from spikeport.tracing.symbols import ALL, Out, Product, Steps, Symbol, Unsupported
 
 
@@ -49,6 +50,9 @@ def convolved(call: Call, known: Symbol | Steps) -> Symbol:
             f"leaves as many steps as it takes needs {dilation * (taps - 1)}, and stride 1"
         )
     groups = int(call.get(6, "groups", 1))
+    if groups == len(weight) == x.shape[0] and dilation == 1 and (leak := kernel(call, x, weight)) is not None:
+        bias = call.constant(call.get(2, "bias"))
+        return leak if bias is None else shifted(leak, bias.astype(np.float64))
     total: Symbol | None = None
     for tap in range(taps):
         matrix = _ungrouped(weight[:, :, tap], groups)
