@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 import torch
@@ -84,6 +87,47 @@ def test_a_module_with_several_outputs_runs_as_one_beside_its_graph():
     assert compared.parity.max_abs_output_difference < 1e-5
 
 
+class Pair(NamedTuple):
+    """A tuple whose places have names."""
+
+    classes: torch.Tensor
+    angle: torch.Tensor
+
+
+@dataclass
+class Parts:
+    """A result with what is none."""
+
+    classes: torch.Tensor
+    angle: torch.Tensor
+    steps: int = T
+
+
+@pytest.mark.parametrize("kind", [Pair, Parts])
+def test_fields_of_results_name_the_outputs(kind):
+    torch.manual_seed(0)
+    net = Heads(lambda fired, side, hidden, mem: kind(fired.sum(0), side.mean(0)))
+    graph = capture(net, (6,))
+    assert graph.outputs == ("classes", "angle")
+    x = torch.randn(10, 6)
+    record = simulate(graph, x.numpy())
+    for name, mine in zip(graph.outputs, (record.outputs, *record.further.values()), strict=True):
+        np.testing.assert_allclose(mine, getattr(net(x), name).detach().numpy(), atol=1e-5)
+
+
+def test_a_place_of_a_tuple_with_names_is_chosen_by_number_or_name():
+    torch.manual_seed(0)
+    net = Heads(lambda fired, side, hidden, mem: Pair(fired.sum(0), side.mean(0)))
+    one, other = capture(net, (6,), output=1), capture(net, (6,), output="angle")
+    assert one.shapes[one.output] == other.shapes[other.output] == (2,)
+
+
+def test_results_in_a_result_are_named_by_both_keys():
+    torch.manual_seed(0)
+    net = Heads(lambda fired, side, hidden, mem: {"task": {"a": fired, "b": side.mean(0)}, "steps": {"T": T}})
+    assert capture(net, (6,)).outputs == ("task.a", "task.b")
+
+
 @pytest.mark.parametrize(
     "end",
     [
@@ -97,3 +141,5 @@ def test_recorded_membranes_steps_and_what_cannot_be_are_asked_for(end):
     with pytest.raises(SpikeportError, match="say which result counts") as caught:
         capture(Heads(end), (6,))
     assert caught.value.code == "SP385"
+    advice = "leave out those" if isinstance(end(*[torch.zeros(1, 1, 1)] * 4), dict) else "return a dict"
+    assert advice in str(caught.value)

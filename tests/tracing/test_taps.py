@@ -50,6 +50,57 @@ def test_a_kernel_over_time_is_a_synapse_for_each_delay(dilation, groups):
     assert sum(node.bias is not None for node in taps) == 1
 
 
+class Padded(Delayed):
+    """The same of zeros on both sides, of which those that come out behind the last step are cut off, or not."""
+
+    def __init__(self, padding, cut):
+        super().__init__()
+        self.padding, self.cut = padding, cut
+
+    def forward(self, x):
+        x = self.lif1(self.first(x)).permute(1, 2, 0)
+        x = F.conv1d(x, self.kernel, self.bias, padding=self.padding)[..., : x.shape[-1] if self.cut else None]
+        return self.out(self.lif2(x.permute(2, 0, 1))).mean(0)
+
+
+def test_steps_that_padding_adds_behind_the_last_one_are_cut_off():
+    ours, plain = (capture(net.eval(), (6,), timesteps=T, coding="events") for net in (Padded(K - 1, True), Delayed()))
+    assert list(ours.nodes) == list(plain.nodes)
+    for name, node in plain.nodes_of(Linear).items():
+        np.testing.assert_array_equal(ours[name].weight, node.weight)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding")
+@pytest.mark.parametrize(("padding", "what"), [(2, "steps see later ones"), ("same", "pads time on both sides")])
+def test_padding_of_time_that_lets_later_steps_in_is_refused(padding, what):
+    with pytest.raises(SpikeportError, match=what) as caught:
+        capture(Padded(padding, True).eval(), (6,), timesteps=T, forward="sequence")
+    assert caught.value.code == "SP380"
+    assert "before the first step alone" in str(caught.value)
+
+
+def test_steps_behind_the_last_one_that_are_kept_are_refused():
+    class Kept(Padded):
+        def forward(self, x):
+            x = self.lif1(self.first(x)).permute(1, 2, 0)
+            x = F.conv1d(x, self.kernel, self.bias, padding=self.padding)
+            return (x > 0.3).float().sum(-1)
+
+    with pytest.raises(SpikeportError, match="behind the last one") as caught:
+        capture(Kept(K - 1, False).eval(), (6,), timesteps=T, forward="sequence", verify=False)
+    assert "cut off" in str(caught.value)
+
+
+def test_a_kernel_over_time_and_places_at_once_says_what_is_followed():
+    class Both(Delayed):
+        def forward(self, x):  # [T, B, 6] as an image of time and features
+            y = F.conv2d(x.permute(1, 0, 2)[:, None], torch.ones(1, 1, 3, 3), padding=1)
+            return self.lif1(self.first(y[:, 0].permute(1, 0, 2)))
+
+    with pytest.raises(SpikeportError, match="convolve each step by itself"):
+        capture(Both().eval(), (6,), timesteps=T, forward="sequence")
+
+
 def test_a_kernel_that_sees_later_steps_is_refused():
     with pytest.raises(SpikeportError) as caught:
         capture(Delayed(sides=(1, 2)).eval(), (6,), timesteps=T, coding="events")

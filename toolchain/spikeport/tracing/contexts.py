@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from spikeport.tracing.state import uncompiled
 from spikeport.tracing.tracer import Tracer
 
 SOURCE = "_torchdynamo_inline"  #: where torch.jit.script keeps the function that it was given
@@ -38,7 +39,7 @@ class following:  # noqa: N801  (a context manager, read as a verb)
         tracer, original = self.tracer, self.original
 
         def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-            return tracer.call(module, original, args, kwargs)
+            return tracer.call(uncompiled(module), original, args, kwargs)
 
         compiled: Any = torch.jit.ScriptFunction.__call__
 

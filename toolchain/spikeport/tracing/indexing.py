@@ -171,7 +171,8 @@ def _result(
     if len(picked) == 1:
         one = picked[0]
         return FIXED if one is None else one.viewed((*rest[:where], (), *rest[where:]))
-    return Steps(tuple(s and _as(s, rest, block.axis) for s in picked), where)
+    parts = Steps(tuple(s and _as(s, rest, block.axis) for s in picked), where)
+    return gathered(call, parts) if len(picked) == call.tracer.timesteps else parts
 
 
 def _as(step: Symbol, kept: list[Any], axis: int) -> Symbol:

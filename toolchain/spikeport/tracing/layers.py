@@ -58,10 +58,14 @@ def biased(call: Call, build: Callable[[Array | None], Any], x: Symbol, bias: An
     return shifted(call.apply(build(None), x, axes), whole)
 
 
-def conv(axes: int) -> Callable[[Call], Symbol]:
+#: what to do about a kernel over time
+STEPS = "convolve each step by itself; of [B, C, T] a conv1d over time is followed where no step sees a later one"
+
+
+def conv(axes: int) -> Callable[[Call], Symbol | Steps]:
     """conv1d, conv2d(input, weight, bias, stride, padding, dilation, groups)."""
 
-    def handler(call: Call) -> Symbol:
+    def handler(call: Call) -> Symbol | Steps:
         known = call.known(call.get(0, "input"))
         if known is not None and taps.over_time(known, axes):
             return taps.convolved(call, known)
@@ -76,7 +80,7 @@ def conv(axes: int) -> Callable[[Call], Symbol]:
         if point and groups == 1 and len(x.axes) == axes + 2 and x.axes[1] == (0,):
             return per_channel(call, x, weight.reshape(weight.shape[:2]), bias)
         if len(x.axes) == axes + 2 and ("T",) in x.axes[2:]:
-            raise Unsupported("convolves over time; a graph has delays, not kernels, over time")
+            raise Unsupported("convolves over time; a graph has delays, not kernels, over time", mend=STEPS)
         spatial(call, x, axes)
         options: dict[str, Any] = {"stride": stride, "padding": pair(padding, axes), "dilation": dilation}
         options["groups"] = groups

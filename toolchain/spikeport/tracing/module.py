@@ -28,7 +28,7 @@ from spikeport.tracing.readings import (
 )
 from spikeport.tracing.registry import foreign, registered
 from spikeport.tracing.second_call import second_call
-from spikeport.tracing.state import Forward, folds
+from spikeport.tracing.state import Forward, folds, uncompiled
 from spikeport.tracing.trace import run
 
 AGAIN = 3.0  #: how much larger the samples of the second run are, which has to give the same graph
@@ -94,12 +94,6 @@ def capture(
     if not graphs:
         raise next(error for error in proofs if isinstance(error, SpikeportError))
     return only(graphs, forward).said(forward)
-
-
-def uncompiled(module: nn.Module) -> nn.Module:
-    """The module that torch.compile was given; what it returns runs another compiler's code."""
-    inner = getattr(module, "_orig_mod", None)
-    return inner if isinstance(inner, nn.Module) else module
 
 
 def module_is_ready(module: nn.Module) -> None:

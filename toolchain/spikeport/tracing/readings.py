@@ -13,6 +13,7 @@ from spikeport.graph import Coding, Graph, Node
 from spikeport.tracing.digests import digest
 from spikeport.tracing.picks import PARTS
 from spikeport.tracing.plan import Plan
+from spikeport.tracing.reads import STRAYED
 from spikeport.tracing.state import Forward, Reading, folds, hinted
 from spikeport.tracing.trace import STRANGE
 from spikeport.tracing.views import ROWS
@@ -162,4 +163,6 @@ def refusal(module: nn.Module, tries: list[Any], forward: Forward | None) -> Spi
 
 def of_the_reading(error: SpikeportError) -> bool:
     """Whether a refusal may come of the reading alone: what follows it may be no fault of its own."""
-    return error.code in ("SP386", "SP384") or any(words in error.findings[0].what for words in MISREAD)
+    first = error.findings[0]
+    misread = STRAYED not in first.why and any(words in first.what for words in MISREAD)
+    return error.code in ("SP386", "SP384", "SP310") or misread

@@ -7,10 +7,11 @@ What leaves as a plain number or an array is out of sight: the graph's notes say
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from spikeport.findings import Finding
@@ -36,6 +37,10 @@ BRANCHES = {"__bool__", "__index__", "is_nonzero", "equal", "allclose", "__conta
 
 #: those whose result Python takes as it is: nothing can be seen of what becomes of it
 UNSEEN = {"__float__", "__int__", "__len__", "numpy", "__array__"}
+
+VMAP = "is called under torch.vmap"
+#: how a finding says where values left what is followed
+STRAYED = "values leave what is followed"
 
 #: functions whose result is as long as the values say
 COUNTING = {"nonzero", "argwhere", "masked_select", "unique", "unique_consecutive"}
@@ -68,6 +73,8 @@ class Reads:
     report: Callable[..., int]  #: notes a finding about the line that runs now, and gives its number
     branches: set[int] = field(default_factory=set)  #: findings about branches on values
     unseen: set[int] = field(default_factory=set)  #: about values of which nothing is seen once they have left
+    vmapped: bool = False  #: whether a function was called under `torch.vmap`
+    left: set[int] = field(default_factory=set)  #: about all values that left, or that are not seen where they are
 
     def of(self, name: str, out: Any, *, counted: bool) -> Any:
         """What a function gave that is no tensor, so that comparing it is noted.
@@ -89,9 +96,26 @@ class Reads:
         lines = "; ".join(sorted({findings[number].where for number in self.unseen}))
         return [f"values leave torch for Python, where a branch on them would not be seen: {lines}"] if lines else []
 
+    def of_vmap(self, values: Iterable[Tensor]) -> None:
+        """Note, once, that `torch.vmap` shows a function one sample alone."""
+        if not self.vmapped and any(map(torch._C._functorch.is_batchedtensor, values)):
+            self.vmapped = True
+            self.left.add(self.report(VMAP, mend="call it on the whole batch: layers and numbers broadcast over it"))
+
+    def strayed(self, finding: Finding, findings: Sequence[Finding]) -> Finding:
+        """A finding about what does not come from the input, with the lines where values left what is followed."""
+        places = [findings[number] for number in sorted(self.left)]
+        if not places:
+            return finding
+        why = "; ".join(dict.fromkeys(f"{place.what}, {place.where}" for place in places))
+        return replace(finding, why=f"{STRAYED}: {why}.", mend=places[0].mend)
+
     def _noted(self, what: str, name: str) -> int:
         why = "what the module does would depend on the sample."
-        return self.report(f"{what} (Tensor.{name.removeprefix('get_')})", why, "compute with tensors only", "SP381")
+        shown = f"{what} (Tensor.{name.removeprefix('get_')})"
+        number = self.report(shown, why, "compute with tensors only", "SP381")
+        self.left.add(number)
+        return number
 
 
 def watched(value: Any, branch: Callable[[], Any]) -> Any:

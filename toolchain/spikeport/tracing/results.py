@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any, Never
 
 import numpy as np
@@ -15,6 +16,9 @@ from spikeport.graph import Array, Graph, Readout, schedule_over_neurons
 def chosen(outcome: Any, output: int | str | None) -> dict[int | str, Tensor]:
     """The tensors of a result that count, by number or key: the one that is named, else all. SP385 where none is."""
     values = _values(outcome)
+    places = getattr(outcome, "_fields", ())
+    if isinstance(output, int) and -len(places) <= output < len(places):
+        output = places[output]
     if output is None:
         if not values:
             fail("SP385", f"the module returns {type(outcome).__name__}, no tensor", mend="return one tensor")
@@ -29,7 +33,9 @@ def several(keys: Iterable[int | str], *reasons: Finding) -> Never:
     """Refuse results of which not all can be outputs, for ``reasons``. SP385."""
     names = list(keys)
     what = f"the module returns {len(names)} results ({', '.join(map(repr, names))}), and not all can be outputs"
-    mend = f"{which(names)}; for all of them return a dict, whose keys name the outputs"
+    named = any(isinstance(key, str) for key in names)
+    rest = "leave out those that cannot" if named else "for all of them return a dict, whose keys name the outputs"
+    mend = f"{which(names)}; {rest}"
     raise SpikeportError([Finding("SP385", what, mend=mend), *reasons])
 
 
@@ -43,8 +49,14 @@ def which(keys: list[int | str]) -> str:
 def _values(outcome: Any) -> dict[int | str, Tensor]:
     if isinstance(outcome, Tensor):
         return {0: outcome}
+    if hasattr(outcome, "_asdict"):  # a tuple whose places have names
+        return _values(outcome._asdict())
+    if is_dataclass(outcome) and not isinstance(outcome, type):
+        return _values({field.name: getattr(outcome, field.name) for field in fields(outcome)})
     if isinstance(outcome, Mapping):
-        return {str(key): value for key, value in outcome.items() if isinstance(value, Tensor)}
+        own = {str(key): value for key, value in outcome.items() if isinstance(value, Tensor)}
+        inner = {f"{key}.{k}": v for key, each in outcome.items() for k, v in _values(each).items()}
+        return dict(own.items() or inner.items())
     if isinstance(outcome, tuple | list):
         values: dict[int | str, Tensor] = {n: v for n, v in enumerate(outcome) if isinstance(v, Tensor)}
         nested = [v for v in outcome if isinstance(v, Mapping | tuple | list)]

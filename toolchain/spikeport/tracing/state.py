@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ def evaluating(module: nn.Module) -> Iterator[set[str]]:
     try:
         module.eval()
         place = WithoutCard()
-        with place if not torch.cuda.is_available() else contextlib.nullcontext():
+        with as_python(), place if not torch.cuda.is_available() else contextlib.nullcontext():
             reset(module)
             yield place.asked
     finally:
@@ -72,6 +73,22 @@ def evaluating(module: nn.Module) -> Iterator[set[str]]:
             one.restore()
         for part, mode in modes.items():
             part.training = mode
+
+
+def uncompiled(module: nn.Module) -> nn.Module:
+    """The module that torch.compile was given; what it returns runs another compiler's code."""
+    inner = getattr(module, "_orig_mod", None)
+    return inner if isinstance(inner, nn.Module) else module
+
+
+@contextlib.contextmanager
+def as_python() -> Iterator[None]:
+    """What `torch.compile` made of modules in place, and of functions, runs as the Python that it was given."""
+    if "torch._dynamo" not in sys.modules:  # nothing was compiled, and it takes a second to import
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 class Kept:

@@ -30,7 +30,7 @@ def over_time(x: Symbol | Steps | None, axes: int) -> bool:
     return x is not None and axes == 1 and x.axes[1:] == ((0,), ("T",)) and len(x.shape) == 1
 
 
-def convolved(call: Call, known: Symbol | Steps) -> Symbol:
+def convolved(call: Call, known: Symbol | Steps) -> Symbol | Steps:
     """conv1d(input, weight, bias, stride, padding, dilation, groups) over time, of as many steps as there are.
 
     ``y[t] = sum_k weight[:, :, k] x[t - dilation (K - 1 - k)]``: dilation (K - 1) zeros stand before the first step.
@@ -44,11 +44,37 @@ def convolved(call: Call, known: Symbol | Steps) -> Symbol:
     taps = weight.shape[2]
     if not isinstance(x, Symbol) or not over_time(x, 1) or x.constant.any():
         raise Unsupported("convolves over time what is no sum of one layer's values at each step")
-    if stride != 1 or padding or early != dilation * (taps - 1):
+    reach = dilation * (taps - 1)
+    both = padding == reach > 0 and not early  # then as many steps too many come out, behind the last
+    if padding and not both:
+        raise Unsupported(f"pads time on both sides by {padding}, so that steps see later ones", mend=_before(reach))
+    if stride != 1 or (early != reach and not both):
         raise Unsupported(
             f"convolves over time with {early} steps of zeros before the first; a kernel that sees no later step and "
-            f"leaves as many steps as it takes needs {dilation * (taps - 1)}, and stride 1"
+            f"leaves as many steps as it takes needs {reach}, and stride 1"
         )
+    y = _summed(call, x, weight, dilation)
+    return _lengthened(call, y, reach) if both else y
+
+
+def _before(reach: int) -> str:
+    zeros = f"zeros before the first step alone, F.pad(x, ({reach}, 0)) and padding=0"
+    return f"train it with {zeros}, or with padding={reach} and the last {reach} steps cut off, y[..., :-{reach}]"
+
+
+def _lengthened(call: Call, y: Symbol, more: int) -> Steps:
+    """The steps of a block, and others behind the last one, which may be cut off again and not be used."""
+    last = call.tracer.report(
+        "gives steps behind the last one, of the zeros that it pads time with", mend=_before(more)
+    )
+    block = steps_of(call, y)
+    behind = replace(block.steps[-1] or y, causes=y.causes | {last})
+    return Steps((*block.steps, *[behind] * more), block.axis)
+
+
+def _summed(call: Call, x: Symbol, weight: Array, dilation: int) -> Symbol:
+    """The sum of what each tap makes of the values that its delay keeps."""
+    taps = weight.shape[2]
     groups = int(call.get(6, "groups", 1))
     if groups == len(weight) == x.shape[0] and dilation == 1 and (leak := kernel(call, x, weight)) is not None:
         bias = call.constant(call.get(2, "bias"))
@@ -68,7 +94,8 @@ def convolved(call: Call, known: Symbol | Steps) -> Symbol:
 
 def _one(value: Any) -> int:
     if isinstance(value, str):
-        raise Unsupported(f"pads time on both sides (padding={value!r})")
+        mend = "train it with zeros before the first step alone: F.pad(x, (K - 1, 0)) for a kernel of K steps"
+        raise Unsupported(f"pads time on both sides (padding={value!r})", mend=mend)
     return int(value if isinstance(value, int) else value[0])
 
 

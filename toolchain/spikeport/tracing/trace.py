@@ -44,7 +44,7 @@ from spikeport.tracing.registry import registered_class
 from spikeport.tracing.results import over_all, read_out, several, which
 from spikeport.tracing.returned import as_returned
 from spikeport.tracing.state import evaluating
-from spikeport.tracing.symbols import Axes, Lost, State, Steps, Symbol, Unsupported, causes_of
+from spikeport.tracing.symbols import STRANGER, Axes, Lost, State, Steps, Symbol, Unsupported, causes_of
 from spikeport.tracing.tracer import Tracer
 from spikeport.tracing.trains import ordered
 
@@ -254,7 +254,8 @@ def _known(tracer: Tracer, outcome: Tensor) -> Symbol | Steps:
         fail("SP385", what, mend=mend)
     if not isinstance(known, Symbol | Steps):
         finding = Finding("SP385", f"the module's result {STRANGE}", mend=f"supported are: {SUPPORTED}")
-        raise SpikeportError([finding, *_named(tracer, tracer.reads.branches)])
+        strayed = tracer.reads.strayed(finding, tracer.findings)
+        raise SpikeportError([strayed, *_named(tracer, tracer.reads.branches)])
     return known
 
 
@@ -289,4 +290,5 @@ def _timesteps(tracer: Tracer, knowns: list[Symbol | Steps]) -> int:
 
 
 def _named(tracer: Tracer, numbers: Any) -> list[Finding]:
-    return [tracer.findings[n] for n in sorted(numbers)]
+    named = [tracer.findings[n] for n in sorted(numbers)]
+    return [tracer.reads.strayed(f, tracer.findings) if STRANGER in f.what else f for f in named]

@@ -64,7 +64,8 @@ class Tracer(Followed, TorchFunctionMode):
         self.cards: set[str] = set()  #: on which the module would put tensors, where there is none
         self.timed = False  #: whether anything was done along an axis of time
         self.old = LeftOver.of(self.root)
-        self._paths = {id(module): path for path, module in self.root.named_modules(remove_duplicate=True)}
+        named = self.root.named_modules(remove_duplicate=True)
+        self._paths = {id(module): path.replace("._orig_mod", "") for path, module in named}  # of what was compiled
         self.stack: list[tuple[str, nn.Module]] = []  #: the modules that run now, with their paths
         self._calls = NeuronCalls(self.draft, self.known_of, self.steps)
         self.rested = Rested(self.own)
@@ -115,6 +116,7 @@ class Tracer(Followed, TorchFunctionMode):
         if name in FACTORIES or not known or (name in LIKE and self.known_of(args[0]) is None):
             out = func(*args, **kwargs)
             out = list(out) if name == "__iter__" else out
+            self.reads.of_vmap(values)
             sources = values[:1] if name in LIKE else values
             self.draw(values, out, line() if name in DRAWS else "")
             self.old.enter([] if name in FACTORIES else sources, out, follows=False)
