@@ -38,6 +38,8 @@ class Membranes:
     layers: dict[str, Layer] = field(default_factory=dict)
     low: bool = False  #: whether comparisons below a threshold below 0 are layers that fire there
     asks: bool = False  #: whether that made a difference
+    normed: frozenset[str] = frozenset()  #: lines of normalisations that are numbers of the membranes that they get
+    inner: set[str] = field(default_factory=set)  #: lines where a normalisation got a membrane
     over_all: bool = False  #: whether the module made something of all timesteps: it was not called for one
     _names: dict[int, tuple[Symbol, Membrane]] = field(default_factory=dict)  #: tensors that are membranes
     _fired: dict[tuple[int, bytes, Compare], Out] = field(default_factory=dict)

@@ -163,10 +163,17 @@ def _timed(drawn: Drawing | SpikeportError) -> bool:
 
 
 def _tried(module: nn.Module, plan: Plan, fold: bool) -> Drawing | SpikeportError:
-    """The graph, or why there is none; where comparisons below a threshold can be layers, the smaller one of both."""
+    """The graph, or why there is none; where comparisons below a threshold can be layers, the smaller one of both.
+
+    Where there is none, normalisations that get membranes are tried as numbers of these.
+    """
     asks: set[str] = set()
     first = _attempt(module, plan, fold, asks)
-    if not asks:
+    if (lines := frozenset(asks - {"low"})) and not isinstance(first, Drawing):
+        plan, asks = replace(plan, normed=lines), set()
+        other = _attempt(module, plan, fold, asks)
+        first = first if not isinstance(other, Drawing) and len(other.findings) > len(first.findings) else other
+    if "low" not in asks:
         return first
     other = _attempt(module, replace(plan, low=True), fold, asks)
     if not isinstance(first, Drawing) or not isinstance(other, Drawing):

@@ -29,6 +29,7 @@ class Plan:
     inside: bool = False  #: follow other libraries' neurons line by line
     leaks: bool = False  #: let membranes that only leak stand between layers
     low: bool = False  #: let comparisons below a threshold be layers that fire there (`membranes`)
+    normed: frozenset[str] = frozenset()  #: lines where a normalisation gets membranes of loops (`membranes`)
     wide: bool = False  #: a module in float64 whose casts to float32 are taken for casts to float64
     whole: tuple[int, ...] = ()  #: the ``input_shape`` that was given, where it holds the timesteps as well
 

@@ -99,8 +99,8 @@ class Run:
 def run(module: nn.Module, samples: Tensor, plan: Plan, asks: set[str] | None = None) -> Run:
     """Follow ``module`` on ``samples``: [B, *shape], or [T, B, *shape] where the coding is "events".
 
-    "low" comes to ``asks`` where `Plan.low` makes a difference, whatever comes of the run. Raises `SpikeportError` with
-    everything that its result depends on and a graph cannot hold.
+    "low" comes to ``asks`` where `Plan.low` makes a difference, and lines that `Plan.normed` may hold, whatever comes
+    of the run. Raises `SpikeportError` with everything that its result depends on and a graph cannot hold.
     """
     leaking = _behind_leaks(module, samples, plan) if plan.leaks else None
     last = LastFunctions(HANDLERS["max"])
@@ -116,8 +116,9 @@ def run(module: nn.Module, samples: Tensor, plan: Plan, asks: set[str] | None = 
             refuse(tracer.old.findings(failed=True))
             refuse([*tracer.findings, _failed(error, module, samples, plan)])
         finally:
-            if asks is not None and tracer.membranes.asks:
-                asks.add("low")
+            if asks is not None:
+                asks |= {"low"} if tracer.membranes.asks else set()
+                asks |= tracer.membranes.inner
         refuse(tracer.old.findings())
         finished = _finish(tracer, module, last.left_out(outcome), plan)
         return replace(finished, graph=last.told(finished.graph))
@@ -127,7 +128,7 @@ def _tracer(module: nn.Module, samples: Tensor, plan: Plan, leaking: frozenset[K
     batch = samples.shape[1 if plan.coding == "events" else 0]
     dtype = np.dtype("float64" if samples.dtype == torch.float64 else "float32")
     tracer = Tracer(module, batch, dtype, HANDLERS, plan.timesteps, plan.inside, plan.wide, leaking)
-    tracer.membranes.low = plan.low
+    tracer.membranes.low, tracer.membranes.normed = plan.low, plan.normed
     return tracer
 
 
