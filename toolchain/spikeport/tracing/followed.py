@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from spikeport.tracing.call import FIXED
 from spikeport.tracing.functions import tensors
 from spikeport.tracing.left_over import held
-from spikeport.tracing.symbols import Known, Lost
+from spikeport.tracing.symbols import Known, Lost, Steps, Symbol
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,12 +113,20 @@ class Followed:
         if id(value) in self._stacks and value is not out:
             self._remember(out, self._stacks[id(value)][1])
 
-    def apart(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any) -> bool:
+    def _is_time(self, known: Known | None, stack: Stack, timesteps: int | None) -> bool:
+        """Whether a stack is a block over time."""
+        if isinstance(known, Steps):
+            return timesteps in (None, len(known.steps))
+        return isinstance(known, Symbol) and known.axes[stack.axis] == ("T",)
+
+    def apart(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any, timesteps: int | None) -> bool:
         """Whether a function took one part out of a stack, or each of them, which are known then."""
         entry = self._stacks.get(id(args[0])) if args else None
         if entry is None:
             return False
         stack, rest = entry[1], [*args[1:], *kwargs.values()]
+        if self._is_time(self.known_of(args[0]), stack, timesteps):
+            return False
         every = range(len(stack.parts))
         numbers: Sequence[int] | None = None
         if name in ("__iter__", "unbind") and (rest[0] if rest else 0) % args[0].ndim == stack.axis:

@@ -247,17 +247,17 @@ def _known(tracer: Tracer, outcome: Tensor) -> Symbol | Steps:
         refuse(_named(tracer, known.causes | tracer.reads.branches))
     if isinstance(known, State):
         fail("SP385", "the result is the membrane of a neuron layer", mend=f"return its spikes, or {which([0])}")
+    if isinstance(known, Symbol | Steps):
+        return known
     if keeper := _keeper(tracer.root, outcome):
         what = f"the result is what the neurons of {keeper!r} keep for themselves, as their membranes"
         mend = (
             "return what they send, or put a neuron there whose membranes are what it sends, as one that never spikes"
         )
         fail("SP385", what, mend=mend)
-    if not isinstance(known, Symbol | Steps):
-        finding = Finding("SP385", f"the module's result {STRANGE}", mend=f"supported are: {SUPPORTED}")
-        strayed = tracer.reads.strayed(finding, tracer.findings)
-        raise SpikeportError([strayed, *_named(tracer, tracer.reads.branches)])
-    return known
+    finding = Finding("SP385", f"the module's result {STRANGE}", mend=f"supported are: {SUPPORTED}")
+    strayed = tracer.reads.strayed(finding, tracer.findings)
+    raise SpikeportError([strayed, *_named(tracer, tracer.reads.branches)])
 
 
 def _keeper(root: nn.Module, outcome: Tensor) -> str:

@@ -138,7 +138,7 @@ class Tracer(Followed, TorchFunctionMode):
         result: Any = None
         first = self.known_of(args[0]) if args else None
         out = list(out) if name == "__iter__" else out
-        if self._is_stack(first) and self.apart(name, args, kwargs, out):
+        if self.apart(name, args, kwargs, out, self.timesteps):
             return iter(out) if name == "__iter__" else out
         if isinstance(first, State) and name in IDENTITIES:
             result = first
@@ -163,11 +163,6 @@ class Tracer(Followed, TorchFunctionMode):
         elif name in IDENTITIES and isinstance(out, Tensor):
             self.same_stack(args[0], out)
         return iter(out) if name == "__iter__" else out
-
-    def _is_stack(self, first: Known | None) -> bool:
-        """Whether what a function takes may be a stack, and is no block over time."""
-        lasts = isinstance(first, Steps) and self.timesteps in (None, len(first.steps))
-        return isinstance(first, Lost | Steps) and not lasts
 
     @contextlib.contextmanager
     def _behind_leak(self, name: str, args: Any) -> Iterator[None]:
