@@ -89,3 +89,28 @@ def test_a_state_that_nothing_empties_is_noted(resets):
     assert any("keeps u from one call" in note for note in graph.provenance.get("notes", [])) != resets
     one = np.ones((1, 6), np.float32)  # a sample alone, whose result [1, 3] is no pair of a result and a state
     assert observe(net, graph, one).outputs.shape == (1, 3)
+
+
+class Logged(nn.Module):
+    """Frames [B, T, ...] whose spikes are logged as arrays, and a softmax of each step, which no graph holds."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.out, self.log = nn.Linear(6, 5), nn.Linear(5, 2), []
+
+    def forward(self, x):
+        v = torch.zeros(len(x), 5)
+        total = 0
+        for step in x.unbind(1):
+            v = 0.9 * v + self.first(step)
+            spikes = (v > 0.5).float()
+            v = v * (1 - spikes)
+            self.log.append(spikes.detach().numpy())
+            total = total + torch.softmax(self.out(spikes), 1)
+        return total
+
+
+def test_what_is_logged_is_not_taken_for_the_cause_of_another_refusal():
+    with pytest.raises(SpikeportError, match="softmax") as caught:
+        capture(Logged(), (6,), timesteps=5)
+    assert "numpy" not in str(caught.value)

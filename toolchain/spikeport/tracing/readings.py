@@ -153,10 +153,10 @@ def refusal(module: nn.Module, tries: list[Any], forward: Forward | None) -> Spi
     hint, folded = forward or hinted(module), folds(module)
     errors = [(plan, error) for plan, error in tries if isinstance(error, SpikeportError)]
 
-    def distance(pair: tuple[Plan, SpikeportError]) -> tuple[bool, bool, bool, int]:
+    def distance(pair: tuple[Plan, SpikeportError]) -> tuple[bool, bool, bool, bool, int]:
         plan, error = pair
         other = folded and not plan.reading.folded
-        return of_the_reading(error), other, plan.reading.way != hint, len(error.findings)
+        return of_the_reading(error), strayed(error), other, plan.reading.way != hint, len(error.findings)
 
     return min(errors, key=distance)[1]
 
@@ -164,5 +164,10 @@ def refusal(module: nn.Module, tries: list[Any], forward: Forward | None) -> Spi
 def of_the_reading(error: SpikeportError) -> bool:
     """Whether a refusal may come of the reading alone: what follows it may be no fault of its own."""
     first = error.findings[0]
-    misread = STRAYED not in first.why and any(words in first.what for words in MISREAD)
+    misread = not strayed(error) and any(words in first.what for words in MISREAD)
     return error.code in ("SP386", "SP384", "SP310") or misread
+
+
+def strayed(error: SpikeportError) -> bool:
+    """Whether a result was lost, and values left what is followed: which another reading may explain better."""
+    return STRAYED in error.findings[0].why
