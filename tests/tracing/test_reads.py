@@ -99,14 +99,14 @@ class Logged(nn.Module):
         self.first, self.out, self.log = nn.Linear(6, 5), nn.Linear(5, 2), []
 
     def forward(self, x):
-        v = torch.zeros(len(x), 5)
-        total = 0
-        for step in x.unbind(1):
-            v = 0.9 * v + self.first(step)
+        v, total = torch.zeros(len(x), 5), torch.zeros(len(x), 2)
+        for t in range(x.shape[1]):
+            v = 0.9 * v + self.first(x[:, t, :])
             spikes = (v > 0.5).float()
             v = v * (1 - spikes)
-            self.log.append(spikes.detach().numpy())
-            total = total + torch.softmax(self.out(spikes), 1)
+            self.log.append(spikes.data.cpu().numpy())
+            if t > 2:  # as Yin et al. leave out the first steps; with time as the first axis there are no more
+                total = total + torch.softmax(self.out(spikes), 1)
         return total
 
 
