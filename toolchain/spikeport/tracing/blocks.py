@@ -28,6 +28,15 @@ def steps_of(call: Call, x: Symbol | Steps) -> Steps:
     return Steps(tuple(x.at(t, axes) for t in range(call.tracer.timesteps or 1)), where)
 
 
+def step_of(call: Call, x: Symbol | Steps, step: int) -> tuple[Symbol | None, int]:
+    """One step of a block, and where the axis of time lies: of a long one the others need not be made."""
+    if isinstance(x, Steps):
+        return x.steps[step], x.axis
+    call.tracer.timed = True
+    axes, where = without_time(x.axes)
+    return x.at(step, axes), where
+
+
 def gathered(call: Call, steps: Steps) -> Symbol | Steps:
     """The block of these steps: one sum where each step is the same sum at its own time, else step by step."""
     known = [s for s in steps.steps if s is not None]

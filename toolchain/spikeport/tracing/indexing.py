@@ -11,7 +11,7 @@ from torch import Tensor
 from spikeport.tracing import picks
 from spikeport.tracing.arithmetic import chosen
 from spikeport.tracing.axes import with_time, without_time
-from spikeport.tracing.blocks import gathered, steps_of
+from spikeport.tracing.blocks import gathered, step_of, steps_of
 from spikeport.tracing.borders import filled
 from spikeport.tracing.call import FIXED, Call
 from spikeport.tracing.symbols import Axes, Steps, Symbol, Unsupported
@@ -159,11 +159,11 @@ def _result(
         return x.viewed(tuple(kept))
     if steps == list(range(lengths[time])) and isinstance(x, Symbol):
         return x.viewed(tuple(("T",) if group is None else group for group in kept))
-    block = steps_of(call, x)
     if isinstance(steps, int):
         call.tracer.membranes.took([steps], call.tracer.timesteps)
-        one = block.steps[steps]
-        return FIXED if one is None else _as(one, kept, block.axis)
+        one, axis = step_of(call, x, steps)
+        return FIXED if one is None else _as(one, kept, axis)
+    block = steps_of(call, x)
     assert steps is not None
     where = kept.index(None)
     rest = kept[:where] + kept[where + 1 :]

@@ -163,16 +163,14 @@ def currents(letters: list[Letters], shape: Shape) -> tuple[Array, dict[tuple[st
     for node in dict.fromkeys(node for step in letters for node, _ in step.inputs):
         lags = [lag for step in letters for n, lag in step.inputs if n == node]
         if None in lags:
-            taps = [step.inputs.get((node, None), ZERO) for step in letters]
+            taps = [[step.inputs.get((node, None), ZERO)] for step in letters]
             inputs[node, 0] = _fitting(taps, [_sum(fade, k) for k in range(len(taps))], node, shape)
             continue
-        first = min(lag for lag in lags if lag is not None)
-        pairs = [
-            (step.inputs.get((node, lag), ZERO), fade ** (lag - first))
-            for k, step in enumerate(letters)
-            for lag in range(first, k + 1)
-        ]
-        inputs[node, first] = _fitting([tap for tap, _ in pairs], [ratio for _, ratio in pairs], node, shape)
+        counted = {lag for lag in lags if lag is not None}
+        first = min(counted)
+        every = range(first, len(letters)) if fade.any() else sorted(counted)
+        taps = [[step.inputs.get((node, lag), ZERO) for step in letters[lag:]] for lag in every]
+        inputs[node, first] = _fitting(taps, [fade ** (lag - first) for lag in every], node, shape)
     constants = [step.constant for step in letters]
     if not fade.any() or len(letters) < 2:
         return fade, inputs, ZERO, constants
@@ -202,18 +200,22 @@ def _sum(fade: Array, last: int) -> Array:
     return np.asarray(sum((fade**i for i in range(last + 1)), np.zeros_like(fade)))
 
 
-def _fitting(taps: list[Array], ratios: list[Array], node: str, shape: Shape) -> Array:
-    """The factor f with taps = f * ratios at every step."""
-    factor = next(
-        (times(tap, 1 / ratio, shape) for tap, ratio in zip(taps, ratios, strict=True) if tap.any() and ratio.all()),
-        ZERO,
-    )
-    for tap, ratio in zip(taps, ratios, strict=True):
-        if not _same(tap, times(factor, ratio, shape), shape):
+def _fitting(taps: list[list[Array]], ratios: list[Array], node: str, shape: Shape) -> Array:
+    """The factor f with which each of the taps that share a ratio is f times that."""
+    both = [(tap, ratio) for each, ratio in zip(taps, ratios, strict=True) for tap in each[:1] if ratio.all()]
+    factor = next((times(tap, 1 / ratio, shape) for tap, ratio in both if tap.any()), ZERO)
+    for each, ratio in zip(taps, ratios, strict=True):
+        expected = times(factor, ratio, shape)
+        if not all(_same(tap, expected, shape) for tap in _different(each)):
             raise Unsupported(
                 f"what enters from {node!r} has another factor at other steps: that needs a node with a gain a timestep"
             )
     return factor
+
+
+def _different(taps: list[Array]) -> list[Array]:
+    """These without those that are the same to the bit, of which a long run has many."""
+    return list({(tap.shape, tap.tobytes()): tap for tap in taps}.values())
 
 
 def _start(biases: list[Array], keep: Array, shape: Shape) -> tuple[Array, Array]:
