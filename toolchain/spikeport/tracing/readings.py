@@ -165,7 +165,8 @@ def of_the_reading(error: SpikeportError) -> bool:
     """Whether a refusal may come of the reading alone: what follows it may be no fault of its own."""
     first = error.findings[0]
     misread = not strayed(error) and any(words in first.what for words in MISREAD)
-    fails = any(finding.code == "SP386" for finding in error.findings)
+    codes = {finding.code for finding in error.findings}
+    fails = "SP386" in codes and "SP380" not in codes
     return fails or error.code in ("SP384", "SP310") or misread
 
 
