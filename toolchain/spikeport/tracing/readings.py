@@ -153,10 +153,10 @@ def refusal(module: nn.Module, tries: list[Any], forward: Forward | None) -> Spi
     hint, folded = forward or hinted(module), folds(module)
     errors = [(plan, error) for plan, error in tries if isinstance(error, SpikeportError)]
 
-    def distance(pair: tuple[Plan, SpikeportError]) -> tuple[bool, bool, bool, bool, int]:
+    def distance(pair: tuple[Plan, SpikeportError]) -> tuple[bool, int, bool, bool, int]:
         plan, error = pair
         other = folded and not plan.reading.folded
-        return of_the_reading(error), strayed(error), other, plan.reading.way != hint, len(error.findings)
+        return of_the_reading(error), _doubt(error), other, plan.reading.way != hint, len(error.findings)
 
     return min(errors, key=distance)[1]
 
@@ -165,11 +165,14 @@ def of_the_reading(error: SpikeportError) -> bool:
     """Whether a refusal may come of the reading alone: what follows it may be no fault of its own."""
     first = error.findings[0]
     misread = not strayed(error) and any(words in first.what for words in MISREAD)
-    codes = {finding.code for finding in error.findings}
-    fails = "SP386" in codes and "SP380" not in codes
-    return fails or error.code in ("SP384", "SP310") or misread
+    return error.code in ("SP386", "SP384", "SP310") or misread
 
 
 def strayed(error: SpikeportError) -> bool:
     """Whether a result was lost, and values left what is followed: which another reading may explain better."""
     return STRAYED in error.findings[0].why
+
+
+def _doubt(error: SpikeportError) -> int:
+    """How much another reading may explain better what a refusal says: one whose forward goes on to its end does."""
+    return 2 if any(finding.code == "SP386" for finding in error.findings) else int(strayed(error))
