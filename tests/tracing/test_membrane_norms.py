@@ -112,3 +112,24 @@ def test_something_else_that_is_wrong_is_the_one_finding():
     (finding,) = caught.value.findings
     assert finding.code == "SP380"
     assert finding.what.startswith("tanh")
+
+
+def test_a_fresh_normalisation_has_nothing_to_add():
+    torch.manual_seed(0)
+    same(Loop(nn.Linear(6, 8), nn.BatchNorm1d(8), RESETS["the membrane"]))
+
+
+def test_factors_of_both_signs_are_refused_and_turned_channels_are_the_same():
+    torch.manual_seed(0)
+    module = Loop(nn.Linear(6, 8), trained(nn.BatchNorm1d(8)), RESETS["the membrane"]).eval()
+    module.norm.weight.data[::2] *= -1
+    x = torch.randn(T, 30, 6)
+    expected = module(x).detach()
+    with pytest.raises(SpikeportError, match=r"factors above 0 for some.*\n.*turn the channels below 0") as told:
+        capture(module, (6,), timesteps=T, forward="sequence")
+    assert len(told.value.findings) == 1
+    parts = (module.layer.weight, module.layer.bias, module.norm.running_mean, module.norm.weight)
+    for part in parts:
+        part.data[::2] *= -1
+    torch.testing.assert_close(module(x).detach(), expected)
+    same(module)

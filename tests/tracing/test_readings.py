@@ -139,3 +139,33 @@ def test_time_in_the_shape_of_a_sample_is_taken_for_time():
     assert graph == capture(module, (6,), timesteps=T)
     assert graph.entry.coding == "events"
     assert "as 3 timesteps of (6,)" in graph.provenance["notes"][0]
+
+
+class Refused(nn.Module):
+    """[T, B, 6]: neurons of tanh, their results' sine, and what ``read`` takes of all steps: more than one cause."""
+
+    def __init__(self, read):
+        super().__init__()
+        torch.manual_seed(0)
+        self.fc, self.out, self.read = nn.Linear(6, 8), nn.Linear(8, 3), read
+
+    def forward(self, x):
+        v, every = 0.0, []
+        for step in x.unbind(0):
+            v = torch.tanh(0.5 * v + self.fc(step))
+            fired = (v > 0.3).float()
+            v = v * (1 - fired)
+            every.append(torch.sin(self.out(fired)))
+        return self.read(every)
+
+
+READ = {"several": lambda every: {"a": sum(every), "b": every[-1]}, "the last steps": lambda every: sum(every[3:])}
+
+
+@pytest.mark.parametrize("read", READ)
+def test_the_cause_is_told_of_the_reading_that_is_meant(read):
+    """Not that the batch is taken apart, nor that a batch of two gives no tensor, where time is read as the second."""
+    with pytest.raises(SpikeportError) as caught:
+        capture(Refused(READ[read]), (6,), timesteps=5, forward="sequence")
+    assert any("tanh" in finding.what for finding in caught.value.findings)
+    assert not any(words in str(caught.value) for words in ("batch", "no tensor"))

@@ -217,6 +217,13 @@ def batch_norm(call: Call) -> Symbol:
     return _of_membrane(call, x, node) if _in_a_loop(call, x) else call.apply(node, x, x.axes)
 
 
+BOTH_SIGNS = "normalises a membrane with factors above 0 for some channels and not for others"
+TURN = (
+    "turn the channels below 0 round (weights and biases of the layers before, running_mean and weight of the "
+    "normalisation, all times -1), take out those of factor 0"
+)
+
+
 def _in_a_loop(call: Call, x: Symbol) -> bool:
     """Whether a normalisation gets a membrane, as another run of the module showed; notes where it does."""
     membranes, line = call.tracer.membranes, call.tracer.where()
@@ -226,8 +233,12 @@ def _in_a_loop(call: Call, x: Symbol) -> bool:
 
 
 def _of_membrane(call: Call, x: Symbol, node: Norm) -> Symbol:
+    """gain * x + shift. One layer's neurons fire above their thresholds, or all below them."""
     gain, shift = node.gain_and_shift(np.float64)
-    return shifted(scaled(x, gain), shift)
+    if not ((gain > 0).all() or (gain < 0).all()):
+        raise Unsupported(BOTH_SIGNS, mend=TURN, whole=True)
+    normed = scaled(x, gain)
+    return shifted(normed, shift) if shift.any() else normed  # what is zero would make it a membrane of its own
 
 
 def dropout(call: Call) -> Any:

@@ -30,6 +30,7 @@ MISREAD = (
     "time folded into the batch",
     "convolves over time",
     "another axis than time",
+    ", no tensor",  # a sum of no steps
 )
 
 
@@ -163,9 +164,8 @@ def refusal(module: nn.Module, tries: list[Any], forward: Forward | None) -> Spi
 
 def of_the_reading(error: SpikeportError) -> bool:
     """Whether a refusal may come of the reading alone: what follows it may be no fault of its own."""
-    first = error.findings[0]
-    misread = not strayed(error) and any(words in first.what for words in MISREAD)
-    return error.code in ("SP386", "SP384", "SP310") or misread
+    misread = not strayed(error) and any(words in each.what for words in MISREAD for each in error.findings)
+    return misread or any(each.code in ("SP386", "SP384", "SP310") for each in error.findings)
 
 
 def strayed(error: SpikeportError) -> bool:
