@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikeport.graph import Array, Graph, Loihi
-from spikeport.graph.inputs import require_within
+from spikeport.graph import Array, Graph, Loihi, Samples
+from spikeport.graph.inputs import require_samples_within
 
 
 def entering(graph: Graph, samples: Array) -> Array:
@@ -16,9 +16,8 @@ def entering(graph: Graph, samples: Array) -> Array:
     node = graph.entry
     values = np.asarray(samples)
     if isinstance(graph.arithmetic, Loihi):
+        require_samples_within(graph, Samples(values, node.coding))
         values = np.rint(values.astype(np.float64) / node.unit).astype(np.int64)
-        if values.size:
-            require_within(graph, values.min(), values.max())
     if node.coding == "events":
         return values.swapaxes(0, 1)
     return np.repeat(values[:, None], graph.timesteps, axis=1)

@@ -146,3 +146,24 @@ def test_every_value_that_is_left_enters_and_those_within_stay(dtype):
     within = values <= 85
     assert np.array_equal(cut[within], values[within])
     assert (cut[~within] == 85).all()
+
+
+@pytest.mark.parametrize("run", [{}, {"target": "onnxruntime"}, {"target": "lava"}, {"on": "processes:2"}])
+def test_whoever_runs_it_loud_samples_are_refused_by_their_numbers_among_all(run):
+    quiet = np.concatenate([X, X, LOUD])
+    with pytest.raises(SpikeportError, match=r"SP504.*2 of 24 samples are beyond, the first is number 18 "):
+        spikeport.simulate(integers(), quiet, **run)
+
+
+def test_sequences_of_unequal_length_are_told_by_their_numbers_too():
+    graph = integers("events")
+    sequences = [np.zeros((length, 4), np.float32) for length in (3, 1, 2, 3, 2)]
+    sequences[3][-1], sequences[4][0] = 99, -2
+    with pytest.raises(SpikeportError, match=r"SP504.*2 of 5 samples are beyond, the first is number 3 "):
+        spikeport.simulate(graph, sequences, frames=True)
+
+
+def test_parts_of_a_long_run_are_told_by_their_numbers_too(tmp_path):
+    many = np.concatenate([X] * 200 + [LOUD])
+    with pytest.raises(SpikeportError, match=r"SP504.*2 of 1608 samples are beyond, the first is number 1602 "):
+        spikeport.simulate(integers(), many, out=tmp_path / "kept")

@@ -12,6 +12,7 @@ import numpy as np
 from spikeport.findings import Finding, SpikeportError, fail, raise_errors
 from spikeport.graph import LIF, Array, Conv, Graph, Peak, Pool, Real, Samples
 from spikeport.graph.accumulators import wide_sums
+from spikeport.graph.inputs import require_samples_within
 from spikeport.graph.messages import wide_messages
 from spikeport.record import Record, join
 from spikeport.spike_train import Train
@@ -72,6 +73,7 @@ class OnnxRuntime:
         request.check_layers(graph)
         notes = raise_errors(self.check(graph))
         entering = Samples.of(graph, samples)
+        require_samples_within(graph, entering)
         total = entering.number
         _refuse(request)
         session = _session(graph, self.provider, self.number)

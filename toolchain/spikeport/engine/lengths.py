@@ -16,6 +16,7 @@ import numpy as np
 
 from spikeport.findings import Finding
 from spikeport.graph import Array, Graph, Samples
+from spikeport.graph.inputs import require_samples_within
 from spikeport.passes.first_steps import first_steps
 from spikeport.record import Record, join
 from spikeport.spike_train import Train
@@ -41,6 +42,7 @@ def to_ends(run: Run, lengths: Array | None) -> Run:
 
 def run_to_ends(run: Run, graph: Graph, samples: Samples, request: Request) -> Record:
     """The record of ``samples``, in their order, each run as far as it goes."""
+    require_samples_within(graph, samples)
 
     def group(steps: int, part: Samples, wishes: Request) -> Record:
         steps = min(steps, graph.timesteps)

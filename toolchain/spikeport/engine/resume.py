@@ -22,6 +22,7 @@ from spikeport.files import folder as make_folder
 from spikeport.files import write_text
 from spikeport.findings import SpikeportError, fail
 from spikeport.graph import Array, Graph, Samples
+from spikeport.graph.inputs import require_samples_within
 from spikeport.reading import json_file
 from spikeport.record import Record, join
 from spikeport.target import Request
@@ -58,6 +59,7 @@ def run_in_parts(
     made = [place for place in (Path(folder), *Path(folder).parents) if not place.exists()]
     folder = make_folder(folder)
     entering = Samples.of(graph, samples)
+    require_samples_within(graph, entering)
     total = entering.number
     size = _claim(folder, _facts(graph, entering, request, size), resume)
     records: list[Record] = []

@@ -80,6 +80,18 @@ def require_within(graph: Graph, low: float, high: float, samples: Samples | Non
         )
 
 
+def require_samples_within(graph: Graph, samples: Samples) -> None:
+    """Raise SP504 where integers made of samples' own steps lie outside what the graph was made for.
+
+    Who runs them in parts asks before, so that their numbers are those among all of them.
+    """
+    own, unit = samples.own, float(graph.entry.unit)
+    ends = (float(own.min()), float(own.max())) if own.size else (0.0, 0.0)
+    if np.isfinite(ends).all():  # other values are told by themselves
+        low, high = sorted(round(end / unit) for end in ends)  # ties to even
+        require_within(graph, low, high, samples)
+
+
 def cut_off(node: Input, values: Array) -> Array:
     """Values, those whose integers lie beyond what may enter at the end that they passed."""
     unit = float(node.unit)

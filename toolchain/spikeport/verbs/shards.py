@@ -14,6 +14,7 @@ from spikeport import jobs
 from spikeport.engine.resume import digest
 from spikeport.findings import SpikeportError
 from spikeport.graph import Array, Loihi, Samples
+from spikeport.graph.inputs import require_samples_within
 from spikeport.process import most_memory
 from spikeport.record import Record, join
 from spikeport.target import Progress, Request, silent, target
@@ -55,6 +56,7 @@ def runs_on(
 ) -> Iterator[tuple[Given, Record]]:
     """The samples and the record of each shard, in order, at most ``size`` samples; where ``on`` is here one by one."""
     entering = Samples.of(model.graph, samples)
+    require_samples_within(model.graph, entering)
     if on == "here":
         for start in range(0, entering.number, size or entering.number):
             x = entering.cut(start, start + (size or entering.number)).given
