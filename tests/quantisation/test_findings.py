@@ -11,7 +11,7 @@ import spikeport.training.finetune as finetune
 from quantize_examples import STEPS, THETA, chain, normals, uniform
 from spikeport.engine import simulate
 from spikeport.findings import SpikeportError
-from spikeport.graph import LIF, LOIHI1, LOIHI2, Conv, CubaLIF, Flatten, Graph, Input, Linear, Scale
+from spikeport.graph import LIF, LOIHI1, LOIHI2, Concat, Conv, CubaLIF, Flatten, Graph, Input, Linear, Scale
 from spikeport.quantisation import quantize
 from spikeport.quantisation.integers import neuron_integers
 from spikeport.quantisation.scales import LayerScale
@@ -174,3 +174,22 @@ def test_a_fine_tuning_that_makes_it_worse_is_not_kept(monkeypatch):
     assert [finding.code for finding in result.findings if finding.code == "SP431"] == ["SP431"]
     assert np.array_equal(result.graph["fc"].weight, plain.graph["fc"].weight)
     assert not result.graph.provenance["quantised"]["fine_tune"]["kept"]
+
+
+def test_joined_sums_are_advised_to_be_one_layer_which_is_then_quantised():
+    """Not to be folded by a pass, which has run before."""
+    rng = np.random.default_rng(3)
+    weight = rng.normal(size=(4, 6)).astype(np.float32)
+    ends = {"out": uniform(4)}
+    halves = {
+        "in": Input((6,)),
+        "a": Linear(weight[:2]),
+        "b": Linear(weight[2:]),
+        "both": Concat(operands=("a", "b")),
+        **ends,
+    }
+    edges = (("in", "a"), ("in", "b"), ("a", "both"), ("b", "both"), ("both", "out"))
+    with pytest.raises(SpikeportError, match=r"SP405.*\n.*one layer of all that is joined") as caught:
+        findings_of(Graph(halves, edges, STEPS), samples() / 32)
+    assert "passes." not in str(caught.value)
+    findings_of(Graph.chain({"in": Input((6,)), "ab": Linear(weight), **ends}, STEPS), samples() / 32)

@@ -174,7 +174,7 @@ def _scaled(name: str, node: Scale, value: Value) -> Value:
             "SP405",
             "factors that differ and are not whole cannot be kept as integers",
             where=f"node {name!r}",
-            mend="fold them into the synapses behind (passes.fold_gain)",
+            mend="put them into the weights of the layers before or of all layers behind; or make them whole, or one",
         )
     factor = float(node.factor)
     low, high = (value.low, value.high) if factor > 0 else (-value.high, -value.low)
@@ -246,7 +246,8 @@ def _terms(
                 "SP405",
                 f"{type(node).__name__} {source!r} lies between the synapses and the neurons",
                 f"node {name!r}",
-                mend="fold it into the synapse first (passes.fold_gain)",
+                mend="make it a matter of weights (one layer of all that is joined, rows in the order that they are "
+                "taken), or put it behind the neurons",
             )
             raise SpikeportError(finding)
     return terms
