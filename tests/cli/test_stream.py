@@ -12,7 +12,7 @@ import pytest
 from spikeport import simulate
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir
-from spikeport.graph import LIF, Graph, Input, Linear
+from spikeport.graph import LIF, Graph, Input, Linear, Readout
 from spikeport.verbs.streaming import arrays, as_npy
 
 
@@ -87,3 +87,16 @@ def test_what_is_no_array_is_refused_where_it_comes():
     assert next(parts).shape == (1, 6)
     with pytest.raises(SpikeportError, match="SP907"):
         next(parts)
+
+
+@pytest.mark.parametrize("weight", [[1, 1], [0, 1], [[1, 1, 1, 1], [1, 1, 1, 2]]])
+def test_where_the_steps_of_a_readout_count_differently_a_stream_says_that_it_does_not_weigh(weight):
+    weight = np.array(weight, np.float32)
+    graph = Graph.chain({"in": Input((4,), "events"), "out": Readout((4,), weight)}, 2)
+    x = np.arange(8, dtype=np.float32).reshape(2, 1, 4)
+    record = simulate(graph, iter([x[:1], x[1:]]), stream=True)
+    np.testing.assert_array_equal(record.outputs, x.sum(0))
+    told = [finding.code for finding in record.findings]
+    assert told == (["SP546"] if (weight != 1).any() else [])
+    expected = (x * weight.reshape(2, 1, -1)).sum(0)
+    np.testing.assert_array_equal(simulate(graph, x, frames=True).outputs, expected)

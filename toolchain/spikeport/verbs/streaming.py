@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeport import reading
-from spikeport.findings import fail
-from spikeport.graph import Array, Graph
+from spikeport.findings import Finding, fail
+from spikeport.graph import Array, Graph, Readout
 from spikeport.record import Record
 from spikeport.target import Progress, Request
 from spikeport.verbs.clip import clipped_values, said
@@ -74,10 +74,20 @@ def streamed(
                 progress(running.done, 0)
     if whole is None:
         fail("SP907", "no frame came", where=str(samples), mend="write .npy arrays into the pipe: numpy.save")
-    findings = (*model.findings, said((model.graph,), cut, values, str(samples))) if clip else model.findings
+    findings = (*model.findings, *_unweighed(model.graph))
+    findings += (said((model.graph,), cut, values, str(samples)),) if clip else ()
     facts = {item.name: getattr(whole, item.name) for item in fields(whole)}
     counts = {name: counts.sum(keepdims=True) for name, counts in whole.spike_counts.items()}
     return Streamed(**{**facts, "spike_counts": counts, "findings": findings}, steps=running.done)
+
+
+def _unweighed(graph: Graph) -> Iterator[Finding]:
+    """SP546 as a note where the steps of a readout count differently, or its channels do: of a stream all count 1."""
+    node = graph.nodes[graph.output]
+    if isinstance(node, Readout) and (node.weight != node.weight.flat[0]).any():
+        what = "outputs of a stream are what enters the readout at each step, without the weights that it has"
+        mend = f"weigh them by load_model(...).graph[{graph.output!r}].weight, or run whole samples"
+        yield Finding("SP546", what, where=f"node {graph.output!r}", mend=mend, severity="note")
 
 
 def _added(whole: Record, block: Record) -> Record:
