@@ -26,6 +26,7 @@ from spikeport.quantisation.mantissa import Mantissa
 from spikeport.quantisation.scales import SUM_ONE, LayerScale, largest_weights, layer_scale
 from spikeport.quantisation.step_affine import step_integers
 
+EXACT = "input_exact"  #: among a graph's facts: whether all calibration data were whole multiples of its input's unit
 Limits = Mapping[str, Array]  #: of each term the real weight that becomes the largest mantissa, [] or [C]
 
 
@@ -187,6 +188,7 @@ class Plan:
             "weight_bits": self.bits,
             "signs": self.signs,
             "thresholds_clipped": clipped,
+            EXACT: self.grid.exact,
             "versions": {"spikeport": __version__, "numpy": np.__version__},
         }
         provenance = {**self.real.provenance, "quantised": facts}

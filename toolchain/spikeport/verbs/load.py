@@ -20,6 +20,7 @@ from spikeport.verbs import own_files
 from spikeport.verbs.graph_files import GRAPHS
 from spikeport.verbs.layout import laid_out
 from spikeport.verbs.no_model import no_model
+from spikeport.verbs.off_grid import off_grid
 from spikeport.verbs.own_data import Brought, gather
 from spikeport.verbs.own_files import is_own
 
@@ -218,7 +219,7 @@ def load_data(data: Any, split: str, graph: Graph, limit: int | None = None, lab
     if isinstance(data, str | Path) and not is_own(str(data)):
         if labels is not None:
             fail("SP236", "a data set has labels of its own", where=str(data), mend="leave --labels out")
-        return prepared(str(data), split, graph.timesteps, coding, how, limit)
+        return _seen(prepared(str(data), split, graph.timesteps, coding, how, limit), graph)
     brought = own_files.recording(data, graph) or gather(data, split, limit)
     if labels is not None:
         given = own_files.read_array(Path(labels)) if isinstance(labels, str | Path) else labels
@@ -234,7 +235,12 @@ def load_data(data: Any, split: str, graph: Graph, limit: int | None = None, lab
     y = None if brought.y is None else brought.y[:limit]
     samples = samples.first(limit)
     notes = (*brought.findings, *read, *(() if how is None else (how.note(),)))
-    return Data(brought.name, brought.split, samples.array, y, notes, samples.axis, samples.lengths)
+    return _seen(Data(brought.name, brought.split, samples.array, y, notes, samples.axis, samples.lengths), graph)
+
+
+def _seen(data: Data, graph: Graph) -> Data:
+    """With what integers will do to the samples."""
+    return replace(data, findings=(*data.findings, *off_grid(data, graph)))
 
 
 def _fits(x: Array, number: int, graph: Graph, name: str) -> None:

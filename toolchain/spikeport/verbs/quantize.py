@@ -26,6 +26,7 @@ from spikeport.verbs.clip import clipped, cuts
 from spikeport.verbs.export import export
 from spikeport.verbs.judging import answers_of, judged_on, spread
 from spikeport.verbs.load import Data, load_data, load_model
+from spikeport.verbs.off_grid import off_grid
 from spikeport.verbs.own_files import timed
 from spikeport.verbs.parameters import (
     Clip,
@@ -169,6 +170,7 @@ def quantize(
         "fine_tune": tuned_facts,
     }
     cut = cuts(quantised.graph, judged, *([seen] if fine_tune else [])) if clip else ()
+    cut = (*cut, *off_grid(judged, quantised.graph))
     told = (*notes, *loaded.findings, *seen.findings, *asked, *cut, *quantised.findings)
     quantised = replace(
         quantised, graph=_with_origin(quantised.graph, origin), findings=told, report={**quantised.report, **facts}

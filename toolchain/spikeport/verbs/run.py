@@ -20,6 +20,7 @@ from spikeport.verbs.fit import placed
 from spikeport.verbs.folders import RECORD
 from spikeport.verbs.job import Bar, Job, Subject, no_bar
 from spikeport.verbs.load import as_long_as, load_data, load_model
+from spikeport.verbs.off_grid import off_grid
 from spikeport.verbs.outcome import compared, energy, explained, result_of
 from spikeport.verbs.own_files import bring, has_part, is_own, timed
 from spikeport.verbs.parameters import (
@@ -109,6 +110,7 @@ def run(
     reread = job.export(subject.model)
     integer = job.quantise(subject, plan, simulator)
     subject = job.clipped(subject, integer) if plan.clip else subject
+    job.findings += off_grid(subject.test, integer.graph)
     job.simulate(subject, reread, integer, plan, simulator)
     parities = compared(job, subject, simulator)
     result = result_of(job, subject, parities) | energy(job, integer, subject.test.x, chip)
