@@ -29,6 +29,7 @@ from spikeport.tracing.readings import (
 from spikeport.tracing.registry import foreign, registered
 from spikeport.tracing.second_call import second_call
 from spikeport.tracing.state import Forward, folds, uncompiled
+from spikeport.tracing.symbols import SAY_STEPS
 from spikeport.tracing.trace import run
 
 AGAIN = 3.0  #: how much larger the samples of the second run are, which has to give the same graph
@@ -82,11 +83,11 @@ def capture(
     drawings = one_a_network(over_time or ([] if refused else drawings), coding)
     if not drawings and steps is None and folds(module):
         what = "its layers take samples and time in one axis, and nothing says how many timesteps"
-        fail("SP384", what, where=type(module).__name__, mend="pass timesteps=T (--timesteps T)")
+        fail("SP384", what, where=type(module).__name__, mend=SAY_STEPS)
     if not drawings:
         raise refusal(module, tries, forward)
     if forward is None and steps is None and all(d.graph.timesteps == 1 for d in drawings):
-        fail("SP384", "the module does not say how many timesteps it runs", mend="pass timesteps=T (--timesteps T)")
+        fail("SP384", "the module does not say how many timesteps it runs", mend=SAY_STEPS)
     if not verify:
         return only(drawings, forward).said(forward)
     proofs = [_proved(module, drawing, fold) for drawing in drawings]

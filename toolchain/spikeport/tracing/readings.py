@@ -15,6 +15,7 @@ from spikeport.tracing.picks import PARTS
 from spikeport.tracing.plan import Plan
 from spikeport.tracing.reads import STRAYED
 from spikeport.tracing.state import Forward, Reading, folds, hinted
+from spikeport.tracing.symbols import SAY_STEPS
 from spikeport.tracing.trace import STRANGE
 from spikeport.tracing.views import ROWS
 
@@ -81,7 +82,7 @@ def plans(
         usual: Coding = "events" if reading.way == "sequence" else "direct"
         yield Plan(reading, shape, steps, (coding or usual) if reading.way != "sample" else "direct", output)
     if steps is None and forward in ("sequence", "step"):
-        fail("SP384", "the module does not say how many timesteps it runs", mend="pass timesteps=T (--timesteps T)")
+        fail("SP384", "the module does not say how many timesteps it runs", mend=SAY_STEPS)
 
 
 def plans_with_time(asked: Sequence[Plan]) -> list[Plan]:

@@ -47,6 +47,9 @@ class Unsupported(Exception):  # noqa: N818  (a reason on its way to a finding, 
         self.form: object = None  #: what another operation may make something of together with this one
 
 
+SAY_STEPS = "pass timesteps=T (--timesteps T)"  #: the mend where only the number of timesteps is missing
+
+
 @dataclass(frozen=True, order=True)
 class Out:
     """What leaves a node at a step; step None where it is the same at every step."""

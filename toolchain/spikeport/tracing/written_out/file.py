@@ -19,7 +19,7 @@ from spikeport.tracing import last_functions, over_time
 from spikeport.tracing.module import capture
 from spikeport.tracing.readings import of_the_reading, same_network
 from spikeport.tracing.state import twin_of
-from spikeport.tracing.symbols import Unsupported
+from spikeport.tracing.symbols import SAY_STEPS, Unsupported
 from spikeport.tracing.verify import CLOSE
 from spikeport.tracing.written_out.batches import Recorded
 from spikeport.tracing.written_out.module import OnnxModule, OnnxStep, module_of, results
@@ -57,7 +57,7 @@ def captured(
     axes is tried, and proved in float64. A model with one size of batch is also compared with the graph at that batch.
 
     Raises ``refused`` where no operator of it may be a neuron, SP251 for one that torch is not told how to run, and
-    what `capture` raises, each with SP258.
+    what `capture` raises, each with SP258; SP384 alone where only the number of timesteps is missing.
     """
     require(timesteps is None or timesteps > 0, "SP384", f"{timesteps} timesteps", where=str(path), mend="at least 1")
     where = str(path)
@@ -67,7 +67,8 @@ def captured(
         module, graph, notes = _read(model, arrays, _needed(model, arrays, timesteps))
         _require_length(graph, timesteps, where)
     except Unsupported as reason:
-        raise _refused([Finding("SP251", str(reason), where)], where) from None
+        code = "SP384" if reason.code == "SP384" else "SP251"
+        raise _refused([Finding(code, str(reason), where, mend=reason.mend)], where) from None
     except SpikeportError as error:
         if error.code == "SP113":
             raise
@@ -99,6 +100,9 @@ def _grouped(findings: Iterable[Finding], where: str) -> list[Finding]:
 
 
 def _refused(findings: list[Finding], where: str) -> SpikeportError:
+    """With SP258; not where the number of timesteps is all that is missing."""
+    if all(finding.mend == SAY_STEPS for finding in findings):
+        return SpikeportError(findings)
     what = "its neurons are plain operators, and what they are is not read off with certainty"
     return SpikeportError([*findings, Finding("SP258", what, where, mend=BRING)])
 

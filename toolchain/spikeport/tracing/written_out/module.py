@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from spikeport.formats.onnx.draft import attributes
 from spikeport.graph import Array
-from spikeport.tracing.symbols import Unsupported
+from spikeport.tracing.symbols import SAY_STEPS, Unsupported
 from spikeport.tracing.written_out.batches import Recorded, with_batch
 from spikeport.tracing.written_out.names import label, paths
 from spikeport.tracing.written_out.operator import Operator, Part, sane
@@ -47,7 +47,7 @@ class OnnxModule(nn.Module):
         self.sizes = sizes_of(inputs[0])  #: of the input
         if self.sizes[:2] == [None, None]:
             if timesteps is None:
-                raise Unsupported("the input leaves its first two axes open: pass timesteps=T (--timesteps T)")
+                raise Unsupported("the input leaves its first two axes open", "SP384", SAY_STEPS)
             self.sizes[0] = timesteps
         if len(self.sizes) > MOST_AXES:
             raise Unsupported(f"the input has {len(self.sizes)} axes")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import onnx
 
 from spikeport.graph import Array
-from spikeport.tracing.symbols import Unsupported
+from spikeport.tracing.symbols import SAY_STEPS, Unsupported
 from spikeport.tracing.written_out import lists, loops
 from spikeport.tracing.written_out.prepared import STANDARD
 from spikeport.tracing.written_out.row import Row
@@ -38,7 +38,7 @@ def straight(
     except OpenAxisError as open_axis:
         what = f"it loops as often as axis {open_axis.axis} of its input is long, which the file leaves open"
         if timesteps is None:
-            raise Unsupported(f"{what}: pass timesteps=T (--timesteps T)") from None
+            raise Unsupported(what, "SP384", SAY_STEPS) from None
         entry = onnx.ValueInfoProto()
         entry.CopyFrom(inputs[0])
         entry.type.tensor_type.shape.dim[open_axis.axis].dim_value = timesteps
