@@ -13,6 +13,7 @@ from torch import nn
 
 from spikeport.findings import SpikeportError
 from spikeport.formats import nir
+from spikeport.graph import LIF
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # theirs, on import and on use
 
@@ -82,6 +83,9 @@ WRITTEN = {
 }
 
 
+WRITTEN_SO = "--nir written_by=spikingjelly --dt {:.6g} reads it so"
+
+
 @pytest.mark.parametrize("name", WRITTEN)
 def test_a_tools_mark_is_told_with_the_options_that_read_the_file_so(name, tmp_path):
     """And with them nothing more is said of it."""
@@ -100,6 +104,19 @@ def test_a_tools_mark_is_told_with_the_options_that_read_the_file_so(name, tmp_p
     graph, findings = nir.read(tmp_path / "a.nir", None if dt is None else float(dt), written_by=tool)
     assert not [finding for finding in findings if "reads it so" in finding.mend]
     assert all(node.decay.min() > 0 for node in graph.nodes.values() if hasattr(node, "decay"))
+
+
+@pytest.mark.parametrize(("dt", "given"), [(1e-3, None), (1e-5, None), (1e-3, 5e-4)])
+def test_a_step_of_its_own_is_told_to_who_names_the_tool_alone(dt, given, tmp_path):
+    """With another step membranes would decay, and integrate, by another share: 1/20 for 1/2, of tau = 2 steps."""
+    peer.write(tmp_path / "a.nir", spikingjelly(dt))
+    try:
+        said = nir.read(tmp_path / "a.nir", given, written_by="spikingjelly")[1]
+    except SpikeportError as error:
+        said = error.findings
+    assert {each.mend for each in said if "reads it so" in each.mend} == {WRITTEN_SO.format(dt)}
+    decay = next(iter(nir.read(tmp_path / "a.nir", dt, written_by="spikingjelly")[0].nodes_of(LIF).values())).decay
+    np.testing.assert_allclose(decay, 0.5, rtol=1e-6)
 
 
 def test_currents_of_snntorch_may_be_lava_dls(tmp_path):

@@ -60,3 +60,14 @@ def test_what_a_graph_does_not_take_is_refused(coding, array):
     with pytest.raises(SpikeportError) as caught:
         Samples.of(graph(coding), array)
     assert caught.value.code == "SP502"
+
+
+def test_samples_without_time_are_told_how_a_network_takes_them():
+    """A file of another tool's NIR takes a frame each step unless it is told otherwise."""
+    with pytest.raises(SpikeportError, match=r"shape \[5, 2, 3\], the model takes \[T=4, B, 2, 3\]") as caught:
+        Samples.of(graph("events"), DIRECT)
+    assert "--nir coding=direct" in caught.value.findings[0].mend
+    for coding, array in (("events", EVENTS[:3]), ("direct", EVENTS)):
+        with pytest.raises(SpikeportError) as caught:
+            Samples.of(graph(coding), array)
+        assert "coding=direct" not in caught.value.findings[0].mend

@@ -22,6 +22,15 @@ def running(lengths: Array, steps: int) -> Array:
     return np.asarray(np.arange(steps)[:, None] < lengths)
 
 
+#: what to do about samples of another shape: for a network that takes one frame of each, or one a step
+ONE_FRAME = "give one frame a sample, without a time axis"
+FRAMES = "a frame each step needs --frames and as many steps as the model has"
+NO_TIME = (
+    "bring a frame for each step; where one is meant for all steps, say so of the network: --nir coding=direct for "
+    "another tool's NIR file, {'coding': 'direct'} among a module's options"
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Samples:
     """Some samples, each with one frame for all timesteps (`direct`) or with a frame a timestep (`events`).
@@ -44,15 +53,10 @@ class Samples:
         events = samples.coding == "events"
         fits = array.ndim == len(shape) + 1 + events and samples.shape == shape
         if not fits or (events and len(array) != steps):
-            wanted = f"[T={steps}, B, {shape}]" if events else f"[B, {shape}]"
-            fail(
-                "SP502",
-                f"the input has shape {list(array.shape)}, the model takes {wanted}",
-                where=f"node {graph.input!r}",
-                mend="a frame each step needs --frames and as many steps as the model has"
-                if events
-                else "give one frame a sample, without a time axis",
-            )
+            wanted = ", ".join([f"T={steps}", "B", *map(str, shape)][0 if events else 1 :])
+            what = f"the input has shape {list(array.shape)}, the model takes [{wanted}]"
+            mend = ONE_FRAME if not events else NO_TIME if array.shape[1:] == shape else FRAMES
+            fail("SP502", what, where=f"node {graph.input!r}", mend=mend)
         if array.dtype.kind == "f" and not all(map(math.isfinite, samples.ends)):  # they are NaN if one value is
             mend = "leave these samples out, or mend what made them"
             fail("SP502", "the input holds values that are not finite", where=f"node {graph.input!r}", mend=mend)

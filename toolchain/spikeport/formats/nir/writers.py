@@ -35,8 +35,11 @@ class Mark:
     @property
     def option(self) -> str:
         """What to write."""
-        usual = self.dt is None or abs(self.dt - Conventions.dt) <= SAME * Conventions.dt
-        return f"--nir written_by={self.tool}" + ("" if usual else f" --dt {self.dt:.6g}")
+        return f"--nir written_by={self.tool}" + ("" if self.takes(Conventions.dt) else f" --dt {self.dt:.6g}")
+
+    def takes(self, dt: float) -> bool:
+        """Whether a step of so many seconds is its own, or it has none."""
+        return self.dt is None or abs(self.dt - dt) <= SAME * self.dt
 
     def note(self) -> Finding:
         """SP216."""
@@ -44,11 +47,17 @@ class Mark:
 
 
 def mark(network: Flat, conventions: Conventions) -> Mark | None:
-    """The first mark of a tool; None where there is none, or the user has said how the file is to be read."""
-    if conventions.written_by or conventions.told - AS_IT_IS:
+    """The first mark of a tool; None where there is none, or the user has said how the file is to be read.
+
+    Who names the tool still has to say the step that its numbers hold.
+    """
+    if conventions.told - AS_IT_IS:
         return None
     with np.errstate(all="ignore"):  # numbers that are none bear no mark
-        return next(_marks(network), None)
+        found = next(_marks(network), None)
+    if found is None or not conventions.written_by:
+        return found
+    return found if found.tool == conventions.written_by and not found.takes(conventions.dt) else None
 
 
 def mended(finding: Finding, found: Mark | None) -> Finding:
