@@ -107,6 +107,21 @@ def test_a_module_with_its_shape_takes_the_frames_that_samples_bring(labelled):
     assert np.allclose(simulate((net, (4,)), (brought, np.zeros(6, np.int64))).outputs, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("brought", ["list", "padded"])
+def test_samples_of_unequal_length_say_that_a_module_alone_takes_a_frame_a_step(brought):
+    """Nothing else has lengths: neither frames=True nor timesteps is to be said. Each sample is read to its own end."""
+    net, lengths = Cell(), np.array([7, 3, 5])
+    x = np.random.default_rng(6).random((3, 7, 4), dtype=np.float32)
+    expected = []
+    for sample, length in zip(x, lengths, strict=True):
+        net.reset()
+        with torch.no_grad():
+            expected.append(sum(net(torch.as_tensor(frame[None])) for frame in sample[:length]).numpy()[0] / 7)
+    net.reset()
+    some = [each[:n] for each, n in zip(x, lengths, strict=True)] if brought == "list" else (x, lengths, np.arange(3))
+    assert np.allclose(simulate(net, some).outputs, expected, atol=1e-6)
+
+
 def test_a_module_keeps_the_coding_that_is_said():
     x = np.random.default_rng(5).random((6, 7, 4), dtype=np.float32)
     with pytest.raises(SpikeportError, match="SP502"):

@@ -53,6 +53,7 @@ def _told(data: Any, timesteps: str | None, frames: bool) -> _Told:
     brought = None if data is None else own_files.bring(data, split=own_files.a_split(data))
     if brought is None or isinstance(brought, str | Path):
         return _Told(None, timesteps)
+    frames = frames or brought.lengths is not None  # a length counts frames
     shape, axes = frame_shape(brought, frames), brought.x.shape
     whole = (axes[0], *axes[2:]) if brought.steps_first else axes[1:]
     if frames:
@@ -62,9 +63,6 @@ def _told(data: Any, timesteps: str | None, frames: bool) -> _Told:
 
 def _unsaid(brought: Brought, shape: Shape) -> tuple[Finding, ...]:
     """That the first two axes of an array may be steps and samples, where nothing says which they are."""
-    if brought.lengths is not None:
-        what, mend = "samples have lengths, so that each has a frame a step", "say so: frames=True, or --frames"
-        return (Finding("SP231", what, where=brought.name, mend=mend, severity="note"),)
     if brought.stacked or brought.y is not None or len(shape) < 2:
         return ()
     what = (
