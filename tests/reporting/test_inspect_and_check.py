@@ -17,7 +17,8 @@ from spikeport import training
 from spikeport.engine import simulate
 from spikeport.findings import Finding, SpikeportError
 from spikeport.formats import nir
-from spikeport.graph import LIF, Graph, Input, Linear, Readout
+from spikeport.graph import LIF, Graph, Input, Linear, Loihi, Readout
+from spikeport.graph.profile import LOIHI2
 from spikeport.quantisation import quantize
 from spikeport.terminal.app import build
 from spikeport.verbs.check import check
@@ -52,6 +53,16 @@ def test_inspect_counts_and_names_everything(graph, model):
     assert rows["lif"].thresholds == "1 0.75"
     assert inspection.neurons == 4
     assert inspection.provenance["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
+
+
+def test_thresholds_of_integers_are_whole_numbers():
+    nodes = {
+        "input": Input((3,), low=0, high=1, unit=np.ones(())),
+        "fc": Linear(np.ones((2, 3), np.int8)),
+        "lif": LIF((2,), np.asarray(2048), np.array([[12363, 5233], [70000, 70000]]), compare=">"),
+    }
+    (row,) = (row for row in inspect(Graph.chain(nodes, 2, arithmetic=Loihi(LOIHI2))).rows if row.name == "lif")
+    assert row.thresholds == "5233...12363 70000"
 
 
 def test_inspect_draws_svg_that_stands_alone(model, tmp_path):

@@ -143,3 +143,16 @@ def test_recorded_membranes_steps_and_what_cannot_be_are_asked_for(end):
     assert caught.value.code == "SP385"
     advice = "leave out those" if isinstance(end(*[torch.zeros(1, 1, 1)] * 4), dict) else "return a dict"
     assert advice in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spikes_at", "end"), [(0, lambda s, side, h, mem: (s, mem)), (1, lambda s, side, h, mem: (mem, s))]
+)
+def test_a_refusal_says_which_result_is_spikes_and_how_to_take_it(spikes_at, end):
+    net = Heads(end)
+    with pytest.raises(SpikeportError, match=f"{spikes_at}: spikes") as caught:
+        capture(net, (6,))
+    assert f"output={spikes_at})" in caught.value.findings[0].mend
+    graph = capture(net, (6,), output=spikes_at)
+    x = torch.randn(10, 6)
+    np.testing.assert_array_equal(simulate(graph, x.numpy()).outputs, net(x)[spikes_at].sum(0).detach().numpy())

@@ -104,6 +104,8 @@ def test_a_module_with_its_shape_takes_the_frames_that_samples_bring(labelled):
     model = load_model((net, (4,)), data=(brought, np.zeros(6, np.int64)))
     assert model.graph.timesteps == 7
     assert "7 frames of [4], one a step" in model.findings[0].what
+    read = next(finding for finding in model.findings if 'read as forward="step"' in finding.what)
+    assert "{'forward': 'sample'}" in read.mend
     assert np.allclose(simulate((net, (4,)), (brought, np.zeros(6, np.int64))).outputs, expected, atol=1e-6)
 
 
@@ -139,7 +141,10 @@ def test_a_file_makes_a_model(tmp_path):
     assert loaded.graph == expected
     assert [each.code for each in loaded.findings] == ["SP909", "SP242", "SP242"]
     assert "read as forward=" in loaded.findings[1].what  # the choices that capture made
+    assert "{'forward': 'step'}" in loaded.findings[1].mend
     assert "as its mean over the 3 steps" in loaded.findings[2].what
+    with pytest.raises(SpikeportError, match=r"choose one of: build, net, pair$"):  # no imports, no numbers
+        load_model(f"{path}:nothing", data=X)
     for name in ("build", "number", "nothing"):
         assert code(load_model, f"{path}:{name}") == "SP397"
     for name, says in ((f"{path}:bild", "mean build"), (str(path), f"{path}:NAME"), ("w.pt", "my.py:net")):

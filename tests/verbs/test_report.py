@@ -10,6 +10,7 @@ import pytest
 
 from data_files import code
 from spikeport import compare, quantize, report, simulate
+from spikeport.findings import SpikeportError
 from spikeport.formats import nir
 from spikeport.graph import LIF, Graph, Input, Linear
 
@@ -82,3 +83,5 @@ def test_a_folder_with_nothing_of_ours_says_what_it_looked_for(tmp_path):
     assert code(report, tmp_path) == "SP820"
     (tmp_path / "metrics.json").write_text("[]")
     assert code(report, tmp_path) == "SP820"
+    with pytest.raises(SpikeportError, match="there is no such folder"):
+        report(tmp_path / "elsewhere")

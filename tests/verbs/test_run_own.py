@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from data_files import code
 from spikeport import quantize, run
@@ -133,3 +135,27 @@ def test_what_does_not_go_together_is_said_before_anything_runs(given, says, tmp
     with pytest.raises(SpikeportError, match=says) as caught:
         run(out=tmp_path, target="integer", **given)
     assert caught.value.code == "SP239"
+
+
+def test_a_module_that_knows_no_float64_is_told_so_in_its_own_words(tmp_path):
+    """Zeros of float32 beside samples of float64: torch's words, without those of what called it."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(1)
+            self.a, self.b = nn.Linear(4, 6), nn.Linear(6, 3)
+
+        def forward(self, x):
+            u, total = torch.zeros(len(x), 6), 0.0
+            for _ in range(3):
+                u = 0.5 * u + self.a(x)
+                s = (u >= 0.1).float()
+                u, total = u * (1 - s), total + self.b(s)
+            return total
+
+    x = np.random.default_rng(3).random((20, 4), np.float32)
+    findings = run((Net(), (4,)), tmp_path, data=x, target="integer")["findings"]
+    (said,) = (each["what"] for each in findings if each["code"] == "SP240")
+    assert said.startswith("it does not run in float64 (its forward fails on samples of shape [2, 4]: RuntimeError: ")
+    assert "SpikeportError" not in said

@@ -105,6 +105,8 @@ def test_a_split_that_is_not_there_is_named_with_those_that_are(tmp_path):
     np.savez(tmp_path / "x.npz", **arrays("ours", ("train", "val")))
     with pytest.raises(SpikeportError, match=r"SP230.*holds samples of train and val, none of test"):
         spikeport.evaluate(NETWORK, tmp_path / "x.npz")
+    with pytest.raises(SpikeportError, match=r"none of validation\n +ask for one of those"):
+        spikeport.evaluate(NETWORK, tmp_path / "x.npz", split="validation")
     assert spikeport.evaluate(NETWORK, tmp_path / "x.npz", split="val").accuracy == share(NETWORK, "val")
 
     class Net(torch.nn.Module):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from torch import nn
@@ -69,7 +70,7 @@ def named(reference: str, shape: tuple[int, ...] | None = None) -> Named:
             raise
         fail("SP397", f"importing {package!r} fails: {type(error).__name__}: {error}")
     if not hasattr(code, function):
-        mend = choose(function, [name for name in dir(code) if not name.startswith("_")])
+        mend = choose(function, _makers(code))
         fail("SP397", f"{package} has no function {function!r}", mend=mend)
     make = getattr(code, function)
     if isinstance(make, nn.Module | tuple):
@@ -83,6 +84,17 @@ def named(reference: str, shape: tuple[int, ...] | None = None) -> Named:
             raise
         fail("SP397", f"{reference} fails: {type(error).__name__}: {error}", mend="it is called without arguments")
     return taken(result, reference, shape)
+
+
+def _makers(code: ModuleType) -> list[str]:
+    """The names in it that may make a network: its own functions and classes, networks, and tuples."""
+    own = code.__name__.partition(".")[0]
+    named = {name: value for name, value in vars(code).items() if not name.startswith("_")}
+
+    def is_its_own(value: object) -> bool:
+        return callable(value) and str(getattr(value, "__module__", "")).partition(".")[0] == own
+
+    return sorted(name for name, value in named.items() if isinstance(value, nn.Module | tuple) or is_its_own(value))
 
 
 def _beside(path: Path) -> str:
@@ -133,7 +145,8 @@ def taken(result: Any, reference: str, shape: tuple[int, ...] | None = None) -> 
         fail(
             "SP397",
             f"{reference} returns no module with its input shape",
-            mend="give (module, input_shape), for instance (net, (1, 28, 28)), or data to take the shape from",
+            mend="give (module, input_shape), for instance (net, (1, 28, 28)); a module alone takes the shape of "
+            "a verb's samples, where it is given some",
         )
     if unknown := sorted(set(options) - set(OPTIONS)):
         fail(

@@ -19,6 +19,7 @@ from spikeport.tracing.symbols import SAY_STEPS
 from spikeport.tracing.trace import STRANGE
 from spikeport.tracing.views import ROWS
 
+READ_AS = "one call of the module was read as"  #: how the note of a guess begins
 #: what a finding says where time or batch was probably looked for at the wrong axis
 MISREAD = (
     PARTS,
@@ -51,7 +52,7 @@ class Drawing:
         notes: list[str] = []
         reading = self.plan.reading
         if forward is None or reading.time:
-            notes.append(f"one call of the module was read as {self.plan.words()}, which is what can be proved")
+            notes.append(f"{READ_AS} {self.plan.words()}, which is what can be proved")
         if self.frames:
             notes.append('the module takes frames of all timesteps as well: for those say coding="events"')
         if self.plan.inside:

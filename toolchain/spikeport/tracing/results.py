@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, Never
 
@@ -29,13 +29,14 @@ def chosen(outcome: Any, output: int | str | None) -> dict[int | str, Tensor]:
     return {output: values[output]}
 
 
-def several(keys: Iterable[int | str], *reasons: Finding) -> Never:
-    """Refuse results of which not all can be outputs, for ``reasons``. SP385."""
+def several(keys: Iterable[int | str], *reasons: Finding, trains: Collection[int | str] = ()) -> Never:
+    """Refuse results of which not all can be outputs, for ``reasons``; ``trains`` are spikes over time. SP385."""
     names = list(keys)
-    what = f"the module returns {len(names)} results ({', '.join(map(repr, names))}), and not all can be outputs"
+    told = ", ".join(f"{key!r}: spikes" if key in trains else repr(key) for key in names)
+    what = f"the module returns {len(names)} results ({told}), and not all can be outputs"
     named = any(isinstance(key, str) for key in names)
     rest = "leave out those that cannot" if named else "for all of them return a dict, whose keys name the outputs"
-    mend = f"{which(names)}; {rest}"
+    mend = f"{which([key for key in names if key in trains][:1] or names)}; {rest}"
     raise SpikeportError([Finding("SP385", what, mend=mend), *reasons])
 
 

@@ -174,7 +174,7 @@ def _finish(tracer: Tracer, module: nn.Module, outcomes: Results, plan: Plan) ->
     knowns = {key: tracer.known_of(outcome) for key, outcome in outcomes.items()}
     trains = {key for key, known in knowns.items() if isinstance(known, Symbol) and is_train(tracer.draft, known)}
     if not all(isinstance(key, str) or key in trains for key in outcomes):
-        several(outcomes)
+        several(outcomes, trains=trains)
     try:
         return _finished(tracer, module, outcomes, plan)
     except SpikeportError as error:

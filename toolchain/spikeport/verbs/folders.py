@@ -44,8 +44,10 @@ def contents(place: Path) -> Facts:
     known = {RESULT: _run, COMPARISON: _comparison, RECORD: _record, METRICS: _training}
     readers = [reader for name, reader in known.items() if (place / name).is_file()]
     if not readers:
-        kinds = ", ".join(known)
-        fail("SP820", f"holds nothing that a verb wrote ({kinds})", where=str(place), mend=MEND)
+        nothing = (
+            f"holds nothing that a verb wrote ({', '.join(known)})" if place.is_dir() else "there is no such folder"
+        )
+        fail("SP820", nothing, where=str(place), mend=MEND)
     result: dict[str, Any] = {}
     figures: dict[str, Any] = {}
     for reader in readers[:1] if readers[0] is _run else readers:

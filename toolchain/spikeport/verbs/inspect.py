@@ -111,7 +111,8 @@ def _thresholds(node: Node) -> str:
         return ""
     flat = node.threshold.reshape(node.timesteps, -1)
     ends = zip(flat.min(1), flat.max(1), strict=True)
-    texts = [f"{least:.4g}" if least == most else f"{least:.4g}...{most:.4g}" for least, most in ends]
+    digits = "d" if flat.dtype.kind in "iu" else ".4g"
+    texts = [f"{least:{digits}}" if least == most else f"{least:{digits}}...{most:{digits}}" for least, most in ends]
     return f"{texts[0]} at every step" if len(texts) > 1 and len(set(texts)) == 1 else " ".join(texts)
 
 

@@ -13,7 +13,7 @@ from spikeport.engine import simulate
 from spikeport.engine.lengths import to_ends
 from spikeport.engine.margins import margins_by_samples
 from spikeport.files import plain
-from spikeport.findings import Finding
+from spikeport.findings import Finding, SpikeportError
 from spikeport.graph import LIF, Array, Graph, Loihi, Real, Samples
 from spikeport.mapping import Chip
 from spikeport.quantisation import prepare
@@ -77,7 +77,8 @@ def _float64(job: Job, subject: Subject) -> dict[str, Parity]:
         graph = graph.replace({graph.input: model.graph.entry})
         theirs = execute(replace(model, module=module, graph=graph), "pytorch", double.given, Request(trains=True))
     except Exception as error:  # of the user's code, which may raise anything
-        what = f"it does not run in float64 ({type(error).__name__}: {str(error).splitlines()[0][:200]})"
+        why = error.findings[0].what if isinstance(error, SpikeportError) else f"{type(error).__name__}: {error}"
+        what = f"it does not run in float64 ({why.splitlines()[0][:200]})"
         mend = "nothing: capture compared every spike in float64 on samples of its own"
         job.findings.append(Finding("SP240", what, where=model.name, mend=mend, severity="note"))
         return {}

@@ -145,7 +145,7 @@ def members(arrays: Mapping[str, Array], split: str, name: str) -> Brought:
         what = f"holds {', '.join(others) or 'nothing'}; which are the samples?"
         if parted := [each for each in SPLITS if parts_of(arrays, SAMPLES, each)]:
             what = f"holds samples of {' and '.join(parted)}, none of {split}"
-            mend = f"name those x_{split} and y_{split}, or ask for another split"
+            mend = f"ask for one of those, or name arrays x_{split} and y_{split}"
         fail("SP230", what, where=name, mend=mend)
     brought = Brought(name, x, lengths=lengths, split=split if parts_of(arrays, SAMPLES, split) else WHOLE)
     return brought if y is None else brought.labelled(y, name)

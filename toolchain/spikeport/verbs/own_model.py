@@ -100,14 +100,16 @@ def _captured(name: str, code: Named, told: _Told, *findings: Finding) -> Model:
             code = replace(code, options={**options, "coding": "events"})
             findings = (*findings, Finding("SP242", what, where=name, severity="note"))
     graph = code.graph(None if timesteps is None else whole(timesteps, "timesteps"))
-    mend = "if that is not meant, return (module, input_shape, options), for instance {'forward': 'step'}"
     notes = graph.provenance.get("notes", ())
-    from spikeport.tracing import last_functions, over_time
-
-    whole_notes = [last_functions.note(graph.provenance.get(last_functions.KEY, {})), *over_time.told_of(notes)]
-    mends = ("" if note in whole_notes else mend for note in notes)
-    read = tuple(
-        Finding("SP242", note, where=name, mend=m, severity="note") for note, m in zip(notes, mends, strict=True)
-    )
+    read = tuple(Finding("SP242", note, where=name, mend=_other_reading(note), severity="note") for note in notes)
     facts = {"model": name, "input_shape": code.input_shape, "options": code.options}
     return Model(name, "module", graph, code.module, facts, findings=(*findings, *read))
+
+
+def _other_reading(note: str) -> str:
+    """How to say that another reading is meant; nothing for notes of what is no guess."""
+    from spikeport.tracing.readings import READ_AS
+
+    other = "sample" if 'forward="step"' in note else "step"
+    mend = f"if that is not meant, return (module, input_shape, options), for instance {{'forward': {other!r}}}"
+    return mend if note.startswith(READ_AS) else ""

@@ -119,8 +119,9 @@ def reported(place: Path) -> Path:
     _complete(plan)
     here = axes.check(plan, stages.known, [*stages.figures(plan.verbs), "fits"])
     if plan.model is not None and not isinstance(stages.model_of(plan.model), jobs.File):
-        what, mend = f"is of {plan.model!r}, no file that is there", "run the plan: spikeport sweep PLAN --out FOLDER"
-        fail("SP967", what, where=str(place), mend=mend)  # code would be run
+        what = f"is of {plan.model!r}, which is no file that is there, and a page is written without running code"
+        mend = "run the plan again, which runs no point twice: spikeport sweep PLAN --out FOLDER"
+        fail("SP967", what, where=str(place), mend=mend)
     again = Sweep(plan, here, place, chain, tell, stages.LARGEST, known.points, failures)
     return written(again, again.rows(cache(partial(_figures, Store(place))))).place / "report.html"
 
