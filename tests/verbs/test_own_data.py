@@ -228,3 +228,15 @@ def test_a_split_is_that_of_the_samples_and_not_that_which_was_asked_for(tmp_pat
     np.savez(tmp_path / "bright.npz", x_train=9 * X, y_train=Y, x_test=X, y_test=Y)
     assert quantize(graph, data=(9 * X, Y)).report["split"] == "all"
     assert quantize(graph, data=tmp_path / "bright.npz").report["split"] == "train"
+
+
+@pytest.mark.parametrize(("first", "beyond"), [(0, 0), (1, 2), (7, 6)])
+def test_labels_beyond_the_outputs_are_told(first, beyond):
+    """Classes that are counted from 1: an accuracy of 0 would be all that is seen of it."""
+    found = evaluate(network(), (X, Y + first)).findings
+    told = [each.what for each in found if each.code == "SP232"]
+    assert told == (
+        [f"{beyond} of 6 labels lie beyond the network's 3 outputs, up to {2 + first}: its answers are 0 ... 2"]
+        if beyond
+        else []
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -239,8 +240,19 @@ def load_data(data: Any, split: str, graph: Graph, limit: int | None = None, lab
 
 
 def _seen(data: Data, graph: Graph) -> Data:
-    """With what integers will do to the samples."""
-    return replace(data, findings=(*data.findings, *off_grid(data, graph)))
+    """With what integers will do to the samples, and which labels no answer can be."""
+    return replace(data, findings=(*data.findings, *_unanswered(data, graph), *off_grid(data, graph)))
+
+
+def _unanswered(data: Data, graph: Graph) -> tuple[Finding, ...]:
+    """SP232 of labels beyond a network's outputs."""
+    outputs = math.prod(graph.shapes[graph.output])
+    if data.y is None or outputs < 2 or not (beyond := int((data.y >= outputs).sum())):
+        return ()
+    what = f"{beyond:,} of {len(data.y):,} labels lie beyond the network's {outputs} outputs, up to {data.y.max()}: "
+    what += f"its answers are 0 ... {outputs - 1}"
+    mend = "number the classes from 0, as in the training"
+    return (Finding("SP232", what, where=data.name, mend=mend, severity="note"),)
 
 
 def _fits(x: Array, number: int, graph: Graph, name: str) -> None:
