@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeport.comparison import first_divergence, mcnemar, parity, wilson
+from spikeport.comparison import Comparison, first_divergence, mcnemar, parity, parted, wilson
 from spikeport.findings import SpikeportError
 from spikeport.record import Record
+from spikeport.reporting.verdict import verdict
 from spikeport.spike_train import Train, ones
 
 
@@ -83,6 +84,21 @@ def test_every_mismatch_is_rounding_beyond_it_or_follows():
     assert replace(parity(*by_samples, blocks), samples=1, neurons={"lif": 5}) == agreement
     exact = parity(record({"lif": ~judged}), record({"lif": judged}), exact=True)
     assert (exact.mismatches_by_rounding, exact.mismatches_above_rounding, exact.mismatches_following) == (0, 5, 0)
+
+
+def test_a_decision_that_makes_up_for_a_flip_is_told_apart_from_the_spikes_that_differ():
+    """Wrong at +0.2 and -0.3 of the spikes that came in, where the other run does the same: 2 decisions, 0 spikes."""
+    spikes = np.array([True, True, False, False, True, True]).reshape(1, 1, 6)
+    other = spikes ^ np.array([True, True, False, False, False, False]).reshape(1, 1, 6)  # by rounding; beyond it
+    margin = np.array([-1e-9, -0.5, -0.1, 0.2, -0.3, 0.4]).reshape(1, 1, 6)
+    found = parity(record({"lif": other}), record({"lif": spikes}), {"lif": Judged(margin, np.full((1, 1, 6), 1e-6))})
+    assert (found.spike_mismatches, found.mismatches_above_rounding) == (2, 3)
+    said = (
+        "1 by rounding, 3 beyond rounding (2 of them where that makes up for an earlier flip, and no spike differs), "
+    )
+    assert any(line.startswith(said) for line in Comparison("a", "b", found, (), {}, {}, None).lines())
+    assert any(said in line for line in verdict({"parity": {"integer": found.as_dict("graph")}}).details)
+    assert parted(2, 1, 1, 0, uncompared=False) == "1 by rounding, 1 beyond rounding, 0 follow from earlier flips"
 
 
 def test_margins_may_judge_the_other_record():

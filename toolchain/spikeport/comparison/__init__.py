@@ -6,7 +6,7 @@ from spikeport.comparison.divergence import Divergence, Moment, first_divergence
 from spikeport.comparison.intervals import Share, lost, share, wilson
 from spikeport.comparison.mcnemar import mcnemar
 from spikeport.comparison.moment import Side, threshold_at, unit_of, with_moments
-from spikeport.comparison.parity import Judgement, Parity, parity
+from spikeport.comparison.parity import Judgement, Parity, parity, parted
 
 __all__ = [
     "Cause",
@@ -25,6 +25,7 @@ __all__ = [
     "lost",
     "mcnemar",
     "parity",
+    "parted",
     "share",
     "threshold_at",
     "unit_of",

@@ -13,7 +13,7 @@ from spikeport.comparison.causes import Cause
 from spikeport.comparison.divergence import Divergence, first_divergence
 from spikeport.comparison.intervals import Share, lost, share
 from spikeport.comparison.mcnemar import mcnemar
-from spikeport.comparison.parity import Margins, Parity, answers, parity, same_choice
+from spikeport.comparison.parity import Margins, Parity, answers, parity, parted, same_choice
 from spikeport.files import plain
 from spikeport.findings import Finding, fail
 from spikeport.graph import Array, Graph
@@ -117,7 +117,7 @@ class Comparison(Told):
             yield "beyond rounding: not known, a network is not here"
         else:
             within, following = agreement.mismatches_by_rounding, agreement.mismatches_following
-            yield f"{within:,} by rounding, {above:,} beyond rounding, {following:,} follow from earlier flips"
+            yield parted(agreement.spike_mismatches, above, within or 0, following or 0, bool(agreement.uncompared))
         if self.first is not None:
             yield f"first: {self.first}"
         if self.counted_on:

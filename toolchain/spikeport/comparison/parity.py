@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -119,6 +119,20 @@ def parity(
         by_layer={name: counts.tolist() for name, counts in by_layer.items()},
         neurons={name: a.neurons[name] for name in common},
         uncompared=tuple(sorted((set(a.neurons) | set(b.neurons)) - set(common))) if both_have else (),
+    )
+
+
+def parted(
+    apart: int, above: int, within: int, following: int, uncompared: bool, number: Callable[[int], str] = "{:,}".format
+) -> str:
+    """In words what ``apart`` spikes come of. Beyond rounding decisions are counted: one may make up for a flip."""
+    same = 0 if uncompared else above + within + following - apart
+    made_up = (
+        f" ({number(same)} of them where that makes up for an earlier flip, and no spike differs)" if same > 0 else ""
+    )
+    return (
+        f"{number(within)} by rounding, {number(above)} beyond rounding{made_up}, "
+        f"{number(following)} follow from earlier flips"
     )
 
 

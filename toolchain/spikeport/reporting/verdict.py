@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from spikeport.comparison import lost
+from spikeport.comparison import lost, parted
 from spikeport.reporting.numbers import percent, whole
 
 Mood = Literal["same", "close", "apart", "told"]  #: told: nothing was compared, so nothing is judged
@@ -159,8 +159,8 @@ def _stage(stage: str, entry: Mapping[str, Any]) -> str:
         return f"{text}, beyond rounding not known"
     if "mismatches_following" not in entry:  # a result of 0.1
         return f"{text}, {whole(above)} beyond rounding"
-    within, following = (whole(entry[f"mismatches_{name}"]) for name in ("by_rounding", "following"))
-    return f"{text}: {within} by rounding, {whole(above)} beyond rounding, {following} follow from earlier flips"
+    within, following = (entry[f"mismatches_{name}"] for name in ("by_rounding", "following"))
+    return f"{text}: {parted(apart, above, within, following, bool(entry.get('uncompared')), whole)}"
 
 
 def energy_verdict(models: Mapping[str, Any]) -> str:
