@@ -69,7 +69,7 @@ def figures(verbs: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def model_of(name: str) -> File | str:
-    """A model by its content: the checkpoint of a shipped one, or a file; code, which is run, by its name."""
+    """A model by its content: the checkpoint of a shipped one, or a file; code by its name (see `verb`)."""
     path = models().get(name, Path(name))
     return File(path) if path.is_file() else name
 
@@ -82,16 +82,27 @@ def training(recipe: Recipe, device: str) -> Job:
     return Job(train, {"recipe": fields, "device": device}, said, {"place_of_data": recipe.folder}, "train")
 
 
-def verb(name: str, model: Any, options: Mapping[str, Any], other: Any = None, steps: int | None = None) -> Job:
-    """The job that runs a verb on a model, a `File` or the `Output` of a job; ``other`` is what it is compared with."""
+def verb(
+    name: str,
+    model: Any,
+    options: Mapping[str, Any],
+    other: Any = None,
+    steps: int | None = None,
+    code: Mapping[str, Any] | None = None,
+) -> Job:
+    """The job that runs a verb on a model, a `File` or the `Output` of a job; ``other`` is what it is compared with.
+
+    ``code`` is the content of one that is neither but the name of code, which alone says nothing of its weights.
+    """
     given = {key: _by_content(key, value) for key, value in options.items()}
     sets = {key: value for key, value in options.items() if key in DATA and not isinstance(given[key], File)}
     splits = ("train", "val") if name == "quantize" else (options.get("split", "test"),)
     hashes = {key: [data_hash(str(value), split, steps) for split in splits] for key, value in sets.items()}
     also = {} if other is None else {"other": other}
-    return Job(
-        apply, {"verb": name, "model": model, **given, **also}, {"data": hashes, "versions": _versions()}, {}, name
-    )
+    said = {"data": hashes, "versions": _versions()}
+    if isinstance(model, str) or isinstance(other, str):
+        said["code"] = code
+    return Job(apply, {"verb": name, "model": model, **given, **also}, said, {}, name)
 
 
 def train(place: Path, recipe: Mapping[str, Any], device: str, place_of_data: str | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -27,6 +28,7 @@ from spikeport.reporting import sweep as page
 from spikeport.target import silent
 from spikeport.terminal import console
 from spikeport.told import Told
+from spikeport.tracing.digests import digest
 from spikeport.training.recipe import Recipe, read
 from spikeport.training.shipped import find
 from spikeport.verbs import stages
@@ -38,6 +40,8 @@ FIGURES: TypeAdapter[dict[str, Any]] = TypeAdapter(
     dict[str, bool | Annotated[int | float, Field(ge=-1e30, le=1e30, allow_inf_nan=False)] | None],
     config=ConfigDict(strict=True),
 )
+READING = ("data", "dt", "nir", "timesteps", "frames")  #: options that say how a network is read
+Content = Mapping[str, Any]
 FITS = ("fits", (">=", 1.0))  #: the bound that ``fit = "loihi1, 8 chips"`` stands for
 
 
@@ -157,20 +161,20 @@ def chain(known: Plan, point: Point) -> dict[str, jobs.Job]:
     if recipe is not None:
         made["train"] = stages.training(recipe, str(_options(known, point, "train").get("device", "cpu")))
         real = jobs.Output(made["train"], stages.CHECKPOINT)
-    steps = recipe.timesteps if recipe is not None else _steps(str(known.model))
+    steps, code = (recipe.timesteps, None) if recipe is not None else _read(known, point)
     model = real
     for name in (each for each in stages.ORDER[1:] if each in known.verbs):
         options = _options(known, point, name)
         if recipe is not None and not {"data", "samples"} & set(options) and stages.known(name, "data") is None:
             options["data"] = recipe.dataset
-        made[name] = stages.verb(name, model, options, real if name == "compare" else None, steps)
+        made[name] = stages.verb(name, model, options, real if name == "compare" else None, steps, code)
         if name == "quantize":
             model = jobs.Output(made[name], stages.INTEGERS)
         if name == "evaluate" and model is not real:
             there = {option: value for option, value in options.items() if option != "target"}
-            made["evaluate real"] = stages.verb(name, real, there, None, steps)
+            made["evaluate real"] = stages.verb(name, real, there, None, steps, code)
     if known.chip is not None:
-        made["fits"] = stages.verb("fit", model, {"chip": known.chip[0]}, None, steps)
+        made["fits"] = stages.verb("fit", model, {"chip": known.chip[0]}, None, steps, code)
     return made
 
 
@@ -207,9 +211,17 @@ def _recipe(known: Plan, point: Point) -> Recipe:
     return read(find(options["recipe"]), fields)
 
 
+def _read(known: Plan, point: Point) -> tuple[int, Content]:
+    """How many steps a plan's network runs, and what it computes, read as the first of its verbs reads it."""
+    first = next((name for name in stages.ORDER if name in known.verbs), "fit")
+    options = {name: value for name, value in _options(known, point, first).items() if name in READING}
+    return _network(str(known.model), json.dumps(options, sort_keys=True))
+
+
 @cache
-def _steps(model: str) -> int:
-    return load_model(model).graph.timesteps
+def _network(model: str, options: str) -> tuple[int, Content]:
+    graph = load_model(model, **json.loads(options)).graph
+    return graph.timesteps, {"nodes": {name: digest(graph.nodes[name]) for name in graph.order}, "edges": graph.edges}
 
 
 def _complete(known: Plan) -> None:
