@@ -156,3 +156,17 @@ def test_a_file_makes_a_model(tmp_path):
     import json
 
     assert json.dumps([]) == "[]"
+
+
+def test_membranes_that_a_module_keeps_for_itself_are_missed_aloud():
+    named = (Cell(), (4,), {"timesteps": 3})
+    layer = next(iter(simulate(named, X).neurons))
+    found = simulate(named, X, membranes=True)
+    assert found.membranes == {}
+    assert [each.what for each in found.findings if each.code == "SP517"] == [
+        f"pytorch shows no membranes, as were asked for, of {layer}"
+    ]
+    shown = simulate(named, X, membranes=True, target="reference")
+    assert list(shown.membranes) == [layer]
+    for fine in (shown, simulate(named, X)):
+        assert "SP517" not in {each.code for each in fine.findings}

@@ -134,7 +134,7 @@ def simulate(
         record = execute_in_parts(loaded, target, array, request, folder(out), resume)
     else:
         record = execute(loaded, target, array, request)
-    told = (*record.findings, *notes, *_silent(loaded, record))
+    told = (*record.findings, *notes, *_without_membranes(loaded.graph, request, record), *_silent(loaded, record))
     record = replace(record, origin={**record.origin, **remembers}, findings=told)
     if out is None:
         return record
@@ -161,6 +161,14 @@ def _silent(model: Model, record: Record) -> Iterator[Finding]:
             else "look at the samples: their values, and the axis of time",
             severity="note",
         )
+
+
+def _without_membranes(graph: Graph, request: Request, record: Record) -> Iterator[Finding]:
+    """SP517 where membranes were asked for of what shows none."""
+    lacks = [name for name in graph.nodes_of(LIF) if request.keeps_membrane(name) and name not in record.membranes]
+    if lacks:
+        what = f"{record.target} shows no membranes, as were asked for, of {', '.join(lacks)}"
+        yield Finding("SP517", what, mend="--target reference shows those of the graph", severity="note")
 
 
 def _left_out(graph: Graph, request: Request) -> Iterator[Finding]:
