@@ -17,7 +17,7 @@ from spikeport.jobs.axes import axes_of
 from spikeport.jobs.plan import Axis, Plan, Search
 from spikeport.jobs.sweep import Sweep, noted
 from spikeport.jobs.table import Row, counts, flat, front, over_seeds, write
-from spikeport.reporting.sweep import seeds_done, with_spread
+from spikeport.reporting.sweep import Scale, seeds_done, with_spread
 
 
 def chain(plan, point):
@@ -158,6 +158,14 @@ def test_a_sweep_of_a_model_tells_what_its_verbs_tell(tmp_path):
     (tmp_path / "report.html").unlink()
     page = spikeport.report(tmp_path).read_text()
     assert "1 of 1 points are done" in page
+    assert "Best under the constraints" in page
+    assert f"{figures['drop']:.2f} points" in page
     assert f"results/{(key := list(swept.rows[0].jobs.values())[-1])[:2]}/{key}/result.json" in page
     with pytest.raises(SpikeportError, match="SP967"):
         noted(tmp_path / "results")
+
+
+def test_an_axis_of_counts_has_no_marks_between_them():
+    assert Scale.of([3, 3]).marks() == [3]
+    assert Scale.of([1, 2]).marks() == [1, 2]
+    assert 1.5 in Scale.of([1.0, 2.0]).marks()

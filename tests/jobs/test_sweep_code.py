@@ -76,3 +76,6 @@ def test_a_module_alone_takes_the_frames_of_the_plans_data(place):
     assert found.rows[0].state == "done"
     alone = spikeport.evaluate("nets_of_a_sweep.py:net", "my.npz", frames=True)
     assert found.rows[0].figures["real_accuracy"] == alone.accuracy
+    page = (place / "other" / "report.html").read_text()
+    assert "<h2>Best</h2>" in page
+    assert "constraints" not in page  # there are none

@@ -95,6 +95,8 @@ def show(name: str, value: Any) -> str:
         return str(value)
     if name.endswith("accuracy") or name in ("agreement", "firing_rate"):
         return percent(value)
+    if name == "drop":
+        return f"{value:.2f} points"
     if name.startswith("energy.") or name == "latency":
         return si(value, "J" if name.startswith("energy.") else "s")
     return plain(value) if isinstance(value, float) else whole(value)
@@ -133,6 +135,7 @@ class Scale:
     low: float
     high: float
     log: bool
+    counts: bool = False  #: whether its values are whole, as cores are, so that there is nothing between
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Scale:
@@ -140,7 +143,7 @@ class Scale:
         log = low > 0 and high / low >= 20
         ends = (math.log10(low), math.log10(high)) if log else (low, high)
         room = 0.04 * (ends[1] - ends[0]) or 0.5
-        return cls(ends[0] - room, ends[1] + room, log)
+        return cls(ends[0] - room, ends[1] + room, log, all(isinstance(value, int) for value in values))
 
     def at(self, value: float) -> float:
         return ((math.log10(value) if self.log else value) - self.low) / (self.high - self.low)
@@ -148,14 +151,15 @@ class Scale:
     def marks(self) -> list[float]:
         """Round values within it."""
         marks = [m for m in ticks(self.low, self.high, 4) if self.low <= m <= self.high]
-        return [10.0**m for m in marks] if self.log else marks
+        marks = [10.0**m for m in marks] if self.log else marks
+        return [m for m in marks if m == round(m)] if self.counts else marks
 
 
 def _scatter(rows: Sequence[Row], across: str, up: str, kinds: Mapping[int, str]) -> Markup:
     known = [row for row in rows if row.figures.get(across) is not None and row.figures.get(up) is not None]
     if not known:
         return Markup("")
-    x, y = (Scale.of([float(row.figures[name]) for row in known]) for name in (across, up))
+    x, y = (Scale.of([row.figures[name] for row in known]) for name in (across, up))
     left, right, top, bottom = LEFT + 14, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM
     place: Callable[[Row], tuple[float, float]] = lambda row: (  # noqa: E731
         left + (right - left) * x.at(row.figures[across]),
