@@ -156,25 +156,24 @@ def refusal(module: nn.Module, tries: list[Any], forward: Forward | None) -> Spi
     hint, folded = forward or hinted(module), folds(module)
     errors = [(plan, error) for plan, error in tries if isinstance(error, SpikeportError)]
 
-    def distance(pair: tuple[Plan, SpikeportError]) -> tuple[bool, int, bool, bool, int]:
+    def distance(pair: tuple[Plan, SpikeportError]) -> tuple[bool, bool, bool, bool, bool, int]:
         plan, error = pair
         other = folded and not plan.reading.folded
-        return of_the_reading(error), _doubt(error), other, plan.reading.way != hint, len(error.findings)
+        return *of_the_reading(error), strayed(error), other, plan.reading.way != hint, len(error.findings)
 
     return min(errors, key=distance)[1]
 
 
-def of_the_reading(error: SpikeportError) -> bool:
-    """Whether a refusal may come of the reading alone: what follows it may be no fault of its own."""
-    misread = not strayed(error) and any(words in each.what for words in MISREAD for each in error.findings)
-    return misread or any(each.code in ("SP386", "SP384", "SP310") for each in error.findings)
+def of_the_reading(error: SpikeportError) -> tuple[bool, bool]:
+    """Whether the first finding of a refusal, and any, may come of the reading alone: those behind it may follow it."""
+    lost = strayed(error)
+    misread = [
+        each.code in ("SP386", "SP384", "SP310") or (not lost and any(words in each.what for words in MISREAD))
+        for each in error.findings
+    ]
+    return misread[0], any(misread)
 
 
 def strayed(error: SpikeportError) -> bool:
     """Whether a result was lost, and values left what is followed: which another reading may explain better."""
     return STRAYED in error.findings[0].why
-
-
-def _doubt(error: SpikeportError) -> int:
-    """How much another reading may explain better what a refusal says: one whose forward goes on to its end does."""
-    return 2 if any(finding.code == "SP386" for finding in error.findings) else int(strayed(error))
