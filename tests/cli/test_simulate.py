@@ -126,3 +126,13 @@ def test_evaluate_takes_a_budget_and_its_answer_stays():
         for more in ((), ("--memory", "100KB"))
     ]
     assert found[0]["correct"] == found[1]["correct"]
+
+
+def test_only_the_first_samples_run(files, tmp_path):
+    _, graph, whole = files
+    record, _ = run(files, tmp_path, "--limit", "7")
+    np.testing.assert_array_equal(record.outputs, whole.outputs[:7])
+    x = np.load(files[0] / "x.npy")
+    assert record.origin["samples_sha256"] == simulate(graph, x[:7]).origin["samples_sha256"]
+    with pytest.raises(SpikeportError, match="SP903"):
+        simulate(graph, x, limit=0)

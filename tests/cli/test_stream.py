@@ -68,6 +68,7 @@ def test_an_iterator_of_frames_gives_sums_over_time(model, tmp_path):
     [
         ("SP544", [], {"target": "lava"}),
         ("SP544", [], {"membranes": True}),
+        ("SP544", [], {"limit": 3}),
         ("SP907", [], {}),
         ("SP907", "no/such/pipe", {}),
         ("SP906", [], {"out": "no/such/folder/out"}),

@@ -26,6 +26,7 @@ from spikeport.verbs.parameters import (
     Dt,
     Frames,
     Help,
+    Limit,
     Memory,
     ModelLike,
     Nir,
@@ -52,6 +53,7 @@ def simulate(
     out: Annotated[Path | str | None, Help("Folder for record.npz, or NIRData: spikes.nir.", needed=True)] = None,
     *,
     samples: SamplesToo = None,
+    limit: Limit = None,
     dt: Dt = None,
     nir: Nir = None,
     timesteps: Timesteps = None,
@@ -102,16 +104,17 @@ def simulate(
     """
     given = needed(data, samples)
     if stream:
-        if membranes or resume or on != "here":
-            what, mend = "a stream keeps neither membranes nor parts", "leave --membranes, --resume and --on out"
+        if membranes or resume or on != "here" or limit is not None:
+            what = "a stream keeps neither membranes nor parts, and has no number of samples"
+            mend = "leave --membranes, --resume, --on and --limit out"
             fail("SP544", what, mend=mend)
         model = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=True)
         return streamed(model, given, target, out, Request(device=device), progress, clip)
-    brought = bring(given, dt)
+    brought = bring(given, dt, limit=limit)
     written = None if out is None or Path(out).suffix.lower() != ".nir" else output(out, ".nir")
     loaded = load_model(model, dt=dt, nir=nir, timesteps=timesteps, frames=frames, data=brought)
     loaded = as_long_as(loaded, brought, frames and timesteps is None)
-    entering = load_data(brought, "test", loaded.graph)
+    entering = load_data(brought, "test", loaded.graph, limit)
     entering = clipped(entering, loaded.graph) if clip else entering
     array = entering.given
     request = Request(
