@@ -98,6 +98,9 @@ def test_a_decision_that_makes_up_for_a_flip_is_told_apart_from_the_spikes_that_
     )
     assert any(line.startswith(said) for line in Comparison("a", "b", found, (), {}, {}, None).lines())
     assert any(said in line for line in verdict({"parity": {"integer": found.as_dict("graph")}}).details)
+    for apart, told in ((found, True), (replace(found, spike_mismatches=0), False)):  # of nothing there is no cause
+        lines = Comparison("a", "b", apart, (), {}, {}, None, why_not="another graph").lines()
+        assert any("another graph" in line for line in lines) == told
     assert parted(2, 1, 1, 0, uncompared=False) == "1 by rounding, 1 beyond rounding, 0 follow from earlier flips"
 
 

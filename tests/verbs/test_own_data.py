@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from data_files import code
 from spikeport import evaluate, load_data, quantize, simulate
+from spikeport.findings import SpikeportError
 from spikeport.graph import LIF, Flatten, Graph, Input, Linear
 
 RNG = np.random.default_rng(3)
@@ -209,6 +210,8 @@ def test_sequences_of_unequal_length_keep_their_lengths_however_they_are_brought
     wrong = ([*SEQUENCES, np.ones((3, 4), np.float32)], [(BATCH[0], 5, 0)], [(BATCH[0], 2, 0), (BATCH[1], 0, 1)])
     codes = [code(load_data, each, "test", graph) for each in wrong]
     assert codes == ["SP230", "SP244", "SP244"]  # frames of two shapes, a length beyond the steps, one below 1
+    with pytest.raises(SpikeportError, match=r"SP230  sample 1 \(from 0\) has no step"):
+        load_data([SEQUENCES[0], SEQUENCES[1][:0]], "test", graph)
     assert code(load_data, SEQUENCES, "test", network((5,))) == "SP244"  # it takes one frame a sample
     assert code(data.whole, "a probe") == "SP246"
 

@@ -126,7 +126,7 @@ class Comparison(Told):
             yield f"{cause.share:.1%} {cause.title}: {cause.mismatches:,} mismatches alone"
         if self.causes:
             yield self.causes[0].advice
-        if self.why_not:
+        if self.why_not and agreement.spike_mismatches:  # what is not there has no cause
             yield f"causes: {self.why_not}"
 
     def __str__(self) -> str:

@@ -18,7 +18,9 @@ def stacked(items: Sequence[Array]) -> tuple[Array, Array | None]:
     shapes = sorted({item.shape for item in items})
     if len(shapes) == 1:
         return np.stack(items), None
-    if len({shape[1:] for shape in shapes}) > 1 or any(not shape or not shape[0] for shape in shapes):
+    if empty := [number for number, item in enumerate(items) if item.shape[:1] == (0,)]:
+        fail("SP230", f"sample {empty[0]} (from 0) has no step", mend="leave out what has none")
+    if len({shape[1:] for shape in shapes}) > 1 or any(not shape for shape in shapes):
         what = f"samples have different shapes: {', '.join(str(list(shape)) for shape in shapes[:4])}"
         fail("SP230", what, mend="cut or pad them to one shape; sequences may differ in their first axis, the steps")
     longest = max(shape[0] for shape in shapes)
