@@ -9,8 +9,6 @@ import numpy as np
 
 from spikeport.findings import Finding
 from spikeport.graph import Graph
-from spikeport.quantisation.inputs import TOLERANCE
-from spikeport.quantisation.plan import EXACT
 
 if TYPE_CHECKING:
     from spikeport.verbs.load import Data
@@ -21,7 +19,12 @@ BLOCK = 64  #: samples looked at in one go
 def off_grid(data: Data, graph: Graph) -> tuple[Finding, ...]:
     """SP403 of samples that are rounded by integers made for data that are not; none for other networks."""
     facts = graph.provenance.get("quantised")
-    if not isinstance(facts, Mapping) or facts.get(EXACT) is not True:
+    if not isinstance(facts, Mapping):
+        return ()
+    from spikeport.quantisation.inputs import TOLERANCE  # which verbs that read no integers do without
+    from spikeport.quantisation.plan import EXACT
+
+    if facts.get(EXACT) is not True:
         return ()
     if data.x.dtype.kind not in "fiub":
         return ()
