@@ -155,3 +155,21 @@ class Whole(nn.Module):
         x = x.unsqueeze(1).repeat(1, T, 1, 1, 1)
         y = self.norm(self.conv(x.flatten(0, 1).contiguous()))
         return self.fc(self.lif(y.view(x.shape[0], T, *y.shape[1:])).flatten(2))
+
+
+class Cell(nn.Module):
+    """Neurons that keep their state from call to call, one call a step."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(4)
+        self.first, self.out, self.u = nn.Linear(4, 8), nn.Linear(8, 2), 0.0
+
+    def reset(self):
+        self.u = 0.0
+
+    def forward(self, x):
+        u = 0.9 * self.u + self.first(x)
+        spikes = (u > 0.4).float()
+        self.u = u * (1 - spikes)
+        return self.out(spikes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 
@@ -9,26 +10,14 @@ import numpy as np
 import pytest
 
 import spikeport
+from hand_written import Cell
 
-SOURCE = """
+SOURCE = f"""
 from pathlib import Path
 import torch
 from torch import nn
 
-class Cell(nn.Module):
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(4)
-        self.first, self.out, self.u = nn.Linear(4, 8), nn.Linear(8, 2), 0.0
-
-    def reset(self):
-        self.u = 0.0
-
-    def forward(self, x):
-        u = 0.9 * self.u + self.first(x)
-        spikes = (u > 0.4).float()
-        self.u = u * (1 - spikes)
-        return self.out(spikes)
+{inspect.getsource(Cell)}
 
 def net():
     made = Cell()

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from spikeport.engine.run import Engine
-from spikeport.findings import SpikeportError
 from spikeport.tracing import capture
 
 T = 4
@@ -56,53 +55,3 @@ def test_they_stay_on_the_processor_and_a_note_says_so(way):
 def test_a_module_that_places_nothing_gets_no_such_note():
     graph = capture(Placed(lambda y: y.to("cpu")).eval(), (6,), timesteps=T)
     assert not any("card" in note for note in graph.provenance.get("notes", ()))
-
-
-class Drawing(nn.Module):
-    """Neurons that start from random membranes."""
-
-    def __init__(self, draw):
-        super().__init__()
-        self.first, self.out, self.draw = nn.Linear(6, 5), nn.Linear(5, 2), draw
-
-    def forward(self, x):
-        v = self.draw(len(x), 5)
-        total = 0
-        for _ in range(T):
-            v = 0.9 * v + self.first(x)
-            z = (v > 0.5).float()
-            v = v * (1 - z)
-            total = total + self.out(z)
-        return total
-
-
-@pytest.mark.parametrize("draw", [torch.rand, torch.randn, lambda *size: 0.5 * torch.empty(*size).uniform_() - 1])
-def test_a_random_start_is_refused_with_the_line_that_draws_it(draw):
-    with pytest.raises(SpikeportError, match=r"SP380.*random numbers, test_cards.py line \d+.*\n.*starts from zeros"):
-        capture(Drawing(draw).eval(), (6,), timesteps=T)
-
-
-class Softmaxes(nn.Module):
-    """Decisions added up step by step, or one at the end, which changes none."""
-
-    def __init__(self, each):
-        super().__init__()
-        self.first, self.out, self.each = nn.Linear(6, 5), nn.Linear(5, 2), each
-
-    def forward(self, x):
-        v = torch.zeros(len(x), 5)
-        m, total = torch.zeros(len(x), 2), 0
-        for _ in range(T):
-            v = 0.9 * v + self.first(x)
-            z = (v > 0.5).float()
-            v = v * (1 - z)
-            m = 0.8 * m + self.out(z)
-            total = total + (torch.softmax(m, 1) if self.each else m)
-        return total if self.each else torch.softmax(total, 1)
-
-
-def test_a_softmax_of_each_step_is_not_said_to_change_no_decision():
-    with pytest.raises(SpikeportError, match="evaluate that again") as caught:
-        capture(Softmaxes(True).eval(), (6,), timesteps=T)
-    assert "changes no decision" not in str(caught.value)
-    assert capture(Softmaxes(False).eval(), (6,), timesteps=T).timesteps == T

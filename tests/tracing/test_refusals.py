@@ -1,4 +1,4 @@
-"""Modules whose time or result cannot be told, and checkpoints that leave nothing to calibrate."""
+"""Modules whose time, start or result cannot be told, and checkpoints that leave nothing to calibrate."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from spikeport.tracing.authors_facts import Facts
 from spikeport.tracing.calibrate import calibrate
 from spikeport.training import DsAtgo, networks
 from spikeport.training.catalogue import method
+
+STEPS = 4
 
 
 def small(timesteps=2, train_with=None):
@@ -129,3 +131,55 @@ def test_programs_of_other_compilers_are_brought_as_onnx():
         with pytest.raises(SpikeportError, match="SP386") as error:
             capture(module, (4,))
         assert "open the .onnx" in error.value.findings[0].mend
+
+
+class Drawing(nn.Module):
+    """Neurons that start from random membranes."""
+
+    def __init__(self, draw):
+        super().__init__()
+        self.first, self.out, self.draw = nn.Linear(6, 5), nn.Linear(5, 2), draw
+
+    def forward(self, x):
+        v = self.draw(len(x), 5)
+        total = 0
+        for _ in range(STEPS):
+            v = 0.9 * v + self.first(x)
+            z = (v > 0.5).float()
+            v = v * (1 - z)
+            total = total + self.out(z)
+        return total
+
+
+@pytest.mark.parametrize("draw", [torch.rand, torch.randn, lambda *size: 0.5 * torch.empty(*size).uniform_() - 1])
+def test_a_random_start_is_refused_with_the_line_that_draws_it(draw):
+    with pytest.raises(
+        SpikeportError, match=r"SP380.*random numbers, test_refusals.py line \d+.*\n.*starts from zeros"
+    ):
+        capture(Drawing(draw).eval(), (6,), timesteps=STEPS)
+
+
+class Softmaxes(nn.Module):
+    """Decisions added up step by step, or one at the end, which changes none."""
+
+    def __init__(self, each):
+        super().__init__()
+        self.first, self.out, self.each = nn.Linear(6, 5), nn.Linear(5, 2), each
+
+    def forward(self, x):
+        v = torch.zeros(len(x), 5)
+        m, total = torch.zeros(len(x), 2), 0
+        for _ in range(STEPS):
+            v = 0.9 * v + self.first(x)
+            z = (v > 0.5).float()
+            v = v * (1 - z)
+            m = 0.8 * m + self.out(z)
+            total = total + (torch.softmax(m, 1) if self.each else m)
+        return total if self.each else torch.softmax(total, 1)
+
+
+def test_a_softmax_of_each_step_is_not_said_to_change_no_decision():
+    with pytest.raises(SpikeportError, match="evaluate that again") as caught:
+        capture(Softmaxes(True).eval(), (6,), timesteps=STEPS)
+    assert "changes no decision" not in str(caught.value)
+    assert capture(Softmaxes(False).eval(), (6,), timesteps=STEPS).timesteps == STEPS

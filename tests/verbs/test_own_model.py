@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from data_files import code
+from hand_written import Cell
 from spikeport import compare, evaluate, fit, inspect, load_model, simulate
 from spikeport.findings import SpikeportError
 from spikeport.training import IF, Repeat, method
@@ -73,24 +74,6 @@ def test_frames_have_axes_of_steps_and_samples_before_them():
     assert load_model(net, data=x, frames=True).graph.input_shape("net") == (4,)
     with pytest.raises(SpikeportError, match="frames=True"):
         simulate(module(), x[:, :, :3])
-
-
-class Cell(nn.Module):
-    """Neurons that keep their state from call to call, one call a step."""
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(4)
-        self.first, self.out, self.u = nn.Linear(4, 8), nn.Linear(8, 2), 0.0
-
-    def reset(self):
-        self.u = 0.0
-
-    def forward(self, x):
-        u = 0.9 * self.u + self.first(x)
-        spikes = (u > 0.4).float()
-        self.u = u * (1 - spikes)
-        return self.out(spikes)
 
 
 @pytest.mark.parametrize("labelled", ["samples first", "steps first"])
